@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Own<T>: the one owner of an object that new (Gfp) made, or empty. OwnTraits<T> may say how an object
+ * that comes from elsewhere is destroyed.
+ */
+#pragma once
+
+#include "utility.hh"
+
+namespace cxxrt
+{
+
+template <class T> struct OwnTraits {
+	static void destroy(T *object) noexcept
+	{
+		delete object;
+	}
+};
+
+template <class T> struct OwnTraits<T[]> {
+	static void destroy(T *array) noexcept
+	{
+		delete[] array;
+	}
+};
+
+template <class T> struct OwnElement {
+	using Type = T;
+};
+template <class T> struct OwnElement<T[]> {
+	using Type = T;
+};
+
+template <class T> class Own final
+{
+	using Element = typename OwnElement<T>::Type;
+
+public:
+	constexpr Own() noexcept = default;
+	Own(Own &&other) noexcept : object_(exchange(other.object_, nullptr))
+	{
+	}
+	Own &operator=(Own &&other) noexcept
+	{
+		Element *old = exchange(object_, exchange(other.object_, nullptr));
+
+		if (old)
+			OwnTraits<T>::destroy(old);
+		return *this;
+	}
+	Own(const Own &) = delete;
+	Own &operator=(const Own &) = delete;
+	~Own()
+	{
+		if (object_)
+			OwnTraits<T>::destroy(object_);
+	}
+
+	/* Takes @object, which may be null (the check for it is the caller's next line). */
+	[[nodiscard]] static Own adopt(Element *object) noexcept
+	{
+		Own own;
+
+		own.object_ = object;
+		return own;
+	}
+
+	Element *get() const noexcept
+	{
+		return object_;
+	}
+	Element *operator->() const noexcept
+	{
+		return object_;
+	}
+	Element &operator*() const noexcept
+	{
+		return *object_;
+	}
+	Element &operator[](__SIZE_TYPE__ index) const noexcept
+	{
+		return object_[index];
+	}
+	explicit operator bool() const noexcept
+	{
+		return object_ != nullptr;
+	}
+	[[nodiscard]] Element *leak() noexcept
+	{
+		return exchange(object_, nullptr);
+	}
+
+private:
+	Element *object_ = nullptr;
+};
+
+} // namespace cxxrt

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Result<T>: a value or a negative errno, which nobody can overlook ([[nodiscard]]).
+ *
+ * TRY(expr) is the value of a Result, or leaves the function with its error. It is a GNU statement
+ * expression, so that destructors of the scopes that it leaves run as for any return.
+ */
+#pragma once
+
+#include "new.hh"
+#include "utility.hh"
+
+namespace cxxrt
+{
+
+/* A negative errno on its way out of a function. */
+struct Error {
+	int code;
+};
+
+template <class T> class [[nodiscard]] Result final
+{
+public:
+	Result(Error e) noexcept : code_(e.code)
+	{
+	}
+	Result(T &&value) noexcept : code_(0)
+	{
+		new (static_cast<void *>(storage_)) T(move(value));
+	}
+	Result(const T &value) noexcept
+		requires __is_trivially_copyable(T)
+		: code_(0)
+	{
+		new (static_cast<void *>(storage_)) T(value);
+	}
+	Result(Result &&other) noexcept : code_(other.code_)
+	{
+		if (ok())
+			new (static_cast<void *>(storage_)) T(move(other.value()));
+	}
+	Result(const Result &) = delete;
+	Result &operator=(const Result &) = delete;
+	Result &operator=(Result &&) = delete;
+	~Result()
+	{
+		if (ok())
+			value().~T();
+	}
+
+	bool ok() const noexcept
+	{
+		return code_ == 0;
+	}
+	/* The negative errno; 0 where there is a value. */
+	int error() const noexcept
+	{
+		return code_;
+	}
+	/* Only where ok(). */
+	T &value() noexcept
+	{
+		return *reinterpret_cast<T *>(storage_);
+	}
+	/* Hands the value over. Only where ok(). */
+	T release() noexcept
+	{
+		return move(value());
+	}
+
+private:
+	int code_;
+	alignas(T) unsigned char storage_[sizeof(T)];
+};
+
+template <> class [[nodiscard]] Result<void> final
+{
+public:
+	Result() noexcept = default;
+	Result(Error e) noexcept : code_(e.code)
+	{
+	}
+
+	bool ok() const noexcept
+	{
+		return code_ == 0;
+	}
+	int error() const noexcept
+	{
+		return code_;
+	}
+	void release() const noexcept
+	{
+	}
+
+	/* From a kernel function's int: negative is an error, anything else is success. */
+	static Result from(int error) noexcept
+	{
+		return error < 0 ? Result(Error{error}) : Result();
+	}
+
+private:
+	int code_ = 0;
+};
+
+} // namespace cxxrt
+
+#define TRY(expression)                                                                            \
+	({                                                                                         \
+		auto &&try_result_ = (expression);                                                 \
+		if (!try_result_.ok()) [[unlikely]]                                                \
+			return ::cxxrt::Error{try_result_.error()};                                \
+		try_result_.release();                                                             \
+	})

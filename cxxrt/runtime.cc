@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What the compiler may call on its own account. Everything that is not here is missing on purpose: plain
+ * operator new, __cxa_atexit, __cxa_guard_* and the exception and RTTI runtime are left undefined, so that
+ * modpost rejects a module that came to need them.
+ */
+#include "new.hh"
+
+extern "C" {
+/* Provided by module/kernel/helpers.c (and by the tests on the host). */
+void *cxxrt_alloc(__SIZE_TYPE__ size, unsigned int gfp) noexcept;
+void cxxrt_free(const void *memory) noexcept;
+[[noreturn]] void cxxrt_bug(const char *what) noexcept;
+
+/* A virtual call on an object whose constructor or destructor is running. */
+[[noreturn]] void __cxa_pure_virtual() noexcept;
+void __cxa_pure_virtual() noexcept
+{
+	cxxrt_bug("pure virtual function called");
+}
+}
+
+void *operator new(__SIZE_TYPE__ size, cxxrt::Gfp gfp) noexcept
+{
+	return cxxrt_alloc(size, gfp.flags);
+}
+
+void *operator new[](__SIZE_TYPE__ size, cxxrt::Gfp gfp) noexcept
+{
+	return cxxrt_alloc(size, gfp.flags);
+}
+
+void operator delete(void *memory) noexcept
+{
+	cxxrt_free(memory);
+}
+
+void operator delete[](void *memory) noexcept
+{
+	cxxrt_free(memory);
+}
+
+void operator delete(void *memory, __SIZE_TYPE__) noexcept
+{
+	cxxrt_free(memory);
+}
+
+void operator delete[](void *memory, __SIZE_TYPE__) noexcept
+{
+	cxxrt_free(memory);
+}

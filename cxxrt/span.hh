@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Span<T>: elements in a row that somebody else keeps. */
+#pragma once
+
+namespace cxxrt
+{
+
+template <class T> class Span final
+{
+public:
+	using Size = __SIZE_TYPE__;
+
+	constexpr Span() noexcept = default;
+	constexpr Span(T *data, Size size) noexcept : data_(data), size_(size)
+	{
+	}
+
+	constexpr T *data() const noexcept
+	{
+		return data_;
+	}
+	constexpr Size size() const noexcept
+	{
+		return size_;
+	}
+	constexpr bool empty() const noexcept
+	{
+		return size_ == 0;
+	}
+	constexpr T &operator[](Size index) const noexcept
+	{
+		return data_[index];
+	}
+	constexpr T *begin() const noexcept
+	{
+		return data_;
+	}
+	constexpr T *end() const noexcept
+	{
+		return data_ + size_;
+	}
+
+private:
+	T *data_ = nullptr;
+	Size size_ = 0;
+};
+
+} // namespace cxxrt

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* StringView: bytes that somebody else keeps; not terminated, no encoding. */
+#pragma once
+
+namespace cxxrt
+{
+
+class StringView final
+{
+public:
+	using Size = __SIZE_TYPE__;
+
+	constexpr StringView() noexcept = default;
+	constexpr StringView(const char *data, Size size) noexcept : data_(data), size_(size)
+	{
+	}
+	/* A literal, without its terminating zero. */
+	template <Size N>
+	constexpr StringView(const char (&literal)[N]) noexcept : data_(literal), size_(N - 1)
+	{
+	}
+	[[nodiscard]] static constexpr StringView from_c_string(const char *text) noexcept
+	{
+		return StringView(text, __builtin_strlen(text));
+	}
+
+	constexpr const char *data() const noexcept
+	{
+		return data_;
+	}
+	constexpr Size size() const noexcept
+	{
+		return size_;
+	}
+	constexpr bool empty() const noexcept
+	{
+		return size_ == 0;
+	}
+	constexpr char operator[](Size index) const noexcept
+	{
+		return data_[index];
+	}
+	constexpr const char *begin() const noexcept
+	{
+		return data_;
+	}
+	constexpr const char *end() const noexcept
+	{
+		return data_ + size_;
+	}
+
+	constexpr bool starts_with(StringView prefix) const noexcept
+	{
+		return size_ >= prefix.size_ && equal(data_, prefix.data_, prefix.size_);
+	}
+	/* From @start (at most size()), @count bytes or as many as there are. */
+	constexpr StringView substr(Size start, Size count = static_cast<Size>(-1)) const noexcept
+	{
+		Size left = size_ - start;
+
+		return StringView(data_ + start, count < left ? count : left);
+	}
+
+	friend constexpr bool operator==(StringView a, StringView b) noexcept
+	{
+		return a.size_ == b.size_ && equal(a.data_, b.data_, a.size_);
+	}
+
+private:
+	static constexpr bool equal(const char *a, const char *b, Size size) noexcept
+	{
+		return size == 0 || __builtin_memcmp(a, b, size) == 0;
+	}
+
+	const char *data_ = nullptr;
+	Size size_ = 0;
+};
+
+} // namespace cxxrt

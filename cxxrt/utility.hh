@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The few pieces of <utility> and <type_traits> that the runtime shim and the module need. */
+#pragma once
+
+namespace cxxrt
+{
+
+template <class T> struct RemoveReference {
+	using Type = T;
+};
+template <class T> struct RemoveReference<T &> {
+	using Type = T;
+};
+template <class T> struct RemoveReference<T &&> {
+	using Type = T;
+};
+
+template <class T, class U> inline constexpr bool same_type = false;
+template <class T> inline constexpr bool same_type<T, T> = true;
+
+/* The first parameter of a function type: how the module learns what a kernel passes to an operation. */
+template <class F> struct FirstParameter;
+template <class R, class First, class... Rest> struct FirstParameter<R (*)(First, Rest...)> {
+	using Type = First;
+};
+
+template <class T> constexpr typename RemoveReference<T>::Type &&move(T &&value) noexcept
+{
+	return static_cast<typename RemoveReference<T>::Type &&>(value);
+}
+
+template <class T> constexpr T &&forward(typename RemoveReference<T>::Type &value) noexcept
+{
+	return static_cast<T &&>(value);
+}
+
+/* Stores @next in @place and returns what stood there. */
+template <class T, class U = T> constexpr T exchange(T &place, U &&next) noexcept
+{
+	T old = move(place);
+
+	place = forward<U>(next);
+	return old;
+}
+
+template <class T> constexpr T min(T a, T b) noexcept
+{
+	return b < a ? b : a;
+}
+
+template <class T> constexpr T max(T a, T b) noexcept
+{
+	return a < b ? b : a;
+}
+
+} // namespace cxxrt
