@@ -1,0 +1,363 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "options.hh"
+
+#if __STDC_HOSTED__
+#include <errno.h>
+#else
+#include "kernel/kernel.hh"
+#endif
+
+namespace aufs
+{
+
+using cxxrt::Error;
+using Size = StringView::Size;
+
+namespace
+{
+
+/* What one place in an option's text says. */
+struct Lexeme {
+	enum class Kind : unsigned char {
+		plain, /* a byte that stands for itself; it may be a separator */
+		literal, /* an escaped byte, never a separator */
+		bad, /* a backslash that escapes nothing */
+	};
+
+	Kind kind;
+	char byte;
+	Size length;
+};
+
+constexpr StringView mangled_backslash = "\\134";
+
+constexpr bool octal(char c) noexcept
+{
+	return c >= '0' && c <= '7';
+}
+
+constexpr bool separator(char c) noexcept
+{
+	return c == ',' || c == ':' || c == '=';
+}
+
+/* The lexeme at the head of @text, which is not empty. */
+Lexeme lex(StringView text) noexcept
+{
+	using enum Lexeme::Kind;
+
+	if (text[0] != '\\')
+		return {plain, text[0], 1};
+
+	/* A backslash comes plain or mangled; what it escapes then comes in the same shape. */
+	StringView backslash = text.starts_with(mangled_backslash) ? mangled_backslash : "\\";
+	StringView rest = text.substr(backslash.size());
+
+	if (!rest.empty() && separator(rest[0]))
+		return {literal, rest[0], backslash.size() + 1};
+	if (rest.starts_with(backslash))
+		return {literal, '\\', 2 * backslash.size()};
+	if (backslash.size() == 1 && rest.size() >= 3 && rest[0] <= '3' && octal(rest[0]) &&
+	    octal(rest[1]) && octal(rest[2])) {
+		int byte = (rest[0] - '0') * 64 + (rest[1] - '0') * 8 + (rest[2] - '0');
+
+		return {literal, static_cast<char>(byte), 4};
+	}
+	return {bad, '\\', backslash.size()};
+}
+
+/* Where the first unescaped @stop of @text is, from @at on; its size when there is none. */
+Size find(StringView text, Size at, char stop) noexcept
+{
+	while (at < text.size()) {
+		Lexeme next = lex(text.substr(at));
+
+		if (next.kind == Lexeme::Kind::plain && next.byte == stop)
+			break;
+		at += next.length;
+	}
+	return at;
+}
+
+Error refuse(OptionError &error, const OptionError &reason, int code = EINVAL) noexcept
+{
+	error = reason;
+	return Error{-code};
+}
+
+constexpr bool attribute_fits(StringView attribute, BranchPerm perm) noexcept
+{
+	return perm == BranchPerm::rw ? attribute == "nolwh" : attribute == "wh";
+}
+
+/* Reads @text, permission and attributes, of the branch @item. */
+Result<BranchPerm> parse_perm(StringView text, StringView item, OptionError &error) noexcept
+{
+	Size plus = find(text, 0, '+');
+	StringView name = text.substr(0, plus);
+	BranchPerm perm;
+
+	if (name == "rw")
+		perm = BranchPerm::rw;
+	else if (name == "ro")
+		perm = BranchPerm::ro;
+	else if (name == "rr")
+		perm = BranchPerm::rr;
+	else if (find(name, 0, '=') < name.size())
+		return refuse(error, {.text = "unknown permission",
+				      .word = name,
+				      .item = item,
+				      .hint = "a '=' in a path is written '\\='"});
+	else
+		return refuse(error, {.text = "unknown permission",
+				      .word = name,
+				      .item = item,
+				      .hint = "known are rw, ro, rr"});
+
+	while (plus < text.size()) {
+		Size start = plus + 1;
+
+		plus = find(text, start, '+');
+
+		StringView attribute = text.substr(start, plus - start);
+
+		if (attribute_fits(attribute, perm))
+			continue;
+		return refuse(error, {.text = "unknown attribute",
+				      .word = attribute,
+				      .item = item,
+				      .hint = "known are ro+wh, rr+wh, rw+nolwh"});
+	}
+	return perm;
+}
+
+/* Appends to a buffer that it never overruns. */
+class Writer final
+{
+public:
+	Writer(char *out, Size size) noexcept : out_(out), size_(size)
+	{
+	}
+	void put(char c) noexcept
+	{
+		if (used_ + 1 < size_)
+			out_[used_++] = c;
+	}
+	void put(StringView text) noexcept
+	{
+		for (char c : text)
+			put(c);
+	}
+	/* @text in quotes, fit to be shown and cut to what a line of a log can hold. */
+	void quote(StringView text) noexcept
+	{
+		constexpr Size limit = 200;
+
+		put('\'');
+		for (char c : text.substr(0, limit))
+			put(c < ' ' || c == 0x7f ? '?' : c);
+		if (text.size() > limit)
+			put("...");
+		put('\'');
+	}
+	Size finish() noexcept
+	{
+		out_[used_] = '\0';
+		return used_;
+	}
+
+private:
+	char *out_;
+	Size size_;
+	Size used_ = 0;
+};
+
+} // namespace
+
+StringView branch_perm_name(BranchPerm perm) noexcept
+{
+	switch (perm) {
+	case BranchPerm::rw:
+		return "rw";
+	case BranchPerm::ro:
+		return "ro";
+	case BranchPerm::rr:
+		break;
+	}
+	return "rr";
+}
+
+Size OptionError::describe(char *out, Size size) const noexcept
+{
+	Writer writer(out, size);
+
+	writer.put(StringView::from_c_string(text));
+	if (!word.empty()) {
+		writer.put(' ');
+		writer.quote(word);
+	}
+	if (!item.empty()) {
+		writer.put(" in ");
+		writer.quote(item);
+	}
+	if (*hint) {
+		writer.put(" (");
+		writer.put(StringView::from_c_string(hint));
+		writer.put(')');
+	}
+	return writer.finish();
+}
+
+/* Writes the path of @item to @buffer; @end is where it ends in @item. */
+Result<StringView> BranchList::take_path(StringView item, char *buffer, Size size,
+					 OptionError &error, Size &end) noexcept
+{
+	Size limit = size < path_size ? size : path_size;
+	Size used = 0;
+
+	for (end = 0; end < item.size();) {
+		Lexeme next = lex(item.substr(end));
+
+		if (next.kind == Lexeme::Kind::plain && next.byte == '=')
+			break;
+		if (next.kind == Lexeme::Kind::bad)
+			return refuse(error, {.text = "lone backslash",
+					      .word = item.substr(end, next.length + 1),
+					      .item = item,
+					      .hint = "a backslash in a path is written '\\\\'"});
+		if (!next.byte)
+			return refuse(error, {.text = "zero byte",
+					      .word = item.substr(end, next.length),
+					      .item = item});
+		if (used + 1 >= limit)
+			return refuse(error, {.text = "path too long", .item = item}, ENAMETOOLONG);
+		buffer[used++] = next.byte;
+		end += next.length;
+	}
+	if (!used)
+		return refuse(error, {.text = "no path before the permission", .item = item});
+	buffer[used] = '\0';
+	return StringView(buffer, used);
+}
+
+Result<BranchItem> BranchList::next(char *buffer, Size size, OptionError &error) noexcept
+{
+	Size start = at_;
+	Size stop = find(list_, start, ':');
+	StringView item = list_.substr(start, stop - start);
+	bool last = stop == list_.size();
+
+	/* Until this branch is known to be right, an error ends the list. */
+	more_ = false;
+	if (list_.empty())
+		return refuse(error, {.text = "no branch given"});
+	if (item.empty() && last)
+		return refuse(error, {.text = "empty branch after the last ':'",
+				      .item = list_,
+				      .hint = "a ':' in a path is written '\\:'"});
+	if (item.empty())
+		return refuse(error, {.text = "empty branch before a ':'",
+				      .item = list_,
+				      .hint = "a ':' in a path is written '\\:'"});
+	if (index_ >= max_branches)
+		return refuse(error, {.text = "too many branches, from here on", .word = item},
+			      E2BIG);
+
+	Size path_end = 0;
+	StringView path = TRY(take_path(item, buffer, size, error, path_end));
+	bool given = path_end < item.size();
+	BranchPerm perm = index_ ? BranchPerm::ro : BranchPerm::rw;
+
+	if (given)
+		perm = TRY(parse_perm(item.substr(path_end + 1), item, error));
+	index_++;
+	at_ = stop + 1;
+	more_ = !last;
+	return BranchItem{path, perm, given};
+}
+
+bool MonolithicOptions::more() noexcept
+{
+	while (at_ < data_.size() && data_[at_] == ',')
+		at_++;
+	return at_ < data_.size();
+}
+
+Result<RawOption> MonolithicOptions::next(OptionError &error) noexcept
+{
+	Size stop = find(data_, at_, ',');
+	StringView option = data_.substr(at_, stop - at_);
+	Size key_end = find(option, 0, '=');
+	Size colon = find(option, 0, ':');
+	StringView name = option.substr(0, colon);
+
+	/* Only these names may end at a colon; in all others it is a part of the name. */
+	if (colon < key_end && (name == "br" || name == "append"))
+		key_end = colon;
+	at_ = stop;
+
+	StringView key = option.substr(0, key_end);
+
+	if (key.empty())
+		return refuse(error, {.text = "option without a name", .word = option});
+	if (key_end == option.size())
+		return RawOption{key, {}, false};
+	return RawOption{key, option.substr(key_end + 1), true};
+}
+
+Result<OptionUse> OptionSet::accept(StringView key, bool has_value, OptionError &error) noexcept
+{
+	OptionUse use = {OptionKey::branches, {}};
+	Size colon = find(key, 0, ':');
+	StringView name = key.substr(0, colon);
+
+	if (name == "append")
+		use.key = OptionKey::append;
+	else if (name != "br" && (name != "dirs" || colon < key.size()))
+		return refuse(error, {.text = "unknown option",
+				      .word = key,
+				      .hint = "known are br, dirs, append"});
+
+	if (colon < key.size())
+		use.head = key.substr(colon + 1);
+	else if (!has_value)
+		return refuse(error, {.text = "no branches given with option", .word = key});
+
+	if (use.key == OptionKey::append) {
+		append_ = true;
+		return use;
+	}
+	if (branches_)
+		return refuse(error, {.text = "branches given twice, the second time by option",
+				      .word = name});
+	if (append_)
+		return refuse(error, {.text = "append given before option", .word = name});
+	branches_ = true;
+	return use;
+}
+
+StringView escaped(char byte) noexcept
+{
+	switch (byte) {
+	case ',':
+		return "\\,";
+	case ':':
+		return "\\:";
+	case '=':
+		return "\\=";
+	case '\\':
+		return "\\134\\134";
+	case ' ':
+		return "\\040";
+	case '\t':
+		return "\\011";
+	case '\n':
+		return "\\012";
+	case '"': /* where mount(8) would start a quotation */
+		return "\\042";
+	default:
+		return {};
+	}
+}
+
+} // namespace aufs

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The syntax of aufs's mount options, and nothing else: no kernel calls, no allocation, any
+ * context. The same source is compiled on the host, where kunit/host tests and fuzzes it.
+ *
+ *	data    = option { "," option }
+ *	option  = ( "br" | "dirs" | "append" ) "=" list | "br:" list | "append:" list
+ *	list    = branch { ":" branch }
+ *	branch  = path [ "=" permission { "+" attribute } ]
+ *
+ * In a path `\,` `\:` `\=` and `\\` stand for the character itself, and `\ooo` for the byte with
+ * that octal number. `\134` is what /proc/mounts makes of a backslash, so `\134\134`, `\134,` and
+ * so on mean what `\\` and `\,` mean: what escape() wrote into /proc/mounts is read the same as it
+ * stands there and after mount(8) or getmntent(3) decoded it. Any other backslash is refused,
+ * because whoever wrote it meant either a backslash or nothing, and only they know which.
+ */
+#pragma once
+
+#include "result.hh"
+#include "string_view.hh"
+
+namespace aufs
+{
+
+using cxxrt::Result;
+using cxxrt::StringView;
+
+/* Branches in one mount. */
+inline constexpr unsigned int max_branches = 127;
+/* The kernel's PATH_MAX: bytes in a path with its terminating zero. */
+inline constexpr StringView::Size path_size = 4096;
+
+/*
+ * What a branch is used for: rw is written to, ro is not, rr is a filesystem that is read-only by
+ * nature.
+ */
+enum class BranchPerm : unsigned char { rw, ro, rr };
+
+/* The permission as it is written in an option. */
+StringView branch_perm_name(BranchPerm perm) noexcept;
+
+/* Why an option was refused. The views are parts of the text that was parsed, or empty. */
+struct OptionError {
+	const char *text = ""; /* what is wrong; static */
+	StringView word = {}; /* the word that is wrong */
+	StringView item = {}; /* the option or branch that it stands in */
+	const char *hint = ""; /* what would be right; static, may be empty */
+
+	/*
+	 * Writes "text 'word' in 'item' (hint)" to @out, with a terminating zero and within @size bytes
+	 * (at least one). Bytes that a log cannot show become `?`, long items are cut. Returns the
+	 * bytes before the zero.
+	 */
+	StringView::Size describe(char *out, StringView::Size size) const noexcept;
+};
+
+/* One branch of a list. */
+struct BranchItem {
+	StringView path; /* unescaped, in the caller's buffer, a zero follows it */
+	BranchPerm perm; /* where it is not given: rw for the mount's first branch, else ro */
+	bool perm_given;
+};
+
+/*
+ * The branches of a list one after the other:
+ *
+ *	BranchList list(text);
+ *	while (list.more())
+ *		use(TRY(list.next(buffer, path_size, error)));
+ *
+ * An empty list has one branch, and that one is an error. After an error the list is at an end.
+ */
+class BranchList final
+{
+public:
+	/* @already: how many branches earlier options gave. @list must outlive this. */
+	explicit constexpr BranchList(StringView list, unsigned int already = 0) noexcept
+		: list_(list), index_(already)
+	{
+	}
+
+	bool more() const noexcept
+	{
+		return more_;
+	}
+
+	/*
+	 * Only where more(). The path is written to @buffer of @size bytes, of which path_size are
+	 * enough. -EINVAL: wrong syntax; -ENAMETOOLONG: the path does not fit; -E2BIG: over
+	 * max_branches. @error is set with each.
+	 */
+	Result<BranchItem> next(char *buffer, StringView::Size size, OptionError &error) noexcept;
+
+private:
+	Result<StringView> take_path(StringView item, char *buffer, StringView::Size size,
+				     OptionError &error, StringView::Size &end) noexcept;
+
+	StringView list_;
+	StringView::Size at_ = 0;
+	unsigned int index_;
+	bool more_ = true;
+};
+
+/* One option of mount(2)'s data. */
+struct RawOption {
+	StringView key;
+	StringView value; /* as written, still escaped */
+	bool has_value;
+};
+
+/*
+ * Splits mount(2)'s data at the commas that are not escaped; empty options are skipped, as the
+ * kernel's own splitter does. The byte after a key is a separator or the end of the data, so that
+ * a caller who owns the data may put a zero there.
+ */
+class MonolithicOptions final
+{
+public:
+	/* @data must outlive this. */
+	explicit constexpr MonolithicOptions(StringView data) noexcept : data_(data)
+	{
+	}
+
+	/* Steps over empty options. */
+	bool more() noexcept;
+
+	/* Only where more(). -EINVAL with @error set: a value without a name. */
+	Result<RawOption> next(OptionError &error) noexcept;
+
+private:
+	StringView data_;
+	StringView::Size at_ = 0;
+};
+
+/*
+ * branches replaces nothing and comes first; append adds to the end, as often as one likes:
+ * fsconfig(2) takes no value over 255 bytes, so that is how it gives a long list.
+ */
+enum class OptionKey : unsigned char { branches, append };
+
+/* An option that was accepted. */
+struct OptionUse {
+	OptionKey key;
+	/*
+	 * Empty, or a part of the list that stands in the option's name: a mount(8) that uses
+	 * fsconfig(2) cuts `br:/a=rw:/b` at the `=`. The list is then head, or head + "=" + value
+	 * where there is a value.
+	 */
+	StringView head;
+};
+
+/* Which options one mount was given. */
+class OptionSet final
+{
+public:
+	/*
+	 * Notes the option @key. -EINVAL with @error set: unknown, without a value, `br` given
+	 * twice or after `append`.
+	 */
+	Result<OptionUse> accept(StringView key, bool has_value, OptionError &error) noexcept;
+
+private:
+	bool branches_ = false;
+	bool append_ = false;
+};
+
+/* What stands for @byte in an option, or empty where it stands for itself. */
+StringView escaped(char byte) noexcept;
+
+/*
+ * Gives @path to @write(StringView) piece by piece, escaped: as the text of an option and fit for
+ * /proc/mounts without further mangling.
+ */
+template <class Write> void escape(StringView path, Write &&write) noexcept
+{
+	StringView::Size start = 0;
+
+	for (StringView::Size i = 0; i < path.size(); i++) {
+		StringView piece = escaped(path[i]);
+
+		if (piece.empty())
+			continue;
+		if (i > start)
+			write(path.substr(start, i - start));
+		write(piece);
+		start = i + 1;
+	}
+	if (start < path.size())
+		write(path.substr(start));
+}
+
+} // namespace aufs
