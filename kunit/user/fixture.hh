@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// What the tests set up: files, mounts that always go away again, and a union over two branches.
+#pragma once
+
+#include "ktap.hh"
+
+#include <fcntl.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <sys/wait.h>
+
+using ktap::in_child;
+using ktap::spawn;
+using ktap::wait_for;
+using std::string;
+
+/* A file descriptor that is closed with its scope. */
+class Fd {
+public:
+	Fd() = default;
+	Fd(int fd) : fd_(fd) {}
+	Fd(Fd &&other) : fd_(other.release()) {}
+	Fd &operator=(Fd &&other)
+	{
+		reset(other.release());
+		return *this;
+	}
+	~Fd() { reset(); }
+	operator int() const { return fd_; }
+	int release() { return std::exchange(fd_, -1); }
+	void reset(int fd = -1)
+	{
+		if (fd_ >= 0)
+			close(fd_);
+		fd_ = fd;
+	}
+
+private:
+	int fd_ = -1;
+};
+
+/* An mmap() that is undone with its scope. */
+class Map {
+public:
+	Map(size_t length, int prot, int flags, int fd, off_t offset = 0, void *where = nullptr);
+	Map(Map &&other) : at_(std::exchange(other.at_, nullptr)), length_(other.length_) {}
+	~Map() { unmap(); }
+	void unmap();
+	/* The caller has moved or unmapped it by itself. */
+	void forget() { at_ = nullptr; }
+	char *at(size_t offset = 0) const { return at_ + offset; }
+	size_t length() const { return length_; }
+	volatile char &operator[](size_t offset) const { return at_[offset]; }
+	string text(size_t length, size_t offset = 0) const { return string(at_ + offset, length); }
+
+private:
+	char *at_ = nullptr;
+	size_t length_;
+};
+
+inline size_t page_size()
+{
+	return sysconf(_SC_PAGESIZE);
+}
+
+/* Files. Each of them leaves the case with a failure if it cannot do what its name says. */
+void write_file(const string &path, const string &content, mode_t mode = 0644);
+string read_file(const string &path);
+void make_dir(const string &path, mode_t mode = 0755);
+void make_dirs(const string &path);
+void remove_tree(const string &path);
+void copy_self(const string &path); /* this program, executable, to run its helpers */
+struct stat stat_of(const string &path);
+struct stat lstat_of(const string &path);
+struct stat fstat_of(int fd);
+bool exists(const string &path); /* does not follow a symlink */
+Fd open_file(const string &path, int flags, mode_t mode = 0644);
+string link_target(const string &path); /* readlink */
+string pread_text(int fd, size_t length, off_t offset);
+std::vector<string> names_in(const string &dir); /* sorted, without . and .. */
+/* n bytes that differ from page to page and from @seed to @seed */
+string pattern(size_t length, unsigned seed = 1);
+
+/*
+ * Everything that a filesystem knows about @dir and what lies below it, except access times: one
+ * line of text per file. To prove that an operation left a branch alone.
+ */
+string snapshot(const string &dir);
+
+/* A mount(2) that is undone with its scope; not to be able to undo it is a failure. */
+class Mounted {
+public:
+	Mounted() = default;
+	Mounted(const string &source, const string &target, const string &type, unsigned long flags,
+		const string &data);
+	Mounted(Mounted &&other) : target_(std::exchange(other.target_, "")) {}
+	Mounted &operator=(Mounted &&other);
+	~Mounted();
+	void unmount(); /* has to work */
+	void forget() { target_.clear(); }
+	const string &path() const { return target_; }
+	explicit operator bool() const { return !target_.empty(); }
+
+private:
+	string target_;
+};
+
+/* A new tmpfs below $AUFS_TMP. */
+Mounted mount_tmpfs(const string &name, const string &data = "");
+
+/*
+ * Directories of this case's own on the filesystems that the runner gives us: top (for the rw
+ * branch), low and low2 (for ro ones), the mount point, and tmp. Nothing is mounted at first, so
+ * that a case can fill the branches. All of it is removed with the scope.
+ */
+class Union {
+public:
+	Union();
+	~Union();
+	string top, low, low2, mnt, tmp;
+
+	string options() const { return "br=" + top + "=rw:" + low + "=ro"; }
+	void mount() { mount(options()); }
+	void mount(const string &data, unsigned long flags = 0);
+	void unmount() { mounted_.unmount(); }
+	string at(const string &name) const { return mnt + "/" + name; }
+
+private:
+	Mounted mounted_;
+};
+
+/* mount(2) of an aufs, to see what it answers: 0 or the errno. A success is unmounted again. */
+int try_mount(const string &target, const string &data, unsigned long flags = 0);
+
+/* Runs @body as another user, in a child that has given up all of root's rights. */
+struct User {
+	uid_t uid;
+	gid_t gid;
+	std::vector<gid_t> groups;
+};
+void become(const User &user);
+inline const User nobody{ 65534, 65534, {} };
+inline const User alice{ 1000, 1000, {} };
+inline const User bob{ 1001, 1001, {} };
+
+template <typename Body> void as_user(const User &user, Body body)
+{
+	int code = in_child([&] {
+		become(user);
+		body();
+	});
+	EXPECT_EQ(code, 0);
+}
+
+/* Lines that the kernel logs from the construction on. */
+class KernelLog {
+public:
+	KernelLog();
+	string read();
+
+private:
+	Fd fd_;
+};
+
+/* Runs a program without a shell, collects what it writes; its status as wait_for() gives it. */
+struct Output {
+	int status;
+	string text;
+};
+Output run(const std::vector<string> &command, const string &root = "");
+/* Runs HELPER(@name) from the copy of this program at @path. */
+Output run_helper(const string &path, const string &name, const std::vector<string> &args = {});
+
+/* Blocks until @fd (a pipe's read end) gives a byte; false at end of file. */
+bool wait_byte(int fd);
+void send_byte(int fd);
+struct Pipe {
+	Pipe();
+	Fd read, write;
+};
+
+struct KernelVersion {
+	int major, minor;
+	bool at_least(int a, int b) const { return major > a || (major == a && minor >= b); }
+};
+KernelVersion kernel();
+
+/* Whether $AUFS_COMBO's filesystem of the rw branch (of the ro branches: @low) is @name. */
+bool on(const string &name, bool low = false);
