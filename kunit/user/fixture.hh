@@ -126,6 +126,11 @@ public:
 	void mount() { mount(options()); }
 	void mount(const string &data, unsigned long flags = 0);
 	void unmount() { mounted_.unmount(); }
+	void unmount_lazily()
+	{
+		mounted_.forget();
+		OK(umount2(mnt.c_str(), MNT_DETACH));
+	}
 	string at(const string &name) const { return mnt + "/" + name; }
 
 private:

@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// What cannot be mounted: the errno, and the text that says why, in the log of the filesystem
+// context (what `read(fsopen fd)` gives) and in the kernel's log.
+
+#include "fixture.hh"
+
+#include <sched.h>
+
+/* The error lines in the log of a filesystem context. */
+static string context_log(int context)
+{
+	string text;
+	char message[4096];
+	ssize_t length;
+	while ((length = read(context, message, sizeof(message))) > 0)
+		if (message[0] == 'e')
+			text += string(message, length) + "\n";
+	return text;
+}
+
+/*
+ * Mounts twice, by mount(2) and by fsconfig(2): both have to answer @error and say a line of text
+ * that names @mention, so that a person can find what is wrong.
+ */
+static void expect_refused(Union &u, const string &key, const string &value, int error,
+			   const string &mention)
+{
+	KernelLog log;
+	string data = value.empty() ? key : key + "=" + value;
+	EXPECT_EQ(ktap::errno_name(try_mount(u.mnt, data)), ktap::errno_name(error));
+	string lines = log.read();
+	EXPECT_HAS(lines, "aufs: ");
+	EXPECT_HAS(lines, mention);
+	EXPECT_HAS_NOT(read_file("/proc/self/mounts"), " " + u.mnt + " ");
+	ktap::say("kernel log: " + lines.substr(0, lines.size() - !lines.empty()));
+
+	Fd context(OK(fsopen("aufs", FSOPEN_CLOEXEC)));
+	int result = value.empty() ?
+			     fsconfig(context, FSCONFIG_SET_FLAG, key.c_str(), nullptr, 0) :
+			     fsconfig(context, FSCONFIG_SET_STRING, key.c_str(), value.c_str(), 0);
+	if (result == 0)
+		result = fsconfig(context, FSCONFIG_CMD_CREATE, nullptr, nullptr, 0);
+	EXPECT_EQ(result, -1);
+	EXPECT_EQ(ktap::errno_name(errno), ktap::errno_name(error));
+	string messages = context_log(context);
+	EXPECT_HAS(messages, "e aufs: ");
+	EXPECT_HAS(messages, mention);
+}
+
+CASE(unknown_option)
+{
+	Union u;
+	expect_refused(u, "nonsense", u.top, EINVAL, "nonsense");
+	EXPECT_EQ(try_mount(u.mnt, u.options() + ",nonsense"), EINVAL);
+	EXPECT_EQ(try_mount(u.mnt, "nonsense=1," + u.options()), EINVAL);
+	EXPECT_EQ(try_mount(u.mnt, u.options()), 0);
+}
+
+CASE(flag_in_place_of_branches)
+{
+	Union u;
+	expect_refused(u, "br", "", EINVAL, "br");
+}
+
+CASE(missing_directory)
+{
+	Union u;
+	expect_refused(u, "br", u.top + "/missing", ENOENT, "missing");
+	expect_refused(u, "br", u.top + ":" + u.low + "/missing", ENOENT, "missing");
+}
+
+CASE(file_in_place_of_a_directory)
+{
+	Union u;
+	write_file(u.low + "/file", "");
+	expect_refused(u, "br", u.low + "/file", ENOTDIR, "file");
+	expect_refused(u, "br", u.top + ":" + u.low + "/file", ENOTDIR, "file");
+}
+
+CASE(symlink_loop)
+{
+	Union u;
+	OK(symlink("loop", (u.low + "/loop").c_str()));
+	expect_refused(u, "br", u.low + "/loop", ELOOP, "loop");
+}
+
+CASE(same_branch_twice)
+{
+	Union u;
+	expect_refused(u, "br", u.top + "=rw:" + u.top + "=ro", EINVAL, u.top);
+	expect_refused(u, "br", u.top + ":" + u.low + ":" + u.low, EINVAL, u.low);
+}
+
+/* The same directory by another way is the same branch. */
+CASE(same_branch_through_another_path)
+{
+	Union u;
+	OK(symlink(u.top.c_str(), (u.tmp + "/link").c_str()));
+	expect_refused(u, "br", u.top + ":" + u.tmp + "/link", EINVAL, "link");
+	make_dir(u.tmp + "/bound");
+	Mounted bound(u.top, u.tmp + "/bound", "", MS_BIND, "");
+	expect_refused(u, "br", u.top + ":" + u.tmp + "/bound", EINVAL, "bound");
+}
+
+CASE(branch_within_a_branch)
+{
+	Union u;
+	make_dirs(u.low + "/a/b");
+	expect_refused(u, "br", u.low + ":" + u.low + "/a", EINVAL, u.low + "/a");
+	expect_refused(u, "br", u.low + "/a/b:" + u.low, EINVAL, u.low);
+	/* Siblings are fine, and a name that only begins alike is no parent. */
+	make_dir(u.low + "/aa");
+	EXPECT_EQ(try_mount(u.mnt, "br=" + u.low + "/a:" + u.low + "/aa"), 0);
+}
+
+CASE(no_branches)
+{
+	Union u;
+	KernelLog log;
+	EXPECT_EQ(try_mount(u.mnt, ""), EINVAL);
+	EXPECT_HAS(log.read(), "aufs: ");
+	EXPECT_EQ(try_mount(u.mnt, "br="), EINVAL);
+	EXPECT_EQ(try_mount(u.mnt, "br:"), EINVAL);
+	EXPECT_EQ(try_mount(u.mnt, "dirs="), EINVAL);
+	Fd context(OK(fsopen("aufs", FSOPEN_CLOEXEC)));
+	EXPECT_ERR(fsconfig(context, FSCONFIG_CMD_CREATE, nullptr, nullptr, 0), EINVAL);
+	EXPECT_HAS(context_log(context), "e aufs: ");
+}
+
+CASE(empty_branch_in_a_list)
+{
+	Union u;
+	EXPECT_EQ(try_mount(u.mnt, "br=" + u.top + "::" + u.low), EINVAL);
+	EXPECT_EQ(try_mount(u.mnt, "br=" + u.top + ":"), EINVAL);
+	EXPECT_EQ(try_mount(u.mnt, "br=:" + u.top), EINVAL);
+	EXPECT_EQ(try_mount(u.mnt, "br==rw"), EINVAL);
+}
+
+PARAM_CASE(bad_permission, "rx", "RW", "rw ", "", "r", "rww", "rw=ro")
+{
+	Union u;
+	expect_refused(u, "br", u.top + "=" + ktap::param() + ":" + u.low, EINVAL, ktap::param());
+}
+
+CASE(branches_given_twice)
+{
+	Union u;
+	EXPECT_EQ(try_mount(u.mnt, "br=" + u.top + ",br=" + u.low), EINVAL);
+	EXPECT_EQ(try_mount(u.mnt, "br=" + u.top + ",dirs=" + u.low), EINVAL);
+	Fd context(OK(fsopen("aufs", FSOPEN_CLOEXEC)));
+	OK(fsconfig(context, FSCONFIG_SET_STRING, "br", u.top.c_str(), 0));
+	EXPECT_ERR(fsconfig(context, FSCONFIG_SET_STRING, "br", u.low.c_str(), 0), EINVAL);
+	EXPECT_HAS(context_log(context), "e aufs: ");
+}
+
+/* A union of unions is possible once; three levels are more than the kernel's stack is sized for. */
+CASE(too_deep_stack)
+{
+	Union u;
+	make_dir(u.tmp + "/first");
+	make_dir(u.tmp + "/second");
+	Mounted first("none", u.tmp + "/first", "aufs", 0, "br=" + u.low);
+	Mounted second("none", u.tmp + "/second", "aufs", 0, "br=" + u.tmp + "/first");
+	expect_refused(u, "br", u.tmp + "/second", EINVAL, u.tmp + "/second");
+	EXPECT_EQ(try_mount(u.mnt, "br=" + u.top + ":" + u.tmp + "/second"), EINVAL);
+	EXPECT_EQ(try_mount(u.mnt, "br=" + u.top + ":" + u.tmp + "/first"), 0);
+}
+
+/* After a refused mount nothing holds the branches' filesystem. */
+CASE(failure_leaves_nothing_behind)
+{
+	Union u;
+	Mounted branch = mount_tmpfs("branch");
+	make_dir(branch.path() + "/a");
+	write_file(branch.path() + "/file", "");
+	EXPECT_EQ(try_mount(u.mnt, "br=" + branch.path() + "/a:" + u.low + "/missing"), ENOENT);
+	EXPECT_EQ(try_mount(u.mnt, "br=" + branch.path() + "/a:" + branch.path() + "/file"), ENOTDIR);
+	EXPECT_EQ(try_mount(u.mnt, "br=" + branch.path() + "/a:" + branch.path() + "/a"), EINVAL);
+	EXPECT_EQ(try_mount(u.mnt, "br=" + branch.path() + "/a,nonsense"), EINVAL);
+	{
+		Fd context(OK(fsopen("aufs", FSOPEN_CLOEXEC)));
+		OK(fsconfig(context, FSCONFIG_SET_STRING, "br", (branch.path() + "/a").c_str(), 0));
+		/* Dropped without being mounted. */
+	}
+	branch.unmount();
+}
+
+/* A path that is longer than any the kernel takes is refused, and so is one not terminated. */
+CASE(path_too_long)
+{
+	Union u;
+	string data = "br=/";
+	while (data.size() < 4000)
+		data += "x";
+	EXPECT_EQ(ktap::errno_name(try_mount(u.mnt, data)), "ENAMETOOLONG");
+	EXPECT_EQ(try_mount(u.mnt, "br=" + u.top + "\\"), EINVAL);
+}
+
+/* Mounting needs CAP_SYS_ADMIN, as for any filesystem that is not made for user namespaces. */
+CASE(unprivileged)
+{
+	Union u;
+	OK(chmod(u.mnt.c_str(), 0777));
+	as_user(alice, [&] {
+		EXPECT_EQ(ktap::errno_name(try_mount(u.mnt, u.options())), "EPERM");
+		EXPECT_ERR(fsopen("aufs", FSOPEN_CLOEXEC), EPERM);
+	});
+	as_user(alice, [&] {
+		if (unshare(CLONE_NEWUSER | CLONE_NEWNS))
+			SKIP("no user namespaces for users here: %s", strerrorname_np(errno));
+		EXPECT_EQ(ktap::errno_name(try_mount(u.mnt, u.options())), "EPERM");
+	});
+}
+
+/* A directory that the mounter names but that lies in the union itself: the union is no branch. */
+CASE(branch_within_the_mount)
+{
+	Union u;
+	make_dir(u.low + "/dir");
+	u.mount();
+	KernelLog log;
+	string inside = u.at("dir");
+	int result = mount("none", u.mnt.c_str(), "aufs", MS_REMOUNT, ("append=" + inside).c_str());
+	EXPECT_EQ(result, -1);
+	EXPECT_EQ(ktap::errno_name(errno), "EINVAL");
+	EXPECT_HAS(log.read(), "aufs: ");
+	EXPECT(exists(inside));
+}
+
+/* The union would cover one of its own branches: what is below would be lost to the user. */
+PARAM_CASE(mount_point_and_branch, "branch_contains_it", "branch_is_it", "branch_is_inside_it")
+{
+	Union u;
+	string p = ktap::param();
+	make_dirs(u.mnt + "/a/b");
+	write_file(u.mnt + "/a/b/file", "branch");
+	string branch = p == "branch_contains_it" ? u.mnt : p == "branch_is_it" ? u.mnt + "/a" : u.mnt + "/a/b";
+	string target = u.mnt + "/a";
+	/*
+	 * mount(2) tells a filesystem its options and not the mount point, so that this cannot be
+	 * refused; it must neither loop nor show the union within itself.
+	 */
+	Mounted mounted("none", target, "aufs", 0, "br=" + branch);
+	string below = p == "branch_contains_it" ? "/a/b/file" : p == "branch_is_it" ? "/b/file" : "/file";
+	EXPECT_EQ(read_file(target + below), "branch");
+	if (p == "branch_contains_it")
+		EXPECT_EQ(names_in(target + "/a"), (std::vector<string>{ "b" }));
+}

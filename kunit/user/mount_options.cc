@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// Every form of the branch options, through mount(2) and through fsopen(2)/fsconfig(2).
+
+#include "fixture.hh"
+
+static bool is_writable(const string &dir)
+{
+	string name = dir + "/is_writable";
+	int fd = open(name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd < 0) {
+		EXPECT_EQ(ktap::errno_name(errno), "EROFS");
+		return false;
+	}
+	close(fd);
+	EXPECT_OK(unlink(name.c_str()));
+	return true;
+}
+
+struct Setup : Union {
+	Setup()
+	{
+		write_file(top + "/t", "top");
+		write_file(low + "/l", "low");
+		write_file(low2 + "/l2", "low2");
+	}
+	void expect_three()
+	{
+		EXPECT_EQ(names_in(mnt), (std::vector<string>{ "l", "l2", "t" }));
+		EXPECT_EQ(read_file(at("l2")), "low2");
+	}
+};
+
+CASE(br_equals_with_permissions)
+{
+	Setup u;
+	u.mount("br=" + u.top + "=rw:" + u.low + "=ro:" + u.low2 + "=ro");
+	u.expect_three();
+	EXPECT(is_writable(u.mnt));
+	EXPECT(!exists(u.top + "/is_writable"));
+}
+
+CASE(br_colon)
+{
+	Setup u;
+	u.mount("br:" + u.top + "=rw:" + u.low + "=ro:" + u.low2 + "=ro");
+	u.expect_three();
+	EXPECT(is_writable(u.mnt));
+}
+
+CASE(dirs_equals)
+{
+	Setup u;
+	u.mount("dirs=" + u.top + "=rw:" + u.low + "=ro:" + u.low2 + "=ro");
+	u.expect_three();
+	EXPECT(is_writable(u.mnt));
+}
+
+/* The first branch is writable and the others are not, where the option does not say it. */
+CASE(default_permissions)
+{
+	Setup u;
+	u.mount("br=" + u.top + ":" + u.low + ":" + u.low2);
+	u.expect_three();
+	EXPECT(is_writable(u.mnt));
+	EXPECT_ERR(open(u.at("l").c_str(), O_WRONLY), EROFS);
+	EXPECT_ERR(open(u.at("l2").c_str(), O_WRONLY), EROFS);
+}
+
+PARAM_CASE(first_branch_not_writable, "ro", "rr")
+{
+	Setup u;
+	u.mount("br=" + u.top + "=" + ktap::param() + ":" + u.low + "=" + ktap::param());
+	EXPECT_EQ(read_file(u.at("t")), "top");
+	EXPECT(!is_writable(u.mnt));
+	EXPECT_ERR(open(u.at("t").c_str(), O_WRONLY), EROFS);
+	EXPECT_ERR(chmod(u.at("t").c_str(), 0600), EROFS);
+	EXPECT_ERR(unlink(u.at("t").c_str()), EROFS);
+}
+
+CASE(one_branch)
+{
+	Setup u;
+	u.mount("br=" + u.top);
+	EXPECT_EQ(names_in(u.mnt), (std::vector<string>{ "t" }));
+	EXPECT(is_writable(u.mnt));
+}
+
+/* The source names nothing: any word does, and /proc/mounts shows it. */
+CASE(source_is_free)
+{
+	Setup u;
+	Mounted mounted("my_union", u.mnt, "aufs", 0, u.options());
+	EXPECT_EQ(read_file(u.at("l")), "low");
+	EXPECT_HAS(read_file("/proc/self/mounts"), "my_union " + u.mnt + " aufs ");
+}
+
+/* A comma, colon, equals sign or backslash in a path is written with a backslash before it. */
+PARAM_CASE(escaped_path, "comma", "colon", "equals", "backslash", "all", "all_through_fsconfig",
+	   "other_odd_bytes")
+{
+	string p = ktap::param(), name, written;
+	if (p == "comma")
+		name = "a,b", written = "a\\,b";
+	else if (p == "colon")
+		name = "a:b", written = "a\\:b";
+	else if (p == "equals")
+		name = "a=rw", written = "a\\=rw";
+	else if (p == "backslash")
+		name = "a\\b", written = "a\\\\b";
+	else if (p == "other_odd_bytes")
+		name = written = "a b\tc\nd#e\"f\xc3\xa4";
+	else
+		name = "a,b:c=d\\e=ro", written = "a\\,b\\:c\\=d\\\\e\\=ro";
+	Setup u;
+	make_dir(u.low + "/" + name);
+	write_file(u.low + "/" + name + "/inside", p);
+	string data = u.top + "=rw:" + u.low + "/" + written + "=ro";
+	Fd tree;
+	if (p == "all_through_fsconfig") {
+		Fd context(OK(fsopen("aufs", FSOPEN_CLOEXEC)));
+		OK(fsconfig(context, FSCONFIG_SET_STRING, "br", data.c_str(), 0));
+		OK(fsconfig(context, FSCONFIG_CMD_CREATE, nullptr, nullptr, 0));
+		tree = Fd(OK(fsmount(context, FSMOUNT_CLOEXEC, 0)));
+		int fd = OK(openat(tree, "inside", O_RDONLY | O_CLOEXEC));
+		EXPECT_EQ(pread_text(fd, 100, 0), p);
+		close(fd);
+	} else {
+		u.mount("br=" + data);
+		EXPECT_EQ(read_file(u.at("inside")), p);
+	}
+}
+
+/* A path that mount(8) passes on as it stands: a symlink, `..`, a trailing slash, a relative one. */
+PARAM_CASE(path_forms, "symlink", "dotdot", "trailing_slash", "relative")
+{
+	Setup u;
+	string path = u.low, p = ktap::param();
+	if (p == "symlink") {
+		path = u.tmp + "/link";
+		OK(symlink(u.low.c_str(), path.c_str()));
+	} else if (p == "dotdot")
+		path = u.low + "/../" + ktap::current_name;
+	else if (p == "trailing_slash")
+		path += "//";
+	else {
+		OK(chdir(u.low.c_str()));
+		path = ".";
+	}
+	u.mount("br=" + u.top + ":" + path);
+	EXPECT_EQ(read_file(u.at("l")), "low");
+	OK(chdir("/"));
+}
+
+CASE(fsconfig_all_forms)
+{
+	Setup u;
+	for (const char *key : { "br", "dirs" }) {
+		Fd context(OK(fsopen("aufs", FSOPEN_CLOEXEC)));
+		OK(fsconfig(context, FSCONFIG_SET_STRING, "source", "none", 0));
+		OK(fsconfig(context, FSCONFIG_SET_STRING, key, (u.top + "=rw").c_str(), 0));
+		OK(fsconfig(context, FSCONFIG_SET_STRING, "append", (u.low + "=ro").c_str(), 0));
+		OK(fsconfig(context, FSCONFIG_SET_STRING, "append", u.low2.c_str(), 0));
+		OK(fsconfig(context, FSCONFIG_CMD_CREATE, nullptr, nullptr, 0));
+		Fd tree(OK(fsmount(context, FSMOUNT_CLOEXEC, 0)));
+		OK(move_mount(tree, "", AT_FDCWD, u.mnt.c_str(), MOVE_MOUNT_F_EMPTY_PATH));
+		tree.reset();
+		u.expect_three();
+		EXPECT(is_writable(u.mnt));
+		EXPECT_OK(umount2(u.mnt.c_str(), 0));
+	}
+}
+
+/* A union that is never attached anywhere can be used through its descriptor, and goes with it. */
+CASE(detached_mount)
+{
+	Setup u;
+	{
+		Fd context(OK(fsopen("aufs", FSOPEN_CLOEXEC)));
+		OK(fsconfig(context, FSCONFIG_SET_STRING, "br", u.top.c_str(), 0));
+		OK(fsconfig(context, FSCONFIG_CMD_CREATE, nullptr, nullptr, 0));
+		Fd tree(OK(fsmount(context, FSMOUNT_CLOEXEC, 0)));
+		Fd file(OK(openat(tree, "t", O_RDONLY | O_CLOEXEC)));
+		EXPECT_EQ(pread_text(file, 10, 0), "top");
+	}
+}
+
+static string many(unsigned count, const string &dir, bool make)
+{
+	string list;
+	for (unsigned i = 0; i < count; i++) {
+		string name = ktap::format("b%u", i);
+		if (make) {
+			make_dir(dir + "/" + name);
+			write_file(dir + "/" + name + "/own" + std::to_string(i), name);
+			write_file(dir + "/" + name + "/all", name);
+		}
+		list += (i ? ":" : "") + name;
+	}
+	return list;
+}
+
+CASE(branches_127)
+{
+	Union u;
+	string list = many(127, u.tmp, true);
+	OK(chdir(u.tmp.c_str()));
+	u.mount("br=" + list);
+	OK(chdir("/"));
+	EXPECT_EQ(names_in(u.mnt).size(), 128u);
+	EXPECT_EQ(read_file(u.at("all")), "b0");
+	EXPECT_EQ(read_file(u.at("own0")), "b0");
+	EXPECT_EQ(read_file(u.at("own126")), "b126");
+	EXPECT(is_writable(u.mnt));
+	Map map(page_size(), PROT_READ, MAP_SHARED, open_file(u.at("own126"), O_RDONLY));
+	EXPECT_EQ(map.text(4), "b126");
+}
+
+CASE(branches_127_through_fsconfig)
+{
+	Union u;
+	many(127, u.tmp, true);
+	Fd context(OK(fsopen("aufs", FSOPEN_CLOEXEC)));
+	for (unsigned i = 0; i < 127; i++)
+		OK(fsconfig(context, FSCONFIG_SET_STRING, i ? "append" : "br",
+			    ktap::format("%s/b%u", u.tmp.c_str(), i).c_str(), 0));
+	OK(fsconfig(context, FSCONFIG_CMD_CREATE, nullptr, nullptr, 0));
+	Fd tree(OK(fsmount(context, FSMOUNT_CLOEXEC, 0)));
+	OK(move_mount(tree, "", AT_FDCWD, u.mnt.c_str(), MOVE_MOUNT_F_EMPTY_PATH));
+	tree.reset();
+	context.reset();
+	EXPECT_EQ(names_in(u.mnt).size(), 128u);
+	EXPECT_EQ(read_file(u.at("own126")), "b126");
+	EXPECT_OK(umount2(u.mnt.c_str(), 0));
+}
+
+CASE(branches_128_are_too_many)
+{
+	Union u;
+	string list = many(128, u.tmp, true);
+	OK(chdir(u.tmp.c_str()));
+	EXPECT_EQ(ktap::errno_name(try_mount(u.mnt, "br=" + list)), "E2BIG");
+	OK(chdir("/"));
+}
+
+/* Flags of mount(2) that the VFS itself handles still do what they say. */
+PARAM_CASE(mount_flags, "ro", "noexec", "nosuid", "nodev", "noatime")
+{
+	Setup u;
+	string p = ktap::param();
+	copy_self(u.top + "/prog");
+	OK(mknod((u.top + "/null").c_str(), S_IFCHR | 0666, makedev(1, 3)));
+	u.mount(u.options(), p == "ro" ? MS_RDONLY :
+			     p == "noexec" ? MS_NOEXEC :
+			     p == "nosuid" ? MS_NOSUID :
+			     p == "nodev" ? MS_NODEV :
+					    MS_NOATIME);
+	EXPECT_EQ(is_writable(u.mnt), p != "ro");
+	EXPECT_EQ(access(u.at("prog").c_str(), X_OK), p == "noexec" ? -1 : 0);
+	Fd null(open(u.at("null").c_str(), O_WRONLY));
+	EXPECT_EQ(null >= 0, p != "nodev");
+	string mounts = read_file("/proc/self/mounts");
+	size_t at = mounts.find(" " + u.mnt + " aufs ");
+	ASSERT_NE(at, string::npos);
+	EXPECT_HAS(mounts.substr(at, mounts.find('\n', at) - at), p);
+}

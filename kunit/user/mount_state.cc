@@ -1,0 +1,363 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// A mounted union: what /proc/mounts says, remounting, binding, unmounting.
+
+#include "fixture.hh"
+
+#include <mntent.h>
+#include <sys/statfs.h>
+#include <sys/vfs.h>
+
+/* The raw fields of the last line of /proc/self/mounts for a mount point. */
+struct MountLine {
+	string type, options;
+};
+
+static MountLine mount_line(const string &point)
+{
+	MountLine line;
+	string text = read_file("/proc/self/mounts");
+	size_t at = 0;
+	while (at < text.size()) {
+		size_t end = text.find('\n', at);
+		string one = text.substr(at, end - at);
+		at = end + 1;
+		size_t field = one.find(" " + point + " ");
+		if (field == string::npos)
+			continue;
+		size_t type = field + point.size() + 2;
+		size_t options = one.find(' ', type) + 1;
+		line.type = one.substr(type, options - type - 1);
+		line.options = one.substr(options, one.find(' ', options) - options);
+	}
+	return line;
+}
+
+/* The same line as mount(8) reads it: getmntent(3) decodes \040 and its like. */
+static string mntent_options(const string &point)
+{
+	string options;
+	FILE *table = setmntent("/proc/self/mounts", "re");
+	ASSERT(table);
+	while (mntent *entry = getmntent(table))
+		if (point == entry->mnt_dir)
+			options = entry->mnt_opts;
+	endmntent(table);
+	return options;
+}
+
+/* Takes away the options that mount(2) has flags for. */
+static string without_flags(const string &options)
+{
+	string rest;
+	size_t at = 0;
+	while (at <= options.size()) {
+		size_t end = at;
+		while (end < options.size() && options[end] != ',')
+			end += options[end] == '\\' && end + 1 < options.size() ? 2 : 1;
+		string one = options.substr(at, end - at);
+		at = end + 1;
+		if (one != "rw" && one != "ro" && one != "relatime")
+			rest += (rest.empty() ? "" : ",") + one;
+	}
+	return rest;
+}
+
+CASE(proc_mounts_names_the_branches)
+{
+	Union u;
+	u.mount("br:" + u.top + ":" + u.low + ":" + u.low2 + "=rr");
+	MountLine line = mount_line(u.mnt);
+	EXPECT_EQ(line.type, "aufs");
+	EXPECT_HAS(line.options, u.top + "=rw:" + u.low + "=ro:" + u.low2 + "=rr");
+	EXPECT_HAS(read_file("/proc/filesystems"), "nodev\taufs\n");
+}
+
+/* Paths that were given relative or through a symlink are shown so that they hold anywhere. */
+CASE(proc_mounts_has_absolute_paths)
+{
+	Union u;
+	OK(symlink(u.low.c_str(), (u.tmp + "/link").c_str()));
+	OK(chdir(u.top.c_str()));
+	u.mount("br=.:" + u.tmp + "/link");
+	OK(chdir("/"));
+	EXPECT_HAS(mount_line(u.mnt).options, u.top + "=rw:" + u.low + "=ro");
+}
+
+/* The options that /proc/mounts shows mount the same union again, raw and as mount(8) reads them. */
+PARAM_CASE(proc_mounts_mounts_again, "plain", "comma", "colon", "equals", "backslash", "space", "newline",
+	   "octal_look_alike", "all")
+{
+	string p = ktap::param();
+	string name = p == "comma" ? "a,b" :
+		      p == "colon" ? "a:b" :
+		      p == "equals" ? "a=ro" :
+		      p == "backslash" ? "a\\b" :
+		      p == "space" ? "a b\tc" :
+		      p == "newline" ? "a\nb" :
+		      p == "octal_look_alike" ? "a\\054b" :
+		      p == "all" ? "a,b:c=rw\\d e\\,f\\\\g#h" :
+				   "plain";
+	Union u;
+	string written;
+	for (char c : name) {
+		if (strchr(",:=\\", c))
+			written += '\\';
+		written += c;
+	}
+	make_dir(u.low + "/" + name);
+	make_dir(u.top + "/" + name);
+	write_file(u.low + "/" + name + "/file", name);
+	string options = "br=" + u.top + "/" + written + "=rw:" + u.low + "/" + written + "=ro";
+	u.mount(options);
+	EXPECT_EQ(read_file(u.at("file")), name);
+	string raw = without_flags(mount_line(u.mnt).options);
+	string decoded = without_flags(mntent_options(u.mnt));
+	ktap::say("/proc/mounts: " + raw);
+	EXPECT_HAS_NOT(raw, " ");
+	u.unmount();
+	for (const string &again : { raw, decoded }) {
+		u.mount(again);
+		EXPECT_EQ(read_file(u.at("file")), name);
+		EXPECT_EQ(without_flags(mount_line(u.mnt).options), raw);
+		write_file(u.at("written"), name);
+		EXPECT_EQ(read_file(u.top + "/" + name + "/written"), name);
+		EXPECT_OK(unlink(u.at("written").c_str()));
+		u.unmount();
+	}
+}
+
+CASE(proc_mounts_shows_127_branches)
+{
+	Union u;
+	string list;
+	for (unsigned i = 0; i < 127; i++) {
+		make_dir(ktap::format("%s/b%u", u.tmp.c_str(), i));
+		list += ktap::format("%sb%u", i ? ":" : "", i);
+	}
+	OK(chdir(u.tmp.c_str()));
+	u.mount("br=" + list);
+	OK(chdir("/"));
+	string options = mount_line(u.mnt).options;
+	for (unsigned i = 0; i < 127; i++)
+		EXPECT_HAS(options, ktap::format("%s/b%u=r%c", u.tmp.c_str(), i, i ? 'o' : 'w'));
+}
+
+/* mount(8), which is what people type. */
+CASE(mount_command)
+{
+	Union u;
+	write_file(u.low + "/file", "low");
+	Output out = run({ "/bin/mount", "-t", "aufs", "-o", u.options(), "none", u.mnt });
+	EXPECT_EQ(out.text, "");
+	ASSERT_EQ(out.status, 0);
+	EXPECT_EQ(read_file(u.at("file")), "low");
+	out = run({ "/bin/mount", "-o", "remount,ro", u.mnt });
+	EXPECT_EQ(out.text, "");
+	EXPECT_EQ(out.status, 0);
+	EXPECT_ERR(mkdir(u.at("dir").c_str(), 0755), EROFS);
+	out = run({ "/bin/mount", "-o", "remount,rw", u.mnt });
+	EXPECT_EQ(out.text, "");
+	EXPECT_EQ(out.status, 0);
+	EXPECT_OK(mkdir(u.at("dir").c_str(), 0755));
+	out = run({ "/bin/umount", u.mnt });
+	EXPECT_EQ(out.text, "");
+	EXPECT_EQ(out.status, 0);
+	EXPECT(!exists(u.at("file")));
+}
+
+/* How a person who makes a mistake learns of it. */
+CASE(mount_command_says_what_is_wrong)
+{
+	Union u;
+	Output out = run({ "/bin/mount", "-t", "aufs", "-o", "br=" + u.top + "/missing", "none", u.mnt });
+	EXPECT_NE(out.status, 0);
+	EXPECT_NE(out.text, "");
+	ktap::say(out.text);
+}
+
+CASE(remount_read_only)
+{
+	Union u;
+	write_file(u.top + "/file", "top");
+	u.mount();
+	OK(mount("none", u.mnt.c_str(), "aufs", MS_REMOUNT | MS_RDONLY, ""));
+	string before = snapshot(u.top);
+	EXPECT_ERR(open(u.at("file").c_str(), O_WRONLY), EROFS);
+	EXPECT_ERR(open(u.at("new").c_str(), O_WRONLY | O_CREAT, 0644), EROFS);
+	EXPECT_ERR(unlink(u.at("file").c_str()), EROFS);
+	EXPECT_ERR(chmod(u.at("file").c_str(), 0600), EROFS);
+	EXPECT_ERR(rename(u.at("file").c_str(), u.at("other").c_str()), EROFS);
+	EXPECT_EQ(read_file(u.at("file")), "top");
+	EXPECT_EQ(snapshot(u.top), before);
+	OK(mount("none", u.mnt.c_str(), "aufs", MS_REMOUNT, ""));
+	write_file(u.at("file"), "written");
+	EXPECT_EQ(read_file(u.top + "/file"), "written");
+}
+
+/* A file that is open for writing keeps the union from turning read-only, as everywhere. */
+CASE(remount_read_only_while_writing)
+{
+	Union u;
+	u.mount();
+	Fd file = open_file(u.at("file"), O_WRONLY | O_CREAT);
+	EXPECT_ERR(mount("none", u.mnt.c_str(), "aufs", MS_REMOUNT | MS_RDONLY, ""), EBUSY);
+	EXPECT_EQ(OK(write(file, "text", 4)), 4);
+	file.reset();
+	EXPECT_OK(mount("none", u.mnt.c_str(), "aufs", MS_REMOUNT | MS_RDONLY, ""));
+}
+
+/* The options that /proc/mounts shows are accepted by a remount too: mount(8) passes them on. */
+CASE(remount_with_the_same_options)
+{
+	Union u;
+	write_file(u.low + "/file", "low");
+	u.mount();
+	EXPECT_OK(mount("none", u.mnt.c_str(), "aufs", MS_REMOUNT | MS_RDONLY,
+			without_flags(mount_line(u.mnt).options).c_str()));
+	EXPECT_EQ(read_file(u.at("file")), "low");
+	EXPECT_ERR(mkdir(u.at("dir").c_str(), 0755), EROFS);
+}
+
+CASE(remount_with_a_wrong_option)
+{
+	Union u;
+	u.mount();
+	EXPECT_ERR(mount("none", u.mnt.c_str(), "aufs", MS_REMOUNT, "nonsense"), EINVAL);
+	EXPECT_OK(mkdir(u.at("still_writable").c_str(), 0755));
+}
+
+/* Branches of a read-only filesystem: the union can be read and says EROFS to the rest. */
+CASE(rw_branch_on_a_read_only_filesystem)
+{
+	Union u;
+	Mounted branch = mount_tmpfs("branch");
+	write_file(branch.path() + "/file", "text");
+	OK(mount("none", branch.path().c_str(), "tmpfs", MS_REMOUNT | MS_RDONLY, ""));
+	u.mount("br=" + branch.path() + "=rw:" + u.low);
+	EXPECT_EQ(read_file(u.at("file")), "text");
+	EXPECT_ERR(open(u.at("file").c_str(), O_WRONLY), EROFS);
+	EXPECT_ERR(mkdir(u.at("dir").c_str(), 0755), EROFS);
+	u.unmount();
+}
+
+/* The union holds its branches: a branch's filesystem is busy until the union is gone. */
+CASE(branches_are_pinned)
+{
+	Union u;
+	Mounted branch = mount_tmpfs("branch");
+	write_file(branch.path() + "/file", "text");
+	u.mount("br=" + u.top + ":" + branch.path());
+	EXPECT_EQ(read_file(u.at("file")), "text");
+	/* The visible mount of the branch may go: the union has one of its own. */
+	string path = branch.path();
+	branch.unmount();
+	EXPECT(!exists(path + "/file"));
+	EXPECT_EQ(read_file(u.at("file")), "text");
+	u.unmount();
+}
+
+CASE(bind_mount)
+{
+	Union u;
+	make_dir(u.low + "/dir");
+	write_file(u.low + "/dir/file", "low");
+	u.mount();
+	Mounted bound(u.at("dir"), u.tmp, "", MS_BIND, "");
+	EXPECT_EQ(read_file(u.tmp + "/file"), "low");
+	EXPECT_EQ(stat_of(u.tmp + "/file").st_ino, stat_of(u.at("dir/file")).st_ino);
+	u.unmount();
+	EXPECT_EQ(read_file(u.tmp + "/file"), "low");
+}
+
+/* A bind mount onto the union, of a directory of elsewhere and of a file. */
+CASE(mount_points_in_the_union)
+{
+	Union u;
+	make_dir(u.low + "/dir");
+	write_file(u.low + "/file", "low");
+	write_file(u.tmp + "/elsewhere", "elsewhere");
+	u.mount();
+	{
+		Mounted dir(u.tmp, u.at("dir"), "", MS_BIND, "");
+		Mounted file(u.tmp + "/elsewhere", u.at("file"), "", MS_BIND, "");
+		EXPECT_EQ(read_file(u.at("dir/elsewhere")), "elsewhere");
+		EXPECT_EQ(read_file(u.at("file")), "elsewhere");
+	}
+	EXPECT_EQ(read_file(u.at("file")), "low");
+}
+
+/* What is mounted below a branch's directory is not part of the branch. */
+CASE(mounts_below_a_branch_are_not_seen)
+{
+	Union u;
+	make_dir(u.low + "/dir");
+	write_file(u.low + "/dir/file", "branch");
+	Mounted covering("none", u.low + "/dir", "tmpfs", 0, "");
+	write_file(u.low + "/dir/other", "mounted");
+	u.mount();
+	EXPECT_EQ(names_in(u.at("dir")), (std::vector<string>{ "file" }));
+	u.unmount();
+}
+
+CASE(busy_while_open)
+{
+	Union u;
+	write_file(u.low + "/file", "low");
+	u.mount();
+	Fd file = open_file(u.at("file"), O_RDONLY);
+	EXPECT_ERR(umount2(u.mnt.c_str(), 0), EBUSY);
+	EXPECT_EQ(pread_text(file, 3, 0), "low");
+	file.reset();
+	u.unmount();
+}
+
+CASE(lazy_unmount_while_open)
+{
+	Union u;
+	write_file(u.low + "/file", "low");
+	u.mount();
+	Fd file = open_file(u.at("file"), O_RDONLY);
+	Fd dir = open_file(u.mnt, O_RDONLY | O_DIRECTORY);
+	u.unmount_lazily();
+	EXPECT(!exists(u.at("file")));
+	EXPECT_EQ(pread_text(file, 3, 0), "low");
+	Fd again(OK(openat(dir, "file", O_RDONLY | O_CLOEXEC)));
+	EXPECT_EQ(pread_text(again, 3, 0), "low");
+}
+
+/* Two unions over the same branches are two filesystems. */
+CASE(two_unions)
+{
+	Union u;
+	write_file(u.low + "/file", "low");
+	u.mount("br=" + u.low);
+	Mounted second("none", u.tmp, "aufs", 0, "br=" + u.low);
+	EXPECT_NE(stat_of(u.at("file")).st_dev, stat_of(u.tmp + "/file").st_dev);
+	EXPECT_EQ(read_file(u.tmp + "/file"), "low");
+}
+
+/* Again and again: what one mount leaves behind, a thousand make visible. */
+CASE(mount_and_unmount_often)
+{
+	Union u;
+	write_file(u.low + "/file", "low");
+	for (int i = 0; i < 200; i++) {
+		u.mount();
+		if (i % 10 == 0)
+			EXPECT_EQ(read_file(u.at("file")), "low");
+		u.unmount();
+	}
+}
+
+CASE(syncfs_and_statfs)
+{
+	Union u;
+	u.mount();
+	write_file(u.at("file"), "text");
+	Fd dir = open_file(u.mnt, O_RDONLY | O_DIRECTORY);
+	EXPECT_OK(syncfs(dir));
+	struct statfs st = {};
+	OK(fstatfs(dir, &st));
+	EXPECT_EQ(st.f_type, 0x61756673);
+}
