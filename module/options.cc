@@ -155,7 +155,7 @@ public:
 
 		put('\'');
 		for (char c : text.substr(0, limit))
-			put(c < ' ' || c == 0x7f ? '?' : c);
+			put(static_cast<unsigned char>(c) < ' ' || c == 0x7f ? '?' : c);
 		if (text.size() > limit)
 			put("...");
 		put('\'');
