@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// All that C++ sees of the kernel: its types and constants (generated from the
+// kernel's own headers, see types.c), which optional functions it has, and the
+// functions that we call.
+#pragma once
+
+#include "generated/types.hh"
+
+#include "generated/constants.hh"
+#include "generated/declared.h"
+
+extern "C" {
+#include "api.h"
+}
