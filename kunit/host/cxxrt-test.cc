@@ -1,0 +1,388 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The runtime shim, as far as it can run on the host. */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "check.hh"
+#include "new.hh"
+#include "own.hh"
+#include "ref.hh"
+#include "result.hh"
+#include "scope_exit.hh"
+#include "span.hh"
+#include "string_view.hh"
+#include "utility.hh"
+
+using cxxrt::Error;
+using cxxrt::Gfp;
+using cxxrt::Own;
+using cxxrt::Ref;
+using cxxrt::Result;
+using cxxrt::ScopeExit;
+using cxxrt::Span;
+using cxxrt::StringView;
+
+namespace
+{
+
+constexpr Gfp some_gfp = {0xcc0};
+
+bool out_of_memory;
+unsigned int last_gfp;
+int allocated;
+
+/* Counts what lives, and knows whether it was moved from. */
+struct Probe {
+	static inline int alive;
+	int value;
+
+	explicit Probe(int value) noexcept : value(value)
+	{
+		alive++;
+	}
+	Probe(Probe &&other) noexcept : value(cxxrt::exchange(other.value, -1))
+	{
+		alive++;
+	}
+	Probe(const Probe &) = delete;
+	Probe &operator=(const Probe &) = delete;
+	Probe &operator=(Probe &&) = delete;
+	~Probe()
+	{
+		alive--;
+	}
+};
+
+struct Counted {
+	int count = 1;
+};
+
+} // namespace
+
+/* What the module's C provides in the kernel. */
+extern "C" {
+void *cxxrt_alloc(__SIZE_TYPE__ size, unsigned int gfp) noexcept;
+void cxxrt_free(const void *memory) noexcept;
+[[noreturn]] void cxxrt_bug(const char *what) noexcept;
+
+void *cxxrt_alloc(__SIZE_TYPE__ size, unsigned int gfp) noexcept
+{
+	last_gfp = gfp;
+	if (out_of_memory)
+		return nullptr;
+	allocated++;
+	return malloc(size);
+}
+
+void cxxrt_free(const void *memory) noexcept
+{
+	allocated -= memory != nullptr;
+	free(const_cast<void *>(memory));
+}
+
+void cxxrt_bug(const char *what) noexcept
+{
+	printf("Bail out! %s\n", what);
+	abort();
+}
+}
+
+template <> struct cxxrt::RefTraits<Counted> {
+	static void get(Counted *object) noexcept
+	{
+		object->count++;
+	}
+	static void put(Counted *object) noexcept
+	{
+		object->count--;
+	}
+};
+
+namespace
+{
+
+Result<Probe> make_probe(int value)
+{
+	if (value < 0)
+		return Error{value};
+	return Probe(value);
+}
+
+Result<int> twice(int value, bool &left)
+{
+	ScopeExit note([&left] { left = true; });
+	Probe probe = TRY(make_probe(value));
+
+	return probe.value * 2;
+}
+
+Result<void> check_sign(int value)
+{
+	TRY(Result<void>::from(value));
+	return {};
+}
+
+} // namespace
+
+TEST(result_value)
+{
+	{
+		Result<Probe> result = make_probe(7);
+
+		EXPECT(result.ok());
+		EXPECT_EQ(result.error(), 0);
+		EXPECT_EQ(result.value().value, 7);
+		EXPECT_EQ(Probe::alive, 1);
+
+		Probe taken = result.release();
+
+		EXPECT_EQ(taken.value, 7);
+		EXPECT_EQ(result.value().value, -1);
+		EXPECT_EQ(Probe::alive, 2);
+	}
+	EXPECT_EQ(Probe::alive, 0);
+}
+
+TEST(result_error)
+{
+	{
+		Result<Probe> result = make_probe(-ENOENT);
+		Result<Probe> moved = cxxrt::move(result);
+
+		EXPECT(!moved.ok());
+		EXPECT_EQ(moved.error(), -ENOENT);
+		EXPECT_EQ(Probe::alive, 0);
+	}
+	EXPECT_EQ(Probe::alive, 0);
+}
+
+TEST(result_move)
+{
+	{
+		Result<Probe> result = make_probe(3);
+		Result<Probe> moved = cxxrt::move(result);
+
+		EXPECT(moved.ok());
+		EXPECT_EQ(moved.value().value, 3);
+	}
+	EXPECT_EQ(Probe::alive, 0);
+	static_assert(!__is_constructible(Result<int>, const Result<int> &));
+	static_assert(!__is_assignable(Result<int> &, Result<int> &&));
+}
+
+TEST(result_void)
+{
+	EXPECT(Result<void>().ok());
+	EXPECT(Result<void>::from(0).ok());
+	EXPECT(Result<void>::from(5).ok());
+	EXPECT_EQ(Result<void>::from(-EIO).error(), -EIO);
+	EXPECT(check_sign(1).ok());
+	EXPECT_EQ(check_sign(-EPERM).error(), -EPERM);
+}
+
+TEST(try_unwraps_or_leaves)
+{
+	bool left = false;
+	Result<int> fine = twice(21, left);
+
+	EXPECT(fine.ok() && fine.value() == 42);
+	EXPECT(left);
+	left = false;
+
+	Result<int> failed = twice(-EBUSY, left);
+
+	EXPECT_EQ(failed.error(), -EBUSY);
+	EXPECT(left);
+	EXPECT_EQ(Probe::alive, 0);
+}
+
+TEST(string_view)
+{
+	StringView text = "branch";
+
+	EXPECT_EQ(text.size(), 6U);
+	EXPECT_EQ(text[5], 'h');
+	EXPECT(!text.empty());
+	EXPECT(StringView().empty());
+	EXPECT(StringView("").empty());
+	EXPECT_EQ(StringView::from_c_string("abc"), StringView("abcd", 3));
+	EXPECT_EQ(text.substr(2), StringView("anch"));
+	EXPECT_EQ(text.substr(2, 3), StringView("anc"));
+	EXPECT_EQ(text.substr(6), StringView(""));
+	EXPECT_EQ(text.substr(4, 100), StringView("ch"));
+	EXPECT(text.starts_with("bra"));
+	EXPECT(text.starts_with(""));
+	EXPECT(text.starts_with(text));
+	EXPECT(!text.starts_with("branches"));
+	EXPECT(!text.starts_with("rb"));
+	EXPECT(text != StringView("brancH"));
+	EXPECT(text != StringView("branc"));
+	EXPECT(StringView() == StringView(""));
+	EXPECT_EQ(text.end() - text.begin(), 6);
+	static_assert(StringView("ro") == StringView("ro") && StringView("ro") != StringView("rw"));
+}
+
+TEST(span)
+{
+	int numbers[] = {1, 2, 3};
+	Span<int> span(numbers, 3);
+	int sum = 0;
+
+	for (int &number : span)
+		sum += number++;
+	EXPECT_EQ(sum, 6);
+	EXPECT_EQ(span[2], 4);
+	EXPECT_EQ(span.size(), 3U);
+	EXPECT(span.data() == numbers);
+	EXPECT(!span.empty());
+	EXPECT(Span<int>().empty());
+}
+
+TEST(ref_counts)
+{
+	Counted object;
+
+	{
+		Ref<Counted> owned = Ref<Counted>::adopt(&object);
+
+		EXPECT_EQ(object.count, 1);
+
+		Ref<Counted> second = owned.clone();
+
+		EXPECT_EQ(object.count, 2);
+
+		Ref<Counted> third = Ref<Counted>::retain(&object);
+
+		EXPECT_EQ(object.count, 3);
+		EXPECT(third.get() == &object && third->count == 3 && (*third).count == 3);
+
+		Ref<Counted> moved = cxxrt::move(third);
+
+		EXPECT(!third && moved);
+		EXPECT_EQ(object.count, 3);
+		second = {};
+		EXPECT_EQ(object.count, 2);
+		EXPECT(moved.leak() == &object);
+		EXPECT(!moved);
+		EXPECT_EQ(object.count, 2);
+	}
+	EXPECT_EQ(object.count, 1);
+	EXPECT(!Ref<Counted>::retain(nullptr));
+	EXPECT(!Ref<Counted>::adopt(nullptr).clone());
+	static_assert(!__is_constructible(Ref<Counted>, const Ref<Counted> &));
+	static_assert(!__is_assignable(Ref<Counted> &, const Ref<Counted> &));
+}
+
+TEST(ref_assignment_puts_the_old_one)
+{
+	Counted a;
+	Counted b;
+
+	{
+		Ref<Counted> ref = Ref<Counted>::retain(&a);
+		Ref<Counted> other = Ref<Counted>::retain(&b);
+
+		ref = cxxrt::move(other);
+		EXPECT_EQ(a.count, 1);
+		EXPECT_EQ(b.count, 2);
+
+		Ref<Counted> &same = ref;
+
+		ref = cxxrt::move(same);
+		EXPECT_EQ(b.count, 2);
+		EXPECT(ref.get() == &b);
+	}
+	EXPECT_EQ(b.count, 1);
+}
+
+TEST(own_destroys)
+{
+	{
+		Own<Probe> own = Own<Probe>::adopt(new (some_gfp) Probe(5));
+
+		EXPECT_EQ(last_gfp, some_gfp.flags);
+		EXPECT_EQ(allocated, 1);
+		EXPECT(own && own->value == 5 && (*own).value == 5 && own.get()->value == 5);
+
+		Own<Probe> moved = cxxrt::move(own);
+
+		EXPECT(!own && moved);
+		moved = Own<Probe>::adopt(new (some_gfp) Probe(6));
+		EXPECT_EQ(Probe::alive, 1);
+		EXPECT_EQ(allocated, 1);
+
+		Probe *leaked = moved.leak();
+
+		EXPECT(!moved);
+		EXPECT_EQ(Probe::alive, 1);
+		delete leaked;
+		EXPECT_EQ(allocated, 0);
+		moved = Own<Probe>::adopt(new (some_gfp) Probe(7));
+	}
+	EXPECT_EQ(Probe::alive, 0);
+	EXPECT_EQ(allocated, 0);
+	static_assert(!__is_constructible(Own<Probe>, const Own<Probe> &));
+	static_assert(!__is_assignable(Own<Probe> &, const Own<Probe> &));
+}
+
+TEST(own_array)
+{
+	{
+		Own<char[]> buffer = Own<char[]>::adopt(new (some_gfp) char[16]);
+
+		EXPECT_EQ(allocated, 1);
+		buffer[15] = 'x';
+		EXPECT_EQ(buffer.get()[15], 'x');
+	}
+	EXPECT_EQ(allocated, 0);
+}
+
+TEST(new_without_memory)
+{
+	out_of_memory = true;
+	/* The constructor must not run: there is no exception to say so, only the null. */
+	Own<Probe> own = Own<Probe>::adopt(new (some_gfp) Probe(1));
+
+	out_of_memory = false;
+	EXPECT(!own);
+	EXPECT_EQ(Probe::alive, 0);
+	EXPECT_EQ(allocated, 0);
+}
+
+TEST(scope_exit)
+{
+	int runs = 0;
+
+	{
+		ScopeExit exit([&runs] { runs++; });
+
+		EXPECT_EQ(runs, 0);
+	}
+	EXPECT_EQ(runs, 1);
+	{
+		ScopeExit exit([&runs] { runs++; });
+
+		exit.dismiss();
+	}
+	EXPECT_EQ(runs, 1);
+}
+
+TEST(utility)
+{
+	int place = 1;
+
+	EXPECT_EQ(cxxrt::exchange(place, 2), 1);
+	EXPECT_EQ(place, 2);
+	EXPECT_EQ(cxxrt::min(1, 2), 1);
+	EXPECT_EQ(cxxrt::min(2, 1), 1);
+	EXPECT_EQ(cxxrt::max(1, 2), 2);
+	EXPECT_EQ(cxxrt::max(2, 1), 2);
+	static_assert(cxxrt::same_type<cxxrt::FirstParameter<int (*)(char *, long)>::Type, char *>);
+	static_assert(cxxrt::same_type<cxxrt::RemoveReference<int &&>::Type, int>);
+	static_assert(!cxxrt::same_type<int, unsigned int>);
+}
+
+int main()
+{
+	return check::run_all();
+}
