@@ -4,7 +4,8 @@
  * which C++ gets its types), constants.c, helpers.c and the probe of optional
  * declarations read the very same set, so that what one sees all see.
  *
- * A header that not every supported kernel has goes through __has_include.
+ * A header that not every supported kernel has stands in an #ifdef; Kbuild
+ * looks for it and defines the macro (sparse knows no __has_include).
  */
 #ifndef AUFS_KERNEL_LINUX_H
 #define AUFS_KERNEL_LINUX_H
@@ -74,13 +75,13 @@
 #include <uapi/linux/fs.h>
 #include <uapi/linux/mount.h>
 
-#if __has_include(<linux/backing-file.h>)
+#ifdef HAVE_LINUX_BACKING_FILE_H
 #include <linux/backing-file.h>
 #endif
-#if __has_include(<linux/filelock.h>)
+#ifdef HAVE_LINUX_FILELOCK_H
 #include <linux/filelock.h>
 #endif
-#if __has_include(<linux/mnt_idmapping.h>)
+#ifdef HAVE_LINUX_MNT_IDMAPPING_H
 #include <linux/mnt_idmapping.h>
 #endif
 
