@@ -292,7 +292,7 @@ Result<RawOption> MonolithicOptions::next(OptionError &error) noexcept
 	StringView name = option.substr(0, colon);
 
 	/* Only these names may end at a colon; in all others it is a part of the name. */
-	if (colon < key_end && (name == "br" || name == "append"))
+	if (name == "br" || name == "append")
 		key_end = colon;
 	at_ = stop;
 

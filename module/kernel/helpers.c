@@ -1,29 +1,505 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * One trivial function for each macro or static inline of the kernel that C++
- * needs, in alphabetical order.
+ * One trivial function per kernel macro, inline, or call that kernels spell
+ * differently, so that C++ can call it. No decisions are made here but which
+ * spelling this kernel has. Alphabetical.
  */
+#undef pr_fmt
+#define pr_fmt(fmt) "aufs: " fmt
+
 #include "linux.h"
 #include "generated/declared.h"
 #include "api.h"
 
-long aufs_ptr_err(const void *ptr)
+/* The id mapping of a mount, as the vfs_*() of this kernel want it. */
+#ifdef HAVE_MNT_IDMAP
+#define idmap_of(mnt) mnt_idmap(mnt)
+#else
+#define idmap_of(mnt) mnt_user_ns(mnt)
+#endif
+
+void aufs_allow_write_access(struct file *file)
 {
-	return PTR_ERR(ptr);
+	allow_write_access(file);
+}
+
+/*
+ * Inodes of stacked mounts nest: a union in a union locks two inodes of one
+ * filesystem type. Tell lockdep the depth instead of switching it off.
+ */
+void aufs_annotate_inode(struct inode *inode, int depth)
+{
+#ifdef CONFIG_LOCKDEP
+	static struct lock_class_key dir_key[FILESYSTEM_MAX_STACK_DEPTH];
+	static struct lock_class_key key[FILESYSTEM_MAX_STACK_DEPTH];
+
+	if (WARN_ON_ONCE(depth < 0 || depth >= FILESYSTEM_MAX_STACK_DEPTH))
+		depth = 0;
+	if (S_ISDIR(inode->i_mode))
+		lockdep_set_class(&inode->i_rwsem, &dir_key[depth]);
+	else
+		lockdep_set_class(&inode->i_rwsem, &key[depth]);
+#endif
+}
+
+/*
+ * Lets @branch serve @vma, which @user was asked to map. mmap_lock is held for
+ * writing. -ENODEV and nothing done where the branch has no ->mmap; else
+ * vm_file is the branch file on return, whatever the result.
+ */
+int aufs_branch_mmap(struct file *user, struct file *branch,
+		     struct vm_area_struct *vma, const struct cred *cred)
+{
+#ifdef HAVE_BACKING_FILE_MMAP
+	struct backing_file_ctx ctx = {
+		.cred = cred,
+		.user_file = user,
+	};
+
+	return backing_file_mmap(branch, vma, &ctx);
+#else
+	const struct cred *old;
+	int err;
+
+	if (!branch->f_op->mmap)
+		return -ENODEV;
+	vma_set_file(vma, branch);
+	old = override_creds(cred);
+	err = call_mmap(branch, vma);
+	revert_creds(old);
+	return err;
+#endif
+}
+
+/*
+ * Opens the branch file at @path so that a mapping of it reports @user: the
+ * carrier of the prfile. Takes references of its own; an ERR_PTR on failure.
+ */
+struct file *aufs_branch_open(const struct file *user, int flags,
+			      const struct path *path, struct inode *inode,
+			      const struct cred *cred)
+{
+#ifdef HAVE_BACKING_FILE_OPEN
+	/* It takes the user's path or, since some 6.12.y, the user's file. */
+	return backing_file_open(_Generic(&backing_file_open,
+					  struct file *(*)(const struct path *,
+							   int,
+							   const struct path *,
+							   const struct cred *):
+						  file_user_path(user),
+					  default: user),
+				 flags, path, cred);
+#else
+	return open_with_fake_path(&user->f_path, flags, inode, cred);
+#endif
+}
+
+int aufs_create(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry,
+		umode_t mode)
+{
+	return vfs_create(idmap_of(mnt), dir, dentry, mode, true);
+}
+
+const struct cred *aufs_current_cred(void)
+{
+	return current_cred();
+}
+
+/*
+ * The dentry @name in @parent, cached or looked up, whose i_rwsem is held
+ * shared: a readdir of the union. May be negative or an ERR_PTR.
+ */
+struct dentry *aufs_d_alloc_parallel(struct dentry *parent, const char *name,
+				     unsigned int len)
+{
+	DECLARE_WAIT_QUEUE_HEAD_ONSTACK(wq);
+	struct qstr qname = QSTR_INIT(name, len);
+	struct dentry *dentry = d_hash_and_lookup(parent, &qname);
+	struct dentry *found;
+
+	if (dentry)
+		return dentry;
+	dentry = d_alloc_parallel(parent, &qname, &wq);
+	if (IS_ERR(dentry) || !d_in_lookup(dentry))
+		return dentry;
+	/* Who waits for it sleeps on our stack: it ends before we return. */
+	found = d_inode(parent)->i_op->lookup(d_inode(parent), dentry, 0);
+	d_lookup_done(dentry);
+	if (found) {
+		dput(dentry);
+		dentry = found;
+	}
+	return dentry;
+}
+
+int aufs_deny_write_access(struct file *file)
+{
+	return deny_write_access(file);
+}
+
+void aufs_dget(struct dentry *dentry)
+{
+	dget(dentry);
+}
+
+struct dentry *aufs_dget_parent(struct dentry *dentry)
+{
+	return dget_parent(dentry);
+}
+
+void aufs_dont_cache_acls(struct inode *inode)
+{
+	inode->i_acl = ACL_DONT_CACHE;
+	inode->i_default_acl = ACL_DONT_CACHE;
+}
+
+/* To the context's log where somebody can read it, and to the kernel's. */
+void aufs_errorf(struct fs_context *fc, const char *format, ...)
+{
+	struct va_format vaf;
+	va_list args;
+
+	va_start(args, format);
+	vaf.fmt = format;
+	vaf.va = &args;
+	pr_err("%pV\n", &vaf);
+	va_end(args);
+	if (!fc || !fc->log.log)
+		return;
+	va_start(args, format);
+	errorf(fc, "aufs: %pV", &vaf);
+	va_end(args);
+}
+
+struct dentry *aufs_file_dentry(struct file *file)
+{
+	return file_dentry(file);
+}
+
+void aufs_file_end_write(struct file *file)
+{
+	file_end_write(file);
+}
+
+void aufs_file_start_write(struct file *file)
+{
+	file_start_write(file);
+}
+
+/* Counted, null for none, or an ERR_PTR; with @rcu only what is cached. */
+struct posix_acl *aufs_get_acl(struct inode *inode, int type, bool rcu)
+{
+	if (!IS_ENABLED(CONFIG_FS_POSIX_ACL) || !IS_POSIXACL(inode))
+		return NULL;
+	if (rcu)
+		return get_cached_acl_rcu(inode, type);
+#ifdef HAVE_GET_INODE_ACL
+	return get_inode_acl(inode, type);
+#else
+	return get_acl(inode, type);
+#endif
+}
+
+const struct cred *aufs_get_cred(const struct cred *cred)
+{
+	return get_cred(cred);
+}
+
+void aufs_get_file(struct file *file)
+{
+	get_file(file);
+}
+
+/* Where @file, the branch's, wants to be mapped: huge pages need alignment. */
+unsigned long aufs_get_unmapped_area(struct file *file, unsigned long addr,
+				     unsigned long len, unsigned long pgoff,
+				     unsigned long flags)
+{
+	if (file->f_op->get_unmapped_area)
+		return file->f_op->get_unmapped_area(file, addr, len, pgoff,
+						     flags);
+#ifdef HAVE_MM_GET_UNMAPPED_AREA
+	return mm_get_unmapped_area(current->mm, file, addr, len, pgoff, flags);
+#else
+	return current->mm->get_unmapped_area(file, addr, len, pgoff, flags);
+#endif
+}
+
+int aufs_get_write_access(struct inode *inode)
+{
+	return get_write_access(inode);
+}
+
+ssize_t aufs_getxattr(struct vfsmount *mnt, struct dentry *dentry,
+		      const char *name, void *value, size_t size)
+{
+	return vfs_getxattr(idmap_of(mnt), dentry, name, value, size);
+}
+
+loff_t aufs_i_size_read(const struct inode *inode)
+{
+	return i_size_read(inode);
+}
+
+void aufs_inode_lock_nested(struct inode *inode, unsigned int subclass)
+{
+	inode_lock_nested(inode, subclass);
+}
+
+void aufs_inode_unlock(struct inode *inode)
+{
+	inode_unlock(inode);
+}
+
+bool aufs_is_idmapped(const struct vfsmount *mnt)
+{
+	return is_idmapped_mnt(mnt);
+}
+
+void aufs_kiocb_end_write(struct kiocb *iocb)
+{
+	kiocb_end_write(iocb);
+}
+
+void aufs_kiocb_start_write(struct kiocb *iocb)
+{
+	kiocb_start_write(iocb);
+}
+
+void *aufs_kvmalloc(size_t size, gfp_t gfp)
+{
+	return kvmalloc(size, gfp);
+}
+
+int aufs_link(struct dentry *old, struct vfsmount *mnt, struct inode *dir,
+	      struct dentry *dentry)
+{
+	return vfs_link(old, idmap_of(mnt), dir, dentry, NULL);
+}
+
+/* @base's inode is locked; may be negative or an ERR_PTR. */
+struct dentry *aufs_lookup_locked(struct vfsmount *mnt, const char *name,
+				  struct dentry *base, int len)
+{
+	return lookup_one(idmap_of(mnt), name, base, len);
+}
+
+/* @base's inode is not locked; never negative, an ERR_PTR instead. */
+struct dentry *aufs_lookup_unlocked(struct vfsmount *mnt, const char *name,
+				    struct dentry *base, int len)
+{
+	return lookup_one_positive_unlocked(idmap_of(mnt), name, base, len);
+}
+
+int aufs_mkdir(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry,
+	       umode_t mode)
+{
+	return vfs_mkdir(idmap_of(mnt), dir, dentry, mode);
+}
+
+int aufs_mknod(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry,
+	       umode_t mode, dev_t rdev)
+{
+	return vfs_mknod(idmap_of(mnt), dir, dentry, mode, rdev);
+}
+
+void aufs_mutex_init(struct mutex *mutex)
+{
+	mutex_init(mutex);
+}
+
+void aufs_mutex_lock(struct mutex *mutex)
+{
+	mutex_lock(mutex);
+}
+
+void aufs_mutex_unlock(struct mutex *mutex)
+{
+	mutex_unlock(mutex);
+}
+
+/* The mapping that maps nothing: the union's own, which is never idmapped. */
+AUFS_IDMAP *aufs_nop_idmap(void)
+{
+#ifdef HAVE_MNT_IDMAP
+	return &nop_mnt_idmap;
+#else
+	return &init_user_ns;
+#endif
+}
+
+/* @dentry's inode is locked. */
+int aufs_notify_change(struct vfsmount *mnt, struct dentry *dentry,
+		       struct iattr *attr)
+{
+	return notify_change(idmap_of(mnt), dentry, attr, NULL);
+}
+
+void aufs_put_cred(const struct cred *cred)
+{
+	put_cred(cred);
+}
+
+void aufs_put_write_access(struct inode *inode)
+{
+	put_write_access(inode);
+}
+
+int aufs_removexattr(struct vfsmount *mnt, struct dentry *dentry,
+		     const char *name)
+{
+	return vfs_removexattr(idmap_of(mnt), dentry, name);
+}
+
+/* Both directories are locked by lock_rename(). */
+int aufs_rename(struct vfsmount *mnt, struct inode *old_dir,
+		struct dentry *old_dentry, struct inode *new_dir,
+		struct dentry *new_dentry, unsigned int flags)
+{
+	struct renamedata rename = {
+#ifdef HAVE_MNT_IDMAP
+		.old_mnt_idmap = idmap_of(mnt),
+		.new_mnt_idmap = idmap_of(mnt),
+#else
+		.old_mnt_userns = idmap_of(mnt),
+		.new_mnt_userns = idmap_of(mnt),
+#endif
+		.old_dir = old_dir,
+		.old_dentry = old_dentry,
+		.new_dir = new_dir,
+		.new_dentry = new_dentry,
+		.flags = flags,
+	};
+
+	return vfs_rename(&rename);
+}
+
+int aufs_rmdir(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry)
+{
+	return vfs_rmdir(idmap_of(mnt), dir, dentry);
+}
+
+bool aufs_sb_rdonly(const struct super_block *sb)
+{
+	return sb_rdonly(sb);
+}
+
+/* @acl may be null: removes it. Takes the inode's lock. */
+int aufs_set_acl(struct vfsmount *mnt, struct dentry *dentry, int type,
+		 struct posix_acl *acl)
+{
+#ifdef HAVE_VFS_SET_ACL
+	const char *name = posix_acl_xattr_name(type);
+
+	if (!acl)
+		return vfs_remove_acl(idmap_of(mnt), dentry, name);
+	return vfs_set_acl(idmap_of(mnt), dentry, name, acl);
+#else
+	struct inode *inode = d_inode(dentry);
+	int err;
+
+	inode_lock(inode);
+	err = set_posix_acl(idmap_of(mnt), inode, type, acl);
+	inode_unlock(inode);
+	return err;
+#endif
+}
+
+int aufs_set_fileattr(struct vfsmount *mnt, struct dentry *dentry,
+		      struct fileattr *attr)
+{
+	return vfs_fileattr_set(idmap_of(mnt), dentry, attr);
+}
+
+int aufs_setxattr(struct vfsmount *mnt, struct dentry *dentry,
+		  const char *name, const void *value, size_t size, int flags)
+{
+	return vfs_setxattr(idmap_of(mnt), dentry, name, value, size, flags);
+}
+
+bool aufs_signal_pending(void)
+{
+	return fatal_signal_pending(current);
+}
+
+/* The pages of the branch's page cache, without a copy where it can. */
+ssize_t aufs_splice_read(struct file *in, loff_t *ppos,
+			 struct pipe_inode_info *pipe, size_t len,
+			 unsigned int flags)
+{
+#ifdef HAVE_VFS_SPLICE_READ
+	return vfs_splice_read(in, ppos, pipe, len, flags);
+#else
+	if (!in->f_op->splice_read)
+		return -EINVAL;
+	return in->f_op->splice_read(in, ppos, pipe, len, flags);
+#endif
+}
+
+int aufs_symlink(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry,
+		 const char *target)
+{
+	return vfs_symlink(idmap_of(mnt), dir, dentry, target);
+}
+
+/* Writes a branch's superblock out; its s_umount is taken inside ours. */
+int aufs_sync_super(struct super_block *sb)
+{
+	int err;
+
+	down_read(&sb->s_umount);
+	err = sync_filesystem(sb);
+	up_read(&sb->s_umount);
+	return err;
+}
+
+/* An unnamed file below @parent; linkat(2) may name it later. */
+struct file *aufs_tmpfile_open(const struct path *parent, umode_t mode,
+			       int flags, const struct cred *cred)
+{
+#ifdef HAVE_KERNEL_TMPFILE_OPEN
+	return kernel_tmpfile_open(idmap_of(parent->mnt), parent, mode, flags,
+				   cred);
+#else
+	return vfs_tmpfile_open(idmap_of(parent->mnt), parent, mode, flags,
+				cred);
+#endif
+}
+
+int aufs_unlink(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry)
+{
+	return vfs_unlink(idmap_of(mnt), dir, dentry, NULL);
+}
+
+/* A line in the kernel's log; a flood of them is cut. */
+void aufs_warn(const char *format, ...)
+{
+	static DEFINE_RATELIMIT_STATE(limit, DEFAULT_RATELIMIT_INTERVAL,
+				      DEFAULT_RATELIMIT_BURST);
+	struct va_format vaf;
+	va_list args;
+
+	if (!__ratelimit(&limit))
+		return;
+	va_start(args, format);
+	vaf.fmt = format;
+	vaf.va = &args;
+	pr_warn("%pV\n", &vaf);
+	va_end(args);
 }
 
 void *cxxrt_alloc(size_t size, unsigned int gfp)
 {
-	return kmalloc(size, gfp);
+	return kmalloc(size, (__force gfp_t)gfp);
 }
 
 void cxxrt_bug(const char *what)
 {
-	pr_emerg("aufs: %s\n", what);
+	pr_emerg("%s\n", what);
 	BUG();
 }
 
-void cxxrt_free(const void *ptr)
+void cxxrt_free(const void *memory)
 {
-	kfree(ptr);
+	kfree(memory);
 }

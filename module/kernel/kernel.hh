@@ -9,6 +9,9 @@
 #include "generated/constants.hh"
 #include "generated/declared.h"
 
+// What sparse checks in C has no meaning in C++.
+#define __user
+
 extern "C" {
 #include "api.h"
 }

@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "attr.hh"
+
+namespace aufs
+{
+
+int permission(AUFS_IDMAP *idmap, struct inode *inode, int mask) noexcept
+{
+	int error = generic_permission(idmap, inode, mask);
+
+	if (error || !(mask & MAY_WRITE))
+		return error;
+
+	umode_t mode = inode->i_mode;
+
+	/* What a read-only filesystem refuses; a device or a pipe is not written through the filesystem. */
+	if (is_dir(mode))
+		return Inode::of(*inode).rw_part() < Inode::of(*inode).parts() ? 0 : -EROFS;
+	if (is_reg(mode) || is_lnk(mode))
+		return Inode::of(*inode).on_rw() ? 0 : -EROFS;
+	return 0;
+}
+
+int getattr(AUFS_IDMAP *, const struct path *path, struct kstat *stat, u32 request_mask, unsigned int flags) noexcept
+{
+	struct inode *inode = path->dentry->d_inode;
+	Inode &union_inode = Inode::of(*inode);
+	struct path h_path = union_inode.h_path();
+	int error;
+	{
+		ScopedCreds creds(union_inode.super().mounter());
+
+		error = vfs_getattr_nosec(&h_path, stat, request_mask, flags);
+	}
+	if (error)
+		return error;
+	stat->dev = inode->i_sb->s_dev;
+	stat->ino = inode->i_ino;
+	if (union_inode.merged())
+		stat->nlink = 1;
+	/* What names the branch's filesystem and not the file. */
+	if constexpr (requires { stat->subvol; })
+		stat->result_mask &= ~static_cast<u32>(STATX_SUBVOL);
+	return 0;
+}
+
+int setattr(AUFS_IDMAP *idmap, struct dentry *dentry, struct iattr *attr) noexcept
+{
+	struct inode *inode = dentry->d_inode;
+
+	/* May take S_ISGID out of the mode, so it comes before the copy. */
+	if (int error = setattr_prepare(idmap, dentry, attr))
+		return error;
+
+	struct iattr h_attr = *attr;
+
+	if (h_attr.ia_valid & ATTR_FILE)
+		h_attr.ia_file = static_cast<struct file *>(attr->ia_file->private_data);
+	/* The branch's notify_change() makes the mode of these itself. */
+	if (h_attr.ia_valid & (ATTR_KILL_SUID | ATTR_KILL_SGID))
+		h_attr.ia_valid &= ~static_cast<unsigned int>(ATTR_MODE);
+
+	return change(*inode, [&h_attr](Inode &union_inode) {
+		struct inode &h_inode = union_inode.h_inode();
+		bool truncates = h_attr.ia_valid & ATTR_SIZE;
+
+		/* A program that runs from the branch is not cut. */
+		if (truncates) {
+			if (int error = aufs_get_write_access(&h_inode))
+				return error;
+		}
+
+		int error;
+		{
+			InodeLock lock(h_inode);
+
+			error = aufs_notify_change(union_inode.branch().mnt(), &union_inode.h_dentry(), &h_attr);
+		}
+		if (truncates)
+			aufs_put_write_access(&h_inode);
+		return error;
+	});
+}
+
+struct posix_acl *get_acl(struct inode *inode, int type, bool rcu) noexcept
+{
+	struct inode &h_inode = Inode::of(*inode).h_inode();
+
+	if (rcu)
+		return aufs_get_acl(&h_inode, type, true);
+
+	ScopedCreds creds(Inode::of(*inode).super().mounter());
+
+	return aufs_get_acl(&h_inode, type, false);
+}
+
+namespace
+{
+
+int set_acl_on(struct inode &inode, struct posix_acl *acl, int type) noexcept
+{
+	/* The branch's own check asks the mounter, who may always keep S_ISGID. */
+	bool drops_sgid = type == ACL_TYPE_ACCESS && (inode.i_mode & S_ISGID) && !in_group_p(inode.i_gid) &&
+			  !capable_wrt_inode_uidgid(aufs_nop_idmap(), &inode, CAP_FSETID);
+
+	return change(inode, [acl, type, drops_sgid](Inode &union_inode) {
+		struct vfsmount *mnt = union_inode.branch().mnt();
+
+		if (drops_sgid) {
+			struct iattr attr = {};
+			InodeLock lock(union_inode.h_inode());
+
+			attr.ia_valid = ATTR_KILL_SGID;
+			if (int error = aufs_notify_change(mnt, &union_inode.h_dentry(), &attr))
+				return error;
+		}
+		return aufs_set_acl(mnt, &union_inode.h_dentry(), type, acl);
+	});
+}
+
+} // namespace
+
+int set_acl(AUFS_IDMAP *, struct dentry *dentry, struct posix_acl *acl, int type) noexcept
+{
+	return set_acl_on(*dentry->d_inode, acl, type);
+}
+
+int set_acl(AUFS_IDMAP *, struct inode *inode, struct posix_acl *acl, int type) noexcept
+{
+	return set_acl_on(*inode, acl, type);
+}
+
+int fileattr_get(struct dentry *dentry, struct fileattr *attr) noexcept
+{
+	Inode &union_inode = Inode::of(*dentry->d_inode);
+	ScopedCreds creds(union_inode.super().mounter());
+
+	return vfs_fileattr_get(&union_inode.h_dentry(), attr);
+}
+
+int fileattr_set(AUFS_IDMAP *, struct dentry *dentry, struct fileattr *attr) noexcept
+{
+	return change(*dentry->d_inode, [attr](Inode &union_inode) {
+		return aufs_set_fileattr(union_inode.branch().mnt(), &union_inode.h_dentry(), attr);
+	});
+}
+
+namespace
+{
+
+/* Access times are the branch's where it is written to; what else a kernel asks for, the branch does by itself. */
+int update_atime(struct inode &inode, int flags) noexcept
+{
+	Inode &union_inode = Inode::of(inode);
+
+	if (!(flags & S_ATIME) || !union_inode.branch().writable())
+		return 0;
+
+	struct path h_path = union_inode.h_path();
+
+	touch_atime(&h_path);
+	union_inode.copy_attributes();
+	return 0;
+}
+
+} // namespace
+
+int update_time(struct inode *inode, int flags) noexcept
+{
+	return update_atime(*inode, flags);
+}
+
+int update_time(struct inode *inode, struct timespec64 *, int flags) noexcept
+{
+	return update_atime(*inode, flags);
+}
+
+namespace
+{
+
+/* May not sleep without a dentry: then the walk comes back with one. */
+const char *get_link(struct dentry *dentry, struct inode *inode, struct delayed_call *done) noexcept
+{
+	if (!dentry)
+		return error_pointer<const char>(-ECHILD);
+
+	ScopedCreds creds(Inode::of(*inode).super().mounter());
+
+	return vfs_get_link(&Inode::of(*inode).h_dentry(), done);
+}
+
+int fiemap(struct inode *inode, struct fiemap_extent_info *info, u64 start, u64 length) noexcept
+{
+	struct inode &h_inode = Inode::of(*inode).h_inode();
+
+	if (!h_inode.i_op->fiemap)
+		return -EOPNOTSUPP;
+
+	ScopedCreds creds(Inode::of(*inode).super().mounter());
+
+	return h_inode.i_op->fiemap(&h_inode, info, start, length);
+}
+
+template <class Ops> constexpr Ops for_file(Ops ops) noexcept
+{
+	ops.fiemap = fiemap;
+	ops.fileattr_get = fileattr_get;
+	ops.fileattr_set = fileattr_set;
+	return with_common(ops);
+}
+
+template <class Ops> constexpr Ops for_symlink(Ops ops) noexcept
+{
+	ops.get_link = get_link;
+	return with_common(ops);
+}
+
+} // namespace
+
+constinit const struct ::inode_operations file_inode_operations = for_file(::inode_operations{});
+constinit const struct ::inode_operations symlink_inode_operations = for_symlink(::inode_operations{});
+constinit const struct ::inode_operations special_inode_operations = with_common(::inode_operations{});
+
+} // namespace aufs

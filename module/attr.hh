@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The inode operations that every kind of inode has. */
+#pragma once
+
+#include "inode.hh"
+
+namespace aufs
+{
+
+/*
+ * The caller's rights, on the union's copy of mode, owner and ACL; then whether the union can write there at all.
+ * Any context: with MAY_NOT_BLOCK it does not sleep.
+ */
+int permission(AUFS_IDMAP *idmap, struct inode *inode, int mask) noexcept;
+
+int getattr(AUFS_IDMAP *idmap, const struct path *path, struct kstat *stat, u32 request_mask,
+	    unsigned int flags) noexcept;
+int setattr(AUFS_IDMAP *idmap, struct dentry *dentry, struct iattr *attr) noexcept;
+ssize_t listxattr(struct dentry *dentry, char *list, size_t size) noexcept;
+struct posix_acl *get_acl(struct inode *inode, int type, bool rcu) noexcept;
+int set_acl(AUFS_IDMAP *idmap, struct dentry *dentry, struct posix_acl *acl, int type) noexcept;
+int set_acl(AUFS_IDMAP *idmap, struct inode *inode, struct posix_acl *acl, int type) noexcept;
+int fileattr_get(struct dentry *dentry, struct fileattr *attr) noexcept;
+int fileattr_set(AUFS_IDMAP *idmap, struct dentry *dentry, struct fileattr *attr) noexcept;
+int update_time(struct inode *inode, int flags) noexcept;
+int update_time(struct inode *inode, struct timespec64 *now, int flags) noexcept;
+
+/* @ops with those operations; kernels differ in the names of two of them. */
+template <class Ops> constexpr Ops with_common(Ops ops) noexcept
+{
+	ops.permission = permission;
+	ops.getattr = getattr;
+	ops.setattr = setattr;
+	ops.listxattr = listxattr;
+	ops.update_time = update_time;
+	if constexpr (requires { ops.get_inode_acl; })
+		ops.get_inode_acl = get_acl;
+	else
+		ops.get_acl = get_acl;
+	ops.set_acl = set_acl;
+	return ops;
+}
+
+/*
+ * Runs @change() on the branch object of @inode with write access to the branch and the mounter's credentials, and
+ * copies the result. -EROFS where the object is not on the rw branch.
+ */
+template <class Change> int change(struct inode &inode, Change &&change) noexcept
+{
+	Inode &union_inode = Inode::of(inode);
+
+	if (!union_inode.on_rw())
+		return -EROFS;
+
+	auto write = BranchWrite::get(union_inode.branch().mnt());
+
+	if (!write.ok())
+		return write.error();
+
+	int error;
+	{
+		ScopedCreds creds(union_inode.super().mounter());
+
+		error = change(union_inode);
+	}
+	if (!error)
+		union_inode.copy_attributes();
+	return error;
+}
+
+} // namespace aufs

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "branch.hh"
+
+namespace aufs
+{
+
+namespace
+{
+
+/* The absolute path of @path as the caller sees it, so that a remount from elsewhere finds it again. */
+Result<Own<char[]>> absolute_name(const struct path &path, StringView given) noexcept
+{
+	auto buffer = Own<char[]>::adopt(new (Gfp{GFP_KERNEL}) char[PATH_MAX]);
+
+	if (!buffer)
+		return Error{-ENOMEM};
+
+	const char *text = d_path(&path, buffer.get(), PATH_MAX);
+	/* A path that has no name here ("(unreachable)", too long) is shown as it was given. */
+	StringView name = is_error(text) || text[0] != '/' ? given : StringView::from_c_string(text);
+	auto copy = Own<char[]>::adopt(new (Gfp{GFP_KERNEL}) char[name.size() + 1]);
+
+	if (!copy)
+		return Error{-ENOMEM};
+	__builtin_memcpy(copy.get(), name.data(), name.size());
+	copy[name.size()] = '\0';
+	return copy;
+}
+
+} // namespace
+
+Result<Branch> Branch::create(struct fs_context *fc, const BranchItem &item) noexcept
+{
+	Branch branch;
+	int error = kern_path(item.path.data(), LOOKUP_FOLLOW, &branch.found_.path);
+
+	if (error) {
+		branch.found_.path = {};
+		aufs_errorf(fc, "branch '%s' cannot be opened (errno %d)", item.path.data(), -error);
+		return Error{error};
+	}
+	if (!is_dir(branch.root().d_inode->i_mode)) {
+		aufs_errorf(fc, "branch '%s' is not a directory", item.path.data());
+		return Error{-ENOTDIR};
+	}
+	branch.perm_ = item.perm;
+	branch.name_ = TRY(absolute_name(branch.found_.path, item.path));
+	TRY(branch.check_filesystem(fc, item.perm_given));
+	branch.numbers_by_inode_ = branch.sb().s_stack_depth > 0;
+	return branch;
+}
+
+Result<void> Branch::check_filesystem(struct fs_context *fc, bool perm_given) noexcept
+{
+	const char *name = name_.get();
+
+	if (root().d_flags & (DCACHE_OP_HASH | DCACHE_OP_COMPARE)) {
+		aufs_errorf(fc, "branch '%s': its filesystem compares names in its own way (casefolding)", name);
+		return Error{-EINVAL};
+	}
+	if (aufs_is_idmapped(found_.path.mnt)) {
+		aufs_errorf(fc, "branch '%s' is on an idmapped mount, which is not supported", name);
+		return Error{-EINVAL};
+	}
+	if (sb().s_stack_depth >= FILESYSTEM_MAX_STACK_DEPTH) {
+		aufs_errorf(fc, "branch '%s': filesystems are stacked too deep (%d at most)", name,
+			    FILESYSTEM_MAX_STACK_DEPTH);
+		return Error{-EINVAL};
+	}
+	if (writable() && (aufs_sb_rdonly(&sb()) || (found_.path.mnt->mnt_flags & MNT_READONLY))) {
+		aufs_errorf(fc, "branch '%s' is mounted read-only: give it as '=ro'%s", name,
+			    perm_given ? "" : " (the first branch is rw where nothing is said)");
+		return Error{-EROFS};
+	}
+	return {};
+}
+
+Result<void> Branch::attach(struct fs_context *fc) noexcept
+{
+	struct vfsmount *mnt = clone_private_mount(&found_.path);
+
+	if (is_error(mnt)) {
+		int error = static_cast<int>(reinterpret_cast<long>(mnt));
+
+		aufs_errorf(fc, "branch '%s' cannot be used: its mount is not the caller's, or has children that are locked",
+			    name_.get());
+		return Error{error};
+	}
+	/* What is not written to keeps its access times. */
+	if (!writable())
+		mnt->mnt_flags |= MNT_READONLY | MNT_NOATIME;
+	mnt_ = mnt;
+	found_ = {};
+	return {};
+}
+
+} // namespace aufs

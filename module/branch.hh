@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* A branch: one of the directories that a mount unites. */
+#pragma once
+
+#include "kernel/handles.hh"
+#include "options.hh"
+
+namespace aufs
+{
+
+class Branch final
+{
+public:
+	Branch() noexcept = default;
+	Branch(Branch &&other) noexcept = default;
+	Branch &operator=(Branch &&other) noexcept = default;
+
+	/*
+	 * Resolves @item for the caller of mount(2) and remembers it; the mount of its own that a branch is used
+	 * through is made by attach(). -ENOENT, -ENOTDIR and the other errors of a path walk; -EINVAL where the
+	 * filesystem cannot be a branch; -EROFS for rw on what is read-only. Each is explained in @fc's log.
+	 */
+	[[nodiscard]] static Result<Branch> create(struct fs_context *fc, const BranchItem &item) noexcept;
+
+	/* Clones the mount that the branch was found on, so that mounts and umounts there no longer matter. */
+	[[nodiscard]] Result<void> attach(struct fs_context *fc) noexcept;
+
+	/* Gives the private mount to who unmounts it; null where attach() did not get so far. */
+	struct vfsmount *detach() noexcept
+	{
+		return cxxrt::exchange(mnt_, nullptr);
+	}
+
+	struct vfsmount *mnt() const noexcept
+	{
+		return mnt_;
+	}
+	struct dentry &root() const noexcept
+	{
+		return mnt_ ? *mnt_->mnt_root : *found_.path.dentry;
+	}
+	struct super_block &sb() const noexcept
+	{
+		return *root().d_sb;
+	}
+	/* The path to @dentry on this branch; borrows. */
+	struct path path_to(struct dentry &dentry) const noexcept
+	{
+		return {.mnt = mnt_, .dentry = &dentry};
+	}
+	BranchPerm perm() const noexcept
+	{
+		return perm_;
+	}
+	bool writable() const noexcept
+	{
+		return perm_ == BranchPerm::rw;
+	}
+	/* As /proc/mounts shows it: absolute, not escaped. */
+	StringView name() const noexcept
+	{
+		return StringView::from_c_string(name_.get());
+	}
+	/*
+	 * A readdir of this branch may give inode numbers that are not those of its inodes: stacked filesystems
+	 * do that. Then the union's numbers come from its inodes alone.
+	 */
+	bool numbers_by_inode() const noexcept
+	{
+		return numbers_by_inode_;
+	}
+
+private:
+	/* A counted struct path that can be moved. */
+	struct HeldPath {
+		struct path path = {};
+
+		HeldPath() noexcept = default;
+		HeldPath(HeldPath &&other) noexcept : path(other.path)
+		{
+			other.path = {};
+		}
+		HeldPath &operator=(HeldPath &&other) noexcept
+		{
+			struct path old = path;
+
+			path = other.path;
+			other.path = {};
+			if (old.dentry)
+				path_put(&old);
+			return *this;
+		}
+		~HeldPath()
+		{
+			if (path.dentry)
+				path_put(&path);
+		}
+	};
+
+	Result<void> check_filesystem(struct fs_context *fc, bool perm_given) noexcept;
+
+	HeldPath found_;
+	struct vfsmount *mnt_ = nullptr;
+	Own<char[]> name_;
+	BranchPerm perm_ = BranchPerm::ro;
+	bool numbers_by_inode_ = false;
+};
+
+} // namespace aufs

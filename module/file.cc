@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "file.hh"
+#include "prfile.hh"
+
+namespace aufs
+{
+
+struct file *h_file_or_null(const struct file &file) noexcept
+{
+	return file.f_op == &file_operations ? &h_file_of(file) : nullptr;
+}
+
+namespace
+{
+
+/* Flags of an open that are over when the branch file is opened: creation and truncation were done by name. */
+constexpr unsigned int spent_flags = O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC;
+
+/* What a branch file can do and the VFS asks the union's file for. */
+constexpr unsigned int inherited_modes = FMODE_CAN_ODIRECT;
+
+Result<void> open_branch_file(Inode &inode, struct file &file) noexcept
+{
+	if ((file.f_mode & FMODE_WRITE) && !inode.on_rw())
+		return Error{-EROFS};
+
+	auto h_file = TRY(prfile::open(file, inode, static_cast<int>(file.f_flags & ~spent_flags)));
+
+	/* A program that runs is not written to, by whatever path: until it ends, it keeps this file open. */
+	if (file.f_flags & __FMODE_EXEC)
+		TRY(check(aufs_deny_write_access(h_file.get())));
+	file.f_mode |= h_file->f_mode & inherited_modes;
+	file.private_data = h_file.leak();
+	return {};
+}
+
+int open(struct inode *inode, struct file *file) noexcept
+{
+	return to_errno(open_branch_file(Inode::of(*inode), *file));
+}
+
+int release(struct inode *, struct file *file) noexcept
+{
+	auto h_file = Ref<struct file>::adopt(&h_file_of(*file));
+
+	if (file->f_flags & __FMODE_EXEC)
+		aufs_allow_write_access(h_file.get());
+	return 0;
+}
+
+template <class Owner> int flush(struct file *file, Owner id) noexcept
+{
+	struct file &h_file = h_file_of(*file);
+
+	return h_file.f_op->flush ? h_file.f_op->flush(&h_file, id) : 0;
+}
+
+loff_t llseek(struct file *file, loff_t offset, int whence) noexcept
+{
+	struct file &h_file = h_file_of(*file);
+
+	/* Where the branch is asked, it moves its own position: it must start at the user's and stay in step. */
+	if (whence == SEEK_SET || whence == SEEK_CUR || whence == SEEK_END) {
+		const struct inode *h_inode = h_file.f_inode;
+
+		return generic_file_llseek_size(file, offset, whence, static_cast<loff_t>(h_inode->i_sb->s_maxbytes),
+						aufs_i_size_read(h_inode));
+	}
+
+	offset = vfs_llseek(&h_file, offset, whence);
+	if (offset >= 0)
+		file->f_pos = offset;
+	return offset;
+}
+
+int fsync(struct file *file, loff_t start, loff_t end, int datasync) noexcept
+{
+	/* What cannot be written needs no writing back, and a read-only branch may refuse. */
+	if (!Inode::of(*file->f_inode).on_rw())
+		return 0;
+	return vfs_fsync_range(&h_file_of(*file), start, end, datasync);
+}
+
+int fadvise(struct file *file, loff_t offset, loff_t len, int advice) noexcept
+{
+	return vfs_fadvise(&h_file_of(*file), offset, len, advice);
+}
+
+template <class Ops> constexpr Ops for_regular_file(Ops ops) noexcept
+{
+	ops.open = open;
+	ops.release = release;
+	ops.flush = flush;
+	ops.llseek = llseek;
+	ops.fsync = fsync;
+	ops.fadvise = fadvise;
+	ops.read_iter = read_iter;
+	ops.write_iter = write_iter;
+	ops.splice_read = splice_read;
+	ops.splice_write = iter_file_splice_write;
+	ops.fallocate = fallocate;
+	ops.copy_file_range = copy_file_range;
+	ops.remap_file_range = remap_file_range;
+	ops.mmap = mmap;
+	ops.get_unmapped_area = get_unmapped_area;
+	return ops;
+}
+
+} // namespace
+
+constinit const struct ::file_operations file_operations = for_regular_file(::file_operations{});
+
+} // namespace aufs

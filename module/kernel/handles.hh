@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The kernel's objects as C++ handles: who counts, who locks, who runs as whom is visible in the scope.
+ *
+ * Lock order of the filesystem, outermost first; what is taken on a branch is always inside what the VFS
+ * already holds on the union:
+ *
+ *	the union's freeze protection, then the union's i_rwsem (taken by the VFS)
+ *	  BranchWrite: the branch's freeze protection and mount write count
+ *	    s_vfs_rename_mutex and i_rwsem of branch directories (DirLock, lock_rename)
+ *	      i_rwsem of branch files (taken by the VFS's own functions)
+ *	mmap_lock, under which ->mmap runs, is inside all of these: ->mmap takes none of them
+ */
+#pragma once
+
+#include "kernel/kernel.hh"
+
+#include "own.hh"
+#include "ref.hh"
+#include "result.hh"
+#include "scope_exit.hh"
+#include "string_view.hh"
+
+namespace cxxrt
+{
+
+template <> struct RefTraits<struct dentry> {
+	static void get(struct dentry *dentry) noexcept
+	{
+		aufs_dget(dentry);
+	}
+	static void put(struct dentry *dentry) noexcept
+	{
+		dput(dentry);
+	}
+};
+
+template <> struct RefTraits<struct file> {
+	static void get(struct file *file) noexcept
+	{
+		aufs_get_file(file);
+	}
+	static void put(struct file *file) noexcept
+	{
+		fput(file);
+	}
+};
+
+template <> struct RefTraits<const struct cred> {
+	static void get(const struct cred *cred) noexcept
+	{
+		aufs_get_cred(cred);
+	}
+	static void put(const struct cred *cred) noexcept
+	{
+		aufs_put_cred(cred);
+	}
+};
+
+template <> struct RefTraits<struct inode> {
+	static void get(struct inode *inode) noexcept
+	{
+		ihold(inode);
+	}
+	static void put(struct inode *inode) noexcept
+	{
+		iput(inode);
+	}
+};
+
+/* An array that came from kvmalloc, of a type without a destructor. */
+template <class T> struct KvArray {
+	T *data = nullptr;
+
+	KvArray() noexcept = default;
+	explicit KvArray(T *array) noexcept : data(array)
+	{
+	}
+	KvArray(KvArray &&other) noexcept : data(exchange(other.data, nullptr))
+	{
+	}
+	KvArray &operator=(KvArray &&other) noexcept
+	{
+		kvfree(exchange(data, exchange(other.data, nullptr)));
+		return *this;
+	}
+	KvArray(const KvArray &) = delete;
+	KvArray &operator=(const KvArray &) = delete;
+	~KvArray()
+	{
+		kvfree(data);
+	}
+
+	/* @count elements, uninitialised; null when there is no memory. May sleep. */
+	[[nodiscard]] static KvArray allocate(__SIZE_TYPE__ count) noexcept
+	{
+		return KvArray(static_cast<T *>(aufs_kvmalloc(count * sizeof(T), GFP_KERNEL_ACCOUNT)));
+	}
+};
+
+} // namespace cxxrt
+
+namespace aufs
+{
+
+using cxxrt::Error;
+using cxxrt::Gfp;
+using cxxrt::KvArray;
+using cxxrt::Own;
+using cxxrt::Ref;
+using cxxrt::Result;
+using cxxrt::ScopeExit;
+using cxxrt::StringView;
+using cxxrt::move;
+
+/* The kernel's ERR_PTR convention, at the border. */
+template <class T> inline bool is_error(const T *pointer) noexcept
+{
+	return reinterpret_cast<unsigned long>(pointer) >= static_cast<unsigned long>(-4095L);
+}
+
+template <class T> inline T *error_pointer(int error) noexcept
+{
+	return reinterpret_cast<T *>(static_cast<long>(error));
+}
+
+/* Adopts what a kernel function returned, unless it is an ERR_PTR. */
+template <class T> inline Result<Ref<T>> adopt_or_error(T *pointer) noexcept
+{
+	if (is_error(pointer))
+		return Error{static_cast<int>(reinterpret_cast<long>(pointer))};
+	return Ref<T>::adopt(pointer);
+}
+
+inline Result<void> check(int error) noexcept
+{
+	return Result<void>::from(error);
+}
+
+/* A Result on its way back to the kernel. */
+inline int to_errno(const Result<void> &result) noexcept
+{
+	return result.error();
+}
+
+inline bool is_dir(umode_t mode) noexcept
+{
+	return (mode & S_IFMT) == S_IFDIR;
+}
+
+inline bool is_reg(umode_t mode) noexcept
+{
+	return (mode & S_IFMT) == S_IFREG;
+}
+
+inline bool is_lnk(umode_t mode) noexcept
+{
+	return (mode & S_IFMT) == S_IFLNK;
+}
+
+inline bool is_positive(const struct dentry &dentry) noexcept
+{
+	return dentry.d_inode != nullptr;
+}
+
+inline StringView name_of(const struct dentry &dentry) noexcept
+{
+	return StringView(reinterpret_cast<const char *>(dentry.d_name.name), dentry.d_name.len);
+}
+
+/* Runs the scope with other credentials. Any context. */
+class ScopedCreds final
+{
+public:
+	explicit ScopedCreds(const struct cred &cred) noexcept : old_(override_creds(&cred))
+	{
+	}
+	ScopedCreds(const ScopedCreds &) = delete;
+	ScopedCreds &operator=(const ScopedCreds &) = delete;
+	~ScopedCreds()
+	{
+		revert_creds(old_);
+	}
+
+private:
+	const struct cred *old_;
+};
+
+/* Holds the i_rwsem of a branch directory that is about to change. Sleeps. */
+class DirLock final
+{
+public:
+	explicit DirLock(struct inode &dir) noexcept : dir_(dir)
+	{
+		aufs_inode_lock_nested(&dir_, I_MUTEX_PARENT);
+	}
+	DirLock(const DirLock &) = delete;
+	DirLock &operator=(const DirLock &) = delete;
+	~DirLock()
+	{
+		aufs_inode_unlock(&dir_);
+	}
+
+	struct inode &dir() const noexcept
+	{
+		return dir_;
+	}
+
+private:
+	struct inode &dir_;
+};
+
+/* Holds the i_rwsem of a branch inode whose attributes are about to change. Sleeps. */
+class InodeLock final
+{
+public:
+	explicit InodeLock(struct inode &inode) noexcept : inode_(inode)
+	{
+		aufs_inode_lock_nested(&inode_, I_MUTEX_NORMAL);
+	}
+	InodeLock(const InodeLock &) = delete;
+	InodeLock &operator=(const InodeLock &) = delete;
+	~InodeLock()
+	{
+		aufs_inode_unlock(&inode_);
+	}
+
+private:
+	struct inode &inode_;
+};
+
+/* Write access to a branch's mount, with freeze protection. Sleeps while the branch is frozen. */
+class BranchWrite final
+{
+public:
+	[[nodiscard]] static Result<BranchWrite> get(struct vfsmount *mnt) noexcept
+	{
+		TRY(check(mnt_want_write(mnt)));
+		return BranchWrite(mnt);
+	}
+	BranchWrite(BranchWrite &&other) noexcept : mnt_(cxxrt::exchange(other.mnt_, nullptr))
+	{
+	}
+	BranchWrite(const BranchWrite &) = delete;
+	BranchWrite &operator=(const BranchWrite &) = delete;
+	BranchWrite &operator=(BranchWrite &&) = delete;
+	~BranchWrite()
+	{
+		if (mnt_)
+			mnt_drop_write(mnt_);
+	}
+
+private:
+	explicit BranchWrite(struct vfsmount *mnt) noexcept : mnt_(mnt)
+	{
+	}
+
+	struct vfsmount *mnt_;
+};
+
+class MutexLock final
+{
+public:
+	explicit MutexLock(struct mutex &mutex) noexcept : mutex_(mutex)
+	{
+		aufs_mutex_lock(&mutex_);
+	}
+	MutexLock(const MutexLock &) = delete;
+	MutexLock &operator=(const MutexLock &) = delete;
+	~MutexLock()
+	{
+		aufs_mutex_unlock(&mutex_);
+	}
+
+private:
+	struct mutex &mutex_;
+};
+
+} // namespace aufs

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "lookup.hh"
+#include "whiteout.hh"
+
+namespace aufs
+{
+
+namespace
+{
+
+/* Objects that are more than their inode (automounts) or whose names are compared in other ways. */
+bool is_odd(const struct dentry &dentry) noexcept
+{
+	return dentry.d_flags & (DCACHE_NEED_AUTOMOUNT | DCACHE_MANAGE_TRANSIT | DCACHE_OP_HASH | DCACHE_OP_COMPARE);
+}
+
+/* Whether @dir, a directory of @branch, hides what lies below it. */
+Result<bool> is_opaque(const Branch &branch, struct dentry &dir) noexcept
+{
+	return static_cast<bool>(TRY(lookup_in(branch, dir, opaque_name)));
+}
+
+} // namespace
+
+Result<Ref<struct dentry>> lookup_in(const Branch &branch, struct dentry &base, StringView name) noexcept
+{
+	struct dentry *found = aufs_lookup_unlocked(branch.mnt(), name.data(), &base, static_cast<int>(name.size()));
+
+	/* A branch whose names are shorter does not have a longer one. */
+	if (found == error_pointer<struct dentry>(-ENOENT) || found == error_pointer<struct dentry>(-ENAMETOOLONG))
+		return Ref<struct dentry>();
+
+	auto dentry = TRY(adopt_or_error(found));
+
+	if (is_odd(*dentry))
+		return Error{-EREMOTE};
+	return dentry;
+}
+
+Result<Ref<struct dentry>> lookup_locked(const Branch &branch, struct dentry &base, StringView name) noexcept
+{
+	return adopt_or_error(aufs_lookup_locked(branch.mnt(), name.data(), &base, static_cast<int>(name.size())));
+}
+
+Result<Ref<struct dentry>> find_whiteout(const Branch &branch, struct dentry &base, StringView name) noexcept
+{
+	if (name.size() > max_name)
+		return Ref<struct dentry>();
+
+	WhiteoutName whiteout(name);
+	auto dentry = TRY(lookup_in(branch, base, whiteout.view()));
+
+	if (dentry && !is_reg(dentry->d_inode->i_mode)) {
+		aufs_warn("branch '%s': whiteout '%.*s' in inode %lu is not a regular file; remove it",
+			  branch.name().data(), static_cast<int>(whiteout.view().size()), whiteout.view().data(),
+			  base.d_inode->i_ino);
+		return Error{-EIO};
+	}
+	return dentry;
+}
+
+Result<Found> find(const Inode &dir, StringView name, unsigned int first) noexcept
+{
+	const Super &super = dir.super();
+	Found found;
+
+	for (unsigned int i = first; i < dir.parts(); i++) {
+		const BranchDentry &part = dir.part(i);
+		const Branch &branch = super.branch(part.branch);
+		bool last = i + 1 == dir.parts();
+		auto dentry = TRY(lookup_in(branch, *part.dentry, name));
+		bool directory = dentry && is_dir(dentry->d_inode->i_mode);
+
+		if (dentry && !found.exists()) {
+			found.top = {move(dentry), part.branch};
+			if (!directory || last)
+				break;
+			if (TRY(is_opaque(branch, *found.top.dentry)))
+				break;
+		} else if (dentry) {
+			/* Below a directory only directories count, and anything else ends it. */
+			if (!directory)
+				break;
+			if (!found.lower) {
+				unsigned int room = dir.parts() - i;
+
+				found.lower = Own<BranchDentry[]>::adopt(new (Gfp{GFP_KERNEL_ACCOUNT}) BranchDentry[room]);
+				if (!found.lower)
+					return Error{-ENOMEM};
+			}
+
+			struct dentry &lower = *dentry;
+
+			found.lower[found.lower_count++] = {move(dentry), part.branch};
+			if (last || TRY(is_opaque(branch, lower)))
+				break;
+		}
+		if (!last && TRY(find_whiteout(branch, *part.dentry, name)))
+			break;
+	}
+	return found;
+}
+
+} // namespace aufs

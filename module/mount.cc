@@ -1,0 +1,314 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Mounting and remounting: from options to a superblock. */
+#include "lookup.hh"
+#include "whiteout.hh"
+
+namespace aufs
+{
+
+extern const struct super_operations super_operations;
+
+namespace
+{
+
+/* What one mount or remount was asked for. */
+class Context final
+{
+public:
+	static Context &of(struct fs_context &fc) noexcept
+	{
+		return *static_cast<Context *>(fc.fs_private);
+	}
+
+	[[nodiscard]] static Result<Own<Context>> create(const struct fs_context &fc) noexcept;
+
+	[[nodiscard]] Result<void> parse(struct fs_context *fc, StringView key, const char *value) noexcept;
+	[[nodiscard]] Result<void> fill(struct fs_context *fc, struct super_block &sb) noexcept;
+	[[nodiscard]] Result<void> reconfigure(struct fs_context *fc) noexcept;
+
+private:
+	Context() noexcept = default;
+
+	Result<void> parse_list(struct fs_context *fc, StringView list) noexcept;
+	Result<void> same_branch(struct fs_context *fc, const BranchItem &item) noexcept;
+
+	Own<Super> super_; /* being filled; empty in a remount */
+	const Super *mounted_ = nullptr; /* in a remount: what is mounted */
+	OptionSet options_;
+	unsigned int given_ = 0; /* branches so far */
+};
+
+Result<void> refuse(struct fs_context *fc, const OptionError &error, int code) noexcept
+{
+	char text[256];
+
+	error.describe(text, sizeof(text));
+	aufs_errorf(fc, "%s", text);
+	return Error{code};
+}
+
+Result<Own<Context>> Context::create(const struct fs_context &fc) noexcept
+{
+	auto context = Own<Context>::adopt(new (Gfp{GFP_KERNEL}) Context);
+
+	if (!context)
+		return Error{-ENOMEM};
+	if (fc.purpose == FS_CONTEXT_FOR_RECONFIGURE) {
+		context->mounted_ = &Super::of(*fc.root->d_sb);
+		return context;
+	}
+	context->super_ = Super::create();
+	if (!context->super_)
+		return Error{-ENOMEM};
+	return context;
+}
+
+/* A remount may repeat the branches, as mount(8) does, but not change them. */
+Result<void> Context::same_branch(struct fs_context *fc, const BranchItem &item) noexcept
+{
+	if (given_ < mounted_->count()) {
+		const Branch &branch = mounted_->branch(given_);
+
+		if (branch.perm() == item.perm && branch.name() == item.path)
+			return {};
+	}
+
+	struct path path;
+	int error = kern_path(item.path.data(), LOOKUP_FOLLOW, &path);
+
+	if (error) {
+		aufs_errorf(fc, "branch '%s' cannot be opened (errno %d)", item.path.data(), -error);
+		return Error{error};
+	}
+
+	bool within = path.dentry->d_sb == fc->root->d_sb;
+	bool same = given_ < mounted_->count() && mounted_->branch(given_).perm() == item.perm &&
+		    &mounted_->branch(given_).root() == path.dentry;
+
+	path_put(&path);
+	if (same)
+		return {};
+	if (within)
+		aufs_errorf(fc, "branch '%s' lies within the mount itself", item.path.data());
+	else
+		aufs_errorf(fc, "branch '%s': branches cannot be changed while mounted", item.path.data());
+	return Error{-EINVAL};
+}
+
+Result<void> Context::parse_list(struct fs_context *fc, StringView list) noexcept
+{
+	auto buffer = Own<char[]>::adopt(new (Gfp{GFP_KERNEL}) char[path_size]);
+
+	if (!buffer)
+		return Error{-ENOMEM};
+
+	BranchList items(list, given_);
+
+	while (items.more()) {
+		OptionError error;
+		auto item = items.next(buffer.get(), path_size, error);
+
+		if (!item.ok())
+			return refuse(fc, error, item.error());
+		if (mounted_)
+			TRY(same_branch(fc, item.value()));
+		else
+			TRY(super_->add(fc, item.value()));
+		given_++;
+	}
+	return {};
+}
+
+Result<void> Context::parse(struct fs_context *fc, StringView key, const char *value) noexcept
+{
+	OptionError error;
+	auto use = options_.accept(key, value != nullptr, error);
+
+	if (!use.ok())
+		return refuse(fc, error, use.error());
+
+	StringView head = use.value().head;
+
+	if (head.empty())
+		return parse_list(fc, StringView::from_c_string(value));
+	if (!value)
+		return parse_list(fc, head);
+
+	/* `br:/a=rw:/b`, which was cut at the first `=`. */
+	StringView tail = StringView::from_c_string(value);
+	StringView::Size size = head.size() + 1 + tail.size();
+	auto joined = Own<char[]>::adopt(new (Gfp{GFP_KERNEL}) char[size]);
+
+	if (!joined)
+		return Error{-ENOMEM};
+	__builtin_memcpy(joined.get(), head.data(), head.size());
+	joined[head.size()] = '=';
+	__builtin_memcpy(joined.get() + head.size() + 1, tail.data(), tail.size());
+	return parse_list(fc, StringView(joined.get(), size));
+}
+
+/* The root: the roots of all branches, down to one that is opaque. */
+Result<Found> find_root(const Super &super) noexcept
+{
+	ScopedCreds creds(super.mounter());
+	Found found;
+
+	found.top = {Ref<struct dentry>::retain(&super.branch(0).root()), 0};
+	if (super.count() > 1) {
+		found.lower = Own<BranchDentry[]>::adopt(new (Gfp{GFP_KERNEL_ACCOUNT}) BranchDentry[super.count() - 1]);
+		if (!found.lower)
+			return Error{-ENOMEM};
+	}
+	for (unsigned int i = 1; i < super.count(); i++) {
+		if (TRY(lookup_in(super.branch(i - 1), super.branch(i - 1).root(), opaque_name)))
+			break;
+		found.lower[found.lower_count++] = {Ref<struct dentry>::retain(&super.branch(i).root()), i};
+	}
+	return found;
+}
+
+/* Whether the VFS must ask before it believes its cache. */
+bool changes_by_itself(const Super &super) noexcept
+{
+	for (unsigned int i = 0; i < super.count(); i++) {
+		if (super.branch(i).root().d_flags & (DCACHE_OP_REVALIDATE | DCACHE_OP_WEAK_REVALIDATE))
+			return true;
+	}
+	return false;
+}
+
+Result<void> Context::fill(struct fs_context *fc, struct super_block &sb) noexcept
+{
+	if (!given_) {
+		aufs_errorf(fc, "no branches: give them as br=/top=rw:/lower=ro");
+		return Error{-EINVAL};
+	}
+	TRY(super_->attach(fc));
+
+	const Super &super = *super_;
+
+	/* From here on ->kill_sb frees it. */
+	sb.s_fs_info = super_.leak();
+	sb.s_stack_depth = super.branch_depth() + 1;
+	sb.s_magic = Super::magic;
+	sb.s_maxbytes = MAX_LFS_FILESIZE;
+	sb.s_time_gran = 1;
+	sb.s_flags |= SB_POSIXACL;
+	/* sync(2) comes to the branches by itself. */
+	sb.s_iflags |= SB_I_SKIP_SYNC;
+	if (!super.has_rw())
+		sb.s_flags |= SB_RDONLY;
+	sb.s_op = &super_operations;
+	sb.s_d_op = changes_by_itself(super) ? &remote_dentry_operations : &dentry_operations;
+	sb.s_xattr = const_cast<decltype(sb.s_xattr)>(xattr_handlers);
+
+	auto root = TRY(Inode::get(sb, TRY(find_root(super))));
+
+	sb.s_root = d_make_root(root.leak());
+	if (!sb.s_root)
+		return Error{-ENOMEM};
+	return {};
+}
+
+Result<void> Context::reconfigure(struct fs_context *fc) noexcept
+{
+	struct super_block &sb = *fc->root->d_sb;
+
+	if (given_ && given_ != mounted_->count()) {
+		aufs_errorf(fc, "branches cannot be changed while mounted: %u given, %u mounted", given_,
+			    mounted_->count());
+		return Error{-EINVAL};
+	}
+	if (!mounted_->has_rw() && !(fc->sb_flags & SB_RDONLY)) {
+		aufs_errorf(fc, "cannot become writable: no branch is rw");
+		return Error{-EROFS};
+	}
+	return check(sync_filesystem(&sb));
+}
+
+int parse_param(struct fs_context *fc, struct fs_parameter *param) noexcept
+{
+	StringView key = StringView::from_c_string(param->key);
+
+	/* The VFS keeps it. */
+	if (key == StringView("source"))
+		return -ENOPARAM;
+	if (param->type != fs_value_is_string && param->type != fs_value_is_flag) {
+		aufs_errorf(fc, "option '%s' is not text", param->key);
+		return -EINVAL;
+	}
+	return to_errno(
+		Context::of(*fc).parse(fc, key, param->type == fs_value_is_string ? param->string : nullptr));
+}
+
+/* mount(2)'s data: split with respect to escaped commas, then as if each option had come by fsconfig(2). */
+int parse_monolithic(struct fs_context *fc, void *data) noexcept
+{
+	if (!data)
+		return 0;
+
+	char *text = static_cast<char *>(data);
+	MonolithicOptions options(StringView::from_c_string(text));
+
+	while (options.more()) {
+		OptionError error;
+		auto option = options.next(error);
+
+		if (!option.ok())
+			return to_errno(refuse(fc, error, option.error()));
+
+		const RawOption &raw = option.value();
+		char *key = text + (raw.key.data() - text);
+
+		/* What follows a key is a separator, which has been read. */
+		key[raw.key.size()] = '\0';
+		if (int result = vfs_parse_fs_string(fc, key, raw.has_value ? raw.value.data() : nullptr,
+						     raw.has_value ? raw.value.size() : 0);
+		    result < 0)
+			return result;
+	}
+	return 0;
+}
+
+int fill_super(struct super_block *sb, struct fs_context *fc) noexcept
+{
+	return to_errno(Context::of(*fc).fill(fc, *sb));
+}
+
+int get_tree(struct fs_context *fc) noexcept
+{
+	return get_tree_nodev(fc, fill_super);
+}
+
+int reconfigure(struct fs_context *fc) noexcept
+{
+	return to_errno(Context::of(*fc).reconfigure(fc));
+}
+
+void free_context(struct fs_context *fc) noexcept
+{
+	delete static_cast<Context *>(fc->fs_private);
+}
+
+constinit const struct fs_context_operations context_operations = {
+	.free = free_context,
+	.parse_param = parse_param,
+	.parse_monolithic = parse_monolithic,
+	.get_tree = get_tree,
+	.reconfigure = reconfigure,
+};
+
+} // namespace
+
+} // namespace aufs
+
+int aufs_init_fs_context(struct fs_context *fc)
+{
+	auto context = aufs::Context::create(*fc);
+
+	if (!context.ok())
+		return context.error();
+	fc->fs_private = context.value().leak();
+	fc->ops = &aufs::context_operations;
+	return 0;
+}

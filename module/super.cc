@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "super.hh"
+
+namespace aufs
+{
+
+Own<Super> Super::create() noexcept
+{
+	auto super = Own<Super>::adopt(new (Gfp{GFP_KERNEL}) Super);
+
+	if (!super)
+		return {};
+	super->branches_ = Own<Branch[]>::adopt(new (Gfp{GFP_KERNEL}) Branch[max_branches]);
+	if (!super->branches_)
+		return {};
+	return super;
+}
+
+Super::~Super()
+{
+	struct vfsmount *mnts[16];
+	unsigned int held = 0;
+
+	/* An unmount waits for a grace period: take many branches in one. */
+	for (unsigned int i = 0; i < count_; i++) {
+		if (struct vfsmount *mnt = branches_[i].detach())
+			mnts[held++] = mnt;
+		if (held == sizeof(mnts) / sizeof(mnts[0]) || (i + 1 == count_ && held > 0)) {
+			kern_unmount_array(mnts, held);
+			held = 0;
+		}
+	}
+}
+
+Result<void> Super::add(struct fs_context *fc, const BranchItem &item) noexcept
+{
+	if (count_ == max_branches) {
+		aufs_errorf(fc, "branch '%s': more than %u branches", item.path.data(), max_branches);
+		return Error{-E2BIG};
+	}
+
+	Branch branch = TRY(Branch::create(fc, item));
+
+	for (unsigned int i = 0; i < count_; i++) {
+		const Branch &other = branches_[i];
+
+		if (&branch.sb() != &other.sb())
+			continue;
+		if (&branch.root() == &other.root()) {
+			aufs_errorf(fc, "branch '%s' is given twice", branch.name().data());
+			return Error{-EINVAL};
+		}
+		if (is_subdir(&branch.root(), &other.root())) {
+			aufs_errorf(fc, "branch '%s' lies within branch '%s'", branch.name().data(), other.name().data());
+			return Error{-EINVAL};
+		}
+		if (is_subdir(&other.root(), &branch.root())) {
+			aufs_errorf(fc, "branch '%s' lies within branch '%s'", other.name().data(), branch.name().data());
+			return Error{-EINVAL};
+		}
+	}
+	if (branch.writable() && !has_rw())
+		rw_ = count_;
+	branches_[count_++] = move(branch);
+	return {};
+}
+
+Result<void> Super::attach(struct fs_context *fc) noexcept
+{
+	mounter_ = Ref<const struct cred>::retain(aufs_current_cred());
+	while (1U << index_bits_ < count_)
+		index_bits_++;
+	for (unsigned int i = 0; i < count_; i++)
+		TRY(branches_[i].attach(fc));
+	return {};
+}
+
+int Super::branch_depth() const noexcept
+{
+	int depth = 0;
+
+	for (unsigned int i = 0; i < count_; i++)
+		depth = cxxrt::max(depth, branches_[i].sb().s_stack_depth);
+	return depth;
+}
+
+bool Super::same_branches(const Super &other) const noexcept
+{
+	if (count_ != other.count_)
+		return false;
+	for (unsigned int i = 0; i < count_; i++) {
+		if (branches_[i].perm() != other.branches_[i].perm() ||
+		    branches_[i].name() != other.branches_[i].name())
+			return false;
+	}
+	return true;
+}
+
+} // namespace aufs

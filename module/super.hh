@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* One mounted union: its branches, the mounter's credentials, its inode numbers. */
+#pragma once
+
+#include "branch.hh"
+
+namespace aufs
+{
+
+class Super final
+{
+public:
+	static constexpr unsigned int magic = 0x61756673; /* "aufs", as the original has it */
+
+	/* Empty; branches are added while options are parsed. Null when there is no memory. */
+	[[nodiscard]] static Own<Super> create() noexcept;
+	~Super();
+
+	static Super &of(const struct super_block &sb) noexcept
+	{
+		return *static_cast<Super *>(sb.s_fs_info);
+	}
+
+	unsigned int count() const noexcept
+	{
+		return count_;
+	}
+	const Branch &branch(unsigned int index) const noexcept
+	{
+		return branches_[index];
+	}
+
+	/* Adds the next branch below the others. Explains its errors in @fc's log. May sleep. */
+	[[nodiscard]] Result<void> add(struct fs_context *fc, const BranchItem &item) noexcept;
+	/* Makes all branches usable, for the caller, who becomes the mounter. */
+	[[nodiscard]] Result<void> attach(struct fs_context *fc) noexcept;
+
+	/* The index of the first rw branch, or none. */
+	static constexpr unsigned int none = ~0U;
+	unsigned int rw_index() const noexcept
+	{
+		return rw_;
+	}
+	bool has_rw() const noexcept
+	{
+		return rw_ != none;
+	}
+	const Branch &rw() const noexcept
+	{
+		return branches_[rw_];
+	}
+
+	const struct cred &mounter() const noexcept
+	{
+		return *mounter_;
+	}
+
+	/*
+	 * The union's number for the inode @number of branch @index, or 0 where it does not follow from it: the
+	 * branch's numbers are too large or belong to no inode. Then fresh_number() gives one.
+	 */
+	u64 number_for(unsigned int index, u64 number) const noexcept
+	{
+		if (branches_[index].numbers_by_inode() || number >> (63 - index_bits_))
+			return 0;
+		return number << index_bits_ | index;
+	}
+	/* A number that no inode of this mount has had, apart from all that number_for() gives. */
+	u64 fresh_number() noexcept
+	{
+		return 1ULL << 63 | __atomic_add_fetch(&fresh_, 1, __ATOMIC_RELAXED);
+	}
+
+	/* The deepest branch's stack depth. */
+	int branch_depth() const noexcept;
+
+	/* Whether @other has the same branches with the same permissions, by their names. */
+	bool same_branches(const Super &other) const noexcept;
+
+private:
+	Super() noexcept = default;
+
+	/* The mount's table: fixed once it is mounted. */
+	Own<Branch[]> branches_;
+	unsigned int count_ = 0;
+	unsigned int rw_ = none;
+	unsigned int index_bits_ = 0;
+	Ref<const struct cred> mounter_;
+	u64 fresh_ = 0;
+};
+
+} // namespace aufs

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The on-disk format of the original: a regular file `.wh.NAME` in a branch hides NAME in the branches below it,
+ * and `.wh..wh..opq` in a directory hides all that lower branches have in that directory. Users see no name that
+ * begins with `.wh.`.
+ */
+#pragma once
+
+#include "kernel/handles.hh"
+
+namespace aufs
+{
+
+inline constexpr StringView whiteout_prefix{".wh."};
+inline constexpr StringView opaque_name{".wh..wh..opq"};
+/* Bytes in a name that can still be whiteouted. */
+inline constexpr StringView::Size max_name = NAME_MAX - 4;
+
+inline bool is_reserved(StringView name) noexcept
+{
+	return name.starts_with(whiteout_prefix);
+}
+
+/* `.wh.` and a name, for the time of a lookup. */
+class WhiteoutName final
+{
+public:
+	/* @name is at most max_name bytes. */
+	explicit WhiteoutName(StringView name) noexcept : size_(whiteout_prefix.size() + name.size())
+	{
+		__builtin_memcpy(text_, whiteout_prefix.data(), whiteout_prefix.size());
+		__builtin_memcpy(text_ + whiteout_prefix.size(), name.data(), name.size());
+	}
+	StringView view() const noexcept
+	{
+		return StringView(text_, size_);
+	}
+
+private:
+	char text_[NAME_MAX + 1];
+	StringView::Size size_;
+};
+
+} // namespace aufs

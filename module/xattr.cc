@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Extended attributes are the branch object's; the VFS has checked the caller's rights on the union. */
+#include "attr.hh"
+
+namespace aufs
+{
+
+namespace
+{
+
+constexpr StringView trusted_prefix{"trusted."};
+
+int get(const struct xattr_handler *, struct dentry *, struct inode *inode, const char *name, void *value,
+	size_t size) noexcept
+{
+	Inode &union_inode = Inode::of(*inode);
+	ScopedCreds creds(union_inode.super().mounter());
+
+	return static_cast<int>(
+		aufs_getxattr(union_inode.branch().mnt(), &union_inode.h_dentry(), name, value, size));
+}
+
+int set(const struct xattr_handler *, AUFS_IDMAP *, struct dentry *, struct inode *inode, const char *name,
+	const void *value, size_t size, int flags) noexcept
+{
+	return change(*inode, [=](Inode &union_inode) {
+		struct vfsmount *mnt = union_inode.branch().mnt();
+		struct dentry *h_dentry = &union_inode.h_dentry();
+
+		if (!value)
+			return aufs_removexattr(mnt, h_dentry, name);
+		return aufs_setxattr(mnt, h_dentry, name, value, size, flags);
+	});
+}
+
+template <class Handler> constexpr Handler all_names(Handler handler) noexcept
+{
+	handler.prefix = "";
+	handler.get = get;
+	handler.set = set;
+	return handler;
+}
+
+constinit const struct xattr_handler branch_xattr_handler = all_names(::xattr_handler{});
+
+} // namespace
+
+ssize_t listxattr(struct dentry *dentry, char *list, size_t size) noexcept
+{
+	Inode &union_inode = Inode::of(*dentry->d_inode);
+	ssize_t length;
+	{
+		ScopedCreds creds(union_inode.super().mounter());
+
+		length = vfs_listxattr(&union_inode.h_dentry(), list, size);
+	}
+	if (length <= 0 || !list || capable(CAP_SYS_ADMIN))
+		return length;
+
+	/* The mounter may see trusted attributes, this caller may not. */
+	char *out = list;
+
+	for (const char *in = list; in < list + length;) {
+		StringView name = StringView::from_c_string(in);
+
+		if (!name.starts_with(trusted_prefix)) {
+			__builtin_memmove(out, in, name.size() + 1);
+			out += name.size() + 1;
+		}
+		in += name.size() + 1;
+	}
+	return out - list;
+}
+
+/* Where the VFS does not handle ACLs on its own, these two bring them to get_acl and set_acl. */
+constinit const struct xattr_handler *const xattr_handlers[] = {
+#ifdef HAVE_POSIX_ACL_ACCESS_XATTR_HANDLER
+	&posix_acl_access_xattr_handler,
+	&posix_acl_default_xattr_handler,
+#endif
+	&branch_xattr_handler,
+	nullptr,
+};
+
+} // namespace aufs
