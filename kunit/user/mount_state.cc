@@ -166,16 +166,6 @@ CASE(mount_command)
 	EXPECT(!exists(u.at("file")));
 }
 
-/* How a person who makes a mistake learns of it. */
-CASE(mount_command_says_what_is_wrong)
-{
-	Union u;
-	Output out = run({ "/bin/mount", "-t", "aufs", "-o", "br=" + u.top + "/missing", "none", u.mnt });
-	EXPECT_NE(out.status, 0);
-	EXPECT_NE(out.text, "");
-	ktap::say(out.text);
-}
-
 CASE(remount_read_only)
 {
 	Union u;
