@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Allocation. There is no plain operator new: an allocation names its GFP flags and its result is
- * checked, as in `T *p = new (Gfp{GFP_KERNEL}) T(...); if (!p) ...`. Plain new would link to a symbol
- * that does not exist, and modpost refuses the module.
+ * checked, as in `T *p = new (Gfp{GFP_KERNEL}) T(...); if (!p) ...`. Plain new would link to a
+ * symbol that does not exist, and modpost refuses the module.
  */
 #pragma once
 

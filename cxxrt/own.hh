@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Own<T>: the one owner of an object that new (Gfp) made, or empty. OwnTraits<T> may say how an object
- * that comes from elsewhere is destroyed.
+ * Own<T>: the one owner of an object that new (Gfp) made, or empty. OwnTraits<T> may say how an
+ * object that comes from elsewhere is destroyed.
  */
 #pragma once
 

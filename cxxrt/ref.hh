@@ -3,8 +3,9 @@
  * Ref<T>: one counted reference on a kernel object, or empty.
  *
  * How T is counted is a stateless policy, RefTraits<T>, with get(T *) and put(T *). A raw pointer
- * becomes a Ref in two ways that are spelled differently: adopt() takes over a reference that the caller
- * owns, retain() takes a new one. Copying is spelled clone(), so that every count is visible in the source.
+ * becomes a Ref in two ways that are spelled differently: adopt() takes over a reference that the
+ * caller owns, retain() takes a new one. Copying is spelled clone(), so that every count is visible
+ * in the source.
  */
 #pragma once
 

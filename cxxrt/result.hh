@@ -29,8 +29,8 @@ public:
 		new (static_cast<void *>(storage_)) T(move(value));
 	}
 	Result(const T &value) noexcept
-		requires __is_trivially_copyable(T)
-		: code_(0)
+		requires __is_trivially_copyable
+	(T) : code_(0)
 	{
 		new (static_cast<void *>(storage_)) T(value);
 	}

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What the compiler may call on its own account. Everything that is not here is missing on purpose: plain
- * operator new, __cxa_atexit, __cxa_guard_* and the exception and RTTI runtime are left undefined, so that
- * modpost rejects a module that came to need them.
+ * What the compiler may call on its own account. Everything that is not here is missing on purpose:
+ * plain operator new, __cxa_atexit, __cxa_guard_* and the exception and RTTI runtime are left
+ * undefined, so that modpost rejects a module that came to need them.
  */
 #include "new.hh"
 

@@ -18,7 +18,10 @@ template <class T> struct RemoveReference<T &&> {
 template <class T, class U> inline constexpr bool same_type = false;
 template <class T> inline constexpr bool same_type<T, T> = true;
 
-/* The first parameter of a function type: how the module learns what a kernel passes to an operation. */
+/*
+ * The first parameter of a function type: how the module learns what a kernel passes to an
+ * operation.
+ */
 template <class F> struct FirstParameter;
 template <class R, class First, class... Rest> struct FirstParameter<R (*)(First, Rest...)> {
 	using Type = First;

@@ -13,7 +13,10 @@ int permission(AUFS_IDMAP *idmap, struct inode *inode, int mask) noexcept
 
 	umode_t mode = inode->i_mode;
 
-	/* What a read-only filesystem refuses; a device or a pipe is not written through the filesystem. */
+	/*
+	 * What a read-only filesystem refuses; a device or a pipe is not written through the
+	 * filesystem.
+	 */
 	if (is_dir(mode))
 		return Inode::of(*inode).rw_part() < Inode::of(*inode).parts() ? 0 : -EROFS;
 	if (is_reg(mode) || is_lnk(mode))
@@ -21,7 +24,8 @@ int permission(AUFS_IDMAP *idmap, struct inode *inode, int mask) noexcept
 	return 0;
 }
 
-int getattr(AUFS_IDMAP *, const struct path *path, struct kstat *stat, u32 request_mask, unsigned int flags) noexcept
+int getattr(AUFS_IDMAP *, const struct path *path, struct kstat *stat, u32 request_mask,
+	    unsigned int flags) noexcept
 {
 	struct inode *inode = path->dentry->d_inode;
 	Inode &union_inode = Inode::of(*inode);
@@ -38,9 +42,10 @@ int getattr(AUFS_IDMAP *, const struct path *path, struct kstat *stat, u32 reque
 	stat->ino = inode->i_ino;
 	if (union_inode.merged())
 		stat->nlink = 1;
-	/* What names the branch's filesystem and not the file. */
-	if constexpr (requires { stat->subvol; })
-		stat->result_mask &= ~static_cast<u32>(STATX_SUBVOL);
+#ifdef HAVE_STATX_SUBVOL
+	/* What names a part of the branch's filesystem. */
+	stat->result_mask &= ~static_cast<u32>(STATX_SUBVOL);
+#endif
 	return 0;
 }
 
@@ -74,7 +79,8 @@ int setattr(AUFS_IDMAP *idmap, struct dentry *dentry, struct iattr *attr) noexce
 		{
 			InodeLock lock(h_inode);
 
-			error = aufs_notify_change(union_inode.branch().mnt(), &union_inode.h_dentry(), &h_attr);
+			error = aufs_notify_change(union_inode.branch().mnt(),
+						   &union_inode.h_dentry(), &h_attr);
 		}
 		if (truncates)
 			aufs_put_write_access(&h_inode);
@@ -100,7 +106,8 @@ namespace
 int set_acl_on(struct inode &inode, struct posix_acl *acl, int type) noexcept
 {
 	/* The branch's own check asks the mounter, who may always keep S_ISGID. */
-	bool drops_sgid = type == ACL_TYPE_ACCESS && (inode.i_mode & S_ISGID) && !in_group_p(inode.i_gid) &&
+	bool drops_sgid = type == ACL_TYPE_ACCESS && (inode.i_mode & S_ISGID) &&
+			  !in_group_p(inode.i_gid) &&
 			  !capable_wrt_inode_uidgid(aufs_nop_idmap(), &inode, CAP_FSETID);
 
 	return change(inode, [acl, type, drops_sgid](Inode &union_inode) {
@@ -148,7 +155,10 @@ int fileattr_set(AUFS_IDMAP *, struct dentry *dentry, struct fileattr *attr) noe
 namespace
 {
 
-/* Access times are the branch's where it is written to; what else a kernel asks for, the branch does by itself. */
+/*
+ * Access times are the branch's where it is written to; what else a kernel asks for, the branch
+ * does by itself.
+ */
 int update_atime(struct inode &inode, int flags) noexcept
 {
 	Inode &union_inode = Inode::of(inode);
@@ -218,7 +228,9 @@ template <class Ops> constexpr Ops for_symlink(Ops ops) noexcept
 } // namespace
 
 constinit const struct ::inode_operations file_inode_operations = for_file(::inode_operations{});
-constinit const struct ::inode_operations symlink_inode_operations = for_symlink(::inode_operations{});
-constinit const struct ::inode_operations special_inode_operations = with_common(::inode_operations{});
+constinit const struct ::inode_operations symlink_inode_operations =
+	for_symlink(::inode_operations{});
+constinit const struct ::inode_operations special_inode_operations =
+	with_common(::inode_operations{});
 
 } // namespace aufs

@@ -8,8 +8,8 @@ namespace aufs
 {
 
 /*
- * The caller's rights, on the union's copy of mode, owner and ACL; then whether the union can write there at all.
- * Any context: with MAY_NOT_BLOCK it does not sleep.
+ * The caller's rights, on the union's copy of mode, owner and ACL; then whether the union can write
+ * there at all. Any context: with MAY_NOT_BLOCK it does not sleep.
  */
 int permission(AUFS_IDMAP *idmap, struct inode *inode, int mask) noexcept;
 
@@ -42,8 +42,8 @@ template <class Ops> constexpr Ops with_common(Ops ops) noexcept
 }
 
 /*
- * Runs @change() on the branch object of @inode with write access to the branch and the mounter's credentials, and
- * copies the result. -EROFS where the object is not on the rw branch.
+ * Runs @change() on the branch object of @inode with write access to the branch and the mounter's
+ * credentials, and copies the result. -EROFS where the object is not on the rw branch.
  */
 template <class Change> int change(struct inode &inode, Change &&change) noexcept
 {

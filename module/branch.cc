@@ -7,7 +7,10 @@ namespace aufs
 namespace
 {
 
-/* The absolute path of @path as the caller sees it, so that a remount from elsewhere finds it again. */
+/*
+ * The absolute path of @path as the caller sees it, so that a remount from elsewhere finds it
+ * again.
+ */
 Result<Own<char[]>> absolute_name(const struct path &path, StringView given) noexcept
 {
 	auto buffer = Own<char[]>::adopt(new (Gfp{GFP_KERNEL}) char[PATH_MAX]);
@@ -17,7 +20,8 @@ Result<Own<char[]>> absolute_name(const struct path &path, StringView given) noe
 
 	const char *text = d_path(&path, buffer.get(), PATH_MAX);
 	/* A path that has no name here ("(unreachable)", too long) is shown as it was given. */
-	StringView name = is_error(text) || text[0] != '/' ? given : StringView::from_c_string(text);
+	StringView name = is_error(text) || text[0] != '/' ? given :
+							     StringView::from_c_string(text);
 	auto copy = Own<char[]>::adopt(new (Gfp{GFP_KERNEL}) char[name.size() + 1]);
 
 	if (!copy)
@@ -36,7 +40,8 @@ Result<Branch> Branch::create(struct fs_context *fc, const BranchItem &item) noe
 
 	if (error) {
 		branch.found_.path = {};
-		aufs_errorf(fc, "branch '%s' cannot be opened (errno %d)", item.path.data(), -error);
+		aufs_errorf(fc, "branch '%s' cannot be opened (errno %d)", item.path.data(),
+			    -error);
 		return Error{error};
 	}
 	if (!is_dir(branch.root().d_inode->i_mode)) {
@@ -55,11 +60,15 @@ Result<void> Branch::check_filesystem(struct fs_context *fc, bool perm_given) no
 	const char *name = name_.get();
 
 	if (root().d_flags & (DCACHE_OP_HASH | DCACHE_OP_COMPARE)) {
-		aufs_errorf(fc, "branch '%s': its filesystem compares names in its own way (casefolding)", name);
+		aufs_errorf(
+			fc,
+			"branch '%s': its filesystem compares names in its own way (casefolding)",
+			name);
 		return Error{-EINVAL};
 	}
 	if (aufs_is_idmapped(found_.path.mnt)) {
-		aufs_errorf(fc, "branch '%s' is on an idmapped mount, which is not supported", name);
+		aufs_errorf(fc, "branch '%s' is on an idmapped mount, which is not supported",
+			    name);
 		return Error{-EINVAL};
 	}
 	if (sb().s_stack_depth >= FILESYSTEM_MAX_STACK_DEPTH) {
@@ -82,8 +91,10 @@ Result<void> Branch::attach(struct fs_context *fc) noexcept
 	if (is_error(mnt)) {
 		int error = static_cast<int>(reinterpret_cast<long>(mnt));
 
-		aufs_errorf(fc, "branch '%s' cannot be used: its mount is not the caller's, or has children that are locked",
-			    name_.get());
+		aufs_errorf(
+			fc,
+			"branch '%s' cannot be used: its mount is not the caller's, or has children that are locked",
+			name_.get());
 		return Error{error};
 	}
 	/* What is not written to keeps its access times. */

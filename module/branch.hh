@@ -16,13 +16,18 @@ public:
 	Branch &operator=(Branch &&other) noexcept = default;
 
 	/*
-	 * Resolves @item for the caller of mount(2) and remembers it; the mount of its own that a branch is used
-	 * through is made by attach(). -ENOENT, -ENOTDIR and the other errors of a path walk; -EINVAL where the
-	 * filesystem cannot be a branch; -EROFS for rw on what is read-only. Each is explained in @fc's log.
+	 * Resolves @item for the caller of mount(2) and remembers it; the mount of its own that a
+	 * branch is used through is made by attach(). -ENOENT, -ENOTDIR and the other errors of a
+	 * path walk; -EINVAL where the filesystem cannot be a branch; -EROFS for rw on what is
+	 * read-only. Each is explained in @fc's log.
 	 */
-	[[nodiscard]] static Result<Branch> create(struct fs_context *fc, const BranchItem &item) noexcept;
+	[[nodiscard]] static Result<Branch> create(struct fs_context *fc,
+						   const BranchItem &item) noexcept;
 
-	/* Clones the mount that the branch was found on, so that mounts and umounts there no longer matter. */
+	/*
+	 * Clones the mount that the branch was found on, so that mounts and umounts there no longer
+	 * matter.
+	 */
 	[[nodiscard]] Result<void> attach(struct fs_context *fc) noexcept;
 
 	/* Gives the private mount to who unmounts it; null where attach() did not get so far. */
@@ -62,8 +67,8 @@ public:
 		return StringView::from_c_string(name_.get());
 	}
 	/*
-	 * A readdir of this branch may give inode numbers that are not those of its inodes: stacked filesystems
-	 * do that. Then the union's numbers come from its inodes alone.
+	 * A readdir of this branch may give inode numbers that are not those of its inodes: stacked
+	 * filesystems do that. Then the union's numbers come from its inodes alone.
 	 */
 	bool numbers_by_inode() const noexcept
 	{

@@ -9,8 +9,9 @@ namespace
 {
 
 /*
- * The dentry of the data behind @dentry, through all layers of stacking. Up to 6.7 @which is the inode of the one that
- * is meant, null for the lowest; later it is data or metadata, and both lie on the same branch here.
+ * The dentry of the data behind @dentry, through all layers of stacking. Up to 6.7 @which is the
+ * inode of the one that is meant, null for the lowest; later it is data or metadata, and both lie
+ * on the same branch here.
  */
 template <class Which> struct dentry *d_real(struct dentry *dentry, Which which) noexcept
 {
@@ -31,8 +32,8 @@ template <class Which> struct dentry *d_real(struct dentry *dentry, Which which)
 }
 
 /*
- * Some branches change by themselves (a server's, a daemon's): ask their filesystem. May be called under RCU, where
- * this declines.
+ * Some branches change by themselves (a server's, a daemon's): ask their filesystem. May be called
+ * under RCU, where this declines.
  */
 int revalidate(struct dentry *dentry, unsigned int flags) noexcept
 {
@@ -70,6 +71,7 @@ template <class Ops> constexpr Ops with_revalidate(Ops ops) noexcept
 } // namespace
 
 constinit const struct ::dentry_operations dentry_operations = with_d_real(::dentry_operations{});
-constinit const struct ::dentry_operations remote_dentry_operations = with_revalidate(::dentry_operations{});
+constinit const struct ::dentry_operations remote_dentry_operations =
+	with_revalidate(::dentry_operations{});
 
 } // namespace aufs

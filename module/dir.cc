@@ -13,12 +13,17 @@ bool is_dot_or_dotdot(StringView name) noexcept
 	return name == StringView(".") || name == StringView("..");
 }
 
-/* Opens the directory @dir of @branch as the mounter. Reading a branch that is not written leaves its times. */
-Result<Ref<struct file>> open_directory(const Super &super, const Branch &branch, struct dentry &dir) noexcept
+/*
+ * Opens the directory @dir of @branch as the mounter. Reading a branch that is not written leaves
+ * its times.
+ */
+Result<Ref<struct file>> open_directory(const Super &super, const Branch &branch,
+					struct dentry &dir) noexcept
 {
 	struct path path = branch.path_to(dir);
 
-	return adopt_or_error(dentry_open(&path, O_RDONLY | O_DIRECTORY | O_LARGEFILE, &super.mounter()));
+	return adopt_or_error(
+		dentry_open(&path, O_RDONLY | O_DIRECTORY | O_LARGEFILE, &super.mounter()));
 }
 
 /* A visit of one branch directory, as the kernel calls it back. */
@@ -93,9 +98,9 @@ namespace
 {
 
 /*
- * An open directory of the union. One that has one part on a branch with numbers of its own is read through, entry
- * by entry. All others are merged into a table when they are first read, and again after a rewind: a position is
- * an index into it.
+ * An open directory of the union. One that has one part on a branch with numbers of its own is read
+ * through, entry by entry. All others are merged into a table when they are first read, and again
+ * after a rewind: a position is an index into it.
  */
 class DirFile final
 {
@@ -116,10 +121,12 @@ private:
 		aufs_mutex_init(&lock_);
 	}
 
-	Result<void> read_through(Inode &dir, struct dentry &dentry, struct dir_context &ctx) noexcept;
+	Result<void> read_through(Inode &dir, struct dentry &dentry,
+				  struct dir_context &ctx) noexcept;
 	Result<void> merge(Inode &dir) noexcept;
 	Result<void> merge_entry(Inode &dir, unsigned int part, const BranchEntry &entry) noexcept;
-	Result<void> emit_merged(Inode &dir, struct dentry &dentry, struct dir_context &ctx) noexcept;
+	Result<void> emit_merged(Inode &dir, struct dentry &dentry,
+				 struct dir_context &ctx) noexcept;
 
 	/* iterate and seek of one open directory do not overlap, whatever holds f_pos_lock. */
 	struct mutex lock_;
@@ -156,14 +163,14 @@ struct Through : dir_context {
 	int error = 0;
 
 	Through(struct dir_context &o, Inode &dir, struct dentry &dentry) noexcept
-		: dir_context{}, outer(o), super(dir.super()), branch(dir.branch_index()), self_number(dir.vfs.i_ino),
-		  parent_number(aufs::parent_number(dentry))
+		: dir_context{}, outer(o), super(dir.super()), branch(dir.branch_index()),
+		  self_number(dir.vfs.i_ino), parent_number(aufs::parent_number(dentry))
 	{
 		actor = act;
 	}
 
-	static bool act(struct dir_context *ctx, const char *name, int size, loff_t offset, u64 number,
-			unsigned int type) noexcept
+	static bool act(struct dir_context *ctx, const char *name, int size, loff_t offset,
+			u64 number, unsigned int type) noexcept
 	{
 		auto &self = static_cast<Through &>(*ctx);
 		StringView view(name, static_cast<StringView::Size>(size));
@@ -184,7 +191,8 @@ struct Through : dir_context {
 	}
 };
 
-Result<void> DirFile::read_through(Inode &dir, struct dentry &dentry, struct dir_context &ctx) noexcept
+Result<void> DirFile::read_through(Inode &dir, struct dentry &dentry,
+				   struct dir_context &ctx) noexcept
 {
 	Through through(ctx, dir, dentry);
 
@@ -230,13 +238,18 @@ Result<void> DirFile::merge(Inode &dir) noexcept
 		const BranchDentry &from = dir.part(part);
 
 		TRY(for_each_entry(dir.super().branch(from.branch), *from.dentry,
-				   [&](const BranchEntry &entry) { return merge_entry(dir, part, entry); }));
+				   [&](const BranchEntry &entry) {
+					   return merge_entry(dir, part, entry);
+				   }));
 	}
 	merged_ = true;
 	return {};
 }
 
-/* The number of an entry whose branch cannot tell: that of its inode. 0 where the name has gone by now. */
+/*
+ * The number of an entry whose branch cannot tell: that of its inode. 0 where the name has gone by
+ * now.
+ */
 Result<u64> number_by_lookup(struct dentry &dir, StringView name) noexcept
 {
 	auto dentry = TRY(adopt_or_error(
@@ -245,7 +258,8 @@ Result<u64> number_by_lookup(struct dentry &dir, StringView name) noexcept
 	return is_positive(*dentry) ? dentry->d_inode->i_ino : 0;
 }
 
-Result<void> DirFile::emit_merged(Inode &dir, struct dentry &dentry, struct dir_context &ctx) noexcept
+Result<void> DirFile::emit_merged(Inode &dir, struct dentry &dentry,
+				  struct dir_context &ctx) noexcept
 {
 	if (ctx.pos == 0) {
 		if (!ctx.actor(&ctx, ".", 1, ctx.pos, dir.vfs.i_ino, DT_DIR))
@@ -257,7 +271,8 @@ Result<void> DirFile::emit_merged(Inode &dir, struct dentry &dentry, struct dir_
 			return {};
 		ctx.pos = 2;
 	}
-	for (; ctx.pos >= 2 && static_cast<unsigned long>(ctx.pos - 2) < table_.count(); ctx.pos++) {
+	for (; ctx.pos >= 2 && static_cast<unsigned long>(ctx.pos - 2) < table_.count();
+	     ctx.pos++) {
 		const NameTable::Entry &entry = table_[static_cast<unsigned long>(ctx.pos - 2)];
 		u64 number = entry.number;
 

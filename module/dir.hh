@@ -16,18 +16,21 @@ struct BranchEntry {
 };
 
 /*
- * Calls @visit(BranchEntry) -> Result<void> for each entry of the directory @dir of @branch but `.` and `..`. The
- * branch directory is locked meanwhile. -EINTR on a fatal signal. The mounter's credentials are held.
+ * Calls @visit(BranchEntry) -> Result<void> for each entry of the directory @dir of @branch but `.`
+ * and `..`. The branch directory is locked meanwhile. -EINTR on a fatal signal. The mounter's
+ * credentials are held.
  */
 template <class Visit>
-[[nodiscard]] Result<void> for_each_entry(const Branch &branch, struct dentry &dir, Visit &&visit) noexcept;
+[[nodiscard]] Result<void> for_each_entry(const Branch &branch, struct dentry &dir,
+					  Visit &&visit) noexcept;
 
 /* The names in one branch directory. */
 class NameList final
 {
 public:
 	/* The mounter's credentials are held. */
-	[[nodiscard]] static Result<NameList> read(const Branch &branch, struct dentry &dir) noexcept;
+	[[nodiscard]] static Result<NameList> read(const Branch &branch,
+						   struct dentry &dir) noexcept;
 
 	/* Whether users see any of them. */
 	bool has_visible() const noexcept;

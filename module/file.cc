@@ -13,7 +13,10 @@ struct file *h_file_or_null(const struct file &file) noexcept
 namespace
 {
 
-/* Flags of an open that are over when the branch file is opened: creation and truncation were done by name. */
+/*
+ * Flags of an open that are over when the branch file is opened: creation and truncation were done
+ * by name.
+ */
 constexpr unsigned int spent_flags = O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC;
 
 /* What a branch file can do and the VFS asks the union's file for. */
@@ -26,7 +29,10 @@ Result<void> open_branch_file(Inode &inode, struct file &file) noexcept
 
 	auto h_file = TRY(prfile::open(file, inode, static_cast<int>(file.f_flags & ~spent_flags)));
 
-	/* A program that runs is not written to, by whatever path: until it ends, it keeps this file open. */
+	/*
+	 * A program that runs is not written to, by whatever path: until it ends, it keeps this
+	 * file open.
+	 */
 	if (file.f_flags & __FMODE_EXEC)
 		TRY(check(aufs_deny_write_access(h_file.get())));
 	file.f_mode |= h_file->f_mode & inherited_modes;
@@ -59,14 +65,15 @@ loff_t llseek(struct file *file, loff_t offset, int whence) noexcept
 {
 	struct file &h_file = h_file_of(*file);
 
-	/* Where the branch is asked, it moves its own position: it must start at the user's and stay in step. */
 	if (whence == SEEK_SET || whence == SEEK_CUR || whence == SEEK_END) {
 		const struct inode *h_inode = h_file.f_inode;
 
-		return generic_file_llseek_size(file, offset, whence, static_cast<loff_t>(h_inode->i_sb->s_maxbytes),
+		return generic_file_llseek_size(file, offset, whence,
+						static_cast<loff_t>(h_inode->i_sb->s_maxbytes),
 						aufs_i_size_read(h_inode));
 	}
 
+	/* Data and holes: only the branch knows. */
 	offset = vfs_llseek(&h_file, offset, whence);
 	if (offset >= 0)
 		file->f_pos = offset;

@@ -18,8 +18,8 @@ struct file *h_file_or_null(const struct file &file) noexcept;
 
 /* mmap.cc */
 int mmap(struct file *file, struct vm_area_struct *vma) noexcept;
-unsigned long get_unmapped_area(struct file *file, unsigned long addr, unsigned long len, unsigned long pgoff,
-				unsigned long flags) noexcept;
+unsigned long get_unmapped_area(struct file *file, unsigned long addr, unsigned long len,
+				unsigned long pgoff, unsigned long flags) noexcept;
 
 /* io.cc */
 ssize_t read_iter(struct kiocb *iocb, struct iov_iter *iter) noexcept;
@@ -27,9 +27,9 @@ ssize_t write_iter(struct kiocb *iocb, struct iov_iter *iter) noexcept;
 ssize_t splice_read(struct file *in, loff_t *ppos, struct pipe_inode_info *pipe, size_t len,
 		    unsigned int flags) noexcept;
 long fallocate(struct file *file, int mode, loff_t offset, loff_t len) noexcept;
-ssize_t copy_file_range(struct file *in, loff_t pos_in, struct file *out, loff_t pos_out, size_t len,
-			unsigned int flags) noexcept;
-loff_t remap_file_range(struct file *in, loff_t pos_in, struct file *out, loff_t pos_out, loff_t len,
-			unsigned int flags) noexcept;
+ssize_t copy_file_range(struct file *in, loff_t pos_in, struct file *out, loff_t pos_out,
+			size_t len, unsigned int flags) noexcept;
+loff_t remap_file_range(struct file *in, loff_t pos_in, struct file *out, loff_t pos_out,
+			loff_t len, unsigned int flags) noexcept;
 
 } // namespace aufs

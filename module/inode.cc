@@ -7,7 +7,10 @@ namespace aufs
 namespace
 {
 
-/* Flags that the VFS obeys on the union's inode. S_NOSEC, S_DAX and the like are the branch's own business. */
+/*
+ * Flags that the VFS obeys on the union's inode. S_NOSEC, S_DAX and the like are the branch's own
+ * business.
+ */
 constexpr unsigned int copied_flags = S_SYNC | S_NOATIME | S_APPEND | S_IMMUTABLE | S_DIRSYNC;
 
 /* The times lie in one struct each on some kernels and in two numbers each on others. */
@@ -27,7 +30,10 @@ template <class I> void copy_times(I &to, const I &from) noexcept
 	}
 }
 
-/* Readers take no lock: write a field only where it differs, so that the common case shares its cache line. */
+/*
+ * Readers take no lock: write a field only where it differs, so that the common case shares its
+ * cache line.
+ */
 template <class T> void refresh(T &to, T from) noexcept
 {
 	if (to != from)
@@ -72,8 +78,13 @@ void Inode::copy_attributes() noexcept
 	vfs.i_blkbits = h.i_blkbits;
 	copy_times(vfs, h);
 	fsstack_copy_inode_size(&vfs, h_inode_);
+}
+
+void Inode::copy_links() noexcept
+{
+	copy_attributes();
 	/* The subdirectories of a merged directory are not counted by any one branch. */
-	set_nlink(&vfs, merged() ? 1 : h.i_nlink);
+	set_nlink(&vfs, merged() ? 1 : h_inode().i_nlink);
 }
 
 int Inode::test(struct inode *inode, void *h_inode) noexcept
@@ -116,13 +127,14 @@ void Inode::become(Found &&found) noexcept
 		init_special_inode(&vfs, mode, h_inode().i_rdev);
 		break;
 	}
-	copy_attributes();
+	copy_links();
 }
 
 Result<Ref<struct inode>> Inode::get(struct super_block &sb, Found &&found) noexcept
 {
 	struct inode *h_inode = found.top.dentry->d_inode;
-	struct inode *inode = iget5_locked(&sb, reinterpret_cast<unsigned long>(h_inode), test, set, h_inode);
+	struct inode *inode =
+		iget5_locked(&sb, reinterpret_cast<unsigned long>(h_inode), test, set, h_inode);
 
 	if (!inode)
 		return Error{-ENOMEM};

@@ -30,7 +30,8 @@ struct Found {
  * Invariants, from the end of get() until the inode is destroyed:
  *  - top is positive and its inode is h_inode(); both are pinned;
  *  - only a directory has lower parts, in the order of the branches;
- *  - i_ino does not change; i_mode, i_uid, i_gid, i_flags and the times are copies of the branch's, taken when
+ *  - i_ino does not change; i_mode, i_uid, i_gid, i_flags and the times are copies of the branch's,
+ *    taken when
  *    the inode was made and after each change through the union; sizes and link counts likewise.
  */
 class Inode final
@@ -49,10 +50,11 @@ public:
 	}
 
 	/*
-	 * The union's inode for @found, from the cache or made new; @found is used up. Two names of one branch
-	 * inode share one. -ENOMEM. May sleep.
+	 * The union's inode for @found, from the cache or made new; @found is used up. Two names of
+	 * one branch inode share one. -ENOMEM. May sleep.
 	 */
-	[[nodiscard]] static Result<Ref<struct inode>> get(struct super_block &sb, Found &&found) noexcept;
+	[[nodiscard]] static Result<Ref<struct inode>> get(struct super_block &sb,
+							   Found &&found) noexcept;
 
 	/* Called by the superblock's operations for memory that the cache gave or takes. */
 	void construct() noexcept;
@@ -106,11 +108,19 @@ public:
 	/* The index of the part that lies on the rw branch, or parts() where there is none. */
 	unsigned int rw_part() const noexcept;
 
-	/* Copies what the union shows without asking the branch. Any context. */
+	/* Copies what the union shows without asking the branch, but for the links. Any context. */
 	void copy_attributes() noexcept;
+	/*
+	 * Copies the number of links as well. The caller holds the inode's i_rwsem, or nobody else
+	 * knows the inode.
+	 */
+	void copy_links() noexcept;
 
 private:
-	/* What begin() makes and end() puts; the VFS's part and h_inode_ outlive it until readers under RCU are gone. */
+	/*
+	 * What begin() makes and end() puts; the VFS's part and h_inode_ outlive it until readers
+	 * under RCU are gone.
+	 */
 	struct Body {
 		Found found;
 	};
@@ -120,7 +130,8 @@ private:
 	void become(Found &&found) noexcept;
 
 	Body body_;
-	struct inode *h_inode_; /* d_inode of found.top, known while that is still being set; by which we are found */
+	struct inode *
+		h_inode_; /* d_inode of found.top, known while that is still being set; by which we are found */
 };
 
 /* inode.cc, namei.cc, xattr.cc, dir.cc, file.cc, dentry.cc: what the VFS calls. */
@@ -131,7 +142,8 @@ extern const struct ::inode_operations special_inode_operations;
 extern const struct ::file_operations dir_operations;
 extern const struct ::file_operations file_operations;
 extern const struct ::dentry_operations dentry_operations;
-extern const struct ::dentry_operations remote_dentry_operations; /* where a branch changes by itself */
+extern const struct ::dentry_operations
+	remote_dentry_operations; /* where a branch changes by itself */
 extern const struct xattr_handler *const xattr_handlers[];
 
 } // namespace aufs

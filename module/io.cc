@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Data goes between the caller and the branch file, with the caller's credentials: the rights were checked when the
- * file was opened, and what depends on who writes (quota, reserved blocks, setuid bits that a write clears) must depend
- * on the caller and not on the mounter.
+ * Data goes between the caller and the branch file, with the caller's credentials: the rights were
+ * checked when the file was opened, and what depends on who writes (quota, reserved blocks, setuid
+ * bits that a write clears) must depend on the caller and not on the mounter.
  */
 #include "file.hh"
 
@@ -12,33 +12,14 @@ namespace aufs
 namespace
 {
 
-/* What the union shows of a file that was written: its size, and the mode, from which a write takes setuid bits. */
+/*
+ * What the union shows of a file that was written: its size, and the mode, from which a write takes
+ * setuid bits.
+ */
 void note_written(struct inode &inode) noexcept
 {
 	Inode::of(inode).copy_attributes();
 }
-
-/* A request that somebody waits for elsewhere: the branch's copy of it lives until the branch completes it. */
-struct AsyncRequest {
-	struct kiocb h_iocb;
-	struct kiocb *iocb;
-
-	/* May be called from an interrupt. */
-	static void complete(struct kiocb *h_iocb, long result) noexcept
-	{
-		auto *self = reinterpret_cast<AsyncRequest *>(h_iocb);
-		struct kiocb *iocb = self->iocb;
-
-		iocb->ki_pos = h_iocb->ki_pos;
-		if (h_iocb->ki_flags & IOCB_WRITE) {
-			note_written(*iocb->ki_filp->f_inode);
-			aufs_kiocb_end_write(h_iocb);
-		}
-		fput(h_iocb->ki_filp);
-		delete self;
-		iocb->ki_complete(iocb, result);
-	}
-};
 
 struct kiocb for_branch(const struct kiocb &iocb, struct file &h_file) noexcept
 {
@@ -48,28 +29,82 @@ struct kiocb for_branch(const struct kiocb &iocb, struct file &h_file) noexcept
 	return h_iocb;
 }
 
+/*
+ * A request whose result somebody waits for elsewhere, and the branch's copy of it. Two hold it:
+ * who submits it, for the branch looks at it until the call returns, and who completes it, maybe
+ * before that and in an interrupt.
+ */
+class AsyncRequest final
+{
+public:
+	/* Null without memory. */
+	static AsyncRequest *create(struct kiocb &iocb, struct file &h_file) noexcept
+	{
+		return new (Gfp{GFP_KERNEL}) AsyncRequest(iocb, h_file);
+	}
+
+	/*
+	 * Calls @submit(kiocb), the branch's, and returns what the union's caller is to see. Uses
+	 * up the request.
+	 */
+	template <class Submit> ssize_t run(Submit &&submit) noexcept
+	{
+		ssize_t result = submit(h_iocb_);
+
+		/* Then nobody completes it, and the caller has the result at once. */
+		if (result != -EIOCBQUEUED)
+			finish();
+		put();
+		return result;
+	}
+
+private:
+	AsyncRequest(struct kiocb &iocb, struct file &h_file) noexcept
+		: h_iocb_(for_branch(iocb, h_file)), iocb_(iocb),
+		  h_file_(Ref<struct file>::retain(&h_file))
+	{
+		h_iocb_.ki_complete = complete;
+#ifdef HAVE_IOCB_DIO_CALLER_COMP
+		/* The caller would complete our request and not its own. */
+		h_iocb_.ki_flags &= ~IOCB_DIO_CALLER_COMP;
+#endif
+	}
+
+	static void complete(struct kiocb *h_iocb, long result) noexcept
+	{
+		auto &self = *reinterpret_cast<AsyncRequest *>(h_iocb);
+		struct kiocb &iocb = self.iocb_;
+
+		self.finish();
+		iocb.ki_complete(&iocb, result);
+	}
+
+	void finish() noexcept
+	{
+		iocb_.ki_pos = h_iocb_.ki_pos;
+		if (h_iocb_.ki_flags & IOCB_WRITE) {
+			note_written(*iocb_.ki_filp->f_inode);
+			aufs_kiocb_end_write(&h_iocb_);
+		}
+		put();
+	}
+
+	void put() noexcept
+	{
+		if (__atomic_sub_fetch(&holders_, 1, __ATOMIC_ACQ_REL) == 0)
+			delete this;
+	}
+
+	struct kiocb h_iocb_; /* first: the branch knows us by it */
+	struct kiocb &iocb_;
+	Ref<struct file> h_file_;
+	unsigned int holders_ = 2;
+};
+
 /* Whether the VFS waits for the result itself. */
 bool is_sync(const struct kiocb &iocb) noexcept
 {
 	return !iocb.ki_complete;
-}
-
-/* Makes an AsyncRequest that holds the branch file; null without memory. */
-AsyncRequest *make_async(struct kiocb &iocb, struct file &h_file) noexcept
-{
-	auto *request = new (Gfp{GFP_KERNEL}) AsyncRequest;
-
-	if (!request)
-		return nullptr;
-	request->h_iocb = for_branch(iocb, h_file);
-	request->h_iocb.ki_complete = AsyncRequest::complete;
-#ifdef HAVE_IOCB_DIO_CALLER_COMP
-	/* The caller would complete our request and not its own. */
-	request->h_iocb.ki_flags &= ~IOCB_DIO_CALLER_COMP;
-#endif
-	request->iocb = &iocb;
-	aufs_get_file(&h_file);
-	return request;
 }
 
 } // namespace
@@ -86,16 +121,12 @@ ssize_t read_iter(struct kiocb *iocb, struct iov_iter *iter) noexcept
 		return result;
 	}
 
-	AsyncRequest *request = make_async(*iocb, h_file);
+	AsyncRequest *request = AsyncRequest::create(*iocb, h_file);
 
 	if (!request)
 		return -ENOMEM;
-
-	ssize_t result = vfs_iocb_iter_read(&h_file, &request->h_iocb, iter);
-
-	if (result != -EIOCBQUEUED)
-		AsyncRequest::complete(&request->h_iocb, result);
-	return -EIOCBQUEUED;
+	return request->run(
+		[&](struct kiocb &h_iocb) { return vfs_iocb_iter_read(&h_file, &h_iocb, iter); });
 }
 
 ssize_t write_iter(struct kiocb *iocb, struct iov_iter *iter) noexcept
@@ -115,18 +146,15 @@ ssize_t write_iter(struct kiocb *iocb, struct iov_iter *iter) noexcept
 		return result;
 	}
 
-	AsyncRequest *request = make_async(*iocb, h_file);
+	AsyncRequest *request = AsyncRequest::create(*iocb, h_file);
 
 	if (!request)
 		return -ENOMEM;
-	aufs_kiocb_start_write(&request->h_iocb);
-	request->h_iocb.ki_flags |= IOCB_WRITE;
-
-	ssize_t result = vfs_iocb_iter_write(&h_file, &request->h_iocb, iter);
-
-	if (result != -EIOCBQUEUED)
-		AsyncRequest::complete(&request->h_iocb, result);
-	return -EIOCBQUEUED;
+	return request->run([&](struct kiocb &h_iocb) {
+		h_iocb.ki_flags |= IOCB_WRITE;
+		aufs_kiocb_start_write(&h_iocb);
+		return vfs_iocb_iter_write(&h_file, &h_iocb, iter);
+	});
 }
 
 ssize_t splice_read(struct file *in, loff_t *ppos, struct pipe_inode_info *pipe, size_t len,
@@ -143,8 +171,8 @@ long fallocate(struct file *file, int mode, loff_t offset, loff_t len) noexcept
 	return error;
 }
 
-ssize_t copy_file_range(struct file *in, loff_t pos_in, struct file *out, loff_t pos_out, size_t len,
-			unsigned int flags) noexcept
+ssize_t copy_file_range(struct file *in, loff_t pos_in, struct file *out, loff_t pos_out,
+			size_t len, unsigned int flags) noexcept
 {
 	struct file *h_in = h_file_or_null(*in);
 	struct file *h_out = h_file_or_null(*out);
@@ -162,15 +190,18 @@ ssize_t copy_file_range(struct file *in, loff_t pos_in, struct file *out, loff_t
 	return copied;
 }
 
-loff_t remap_file_range(struct file *in, loff_t pos_in, struct file *out, loff_t pos_out, loff_t len,
-			unsigned int flags) noexcept
+loff_t remap_file_range(struct file *in, loff_t pos_in, struct file *out, loff_t pos_out,
+			loff_t len, unsigned int flags) noexcept
 {
 	struct file *h_in = h_file_or_null(*in);
 	struct file *h_out = h_file_or_null(*out);
 
 	if (!h_in || !h_out)
 		return -EXDEV;
-	/* Sharing changes nothing in the destination but where it is kept; still, that is a write to its branch. */
+	/*
+	 * Sharing changes nothing in the destination but where it is kept; still, that is a write
+	 * to its branch.
+	 */
 	if (!Inode::of(*out->f_inode).on_rw())
 		return -EROFS;
 

@@ -11,7 +11,8 @@ namespace
 /* Objects that are more than their inode (automounts) or whose names are compared in other ways. */
 bool is_odd(const struct dentry &dentry) noexcept
 {
-	return dentry.d_flags & (DCACHE_NEED_AUTOMOUNT | DCACHE_MANAGE_TRANSIT | DCACHE_OP_HASH | DCACHE_OP_COMPARE);
+	return dentry.d_flags &
+	       (DCACHE_NEED_AUTOMOUNT | DCACHE_MANAGE_TRANSIT | DCACHE_OP_HASH | DCACHE_OP_COMPARE);
 }
 
 /* Whether @dir, a directory of @branch, hides what lies below it. */
@@ -22,12 +23,15 @@ Result<bool> is_opaque(const Branch &branch, struct dentry &dir) noexcept
 
 } // namespace
 
-Result<Ref<struct dentry>> lookup_in(const Branch &branch, struct dentry &base, StringView name) noexcept
+Result<Ref<struct dentry>> lookup_in(const Branch &branch, struct dentry &base,
+				     StringView name) noexcept
 {
-	struct dentry *found = aufs_lookup_unlocked(branch.mnt(), name.data(), &base, static_cast<int>(name.size()));
+	struct dentry *found = aufs_lookup_unlocked(branch.mnt(), name.data(), &base,
+						    static_cast<int>(name.size()));
 
 	/* A branch whose names are shorter does not have a longer one. */
-	if (found == error_pointer<struct dentry>(-ENOENT) || found == error_pointer<struct dentry>(-ENAMETOOLONG))
+	if (found == error_pointer<struct dentry>(-ENOENT) ||
+	    found == error_pointer<struct dentry>(-ENAMETOOLONG))
 		return Ref<struct dentry>();
 
 	auto dentry = TRY(adopt_or_error(found));
@@ -37,12 +41,15 @@ Result<Ref<struct dentry>> lookup_in(const Branch &branch, struct dentry &base, 
 	return dentry;
 }
 
-Result<Ref<struct dentry>> lookup_locked(const Branch &branch, struct dentry &base, StringView name) noexcept
+Result<Ref<struct dentry>> lookup_locked(const Branch &branch, struct dentry &base,
+					 StringView name) noexcept
 {
-	return adopt_or_error(aufs_lookup_locked(branch.mnt(), name.data(), &base, static_cast<int>(name.size())));
+	return adopt_or_error(aufs_lookup_locked(branch.mnt(), name.data(), &base,
+						 static_cast<int>(name.size())));
 }
 
-Result<Ref<struct dentry>> find_whiteout(const Branch &branch, struct dentry &base, StringView name) noexcept
+Result<Ref<struct dentry>> find_whiteout(const Branch &branch, struct dentry &base,
+					 StringView name) noexcept
 {
 	if (name.size() > max_name)
 		return Ref<struct dentry>();
@@ -51,9 +58,10 @@ Result<Ref<struct dentry>> find_whiteout(const Branch &branch, struct dentry &ba
 	auto dentry = TRY(lookup_in(branch, base, whiteout.view()));
 
 	if (dentry && !is_reg(dentry->d_inode->i_mode)) {
-		aufs_warn("branch '%s': whiteout '%.*s' in inode %lu is not a regular file; remove it",
-			  branch.name().data(), static_cast<int>(whiteout.view().size()), whiteout.view().data(),
-			  base.d_inode->i_ino);
+		aufs_warn(
+			"branch '%s': whiteout '%.*s' in inode %lu is not a regular file; remove it",
+			branch.name().data(), static_cast<int>(whiteout.view().size()),
+			whiteout.view().data(), base.d_inode->i_ino);
 		return Error{-EIO};
 	}
 	return dentry;
@@ -84,7 +92,8 @@ Result<Found> find(const Inode &dir, StringView name, unsigned int first) noexce
 			if (!found.lower) {
 				unsigned int room = dir.parts() - i;
 
-				found.lower = Own<BranchDentry[]>::adopt(new (Gfp{GFP_KERNEL_ACCOUNT}) BranchDentry[room]);
+				found.lower = Own<BranchDentry[]>::adopt(
+					new (Gfp{GFP_KERNEL_ACCOUNT}) BranchDentry[room]);
 				if (!found.lower)
 					return Error{-ENOMEM};
 			}

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Finding a name in the branches of a directory. All run with the mounter's credentials and may sleep. */
+/*
+ * Finding a name in the branches of a directory. All run with the mounter's credentials and may
+ * sleep.
+ */
 #pragma once
 
 #include "inode.hh"
@@ -8,7 +11,8 @@ namespace aufs
 {
 
 /* @name in the directory @base of @branch, positive, or empty. Its i_rwsem is not held. */
-[[nodiscard]] Result<Ref<struct dentry>> lookup_in(const Branch &branch, struct dentry &base, StringView name) noexcept;
+[[nodiscard]] Result<Ref<struct dentry>> lookup_in(const Branch &branch, struct dentry &base,
+						   StringView name) noexcept;
 
 /* The same with the i_rwsem of @base held; may be negative, never empty. */
 [[nodiscard]] Result<Ref<struct dentry>> lookup_locked(const Branch &branch, struct dentry &base,
@@ -19,6 +23,7 @@ namespace aufs
 						       StringView name) noexcept;
 
 /* What the parts of @dir from @first on have under @name. */
-[[nodiscard]] Result<Found> find(const Inode &dir, StringView name, unsigned int first = 0) noexcept;
+[[nodiscard]] Result<Found> find(const Inode &dir, StringView name,
+				 unsigned int first = 0) noexcept;
 
 } // namespace aufs

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The mmap layer. The branch serves the mapping: its page cache, its vm_ops, its f_mapping; the union's file is
- * what the mapping reports (prfile.hh). Under mmap_lock, inside which neither i_rwsem nor freeze protection may be
- * taken: nothing is copied up, locked or allocated by us here.
+ * The mmap layer. The branch serves the mapping: its page cache, its vm_ops, its f_mapping; the
+ * union's file is what the mapping reports (prfile.hh). Under mmap_lock, inside which neither
+ * i_rwsem nor freeze protection may be taken: nothing is copied up, locked or allocated by us here.
  */
 #include "file.hh"
 #include "prfile.hh"
@@ -16,8 +16,8 @@ int mmap(struct file *file, struct vm_area_struct *vma) noexcept
 }
 
 /* The branch knows how its mappings should be aligned (huge pages of shmem, ext4, xfs). */
-unsigned long get_unmapped_area(struct file *file, unsigned long addr, unsigned long len, unsigned long pgoff,
-				unsigned long flags) noexcept
+unsigned long get_unmapped_area(struct file *file, unsigned long addr, unsigned long len,
+				unsigned long pgoff, unsigned long flags) noexcept
 {
 	return aufs_get_unmapped_area(&h_file_of(*file), addr, len, pgoff, flags);
 }

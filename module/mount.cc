@@ -22,7 +22,8 @@ public:
 
 	[[nodiscard]] static Result<Own<Context>> create(const struct fs_context &fc) noexcept;
 
-	[[nodiscard]] Result<void> parse(struct fs_context *fc, StringView key, const char *value) noexcept;
+	[[nodiscard]] Result<void> parse(struct fs_context *fc, StringView key,
+					 const char *value) noexcept;
 	[[nodiscard]] Result<void> fill(struct fs_context *fc, struct super_block &sb) noexcept;
 	[[nodiscard]] Result<void> reconfigure(struct fs_context *fc) noexcept;
 
@@ -77,7 +78,8 @@ Result<void> Context::same_branch(struct fs_context *fc, const BranchItem &item)
 	int error = kern_path(item.path.data(), LOOKUP_FOLLOW, &path);
 
 	if (error) {
-		aufs_errorf(fc, "branch '%s' cannot be opened (errno %d)", item.path.data(), -error);
+		aufs_errorf(fc, "branch '%s' cannot be opened (errno %d)", item.path.data(),
+			    -error);
 		return Error{error};
 	}
 
@@ -91,7 +93,8 @@ Result<void> Context::same_branch(struct fs_context *fc, const BranchItem &item)
 	if (within)
 		aufs_errorf(fc, "branch '%s' lies within the mount itself", item.path.data());
 	else
-		aufs_errorf(fc, "branch '%s': branches cannot be changed while mounted", item.path.data());
+		aufs_errorf(fc, "branch '%s': branches cannot be changed while mounted",
+			    item.path.data());
 	return Error{-EINVAL};
 }
 
@@ -155,14 +158,16 @@ Result<Found> find_root(const Super &super) noexcept
 
 	found.top = {Ref<struct dentry>::retain(&super.branch(0).root()), 0};
 	if (super.count() > 1) {
-		found.lower = Own<BranchDentry[]>::adopt(new (Gfp{GFP_KERNEL_ACCOUNT}) BranchDentry[super.count() - 1]);
+		found.lower = Own<BranchDentry[]>::adopt(new (Gfp{GFP_KERNEL_ACCOUNT})
+								 BranchDentry[super.count() - 1]);
 		if (!found.lower)
 			return Error{-ENOMEM};
 	}
 	for (unsigned int i = 1; i < super.count(); i++) {
 		if (TRY(lookup_in(super.branch(i - 1), super.branch(i - 1).root(), opaque_name)))
 			break;
-		found.lower[found.lower_count++] = {Ref<struct dentry>::retain(&super.branch(i).root()), i};
+		found.lower[found.lower_count++] = {
+			Ref<struct dentry>::retain(&super.branch(i).root()), i};
 	}
 	return found;
 }
@@ -171,7 +176,8 @@ Result<Found> find_root(const Super &super) noexcept
 bool changes_by_itself(const Super &super) noexcept
 {
 	for (unsigned int i = 0; i < super.count(); i++) {
-		if (super.branch(i).root().d_flags & (DCACHE_OP_REVALIDATE | DCACHE_OP_WEAK_REVALIDATE))
+		if (super.branch(i).root().d_flags &
+		    (DCACHE_OP_REVALIDATE | DCACHE_OP_WEAK_REVALIDATE))
 			return true;
 	}
 	return false;
@@ -215,8 +221,8 @@ Result<void> Context::reconfigure(struct fs_context *fc) noexcept
 	struct super_block &sb = *fc->root->d_sb;
 
 	if (given_ && given_ != mounted_->count()) {
-		aufs_errorf(fc, "branches cannot be changed while mounted: %u given, %u mounted", given_,
-			    mounted_->count());
+		aufs_errorf(fc, "branches cannot be changed while mounted: %u given, %u mounted",
+			    given_, mounted_->count());
 		return Error{-EINVAL};
 	}
 	if (!mounted_->has_rw() && !(fc->sb_flags & SB_RDONLY)) {
@@ -237,11 +243,14 @@ int parse_param(struct fs_context *fc, struct fs_parameter *param) noexcept
 		aufs_errorf(fc, "option '%s' is not text", param->key);
 		return -EINVAL;
 	}
-	return to_errno(
-		Context::of(*fc).parse(fc, key, param->type == fs_value_is_string ? param->string : nullptr));
+	return to_errno(Context::of(*fc).parse(
+		fc, key, param->type == fs_value_is_string ? param->string : nullptr));
 }
 
-/* mount(2)'s data: split with respect to escaped commas, then as if each option had come by fsconfig(2). */
+/*
+ * mount(2)'s data: split with respect to escaped commas, then as if each option had come by
+ * fsconfig(2).
+ */
 int parse_monolithic(struct fs_context *fc, void *data) noexcept
 {
 	if (!data)
@@ -262,7 +271,8 @@ int parse_monolithic(struct fs_context *fc, void *data) noexcept
 
 		/* What follows a key is a separator, which has been read. */
 		key[raw.key.size()] = '\0';
-		if (int result = vfs_parse_fs_string(fc, key, raw.has_value ? raw.value.data() : nullptr,
+		if (int result = vfs_parse_fs_string(fc, key,
+						     raw.has_value ? raw.value.data() : nullptr,
 						     raw.has_value ? raw.value.size() : 0);
 		    result < 0)
 			return result;

@@ -45,7 +45,8 @@ Result<Ref<struct dentry>> whiteout_to_remove(const Inode &dir, StringView name)
 {
 	for (unsigned int i = 0; i <= dir.rw_part(); i++) {
 		const BranchDentry &part = dir.part(i);
-		auto whiteout = TRY(find_whiteout(dir.super().branch(part.branch), *part.dentry, name));
+		auto whiteout =
+			TRY(find_whiteout(dir.super().branch(part.branch), *part.dentry, name));
 
 		if (!whiteout)
 			continue;
@@ -74,7 +75,8 @@ Result<void> check_no_directory_below(const Inode &dir, StringView name) noexcep
 	return {};
 }
 
-Result<Ref<struct dentry>> h_dentry_locked(const Branch &branch, struct dentry &h_dir, struct dentry &dentry) noexcept
+Result<Ref<struct dentry>> h_dentry_locked(const Branch &branch, struct dentry &h_dir,
+					   struct dentry &dentry) noexcept
 {
 	auto h_dentry = TRY(lookup_locked(branch, h_dir, name_of(dentry)));
 	struct inode *expected = dentry.d_inode ? &Inode::of(*dentry.d_inode).h_inode() : nullptr;
@@ -84,7 +86,8 @@ Result<Ref<struct dentry>> h_dentry_locked(const Branch &branch, struct dentry &
 	return h_dentry;
 }
 
-Result<void> remove_whiteout(const Branch &branch, struct inode &h_dir, struct dentry &whiteout) noexcept
+Result<void> remove_whiteout(const Branch &branch, struct inode &h_dir,
+			     struct dentry &whiteout) noexcept
 {
 	return check(aufs_unlink(branch.mnt(), &h_dir, &whiteout));
 }
@@ -142,16 +145,18 @@ void unmake(const Branch &branch, struct inode &h_dir, struct dentry &h_dentry) 
 						       aufs_unlink(branch.mnt(), &h_dir, &h_dentry);
 
 	if (error)
-		aufs_warn("branch '%s': a new object that could not be completed stays in inode %lu (errno %d)",
-			  branch.name().data(), h_dir.i_ino, -error);
+		aufs_warn(
+			"branch '%s': a new object that could not be completed stays in inode %lu (errno %d)",
+			branch.name().data(), h_dir.i_ino, -error);
 }
 
 /*
- * Makes @dentry's name on the rw branch by @create(mount, directory, dentry), and then the union's inode for it,
- * or @existing for a further link.
+ * Makes @dentry's name on the rw branch by @create(mount, directory, dentry), and then the union's
+ * inode for it, or @existing for a further link.
  */
 template <class Create>
-Result<void> make(struct inode &dir, struct dentry &dentry, struct inode *existing, Create &&create) noexcept
+Result<void> make(struct inode &dir, struct dentry &dentry, struct inode *existing,
+		  Create &&create) noexcept
 {
 	Inode &union_dir = Inode::of(dir);
 	StringView name = name_of(dentry);
@@ -186,40 +191,44 @@ Result<void> make(struct inode &dir, struct dentry &dentry, struct inode *existi
 	if (whiteout)
 		TRY(remove_whiteout(branch, lock.dir(), *whiteout));
 	undo.dismiss();
-	Inode::of(*inode).copy_attributes();
-	union_dir.copy_attributes();
+	Inode::of(*inode).copy_links();
+	union_dir.copy_links();
 	d_instantiate(&dentry, inode.leak());
 	return {};
 }
 
 int create(AUFS_IDMAP *, struct inode *dir, struct dentry *dentry, umode_t mode, bool) noexcept
 {
-	return to_errno(make(*dir, *dentry, nullptr, [mode](struct vfsmount *mnt, struct inode &h_dir, struct dentry &h) {
-		return aufs_create(mnt, &h_dir, &h, mode);
-	}));
+	return to_errno(make(*dir, *dentry, nullptr,
+			     [mode](struct vfsmount *mnt, struct inode &h_dir, struct dentry &h) {
+				     return aufs_create(mnt, &h_dir, &h, mode);
+			     }));
 }
 
 int mknod(AUFS_IDMAP *, struct inode *dir, struct dentry *dentry, umode_t mode, dev_t rdev) noexcept
 {
 	return to_errno(
-		make(*dir, *dentry, nullptr, [mode, rdev](struct vfsmount *mnt, struct inode &h_dir, struct dentry &h) {
-			return aufs_mknod(mnt, &h_dir, &h, mode, rdev);
-		}));
+		make(*dir, *dentry, nullptr,
+		     [mode, rdev](struct vfsmount *mnt, struct inode &h_dir, struct dentry &h) {
+			     return aufs_mknod(mnt, &h_dir, &h, mode, rdev);
+		     }));
 }
 
 int symlink(AUFS_IDMAP *, struct inode *dir, struct dentry *dentry, const char *target) noexcept
 {
-	return to_errno(
-		make(*dir, *dentry, nullptr, [target](struct vfsmount *mnt, struct inode &h_dir, struct dentry &h) {
-			return aufs_symlink(mnt, &h_dir, &h, target);
-		}));
+	return to_errno(make(*dir, *dentry, nullptr,
+			     [target](struct vfsmount *mnt, struct inode &h_dir, struct dentry &h) {
+				     return aufs_symlink(mnt, &h_dir, &h, target);
+			     }));
 }
 
 Result<void> make_directory(struct inode &dir, struct dentry &dentry, umode_t mode) noexcept
 {
 	Inode &union_dir = Inode::of(dir);
 
-	/* Over a whiteout, a directory below would shine through: it would have to be made opaque. */
+	/*
+	 * Over a whiteout, a directory below would shine through: it would have to be made opaque.
+	 */
 	TRY(rw_directory(union_dir));
 	TRY(check_new_name(name_of(dentry)));
 	{
@@ -227,13 +236,15 @@ Result<void> make_directory(struct inode &dir, struct dentry &dentry, umode_t mo
 
 		TRY(check_no_directory_below(union_dir, name_of(dentry)));
 	}
-	return make(dir, dentry, nullptr, [mode](struct vfsmount *mnt, struct inode &h_dir, struct dentry &h) {
-		return aufs_mkdir(mnt, &h_dir, &h, mode);
-	});
+	return make(dir, dentry, nullptr,
+		    [mode](struct vfsmount *mnt, struct inode &h_dir, struct dentry &h) {
+			    return aufs_mkdir(mnt, &h_dir, &h, mode);
+		    });
 }
 
 /* ->mkdir returns an errno, on later kernels a dentry: null where it is the caller's. */
-template <class Return> Return mkdir(AUFS_IDMAP *, struct inode *dir, struct dentry *dentry, umode_t mode) noexcept
+template <class Return>
+Return mkdir(AUFS_IDMAP *, struct inode *dir, struct dentry *dentry, umode_t mode) noexcept
 {
 	int error = to_errno(make_directory(*dir, *dentry, mode));
 
@@ -249,13 +260,19 @@ int link(struct dentry *old_dentry, struct inode *dir, struct dentry *new_dentry
 
 	if (!Inode::of(*inode).on_rw())
 		return -EROFS;
-	return to_errno(make(*dir, *new_dentry, inode, [inode](struct vfsmount *mnt, struct inode &h_dir, struct dentry &h) {
-		return aufs_link(&Inode::of(*inode).h_dentry(), mnt, &h_dir, &h);
-	}));
+	return to_errno(make(*dir, *new_dentry, inode,
+			     [inode](struct vfsmount *mnt, struct inode &h_dir, struct dentry &h) {
+				     return aufs_link(&Inode::of(*inode).h_dentry(), mnt, &h_dir,
+						      &h);
+			     }));
 }
 
-/* Removes @dentry's name, which must be on the rw branch and nowhere below, by @remove(mount, directory, dentry). */
-template <class Remove> Result<void> remove(struct inode &dir, struct dentry &dentry, Remove &&remove) noexcept
+/*
+ * Removes @dentry's name, which must be on the rw branch and nowhere below, by @remove(mount,
+ * directory, dentry).
+ */
+template <class Remove>
+Result<void> remove(struct inode &dir, struct dentry &dentry, Remove &&remove) noexcept
 {
 	Inode &union_dir = Inode::of(dir);
 	Inode &victim = Inode::of(*dentry.d_inode);
@@ -277,8 +294,8 @@ template <class Remove> Result<void> remove(struct inode &dir, struct dentry &de
 
 		TRY(check(remove(branch.mnt(), &lock.dir(), h_dentry.get())));
 	}
-	victim.copy_attributes();
-	union_dir.copy_attributes();
+	victim.copy_links();
+	union_dir.copy_links();
 	return {};
 }
 
@@ -305,12 +322,14 @@ Result<void> make_tmpfile(struct inode &dir, struct file &file, umode_t mode) no
 		auto creator = TRY(CreatorCreds::create(union_dir.super()));
 		ScopedCreds creds(creator.get());
 
-		h_file = TRY(adopt_or_error(aufs_tmpfile_open(&parent, mode, O_RDWR | O_LARGEFILE, &creator.get())));
+		h_file = TRY(adopt_or_error(
+			aufs_tmpfile_open(&parent, mode, O_RDWR | O_LARGEFILE, &creator.get())));
 	}
 
 	Found found;
 
-	found.top = {Ref<struct dentry>::retain(aufs_file_dentry(h_file.get())), union_dir.super().rw_index()};
+	found.top = {Ref<struct dentry>::retain(aufs_file_dentry(h_file.get())),
+		     union_dir.super().rw_index()};
 
 	auto inode = TRY(Inode::get(*dir.i_sb, move(found)));
 

@@ -33,14 +33,15 @@ private:
 [[nodiscard]] Result<void> check_new_name(StringView name) noexcept;
 
 /*
- * The whiteout of @name on the rw branch, which goes when the name comes back, or empty. -EROFS where a branch
- * above has one, which cannot be removed.
+ * The whiteout of @name on the rw branch, which goes when the name comes back, or empty. -EROFS
+ * where a branch above has one, which cannot be removed.
  */
-[[nodiscard]] Result<Ref<struct dentry>> whiteout_to_remove(const Inode &dir, StringView name) noexcept;
+[[nodiscard]] Result<Ref<struct dentry>> whiteout_to_remove(const Inode &dir,
+							    StringView name) noexcept;
 
 /*
- * -EROFS where @name is also on a branch below the rw one: without it there, the lower one would appear, and a
- * whiteout would be needed.
+ * -EROFS where @name is also on a branch below the rw one: without it there, the lower one would
+ * appear, and a whiteout would be needed.
  */
 [[nodiscard]] Result<void> check_nothing_below(const Inode &dir, StringView name) noexcept;
 
@@ -48,22 +49,24 @@ private:
 [[nodiscard]] Result<void> check_no_directory_below(const Inode &dir, StringView name) noexcept;
 
 /*
- * The branch dentry of @dentry in @h_dir, whose i_rwsem is held. -ESTALE where the branch has something else there
- * by now.
+ * The branch dentry of @dentry in @h_dir, whose i_rwsem is held. -ESTALE where the branch has
+ * something else there by now.
  */
 [[nodiscard]] Result<Ref<struct dentry>> h_dentry_locked(const Branch &branch, struct dentry &h_dir,
 							 struct dentry &dentry) noexcept;
 
 /* Removes @whiteout from @h_dir, whose i_rwsem is held. */
-[[nodiscard]] Result<void> remove_whiteout(const Branch &branch, struct inode &h_dir, struct dentry &whiteout) noexcept;
+[[nodiscard]] Result<void> remove_whiteout(const Branch &branch, struct inode &h_dir,
+					   struct dentry &whiteout) noexcept;
 
 /*
- * Makes the directory @dir, which lies on the rw branch alone, as empty there as it is for users: removes its
- * whiteouts. -ENOTEMPTY where it has anything else. Write access and the mounter's credentials are held.
+ * Makes the directory @dir, which lies on the rw branch alone, as empty there as it is for users:
+ * removes its whiteouts. -ENOTEMPTY where it has anything else. Write access and the mounter's
+ * credentials are held.
  */
 [[nodiscard]] Result<void> empty_for_removal(Inode &dir) noexcept;
 
-int rename(AUFS_IDMAP *idmap, struct inode *old_dir, struct dentry *old_dentry, struct inode *new_dir,
-	   struct dentry *new_dentry, unsigned int flags) noexcept;
+int rename(AUFS_IDMAP *idmap, struct inode *old_dir, struct dentry *old_dentry,
+	   struct inode *new_dir, struct dentry *new_dentry, unsigned int flags) noexcept;
 
 } // namespace aufs

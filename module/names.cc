@@ -5,8 +5,9 @@ namespace aufs
 {
 
 NameTable::NameTable(NameTable &&other) noexcept
-	: chunks_(cxxrt::exchange(other.chunks_, nullptr)), entries_(move(other.entries_)), slots_(move(other.slots_)),
-	  count_(cxxrt::exchange(other.count_, 0)), room_(cxxrt::exchange(other.room_, 0))
+	: chunks_(cxxrt::exchange(other.chunks_, nullptr)), entries_(move(other.entries_)),
+	  slots_(move(other.slots_)), count_(cxxrt::exchange(other.count_, 0)),
+	  room_(cxxrt::exchange(other.room_, 0))
 {
 }
 
@@ -49,7 +50,8 @@ NameTable::Entry *NameTable::find(StringView name) const noexcept
 	if (!count_)
 		return nullptr;
 
-	unsigned int hash = full_name_hash(nullptr, name.data(), static_cast<unsigned int>(name.size()));
+	unsigned int hash =
+		full_name_hash(nullptr, name.data(), static_cast<unsigned int>(name.size()));
 	unsigned long slot = *slot_of(name, hash);
 
 	return slot ? entries_.data[slot - 1] : nullptr;

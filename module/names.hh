@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* A set of directory entries that keeps the order in which they came. Not locked; allocation may sleep. */
+/*
+ * A set of directory entries that keeps the order in which they came. Not locked; allocation may
+ * sleep.
+ */
 #pragma once
 
 #include "kernel/handles.hh"
@@ -43,11 +46,17 @@ public:
 
 	/* The entry @name, or null. */
 	Entry *find(StringView name) const noexcept;
-	/* A new entry @name (at most NAME_MAX bytes), which is not there yet; its other members are 0. -ENOMEM. */
+	/*
+	 * A new entry @name (at most NAME_MAX bytes), which is not there yet; its other members are
+	 * 0. -ENOMEM.
+	 */
 	[[nodiscard]] Result<Entry *> add(StringView name) noexcept;
 
 private:
-	/* Entries lie one after the other in chunks, so that a large directory costs few allocations. */
+	/*
+	 * Entries lie one after the other in chunks, so that a large directory costs few
+	 * allocations.
+	 */
 	struct Chunk {
 		Chunk *next;
 		unsigned long used;
@@ -61,7 +70,8 @@ private:
 
 	Chunk *chunks_ = nullptr;
 	KvArray<Entry *> entries_;
-	KvArray<unsigned long> slots_; /* indices plus 1; twice as many as there is room for entries */
+	KvArray<unsigned long>
+		slots_; /* indices plus 1; twice as many as there is room for entries */
 	unsigned long count_ = 0;
 	unsigned long room_ = 0;
 };

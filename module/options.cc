@@ -131,6 +131,38 @@ Result<BranchPerm> parse_perm(StringView text, StringView item, OptionError &err
 	return perm;
 }
 
+/* Writes the path of @item to @buffer; @end is where it ends in @item. */
+Result<StringView> take_path(StringView item, char *buffer, Size size, OptionError &error,
+			     Size &end) noexcept
+{
+	Size limit = size < path_size ? size : path_size;
+	Size used = 0;
+
+	for (end = 0; end < item.size();) {
+		Lexeme next = lex(item.substr(end));
+
+		if (next.kind == Lexeme::Kind::plain && next.byte == '=')
+			break;
+		if (next.kind == Lexeme::Kind::bad)
+			return refuse(error, {.text = "lone backslash",
+					      .word = item.substr(end, next.length + 1),
+					      .item = item,
+					      .hint = "a backslash in a path is written '\\\\'"});
+		if (!next.byte)
+			return refuse(error, {.text = "zero byte",
+					      .word = item.substr(end, next.length),
+					      .item = item});
+		if (used + 1 >= limit)
+			return refuse(error, {.text = "path too long", .item = item}, ENAMETOOLONG);
+		buffer[used++] = next.byte;
+		end += next.length;
+	}
+	if (!used)
+		return refuse(error, {.text = "no path before the permission", .item = item});
+	buffer[used] = '\0';
+	return StringView(buffer, used);
+}
+
 /* Appends to a buffer that it never overruns. */
 class Writer final
 {
@@ -206,38 +238,6 @@ Size OptionError::describe(char *out, Size size) const noexcept
 		writer.put(')');
 	}
 	return writer.finish();
-}
-
-/* Writes the path of @item to @buffer; @end is where it ends in @item. */
-Result<StringView> BranchList::take_path(StringView item, char *buffer, Size size,
-					 OptionError &error, Size &end) noexcept
-{
-	Size limit = size < path_size ? size : path_size;
-	Size used = 0;
-
-	for (end = 0; end < item.size();) {
-		Lexeme next = lex(item.substr(end));
-
-		if (next.kind == Lexeme::Kind::plain && next.byte == '=')
-			break;
-		if (next.kind == Lexeme::Kind::bad)
-			return refuse(error, {.text = "lone backslash",
-					      .word = item.substr(end, next.length + 1),
-					      .item = item,
-					      .hint = "a backslash in a path is written '\\\\'"});
-		if (!next.byte)
-			return refuse(error, {.text = "zero byte",
-					      .word = item.substr(end, next.length),
-					      .item = item});
-		if (used + 1 >= limit)
-			return refuse(error, {.text = "path too long", .item = item}, ENAMETOOLONG);
-		buffer[used++] = next.byte;
-		end += next.length;
-	}
-	if (!used)
-		return refuse(error, {.text = "no path before the permission", .item = item});
-	buffer[used] = '\0';
-	return StringView(buffer, used);
 }
 
 Result<BranchItem> BranchList::next(char *buffer, Size size, OptionError &error) noexcept

@@ -42,8 +42,8 @@ StringView branch_perm_name(BranchPerm perm) noexcept;
 /* Why an option was refused. The views are parts of the text that was parsed, or empty. */
 struct OptionError {
 	const char *text = ""; /* what is wrong; static */
-	StringView word = {}; /* the word that is wrong */
-	StringView item = {}; /* the option or branch that it stands in */
+	StringView word; /* the word that is wrong */
+	StringView item; /* the option or branch that it stands in */
 	const char *hint = ""; /* what would be right; static, may be empty */
 
 	/*
@@ -92,9 +92,6 @@ public:
 	Result<BranchItem> next(char *buffer, StringView::Size size, OptionError &error) noexcept;
 
 private:
-	Result<StringView> take_path(StringView item, char *buffer, StringView::Size size,
-				     OptionError &error, StringView::Size &end) noexcept;
-
 	StringView list_;
 	StringView::Size at_ = 0;
 	unsigned int index_;

@@ -11,7 +11,8 @@ Result<Ref<struct file>> open(const struct file &user, Inode &inode, int flags) 
 {
 	struct path path = inode.h_path();
 
-	return adopt_or_error(aufs_branch_open(&user, flags, &path, &inode.h_inode(), &inode.super().mounter()));
+	return adopt_or_error(
+		aufs_branch_open(&user, flags, &path, &inode.h_inode(), &inode.super().mounter()));
 }
 
 Result<void> map(struct file &user, struct file &branch, struct vm_area_struct &vma) noexcept

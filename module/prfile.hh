@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The prfile of a mapping: the file that it reports, while vm_file is the branch file that serves it. How a kernel
- * carries the prfile is its carrier; this is the one interface in front of all of them:
+ * The prfile of a mapping: the file that it reports, while vm_file is the branch file that serves
+ * it. How a kernel carries the prfile is its carrier; this is the one interface in front of all of
+ * them:
  *
  *	backing_file	the branch file remembers the user's path (6.8 and later)
  *	fake path	the branch file stands at the user's path (up to 6.7): observers that ask for the inode, and
  *			not for the path, get the branch's
  *
- * Both keep the prfile in the branch file itself, so that the kernel's own counting of vm_file is the bookkeeping:
- * fork, split, merge, mremap and munmap need nothing from us. A mapping that two union files would share does not
- * exist, because each open has a branch file of its own.
+ * Both keep the prfile in the branch file itself, so that the kernel's own counting of vm_file is
+ * the bookkeeping: fork, split, merge, mremap and munmap need nothing from us. A mapping that two
+ * union files would share does not exist, because each open has a branch file of its own.
  */
 #pragma once
 
@@ -22,17 +23,19 @@ namespace prfile
 {
 
 /*
- * Opens the branch file of @inode with @flags, so that its mappings report @user. The user's path is pinned by the
- * result alone. Errors of an open. May sleep.
+ * Opens the branch file of @inode with @flags, so that its mappings report @user. The user's path
+ * is pinned by the result alone. Errors of an open. May sleep.
  */
-[[nodiscard]] Result<Ref<struct file>> open(const struct file &user, Inode &inode, int flags) noexcept;
+[[nodiscard]] Result<Ref<struct file>> open(const struct file &user, Inode &inode,
+					    int flags) noexcept;
 
 /*
- * Maps @branch, which open() gave for @user, into @vma. On return vm_file is the branch file, or still @user where
- * the branch has no ->mmap (-ENODEV); the caller of ->mmap puts it, whatever the result. mmap_lock is held for writing;
- * takes no lock.
+ * Maps @branch, which open() gave for @user, into @vma. On return vm_file is the branch file, or
+ * still @user where the branch has no ->mmap (-ENODEV); the caller of ->mmap puts it, whatever the
+ * result. mmap_lock is held for writing; takes no lock.
  */
-[[nodiscard]] Result<void> map(struct file &user, struct file &branch, struct vm_area_struct &vma) noexcept;
+[[nodiscard]] Result<void> map(struct file &user, struct file &branch,
+			       struct vm_area_struct &vma) noexcept;
 
 } // namespace prfile
 

@@ -47,7 +47,8 @@ struct Side {
 class RenameLock final
 {
 public:
-	RenameLock(struct dentry &a, struct dentry &b) noexcept : a_(a), b_(b), trap_(lock_rename(&a, &b))
+	RenameLock(struct dentry &a, struct dentry &b) noexcept
+		: a_(a), b_(b), trap_(lock_rename(&a, &b))
 	{
 	}
 	RenameLock(const RenameLock &) = delete;
@@ -111,17 +112,20 @@ Result<void> rename_on_rw(const Side &from, const Side &to, unsigned int flags) 
 		return Error{-EINVAL};
 	if (lock.traps(*h_to))
 		return Error{exchange ? -EINVAL : -ENOTEMPTY};
-	TRY(check(aufs_rename(branch.mnt(), from.h_dir.d_inode, h_from.get(), to.h_dir.d_inode, h_to.get(), flags)));
+	TRY(check(aufs_rename(branch.mnt(), from.h_dir.d_inode, h_from.get(), to.h_dir.d_inode,
+			      h_to.get(), flags)));
 	/*
-	 * The name is there now and comes before the whiteout, which hides what it hid. One that cannot be removed
-	 * does no harm, and undoing a rename that has replaced a file cannot be done.
+	 * The name is there now and comes before the whiteout, which hides what it hid. One that
+	 * cannot be removed does no harm, and undoing a rename that has replaced a file cannot be
+	 * done.
 	 */
 	if (whiteout) {
 		auto removed = remove_whiteout(branch, *to.h_dir.d_inode, *whiteout);
 
 		if (!removed.ok())
-			aufs_warn("branch '%s': a whiteout that is no longer needed stays in inode %lu (errno %d)",
-				  branch.name().data(), to.h_dir.d_inode->i_ino, -removed.error());
+			aufs_warn(
+				"branch '%s': a whiteout that is no longer needed stays in inode %lu (errno %d)",
+				branch.name().data(), to.h_dir.d_inode->i_ino, -removed.error());
 	}
 	return {};
 }
@@ -138,9 +142,9 @@ Result<void> rename_checked(struct inode &old_dir, struct dentry &old_dentry, st
 	TRY(rename_on_rw(from, to, flags));
 	from.inode()->copy_attributes();
 	if (Inode *other = to.inode())
-		other->copy_attributes();
-	from.dir.copy_attributes();
-	to.dir.copy_attributes();
+		other->copy_links();
+	from.dir.copy_links();
+	to.dir.copy_links();
 	return {};
 }
 

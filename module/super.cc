@@ -35,7 +35,8 @@ Super::~Super()
 Result<void> Super::add(struct fs_context *fc, const BranchItem &item) noexcept
 {
 	if (count_ == max_branches) {
-		aufs_errorf(fc, "branch '%s': more than %u branches", item.path.data(), max_branches);
+		aufs_errorf(fc, "branch '%s': more than %u branches", item.path.data(),
+			    max_branches);
 		return Error{-E2BIG};
 	}
 
@@ -51,11 +52,13 @@ Result<void> Super::add(struct fs_context *fc, const BranchItem &item) noexcept
 			return Error{-EINVAL};
 		}
 		if (is_subdir(&branch.root(), &other.root())) {
-			aufs_errorf(fc, "branch '%s' lies within branch '%s'", branch.name().data(), other.name().data());
+			aufs_errorf(fc, "branch '%s' lies within branch '%s'", branch.name().data(),
+				    other.name().data());
 			return Error{-EINVAL};
 		}
 		if (is_subdir(&other.root(), &branch.root())) {
-			aufs_errorf(fc, "branch '%s' lies within branch '%s'", other.name().data(), branch.name().data());
+			aufs_errorf(fc, "branch '%s' lies within branch '%s'", other.name().data(),
+				    branch.name().data());
 			return Error{-EINVAL};
 		}
 	}

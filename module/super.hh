@@ -56,8 +56,9 @@ public:
 	}
 
 	/*
-	 * The union's number for the inode @number of branch @index, or 0 where it does not follow from it: the
-	 * branch's numbers are too large or belong to no inode. Then fresh_number() gives one.
+	 * The union's number for the inode @number of branch @index, or 0 where it does not follow
+	 * from it: the branch's numbers are too large or belong to no inode. Then fresh_number()
+	 * gives one.
 	 */
 	u64 number_for(unsigned int index, u64 number) const noexcept
 	{

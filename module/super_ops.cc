@@ -24,7 +24,9 @@ void destroy_inode(struct inode *inode) noexcept
 	Inode::of(*inode).end();
 }
 
-/* Nothing of an inode is worth keeping when its last name goes from the dcache: the branch has it. */
+/*
+ * Nothing of an inode is worth keeping when its last name goes from the dcache: the branch has it.
+ */
 int drop_inode(struct inode *) noexcept
 {
 	return 1;
@@ -47,6 +49,8 @@ int statfs(struct dentry *dentry, struct kstatfs *buf) noexcept
 	if (error)
 		return error;
 	buf->f_type = Super::magic;
+	/* Another filesystem than the branch, for those who tell them apart by this. */
+	buf->f_fsid = {.val = {static_cast<int>(dentry->d_sb->s_dev), Super::magic}};
 	/* A name must leave room for the prefix of its whiteout. */
 	buf->f_namelen = cxxrt::min(buf->f_namelen, static_cast<long>(NAME_MAX)) - 4;
 	return 0;
@@ -72,7 +76,8 @@ int show_options(struct seq_file *m, struct dentry *root) noexcept
 		StringView perm = branch_perm_name(branch.perm());
 
 		seq_printf(m, i ? ":" : ",br=");
-		escape(branch.name(), [m](StringView piece) { seq_write(m, piece.data(), piece.size()); });
+		escape(branch.name(),
+		       [m](StringView piece) { seq_write(m, piece.data(), piece.size()); });
 		seq_printf(m, "=%.*s", static_cast<int>(perm.size()), perm.data());
 	}
 	return 0;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The on-disk format of the original: a regular file `.wh.NAME` in a branch hides NAME in the branches below it,
- * and `.wh..wh..opq` in a directory hides all that lower branches have in that directory. Users see no name that
- * begins with `.wh.`.
+ * The on-disk format of the original: a regular file `.wh.NAME` in a branch hides NAME in the
+ * branches below it, and `.wh..wh..opq` in a directory hides all that lower branches have in that
+ * directory. Users see no name that begins with `.wh.`.
  */
 #pragma once
 
@@ -26,7 +26,8 @@ class WhiteoutName final
 {
 public:
 	/* @name is at most max_name bytes. */
-	explicit WhiteoutName(StringView name) noexcept : size_(whiteout_prefix.size() + name.size())
+	explicit WhiteoutName(StringView name) noexcept
+		: size_(whiteout_prefix.size() + name.size())
 	{
 		__builtin_memcpy(text_, whiteout_prefix.data(), whiteout_prefix.size());
 		__builtin_memcpy(text_ + whiteout_prefix.size(), name.data(), name.size());

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Extended attributes are the branch object's; the VFS has checked the caller's rights on the union. */
+/*
+ * Extended attributes are the branch object's; the VFS has checked the caller's rights on the
+ * union.
+ */
 #include "attr.hh"
 
 namespace aufs
@@ -10,18 +13,18 @@ namespace
 
 constexpr StringView trusted_prefix{"trusted."};
 
-int get(const struct xattr_handler *, struct dentry *, struct inode *inode, const char *name, void *value,
-	size_t size) noexcept
+int get(const struct xattr_handler *, struct dentry *, struct inode *inode, const char *name,
+	void *value, size_t size) noexcept
 {
 	Inode &union_inode = Inode::of(*inode);
 	ScopedCreds creds(union_inode.super().mounter());
 
-	return static_cast<int>(
-		aufs_getxattr(union_inode.branch().mnt(), &union_inode.h_dentry(), name, value, size));
+	return static_cast<int>(aufs_getxattr(union_inode.branch().mnt(), &union_inode.h_dentry(),
+					      name, value, size));
 }
 
-int set(const struct xattr_handler *, AUFS_IDMAP *, struct dentry *, struct inode *inode, const char *name,
-	const void *value, size_t size, int flags) noexcept
+int set(const struct xattr_handler *, AUFS_IDMAP *, struct dentry *, struct inode *inode,
+	const char *name, const void *value, size_t size, int flags) noexcept
 {
 	return change(*inode, [=](Inode &union_inode) {
 		struct vfsmount *mnt = union_inode.branch().mnt();

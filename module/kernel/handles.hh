@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The kernel's objects as C++ handles: who counts, who locks, who runs as whom is visible in the scope.
+ * The kernel's objects as C++ handles: who counts, who locks, who runs as whom is visible in the
+ * scope.
  *
- * Lock order of the filesystem, outermost first; what is taken on a branch is always inside what the VFS
- * already holds on the union:
+ * Lock order of the filesystem, outermost first; what is taken on a branch is always inside what
+ * the VFS already holds on the union:
  *
  *	the union's freeze protection, then the union's i_rwsem (taken by the VFS)
  *	  BranchWrite: the branch's freeze protection and mount write count
@@ -94,7 +95,8 @@ template <class T> struct KvArray {
 	/* @count elements, uninitialised; null when there is no memory. May sleep. */
 	[[nodiscard]] static KvArray allocate(__SIZE_TYPE__ count) noexcept
 	{
-		return KvArray(static_cast<T *>(aufs_kvmalloc(count * sizeof(T), GFP_KERNEL_ACCOUNT)));
+		return KvArray(
+			static_cast<T *>(aufs_kvmalloc(count * sizeof(T), GFP_KERNEL_ACCOUNT)));
 	}
 };
 
@@ -106,12 +108,12 @@ namespace aufs
 using cxxrt::Error;
 using cxxrt::Gfp;
 using cxxrt::KvArray;
+using cxxrt::move;
 using cxxrt::Own;
 using cxxrt::Ref;
 using cxxrt::Result;
 using cxxrt::ScopeExit;
 using cxxrt::StringView;
-using cxxrt::move;
 
 /* The kernel's ERR_PTR convention, at the border. */
 template <class T> inline bool is_error(const T *pointer) noexcept

@@ -90,7 +90,12 @@ struct file *aufs_branch_open(const struct file *user, int flags,
 					  default: user),
 				 flags, path, cred);
 #else
-	return open_with_fake_path(&user->f_path, flags, inode, cred);
+	/*
+	 * It stands at the user's path, where the VFS notifies of what is done
+	 * to the user's file: once is enough.
+	 */
+	return open_with_fake_path(&user->f_path, flags | __FMODE_NONOTIFY,
+				   inode, cred);
 #endif
 }
 
