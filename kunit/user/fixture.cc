@@ -251,13 +251,8 @@ Union::~Union()
 {
 	if (mounted_)
 		mounted_.unmount();
-	for (const string *dir : { &top, &low, &low2, &mnt, &tmp }) {
-		try {
-			remove_tree(*dir);
-		} catch (const ktap::Abort &) {
-			/* It is recorded as a failure. */
-		}
-	}
+	for (const string *dir : { &top, &low, &low2, &mnt, &tmp })
+		ktap::guarded([&] { remove_tree(*dir); });
 }
 
 void Union::mount(const string &data, unsigned long flags)

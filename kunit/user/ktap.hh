@@ -227,6 +227,15 @@ template <typename Body> int in_child(Body body)
 	return wait_for(spawn(body));
 }
 
+/* For checks in a destructor, which an exception must not leave; a failure is recorded all the same. */
+template <typename Body> void guarded(Body body)
+{
+	try {
+		body();
+	} catch (const Abort &) {
+	}
+}
+
 /* An environment variable that the guest runner has to set; ends the program if it did not. */
 const char *env(const char *name);
 

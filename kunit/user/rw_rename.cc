@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// rename within the first rw branch.
+
+#include "fixture.hh"
+
+using Names = std::vector<string>;
+
+static int rename_with(const string &from, const string &to, unsigned flags)
+{
+	return renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), flags);
+}
+
+CASE(file)
+{
+	Union u;
+	make_dir(u.top + "/dir");
+	u.mount();
+	write_file(u.at("a"), "a");
+	OK(rename(u.at("a").c_str(), u.at("dir/b").c_str()));
+	EXPECT(!exists(u.at("a")));
+	EXPECT_EQ(read_file(u.at("dir/b")), "a");
+	EXPECT_EQ(read_file(u.top + "/dir/b"), "a");
+	EXPECT_EQ(names_in(u.top), (Names{ "dir" }));
+}
+
+CASE(over_a_file)
+{
+	Union u;
+	u.mount();
+	write_file(u.at("a"), "a");
+	write_file(u.at("b"), "b");
+	Fd replaced = open_file(u.at("b"), O_RDONLY);
+	OK(rename(u.at("a").c_str(), u.at("b").c_str()));
+	EXPECT_EQ(read_file(u.at("b")), "a");
+	EXPECT_EQ(pread_text(replaced, 1, 0), "b");
+	EXPECT_EQ(fstat_of(replaced).st_nlink, 0u);
+	EXPECT_EQ(names_in(u.mnt), (Names{ "b" }));
+}
+
+CASE(onto_itself_and_its_own_link)
+{
+	Union u;
+	u.mount();
+	write_file(u.at("a"), "a");
+	OK(rename(u.at("a").c_str(), u.at("a").c_str()));
+	OK(link(u.at("a").c_str(), u.at("b").c_str()));
+	OK(rename(u.at("a").c_str(), u.at("b").c_str()));
+	EXPECT_EQ(names_in(u.mnt), (Names{ "a", "b" }));
+	EXPECT_EQ(read_file(u.at("b")), "a");
+}
+
+CASE(directory)
+{
+	Union u;
+	u.mount();
+	make_dir(u.at("d"));
+	write_file(u.at("d/file"), "x");
+	make_dir(u.at("target"));
+	Fd inside = open_file(u.at("d"), O_RDONLY | O_DIRECTORY);
+	OK(rename(u.at("d").c_str(), u.at("e").c_str()));
+	EXPECT_EQ(read_file(u.at("e/file")), "x");
+	OK(rename(u.at("e").c_str(), u.at("target").c_str()));
+	EXPECT_EQ(read_file(u.top + "/target/file"), "x");
+	write_file(u.at("target/more"), "y");
+	Fd file(OK(openat(inside, "more", O_RDONLY | O_CLOEXEC)));
+	EXPECT_EQ(pread_text(file, 1, 0), "y");
+	make_dir(u.at("other"));
+	EXPECT_ERR(rename(u.at("other").c_str(), u.at("target").c_str()), ENOTEMPTY);
+	EXPECT_ERR(rename(u.at("target").c_str(), u.at("target/inside").c_str()), EINVAL);
+	write_file(u.at("plain"), "");
+	EXPECT_ERR(rename(u.at("target").c_str(), u.at("plain").c_str()), ENOTDIR);
+	EXPECT_ERR(rename(u.at("plain").c_str(), u.at("target").c_str()), EISDIR);
+}
+
+CASE(noreplace)
+{
+	Union u;
+	write_file(u.low + "/low", "low");
+	u.mount();
+	write_file(u.at("a"), "a");
+	write_file(u.at("b"), "b");
+	EXPECT_ERR(rename_with(u.at("a"), u.at("b"), RENAME_NOREPLACE), EEXIST);
+	EXPECT_ERR(rename_with(u.at("a"), u.at("low"), RENAME_NOREPLACE), EEXIST);
+	EXPECT_OK(rename_with(u.at("a"), u.at("c"), RENAME_NOREPLACE));
+	EXPECT_EQ(read_file(u.at("b")), "b");
+	EXPECT_EQ(read_file(u.at("c")), "a");
+	EXPECT_EQ(read_file(u.at("low")), "low");
+}
+
+CASE(exchange)
+{
+	Union u;
+	u.mount();
+	write_file(u.at("a"), "a");
+	make_dir(u.at("d"));
+	write_file(u.at("d/b"), "b");
+	OK(rename_with(u.at("a"), u.at("d/b"), RENAME_EXCHANGE));
+	EXPECT_EQ(read_file(u.at("a")), "b");
+	EXPECT_EQ(read_file(u.at("d/b")), "a");
+	EXPECT_EQ(read_file(u.top + "/a"), "b");
+	/* A file and a directory. */
+	write_file(u.at("f"), "f");
+	OK(rename_with(u.at("f"), u.at("d"), RENAME_EXCHANGE));
+	EXPECT_EQ(read_file(u.at("d")), "f");
+	EXPECT_EQ(read_file(u.at("f/b")), "a");
+	EXPECT_ERR(rename_with(u.at("f"), u.at("missing"), RENAME_EXCHANGE), ENOENT);
+}
+
+CASE(wrong_flags)
+{
+	Union u;
+	u.mount();
+	write_file(u.at("a"), "a");
+	EXPECT_ERR(rename_with(u.at("a"), u.at("b"), RENAME_EXCHANGE | RENAME_NOREPLACE), EINVAL);
+	/* Overlay's own tool; a user of the union has no use for it. */
+	EXPECT_ERR(rename_with(u.at("a"), u.at("b"), RENAME_WHITEOUT), EINVAL);
+	EXPECT_EQ(names_in(u.top), (Names{ "a" }));
+}
+
+/* Nothing is left of a whiteout where the new name is, whatever it hid. */
+CASE(over_a_name_that_is_whited_out)
+{
+	Union u;
+	write_file(u.top + "/.wh.b", "");
+	write_file(u.low + "/b", "low");
+	write_file(u.top + "/a", "a");
+	u.mount();
+	OK(rename(u.at("a").c_str(), u.at("b").c_str()));
+	EXPECT_EQ(read_file(u.at("b")), "a");
+	EXPECT_EQ(names_in(u.top), (Names{ "b" }));
+	EXPECT_EQ(names_in(u.mnt), (Names{ "b" }));
+}
+
+/* Onto a rw file that covers a lower one: the new file covers it as the old one did. */
+CASE(onto_a_file_that_covers_a_lower_one)
+{
+	Union u;
+	write_file(u.top + "/a", "a");
+	write_file(u.top + "/b", "b");
+	write_file(u.low + "/b", "low");
+	u.mount();
+	EXPECT_OK(rename(u.at("a").c_str(), u.at("b").c_str()));
+	EXPECT_EQ(read_file(u.at("b")), "a");
+	EXPECT_EQ(names_in(u.mnt), (Names{ "b" }));
+	EXPECT_EQ(names_in(u.top), (Names{ "b" }));
+}
+
+/* Onto a file that is only below: it is covered from now on, as by a file that is created. */
+CASE(onto_a_lower_file)
+{
+	Union u;
+	write_file(u.top + "/a", "a");
+	write_file(u.low + "/b", "low");
+	u.mount();
+	EXPECT_OK(rename(u.at("a").c_str(), u.at("b").c_str()));
+	EXPECT_EQ(read_file(u.at("b")), "a");
+	EXPECT_EQ(read_file(u.low + "/b"), "low");
+	EXPECT_EQ(names_in(u.mnt), (Names{ "b" }));
+}
+
+/* The paths that the kernel remembers follow: of open files, of a working directory. */
+CASE(names_of_open_files_follow)
+{
+	Union u;
+	u.mount();
+	make_dir(u.at("d"));
+	Fd file = open_file(u.at("d/file"), O_RDWR | O_CREAT);
+	OK(chdir(u.at("d").c_str()));
+	OK(rename(u.at("d/file").c_str(), u.at("d/renamed").c_str()));
+	OK(rename(u.at("d").c_str(), u.at("e").c_str()));
+	EXPECT_EQ(link_target(ktap::format("/proc/self/fd/%d", int(file))), u.at("e/renamed"));
+	EXPECT_EQ(link_target("/proc/self/cwd"), u.at("e"));
+	EXPECT_EQ(read_file("renamed"), "");
+	OK(chdir("/"));
+}
+
+CASE(across_devices)
+{
+	Union u;
+	u.mount();
+	write_file(u.at("a"), "a");
+	write_file(u.tmp + "/b", "b");
+	EXPECT_ERR(rename(u.at("a").c_str(), (u.tmp + "/a").c_str()), EXDEV);
+	EXPECT_ERR(rename((u.tmp + "/b").c_str(), u.at("b").c_str()), EXDEV);
+	EXPECT_ERR(rename((u.top + "/a").c_str(), u.at("c").c_str()), EXDEV);
+}
+
+/* Renames of many processes against each other, with the directories' locks in every order. */
+CASE(in_parallel)
+{
+	Union u;
+	u.mount();
+	make_dir(u.at("x"));
+	make_dir(u.at("y"));
+	std::vector<pid_t> workers;
+	for (int worker = 0; worker < 4; worker++)
+		workers.push_back(spawn([&] {
+			string a = u.at(ktap::format("x/%d", worker)), b = u.at(ktap::format("y/%d", worker));
+			if (worker % 2)
+				std::swap(a, b);
+			write_file(a, std::to_string(worker));
+			for (int i = 0; i < 300; i++) {
+				OK(rename(a.c_str(), b.c_str()));
+				OK(rename(b.c_str(), a.c_str()));
+			}
+			EXPECT_EQ(read_file(a), std::to_string(worker));
+		}));
+	for (pid_t worker : workers)
+		EXPECT_EQ(wait_for(worker), 0);
+	EXPECT_EQ(names_in(u.at("x")).size() + names_in(u.at("y")).size(), 4u);
+}
