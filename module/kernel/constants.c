@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Evaluates the constants of constants.h. Compiled to assembly only: each
- * becomes a line `.ascii "->NAME SIZE SIGNED VALUE"`, which scripts/gen-types
- * reads (the kernel's asm-offsets.c works the same way).
+ * Evaluates what only the C compiler can: the constants of constants.h and the
+ * alignment of every struct and union. Compiled to assembly only, in which each
+ * becomes a line `.ascii "->NAME SIZE SIGNED VALUE"` or `.ascii "=>struct NAME
+ * ALIGNMENT"` for scripts/gen-types (the kernel's asm-offsets.c works like this).
  */
 #include "linux.h"
 
@@ -12,9 +13,13 @@
 		     "i"((typeof(name))-1 < (typeof(name))1),		\
 		     "i"((long)(name)));
 
+#define R(record)						\
+	asm volatile(".ascii \"=>" #record " %c0\"" : : "i"(_Alignof(record)));
+
 void aufs_constants(void);
 
 void aufs_constants(void)
 {
 #include "constants.h"
+#include "generated/records.h"
 }
