@@ -90,6 +90,8 @@ template <typename T> std::string show(const T &value)
 {
 	if constexpr (std::is_same_v<T, bool>)
 		return value ? "true" : "false";
+	else if constexpr (std::is_same_v<std::remove_cv_t<T>, char>)
+		return quote(std::string(1, value));
 	else if constexpr (std::is_enum_v<T>)
 		return std::to_string(static_cast<long long>(value));
 	else if constexpr (std::is_floating_point_v<T>)
@@ -113,8 +115,11 @@ template <typename T> std::string show(const T &value)
 
 template <typename A, typename B> int compare(const A &a, const B &b)
 {
-	if constexpr (std::is_integral_v<A> && std::is_integral_v<B> && !std::is_same_v<A, bool> &&
-		      !std::is_same_v<B, bool>)
+	constexpr bool characters = std::is_same_v<std::remove_cv_t<A>, char> ||
+				    std::is_same_v<std::remove_cv_t<B>, char>;
+	constexpr bool booleans = std::is_same_v<A, bool> || std::is_same_v<B, bool>;
+
+	if constexpr (std::is_integral_v<A> && std::is_integral_v<B> && !booleans && !characters)
 		return std::cmp_less(a, b) ? -1 : std::cmp_equal(a, b) ? 0 : 1;
 	else if constexpr (std::is_convertible_v<A, std::string> && std::is_convertible_v<B, std::string>) {
 		int sign = std::string(a).compare(std::string(b));
