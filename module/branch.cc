@@ -93,7 +93,7 @@ Result<void> Branch::attach(struct fs_context *fc) noexcept
 
 		aufs_errorf(
 			fc,
-			"branch '%s' cannot be used: its mount is not the caller's, or has children that are locked",
+			"branch '%s' is on a mount that is not the caller's, or has locked children",
 			name_.get());
 		return Error{error};
 	}

@@ -130,8 +130,8 @@ private:
 	void become(Found &&found) noexcept;
 
 	Body body_;
-	struct inode *
-		h_inode_; /* d_inode of found.top, known while that is still being set; by which we are found */
+	/* d_inode of found.top, known while that is still being set; by which we are found. */
+	struct inode *h_inode_;
 };
 
 /* inode.cc, namei.cc, xattr.cc, dir.cc, file.cc, dentry.cc: what the VFS calls. */

@@ -58,10 +58,9 @@ Result<Ref<struct dentry>> find_whiteout(const Branch &branch, struct dentry &ba
 	auto dentry = TRY(lookup_in(branch, base, whiteout.view()));
 
 	if (dentry && !is_reg(dentry->d_inode->i_mode)) {
-		aufs_warn(
-			"branch '%s': whiteout '%.*s' in inode %lu is not a regular file; remove it",
-			branch.name().data(), static_cast<int>(whiteout.view().size()),
-			whiteout.view().data(), base.d_inode->i_ino);
+		aufs_warn("branch '%s': '%.*s' in inode %lu is no regular file; remove it",
+			  branch.name().data(), static_cast<int>(whiteout.view().size()),
+			  whiteout.view().data(), base.d_inode->i_ino);
 		return Error{-EIO};
 	}
 	return dentry;

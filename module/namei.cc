@@ -145,9 +145,8 @@ void unmake(const Branch &branch, struct inode &h_dir, struct dentry &h_dentry) 
 						       aufs_unlink(branch.mnt(), &h_dir, &h_dentry);
 
 	if (error)
-		aufs_warn(
-			"branch '%s': a new object that could not be completed stays in inode %lu (errno %d)",
-			branch.name().data(), h_dir.i_ino, -error);
+		aufs_warn("branch '%s': a half-made object stays in inode %lu (errno %d)",
+			  branch.name().data(), h_dir.i_ino, -error);
 }
 
 /*

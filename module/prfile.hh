@@ -5,8 +5,8 @@
  * them:
  *
  *	backing_file	the branch file remembers the user's path (6.8 and later)
- *	fake path	the branch file stands at the user's path (up to 6.7): observers that ask for the inode, and
- *			not for the path, get the branch's
+ *	fake path	the branch file stands at the user's path (up to 6.7): observers that ask
+ *			for the inode, and not for the path, get the branch's
  *
  * Both keep the prfile in the branch file itself, so that the kernel's own counting of vm_file is
  * the bookkeeping: fork, split, merge, mremap and munmap need nothing from us. A mapping that two

@@ -123,9 +123,8 @@ Result<void> rename_on_rw(const Side &from, const Side &to, unsigned int flags) 
 		auto removed = remove_whiteout(branch, *to.h_dir.d_inode, *whiteout);
 
 		if (!removed.ok())
-			aufs_warn(
-				"branch '%s': a whiteout that is no longer needed stays in inode %lu (errno %d)",
-				branch.name().data(), to.h_dir.d_inode->i_ino, -removed.error());
+			aufs_warn("branch '%s': a spent whiteout stays in inode %lu (errno %d)",
+				  branch.name().data(), to.h_dir.d_inode->i_ino, -removed.error());
 	}
 	return {};
 }
