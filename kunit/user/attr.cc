@@ -128,6 +128,26 @@ PARAM_CASE(access_time, "relatime", "noatime")
 		EXPECT_GT(stat_of(u.at("file")).st_atim.tv_sec, 1000);
 }
 
+/* A ro branch is not written to, not even the access times of what is read from it. */
+CASE(ro_branch_keeps_its_access_times)
+{
+	Union u;
+	write_file(u.low + "/file", "text");
+	make_dir(u.low + "/dir");
+	OK(symlink("file", (u.low + "/symlink").c_str()));
+	timespec times[2] = { { 1000, 0 }, { 2000, 0 } };
+	for (const char *name : { "file", "dir", "symlink" })
+		OK(utimensat(AT_FDCWD, (u.low + "/" + name).c_str(), times, AT_SYMLINK_NOFOLLOW));
+	u.mount(u.options(), MS_STRICTATIME);
+	EXPECT_EQ(read_file(u.at("file")), "text");
+	EXPECT_EQ(names_in(u.at("dir")).size(), 0u);
+	EXPECT_EQ(read_file(u.at("symlink")), "text");
+	Map map(page_size(), PROT_READ, MAP_SHARED, open_file(u.at("file"), O_RDONLY));
+	map.touch();
+	for (const char *name : { "file", "dir", "symlink" })
+		EXPECT_EQ(lstat_of(u.low + "/" + name).st_atim.tv_sec, 1000);
+}
+
 CASE(statx_birth_time_and_attributes)
 {
 	Union u;

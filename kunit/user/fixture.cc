@@ -45,6 +45,12 @@ void write_file(const string &path, const string &content, mode_t mode)
 	on_path(fchmod(fd, mode), "fchmod", path);
 }
 
+void write_control(const string &path, const string &text)
+{
+	Fd fd = open_file(path, O_WRONLY);
+	on_path(write(fd, text.data(), text.size()), ("write of '" + text + "'").c_str(), path);
+}
+
 string read_file(const string &path)
 {
 	Fd fd = open_file(path, O_RDONLY);
@@ -224,16 +230,24 @@ Mounted::~Mounted()
 		unmount();
 }
 
+/* The case's name as that of a directory: parameters may be paths. */
+static string dir_name()
+{
+	string name = ktap::current_name;
+	std::replace(name.begin(), name.end(), '/', '_');
+	return name;
+}
+
 Mounted mount_tmpfs(const string &name, const string &data)
 {
-	string dir = string(ktap::env("AUFS_TMP")) + "/" + ktap::current_name + "." + name;
+	string dir = string(ktap::env("AUFS_TMP")) + "/" + dir_name() + "." + name;
 	make_dirs(dir);
 	return Mounted("none", dir, "tmpfs", 0, data.empty() ? "mode=755" : "mode=755," + data);
 }
 
 static string own_dir(const char *variable)
 {
-	string dir = string(ktap::env(variable)) + "/" + ktap::current_name;
+	string dir = string(ktap::env(variable)) + "/" + dir_name();
 	/* What an earlier run of the same case left when it crashed. */
 	if (exists(dir))
 		remove_tree(dir);
@@ -249,6 +263,9 @@ Union::Union()
 
 Union::~Union()
 {
+	/* The case may have left in the middle, with the union as its current directory. */
+	if (chdir("/"))
+		abort();
 	if (mounted_)
 		mounted_.unmount();
 	for (const string *dir : { &top, &low, &low2, &mnt, &tmp })

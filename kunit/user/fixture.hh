@@ -54,6 +54,12 @@ public:
 	char *at(size_t offset = 0) const { return at_ + offset; }
 	size_t length() const { return length_; }
 	volatile char &operator[](size_t offset) const { return at_[offset]; }
+	/* Reads one byte, so that its page is there. */
+	void touch(size_t offset = 0) const
+	{
+		char byte = *static_cast<volatile char *>(at_ + offset);
+		(void)byte;
+	}
 	string text(size_t length, size_t offset = 0) const { return string(at_ + offset, length); }
 
 private:
@@ -69,6 +75,8 @@ inline size_t page_size()
 /* Files. Each of them leaves the case with a failure if it cannot do what its name says. */
 void write_file(const string &path, const string &content, mode_t mode = 0644);
 string read_file(const string &path);
+/* Writes to what exists, such as a file in /proc. */
+void write_control(const string &path, const string &text);
 void make_dir(const string &path, mode_t mode = 0755);
 void make_dirs(const string &path);
 void remove_tree(const string &path);

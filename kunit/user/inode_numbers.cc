@@ -186,7 +186,7 @@ CASE(hard_links_are_one_file)
 static void drop_caches()
 {
 	sync();
-	write_file("/proc/sys/vm/drop_caches", "2", 0200);
+	write_control("/proc/sys/vm/drop_caches", "2");
 }
 
 PARAM_CASE(stable_while_in_use, "open", "mapped", "watched", "current_directory")

@@ -97,7 +97,8 @@ CASE(same_branch_through_another_path)
 {
 	Union u;
 	OK(symlink(u.top.c_str(), (u.tmp + "/link").c_str()));
-	expect_refused(u, "br", u.top + ":" + u.tmp + "/link", EINVAL, "link");
+	/* The text names the directory that the link leads to. */
+	expect_refused(u, "br", u.top + ":" + u.tmp + "/link", EINVAL, u.top);
 	make_dir(u.tmp + "/bound");
 	Mounted bound(u.top, u.tmp + "/bound", "", MS_BIND, "");
 	expect_refused(u, "br", u.top + ":" + u.tmp + "/bound", EINVAL, "bound");
@@ -165,6 +166,18 @@ CASE(too_deep_stack)
 	expect_refused(u, "br", u.tmp + "/second", EINVAL, u.tmp + "/second");
 	EXPECT_EQ(try_mount(u.mnt, "br=" + u.top + ":" + u.tmp + "/second"), EINVAL);
 	EXPECT_EQ(try_mount(u.mnt, "br=" + u.top + ":" + u.tmp + "/first"), 0);
+}
+
+/* A filesystem that cannot be written to makes no rw branch. */
+CASE(rw_branch_on_a_read_only_filesystem)
+{
+	Union u;
+	Mounted branch = mount_tmpfs("branch");
+	write_file(branch.path() + "/file", "text");
+	OK(mount("none", branch.path().c_str(), "tmpfs", MS_REMOUNT | MS_RDONLY, ""));
+	expect_refused(u, "br", branch.path() + "=rw:" + u.low, EROFS, branch.path());
+	EXPECT_EQ(try_mount(u.mnt, "br=" + branch.path() + "=ro:" + u.low), 0);
+	EXPECT_EQ(try_mount(u.mnt, "br=" + branch.path() + "=rr:" + u.low), 0);
 }
 
 /* After a refused mount nothing holds the branches' filesystem. */

@@ -217,17 +217,27 @@ CASE(remount_with_a_wrong_option)
 	EXPECT_OK(mkdir(u.at("still_writable").c_str(), 0755));
 }
 
-/* Branches of a read-only filesystem: the union can be read and says EROFS to the rest. */
-CASE(rw_branch_on_a_read_only_filesystem)
+/* The branch's filesystem turns read-only: the union can be read and says EROFS to the rest. */
+CASE(branch_turns_read_only)
 {
 	Union u;
 	Mounted branch = mount_tmpfs("branch");
 	write_file(branch.path() + "/file", "text");
-	OK(mount("none", branch.path().c_str(), "tmpfs", MS_REMOUNT | MS_RDONLY, ""));
 	u.mount("br=" + branch.path() + "=rw:" + u.low);
+	Fd open_before = open_file(u.at("file"), O_RDONLY);
+	OK(mount("none", branch.path().c_str(), "tmpfs", MS_REMOUNT | MS_RDONLY, ""));
 	EXPECT_EQ(read_file(u.at("file")), "text");
 	EXPECT_ERR(open(u.at("file").c_str(), O_WRONLY), EROFS);
+	EXPECT_ERR(open(u.at("new").c_str(), O_WRONLY | O_CREAT, 0644), EROFS);
 	EXPECT_ERR(mkdir(u.at("dir").c_str(), 0755), EROFS);
+	EXPECT_ERR(unlink(u.at("file").c_str()), EROFS);
+	EXPECT_ERR(rename(u.at("file").c_str(), u.at("other").c_str()), EROFS);
+	EXPECT_ERR(chmod(u.at("file").c_str(), 0600), EROFS);
+	EXPECT_EQ(pread_text(open_before, 4, 0), "text");
+	OK(mount("none", branch.path().c_str(), "tmpfs", MS_REMOUNT, ""));
+	write_file(u.at("file"), "again");
+	EXPECT_EQ(read_file(branch.path() + "/file"), "again");
+	open_before.reset();
 	u.unmount();
 }
 

@@ -146,6 +146,20 @@ CASE(onto_a_file_that_covers_a_lower_one)
 	EXPECT_EQ(names_in(u.top), (Names{ "b" }));
 }
 
+/* Two files of which one covers a lower one change places: the names stay covered. */
+CASE(exchange_with_a_file_that_covers_a_lower_one)
+{
+	Union u;
+	write_file(u.top + "/a", "a");
+	write_file(u.top + "/b", "b");
+	write_file(u.low + "/b", "low");
+	u.mount();
+	EXPECT_OK(rename_with(u.at("a"), u.at("b"), RENAME_EXCHANGE));
+	EXPECT_EQ(read_file(u.at("a")), "b");
+	EXPECT_EQ(read_file(u.at("b")), "a");
+	EXPECT_EQ(names_in(u.mnt), (Names{ "a", "b" }));
+}
+
 /* Onto a file that is only below: it is covered from now on, as by a file that is created. */
 CASE(onto_a_lower_file)
 {
