@@ -27,7 +27,13 @@ Result<void> open_branch_file(Inode &inode, struct file &file) noexcept
 	if ((file.f_mode & FMODE_WRITE) && !inode.on_rw())
 		return Error{-EROFS};
 
-	auto h_file = TRY(prfile::open(file, inode, static_cast<int>(file.f_flags & ~spent_flags)));
+	unsigned int flags = file.f_flags & ~spent_flags;
+
+	/* The branch file notes accesses as its own mount has it; the union's may have none noted. */
+	if (file.f_path.mnt->mnt_flags & MNT_NOATIME)
+		flags |= O_NOATIME;
+
+	auto h_file = TRY(prfile::open(file, inode, static_cast<int>(flags)));
 
 	/*
 	 * A program that runs is not written to, by whatever path: until it ends, it keeps this

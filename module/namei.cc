@@ -79,8 +79,11 @@ Result<Ref<struct dentry>> h_dentry_locked(const Branch &branch, struct dentry &
 					   struct dentry &dentry) noexcept
 {
 	auto h_dentry = TRY(lookup_locked(branch, h_dir, name_of(dentry)));
-	struct inode *expected = dentry.d_inode ? &Inode::of(*dentry.d_inode).h_inode() : nullptr;
+	struct inode *expected = nullptr;
 
+	/* What lies on another branch is not there on this one. */
+	if (dentry.d_inode && &Inode::of(*dentry.d_inode).branch() == &branch)
+		expected = &Inode::of(*dentry.d_inode).h_inode();
 	if (h_dentry->d_inode != expected)
 		return Error{-ESTALE};
 	return h_dentry;

@@ -27,10 +27,26 @@ struct Side {
 	{
 		return dentry.d_inode ? &Inode::of(*dentry.d_inode) : nullptr;
 	}
-	/* What moves or goes must be on the rw branch, whole. */
+	/* What moves must be on the rw branch, whole. */
 	Result<void> check_movable() const noexcept
 	{
-		if (Inode *inode = this->inode(); inode && (!inode->on_rw() || inode->merged()))
+		if (Inode *inode = this->inode(); !inode->on_rw() || inode->merged())
+			return Error{-EROFS};
+		return {};
+	}
+	/*
+	 * What is replaced: a file of a branch below is covered by what comes. One above would
+	 * cover it, and of a directory nothing may shine through.
+	 */
+	Result<void> check_replaceable() const noexcept
+	{
+		Inode *inode = this->inode();
+
+		if (!inode)
+			return {};
+		if (is_dir(inode->vfs.i_mode))
+			return check_movable();
+		if (inode->branch_index() < dir.super().rw_index())
 			return Error{-EROFS};
 		return {};
 	}
@@ -84,7 +100,7 @@ Result<void> rename_on_rw(const Side &from, const Side &to, unsigned int flags) 
 
 	TRY(check_new_name(to.name()));
 	TRY(from.check_movable());
-	TRY(to.check_movable());
+	TRY(exchange ? to.check_movable() : to.check_replaceable());
 
 	auto write = TRY(BranchWrite::get(branch.mnt()));
 	ScopedCreds creds(super.mounter());

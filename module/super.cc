@@ -48,7 +48,8 @@ Result<void> Super::add(struct fs_context *fc, const BranchItem &item) noexcept
 		if (&branch.sb() != &other.sb())
 			continue;
 		if (&branch.root() == &other.root()) {
-			aufs_errorf(fc, "branch '%s' is given twice", branch.name().data());
+			aufs_errorf(fc, "branch '%s' is given twice: it is branch '%s'",
+				    item.path.data(), other.name().data());
 			return Error{-EINVAL};
 		}
 		if (is_subdir(&branch.root(), &other.root())) {
