@@ -47,6 +47,13 @@ class Map {
 public:
 	Map(size_t length, int prot, int flags, int fd, off_t offset = 0, void *where = nullptr);
 	Map(Map &&other) : at_(std::exchange(other.at_, nullptr)), length_(other.length_) {}
+	Map &operator=(Map &&other)
+	{
+		unmap();
+		at_ = std::exchange(other.at_, nullptr);
+		length_ = other.length_;
+		return *this;
+	}
 	~Map() { unmap(); }
 	void unmap();
 	/* The caller has moved or unmapped it by itself. */
@@ -107,6 +114,13 @@ public:
 	Mounted(Mounted &&other) : target_(std::exchange(other.target_, "")) {}
 	Mounted &operator=(Mounted &&other);
 	~Mounted();
+	/* Something is mounted there already. */
+	static Mounted adopt(const string &target)
+	{
+		Mounted mounted;
+		mounted.target_ = target;
+		return mounted;
+	}
 	void unmount(); /* has to work */
 	void forget() { target_.clear(); }
 	const string &path() const { return target_; }

@@ -124,8 +124,6 @@ void expect_reported(const void *address, const string &path, const struct stat 
 	string expected = identity(shown.st_dev, shown.st_ino);
 	for (const char *file : { "maps", "smaps" }) {
 		Vma vma = vma_at(address, file);
-		ktap::say(ktap::format("%s: %s %s", file, identity(vma.device, vma.inode).c_str(),
-				       vma.path.c_str()));
 		EXPECT_EQ(vma.path, path);
 		EXPECT_EQ(identity(vma.device, vma.inode), expected);
 	}
