@@ -7,6 +7,7 @@
 # outside the checkout, and every entry of it is made under a temporary name and renamed when it is
 # whole: what is there under its final name can be used, after an interrupted run too.
 
+# shellcheck disable=SC2034
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cache=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/aufs-cxx
 # One clock for a script and the scripts that it calls.
