@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// ->d_real: what is set on a union's path by those who ask for the real inode takes effect on the
+// file that runs. uprobes are set by path and found by the inode of what is mapped: the branch's.
+
+#include "proc.hh"
+
+/* The tracing directory, mounted for the test where it is not. */
+class Tracing {
+public:
+	Tracing()
+	{
+		for (const char *dir : { "/sys/kernel/tracing", "/sys/kernel/debug/tracing" })
+			if (access((string(dir) + "/uprobe_events").c_str(), W_OK) == 0) {
+				dir_ = dir;
+				return;
+			}
+		dir_ = string(ktap::env("AUFS_TMP")) + "/tracing";
+		make_dirs(dir_);
+		if (mount("tracefs", dir_.c_str(), "tracefs", 0, nullptr))
+			SKIP("no tracefs: %s", strerrorname_np(errno));
+		mounted_ = Mounted::adopt(dir_);
+		if (access(file("uprobe_events").c_str(), W_OK))
+			SKIP("this kernel has no uprobe_events");
+	}
+	string file(const string &name) const { return dir_ + "/" + name; }
+
+private:
+	string dir_;
+	Mounted mounted_;
+};
+
+/* The probed place. */
+extern "C" __attribute__((noinline, used)) int aufs_probed_function(int value)
+{
+	asm volatile("" : "+r"(value));
+	return value + 1;
+}
+
+HELPER(call_it)
+{
+	int count = argc > 1 ? atoi(argv[1]) : 1, value = 0;
+	while (count-- > 0)
+		value = aufs_probed_function(value);
+	printf("%d\n", value);
+	return 0;
+}
+
+/* Where the function is in the file of this program. */
+static unsigned long file_offset()
+{
+	const void *address = reinterpret_cast<const void *>(&aufs_probed_function);
+	Vma vma = vma_at(address);
+	return reinterpret_cast<unsigned long>(address) - vma.start + vma.offset;
+}
+
+class Probe {
+public:
+	Probe(const Tracing &tracing, const string &event, const string &path) : tracing_(tracing), event_(event)
+	{
+		append(ktap::format("p:aufs/%s %s:0x%lx", event.c_str(), path.c_str(), file_offset()));
+		write_control(tracing_.file("events/aufs/" + event + "/enable"), "1");
+	}
+	~Probe()
+	{
+		ktap::guarded([this] {
+			write_control(tracing_.file("events/aufs/" + event_ + "/enable"), "0");
+			append("-:aufs/" + event_);
+		});
+	}
+	/* How often it was hit, as uprobe_profile counts. */
+	unsigned long hits() const
+	{
+		string profile = read_file(tracing_.file("uprobe_profile"));
+		size_t at = 0;
+		while (at < profile.size()) {
+			size_t end = profile.find('\n', at);
+			string line = profile.substr(at, end - at);
+			at = end + 1;
+			size_t name = line.find(" " + event_ + " ");
+			if (name != string::npos)
+				return std::stoul(line.substr(name + event_.size() + 2));
+		}
+		return -1UL;
+	}
+
+private:
+	void append(const string &line)
+	{
+		Fd events = open_file(tracing_.file("uprobe_events"), O_WRONLY | O_APPEND);
+		OK(write(events, line.data(), line.size()));
+	}
+	const Tracing &tracing_;
+	string event_;
+};
+
+PARAM_CASE(set_on_the_union, "low", "top")
+{
+	Tracing tracing;
+	Union u;
+	string branch = ktap::param() == "low" ? u.low : u.top;
+	copy_self(branch + "/prog");
+	u.mount();
+	{
+		Probe probe(tracing, "on_union", u.at("prog"));
+		EXPECT_EQ(probe.hits(), 0u);
+		EXPECT_EQ(run_helper(u.at("prog"), "call_it", { "5" }).text, "5\n");
+		EXPECT_EQ(probe.hits(), 5u);
+		/* The branch's program is the same file. */
+		EXPECT_EQ(run_helper(branch + "/prog", "call_it", { "3" }).text, "3\n");
+		EXPECT_EQ(probe.hits(), 8u);
+	}
+	/* Neither the probe nor what it changed in memory is left. */
+	EXPECT_EQ(run_helper(u.at("prog"), "call_it", { "2" }).text, "2\n");
+	u.unmount();
+}
+
+CASE(set_on_the_branch)
+{
+	Tracing tracing;
+	Union u;
+	copy_self(u.low + "/prog");
+	u.mount();
+	{
+		Probe probe(tracing, "on_branch", u.low + "/prog");
+		EXPECT_EQ(run_helper(u.at("prog"), "call_it", { "4" }).text, "4\n");
+		EXPECT_EQ(probe.hits(), 4u);
+	}
+}
+
+CASE(set_while_the_program_runs)
+{
+	Tracing tracing;
+	Union u;
+	copy_self(u.low + "/prog");
+	u.mount();
+	Pipe in, out;
+	pid_t pid = spawn([&] {
+		dup2(in.read, STDIN_FILENO);
+		dup2(out.write, STDOUT_FILENO);
+		in.write.reset();
+		execl(u.at("prog").c_str(), "prog", "--helper", "call_for_each_byte", nullptr);
+		_exit(127);
+	});
+	in.read.reset();
+	out.write.reset();
+	send_byte(in.write);
+	ASSERT(wait_byte(out.read));
+	{
+		Probe probe(tracing, "running", u.at("prog"));
+		for (int i = 0; i < 3; i++) {
+			send_byte(in.write);
+			ASSERT(wait_byte(out.read));
+		}
+		EXPECT_EQ(probe.hits(), 3u);
+		/* Its mapping is still the union's. */
+		EXPECT_GE(vmas_of(u.at("prog"), pid).size(), 3u);
+	}
+	send_byte(in.write);
+	ASSERT(wait_byte(out.read));
+	in.write.reset();
+	EXPECT_EQ(wait_for(pid), 0);
+}
+
+HELPER(call_for_each_byte)
+{
+	char byte;
+	int value = 0;
+	while (read(STDIN_FILENO, &byte, 1) == 1) {
+		value = aufs_probed_function(value);
+		if (write(STDOUT_FILENO, &byte, 1) != 1)
+			return 1;
+	}
+	return 0;
+}
+
+/* Through a union of a union. */
+CASE(set_on_a_nested_union)
+{
+	Tracing tracing;
+	Union u;
+	copy_self(u.low + "/prog");
+	Mounted inner("none", u.tmp, "aufs", 0, "br=" + u.low + "=ro");
+	u.mount("br=" + u.top + ":" + u.tmp);
+	{
+		Probe probe(tracing, "nested", u.at("prog"));
+		EXPECT_EQ(run_helper(u.at("prog"), "call_it", { "2" }).text, "2\n");
+		EXPECT_EQ(probe.hits(), 2u);
+		EXPECT_EQ(run_helper(u.tmp + "/prog", "call_it", { "1" }).text, "1\n");
+		EXPECT_EQ(probe.hits(), 3u);
+	}
+	u.unmount();
+}
