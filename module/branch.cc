@@ -31,6 +31,17 @@ Result<Own<char[]>> absolute_name(const struct path &path, StringView given) noe
 	return copy;
 }
 
+/*
+ * On a disk and in shared memory, what readdir calls an inode is its i_ino, and no other inode has
+ * it. Elsewhere (subvolumes, servers, daemons, stacked filesystems) one cannot know.
+ */
+bool numbers_unknown(const struct super_block &sb) noexcept
+{
+	if (sb.s_stack_depth > 0)
+		return true;
+	return !sb.s_bdev && sb.s_magic != TMPFS_MAGIC && sb.s_magic != RAMFS_MAGIC;
+}
+
 } // namespace
 
 Result<Branch> Branch::create(struct fs_context *fc, const BranchItem &item) noexcept
@@ -51,7 +62,7 @@ Result<Branch> Branch::create(struct fs_context *fc, const BranchItem &item) noe
 	branch.perm_ = item.perm;
 	branch.name_ = TRY(absolute_name(branch.found_.path, item.path));
 	TRY(branch.check_filesystem(fc, item.perm_given));
-	branch.numbers_by_inode_ = branch.sb().s_stack_depth > 0;
+	branch.numbers_by_inode_ = numbers_unknown(branch.sb());
 	return branch;
 }
 

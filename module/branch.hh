@@ -67,8 +67,8 @@ public:
 		return StringView::from_c_string(name_.get());
 	}
 	/*
-	 * A readdir of this branch may give inode numbers that are not those of its inodes: stacked
-	 * filesystems do that. Then the union's numbers come from its inodes alone.
+	 * A readdir of this branch may give inode numbers that are not those of its inodes, or two
+	 * inodes may have one number. Then the union's numbers come from its inodes alone.
 	 */
 	bool numbers_by_inode() const noexcept
 	{

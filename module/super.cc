@@ -72,7 +72,7 @@ Result<void> Super::add(struct fs_context *fc, const BranchItem &item) noexcept
 Result<void> Super::attach(struct fs_context *fc) noexcept
 {
 	mounter_ = Ref<const struct cred>::retain(aufs_current_cred());
-	while (1U << index_bits_ < count_)
+	while (count_ >> index_bits_)
 		index_bits_++;
 	for (unsigned int i = 0; i < count_; i++)
 		TRY(branches_[i].attach(fc));

@@ -62,14 +62,14 @@ public:
 	 */
 	u64 number_for(unsigned int index, u64 number) const noexcept
 	{
-		if (branches_[index].numbers_by_inode() || number >> (63 - index_bits_))
+		if (branches_[index].numbers_by_inode() || number >> (64 - index_bits_))
 			return 0;
 		return number << index_bits_ | index;
 	}
-	/* A number that no inode of this mount has had, apart from all that number_for() gives. */
+	/* A number that no inode of this mount has had: as if of one branch more than there are. */
 	u64 fresh_number() noexcept
 	{
-		return 1ULL << 63 | __atomic_add_fetch(&fresh_, 1, __ATOMIC_RELAXED);
+		return __atomic_add_fetch(&fresh_, 1, __ATOMIC_RELAXED) << index_bits_ | count_;
 	}
 
 	/* The deepest branch's stack depth. */
@@ -85,7 +85,7 @@ private:
 	Own<Branch[]> branches_;
 	unsigned int count_ = 0;
 	unsigned int rw_ = none;
-	unsigned int index_bits_ = 0;
+	unsigned int index_bits_ = 1; /* enough for count_ */
 	Ref<const struct cred> mounter_;
 	u64 fresh_ = 0;
 };
