@@ -85,6 +85,10 @@ std::string format(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 std::string errno_name(int error);
 std::string quote(const std::string &text);
 
+/* A text, by its type; char * is an address, as mmap() and its like give it. */
+template <typename T>
+inline constexpr bool is_text = std::is_convertible_v<T, std::string> && !std::is_same_v<T, char *>;
+
 /* How a value looks in a failure message. */
 template <typename T> std::string show(const T &value)
 {
@@ -101,7 +105,7 @@ template <typename T> std::string show(const T &value)
 		if (value > 4096)
 			text += format(" (%#llx)", static_cast<unsigned long long>(value));
 		return text;
-	} else if constexpr (std::is_convertible_v<T, std::string>)
+	} else if constexpr (is_text<T>)
 		return quote(std::string(value));
 	else if constexpr (std::is_pointer_v<T>)
 		return format("%p", static_cast<const void *>(value));
@@ -121,7 +125,7 @@ template <typename A, typename B> int compare(const A &a, const B &b)
 
 	if constexpr (std::is_integral_v<A> && std::is_integral_v<B> && !booleans && !characters)
 		return std::cmp_less(a, b) ? -1 : std::cmp_equal(a, b) ? 0 : 1;
-	else if constexpr (std::is_convertible_v<A, std::string> && std::is_convertible_v<B, std::string>) {
+	else if constexpr (is_text<A> && is_text<B>) {
 		int sign = std::string(a).compare(std::string(b));
 		return sign < 0 ? -1 : sign > 0;
 	} else
