@@ -3,6 +3,7 @@
 #
 # The programs by which people look at mappings: each names the union's file.
 set -euo pipefail
+# shellcheck disable=SC2317 # cases are called by their names
 # shellcheck source=kunit/user/ktap.inc
 . "$(dirname "$0")/ktap.inc"
 

@@ -5,6 +5,7 @@
 # run from it, with their libraries, and work in it.
 # shellcheck disable=SC2016 # what is in single quotes is for the shell inside the union
 set -euo pipefail
+# shellcheck disable=SC2317 # cases are called by their names
 # shellcheck source=kunit/user/ktap.inc
 . "$(dirname "$0")/ktap.inc"
 

@@ -4,6 +4,7 @@
 # Judges that others wrote: fio and stress-ng on the rw branch of a union, bounded by work done and
 # not by time.
 set -euo pipefail
+# shellcheck disable=SC2317 # cases are called by their names
 # shellcheck source=kunit/user/ktap.inc
 . "$(dirname "$0")/ktap.inc"
 
