@@ -51,10 +51,13 @@ public:
 	{
 		ssize_t result = submit(h_iocb_);
 
-		/* Then nobody completes it, and the caller has the result at once. */
-		if (result != -EIOCBQUEUED)
-			finish();
-		put();
+		if (result == -EIOCBQUEUED) {
+			put();
+			return result;
+		}
+		/* Nobody completes it, and the caller has the result at once. */
+		settle();
+		delete this;
 		return result;
 	}
 
@@ -75,18 +78,19 @@ private:
 		auto &self = *reinterpret_cast<AsyncRequest *>(h_iocb);
 		struct kiocb &iocb = self.iocb_;
 
-		self.finish();
+		self.settle();
+		self.put();
 		iocb.ki_complete(&iocb, result);
 	}
 
-	void finish() noexcept
+	/* The union's side of what the branch has done. */
+	void settle() noexcept
 	{
 		iocb_.ki_pos = h_iocb_.ki_pos;
 		if (h_iocb_.ki_flags & IOCB_WRITE) {
 			note_written(*iocb_.ki_filp->f_inode);
 			aufs_kiocb_end_write(&h_iocb_);
 		}
-		put();
 	}
 
 	void put() noexcept

@@ -65,8 +65,8 @@ Result<void> NameTable::grow() noexcept
 
 	if (!entries.data || !slots.data)
 		return Error{-ENOMEM};
-	if (count_)
-		__builtin_memcpy(entries.data, entries_.data, count_ * sizeof(entries.data[0]));
+	for (unsigned long i = 0; i < count_; i++)
+		entries.data[i] = entries_.data[i];
 	__builtin_memset(slots.data, 0, 2 * room * sizeof(slots.data[0]));
 	entries_ = move(entries);
 	slots_ = move(slots);

@@ -30,8 +30,7 @@ char *d_path(const struct path *path, char *buffer, int size);
 struct dentry *d_splice_alias(struct inode *inode, struct dentry *dentry);
 void d_tmpfile(struct file *file, struct inode *inode);
 void dput(struct dentry *dentry);
-unsigned int full_name_hash(const void *salt, const char *name,
-			    unsigned int len);
+unsigned int full_name_hash(const void *salt, const char *name, unsigned int len);
 bool is_subdir(struct dentry *dentry, struct dentry *ancestor);
 int kern_path(const char *name, unsigned int flags, struct path *path);
 struct dentry *lock_rename(struct dentry *a, struct dentry *b);
@@ -45,8 +44,7 @@ void fsstack_copy_inode_size(struct inode *dst, struct inode *src);
 void iget_failed(struct inode *inode);
 struct inode *iget5_locked(struct super_block *sb, unsigned long hash,
 			   int (*test)(struct inode *inode, void *data),
-			   int (*set)(struct inode *inode, void *data),
-			   void *data);
+			   int (*set)(struct inode *inode, void *data), void *data);
 void ihold(struct inode *inode);
 void init_special_inode(struct inode *inode, umode_t mode, dev_t rdev);
 void inode_init_once(struct inode *inode);
@@ -55,71 +53,60 @@ void set_nlink(struct inode *inode, unsigned int nlink);
 void touch_atime(const struct path *path);
 void truncate_inode_pages_final(struct address_space *mapping);
 void unlock_new_inode(struct inode *inode);
-int vfs_getattr_nosec(const struct path *path, struct kstat *stat,
-		      u32 request_mask, unsigned int query_flags);
+int vfs_getattr_nosec(const struct path *path, struct kstat *stat, u32 request_mask,
+		      unsigned int query_flags);
 const char *vfs_get_link(struct dentry *dentry, struct delayed_call *done);
 ssize_t vfs_listxattr(struct dentry *dentry, char *list, size_t size);
 int vfs_fileattr_get(struct dentry *dentry, struct fileattr *attr);
 
 /* files */
-struct file *dentry_open(const struct path *path, int flags,
-			 const struct cred *cred);
+struct file *dentry_open(const struct path *path, int flags, const struct cred *cred);
 int finish_open(struct file *file, struct dentry *dentry,
 		int (*open)(struct inode *inode, struct file *file));
 void fput(struct file *file);
-ssize_t generic_read_dir(struct file *file, char __user *buffer, size_t size,
-			 loff_t *ppos);
+ssize_t generic_read_dir(struct file *file, char __user *buffer, size_t size, loff_t *ppos);
 int iterate_dir(struct file *file, struct dir_context *ctx);
-loff_t generic_file_llseek_size(struct file *file, loff_t offset, int whence,
-				loff_t maxsize, loff_t eof);
-ssize_t iter_file_splice_write(struct pipe_inode_info *pipe, struct file *out,
-			       loff_t *ppos, size_t len, unsigned int flags);
-loff_t vfs_clone_file_range(struct file *in, loff_t pos_in, struct file *out,
-			    loff_t pos_out, loff_t len, unsigned int flags);
-ssize_t vfs_copy_file_range(struct file *in, loff_t pos_in, struct file *out,
-			    loff_t pos_out, size_t len, unsigned int flags);
-loff_t vfs_dedupe_file_range_one(struct file *src, loff_t src_pos,
-				 struct file *dst, loff_t dst_pos, loff_t len,
-				 unsigned int flags);
+loff_t generic_file_llseek_size(struct file *file, loff_t offset, int whence, loff_t maxsize,
+				loff_t eof);
+ssize_t iter_file_splice_write(struct pipe_inode_info *pipe, struct file *out, loff_t *ppos,
+			       size_t len, unsigned int flags);
+loff_t vfs_clone_file_range(struct file *in, loff_t pos_in, struct file *out, loff_t pos_out,
+			    loff_t len, unsigned int flags);
+ssize_t vfs_copy_file_range(struct file *in, loff_t pos_in, struct file *out, loff_t pos_out,
+			    size_t len, unsigned int flags);
+loff_t vfs_dedupe_file_range_one(struct file *src, loff_t src_pos, struct file *dst, loff_t dst_pos,
+				 loff_t len, unsigned int flags);
 int vfs_fadvise(struct file *file, loff_t offset, loff_t len, int advice);
 int vfs_fallocate(struct file *file, int mode, loff_t offset, loff_t len);
 int vfs_fsync_range(struct file *file, loff_t start, loff_t end, int datasync);
-ssize_t vfs_iocb_iter_read(struct file *file, struct kiocb *iocb,
-			   struct iov_iter *iter);
-ssize_t vfs_iocb_iter_write(struct file *file, struct kiocb *iocb,
-			    struct iov_iter *iter);
+ssize_t vfs_iocb_iter_read(struct file *file, struct kiocb *iocb, struct iov_iter *iter);
+ssize_t vfs_iocb_iter_write(struct file *file, struct kiocb *iocb, struct iov_iter *iter);
 loff_t vfs_llseek(struct file *file, loff_t offset, int whence);
 
 /* mounts and superblocks */
 struct vfsmount *clone_private_mount(const struct path *path);
 int get_tree_nodev(struct fs_context *fc,
-		   int (*fill_super)(struct super_block *sb,
-				     struct fs_context *fc));
+		   int (*fill_super)(struct super_block *sb, struct fs_context *fc));
 void kern_unmount_array(struct vfsmount *mnt[], unsigned int count);
 int mnt_want_write(struct vfsmount *mnt);
 void mnt_drop_write(struct vfsmount *mnt);
 void mntput(struct vfsmount *mnt);
-void seq_printf(struct seq_file *m, const char *format, ...)
-	__attribute__((format(printf, 2, 3)));
+void seq_printf(struct seq_file *m, const char *format, ...) __attribute__((format(printf, 2, 3)));
 int seq_write(struct seq_file *m, const void *data, size_t len);
 int sync_filesystem(struct super_block *sb);
-int vfs_parse_fs_param_source(struct fs_context *fc,
-			      struct fs_parameter *param);
-int vfs_parse_fs_string(struct fs_context *fc, const char *key,
-			const char *value, size_t v_size);
+int vfs_parse_fs_param_source(struct fs_context *fc, struct fs_parameter *param);
+int vfs_parse_fs_string(struct fs_context *fc, const char *key, const char *value, size_t v_size);
 int vfs_statfs(const struct path *path, struct kstatfs *buf);
 
 /* credentials and rights */
 bool capable(int cap);
-bool capable_wrt_inode_uidgid(AUFS_IDMAP *idmap, const struct inode *inode,
-			      int cap);
+bool capable_wrt_inode_uidgid(AUFS_IDMAP *idmap, const struct inode *inode, int cap);
 int generic_permission(AUFS_IDMAP *idmap, struct inode *inode, int mask);
 int in_group_p(kgid_t gid);
 const struct cred *override_creds(const struct cred *cred);
 struct cred *prepare_creds(void);
 void revert_creds(const struct cred *old);
-int setattr_prepare(AUFS_IDMAP *idmap, struct dentry *dentry,
-		    struct iattr *attr);
+int setattr_prepare(AUFS_IDMAP *idmap, struct dentry *dentry, struct iattr *attr);
 
 /* memory */
 void kfree(const void *memory);
@@ -137,16 +124,13 @@ void aufs_inode_free(struct inode *inode);
 /* helpers.c, alphabetical */
 void aufs_allow_write_access(struct file *file);
 void aufs_annotate_inode(struct inode *inode, int depth);
-struct file *aufs_branch_open(const struct file *user, int flags,
-			      const struct path *path, struct inode *inode,
-			      const struct cred *cred);
-int aufs_branch_mmap(struct file *user, struct file *branch,
-		     struct vm_area_struct *vma, const struct cred *cred);
-int aufs_create(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry,
-		umode_t mode);
+struct file *aufs_branch_open(const struct file *user, int flags, const struct path *path,
+			      struct inode *inode, const struct cred *cred);
+int aufs_branch_mmap(struct file *user, struct file *branch, struct vm_area_struct *vma,
+		     const struct cred *cred);
+int aufs_create(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry, umode_t mode);
 const struct cred *aufs_current_cred(void);
-struct dentry *aufs_d_alloc_parallel(struct dentry *parent, const char *name,
-				     unsigned int len);
+struct dentry *aufs_d_alloc_parallel(struct dentry *parent, const char *name, unsigned int len);
 int aufs_deny_write_access(struct file *file);
 void aufs_dget(struct dentry *dentry);
 struct dentry *aufs_dget_parent(struct dentry *dentry);
@@ -159,9 +143,8 @@ void aufs_file_start_write(struct file *file);
 struct posix_acl *aufs_get_acl(struct inode *inode, int type, bool rcu);
 const struct cred *aufs_get_cred(const struct cred *cred);
 void aufs_get_file(struct file *file);
-unsigned long aufs_get_unmapped_area(struct file *file, unsigned long addr,
-				     unsigned long len, unsigned long pgoff,
-				     unsigned long flags);
+unsigned long aufs_get_unmapped_area(struct file *file, unsigned long addr, unsigned long len,
+				     unsigned long pgoff, unsigned long flags);
 int aufs_get_write_access(struct inode *inode);
 loff_t aufs_i_size_read(const struct inode *inode);
 void aufs_inode_lock_nested(struct inode *inode, unsigned int subclass);
@@ -170,48 +153,40 @@ bool aufs_is_idmapped(const struct vfsmount *mnt);
 void *aufs_kvmalloc(size_t size, gfp_t gfp);
 void aufs_kiocb_end_write(struct kiocb *iocb);
 void aufs_kiocb_start_write(struct kiocb *iocb);
-int aufs_link(struct dentry *old, struct vfsmount *mnt, struct inode *dir,
-	      struct dentry *dentry);
-struct dentry *aufs_lookup_locked(struct vfsmount *mnt, const char *name,
-				  struct dentry *base, int len);
-struct dentry *aufs_lookup_unlocked(struct vfsmount *mnt, const char *name,
-				    struct dentry *base, int len);
-int aufs_mkdir(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry,
-	       umode_t mode);
-int aufs_mknod(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry,
-	       umode_t mode, dev_t rdev);
+int aufs_link(struct dentry *old, struct vfsmount *mnt, struct inode *dir, struct dentry *dentry);
+struct dentry *aufs_lookup_locked(struct vfsmount *mnt, const char *name, struct dentry *base,
+				  int len);
+struct dentry *aufs_lookup_unlocked(struct vfsmount *mnt, const char *name, struct dentry *base,
+				    int len);
+int aufs_mkdir(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry, umode_t mode);
+int aufs_mknod(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry, umode_t mode,
+	       dev_t rdev);
 void aufs_mutex_init(struct mutex *mutex);
 void aufs_mutex_lock(struct mutex *mutex);
 void aufs_mutex_unlock(struct mutex *mutex);
 AUFS_IDMAP *aufs_nop_idmap(void);
-int aufs_notify_change(struct vfsmount *mnt, struct dentry *dentry,
-		       struct iattr *attr);
+int aufs_notify_change(struct vfsmount *mnt, struct dentry *dentry, struct iattr *attr);
 void aufs_put_cred(const struct cred *cred);
 void aufs_put_write_access(struct inode *inode);
-ssize_t aufs_getxattr(struct vfsmount *mnt, struct dentry *dentry,
-		      const char *name, void *value, size_t size);
-int aufs_removexattr(struct vfsmount *mnt, struct dentry *dentry,
-		     const char *name);
-int aufs_rename(struct vfsmount *mnt, struct inode *old_dir,
-		struct dentry *old_dentry, struct inode *new_dir,
-		struct dentry *new_dentry, unsigned int flags);
+ssize_t aufs_getxattr(struct vfsmount *mnt, struct dentry *dentry, const char *name, void *value,
+		      size_t size);
+int aufs_removexattr(struct vfsmount *mnt, struct dentry *dentry, const char *name);
+int aufs_rename(struct vfsmount *mnt, struct inode *old_dir, struct dentry *old_dentry,
+		struct inode *new_dir, struct dentry *new_dentry, unsigned int flags);
 int aufs_rmdir(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry);
 bool aufs_sb_rdonly(const struct super_block *sb);
-int aufs_set_acl(struct vfsmount *mnt, struct dentry *dentry, int type,
-		 struct posix_acl *acl);
-int aufs_set_fileattr(struct vfsmount *mnt, struct dentry *dentry,
-		      struct fileattr *attr);
-int aufs_setxattr(struct vfsmount *mnt, struct dentry *dentry,
-		  const char *name, const void *value, size_t size, int flags);
+int aufs_set_acl(struct vfsmount *mnt, struct dentry *dentry, int type, struct posix_acl *acl);
+int aufs_set_fileattr(struct vfsmount *mnt, struct dentry *dentry, struct fileattr *attr);
+int aufs_setxattr(struct vfsmount *mnt, struct dentry *dentry, const char *name, const void *value,
+		  size_t size, int flags);
 bool aufs_signal_pending(void);
-ssize_t aufs_splice_read(struct file *in, loff_t *ppos,
-			 struct pipe_inode_info *pipe, size_t len,
+ssize_t aufs_splice_read(struct file *in, loff_t *ppos, struct pipe_inode_info *pipe, size_t len,
 			 unsigned int flags);
 int aufs_symlink(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry,
 		 const char *target);
 int aufs_sync_super(struct super_block *sb);
-struct file *aufs_tmpfile_open(const struct path *parent, umode_t mode,
-			       int flags, const struct cred *cred);
+struct file *aufs_tmpfile_open(const struct path *parent, umode_t mode, int flags,
+			       const struct cred *cred);
 int aufs_unlink(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry);
 void aufs_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 

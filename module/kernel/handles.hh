@@ -82,14 +82,14 @@ template <class T> struct KvArray {
 	}
 	KvArray &operator=(KvArray &&other) noexcept
 	{
-		kvfree(exchange(data, exchange(other.data, nullptr)));
+		kvfree(static_cast<void *>(exchange(data, exchange(other.data, nullptr))));
 		return *this;
 	}
 	KvArray(const KvArray &) = delete;
 	KvArray &operator=(const KvArray &) = delete;
 	~KvArray()
 	{
-		kvfree(data);
+		kvfree(static_cast<void *>(data));
 	}
 
 	/* @count elements, uninitialised; null when there is no memory. May sleep. */

@@ -47,8 +47,8 @@ void aufs_annotate_inode(struct inode *inode, int depth)
  * writing. -ENODEV and nothing done where the branch has no ->mmap; else
  * vm_file is the branch file on return, whatever the result.
  */
-int aufs_branch_mmap(struct file *user, struct file *branch,
-		     struct vm_area_struct *vma, const struct cred *cred)
+int aufs_branch_mmap(struct file *user, struct file *branch, struct vm_area_struct *vma,
+		     const struct cred *cred)
 {
 #ifdef HAVE_BACKING_FILE_MMAP
 	struct backing_file_ctx ctx = {
@@ -75,32 +75,27 @@ int aufs_branch_mmap(struct file *user, struct file *branch,
  * Opens the branch file at @path so that a mapping of it reports @user: the
  * carrier of the prfile. Takes references of its own; an ERR_PTR on failure.
  */
-struct file *aufs_branch_open(const struct file *user, int flags,
-			      const struct path *path, struct inode *inode,
-			      const struct cred *cred)
+struct file *aufs_branch_open(const struct file *user, int flags, const struct path *path,
+			      struct inode *inode, const struct cred *cred)
 {
 #ifdef HAVE_BACKING_FILE_OPEN
 	/* It takes the user's path or, since some 6.12.y, the user's file. */
-	return backing_file_open(_Generic(&backing_file_open,
-					  struct file *(*)(const struct path *,
-							   int,
-							   const struct path *,
-							   const struct cred *):
-						  file_user_path(user),
-					  default: user),
-				 flags, path, cred);
+	return backing_file_open(
+		_Generic(&backing_file_open,
+			struct file * (*)(const struct path *, int, const struct path *,
+					  const struct cred *): file_user_path(user),
+			default: user),
+		flags, path, cred);
 #else
 	/*
 	 * It stands at the user's path, where the VFS notifies of what is done
 	 * to the user's file: once is enough.
 	 */
-	return open_with_fake_path(&user->f_path, flags | __FMODE_NONOTIFY,
-				   inode, cred);
+	return open_with_fake_path(&user->f_path, flags | __FMODE_NONOTIFY, inode, cred);
 #endif
 }
 
-int aufs_create(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry,
-		umode_t mode)
+int aufs_create(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry, umode_t mode)
 {
 	return vfs_create(idmap_of(mnt), dir, dentry, mode, true);
 }
@@ -114,8 +109,7 @@ const struct cred *aufs_current_cred(void)
  * The dentry @name in @parent, cached or looked up, whose i_rwsem is held
  * shared: a readdir of the union. May be negative or an ERR_PTR.
  */
-struct dentry *aufs_d_alloc_parallel(struct dentry *parent, const char *name,
-				     unsigned int len)
+struct dentry *aufs_d_alloc_parallel(struct dentry *parent, const char *name, unsigned int len)
 {
 	DECLARE_WAIT_QUEUE_HEAD_ONSTACK(wq);
 	struct qstr qname = QSTR_INIT(name, len);
@@ -216,13 +210,11 @@ void aufs_get_file(struct file *file)
 }
 
 /* Where @file, the branch's, wants to be mapped: huge pages need alignment. */
-unsigned long aufs_get_unmapped_area(struct file *file, unsigned long addr,
-				     unsigned long len, unsigned long pgoff,
-				     unsigned long flags)
+unsigned long aufs_get_unmapped_area(struct file *file, unsigned long addr, unsigned long len,
+				     unsigned long pgoff, unsigned long flags)
 {
 	if (file->f_op->get_unmapped_area)
-		return file->f_op->get_unmapped_area(file, addr, len, pgoff,
-						     flags);
+		return file->f_op->get_unmapped_area(file, addr, len, pgoff, flags);
 #ifdef HAVE_MM_GET_UNMAPPED_AREA
 	return mm_get_unmapped_area(current->mm, file, addr, len, pgoff, flags);
 #else
@@ -235,8 +227,8 @@ int aufs_get_write_access(struct inode *inode)
 	return get_write_access(inode);
 }
 
-ssize_t aufs_getxattr(struct vfsmount *mnt, struct dentry *dentry,
-		      const char *name, void *value, size_t size)
+ssize_t aufs_getxattr(struct vfsmount *mnt, struct dentry *dentry, const char *name, void *value,
+		      size_t size)
 {
 	return vfs_getxattr(idmap_of(mnt), dentry, name, value, size);
 }
@@ -276,34 +268,32 @@ void *aufs_kvmalloc(size_t size, gfp_t gfp)
 	return kvmalloc(size, gfp);
 }
 
-int aufs_link(struct dentry *old, struct vfsmount *mnt, struct inode *dir,
-	      struct dentry *dentry)
+int aufs_link(struct dentry *old, struct vfsmount *mnt, struct inode *dir, struct dentry *dentry)
 {
 	return vfs_link(old, idmap_of(mnt), dir, dentry, NULL);
 }
 
 /* @base's inode is locked; may be negative or an ERR_PTR. */
-struct dentry *aufs_lookup_locked(struct vfsmount *mnt, const char *name,
-				  struct dentry *base, int len)
+struct dentry *aufs_lookup_locked(struct vfsmount *mnt, const char *name, struct dentry *base,
+				  int len)
 {
 	return lookup_one(idmap_of(mnt), name, base, len);
 }
 
 /* @base's inode is not locked; never negative, an ERR_PTR instead. */
-struct dentry *aufs_lookup_unlocked(struct vfsmount *mnt, const char *name,
-				    struct dentry *base, int len)
+struct dentry *aufs_lookup_unlocked(struct vfsmount *mnt, const char *name, struct dentry *base,
+				    int len)
 {
 	return lookup_one_positive_unlocked(idmap_of(mnt), name, base, len);
 }
 
-int aufs_mkdir(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry,
-	       umode_t mode)
+int aufs_mkdir(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry, umode_t mode)
 {
 	return vfs_mkdir(idmap_of(mnt), dir, dentry, mode);
 }
 
-int aufs_mknod(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry,
-	       umode_t mode, dev_t rdev)
+int aufs_mknod(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry, umode_t mode,
+	       dev_t rdev)
 {
 	return vfs_mknod(idmap_of(mnt), dir, dentry, mode, rdev);
 }
@@ -334,8 +324,7 @@ AUFS_IDMAP *aufs_nop_idmap(void)
 }
 
 /* @dentry's inode is locked. */
-int aufs_notify_change(struct vfsmount *mnt, struct dentry *dentry,
-		       struct iattr *attr)
+int aufs_notify_change(struct vfsmount *mnt, struct dentry *dentry, struct iattr *attr)
 {
 	return notify_change(idmap_of(mnt), dentry, attr, NULL);
 }
@@ -350,16 +339,14 @@ void aufs_put_write_access(struct inode *inode)
 	put_write_access(inode);
 }
 
-int aufs_removexattr(struct vfsmount *mnt, struct dentry *dentry,
-		     const char *name)
+int aufs_removexattr(struct vfsmount *mnt, struct dentry *dentry, const char *name)
 {
 	return vfs_removexattr(idmap_of(mnt), dentry, name);
 }
 
 /* Both directories are locked by lock_rename(). */
-int aufs_rename(struct vfsmount *mnt, struct inode *old_dir,
-		struct dentry *old_dentry, struct inode *new_dir,
-		struct dentry *new_dentry, unsigned int flags)
+int aufs_rename(struct vfsmount *mnt, struct inode *old_dir, struct dentry *old_dentry,
+		struct inode *new_dir, struct dentry *new_dentry, unsigned int flags)
 {
 	struct renamedata rename = {
 #ifdef HAVE_MNT_IDMAP
@@ -390,8 +377,7 @@ bool aufs_sb_rdonly(const struct super_block *sb)
 }
 
 /* @acl may be null: removes it. Takes the inode's lock. */
-int aufs_set_acl(struct vfsmount *mnt, struct dentry *dentry, int type,
-		 struct posix_acl *acl)
+int aufs_set_acl(struct vfsmount *mnt, struct dentry *dentry, int type, struct posix_acl *acl)
 {
 #ifdef HAVE_VFS_SET_ACL
 	const char *name = posix_acl_xattr_name(type);
@@ -410,14 +396,13 @@ int aufs_set_acl(struct vfsmount *mnt, struct dentry *dentry, int type,
 #endif
 }
 
-int aufs_set_fileattr(struct vfsmount *mnt, struct dentry *dentry,
-		      struct fileattr *attr)
+int aufs_set_fileattr(struct vfsmount *mnt, struct dentry *dentry, struct fileattr *attr)
 {
 	return vfs_fileattr_set(idmap_of(mnt), dentry, attr);
 }
 
-int aufs_setxattr(struct vfsmount *mnt, struct dentry *dentry,
-		  const char *name, const void *value, size_t size, int flags)
+int aufs_setxattr(struct vfsmount *mnt, struct dentry *dentry, const char *name, const void *value,
+		  size_t size, int flags)
 {
 	return vfs_setxattr(idmap_of(mnt), dentry, name, value, size, flags);
 }
@@ -428,8 +413,7 @@ bool aufs_signal_pending(void)
 }
 
 /* The pages of the branch's page cache, without a copy where it can. */
-ssize_t aufs_splice_read(struct file *in, loff_t *ppos,
-			 struct pipe_inode_info *pipe, size_t len,
+ssize_t aufs_splice_read(struct file *in, loff_t *ppos, struct pipe_inode_info *pipe, size_t len,
 			 unsigned int flags)
 {
 #ifdef HAVE_VFS_SPLICE_READ
@@ -441,8 +425,7 @@ ssize_t aufs_splice_read(struct file *in, loff_t *ppos,
 #endif
 }
 
-int aufs_symlink(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry,
-		 const char *target)
+int aufs_symlink(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry, const char *target)
 {
 	return vfs_symlink(idmap_of(mnt), dir, dentry, target);
 }
@@ -459,15 +442,13 @@ int aufs_sync_super(struct super_block *sb)
 }
 
 /* An unnamed file below @parent; linkat(2) may name it later. */
-struct file *aufs_tmpfile_open(const struct path *parent, umode_t mode,
-			       int flags, const struct cred *cred)
+struct file *aufs_tmpfile_open(const struct path *parent, umode_t mode, int flags,
+			       const struct cred *cred)
 {
 #ifdef HAVE_KERNEL_TMPFILE_OPEN
-	return kernel_tmpfile_open(idmap_of(parent->mnt), parent, mode, flags,
-				   cred);
+	return kernel_tmpfile_open(idmap_of(parent->mnt), parent, mode, flags, cred);
 #else
-	return vfs_tmpfile_open(idmap_of(parent->mnt), parent, mode, flags,
-				cred);
+	return vfs_tmpfile_open(idmap_of(parent->mnt), parent, mode, flags, cred);
 #endif
 }
 
@@ -479,8 +460,7 @@ int aufs_unlink(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry)
 /* A line in the kernel's log; a flood of them is cut. */
 void aufs_warn(const char *format, ...)
 {
-	static DEFINE_RATELIMIT_STATE(limit, DEFAULT_RATELIMIT_INTERVAL,
-				      DEFAULT_RATELIMIT_BURST);
+	static DEFINE_RATELIMIT_STATE(limit, DEFAULT_RATELIMIT_INTERVAL, DEFAULT_RATELIMIT_BURST);
 	struct va_format vaf;
 	va_list args;
 
