@@ -249,7 +249,7 @@ CASE(names_that_are_not_reserved)
 CASE(symlinks)
 {
 	Union u;
-	string lengthy(4000, 'x');
+	string lengthy(1000, 'x'); /* xfs has them up to 1024 */
 	make_dir(u.low + "/dir");
 	write_file(u.top + "/dir_file", "top");
 	write_file(u.low + "/dir/file", "low");
@@ -268,7 +268,7 @@ CASE(symlinks)
 	EXPECT_ERR(open(u.at("self").c_str(), O_RDONLY), ELOOP);
 	EXPECT_ERR(open(u.at("relative").c_str(), O_RDONLY | O_NOFOLLOW), ELOOP);
 	EXPECT_EQ(link_target(u.at("long")), lengthy);
-	EXPECT_EQ(lstat_of(u.at("long")).st_size, 4000);
+	EXPECT_EQ(lstat_of(u.at("long")).st_size, 1000);
 	char part[4];
 	EXPECT_EQ(OK(readlink(u.at("relative").c_str(), part, 3)), 3);
 	EXPECT_ERR(readlink(u.at("dir").c_str(), part, 3), EINVAL);

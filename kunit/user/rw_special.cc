@@ -5,6 +5,8 @@
 #include "fixture.hh"
 
 #include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 
 #include <linux/falloc.h>
 
@@ -194,6 +196,34 @@ CASE(setgid_file_in_a_foreign_group)
 	EXPECT_EQ(stat_of(u.at("dir/through")).st_mode & S_ISGID, 0u);
 	as_user(alice, [&] { OK(chmod(u.at("dir/through").c_str(), 02755)); });
 	EXPECT_EQ(stat_of(u.at("dir/through")).st_mode & S_ISGID, 0u);
+}
+
+/* A socket that is bound in the union is found by its path there. */
+CASE(unix_socket)
+{
+	Union u;
+	u.mount();
+	sockaddr_un address = {};
+	address.sun_family = AF_UNIX;
+	/* Paths of sockets are short: from the union's directory. */
+	OK(chdir(u.mnt.c_str()));
+	strcpy(address.sun_path, "socket");
+	auto *name = reinterpret_cast<sockaddr *>(&address);
+	Fd server(OK(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)));
+	OK(bind(server, name, sizeof(address)));
+	OK(listen(server, 1));
+	EXPECT(S_ISSOCK(lstat_of(u.top + "/socket").st_mode));
+	Fd client(OK(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)));
+	OK(connect(client, name, sizeof(address)));
+	Fd accepted(OK(accept(server, nullptr, nullptr)));
+	OK(write(client, "hello", 5));
+	char text[8];
+	EXPECT_EQ(OK(read(accepted, text, sizeof(text))), 5);
+	EXPECT_ERR(bind(client, name, sizeof(address)), EADDRINUSE);
+	OK(unlink("socket"));
+	Fd late(OK(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)));
+	EXPECT_ERR(connect(late, name, sizeof(address)), ENOENT);
+	OK(chdir("/"));
 }
 
 CASE(disk_full)
