@@ -13,7 +13,8 @@
 #undef CONFIG_GCC_VERSION
 #define CONFIG_GCC_VERSION 0
 #undef CONFIG_CLANG_VERSION
-#define CONFIG_CLANG_VERSION (__clang_major__ * 10000 + __clang_minor__ * 100 + __clang_patchlevel__)
+#define CONFIG_CLANG_VERSION                                                                       \
+	(__clang_major__ * 10000 + __clang_minor__ * 100 + __clang_patchlevel__)
 #undef CONFIG_CC_HAS_NAMED_AS
 #undef CONFIG_CC_HAS_NAMED_AS_FIXED_SANITIZERS
 #undef CONFIG_USE_X86_SEG_SUPPORT

@@ -7,14 +7,13 @@
  */
 #include "linux.h"
 
-#define K(name)							\
-	asm volatile(".ascii \"->" #name " %c0 %c1 %c2\"" : :		\
-		     "i"(sizeof(name)),					\
-		     "i"((typeof(name))-1 < (typeof(name))1),		\
-		     "i"((long)(name)));
+#define K(name)                                                                                    \
+	asm volatile(".ascii \"->" #name " %c0 %c1 %c2\""                                          \
+		     :                                                                             \
+		     : "i"(sizeof(name)), "i"((typeof(name))-1 < (typeof(name))1),                 \
+		       "i"((long)(name)));
 
-#define R(record)						\
-	asm volatile(".ascii \"=>" #record " %c0\"" : : "i"(_Alignof(record)));
+#define R(record) asm volatile(".ascii \"=>" #record " %c0\"" : : "i"(_Alignof(record)));
 
 void aufs_constants(void);
 

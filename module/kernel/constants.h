@@ -2,15 +2,17 @@
 /*
  * The constants that are macros in C and that C++ may use by the same name.
  *
- * One line each: K(NAME). The C compiler evaluates it (constants.c), and
+ * K(NAME) for each. The C compiler evaluates it (constants.c), and
  * scripts/gen-types writes `inline constexpr TYPE NAME = VALUE;` into
  * generated/constants.hh. What is an enumerator in one kernel and a macro in
  * another may stand here too: C++ gets it from the enum then. A constant that
  * some kernel lacks goes into an #ifdef; C++ can ask for it by HAVE_NAME if
  * optional.txt has the name.
  *
- * No include guard: this is a list, to be included where K is defined.
+ * No include guard: this is a list, to be included where K is defined. It is
+ * laid out by hand, by theme.
  */
+/* clang-format off */
 
 /* errno */
 K(E2BIG) K(EACCES) K(EAGAIN) K(EBADF) K(EBUSY) K(ECHILD) K(EDQUOT) K(EEXIST)
@@ -117,7 +119,8 @@ K(LOOKUP_RENAME_TARGET) K(LOOKUP_REVAL)
 
 /* dentry: d_flags. A macro or, in newer kernels, an enumerator. */
 K(DCACHE_CANT_MOUNT) K(DCACHE_DISCONNECTED) K(DCACHE_DONTCACHE) K(DCACHE_ENTRY_TYPE)
-K(DCACHE_LRU_LIST) K(DCACHE_MOUNTED) K(DCACHE_NEED_AUTOMOUNT) K(DCACHE_MANAGE_TRANSIT) K(DCACHE_NOKEY_NAME)
+K(DCACHE_LRU_LIST) K(DCACHE_MOUNTED) K(DCACHE_NEED_AUTOMOUNT) K(DCACHE_MANAGE_TRANSIT)
+K(DCACHE_NOKEY_NAME)
 K(DCACHE_OP_COMPARE) K(DCACHE_OP_DELETE) K(DCACHE_OP_HASH) K(DCACHE_OP_PRUNE)
 K(DCACHE_OP_REAL) K(DCACHE_OP_REVALIDATE) K(DCACHE_OP_WEAK_REVALIDATE)
 K(DCACHE_PAR_LOOKUP) K(DCACHE_REFERENCED) K(DNAME_INLINE_LEN)
