@@ -318,9 +318,10 @@ Result<OptionUse> OptionSet::accept(StringView key, bool has_value, OptionError 
 				      .word = key,
 				      .hint = "known are br, dirs, append"});
 
+	/* Whoever has a list has a head or a value: neither may be missing altogether. */
 	if (colon < key.size())
 		use.head = key.substr(colon + 1);
-	else if (!has_value)
+	if (colon < key.size() ? use.head.empty() : !has_value)
 		return refuse(error, {.text = "no branches given with option", .word = key});
 
 	if (use.key == OptionKey::append) {

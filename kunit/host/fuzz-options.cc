@@ -3,6 +3,7 @@
  * libFuzzer target: the option parser on any bytes. Besides what the sanitizers see, each law of
  * the syntax that holds for every text is checked here.
  */
+#include <initializer_list>
 #include <stdint.h>
 #include <stdlib.h>
 
@@ -116,6 +117,23 @@ void check_data(StringView data, Size buffer_size)
 	}
 }
 
+/* fsconfig(2) gives any text as a key. */
+void check_key(StringView key)
+{
+	for (bool has_value : {false, true}) {
+		OptionSet set;
+		OptionError error;
+		Result<OptionUse> use = set.accept(key, has_value, error);
+
+		if (!use.ok()) {
+			check_error(use.error(), error, key);
+			continue;
+		}
+		require(has_value || !use.value().head.empty(), "an option has a list somewhere");
+		require(within(use.value().head, key), "the head of a list is a part of the key");
+	}
+}
+
 } // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
@@ -126,5 +144,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 
 	check_list(text, buffer_size);
 	check_data(text, buffer_size);
+	check_key(text);
 	return 0;
 }

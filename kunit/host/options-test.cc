@@ -347,6 +347,9 @@ TEST(keys_with_the_head_of_a_list)
 	EXPECT_TEXT(accept({"br:/a:/b"}), "br(/a:/b)");
 	EXPECT_TEXT(accept({"append:/a=", "append:/b\\:c"}), "append(/a)append(/b\\:c)");
 	EXPECT_ERRNO(accept({"br:/a=", "br="}), EINVAL);
+	EXPECT_TEXT(accept({"br:"}), "-22 no branches given with option 'br:'");
+	EXPECT_ERRNO(accept({"br:="}), EINVAL);
+	EXPECT_ERRNO(accept({"append:"}), EINVAL);
 }
 
 TEST(describe_is_fit_for_a_log)
