@@ -10,13 +10,14 @@
 
 static string attributes(const struct stat &st)
 {
-	return ktap::format("mode=%o uid=%u gid=%u nlink=%lu size=%lld blocks=%lld blksize=%ld rdev=%lx "
-			    "mtime=%lld.%09ld ctime=%lld.%09ld",
-			    st.st_mode, st.st_uid, st.st_gid,
-			    S_ISDIR(st.st_mode) ? 0UL : (unsigned long)st.st_nlink,
-			    S_ISDIR(st.st_mode) ? 0LL : (long long)st.st_size, (long long)st.st_blocks,
-			    (long)st.st_blksize, (unsigned long)st.st_rdev, (long long)st.st_mtim.tv_sec,
-			    st.st_mtim.tv_nsec, (long long)st.st_ctim.tv_sec, st.st_ctim.tv_nsec);
+	return ktap::format(
+		"mode=%o uid=%u gid=%u nlink=%lu size=%lld blocks=%lld blksize=%ld rdev=%lx "
+		"mtime=%lld.%09ld ctime=%lld.%09ld",
+		st.st_mode, st.st_uid, st.st_gid,
+		S_ISDIR(st.st_mode) ? 0UL : (unsigned long)st.st_nlink,
+		S_ISDIR(st.st_mode) ? 0LL : (long long)st.st_size, (long long)st.st_blocks,
+		(long)st.st_blksize, (unsigned long)st.st_rdev, (long long)st.st_mtim.tv_sec,
+		st.st_mtim.tv_nsec, (long long)st.st_ctim.tv_sec, st.st_ctim.tv_nsec);
 }
 
 CASE(stat_is_the_branchs)
@@ -31,11 +32,15 @@ CASE(stat_is_the_branchs)
 	OK(chmod((u.low + "/file").c_str(), 04751));
 	OK(symlink("target", (u.low + "/symlink").c_str()));
 	OK(mknod((u.low + "/null").c_str(), S_IFCHR | 0666, makedev(1, 3)));
-	timespec times[2] = { { 1000000000, 123456789 }, { 1100000000, 987654321 } };
+	timespec times[2] = {{1000000000, 123456789}, {1100000000, 987654321}};
 	OK(utimensat(AT_FDCWD, (u.low + "/file").c_str(), times, 0));
 	u.mount();
-	for (const auto &[name, branch] : std::vector<std::pair<string, string>>{
-		     { "dir", u.top }, { "file", u.low }, { "covering", u.top }, { "symlink", u.low }, { "null", u.low } })
+	for (const auto &[name, branch] :
+	     std::vector<std::pair<string, string>>{{"dir", u.top},
+						    {"file", u.low},
+						    {"covering", u.top},
+						    {"symlink", u.low},
+						    {"null", u.low}})
 		EXPECT_EQ(name + ": " + attributes(lstat_of(u.at(name))),
 			  name + ": " + attributes(lstat_of(branch + "/" + name)));
 	EXPECT_EQ(stat_of(u.at("file")).st_atim.tv_sec, 1000000000);
@@ -84,7 +89,7 @@ CASE(changes_show_at_once)
 	OK(link(u.at("file").c_str(), u.at("link").c_str()));
 	EXPECT_EQ(fstat_of(file).st_nlink, 2u);
 	same("link");
-	timespec times[2] = { { 900000000, 1 }, { 800000000, 2 } };
+	timespec times[2] = {{900000000, 1}, {800000000, 2}};
 	OK(futimens(file, times));
 	EXPECT_EQ(fstat_of(file).st_mtim.tv_sec, 800000000);
 	EXPECT_EQ(fstat_of(file).st_atim.tv_sec, 900000000);
@@ -98,13 +103,13 @@ CASE(write_updates_the_times)
 	Union u;
 	write_file(u.top + "/file", "text");
 	u.mount();
-	utimbuf old = { 1000, 1000 };
+	utimbuf old = {1000, 1000};
 	OK(utime(u.at("file").c_str(), &old));
 	Fd file = open_file(u.at("file"), O_RDWR);
 	EXPECT_EQ(fstat_of(file).st_mtim.tv_sec, 1000);
 	OK(pwrite(file, "x", 1, 0));
 	EXPECT_GT(fstat_of(file).st_mtim.tv_sec, 1000);
-	utimbuf again = { 1000, 1000 };
+	utimbuf again = {1000, 1000};
 	OK(utime(u.at("file").c_str(), &again));
 	Map map(page_size(), PROT_READ | PROT_WRITE, MAP_SHARED, file);
 	map[0] = 'y';
@@ -118,7 +123,7 @@ PARAM_CASE(access_time, "relatime", "noatime")
 {
 	Union u;
 	write_file(u.top + "/file", "text");
-	timespec times[2] = { { 1000, 0 }, { 2000, 0 } };
+	timespec times[2] = {{1000, 0}, {2000, 0}};
 	OK(utimensat(AT_FDCWD, (u.top + "/file").c_str(), times, 0));
 	u.mount(u.options(), ktap::param() == "noatime" ? MS_NOATIME : MS_RELATIME);
 	EXPECT_EQ(read_file(u.at("file")), "text");
@@ -135,8 +140,8 @@ CASE(ro_branch_keeps_its_access_times)
 	write_file(u.low + "/file", "text");
 	make_dir(u.low + "/dir");
 	OK(symlink("file", (u.low + "/symlink").c_str()));
-	timespec times[2] = { { 1000, 0 }, { 2000, 0 } };
-	for (const char *name : { "file", "dir", "symlink" })
+	timespec times[2] = {{1000, 0}, {2000, 0}};
+	for (const char *name : {"file", "dir", "symlink"})
 		OK(utimensat(AT_FDCWD, (u.low + "/" + name).c_str(), times, AT_SYMLINK_NOFOLLOW));
 	u.mount(u.options(), MS_STRICTATIME);
 	EXPECT_EQ(read_file(u.at("file")), "text");
@@ -144,7 +149,7 @@ CASE(ro_branch_keeps_its_access_times)
 	EXPECT_EQ(read_file(u.at("symlink")), "text");
 	Map map(page_size(), PROT_READ, MAP_SHARED, open_file(u.at("file"), O_RDONLY));
 	map.touch();
-	for (const char *name : { "file", "dir", "symlink" })
+	for (const char *name : {"file", "dir", "symlink"})
 		EXPECT_EQ(lstat_of(u.low + "/" + name).st_atim.tv_sec, 1000);
 }
 
@@ -203,8 +208,8 @@ CASE(chmod_and_chown)
 	make_dir(u.low + "/dir");
 	OK(symlink("file", (u.top + "/symlink").c_str()));
 	u.mount();
-	for (const char *name : { "file", "dir" })
-		for (mode_t mode : { 0u, 0777u, 07755u, 0444u }) {
+	for (const char *name : {"file", "dir"})
+		for (mode_t mode : {0u, 0777u, 07755u, 0444u}) {
 			EXPECT_OK(chmod(u.at(name).c_str(), mode));
 			EXPECT_EQ(stat_of(u.at(name)).st_mode & 07777, mode);
 			EXPECT_EQ(stat_of(u.top + "/" + name).st_mode & 07777, mode);

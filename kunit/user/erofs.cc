@@ -34,11 +34,15 @@ struct Setup : Union {
 			EXPECT_EQ(read_file(at("shadow")), "top");
 			EXPECT_EQ(read_file(at("lower")), "lower");
 			EXPECT_EQ(read_file(at("lower_dir/inside")), "inside");
-			EXPECT_EQ(names_in(mnt), (std::vector<string>{ "empty_merged", "fifo", "lower", "lower_dir",
-								       "merged", "mine", "shadow", "symlink" }));
+			EXPECT_EQ(names_in(mnt),
+				  (std::vector<string>{"empty_merged", "fifo", "lower", "lower_dir",
+						       "merged", "mine", "shadow", "symlink"}));
 		});
 	}
-	string path(const char *name) const { return at(name); }
+	string path(const char *name) const
+	{
+		return at(name);
+	}
 };
 
 PARAM_CASE(open_a_lower_file, "wronly", "rdwr", "append", "trunc", "creat", "rdonly_trunc")
@@ -46,12 +50,12 @@ PARAM_CASE(open_a_lower_file, "wronly", "rdwr", "append", "trunc", "creat", "rdo
 	Setup u;
 	string p = ktap::param();
 	int flags = p == "wronly" ? O_WRONLY :
-		    p == "rdwr" ? O_RDWR :
+		    p == "rdwr"	  ? O_RDWR :
 		    p == "append" ? O_WRONLY | O_APPEND :
-		    p == "trunc" ? O_WRONLY | O_TRUNC :
-		    p == "creat" ? O_RDWR | O_CREAT :
-				   O_RDONLY | O_TRUNC;
-	for (const char *name : { "lower", "lower_dir/inside", "merged/below", "symlink" }) {
+		    p == "trunc"  ? O_WRONLY | O_TRUNC :
+		    p == "creat"  ? O_RDWR | O_CREAT :
+				    O_RDONLY | O_TRUNC;
+	for (const char *name : {"lower", "lower_dir/inside", "merged/below", "symlink"}) {
 		string path = u.at(name);
 		EXPECT_ERR(open(path.c_str(), flags | O_CLOEXEC, 0644), EROFS);
 		/* Reading goes on, by the same process and while it is refused. */
@@ -90,7 +94,7 @@ PARAM_CASE(change_attributes, "lower", "lower_dir", "lower_dir/inside", "merged/
 {
 	Setup u;
 	string path = u.at(ktap::param());
-	timespec times[2] = { { 1, 0 }, { 1, 0 } };
+	timespec times[2] = {{1, 0}, {1, 0}};
 	EXPECT_ERR(chmod(path.c_str(), 0600), EROFS);
 	EXPECT_ERR(chown(path.c_str(), 1, 1), EROFS);
 	EXPECT_ERR(utimensat(AT_FDCWD, path.c_str(), times, 0), EROFS);
@@ -106,13 +110,15 @@ PARAM_CASE(change_attributes, "lower", "lower_dir", "lower_dir/inside", "merged/
 CASE(change_a_lower_symlink)
 {
 	Setup u;
-	timespec times[2] = { { 1, 0 }, { 1, 0 } };
+	timespec times[2] = {{1, 0}, {1, 0}};
 	EXPECT_ERR(lchown(u.path("symlink").c_str(), 1, 1), EROFS);
-	EXPECT_ERR(utimensat(AT_FDCWD, u.path("symlink").c_str(), times, AT_SYMLINK_NOFOLLOW), EROFS);
+	EXPECT_ERR(utimensat(AT_FDCWD, u.path("symlink").c_str(), times, AT_SYMLINK_NOFOLLOW),
+		   EROFS);
 }
 
 /* A lower name, and a rw name that would let a lower one show, cannot go. */
-PARAM_CASE(unlink_needs_a_whiteout, "lower", "shadow", "symlink", "fifo", "lower_dir/inside", "merged/below")
+PARAM_CASE(unlink_needs_a_whiteout, "lower", "shadow", "symlink", "fifo", "lower_dir/inside",
+	   "merged/below")
 {
 	Setup u;
 	EXPECT_ERR(unlink(u.at(ktap::param()).c_str()), EROFS);
@@ -141,13 +147,14 @@ PARAM_CASE(rmdir_needs_a_whiteout, "empty_merged", "lower_empty")
 CASE(rmdir_of_what_is_not_empty)
 {
 	Setup u;
-	for (const char *name : { "lower_dir", "merged" }) {
+	for (const char *name : {"lower_dir", "merged"}) {
 		EXPECT_EQ(rmdir(u.at(name).c_str()), -1);
 		EXPECT(errno == ENOTEMPTY || errno == EROFS);
 	}
 }
 
-PARAM_CASE(rename_of, "lower", "shadow", "symlink", "lower_dir", "merged", "empty_merged", "lower_dir/inside")
+PARAM_CASE(rename_of, "lower", "shadow", "symlink", "lower_dir", "merged", "empty_merged",
+	   "lower_dir/inside")
 {
 	Setup u;
 	string from = u.at(ktap::param()), to = u.at("new_name");
@@ -159,13 +166,18 @@ PARAM_CASE(rename_of, "lower", "shadow", "symlink", "lower_dir", "merged", "empt
 	/* Two files of the rw branch can be exchanged: both names go on covering what they cover. */
 	if (ktap::param() == "shadow")
 		return;
-	EXPECT_ERR(renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, u.at("mine").c_str(), RENAME_EXCHANGE), EROFS);
-	EXPECT_ERR(renameat2(AT_FDCWD, u.at("mine").c_str(), AT_FDCWD, from.c_str(), RENAME_EXCHANGE), EROFS);
+	EXPECT_ERR(renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, u.at("mine").c_str(),
+			     RENAME_EXCHANGE),
+		   EROFS);
+	EXPECT_ERR(renameat2(AT_FDCWD, u.at("mine").c_str(), AT_FDCWD, from.c_str(),
+			     RENAME_EXCHANGE),
+		   EROFS);
 	EXPECT_EQ(read_file(u.at("mine")), "mine");
 }
 
 /* Into a directory that is only below. */
-PARAM_CASE(create_in_a_lower_directory, "open", "mkdir", "symlink", "mknod", "link", "rename", "tmpfile")
+PARAM_CASE(create_in_a_lower_directory, "open", "mkdir", "symlink", "mknod", "link", "rename",
+	   "tmpfile")
 {
 	Setup u;
 	string p = ktap::param(), path = u.at("lower_dir/new");
@@ -185,7 +197,7 @@ PARAM_CASE(create_in_a_lower_directory, "open", "mkdir", "symlink", "mknod", "li
 		EXPECT_ERR(open(u.path("lower_dir").c_str(), O_TMPFILE | O_RDWR, 0644), EROFS);
 	EXPECT(!exists(path));
 	EXPECT_EQ(read_file(u.at("mine")), "mine");
-	EXPECT_EQ(names_in(u.at("lower_dir")), (std::vector<string>{ "inside" }));
+	EXPECT_EQ(names_in(u.at("lower_dir")), (std::vector<string>{"inside"}));
 }
 
 /* A second name for a lower file would need the file on the rw branch. */
@@ -213,7 +225,7 @@ CASE(rename_a_directory_onto_a_lower_one)
 	EXPECT_EQ(rename(u.at("mine").c_str(), u.at("full").c_str()), -1);
 	EXPECT(errno == ENOTEMPTY || errno == EROFS);
 	EXPECT_EQ(read_file(u.at("mine/file")), "mine");
-	EXPECT_EQ(names_in(u.at("full")), (std::vector<string>{ "hidden" }));
+	EXPECT_EQ(names_in(u.at("full")), (std::vector<string>{"hidden"}));
 	EXPECT_EQ(snapshot(u.top) + snapshot(u.low), before);
 }
 

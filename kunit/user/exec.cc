@@ -36,7 +36,8 @@ static void be_quiet()
 }
 
 /* A program that runs from @path until stop(). */
-class Running {
+class Running
+{
 public:
 	explicit Running(const string &path)
 	{
@@ -50,7 +51,10 @@ public:
 		out_.write.reset();
 		ASSERT(wait_byte(out_.read));
 	}
-	~Running() { stop(); }
+	~Running()
+	{
+		stop();
+	}
 	void stop()
 	{
 		if (!pid_)
@@ -59,7 +63,10 @@ public:
 		EXPECT_EQ(wait_for(pid_), 0);
 		pid_ = 0;
 	}
-	pid_t pid() const { return pid_; }
+	pid_t pid() const
+	{
+		return pid_;
+	}
 
 private:
 	Pipe in_, out_;
@@ -92,7 +99,8 @@ PARAM_CASE(running_program_is_not_written, "top", "low")
 		expect_busy(branch);
 		/* Reading and mapping are no writes. */
 		EXPECT_EQ(read_file(u.at("prog")).size(), size_t(stat_of(branch).st_size));
-		Map map(page_size(), PROT_READ | PROT_WRITE, MAP_PRIVATE, open_file(u.at("prog"), O_RDONLY));
+		Map map(page_size(), PROT_READ | PROT_WRITE, MAP_PRIVATE,
+			open_file(u.at("prog"), O_RDONLY));
 		EXPECT_EQ(map.text(4), "\177ELF");
 	}
 	/* Afterwards it can be written again: no denial is left over. */
@@ -179,7 +187,7 @@ CASE(exec_that_fails)
 	EXPECT_EQ(error_of("dir"), "EACCES");
 	EXPECT_EQ(error_of("missing"), "ENOENT");
 	EXPECT_NE(error_of("truncated"), "0");
-	for (const char *name : { "garbage", "script", "truncated" }) {
+	for (const char *name : {"garbage", "script", "truncated"}) {
 		open_file(u.at(name), O_WRONLY);
 		open_file(u.top + "/" + name, O_WRONLY);
 	}
@@ -192,7 +200,7 @@ CASE(script_with_an_interpreter_of_the_union)
 	u.mount();
 	write_file(u.at("script"), "#!" + u.at("interpreter") + " --helper\n", 0755);
 	/* The kernel passes everything behind the interpreter as one argument. */
-	Output out = run({ u.at("script") });
+	Output out = run({u.at("script")});
 	EXPECT_EQ(out.status, 2);
 	EXPECT_HAS(out.text, u.at("interpreter") + ": there is no helper named " + u.at("script"));
 }
@@ -206,7 +214,7 @@ CASE(execveat_and_fexecve)
 	fcntl(program, F_SETFD, 0);
 	EXPECT_EQ(in_child([&] {
 			  be_quiet();
-			  const char *args[] = { "prog", "--helper", "say_ids", nullptr };
+			  const char *args[] = {"prog", "--helper", "say_ids", nullptr};
 			  fexecve(program, const_cast<char **>(args), environ);
 			  return 3;
 		  }),
@@ -215,7 +223,7 @@ CASE(execveat_and_fexecve)
 	fcntl(path, F_SETFD, 0);
 	EXPECT_EQ(in_child([&] {
 			  be_quiet();
-			  const char *args[] = { "prog", "--helper", "say_ids", nullptr };
+			  const char *args[] = {"prog", "--helper", "say_ids", nullptr};
 			  syscall(SYS_execveat, int(path), "", args, environ, AT_EMPTY_PATH);
 			  return 3;
 		  }),
@@ -236,8 +244,8 @@ PARAM_CASE(set_user_id, "suid", "nosuid")
 	u.mount(u.options(), suid ? 0 : MS_NOSUID);
 	as_user(alice, [&] {
 		Output out = run_helper(u.at("prog"), "say_ids");
-		EXPECT_HAS(out.text, ktap::format("uid %d euid %d secure %d", alice.uid, suid ? bob.uid : alice.uid,
-						  suid ? 1 : 0));
+		EXPECT_HAS(out.text, ktap::format("uid %d euid %d secure %d", alice.uid,
+						  suid ? bob.uid : alice.uid, suid ? 1 : 0));
 	});
 }
 

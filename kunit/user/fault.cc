@@ -25,20 +25,23 @@ struct Faults {
  * A FUSE filesystem with one file, "file", and one directory, "dir", as a branch: just enough of the
  * protocol to be read.
  */
-class Server {
+class Server
+{
 public:
 	explicit Server(const string &path) : path_(path)
 	{
-		faults = static_cast<Faults *>(OK(mmap(nullptr, sizeof(Faults), PROT_READ | PROT_WRITE,
-						       MAP_SHARED | MAP_ANONYMOUS, -1, 0)));
+		faults = static_cast<Faults *>(
+			OK(mmap(nullptr, sizeof(Faults), PROT_READ | PROT_WRITE,
+				MAP_SHARED | MAP_ANONYMOUS, -1, 0)));
 		device_ = Fd(open("/dev/fuse", O_RDWR | O_CLOEXEC));
 		if (device_ < 0)
 			SKIP("no FUSE here: %s", strerrorname_np(errno));
 		make_dir(path);
-		mounted_ = Mounted("served", path, "fuse", 0,
-				   ktap::format("fd=%d,rootmode=40755,user_id=0,group_id=0,allow_other,"
-						"default_permissions",
-						int(device_)));
+		mounted_ = Mounted(
+			"served", path, "fuse", 0,
+			ktap::format("fd=%d,rootmode=40755,user_id=0,group_id=0,allow_other,"
+				     "default_permissions",
+				     int(device_)));
 		pid_ = spawn([this] {
 			while (serve())
 				;
@@ -87,7 +90,7 @@ fuse_attr Server::attributes(uint64_t node)
 void Server::reply(uint64_t unique, int error, const void *data, size_t size)
 {
 	std::vector<char> out(sizeof(fuse_out_header) + size);
-	fuse_out_header header = { uint32_t(out.size()), -error, unique };
+	fuse_out_header header = {uint32_t(out.size()), -error, unique};
 	memcpy(out.data(), &header, sizeof(header));
 	if (size)
 		memcpy(out.data() + sizeof(header), data, size);
@@ -121,7 +124,9 @@ bool Server::serve()
 		out.nodeid = file ? file_node : dir_node;
 		out.entry_valid = out.attr_valid = lifetime;
 		out.attr = attributes(out.nodeid);
-		int error = faults->lookup ? faults->lookup : in->nodeid != root_node || (!file && !dir) ? ENOENT : 0;
+		int error = faults->lookup			       ? faults->lookup :
+			    in->nodeid != root_node || (!file && !dir) ? ENOENT :
+									 0;
 		reply(in->unique, error, &out, error ? 0 : sizeof(out));
 		break;
 	}
@@ -144,7 +149,9 @@ bool Server::serve()
 		auto *read_in = reinterpret_cast<const fuse_read_in *>(body);
 		__atomic_fetch_add(&faults->reads, 1, __ATOMIC_SEQ_CST);
 		string content = pattern(file_size);
-		string part = read_in->offset < content.size() ? content.substr(read_in->offset, read_in->size) : "";
+		string part = read_in->offset < content.size() ?
+				      content.substr(read_in->offset, read_in->size) :
+				      "";
 		reply(in->unique, faults->read, part.data(), faults->read ? 0 : part.size());
 		break;
 	}
@@ -160,7 +167,8 @@ bool Server::serve()
 				entry.namelen = name.size();
 				entry.type = at ? DT_DIR : DT_REG;
 				list.append(reinterpret_cast<char *>(&entry), FUSE_NAME_OFFSET);
-				list += name + string(FUSE_DIRENT_ALIGN(name.size()) - name.size(), '\0');
+				list += name +
+					string(FUSE_DIRENT_ALIGN(name.size()) - name.size(), '\0');
 			}
 		reply(in->unique, faults->readdir, list.data(), faults->readdir ? 0 : list.size());
 		break;
@@ -193,22 +201,29 @@ bool Server::serve()
 }
 
 struct Setup : Union {
-	Server server{ tmp + "/served" };
+	Server server{tmp + "/served"};
 	Faults *faults = server.faults;
 
-	void mount_it() { mount("br=" + top + "=rw:" + tmp + "/served=ro"); }
-	~Setup() { ktap::guarded([this] { unmount(); }); }
+	void mount_it()
+	{
+		mount("br=" + top + "=rw:" + tmp + "/served=ro");
+	}
+	~Setup()
+	{
+		ktap::guarded([this] { unmount(); });
+	}
 };
 
 CASE(fuse_as_a_branch)
 {
 	Setup u;
 	u.mount_it();
-	EXPECT_EQ(names_in(u.mnt), (std::vector<string>{ "dir", "file" }));
+	EXPECT_EQ(names_in(u.mnt), (std::vector<string>{"dir", "file"}));
 	EXPECT(read_file(u.at("file")) == pattern(file_size));
 	Map map(file_size, PROT_READ, MAP_SHARED, open_file(u.at("file"), O_RDONLY));
 	EXPECT(map.text(file_size) == pattern(file_size));
-	expect_reported(map.at(), u.at("file"), stat_of(u.at("file")), stat_of(u.tmp + "/served/file"));
+	expect_reported(map.at(), u.at("file"), stat_of(u.at("file")),
+			stat_of(u.tmp + "/served/file"));
 }
 
 CASE(failing_lookup)
@@ -234,7 +249,7 @@ CASE(failing_open)
 {
 	Setup u;
 	u.mount_it();
-	for (int error : { EIO, EACCES, ENOMEM, EINTR }) {
+	for (int error : {EIO, EACCES, ENOMEM, EINTR}) {
 		u.faults->open = error;
 		EXPECT_ERR(open(u.at("file").c_str(), O_RDONLY), error);
 	}
@@ -289,7 +304,7 @@ CASE(failing_readdir)
 	EXPECT_ERR(syscall(SYS_getdents64, int(dir), buffer, sizeof(buffer)), EIO);
 	u.faults->readdir = 0;
 	OK(lseek(dir, 0, SEEK_SET));
-	EXPECT_EQ(names_in(u.mnt), (std::vector<string>{ "dir", "file", "mine" }));
+	EXPECT_EQ(names_in(u.mnt), (std::vector<string>{"dir", "file", "mine"}));
 }
 
 /* The branch's ->mmap refuses shared mappings and takes private ones (as 6.1 and 6.12 both do). */
@@ -306,7 +321,8 @@ CASE(branch_mmap_fails)
 			munmap(at, 4096);
 		at = mmap(nullptr, 4096, PROT_READ, MAP_SHARED, plain, 0);
 		expected = at == MAP_FAILED ? errno : 0;
-		ktap::say("the branch answers " + ktap::errno_name(expected) + " to a shared mapping");
+		ktap::say("the branch answers " + ktap::errno_name(expected) +
+			  " to a shared mapping");
 		if (!expected)
 			munmap(at, 4096);
 	}
@@ -323,7 +339,8 @@ CASE(branch_mmap_fails)
 		Fd file = open_file(u.at("file"), O_RDONLY);
 		for (int i = 0; i < 50; i++) {
 			void *at = mmap(nullptr, 4096, PROT_READ, MAP_SHARED, file, 0);
-			EXPECT_EQ(ktap::errno_name(at == MAP_FAILED ? errno : 0), ktap::errno_name(expected));
+			EXPECT_EQ(ktap::errno_name(at == MAP_FAILED ? errno : 0),
+				  ktap::errno_name(expected));
 			if (at != MAP_FAILED)
 				munmap(at, 4096);
 		}

@@ -37,11 +37,12 @@ void Map::unmap()
 
 void write_file(const string &path, const string &content, mode_t mode)
 {
-	Fd fd(on_path(open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600), "open for write",
-		      path));
+	Fd fd(on_path(open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600),
+		      "open for write", path));
 	size_t done = 0;
 	while (done < content.size())
-		done += on_path(write(fd, content.data() + done, content.size() - done), "write", path);
+		done += on_path(write(fd, content.data() + done, content.size() - done), "write",
+				path);
 	on_path(fchmod(fd, mode), "fchmod", path);
 }
 
@@ -162,7 +163,8 @@ static string xattrs_of(const string &path)
 	ssize_t length = llistxattr(path.c_str(), names, sizeof(names));
 	for (ssize_t at = 0; at < length; at += strlen(names + at) + 1) {
 		ssize_t size = lgetxattr(path.c_str(), names + at, value, sizeof(value));
-		text += string(" ") + (names + at) + "=" + ktap::quote(string(value, size > 0 ? size : 0));
+		text += string(" ") + (names + at) + "=" +
+			ktap::quote(string(value, size > 0 ? size : 0));
 	}
 	return text;
 }
@@ -171,11 +173,12 @@ static void snapshot_below(const string &root, const string &name, string &text)
 {
 	string path = root + name;
 	struct stat st = lstat_of(path);
-	text += ktap::format("%s mode=%o uid=%u gid=%u links=%lu size=%lld rdev=%lx mtime=%lld.%ld ctime=%lld.%ld",
-			     name.c_str(), st.st_mode, st.st_uid, st.st_gid, (unsigned long)st.st_nlink,
-			     S_ISDIR(st.st_mode) ? 0LL : (long long)st.st_size, (unsigned long)st.st_rdev,
-			     (long long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec, (long long)st.st_ctim.tv_sec,
-			     st.st_ctim.tv_nsec);
+	text += ktap::format(
+		"%s mode=%o uid=%u gid=%u links=%lu size=%lld rdev=%lx mtime=%lld.%ld ctime=%lld.%ld",
+		name.c_str(), st.st_mode, st.st_uid, st.st_gid, (unsigned long)st.st_nlink,
+		S_ISDIR(st.st_mode) ? 0LL : (long long)st.st_size, (unsigned long)st.st_rdev,
+		(long long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec, (long long)st.st_ctim.tv_sec,
+		st.st_ctim.tv_nsec);
 	text += xattrs_of(path);
 	if (S_ISLNK(st.st_mode))
 		text += " -> " + link_target(path);
@@ -196,8 +199,8 @@ string snapshot(const string &dir)
 	return text;
 }
 
-Mounted::Mounted(const string &source, const string &target, const string &type, unsigned long flags,
-		 const string &data)
+Mounted::Mounted(const string &source, const string &target, const string &type,
+		 unsigned long flags, const string &data)
 {
 	int result = ::mount(source.c_str(), target.c_str(), type.c_str(), flags, data.c_str());
 	on_path(result, ("mount -t " + type + " -o " + data).c_str(), target);
@@ -268,7 +271,7 @@ Union::~Union()
 		abort();
 	if (mounted_)
 		mounted_.unmount();
-	for (const string *dir : { &top, &low, &low2, &mnt, &tmp })
+	for (const string *dir : {&top, &low, &low2, &mnt, &tmp})
 		ktap::guarded([&] { remove_tree(*dir); });
 }
 
@@ -306,7 +309,7 @@ string KernelLog::read()
 	for (;;) {
 		ssize_t length = ::read(fd_, record, sizeof(record));
 		if (length < 0 && errno == EPIPE)
-			continue;	/* records were overwritten before we came */
+			continue; /* records were overwritten before we came */
 		if (length <= 0)
 			return lines;
 		string text(record, length);
@@ -344,7 +347,7 @@ Output run(const std::vector<string> &command, const string &root)
 
 Output run_helper(const string &path, const string &name, const std::vector<string> &args)
 {
-	std::vector<string> command = { path, "--helper", name };
+	std::vector<string> command = {path, "--helper", name};
 	command.insert(command.end(), args.begin(), args.end());
 	return run(command);
 }
@@ -381,5 +384,6 @@ bool on(const string &name, bool low)
 {
 	string combo = ktap::env("AUFS_COMBO");
 	size_t plus = combo.find('+');
-	return (low && plus != string::npos ? combo.substr(plus + 1) : combo.substr(0, plus)) == name;
+	return (low && plus != string::npos ? combo.substr(plus + 1) : combo.substr(0, plus)) ==
+	       name;
 }

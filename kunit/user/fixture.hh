@@ -18,19 +18,33 @@ using ktap::wait_for;
 using std::string;
 
 /* A file descriptor that is closed with its scope. */
-class Fd {
+class Fd
+{
 public:
 	Fd() = default;
-	Fd(int fd) : fd_(fd) {}
-	Fd(Fd &&other) : fd_(other.release()) {}
+	Fd(int fd) : fd_(fd)
+	{
+	}
+	Fd(Fd &&other) : fd_(other.release())
+	{
+	}
 	Fd &operator=(Fd &&other)
 	{
 		reset(other.release());
 		return *this;
 	}
-	~Fd() { reset(); }
-	operator int() const { return fd_; }
-	int release() { return std::exchange(fd_, -1); }
+	~Fd()
+	{
+		reset();
+	}
+	operator int() const
+	{
+		return fd_;
+	}
+	int release()
+	{
+		return std::exchange(fd_, -1);
+	}
 	void reset(int fd = -1)
 	{
 		if (fd_ >= 0)
@@ -43,10 +57,13 @@ private:
 };
 
 /* An mmap() that is undone with its scope. */
-class Map {
+class Map
+{
 public:
 	Map(size_t length, int prot, int flags, int fd, off_t offset = 0, void *where = nullptr);
-	Map(Map &&other) : at_(std::exchange(other.at_, nullptr)), length_(other.length_) {}
+	Map(Map &&other) : at_(std::exchange(other.at_, nullptr)), length_(other.length_)
+	{
+	}
 	Map &operator=(Map &&other)
 	{
 		unmap();
@@ -54,20 +71,38 @@ public:
 		length_ = other.length_;
 		return *this;
 	}
-	~Map() { unmap(); }
+	~Map()
+	{
+		unmap();
+	}
 	void unmap();
 	/* The caller has moved or unmapped it by itself. */
-	void forget() { at_ = nullptr; }
-	char *at(size_t offset = 0) const { return at_ + offset; }
-	size_t length() const { return length_; }
-	volatile char &operator[](size_t offset) const { return at_[offset]; }
+	void forget()
+	{
+		at_ = nullptr;
+	}
+	char *at(size_t offset = 0) const
+	{
+		return at_ + offset;
+	}
+	size_t length() const
+	{
+		return length_;
+	}
+	volatile char &operator[](size_t offset) const
+	{
+		return at_[offset];
+	}
 	/* Reads one byte, so that its page is there. */
 	void touch(size_t offset = 0) const
 	{
 		char byte = *static_cast<volatile char *>(at_ + offset);
 		(void)byte;
 	}
-	string text(size_t length, size_t offset = 0) const { return string(at_ + offset, length); }
+	string text(size_t length, size_t offset = 0) const
+	{
+		return string(at_ + offset, length);
+	}
 
 private:
 	char *at_ = nullptr;
@@ -106,12 +141,15 @@ string pattern(size_t length, unsigned seed = 1);
 string snapshot(const string &dir);
 
 /* A mount(2) that is undone with its scope; not to be able to undo it is a failure. */
-class Mounted {
+class Mounted
+{
 public:
 	Mounted() = default;
 	Mounted(const string &source, const string &target, const string &type, unsigned long flags,
 		const string &data);
-	Mounted(Mounted &&other) : target_(std::exchange(other.target_, "")) {}
+	Mounted(Mounted &&other) : target_(std::exchange(other.target_, ""))
+	{
+	}
 	Mounted &operator=(Mounted &&other);
 	~Mounted();
 	/* Something is mounted there already. */
@@ -122,9 +160,18 @@ public:
 		return mounted;
 	}
 	void unmount(); /* has to work */
-	void forget() { target_.clear(); }
-	const string &path() const { return target_; }
-	explicit operator bool() const { return !target_.empty(); }
+	void forget()
+	{
+		target_.clear();
+	}
+	const string &path() const
+	{
+		return target_;
+	}
+	explicit operator bool() const
+	{
+		return !target_.empty();
+	}
 
 private:
 	string target_;
@@ -138,22 +185,35 @@ Mounted mount_tmpfs(const string &name, const string &data = "");
  * branch), low and low2 (for ro ones), the mount point, and tmp. Nothing is mounted at first, so
  * that a case can fill the branches. All of it is removed with the scope.
  */
-class Union {
+class Union
+{
 public:
 	Union();
 	~Union();
 	string top, low, low2, mnt, tmp;
 
-	string options() const { return "br=" + top + "=rw:" + low + "=ro"; }
-	void mount() { mount(options()); }
+	string options() const
+	{
+		return "br=" + top + "=rw:" + low + "=ro";
+	}
+	void mount()
+	{
+		mount(options());
+	}
 	void mount(const string &data, unsigned long flags = 0);
-	void unmount() { mounted_.unmount(); }
+	void unmount()
+	{
+		mounted_.unmount();
+	}
 	void unmount_lazily()
 	{
 		mounted_.forget();
 		OK(umount2(mnt.c_str(), MNT_DETACH));
 	}
-	string at(const string &name) const { return mnt + "/" + name; }
+	string at(const string &name) const
+	{
+		return mnt + "/" + name;
+	}
 
 private:
 	Mounted mounted_;
@@ -169,9 +229,9 @@ struct User {
 	std::vector<gid_t> groups;
 };
 void become(const User &user);
-inline const User nobody{ 65534, 65534, {} };
-inline const User alice{ 1000, 1000, {} };
-inline const User bob{ 1001, 1001, {} };
+inline const User nobody{65534, 65534, {}};
+inline const User alice{1000, 1000, {}};
+inline const User bob{1001, 1001, {}};
 
 template <typename Body> void as_user(const User &user, Body body)
 {
@@ -183,7 +243,8 @@ template <typename Body> void as_user(const User &user, Body body)
 }
 
 /* Lines that the kernel logs from the construction on. */
-class KernelLog {
+class KernelLog
+{
 public:
 	KernelLog();
 	string read();
@@ -211,7 +272,10 @@ struct Pipe {
 
 struct KernelVersion {
 	int major, minor;
-	bool at_least(int a, int b) const { return major > a || (major == a && minor >= b); }
+	bool at_least(int a, int b) const
+	{
+		return major > a || (major == a && minor >= b);
+	}
 };
 KernelVersion kernel();
 

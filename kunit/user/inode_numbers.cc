@@ -28,10 +28,14 @@ struct Colliding : Union {
 		make_dir(second.path() + "/dir");
 		write_file(first.path() + "/dir/x", "first");
 		write_file(second.path() + "/dir/y", "second");
-		ASSERT_EQ(stat_of(first.path() + "/a7").st_ino, stat_of(second.path() + "/b7").st_ino);
+		ASSERT_EQ(stat_of(first.path() + "/a7").st_ino,
+			  stat_of(second.path() + "/b7").st_ino);
 		mount("br=" + first.path() + "=rw:" + second.path() + "=ro");
 	}
-	~Colliding() { unmount(); }
+	~Colliding()
+	{
+		unmount();
+	}
 };
 
 static void collect(const string &dir, std::map<ino_t, string> &seen)
@@ -43,7 +47,7 @@ static void collect(const string &dir, std::map<ino_t, string> &seen)
 		if (name == "." || name == "..")
 			continue;
 		EXPECT_EQ(entry->d_ino, lstat_of(path).st_ino);
-		auto [other, fresh] = seen.insert({ entry->d_ino, path });
+		auto [other, fresh] = seen.insert({entry->d_ino, path});
 		if (!fresh)
 			EXPECT_EQ(path, "not with the number of " + other->second);
 		if (entry->d_type == DT_DIR)
@@ -81,7 +85,7 @@ CASE(unique_after_creation)
 CASE(same_in_stat_fstat_statx_and_readdir)
 {
 	Colliding u;
-	for (const char *name : { "a7", "b7", "dir/x", "dir/y" }) {
+	for (const char *name : {"a7", "b7", "dir/x", "dir/y"}) {
 		struct stat by_path = stat_of(u.at(name));
 		Fd file = open_file(u.at(name), O_RDONLY);
 		struct stat by_fd = fstat_of(file);
@@ -99,10 +103,11 @@ CASE(same_in_stat_fstat_statx_and_readdir)
 CASE(same_in_proc_maps)
 {
 	Colliding u;
-	for (const char *name : { "a7", "b7", "dir/x", "dir/y" }) {
+	for (const char *name : {"a7", "b7", "dir/x", "dir/y"}) {
 		string path = u.at(name);
 		Map map(page_size(), PROT_READ, MAP_SHARED, open_file(path, O_RDONLY));
-		string below = exists(u.first.path() + "/" + name) ? u.first.path() : u.second.path();
+		string below = exists(u.first.path() + "/" + name) ? u.first.path() :
+								     u.second.path();
 		expect_reported(map.at(), path, stat_of(path), stat_of(below + "/" + name));
 	}
 }
@@ -117,8 +122,8 @@ CASE(same_in_fdinfo_and_proc_locks)
 	lock.l_type = F_RDLCK;
 	OK(fcntl(file, F_SETLK, &lock));
 	dev_t device = fstat_of(file).st_dev;
-	EXPECT_HAS(read_file("/proc/locks"),
-		   ktap::format("%02x:%02x:%lu ", major(device), minor(device), (unsigned long)number));
+	EXPECT_HAS(read_file("/proc/locks"), ktap::format("%02x:%02x:%lu ", major(device),
+							  minor(device), (unsigned long)number));
 	EXPECT_HAS(read_file(ktap::format("/proc/self/fdinfo/%d", int(file))),
 		   ktap::format("ino:\t%lu", (unsigned long)number));
 	Fd watch(OK(inotify_init1(IN_CLOEXEC)));
@@ -131,7 +136,7 @@ CASE(one_device)
 {
 	Colliding u;
 	dev_t device = stat_of(u.mnt).st_dev;
-	for (const char *name : { "a1", "b1", "dir", "dir/x", "dir/y" }) {
+	for (const char *name : {"a1", "b1", "dir", "dir/x", "dir/y"}) {
 		EXPECT_EQ(stat_of(u.at(name)).st_dev, device);
 		EXPECT_NE(stat_of(u.at(name)).st_dev, stat_of(u.first.path()).st_dev);
 		EXPECT_NE(stat_of(u.at(name)).st_dev, stat_of(u.second.path()).st_dev);
@@ -195,14 +200,15 @@ PARAM_CASE(stable_while_in_use, "open", "mapped", "watched", "current_directory"
 	string p = ktap::param();
 	Fd held;
 	std::vector<Map> maps;
-	std::vector<string> names = { "b7", "a7", "dir/y", "dir" };
+	std::vector<string> names = {"b7", "a7", "dir/y", "dir"};
 	std::vector<ino_t> before;
 	for (const string &name : names)
 		before.push_back(stat_of(u.at(name)).st_ino);
 	if (p == "open")
 		held = open_file(u.at("b7"), O_RDONLY);
 	else if (p == "mapped")
-		maps.emplace_back(page_size(), PROT_READ, MAP_SHARED, open_file(u.at("b7"), O_RDONLY));
+		maps.emplace_back(page_size(), PROT_READ, MAP_SHARED,
+				  open_file(u.at("b7"), O_RDONLY));
 	else if (p == "watched") {
 		held = Fd(OK(inotify_init1(IN_CLOEXEC)));
 		OK(inotify_add_watch(held, u.at("b7").c_str(), IN_OPEN));
@@ -218,7 +224,8 @@ PARAM_CASE(stable_while_in_use, "open", "mapped", "watched", "current_directory"
 	}
 	if (p == "mapped")
 		EXPECT_EQ(vma_at(maps[0].at()).inode,
-			  reports_union_inode() ? before[0] : stat_of(u.second.path() + "/b7").st_ino);
+			  reports_union_inode() ? before[0] :
+						  stat_of(u.second.path() + "/b7").st_ino);
 	OK(chdir("/"));
 }
 

@@ -18,10 +18,10 @@ CASE(read_and_pread_on_every_branch)
 	write_file(u.top + "/t", content);
 	write_file(u.low + "/l", content);
 	u.mount();
-	for (const char *name : { "t", "l" }) {
+	for (const char *name : {"t", "l"}) {
 		EXPECT(read_file(u.at(name)) == content);
 		Fd file = open_file(u.at(name), O_RDONLY);
-		for (off_t at : { 0, 1, 4095, 4096, 100001, 299999 })
+		for (off_t at : {0, 1, 4095, 4096, 100001, 299999})
 			EXPECT(pread_text(file, 5000, at) == content.substr(at, 5000));
 		EXPECT_EQ(pread_text(file, 10, 300000), "");
 		EXPECT_EQ(pread_text(file, 10, 1LL << 40), "");
@@ -35,11 +35,11 @@ CASE(vectors)
 	u.mount();
 	Fd file = open_file(u.at("file"), O_RDWR | O_CREAT);
 	char one[] = "one", two[] = "two", three[] = "three";
-	iovec out[] = { { one, 3 }, { two, 3 }, { three, 5 } };
+	iovec out[] = {{one, 3}, {two, 3}, {three, 5}};
 	EXPECT_EQ(OK(writev(file, out, 3)), 11);
 	EXPECT_EQ(OK(pwritev(file, out, 2, 11)), 6);
 	char a[4] = "", b[20] = "";
-	iovec in[] = { { a, 3 }, { b, 19 } };
+	iovec in[] = {{a, 3}, {b, 19}};
 	EXPECT_EQ(OK(preadv(file, in, 2, 0)), 17);
 	EXPECT_EQ(string(a), "one");
 	EXPECT_EQ(string(b), "twothreeonetwo");
@@ -63,7 +63,7 @@ PARAM_CASE(rwf_flags, "HIPRI", "DSYNC", "SYNC", "NOWAIT", "APPEND")
 	u.mount();
 	Fd plain = open_file(u.top + "/plain", O_RDWR), file = open_file(u.at("file"), O_RDWR);
 	char text[] = "abcd";
-	iovec vector = { text, 4 };
+	iovec vector = {text, 4};
 	ssize_t expected = pwritev2(plain, &vector, 1, 2, flag);
 	int expected_errno = errno;
 	ssize_t result = pwritev2(file, &vector, 1, 2, flag);
@@ -79,7 +79,7 @@ PARAM_CASE(rwf_flags, "HIPRI", "DSYNC", "SYNC", "NOWAIT", "APPEND")
 		EXPECT_EQ(ktap::errno_name(result_errno), ktap::errno_name(expected_errno));
 	EXPECT_EQ(read_file(u.at("file")), read_file(u.top + "/plain"));
 	char in[16] = "";
-	iovec back = { in, 4 };
+	iovec back = {in, 4};
 	expected = preadv2(plain, &back, 1, 0, flag & ~RWF_APPEND);
 	EXPECT_EQ(preadv2(file, &back, 1, 0, flag & ~RWF_APPEND), expected);
 	if (p == "APPEND")
@@ -94,7 +94,7 @@ CASE(append_by_two_writers)
 	u.mount();
 	write_file(u.at("file"), "");
 	std::vector<pid_t> writers;
-	for (char letter : { 'a', 'b' })
+	for (char letter : {'a', 'b'})
 		writers.push_back(spawn([&] {
 			Fd file = open_file(u.at("file"), O_WRONLY | O_APPEND);
 			string line(99, letter);
@@ -162,8 +162,8 @@ CASE(seek_data_and_hole)
 	OK(ftruncate(file, 4 << 20));
 	OK(fsync(file));
 	Fd branch = open_file(u.top + "/file", O_RDONLY);
-	for (off_t at : { 0, 5000, 70000, 1 << 20, 2 << 20, (4 << 20) - 1 })
-		for (int whence : { SEEK_DATA, SEEK_HOLE }) {
+	for (off_t at : {0, 5000, 70000, 1 << 20, 2 << 20, (4 << 20) - 1})
+		for (int whence : {SEEK_DATA, SEEK_HOLE}) {
 			off_t expected = lseek(branch, at, whence);
 			int expected_errno = expected < 0 ? errno : 0;
 			off_t result = lseek(file, at, whence);
@@ -198,14 +198,16 @@ CASE(splice_both_ways)
 	string content = pattern(40000);
 	write_file(u.low + "/source", content);
 	u.mount();
-	Fd source = open_file(u.at("source"), O_RDONLY), target = open_file(u.at("target"), O_RDWR | O_CREAT);
+	Fd source = open_file(u.at("source"), O_RDONLY),
+	   target = open_file(u.at("target"), O_RDWR | O_CREAT);
 	Pipe pipe;
 	size_t moved = 0;
 	while (moved < content.size()) {
 		ssize_t in = OK(splice(source, nullptr, pipe.write, nullptr, 16384, 0));
 		ASSERT_GT(in, 0);
 		for (ssize_t left = in; left > 0;)
-			left -= OK(splice(pipe.read, nullptr, target, nullptr, left, SPLICE_F_MOVE));
+			left -= OK(
+				splice(pipe.read, nullptr, target, nullptr, left, SPLICE_F_MOVE));
 		moved += in;
 	}
 	EXPECT(read_file(u.top + "/target") == content);
@@ -230,7 +232,8 @@ CASE(sendfile_and_copy)
 	string content = pattern(100000);
 	write_file(u.low + "/source", content);
 	u.mount();
-	Fd source = open_file(u.at("source"), O_RDONLY), target = open_file(u.at("target"), O_RDWR | O_CREAT);
+	Fd source = open_file(u.at("source"), O_RDONLY),
+	   target = open_file(u.at("target"), O_RDWR | O_CREAT);
 	off_t offset = 10;
 	size_t sent = 0;
 	while (sent < 99990)
@@ -245,7 +248,8 @@ PARAM_CASE(copy_file_range_within_the_union, "top", "low")
 	string content = pattern(100000);
 	write_file((ktap::param() == "top" ? u.top : u.low) + "/source", content);
 	u.mount();
-	Fd source = open_file(u.at("source"), O_RDONLY), target = open_file(u.at("target"), O_RDWR | O_CREAT);
+	Fd source = open_file(u.at("source"), O_RDONLY),
+	   target = open_file(u.at("target"), O_RDWR | O_CREAT);
 	off_t from = 1000, to = 5;
 	size_t copied = 0;
 	while (copied < 50000) {
@@ -270,7 +274,8 @@ CASE(clone)
 	u.mount();
 	Fd plain_source = open_file(u.top + "/source", O_RDONLY);
 	Fd plain = open_file(u.top + "/plain", O_RDWR | O_CREAT);
-	Fd source = open_file(u.at("source"), O_RDONLY), target = open_file(u.at("target"), O_RDWR | O_CREAT);
+	Fd source = open_file(u.at("source"), O_RDONLY),
+	   target = open_file(u.at("target"), O_RDWR | O_CREAT);
 	int expected = ioctl(plain, FICLONE, int(plain_source)) ? errno : 0;
 	int result = ioctl(target, FICLONE, int(source)) ? errno : 0;
 	ktap::say("the branch answers " + (expected ? ktap::errno_name(expected) : "success"));
@@ -288,7 +293,8 @@ CASE(inode_flags)
 	Fd plain = open_file(u.top + "/file", O_RDONLY);
 	int answer = ioctl(plain, FS_IOC_GETFLAGS, &expected) ? errno : 0;
 	if (answer)
-		SKIP("%s has no inode flags: %s", ktap::env("AUFS_COMBO"), ktap::errno_name(answer).c_str());
+		SKIP("%s has no inode flags: %s", ktap::env("AUFS_COMBO"),
+		     ktap::errno_name(answer).c_str());
 	u.mount();
 	{
 		Fd file = open_file(u.at("file"), O_RDWR);
@@ -372,10 +378,18 @@ CASE(inotify_sees_what_happens_on_the_union)
 			seen += ktap::format("%x:%s ", event->mask, event->len ? event->name : "");
 			at += sizeof(*event) + event->len;
 		}
-	for (const auto &[mask, name] : std::vector<std::pair<unsigned, string>>{
-		     { IN_CREATE, "new" }, { IN_OPEN, "new" }, { IN_MODIFY, "new" }, { IN_CLOSE_WRITE, "new" },
-		     { IN_ATTRIB, "new" }, { IN_OPEN, "low" }, { IN_ACCESS, "low" }, { IN_CLOSE_NOWRITE, "low" },
-		     { IN_MOVED_FROM, "new" }, { IN_MOVED_TO, "newer" }, { IN_DELETE, "newer" } })
+	for (const auto &[mask, name] :
+	     std::vector<std::pair<unsigned, string>>{{IN_CREATE, "new"},
+						      {IN_OPEN, "new"},
+						      {IN_MODIFY, "new"},
+						      {IN_CLOSE_WRITE, "new"},
+						      {IN_ATTRIB, "new"},
+						      {IN_OPEN, "low"},
+						      {IN_ACCESS, "low"},
+						      {IN_CLOSE_NOWRITE, "low"},
+						      {IN_MOVED_FROM, "new"},
+						      {IN_MOVED_TO, "newer"},
+						      {IN_DELETE, "newer"}})
 		EXPECT_HAS(seen, ktap::format("%x:%s ", mask, name.c_str()));
 	/* Once each: the branch's own events are not the union's. */
 	string modify = ktap::format("%x:new ", IN_MODIFY);

@@ -16,7 +16,10 @@ struct Buffer {
 	{
 		memset(map.at(), fill, length);
 	}
-	char *at(size_t offset = 0) { return map.at(offset); }
+	char *at(size_t offset = 0)
+	{
+		return map.at(offset);
+	}
 };
 
 /* 0, or what the branch itself answers to O_DIRECT. */
@@ -44,7 +47,8 @@ CASE(open_as_the_branch_does)
 	Fd plain(open((u.low + "/low").c_str(), O_RDONLY | O_DIRECT | O_CLOEXEC));
 	int low = plain < 0 ? errno : 0;
 	u.mount();
-	ktap::say("O_DIRECT on the branches: " + ktap::errno_name(top) + ", " + ktap::errno_name(low));
+	ktap::say("O_DIRECT on the branches: " + ktap::errno_name(top) + ", " +
+		  ktap::errno_name(low));
 	Fd file(open(u.at("low").c_str(), O_RDONLY | O_DIRECT | O_CLOEXEC));
 	EXPECT_EQ(ktap::errno_name(file < 0 ? errno : 0), ktap::errno_name(low));
 	EXPECT_EQ(ktap::errno_name(direct_error(u.mnt)), ktap::errno_name(top));
@@ -109,7 +113,8 @@ CASE(direct_and_mapped_agree)
 	need_direct(u.top);
 	write_file(u.top + "/file", string(4 * block, 'a'));
 	u.mount();
-	Fd direct = open_file(u.at("file"), O_RDWR | O_DIRECT), plain = open_file(u.at("file"), O_RDWR);
+	Fd direct = open_file(u.at("file"), O_RDWR | O_DIRECT),
+	   plain = open_file(u.at("file"), O_RDWR);
 	Map map(4 * block, PROT_READ | PROT_WRITE, MAP_SHARED, plain);
 	EXPECT_EQ(map[block], 'a');
 	Buffer out(block, 'b'), in(block);
@@ -127,13 +132,19 @@ CASE(direct_and_mapped_agree)
 
 struct Aio {
 	aio_context_t context = 0;
-	Aio() { OK(syscall(SYS_io_setup, 64, &context)); }
-	~Aio() { syscall(SYS_io_destroy, context); }
+	Aio()
+	{
+		OK(syscall(SYS_io_setup, 64, &context));
+	}
+	~Aio()
+	{
+		syscall(SYS_io_destroy, context);
+	}
 
 	void submit(int op, int fd, char *buffer, size_t length, off_t offset, uint64_t tag)
 	{
 		iocb request = {};
-		iocb *list[] = { &request };
+		iocb *list[] = {&request};
 		request.aio_lio_opcode = op;
 		request.aio_fildes = fd;
 		request.aio_buf = reinterpret_cast<uint64_t>(buffer);
@@ -197,7 +208,8 @@ CASE(aio_with_the_file_closed)
 		{
 			Fd file = open_file(u.at("file"), O_RDWR | O_CREAT | O_DIRECT);
 			for (int i = 0; i < 16; i++)
-				aio.submit(IOCB_CMD_PWRITE, file, out.at(i * block), block, i * block, i);
+				aio.submit(IOCB_CMD_PWRITE, file, out.at(i * block), block,
+					   i * block, i);
 		}
 		for (int i = 0; i < 16; i++)
 			EXPECT_EQ(aio.wait().res, ssize_t(block));
@@ -216,7 +228,7 @@ CASE(aio_errors)
 	Aio aio;
 	Buffer buffer;
 	iocb request = {};
-	iocb *list[] = { &request };
+	iocb *list[] = {&request};
 	request.aio_lio_opcode = IOCB_CMD_PWRITE;
 	request.aio_fildes = int(lower);
 	request.aio_buf = reinterpret_cast<uint64_t>(buffer.at());
@@ -240,7 +252,8 @@ CASE(aio_extending_from_two_processes)
 			Aio aio;
 			Buffer out(block, 'A' + writer);
 			for (int i = 0; i < 50; i++) {
-				aio.submit(IOCB_CMD_PWRITE, file, out.at(), block, (2 * i + writer) * block, i);
+				aio.submit(IOCB_CMD_PWRITE, file, out.at(), block,
+					   (2 * i + writer) * block, i);
 				EXPECT_EQ(aio.wait().res, ssize_t(block));
 			}
 		}));

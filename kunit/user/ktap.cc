@@ -16,7 +16,8 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-namespace ktap {
+namespace ktap
+{
 
 std::vector<Case> &cases()
 {
@@ -166,7 +167,7 @@ static std::vector<std::string> mounts_below(const std::string &dir)
 static bool unmount_leftovers()
 {
 	bool any = false;
-	for (const char *name : { "AUFS_MNT", "AUFS_TMP", "AUFS_TOP", "AUFS_LOW", "AUFS_LOW2" }) {
+	for (const char *name : {"AUFS_MNT", "AUFS_TMP", "AUFS_TOP", "AUFS_LOW", "AUFS_LOW2"}) {
 		std::vector<std::string> left = mounts_below(env(name));
 		for (size_t i = left.size(); i-- > 0;) {
 			say("left mounted: " + left[i]);
@@ -185,7 +186,8 @@ static void say_file(const std::string &path)
 	int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
 	ssize_t length = fd < 0 ? -1 : read(fd, text, sizeof(text));
 	if (length > 0)
-		say(path + ": " + std::string(text, text[length - 1] == '\n' ? length - 1 : length));
+		say(path + ": " +
+		    std::string(text, text[length - 1] == '\n' ? length - 1 : length));
 	if (fd >= 0)
 		close(fd);
 }
@@ -198,7 +200,7 @@ static void say_where(pid_t leader)
 		pid_t pid = atoi(entry->d_name);
 		if (pid <= 0 || getsid(pid) != leader)
 			continue;
-		for (const char *name : { "syscall", "stack" })
+		for (const char *name : {"syscall", "stack"})
 			say_file(format("/proc/%d/%s", pid, name));
 	}
 	if (proc)
@@ -218,7 +220,7 @@ static bool ended_within(pid_t pid, int64_t ms)
 	int fd = syscall(SYS_pidfd_open, pid, 0);
 	if (fd < 0)
 		return false;
-	pollfd ready = { fd, POLLIN, 0 };
+	pollfd ready = {fd, POLLIN, 0};
 	int64_t end = now_ms() + ms;
 	int count;
 	do {
@@ -325,7 +327,7 @@ int run_program(int argc, char **argv)
 			fprintf(stderr, "  %s\n", test.name);
 		return 2;
 	}
-	for (const char *name : { "AUFS_MNT", "AUFS_TMP", "AUFS_TOP", "AUFS_LOW", "AUFS_LOW2" })
+	for (const char *name : {"AUFS_MNT", "AUFS_TMP", "AUFS_TOP", "AUFS_LOW", "AUFS_LOW2"})
 		env(name);
 	shared = static_cast<Shared *>(mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE,
 					    MAP_SHARED | MAP_ANONYMOUS, -1, 0));

@@ -24,9 +24,11 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-namespace ktap {
+namespace ktap
+{
 
-struct Abort {};
+struct Abort {
+};
 struct Skip {
 	std::string reason;
 };
@@ -50,7 +52,7 @@ struct Shared {
 };
 
 inline Shared *shared;
-inline int depth;		/* nesting of the KTAP output, 4 columns each */
+inline int depth; /* nesting of the KTAP output, 4 columns each */
 inline std::string current_name; /* "case" or "case.param": names directories of fixtures */
 inline std::string current_param;
 
@@ -63,14 +65,14 @@ struct Register {
 	Register(const char *name, void (*body)(), std::vector<const char *> params = {},
 		 unsigned seconds = default_seconds)
 	{
-		cases().push_back({ name, body, std::move(params), seconds });
+		cases().push_back({name, body, std::move(params), seconds});
 	}
 };
 
 struct RegisterHelper {
 	RegisterHelper(const char *name, int (*body)(int, char **))
 	{
-		helpers().push_back({ name, body });
+		helpers().push_back({name, body});
 	}
 };
 
@@ -253,34 +255,40 @@ int run_program(int argc, char **argv);
 } // namespace ktap
 
 #define KTAP_CHECK_CMP(a, b, op)                                                                   \
-	ktap::check_compare([](int sign) { return sign op 0; }, #op, (a), (b), #a, #b, __FILE__, __LINE__)
+	ktap::check_compare([](int sign) { return sign op 0; }, #op, (a), (b), #a, #b, __FILE__,   \
+			    __LINE__)
 #define KTAP_CHECK(cond)                                                                           \
 	((cond) ? true : (ktap::fail(__FILE__, __LINE__, #cond "\n  it is false"), false))
 
-#define EXPECT(cond) (void)KTAP_CHECK(cond)
-#define EXPECT_EQ(a, b) (void)KTAP_CHECK_CMP(a, b, ==)
-#define EXPECT_NE(a, b) (void)KTAP_CHECK_CMP(a, b, !=)
-#define EXPECT_LT(a, b) (void)KTAP_CHECK_CMP(a, b, <)
-#define EXPECT_LE(a, b) (void)KTAP_CHECK_CMP(a, b, <=)
-#define EXPECT_GT(a, b) (void)KTAP_CHECK_CMP(a, b, >)
-#define EXPECT_GE(a, b) (void)KTAP_CHECK_CMP(a, b, >=)
-#define EXPECT_OK(call) (void)ktap::check_ok((call), #call, __FILE__, __LINE__)
+#define EXPECT(cond)	      (void)KTAP_CHECK(cond)
+#define EXPECT_EQ(a, b)	      (void)KTAP_CHECK_CMP(a, b, ==)
+#define EXPECT_NE(a, b)	      (void)KTAP_CHECK_CMP(a, b, !=)
+#define EXPECT_LT(a, b)	      (void)KTAP_CHECK_CMP(a, b, <)
+#define EXPECT_LE(a, b)	      (void)KTAP_CHECK_CMP(a, b, <=)
+#define EXPECT_GT(a, b)	      (void)KTAP_CHECK_CMP(a, b, >)
+#define EXPECT_GE(a, b)	      (void)KTAP_CHECK_CMP(a, b, >=)
+#define EXPECT_OK(call)	      (void)ktap::check_ok((call), #call, __FILE__, __LINE__)
 #define EXPECT_ERR(call, err) (void)ktap::check_error((call), err, #call, __FILE__, __LINE__)
 #define EXPECT_HAS(text, part)                                                                     \
 	(void)ktap::check_contains((text), (part), true, #text, __FILE__, __LINE__)
 #define EXPECT_HAS_NOT(text, part)                                                                 \
 	(void)ktap::check_contains((text), (part), false, #text, __FILE__, __LINE__)
 
-#define ASSERT(cond) ktap::require(KTAP_CHECK(cond))
+#define ASSERT(cond)	ktap::require(KTAP_CHECK(cond))
 #define ASSERT_EQ(a, b) ktap::require(KTAP_CHECK_CMP(a, b, ==))
 #define ASSERT_NE(a, b) ktap::require(KTAP_CHECK_CMP(a, b, !=))
 #define ASSERT_GE(a, b) ktap::require(KTAP_CHECK_CMP(a, b, >=))
 #define ASSERT_GT(a, b) ktap::require(KTAP_CHECK_CMP(a, b, >))
-#define ASSERT_ERR(call, err) ktap::require(ktap::check_error((call), err, #call, __FILE__, __LINE__))
+#define ASSERT_ERR(call, err)                                                                      \
+	ktap::require(ktap::check_error((call), err, #call, __FILE__, __LINE__))
 /* The value of a system call that has to work; leaves the case if it does not. */
 #define OK(call) ktap::must((call), #call, __FILE__, __LINE__)
 
-#define SKIP(...) throw ktap::Skip{ ktap::format(__VA_ARGS__) }
+#define SKIP(...)                                                                                  \
+	throw ktap::Skip                                                                           \
+	{                                                                                          \
+		ktap::format(__VA_ARGS__)                                                          \
+	}
 
 #define CASE(name, ...)                                                                            \
 	static void case_##name();                                                                 \
@@ -288,7 +296,7 @@ int run_program(int argc, char **argv);
 	static void case_##name()
 #define PARAM_CASE(name, ...)                                                                      \
 	static void case_##name();                                                                 \
-	static const ktap::Register register_##name(#name, case_##name, { __VA_ARGS__ });          \
+	static const ktap::Register register_##name(#name, case_##name, {__VA_ARGS__});            \
 	static void case_##name()
 #define HELPER(name)                                                                               \
 	static int helper_##name(int argc, char **argv);                                           \

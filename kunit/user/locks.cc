@@ -37,8 +37,12 @@ PARAM_CASE(flock_call, "file", "low")
 	Setup u;
 	string path = u.at(ktap::param());
 	Fd file = open_file(path, O_RDONLY);
-	auto shared = [&] { return flock(open_file(path, O_RDONLY).release(), LOCK_SH | LOCK_NB); };
-	auto exclusive = [&] { return flock(open_file(path, O_RDONLY).release(), LOCK_EX | LOCK_NB); };
+	auto shared = [&] {
+		return flock(open_file(path, O_RDONLY).release(), LOCK_SH | LOCK_NB);
+	};
+	auto exclusive = [&] {
+		return flock(open_file(path, O_RDONLY).release(), LOCK_EX | LOCK_NB);
+	};
 	OK(flock(file, LOCK_SH));
 	EXPECT_EQ(in_another(shared), "0");
 	EXPECT_EQ(in_another(exclusive), "EAGAIN");
@@ -67,7 +71,8 @@ CASE(flock_waits)
 		send_byte(got.write);
 	});
 	/* It appears in /proc/locks as one that is blocked. */
-	while (read_file("/proc/locks").find(ktap::format("-> FLOCK  ADVISORY  WRITE %d ", waiter)) == string::npos)
+	while (read_file("/proc/locks")
+		       .find(ktap::format("-> FLOCK  ADVISORY  WRITE %d ", waiter)) == string::npos)
 		usleep(1000);
 	OK(flock(file, LOCK_UN));
 	EXPECT(wait_byte(got.read));
@@ -82,7 +87,10 @@ PARAM_CASE(posix_locks, "posix", "ofd")
 	Fd file = open_file(u.path, O_RDWR);
 	OK(posix_lock(file, set, F_WRLCK, 100, 100));
 	auto other = [&](short type, off_t start, off_t length) {
-		return in_another([&] { return posix_lock(open_file(u.path, O_RDWR).release(), set, type, start, length); });
+		return in_another([&] {
+			return posix_lock(open_file(u.path, O_RDWR).release(), set, type, start,
+					  length);
+		});
 	};
 	EXPECT_EQ(other(F_WRLCK, 0, 100), "0");
 	EXPECT_EQ(other(F_RDLCK, 150, 10), "EAGAIN");
@@ -116,7 +124,9 @@ CASE(who_owns_a_lock)
 {
 	Setup u;
 	auto taken = [&] {
-		return in_another([&] { return posix_lock(open_file(u.path, O_RDWR).release(), F_SETLK, F_WRLCK); });
+		return in_another([&] {
+			return posix_lock(open_file(u.path, O_RDWR).release(), F_SETLK, F_WRLCK);
+		});
 	};
 	Fd file = open_file(u.path, O_RDWR);
 	OK(posix_lock(file, F_SETLK, F_WRLCK));
@@ -144,7 +154,8 @@ CASE(deadlock_is_found)
 		OK(posix_lock(mine, F_SETLKW, F_WRLCK, 0, 1));
 	});
 	ASSERT(wait_byte(ready.read));
-	while (read_file("/proc/locks").find(ktap::format("-> POSIX  ADVISORY  WRITE %d ", other)) == string::npos)
+	while (read_file("/proc/locks").find(ktap::format("-> POSIX  ADVISORY  WRITE %d ", other)) ==
+	       string::npos)
 		usleep(1000);
 	EXPECT_ERR(posix_lock(file, F_SETLKW, F_WRLCK, 1, 1), EDEADLK);
 	file.reset();
@@ -180,7 +191,8 @@ CASE(lease)
 	/* Readers do not break a read lease. */
 	EXPECT_EQ(in_child([&] { EXPECT_EQ(read_file(u.path).size(), 1000u); }), 0);
 	EXPECT_EQ(broken, 0);
-	EXPECT_EQ(in_another([&] { return open(u.path.c_str(), O_WRONLY | O_NONBLOCK) < 0; }), "EAGAIN");
+	EXPECT_EQ(in_another([&] { return open(u.path.c_str(), O_WRONLY | O_NONBLOCK) < 0; }),
+		  "EAGAIN");
 	for (int i = 0; i < 5000 && !broken; i++)
 		usleep(1000);
 	EXPECT_EQ(broken, 1);

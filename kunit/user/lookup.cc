@@ -19,7 +19,7 @@ CASE(first_branch_wins)
 	EXPECT_EQ(read_file(u.at("a")), "top");
 	EXPECT_EQ(read_file(u.at("b")), "low");
 	EXPECT_EQ(read_file(u.at("c")), "low2");
-	EXPECT_EQ(names_in(u.mnt), (Names{ "a", "b", "c" }));
+	EXPECT_EQ(names_in(u.mnt), (Names{"a", "b", "c"}));
 	EXPECT_ERR(open(u.at("d").c_str(), O_RDONLY), ENOENT);
 	EXPECT_ERR(open(u.at("a/x").c_str(), O_RDONLY), ENOTDIR);
 }
@@ -34,7 +34,7 @@ CASE(file_over_directory)
 	EXPECT_EQ(read_file(u.at("name")), "file");
 	EXPECT(S_ISREG(lstat_of(u.at("name")).st_mode));
 	EXPECT_ERR(open(u.at("name/inside").c_str(), O_RDONLY), ENOTDIR);
-	EXPECT_EQ(names_in(u.mnt), (Names{ "name" }));
+	EXPECT_EQ(names_in(u.mnt), (Names{"name"}));
 }
 
 CASE(directory_over_file)
@@ -45,7 +45,7 @@ CASE(directory_over_file)
 	write_file(u.low + "/name", "file");
 	u.mount();
 	EXPECT(S_ISDIR(lstat_of(u.at("name")).st_mode));
-	EXPECT_EQ(names_in(u.at("name")), (Names{ "inside" }));
+	EXPECT_EQ(names_in(u.at("name")), (Names{"inside"}));
 	EXPECT_EQ(read_file(u.at("name/inside")), "top");
 }
 
@@ -59,7 +59,7 @@ CASE(file_between_directories)
 	make_dir(u.low2 + "/name");
 	write_file(u.low2 + "/name/two", "low2");
 	u.mount(u.options() + ":" + u.low2);
-	EXPECT_EQ(names_in(u.at("name")), (Names{ "one" }));
+	EXPECT_EQ(names_in(u.at("name")), (Names{"one"}));
 	EXPECT(!exists(u.at("name/two")));
 }
 
@@ -74,8 +74,8 @@ CASE(merged_directories)
 	write_file(u.low + "/d/e/2", "low");
 	write_file(u.low2 + "/d/f/3", "low2");
 	u.mount(u.options() + ":" + u.low2);
-	EXPECT_EQ(names_in(u.at("d")), (Names{ "e", "f" }));
-	EXPECT_EQ(names_in(u.at("d/e")), (Names{ "1", "2" }));
+	EXPECT_EQ(names_in(u.at("d")), (Names{"e", "f"}));
+	EXPECT_EQ(names_in(u.at("d/e")), (Names{"1", "2"}));
 	EXPECT_EQ(read_file(u.at("d/e/1")), "top");
 	EXPECT_EQ(read_file(u.at("d/e/2")), "low");
 	EXPECT_EQ(read_file(u.at("d/f/3")), "low2");
@@ -91,7 +91,7 @@ CASE(whiteout_hides_a_lower_file)
 	u.mount();
 	EXPECT_ERR(open(u.at("gone").c_str(), O_RDONLY), ENOENT);
 	EXPECT(!exists(u.at("gone")));
-	EXPECT_EQ(names_in(u.mnt), (Names{ "here" }));
+	EXPECT_EQ(names_in(u.mnt), (Names{"here"}));
 }
 
 CASE(whiteout_hides_a_lower_directory)
@@ -124,8 +124,8 @@ CASE(whiteout_in_the_middle)
 	u.mount(u.options() + ":" + u.low2);
 	EXPECT_EQ(read_file(u.at("above")), "top");
 	EXPECT(!exists(u.at("below")));
-	EXPECT_EQ(names_in(u.at("dir")), (Names{ "one" }));
-	EXPECT_EQ(names_in(u.mnt), (Names{ "above", "dir" }));
+	EXPECT_EQ(names_in(u.at("dir")), (Names{"one"}));
+	EXPECT_EQ(names_in(u.mnt), (Names{"above", "dir"}));
 }
 
 /* A whiteout of a name on one branch says nothing of that name in other directories. */
@@ -149,7 +149,7 @@ CASE(opaque_directory)
 	make_dirs(u.low + "/d/sub");
 	write_file(u.low + "/d/hidden", "low");
 	u.mount();
-	EXPECT_EQ(names_in(u.at("d")), (Names{ "mine" }));
+	EXPECT_EQ(names_in(u.at("d")), (Names{"mine"}));
 	EXPECT(!exists(u.at("d/hidden")));
 	EXPECT(!exists(u.at("d/sub")));
 }
@@ -157,7 +157,7 @@ CASE(opaque_directory)
 CASE(opaque_directory_in_the_middle)
 {
 	Union u;
-	for (const string &branch : { u.top, u.low, u.low2 })
+	for (const string &branch : {u.top, u.low, u.low2})
 		make_dirs(branch + "/d/sub");
 	write_file(u.low + "/d/.wh..wh..opq", "");
 	write_file(u.top + "/d/one", "");
@@ -165,7 +165,7 @@ CASE(opaque_directory_in_the_middle)
 	write_file(u.low2 + "/d/three", "");
 	write_file(u.low2 + "/d/sub/deep", "");
 	u.mount(u.options() + ":" + u.low2);
-	EXPECT_EQ(names_in(u.at("d")), (Names{ "one", "sub", "two" }));
+	EXPECT_EQ(names_in(u.at("d")), (Names{"one", "sub", "two"}));
 	EXPECT(!exists(u.at("d/three")));
 	/* Everything below an opaque directory is hidden with it. */
 	EXPECT(!exists(u.at("d/sub/deep")));
@@ -180,7 +180,7 @@ CASE(opaque_root)
 	write_file(u.top + "/mine", "");
 	write_file(u.low + "/hidden", "");
 	u.mount();
-	EXPECT_EQ(names_in(u.mnt), (Names{ "mine" }));
+	EXPECT_EQ(names_in(u.mnt), (Names{"mine"}));
 	EXPECT(!exists(u.at("hidden")));
 }
 
@@ -190,7 +190,7 @@ PARAM_CASE(reserved_name_is_not_seen, ".wh.name", ".wh..wh..opq", ".wh..wh.aufs"
 {
 	Union u;
 	string name = ktap::param();
-	for (const string &branch : { u.top, u.low }) {
+	for (const string &branch : {u.top, u.low}) {
 		if (name == ".wh.directory" || name == ".wh..wh.plnk" || name == ".wh..wh.orph") {
 			make_dir(branch + "/" + name);
 			write_file(branch + "/" + name + "/inside", "");
@@ -211,7 +211,7 @@ PARAM_CASE(reserved_name_cannot_be_made, "open", "mkdir", "symlink", "mknod", "l
 	make_dir(u.top + "/dir");
 	u.mount();
 	string p = ktap::param(), before = snapshot(u.top);
-	for (const string &path : { u.at(".wh.file"), u.at("dir/.wh.x"), u.at(".wh..wh..opq") }) {
+	for (const string &path : {u.at(".wh.file"), u.at("dir/.wh.x"), u.at(".wh..wh..opq")}) {
 		const char *name = path.c_str();
 		if (p == "open")
 			EXPECT_ERR(open(name, O_WRONLY | O_CREAT, 0644), EPERM);
@@ -234,7 +234,7 @@ PARAM_CASE(reserved_name_cannot_be_made, "open", "mkdir", "symlink", "mknod", "l
 CASE(names_that_are_not_reserved)
 {
 	Union u;
-	Names names = { ".w", ".wh", ".whx", "a.wh.b", "wh.x" };
+	Names names = {".w", ".wh", ".whx", "a.wh.b", "wh.x"};
 	for (const string &name : names)
 		write_file(u.low + "/" + name, name);
 	write_file(u.top + "/.wx.file", "");
@@ -309,12 +309,13 @@ CASE(long_names)
 	write_file(u.low + "/" + longest, "low");
 	u.mount();
 	EXPECT_EQ(read_file(u.at(longest)), "low");
-	EXPECT_EQ(names_in(u.mnt), (Names{ longest }));
+	EXPECT_EQ(names_in(u.mnt), (Names{longest}));
 	string other(251, 'm');
 	write_file(u.at(other), "new");
 	EXPECT_EQ(read_file(u.top + "/" + other), "new");
-	for (size_t length : { 252, 255, 256 })
-		EXPECT_ERR(open(u.at(string(length, 'k')).c_str(), O_WRONLY | O_CREAT, 0644), ENAMETOOLONG);
+	for (size_t length : {252, 255, 256})
+		EXPECT_ERR(open(u.at(string(length, 'k')).c_str(), O_WRONLY | O_CREAT, 0644),
+			   ENAMETOOLONG);
 }
 
 CASE(deep_path)
@@ -344,7 +345,7 @@ CASE(names_stay_coherent)
 		EXPECT(!exists(name));
 		write_file(name, std::to_string(i));
 		EXPECT_EQ(read_file(name), std::to_string(i));
-		EXPECT_EQ(names_in(u.mnt), (Names{ "dir", "name" }));
+		EXPECT_EQ(names_in(u.mnt), (Names{"dir", "name"}));
 		EXPECT_OK(rename(name.c_str(), u.at("other").c_str()));
 		EXPECT(!exists(name));
 		EXPECT_EQ(read_file(u.at("other")), std::to_string(i));
@@ -354,7 +355,7 @@ CASE(names_stay_coherent)
 		EXPECT(S_ISDIR(lstat_of(name).st_mode));
 		EXPECT_OK(rmdir(name.c_str()));
 	}
-	EXPECT_EQ(names_in(u.mnt), (Names{ "dir" }));
+	EXPECT_EQ(names_in(u.mnt), (Names{"dir"}));
 	EXPECT_EQ(names_in(u.top), Names{});
 }
 

@@ -44,7 +44,8 @@ CASE(directories_and_special_files)
 	OK(mkfifo((u.low + "/fifo").c_str(), 0644));
 	OK(mknod((u.low + "/zero").c_str(), S_IFCHR | 0666, makedev(1, 5)));
 	u.mount();
-	Fd dir = open_file(u.mnt, O_RDONLY | O_DIRECTORY), fifo = open_file(u.at("fifo"), O_RDONLY | O_NONBLOCK);
+	Fd dir = open_file(u.mnt, O_RDONLY | O_DIRECTORY),
+	   fifo = open_file(u.at("fifo"), O_RDONLY | O_NONBLOCK);
 	EXPECT_ERR(mmap(nullptr, pages(1), PROT_READ, MAP_SHARED, dir, 0), ENODEV);
 	EXPECT_ERR(mmap(nullptr, pages(1), PROT_READ, MAP_SHARED, fifo, 0), ENODEV);
 	/* A device is not the branch's to serve: its driver maps it. */
@@ -54,7 +55,8 @@ CASE(directories_and_special_files)
 }
 
 /* A filesystem whose files cannot be mapped is a branch whose files cannot be mapped. */
-PARAM_CASE(branch_without_mmap, "securityfs", "tracefs", "debugfs", "configfs", "efivarfs", "binfmt_misc", "mqueue")
+PARAM_CASE(branch_without_mmap, "securityfs", "tracefs", "debugfs", "configfs", "efivarfs",
+	   "binfmt_misc", "mqueue")
 {
 	string type = ktap::param();
 	Union u;
@@ -64,8 +66,8 @@ PARAM_CASE(branch_without_mmap, "securityfs", "tracefs", "debugfs", "configfs", 
 	Mounted branch = Mounted::adopt(u.tmp + "/branch");
 	/* Any file of it that can be opened and not mapped. */
 	string found;
-	for (const string &name : { string("lsm"), string("README"), string("available_tracers"), string("status"),
-				    string("trace_clock"), string("sleep_time") }) {
+	for (const string &name : {string("lsm"), string("README"), string("available_tracers"),
+				   string("status"), string("trace_clock"), string("sleep_time")}) {
 		Fd file(open((branch.path() + "/" + name).c_str(), O_RDONLY | O_CLOEXEC));
 		if (file < 0)
 			continue;
@@ -89,7 +91,8 @@ PARAM_CASE(branch_without_mmap, "securityfs", "tracefs", "debugfs", "configfs", 
 		Fd file = open_file(u.at(found), O_RDONLY);
 		for (int i = 0; i < 10; i++) {
 			EXPECT_ERR(mmap(nullptr, pages(1), PROT_READ, MAP_SHARED, file, 0), ENODEV);
-			EXPECT_ERR(mmap(nullptr, pages(1), PROT_READ, MAP_PRIVATE, file, 0), ENODEV);
+			EXPECT_ERR(mmap(nullptr, pages(1), PROT_READ, MAP_PRIVATE, file, 0),
+				   ENODEV);
 		}
 	}
 	u.unmount();
@@ -120,7 +123,8 @@ PARAM_CASE(branch_mmap_fails, "proc", "sysfs")
 	{
 		Fd file = open_file(u.at(name), O_RDONLY);
 		for (int i = 0; i < 100; i++)
-			EXPECT_ERR(mmap(nullptr, pages(1), PROT_READ, MAP_SHARED, file, 0), expected);
+			EXPECT_ERR(mmap(nullptr, pages(1), PROT_READ, MAP_SHARED, file, 0),
+				   expected);
 	}
 	u.unmount();
 	branch.unmount();
@@ -141,7 +145,8 @@ CASE(too_many_mappings)
 		int error = 0;
 		for (int i = 0; i < 1000 && !error; i++) {
 			/* Every second page of the file, so that no two merge. */
-			void *at = mmap(nullptr, pages(1), PROT_READ, MAP_SHARED, file, pages(i % 2 * 2));
+			void *at = mmap(nullptr, pages(1), PROT_READ, MAP_SHARED, file,
+					pages(i % 2 * 2));
 			if (at == MAP_FAILED)
 				error = errno;
 			else

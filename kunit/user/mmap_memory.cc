@@ -32,7 +32,10 @@ struct HugeUnion : Union {
 		branch = mount_tmpfs("branch", "huge=always");
 		mount("br=" + branch.path() + ":" + low);
 	}
-	~HugeUnion() { unmount(); }
+	~HugeUnion()
+	{
+		unmount();
+	}
 };
 
 CASE(shmem_huge_pages)
@@ -42,7 +45,8 @@ CASE(shmem_huge_pages)
 	OK(ftruncate(file, 2 * huge));
 	/* A place that is aligned to huge pages, chosen by us. */
 	Map space(4 * huge, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
-	char *aligned = reinterpret_cast<char *>((reinterpret_cast<uintptr_t>(space.at()) + huge - 1) & ~(huge - 1));
+	char *aligned = reinterpret_cast<char *>(
+		(reinterpret_cast<uintptr_t>(space.at()) + huge - 1) & ~(huge - 1));
 	OK(mmap(aligned, 2 * huge, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, file, 0));
 	for (size_t at = 0; at < 2 * huge; at += page_size())
 		aligned[at] = 'x';
@@ -89,7 +93,7 @@ static void *handle_faults(void *argument)
 			ioctl(handler->uffd, UFFDIO_COPY, &copy);
 		} else {
 			uffdio_continue go = {};
-			go.range = { page, page_size() };
+			go.range = {page, page_size()};
 			ioctl(handler->uffd, UFFDIO_CONTINUE, &go);
 		}
 	}
@@ -117,10 +121,10 @@ PARAM_CASE(userfaultfd_on_a_tmpfs_branch, "missing", "minor")
 		Map source(pages(1), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
 		memcpy(source.at(), "from user space", 15);
 		uffdio_register area = {};
-		area.range = { reinterpret_cast<uint64_t>(map.at()), pages(4) };
+		area.range = {reinterpret_cast<uint64_t>(map.at()), pages(4)};
 		area.mode = missing ? UFFDIO_REGISTER_MODE_MISSING : UFFDIO_REGISTER_MODE_MINOR;
 		OK(ioctl(uffd, UFFDIO_REGISTER, &area));
-		Handler handler{ uffd, area.mode, source.at() };
+		Handler handler{uffd, area.mode, source.at()};
 		pthread_t thread;
 		ASSERT_EQ(pthread_create(&thread, nullptr, handle_faults, &handler), 0);
 		pthread_detach(thread);
@@ -149,8 +153,8 @@ CASE(locked_and_populated)
 	EXPECT_OK(mlock2(locked.at(), pages(8), MLOCK_ONFAULT));
 }
 
-PARAM_CASE(madvise_of, "WILLNEED", "DONTNEED", "SEQUENTIAL", "RANDOM", "COLD", "PAGEOUT", "DONTDUMP", "REMOVE",
-	   "FREE", "POPULATE_READ", "POPULATE_WRITE")
+PARAM_CASE(madvise_of, "WILLNEED", "DONTNEED", "SEQUENTIAL", "RANDOM", "COLD", "PAGEOUT",
+	   "DONTDUMP", "REMOVE", "FREE", "POPULATE_READ", "POPULATE_WRITE")
 {
 	string p = ktap::param();
 	int advice = p == "WILLNEED"	  ? MADV_WILLNEED :
@@ -169,7 +173,8 @@ PARAM_CASE(madvise_of, "WILLNEED", "DONTNEED", "SEQUENTIAL", "RANDOM", "COLD", "
 	write_file(u.top + "/plain", pattern(pages(8)));
 	u.mount();
 	Map map(pages(8), PROT_READ | PROT_WRITE, MAP_SHARED, open_file(u.at("file"), O_RDWR));
-	Map plain(pages(8), PROT_READ | PROT_WRITE, MAP_SHARED, open_file(u.top + "/plain", O_RDWR));
+	Map plain(pages(8), PROT_READ | PROT_WRITE, MAP_SHARED,
+		  open_file(u.top + "/plain", O_RDWR));
 	map.touch();
 	plain.touch();
 	int expected = madvise(plain.at(pages(2)), pages(4), advice) ? errno : 0;
@@ -188,7 +193,8 @@ CASE(map_sync)
 	u.mount();
 	Fd file = open_file(u.at("file"), O_RDWR | O_CREAT);
 	OK(ftruncate(file, pages(1)));
-	EXPECT_ERR(mmap(nullptr, pages(1), PROT_READ | PROT_WRITE, MAP_SHARED_VALIDATE | MAP_SYNC, file, 0),
+	EXPECT_ERR(mmap(nullptr, pages(1), PROT_READ | PROT_WRITE, MAP_SHARED_VALIDATE | MAP_SYNC,
+			file, 0),
 		   EOPNOTSUPP);
 	Map map(pages(1), PROT_READ | PROT_WRITE, MAP_SHARED_VALIDATE, file);
 	map[0] = 'x';
@@ -205,9 +211,12 @@ CASE(read_by_another_process)
 	EXPECT_EQ(pread_text(memory, 100, reinterpret_cast<off_t>(map.at(pages(1)))),
 		  pattern(pages(2)).substr(pages(1), 100));
 	char text[100];
-	iovec here = { text, 100 }, there = { map.at(5), 100 };
+	iovec here = {text, 100}, there = {map.at(5), 100};
 	pid_t self = getpid();
-	EXPECT_EQ(in_child([&] { return process_vm_readv(self, &here, 1, &there, 1, 0) == 100 ? 0 : 1; }), 0);
+	EXPECT_EQ(in_child([&] {
+			  return process_vm_readv(self, &here, 1, &there, 1, 0) == 100 ? 0 : 1;
+		  }),
+		  0);
 }
 
 /* A write through /proc/PID/mem to a private mapping (as a debugger's breakpoint) stays private. */
@@ -232,7 +241,7 @@ CASE(swapon_is_refused)
 	u.mount();
 	string content = string(pages(64), '\0');
 	content.replace(page_size() - 10, 10, "SWAPSPACE2");
-	uint32_t header[3] = { 1, 63, 0 };
+	uint32_t header[3] = {1, 63, 0};
 	content.replace(1024, sizeof(header), reinterpret_cast<char *>(header), sizeof(header));
 	write_file(u.at("swap"), content, 0600);
 	EXPECT_ERR(swapon(u.at("swap").c_str(), 0), EINVAL);
@@ -248,7 +257,8 @@ CASE(futex_is_shared_with_the_branch)
 	Map through(pages(1), PROT_READ | PROT_WRITE, MAP_SHARED, file);
 	constexpr int futex_wait = 0, futex_wake = 1;
 	pid_t waiter = spawn([&] {
-		Map direct(pages(1), PROT_READ | PROT_WRITE, MAP_SHARED, open_file(u.top + "/file", O_RDWR));
+		Map direct(pages(1), PROT_READ | PROT_WRITE, MAP_SHARED,
+			   open_file(u.top + "/file", O_RDWR));
 		auto *word = reinterpret_cast<int *>(direct.at());
 		__atomic_store_n(&word[1], 1, __ATOMIC_SEQ_CST);
 		while (__atomic_load_n(word, __ATOMIC_SEQ_CST) == 0)

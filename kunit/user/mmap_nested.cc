@@ -28,7 +28,8 @@ struct Setup : Union {
 };
 
 /* maps and the rest report @path, and what stat() says of it; what serves it is not to be seen. */
-static void expect_outermost(const Union &u, const Map &map, const string &path, const string &inside)
+static void expect_outermost(const Union &u, const Map &map, const string &path,
+			     const string &inside)
 {
 	/* Before 6.8 device and inode are those of the file that serves it in the end. */
 	expect_reported(map.at(), path, stat_of(path), stat_of(u.low + "/file"));
@@ -46,7 +47,8 @@ CASE(aufs_on_aufs)
 	Map map(pages(4), PROT_READ, MAP_SHARED, file);
 	expect_outermost(u, map, u.at("file"), u.inner);
 	Map direct(pages(4), PROT_READ, MAP_SHARED, open_file(u.inner + "/file", O_RDONLY));
-	expect_reported(direct.at(), u.inner + "/file", stat_of(u.inner + "/file"), stat_of(u.low + "/file"));
+	expect_reported(direct.at(), u.inner + "/file", stat_of(u.inner + "/file"),
+			stat_of(u.low + "/file"));
 	expect_reported(map.at(), u.at("file"), stat_of(u.at("file")), stat_of(u.low + "/file"));
 	file.reset();
 	map.unmap();
@@ -62,7 +64,8 @@ CASE(aufs_on_aufs_writable)
 	Mounted inner("none", u.inner, "aufs", 0, "br=" + u.top + "=rw");
 	u.mount("br=" + u.inner + "=rw:" + u.low + "=ro");
 	{
-		Map map(pages(2), PROT_READ | PROT_WRITE, MAP_SHARED, open_file(u.at("rw"), O_RDWR));
+		Map map(pages(2), PROT_READ | PROT_WRITE, MAP_SHARED,
+			open_file(u.at("rw"), O_RDWR));
 		expect_reported(map.at(), u.at("rw"), stat_of(u.at("rw")), stat_of(u.top + "/rw"));
 		map[0] = '!';
 		EXPECT_EQ(read_file(u.top + "/rw")[0], '!');
@@ -70,7 +73,8 @@ CASE(aufs_on_aufs_writable)
 		write_file(u.at("new"), "new");
 		EXPECT_EQ(read_file(u.top + "/new"), "new");
 		OK(rename(u.at("rw").c_str(), u.at("renamed").c_str()));
-		expect_reported(map.at(), u.at("renamed"), stat_of(u.at("renamed")), stat_of(u.top + "/renamed"));
+		expect_reported(map.at(), u.at("renamed"), stat_of(u.at("renamed")),
+				stat_of(u.top + "/renamed"));
 	}
 	u.unmount();
 	inner.unmount();
@@ -94,7 +98,7 @@ CASE(overlay_over_aufs)
 	Mounted inner("none", u.inner, "aufs", 0, "br=" + u.low2 + "=rw:" + u.low + "=ro");
 	Mounted overlay("none", u.mnt, "overlay", 0, u.overlay_options(u.inner));
 	Map map(pages(4), PROT_READ, MAP_SHARED, open_file(u.at("file"), O_RDONLY));
-	for (const char *file : { "maps", "smaps" }) {
+	for (const char *file : {"maps", "smaps"}) {
 		EXPECT_EQ(vma_at(map.at(), file).path, u.at("file"));
 		EXPECT(!mentions(file, u.inner));
 	}
@@ -118,7 +122,8 @@ CASE(overlay_with_its_upper_layer_on_aufs)
 	Mounted inner("none", u.inner, "aufs", 0, "br=" + u.top + "=rw");
 	make_dir(u.inner + "/upper");
 	make_dir(u.inner + "/work");
-	string options = "lowerdir=" + u.low + ",upperdir=" + u.inner + "/upper,workdir=" + u.inner + "/work";
+	string options = "lowerdir=" + u.low + ",upperdir=" + u.inner +
+			 "/upper,workdir=" + u.inner + "/work";
 	if (::mount("none", u.mnt.c_str(), "overlay", 0, options.c_str())) {
 		/* It may find that aufs cannot do what it needs (RENAME_WHITEOUT), and says so. */
 		EXPECT_EQ(ktap::errno_name(errno), "EINVAL");
@@ -127,7 +132,8 @@ CASE(overlay_with_its_upper_layer_on_aufs)
 	}
 	{
 		write_file(u.at("new"), pattern(pages(2)));
-		Map map(pages(2), PROT_READ | PROT_WRITE, MAP_SHARED, open_file(u.at("new"), O_RDWR));
+		Map map(pages(2), PROT_READ | PROT_WRITE, MAP_SHARED,
+			open_file(u.at("new"), O_RDWR));
 		EXPECT_EQ(vma_at(map.at()).path, u.at("new"));
 		map[0] = '!';
 		EXPECT_EQ(read_file(u.top + "/upper/new")[0], '!');
@@ -155,7 +161,8 @@ CASE(bind_mount_of_a_union_as_a_branch)
 /* exec through two unions: exe and maps name the outer one. */
 HELPER(say_own_maps)
 {
-	printf("exe %s\n%s", link_target("/proc/self/exe").c_str(), read_file("/proc/self/maps").c_str());
+	printf("exe %s\n%s", link_target("/proc/self/exe").c_str(),
+	       read_file("/proc/self/maps").c_str());
 	return 0;
 }
 

@@ -20,8 +20,8 @@ struct Setup : Union {
 	}
 	Map map(const string &path, int flags = O_RDONLY)
 	{
-		return Map(pages(4), flags == O_RDWR ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED,
-			   open_file(path, flags));
+		return Map(pages(4), flags == O_RDWR ? PROT_READ | PROT_WRITE : PROT_READ,
+			   MAP_SHARED, open_file(path, flags));
 	}
 };
 
@@ -46,7 +46,8 @@ CASE(after_rename)
 	OK(rename(u.at("mine").c_str(), u.at("dir/renamed").c_str()));
 	expect_reported(map.at(), u.at("dir/renamed"), stat_of(u.at("dir/renamed")), branch);
 	OK(rename(u.at("dir").c_str(), u.at("directory").c_str()));
-	expect_reported(map.at(), u.at("directory/renamed"), stat_of(u.at("directory/renamed")), branch);
+	expect_reported(map.at(), u.at("directory/renamed"), stat_of(u.at("directory/renamed")),
+			branch);
 	map[0] = '!';
 	EXPECT_EQ(read_file(u.at("directory/renamed"))[0], '!');
 }
@@ -57,7 +58,7 @@ CASE(after_unlink)
 	Map map = u.map(u.at("mine"), O_RDWR);
 	struct stat before = stat_of(u.at("mine")), branch = stat_of(u.top + "/mine");
 	OK(unlink(u.at("mine").c_str()));
-	for (const char *file : { "maps", "smaps" }) {
+	for (const char *file : {"maps", "smaps"}) {
 		Vma vma = vma_at(map.at(), file);
 		EXPECT_EQ(vma.path, u.at("mine") + " (deleted)");
 		EXPECT_EQ(vma.inode, reports_union_inode() ? before.st_ino : branch.st_ino);
@@ -130,7 +131,8 @@ CASE(through_a_bind_mounted_file)
 	write_file(u.tmp + "/place", "");
 	Mounted bound(u.at("file"), u.tmp + "/place", "", MS_BIND, "");
 	Map map = u.map(u.tmp + "/place");
-	expect_reported(map.at(), u.tmp + "/place", stat_of(u.at("file")), stat_of(u.low + "/file"));
+	expect_reported(map.at(), u.tmp + "/place", stat_of(u.at("file")),
+			stat_of(u.low + "/file"));
 	map.unmap();
 }
 
@@ -190,7 +192,8 @@ CASE(after_the_mount_was_moved)
 	Map map = u.map(u.tmp + "/a/file");
 	OK(::mount((u.tmp + "/a").c_str(), (u.tmp + "/b").c_str(), nullptr, MS_MOVE, nullptr));
 	first.forget();
-	expect_reported(map.at(), u.tmp + "/b/file", stat_of(u.tmp + "/b/file"), stat_of(u.low + "/file"));
+	expect_reported(map.at(), u.tmp + "/b/file", stat_of(u.tmp + "/b/file"),
+			stat_of(u.low + "/file"));
 	map.unmap();
 	OK(umount2((u.tmp + "/b").c_str(), 0));
 }
@@ -217,7 +220,8 @@ CASE(branches_are_free_afterwards)
 	write_file(branch.path() + "/file", pattern(pages(4)));
 	u.mount("br=" + branch.path() + ":" + u.low);
 	{
-		Map map(pages(4), PROT_READ | PROT_WRITE, MAP_SHARED, open_file(u.at("file"), O_RDWR));
+		Map map(pages(4), PROT_READ | PROT_WRITE, MAP_SHARED,
+			open_file(u.at("file"), O_RDWR));
 		map[0] = '!';
 		EXPECT_EQ(in_child([&] { map[1] = '!'; }), 0);
 	}
@@ -247,7 +251,8 @@ CASE(after_dropping_caches)
 	struct stat before = stat_of(u.at("file"));
 	for (int i = 0; i < 3; i++) {
 		write_control("/proc/sys/vm/drop_caches", "3");
-		expect_reported(map.at(), u.at("file"), stat_of(u.at("file")), stat_of(u.low + "/file"));
+		expect_reported(map.at(), u.at("file"), stat_of(u.at("file")),
+				stat_of(u.low + "/file"));
 		EXPECT_EQ(stat_of(u.at("file")).st_ino, before.st_ino);
 		EXPECT_EQ(map.text(100), pattern(100));
 	}

@@ -22,7 +22,8 @@ struct Setup : Union {
 };
 
 /* Forks a process that repeats @body until it is stopped. */
-class Busy {
+class Busy
+{
 public:
 	template <typename Body> explicit Busy(Body body)
 	{
@@ -41,7 +42,10 @@ public:
 		kill(pid_, SIGKILL);
 		EXPECT_EQ(wait_for(pid_), 128 + SIGKILL);
 	}
-	pid_t pid() const { return pid_; }
+	pid_t pid() const
+	{
+		return pid_;
+	}
 
 private:
 	pid_t pid_;
@@ -51,7 +55,8 @@ private:
 static void expect_union_paths(const Union &u, const char *file, pid_t pid)
 {
 	for (const Vma &vma : vmas(file, pid))
-		if (vma.path.find("/file") != string::npos || vma.path.find("/mine") != string::npos)
+		if (vma.path.find("/file") != string::npos ||
+		    vma.path.find("/mine") != string::npos)
 			EXPECT_EQ(vma.path.substr(0, u.mnt.size()), u.mnt);
 }
 
@@ -64,7 +69,8 @@ static void map_and_unmap(const Union &u, unsigned round)
 	area.touch(pages(at + round % 16));
 	OK(mprotect(area.at(pages(at + 4)), pages(4), PROT_NONE));
 	if (round % 3 == 0)
-		OK(mmap(area.at(pages(at + 2)), pages(8), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0));
+		OK(mmap(area.at(pages(at + 2)), pages(8), PROT_NONE,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0));
 }
 
 PARAM_CASE(look_while_it_maps, "maps", "smaps", "numa_maps", "map_files")
@@ -78,9 +84,12 @@ PARAM_CASE(look_while_it_maps, "maps", "smaps", "numa_maps", "map_files")
 				string dir = ktap::format("/proc/%d/map_files", mapper.pid());
 				for (const string &name : names_in(dir)) {
 					char target[4096];
-					ssize_t length = readlink((dir + "/" + name).c_str(), target, sizeof(target));
+					ssize_t length = readlink((dir + "/" + name).c_str(),
+								  target, sizeof(target));
 					if (length > 0)
-						EXPECT_NE(string(target, length).substr(0, u.low.size()), u.low);
+						EXPECT_NE(string(target, length)
+								  .substr(0, u.low.size()),
+							  u.low);
 				}
 			} else if (file == "numa_maps")
 				EXPECT(!mentions(file, u.low + "/file", mapper.pid()));
@@ -146,14 +155,16 @@ CASE(fork_while_it_maps)
 {
 	Setup u;
 	{
-		Busy one([&](unsigned round) { map_and_unmap(u, round); }), two([&](unsigned round) {
-			static Map map(pages(16), PROT_READ | PROT_WRITE, MAP_SHARED, open_file(u.at("a/mine"), O_RDWR));
-			EXPECT_EQ(in_child([&] {
-					  map[pages(round % 16)] = char(round);
-					  OK(munmap(map.at(pages(round % 16)), pages(1)));
-				  }),
-				  0);
-		});
+		Busy one([&](unsigned round) { map_and_unmap(u, round); }),
+			two([&](unsigned round) {
+				static Map map(pages(16), PROT_READ | PROT_WRITE, MAP_SHARED,
+					       open_file(u.at("a/mine"), O_RDWR));
+				EXPECT_EQ(in_child([&] {
+						  map[pages(round % 16)] = char(round);
+						  OK(munmap(map.at(pages(round % 16)), pages(1)));
+					  }),
+					  0);
+			});
 		for (int i = 0; i < 50; i++) {
 			expect_union_paths(u, "maps", one.pid());
 			expect_union_paths(u, "smaps", two.pid());
@@ -185,7 +196,7 @@ CASE(drop_caches_while_it_maps)
 		Busy looker([&](unsigned) {
 			struct stat st;
 			EXPECT_OK(stat(u.at("file").c_str(), &st));
-			EXPECT_EQ(names_in(u.mnt), (std::vector<string>{ "a", "b", "file" }));
+			EXPECT_EQ(names_in(u.mnt), (std::vector<string>{"a", "b", "file"}));
 		});
 		for (int i = 0; i < 20; i++) {
 			write_control("/proc/sys/vm/drop_caches", "3");
@@ -205,7 +216,8 @@ CASE(truncate_while_it_is_touched)
 		});
 		for (int i = 0; i < 100; i++) {
 			int status = in_child([&] {
-				Map map(pages(16), PROT_READ | PROT_WRITE, MAP_SHARED, open_file(u.at("a/mine"), O_RDWR));
+				Map map(pages(16), PROT_READ | PROT_WRITE, MAP_SHARED,
+					open_file(u.at("a/mine"), O_RDWR));
 				for (int page = 0; page < 16; page++)
 					map[pages(page)] = 'x';
 			});

@@ -14,8 +14,8 @@ static size_t pages(size_t count)
 	return count * page_size();
 }
 
-PARAM_CASE(every_observer, "shared_low", "private_low", "shared_top", "writable_top", "executable_low",
-	   "lower_of_two")
+PARAM_CASE(every_observer, "shared_low", "private_low", "shared_top", "writable_top",
+	   "executable_low", "lower_of_two")
 {
 	string p = ktap::param();
 	Union u;
@@ -26,14 +26,14 @@ PARAM_CASE(every_observer, "shared_low", "private_low", "shared_top", "writable_
 	bool top = p.find("top") != string::npos, third = p == "lower_of_two";
 	string name = top ? "file_top" : third ? "file_low2" : "file_low";
 	string branch = (top ? u.top : third ? u.low2 : u.low) + "/" + name, path = u.at(name);
-	int prot = p == "writable_top" ? PROT_READ | PROT_WRITE :
+	int prot = p == "writable_top"	 ? PROT_READ | PROT_WRITE :
 		   p == "executable_low" ? PROT_READ | PROT_EXEC :
 					   PROT_READ;
 	Map map(pages(2), prot, p == "private_low" ? MAP_PRIVATE : MAP_SHARED,
 		open_file(path, p == "writable_top" ? O_RDWR : O_RDONLY), pages(1));
 	expect_reported(map.at(), path, stat_of(path), stat_of(branch));
 	EXPECT_EQ(vma_at(map.at()).offset, pages(1));
-	for (const char *file : { "maps", "smaps" })
+	for (const char *file : {"maps", "smaps"})
 		EXPECT(!mentions(file, branch));
 }
 
@@ -101,7 +101,8 @@ CASE(fd_links_and_fdinfo)
 	u.mount();
 	Fd file = open_file(u.at("file"), O_RDONLY);
 	EXPECT_EQ(link_target(ktap::format("/proc/self/fd/%d", int(file))), u.at("file"));
-	EXPECT_EQ(stat_of(ktap::format("/proc/self/fd/%d", int(file))).st_ino, stat_of(u.at("file")).st_ino);
+	EXPECT_EQ(stat_of(ktap::format("/proc/self/fd/%d", int(file))).st_ino,
+		  stat_of(u.at("file")).st_ino);
 	string info = read_file(ktap::format("/proc/self/fdinfo/%d", int(file)));
 	EXPECT_HAS(info, ktap::format("ino:\t%lu\n", (unsigned long)stat_of(u.at("file")).st_ino));
 	/* mnt_id is that of the union's mount. */
@@ -110,14 +111,15 @@ CASE(fd_links_and_fdinfo)
 	size_t at = mounts.find(" / " + u.mnt + " ");
 	ASSERT_NE(at, string::npos);
 	size_t start = mounts.rfind('\n', at);
-	ASSERT_EQ(sscanf(mounts.c_str() + (start == string::npos ? 0 : start + 1), "%d", &mount_id), 1);
+	ASSERT_EQ(sscanf(mounts.c_str() + (start == string::npos ? 0 : start + 1), "%d", &mount_id),
+		  1);
 	EXPECT_HAS(info, ktap::format("mnt_id:\t%d\n", mount_id));
 }
 
-
 HELPER(say_own_maps)
 {
-	printf("exe %s\n%s", link_target("/proc/self/exe").c_str(), read_file("/proc/self/maps").c_str());
+	printf("exe %s\n%s", link_target("/proc/self/exe").c_str(),
+	       read_file("/proc/self/maps").c_str());
 	return 0;
 }
 
@@ -131,13 +133,14 @@ CASE(executed_program)
 	EXPECT_HAS(out.text, "exe " + u.at("prog") + "\n");
 	EXPECT_HAS_NOT(out.text, u.low);
 	size_t count = 0;
-	for (size_t at = 0; (at = out.text.find(" " + u.at("prog") + "\n", at)) != string::npos; at++)
+	for (size_t at = 0; (at = out.text.find(" " + u.at("prog") + "\n", at)) != string::npos;
+	     at++)
 		count++;
 	/* The link of exe, and at least text, read-only and writable data in maps. */
 	EXPECT_GE(count, 4u);
 	struct stat shown = stat_of(reports_union_inode() ? u.at("prog") : u.low + "/prog");
-	EXPECT_HAS(out.text, ktap::format(" %02x:%02x %lu ", major(shown.st_dev), minor(shown.st_dev),
-					  (unsigned long)shown.st_ino));
+	EXPECT_HAS(out.text, ktap::format(" %02x:%02x %lu ", major(shown.st_dev),
+					  minor(shown.st_dev), (unsigned long)shown.st_ino));
 }
 
 /* In a root directory of its own, a process is shown paths from there. */
@@ -149,7 +152,7 @@ CASE(in_a_chroot)
 	copy_self(u.low + "/bin/prog");
 	u.mount();
 	Mounted proc("proc", u.at("proc"), "proc", 0, "");
-	Output out = run({ "/bin/prog", "--helper", "say_own_maps" }, u.mnt);
+	Output out = run({"/bin/prog", "--helper", "say_own_maps"}, u.mnt);
 	EXPECT_EQ(out.status, 0);
 	EXPECT_HAS(out.text, "exe /bin/prog\n");
 	EXPECT_HAS(out.text, " /bin/prog\n");
@@ -175,7 +178,7 @@ CASE(after_pivot_root)
 		OK(chroot("."));
 		OK(::mount("proc", "/proc", "proc", 0, nullptr));
 		OK(umount2("/old", MNT_DETACH));
-		Output out = run({ "/bin/prog", "--helper", "say_own_maps" });
+		Output out = run({"/bin/prog", "--helper", "say_own_maps"});
 		EXPECT_EQ(out.status, 0);
 		EXPECT_HAS(out.text, "exe /bin/prog\n");
 		EXPECT_HAS(out.text, " /bin/prog\n");

@@ -19,7 +19,10 @@ struct Setup : Union {
 		write_file(top + "/mine", pattern(pages(16), 3));
 		mount();
 	}
-	string file() const { return at("file"); }
+	string file() const
+	{
+		return at("file");
+	}
 	Map map(const string &name = "file", int prot = PROT_READ, int flags = MAP_SHARED)
 	{
 		bool writes = (prot & PROT_WRITE) && flags == MAP_SHARED;
@@ -31,7 +34,10 @@ struct Setup : Union {
 		expect_reported(address, at(name), stat_of(at(name)), stat_of(branch + "/" + name));
 	}
 	/* The rule behind all: when all is unmapped and closed, the union can be unmounted. */
-	void expect_free() { unmount(); }
+	void expect_free()
+	{
+		unmount();
+	}
 };
 
 /* Rule 1: fork copies, exit drops. */
@@ -170,7 +176,8 @@ CASE(mremap_grows_moves_and_shrinks)
 	Setup u;
 	{
 		Map map(pages(4), PROT_READ, MAP_SHARED, open_file(u.file(), O_RDONLY));
-		char *at = static_cast<char *>(OK(mremap(map.at(), pages(4), pages(12), MREMAP_MAYMOVE)));
+		char *at = static_cast<char *>(
+			OK(mremap(map.at(), pages(4), pages(12), MREMAP_MAYMOVE)));
 		map.forget();
 		u.expect(at);
 		EXPECT_EQ(vmas_of(u.file()).size(), 1u);
@@ -178,14 +185,16 @@ CASE(mremap_grows_moves_and_shrinks)
 		/* To a fixed place, over another mapping of the union. */
 		Map other = u.map("other");
 		char *moved = static_cast<char *>(
-			OK(mremap(at, pages(12), pages(12), MREMAP_MAYMOVE | MREMAP_FIXED, other.at(pages(2)))));
+			OK(mremap(at, pages(12), pages(12), MREMAP_MAYMOVE | MREMAP_FIXED,
+				  other.at(pages(2)))));
 		EXPECT_EQ(moved, other.at(pages(2)));
 		u.expect(moved);
 		u.expect(other.at(), "other");
 		u.expect(other.at(pages(14)), "other");
 		/* The middle of it alone. */
 		Map hole(pages(2), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
-		OK(mremap(moved + pages(3), pages(2), pages(2), MREMAP_MAYMOVE | MREMAP_FIXED, hole.at()));
+		OK(mremap(moved + pages(3), pages(2), pages(2), MREMAP_MAYMOVE | MREMAP_FIXED,
+			  hole.at()));
 		u.expect(hole.at());
 		EXPECT_EQ(hole.text(50), pattern(pages(16)).substr(pages(3), 50));
 		OK(mremap(moved, pages(3), pages(1), 0));
@@ -206,10 +215,11 @@ CASE(mremap_grows_moves_and_shrinks)
  */
 static void join(const Map &area)
 {
-	for (int prot : { PROT_NONE, PROT_READ })
+	for (int prot : {PROT_NONE, PROT_READ})
 		for (const Vma &vma : vmas())
 			if (vma.start >= reinterpret_cast<unsigned long>(area.at()) &&
-			    vma.end <= reinterpret_cast<unsigned long>(area.at(area.length())) && !vma.path.empty())
+			    vma.end <= reinterpret_cast<unsigned long>(area.at(area.length())) &&
+			    !vma.path.empty())
 				OK(mprotect(reinterpret_cast<void *>(vma.start), vma.size(), prot));
 }
 
@@ -221,8 +231,8 @@ CASE(merge_of_neighbours)
 		Map area(pages(16), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
 		Fd file = open_file(u.file(), O_RDONLY);
 		auto put = [&](size_t index, size_t count) {
-			OK(mmap(area.at(pages(index)), pages(count), PROT_READ, MAP_SHARED | MAP_FIXED, file,
-				pages(index)));
+			OK(mmap(area.at(pages(index)), pages(count), PROT_READ,
+				MAP_SHARED | MAP_FIXED, file, pages(index)));
 			join(area);
 		};
 		put(0, 4);
@@ -250,15 +260,18 @@ CASE(merge_by_mremap)
 		Map area(pages(16), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
 		Fd file = open_file(u.file(), O_RDONLY);
 		OK(mmap(area.at(), pages(8), PROT_READ, MAP_SHARED | MAP_FIXED, file, 0));
-		OK(mremap(area.at(pages(4)), pages(4), pages(4), MREMAP_MAYMOVE | MREMAP_FIXED, area.at(pages(12))));
+		OK(mremap(area.at(pages(4)), pages(4), pages(4), MREMAP_MAYMOVE | MREMAP_FIXED,
+			  area.at(pages(12))));
 		EXPECT_EQ(vmas_of(u.file()).size(), 2u);
 		u.expect(area.at(pages(12)));
-		OK(mremap(area.at(pages(12)), pages(4), pages(4), MREMAP_MAYMOVE | MREMAP_FIXED, area.at(pages(4))));
+		OK(mremap(area.at(pages(12)), pages(4), pages(4), MREMAP_MAYMOVE | MREMAP_FIXED,
+			  area.at(pages(4))));
 		EXPECT_EQ(vmas_of(u.file()).size(), 1u);
 		u.expect(area.at());
 		EXPECT(area.text(pages(8)) == pattern(pages(16)).substr(0, pages(8)));
 		/* What mremap() left behind is not mapped; the area is whole again for its end. */
-		OK(mmap(area.at(pages(12)), pages(4), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0));
+		OK(mmap(area.at(pages(12)), pages(4), PROT_NONE,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0));
 	}
 	u.expect_free();
 }
@@ -306,14 +319,16 @@ CASE(no_merge_of_different_files)
 		Map area(pages(16), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
 		Fd file = open_file(u.file(), O_RDONLY), other = open_file(u.at("other"), O_RDONLY);
 		OK(mmap(area.at(), pages(4), PROT_READ, MAP_SHARED | MAP_FIXED, file, 0));
-		OK(mmap(area.at(pages(4)), pages(4), PROT_READ, MAP_SHARED | MAP_FIXED, other, pages(4)));
+		OK(mmap(area.at(pages(4)), pages(4), PROT_READ, MAP_SHARED | MAP_FIXED, other,
+			pages(4)));
 		join(area);
 		EXPECT_EQ(vma_at(area.at()).size(), pages(4));
 		u.expect(area.at());
 		u.expect(area.at(pages(4)), "other");
 		/* The branch's own file beside the union's: one inode, one cache, two identities. */
 		Fd branch = open_file(u.low + "/file", O_RDONLY);
-		OK(mmap(area.at(pages(4)), pages(4), PROT_READ, MAP_SHARED | MAP_FIXED, branch, pages(4)));
+		OK(mmap(area.at(pages(4)), pages(4), PROT_READ, MAP_SHARED | MAP_FIXED, branch,
+			pages(4)));
 		join(area);
 		u.expect(area.at());
 		EXPECT_EQ(vma_at(area.at(pages(4))).path, u.low + "/file");
@@ -330,9 +345,11 @@ CASE(no_merge_of_different_paths)
 	{
 		Mounted bound(u.mnt, u.tmp, "", MS_BIND, "");
 		Map area(pages(16), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
-		Fd file = open_file(u.file(), O_RDONLY), same = open_file(u.tmp + "/file", O_RDONLY);
+		Fd file = open_file(u.file(), O_RDONLY),
+		   same = open_file(u.tmp + "/file", O_RDONLY);
 		OK(mmap(area.at(), pages(4), PROT_READ, MAP_SHARED | MAP_FIXED, file, 0));
-		OK(mmap(area.at(pages(4)), pages(4), PROT_READ, MAP_SHARED | MAP_FIXED, same, pages(4)));
+		OK(mmap(area.at(pages(4)), pages(4), PROT_READ, MAP_SHARED | MAP_FIXED, same,
+			pages(4)));
 		join(area);
 		u.expect(area.at());
 		EXPECT_EQ(vma_at(area.at(pages(3))).path, u.file());
@@ -349,14 +366,17 @@ CASE(merge_picks_the_right_neighbour)
 		Map area(pages(16), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
 		Fd file = open_file(u.file(), O_RDONLY), other = open_file(u.at("other"), O_RDONLY);
 		OK(mmap(area.at(), pages(4), PROT_READ, MAP_SHARED | MAP_FIXED, file, 0));
-		OK(mmap(area.at(pages(8)), pages(4), PROT_READ, MAP_SHARED | MAP_FIXED, other, pages(8)));
-		OK(mmap(area.at(pages(4)), pages(4), PROT_READ, MAP_SHARED | MAP_FIXED, other, pages(4)));
+		OK(mmap(area.at(pages(8)), pages(4), PROT_READ, MAP_SHARED | MAP_FIXED, other,
+			pages(8)));
+		OK(mmap(area.at(pages(4)), pages(4), PROT_READ, MAP_SHARED | MAP_FIXED, other,
+			pages(4)));
 		join(area);
 		EXPECT_EQ(vma_at(area.at(pages(4))).size(), pages(8));
 		EXPECT_EQ(vma_at(area.at()).size(), pages(4));
 		u.expect(area.at());
 		u.expect(area.at(pages(4)), "other");
-		OK(mmap(area.at(pages(4)), pages(4), PROT_READ, MAP_SHARED | MAP_FIXED, file, pages(4)));
+		OK(mmap(area.at(pages(4)), pages(4), PROT_READ, MAP_SHARED | MAP_FIXED, file,
+			pages(4)));
 		join(area);
 		EXPECT_EQ(vma_at(area.at()).size(), pages(8));
 		EXPECT_EQ(vma_at(area.at(pages(8))).size(), pages(4));
@@ -391,11 +411,16 @@ CASE(failed_mmap_leaves_no_reference)
 	{
 		Fd file = open_file(u.file(), O_RDONLY);
 		for (int i = 0; i < 100; i++) {
-			EXPECT_ERR(mmap(nullptr, pages(1), PROT_READ | PROT_WRITE, MAP_SHARED, file, 0), EACCES);
+			EXPECT_ERR(mmap(nullptr, pages(1), PROT_READ | PROT_WRITE, MAP_SHARED, file,
+					0),
+				   EACCES);
 			EXPECT_ERR(mmap(nullptr, pages(1), PROT_READ, MAP_SHARED, file, 1), EINVAL);
 			EXPECT_ERR(mmap(nullptr, 0, PROT_READ, MAP_SHARED, file, 0), EINVAL);
-			EXPECT_ERR(mmap(nullptr, size_t(1) << 60, PROT_READ, MAP_SHARED, file, 0), ENOMEM);
-			EXPECT_ERR(mmap(nullptr, pages(2), PROT_READ, MAP_SHARED, file, INT64_MAX & ~4095), EOVERFLOW);
+			EXPECT_ERR(mmap(nullptr, size_t(1) << 60, PROT_READ, MAP_SHARED, file, 0),
+				   ENOMEM);
+			EXPECT_ERR(mmap(nullptr, pages(2), PROT_READ, MAP_SHARED, file,
+					INT64_MAX & ~4095),
+				   EOVERFLOW);
 		}
 	}
 	u.expect_free();
@@ -413,7 +438,8 @@ CASE(dropped_by_execve)
 	string name = u.file();
 	EXPECT_EQ(in_child([&] {
 			  Map map = u.map();
-			  const char *args[] = { "/proc/self/exe", "--helper", "nothing_mapped", name.c_str(), nullptr };
+			  const char *args[] = {"/proc/self/exe", "--helper", "nothing_mapped",
+						name.c_str(), nullptr};
 			  execv(args[0], const_cast<char **>(args));
 			  return 3;
 		  }),

@@ -18,7 +18,7 @@ PARAM_CASE(content_of_every_branch, "shared", "private")
 	write_file(u.low + "/l", content);
 	write_file(u.low2 + "/l2", content);
 	u.mount(u.options() + ":" + u.low2);
-	for (const char *name : { "t", "l", "l2" }) {
+	for (const char *name : {"t", "l", "l2"}) {
 		Map map(content.size(), PROT_READ, flags, open_file(u.at(name), O_RDONLY));
 		EXPECT(map.text(content.size()) == content);
 		Map part(pages(2), PROT_READ, flags, open_file(u.at(name), O_RDONLY), pages(3));
@@ -68,7 +68,8 @@ CASE(lower_mapping_is_the_branchs_cache)
 	write_file(u.low + "/file", pattern(pages(1)));
 	u.mount();
 	Map map(pages(1), PROT_READ, MAP_SHARED, open_file(u.at("file"), O_RDONLY));
-	Map branch(pages(1), PROT_READ | PROT_WRITE, MAP_SHARED, open_file(u.low + "/file", O_RDWR));
+	Map branch(pages(1), PROT_READ | PROT_WRITE, MAP_SHARED,
+		   open_file(u.low + "/file", O_RDWR));
 	branch[100] = '#';
 	EXPECT_EQ(map[100], '#');
 	branch[200] = '$';
@@ -98,7 +99,8 @@ CASE(pages_are_in_memory_once)
 	Fd pagemap = open_file("/proc/self/pagemap", O_RDONLY);
 	auto frame = [&](const char *address) {
 		uint64_t entry = 0;
-		OK(pread(pagemap, &entry, 8, reinterpret_cast<uintptr_t>(address) / page_size() * 8));
+		OK(pread(pagemap, &entry, 8,
+			 reinterpret_cast<uintptr_t>(address) / page_size() * 8));
 		return entry & ((1ULL << 55) - 1);
 	};
 	EXPECT_NE(frame(map.at()), 0u);
@@ -113,7 +115,7 @@ CASE(private_writes_stay_private)
 	write_file(u.top + "/file", content);
 	write_file(u.low + "/low", content);
 	u.mount();
-	for (const char *name : { "file", "low" }) {
+	for (const char *name : {"file", "low"}) {
 		Fd file = open_file(u.at(name), O_RDONLY);
 		Map map(pages(2), PROT_READ | PROT_WRITE, MAP_PRIVATE, file);
 		memcpy(map.at(), "private", 7);
@@ -209,7 +211,8 @@ CASE(shared_between_processes)
 	OK(ftruncate(file, pages(1)));
 	constexpr int rounds = 20000;
 	auto count_up = [&] {
-		Map map(pages(1), PROT_READ | PROT_WRITE, MAP_SHARED, open_file(u.at("file"), O_RDWR));
+		Map map(pages(1), PROT_READ | PROT_WRITE, MAP_SHARED,
+			open_file(u.at("file"), O_RDWR));
 		auto *counter = reinterpret_cast<int *>(map.at());
 		for (int i = 0; i < rounds; i++)
 			__atomic_fetch_add(counter, 1, __ATOMIC_RELAXED);
@@ -260,7 +263,7 @@ CASE(access_time_of_a_mapped_file)
 {
 	Union u;
 	write_file(u.top + "/file", pattern(pages(1)));
-	timespec times[2] = { { 1000, 0 }, { 2000, 0 } };
+	timespec times[2] = {{1000, 0}, {2000, 0}};
 	OK(utimensat(AT_FDCWD, (u.top + "/file").c_str(), times, 0));
 	u.mount(u.options(), MS_RELATIME);
 	Map map(pages(1), PROT_READ, MAP_SHARED, open_file(u.at("file"), O_RDONLY));

@@ -187,7 +187,8 @@ CASE(failure_leaves_nothing_behind)
 	make_dir(branch.path() + "/a");
 	write_file(branch.path() + "/file", "");
 	EXPECT_EQ(try_mount(u.mnt, "br=" + branch.path() + "/a:" + u.low + "/missing"), ENOENT);
-	EXPECT_EQ(try_mount(u.mnt, "br=" + branch.path() + "/a:" + branch.path() + "/file"), ENOTDIR);
+	EXPECT_EQ(try_mount(u.mnt, "br=" + branch.path() + "/a:" + branch.path() + "/file"),
+		  ENOTDIR);
 	EXPECT_EQ(try_mount(u.mnt, "br=" + branch.path() + "/a:" + branch.path() + "/a"), EINVAL);
 	EXPECT_EQ(try_mount(u.mnt, "br=" + branch.path() + "/a,nonsense"), EINVAL);
 	{
@@ -247,15 +248,19 @@ PARAM_CASE(mount_point_and_branch, "branch_contains_it", "branch_is_it", "branch
 	string p = ktap::param();
 	make_dirs(u.mnt + "/a/b");
 	write_file(u.mnt + "/a/b/file", "branch");
-	string branch = p == "branch_contains_it" ? u.mnt : p == "branch_is_it" ? u.mnt + "/a" : u.mnt + "/a/b";
+	string branch = p == "branch_contains_it" ? u.mnt :
+			p == "branch_is_it"	  ? u.mnt + "/a" :
+						    u.mnt + "/a/b";
 	string target = u.mnt + "/a";
 	/*
 	 * mount(2) tells a filesystem its options and not the mount point, so that this cannot be
 	 * refused; it must neither loop nor show the union within itself.
 	 */
 	Mounted mounted("none", target, "aufs", 0, "br=" + branch);
-	string below = p == "branch_contains_it" ? "/a/b/file" : p == "branch_is_it" ? "/b/file" : "/file";
+	string below = p == "branch_contains_it" ? "/a/b/file" :
+		       p == "branch_is_it"	 ? "/b/file" :
+						   "/file";
 	EXPECT_EQ(read_file(target + below), "branch");
 	if (p == "branch_contains_it")
-		EXPECT_EQ(names_in(target + "/a"), (std::vector<string>{ "b" }));
+		EXPECT_EQ(names_in(target + "/a"), (std::vector<string>{"b"}));
 }

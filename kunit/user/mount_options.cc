@@ -26,7 +26,7 @@ struct Setup : Union {
 	}
 	void expect_three()
 	{
-		EXPECT_EQ(names_in(mnt), (std::vector<string>{ "l", "l2", "t" }));
+		EXPECT_EQ(names_in(mnt), (std::vector<string>{"l", "l2", "t"}));
 		EXPECT_EQ(read_file(at("l2")), "low2");
 	}
 };
@@ -82,7 +82,7 @@ CASE(one_branch)
 {
 	Setup u;
 	u.mount("br=" + u.top);
-	EXPECT_EQ(names_in(u.mnt), (std::vector<string>{ "t" }));
+	EXPECT_EQ(names_in(u.mnt), (std::vector<string>{"t"}));
 	EXPECT(is_writable(u.mnt));
 }
 
@@ -155,7 +155,7 @@ PARAM_CASE(path_forms, "symlink", "dotdot", "trailing_slash", "relative")
 CASE(fsconfig_all_forms)
 {
 	Setup u;
-	for (const char *key : { "br", "dirs" }) {
+	for (const char *key : {"br", "dirs"}) {
 		Fd context(OK(fsopen("aufs", FSOPEN_CLOEXEC)));
 		OK(fsconfig(context, FSCONFIG_SET_STRING, "source", "none", 0));
 		OK(fsconfig(context, FSCONFIG_SET_STRING, key, (u.top + "=rw").c_str(), 0));
@@ -250,11 +250,11 @@ PARAM_CASE(mount_flags, "ro", "noexec", "nosuid", "nodev", "noatime")
 	string p = ktap::param();
 	copy_self(u.top + "/prog");
 	OK(mknod((u.top + "/null").c_str(), S_IFCHR | 0666, makedev(1, 3)));
-	u.mount(u.options(), p == "ro" ? MS_RDONLY :
+	u.mount(u.options(), p == "ro"	   ? MS_RDONLY :
 			     p == "noexec" ? MS_NOEXEC :
 			     p == "nosuid" ? MS_NOSUID :
-			     p == "nodev" ? MS_NODEV :
-					    MS_NOATIME);
+			     p == "nodev"  ? MS_NODEV :
+					     MS_NOATIME);
 	EXPECT_EQ(is_writable(u.mnt), p != "ro");
 	EXPECT_EQ(access(u.at("prog").c_str(), X_OK), p == "noexec" ? -1 : 0);
 	Fd null(open(u.at("null").c_str(), O_WRONLY));

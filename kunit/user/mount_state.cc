@@ -85,19 +85,19 @@ CASE(proc_mounts_has_absolute_paths)
 }
 
 /* The options that /proc/mounts shows mount the same union again, raw and as mount(8) reads them. */
-PARAM_CASE(proc_mounts_mounts_again, "plain", "comma", "colon", "equals", "backslash", "space", "newline",
-	   "octal_look_alike", "all")
+PARAM_CASE(proc_mounts_mounts_again, "plain", "comma", "colon", "equals", "backslash", "space",
+	   "newline", "octal_look_alike", "all")
 {
 	string p = ktap::param();
-	string name = p == "comma" ? "a,b" :
-		      p == "colon" ? "a:b" :
-		      p == "equals" ? "a=ro" :
-		      p == "backslash" ? "a\\b" :
-		      p == "space" ? "a b\tc" :
-		      p == "newline" ? "a\nb" :
+	string name = p == "comma"	      ? "a,b" :
+		      p == "colon"	      ? "a:b" :
+		      p == "equals"	      ? "a=ro" :
+		      p == "backslash"	      ? "a\\b" :
+		      p == "space"	      ? "a b\tc" :
+		      p == "newline"	      ? "a\nb" :
 		      p == "octal_look_alike" ? "a\\054b" :
-		      p == "all" ? "a,b:c=rw\\d e\\,f\\\\g#h" :
-				   "plain";
+		      p == "all"	      ? "a,b:c=rw\\d e\\,f\\\\g#h" :
+						"plain";
 	Union u;
 	string written;
 	for (char c : name) {
@@ -116,7 +116,7 @@ PARAM_CASE(proc_mounts_mounts_again, "plain", "comma", "colon", "equals", "backs
 	ktap::say("/proc/mounts: " + raw);
 	EXPECT_HAS_NOT(raw, " ");
 	u.unmount();
-	for (const string &again : { raw, decoded }) {
+	for (const string &again : {raw, decoded}) {
 		u.mount(again);
 		EXPECT_EQ(read_file(u.at("file")), name);
 		EXPECT_EQ(without_flags(mount_line(u.mnt).options), raw);
@@ -148,19 +148,19 @@ CASE(mount_command)
 {
 	Union u;
 	write_file(u.low + "/file", "low");
-	Output out = run({ "/bin/mount", "-t", "aufs", "-o", u.options(), "none", u.mnt });
+	Output out = run({"/bin/mount", "-t", "aufs", "-o", u.options(), "none", u.mnt});
 	EXPECT_EQ(out.text, "");
 	ASSERT_EQ(out.status, 0);
 	EXPECT_EQ(read_file(u.at("file")), "low");
-	out = run({ "/bin/mount", "-o", "remount,ro", u.mnt });
+	out = run({"/bin/mount", "-o", "remount,ro", u.mnt});
 	EXPECT_EQ(out.text, "");
 	EXPECT_EQ(out.status, 0);
 	EXPECT_ERR(mkdir(u.at("dir").c_str(), 0755), EROFS);
-	out = run({ "/bin/mount", "-o", "remount,rw", u.mnt });
+	out = run({"/bin/mount", "-o", "remount,rw", u.mnt});
 	EXPECT_EQ(out.text, "");
 	EXPECT_EQ(out.status, 0);
 	EXPECT_OK(mkdir(u.at("dir").c_str(), 0755));
-	out = run({ "/bin/umount", u.mnt });
+	out = run({"/bin/umount", u.mnt});
 	EXPECT_EQ(out.text, "");
 	EXPECT_EQ(out.status, 0);
 	EXPECT(!exists(u.at("file")));
@@ -296,7 +296,7 @@ CASE(mounts_below_a_branch_are_not_seen)
 	Mounted covering("none", u.low + "/dir", "tmpfs", 0, "");
 	write_file(u.low + "/dir/other", "mounted");
 	u.mount();
-	EXPECT_EQ(names_in(u.at("dir")), (std::vector<string>{ "file" }));
+	EXPECT_EQ(names_in(u.at("dir")), (std::vector<string>{"file"}));
 	u.unmount();
 }
 

@@ -126,7 +126,7 @@ gdb_debugs_a_program_of_the_union()
 	local text
 	need gdb python3
 	directories
-	cp "$(readlink -f "$(command -v sleep)")" "$low/program"
+	cp "$(readlink -f "$(type -P sleep)")" "$low/program"
 	union
 	text=$(gdb -q -nx -batch -ex "break nanosleep" -ex "break clock_nanosleep" -ex run -ex "info proc exe" \
 		-ex bt -ex kill --args "$mnt/program" 100 2>&1 </dev/null)
@@ -141,7 +141,7 @@ strace_shows_the_calls()
 	need strace
 	directories
 	echo text >"$low/file"
-	cp "$(readlink -f "$(command -v cat)")" "$low/program"
+	cp "$(readlink -f "$(type -P cat)")" "$low/program"
 	union
 	text=$(strace -f -y -e trace=openat,read,execve "$mnt/program" "$mnt/file" 2>&1)
 	has "$text" "<$mnt/file>"
@@ -153,7 +153,7 @@ perf_names_it()
 	local text
 	need perf
 	directories
-	cp "$(readlink -f "$(command -v true)")" "$low/program"
+	cp "$(readlink -f "$(type -P true)")" "$low/program"
 	union
 	perf record -q -e dummy -o "$AUFS_TMP/perf.data" -d "$mnt/program" >/dev/null 2>&1 ||
 		skip "perf cannot record here"

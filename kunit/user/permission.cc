@@ -36,16 +36,18 @@ CASE(every_mode_answers_as_the_branch_does)
 	struct {
 		uid_t uid;
 		gid_t gid;
-	} owners[] = { { 0, 0 }, { alice.uid, 0 }, { 0, alice.gid }, { 0, 77 }, { bob.uid, bob.gid } };
+	} owners[] = {{0, 0}, {alice.uid, 0}, {0, alice.gid}, {0, 77}, {bob.uid, bob.gid}};
 	int i = 0;
 	for (auto owner : owners)
-		for (mode_t mode : { 0600u, 0640u, 0644u, 0604u, 0060u, 0066u, 0755u, 0711u, 0700u, 0000u }) {
-			u.file(ktap::format("%s/f%d", i % 2 ? u.top.c_str() : u.low.c_str(), i), owner.uid,
-			       owner.gid, mode);
+		for (mode_t mode :
+		     {0600u, 0640u, 0644u, 0604u, 0060u, 0066u, 0755u, 0711u, 0700u, 0000u}) {
+			u.file(ktap::format("%s/f%d", i % 2 ? u.top.c_str() : u.low.c_str(), i),
+			       owner.uid, owner.gid, mode);
 			i++;
 		}
 	u.mount();
-	for (const User &user : { alice, bob, nobody, User{ alice.uid, alice.gid, { 77 } }, User{ 0, 0, {} } })
+	for (const User &user :
+	     {alice, bob, nobody, User{alice.uid, alice.gid, {77}}, User{0, 0, {}}})
 		as_user(user, [&] {
 			for (int j = 0; j < i; j++) {
 				string name = ktap::format("/f%d", j);
@@ -86,7 +88,7 @@ CASE(branch_behind_a_private_directory)
 	as_user(alice, [&] {
 		EXPECT_ERR(open((u.tmp + "/private/branch/file").c_str(), O_RDONLY), EACCES);
 		EXPECT_EQ(read_file(u.at("file")), "content");
-		EXPECT_EQ(names_in(u.mnt), (std::vector<string>{ "file" }));
+		EXPECT_EQ(names_in(u.mnt), (std::vector<string>{"file"}));
 	});
 }
 
@@ -103,7 +105,7 @@ CASE(merged_directory_has_the_first_branchs_rights)
 	u.mount();
 	as_user(alice, [&] {
 		EXPECT_EQ(read_file(u.at("open/file")), "content");
-		EXPECT_EQ(names_in(u.at("open")), (std::vector<string>{ "file" }));
+		EXPECT_EQ(names_in(u.at("open")), (std::vector<string>{"file"}));
 		EXPECT_ERR(open(u.at("closed/file").c_str(), O_RDONLY), EACCES);
 		EXPECT_ERR(open(u.at("closed").c_str(), O_RDONLY | O_DIRECTORY), EACCES);
 	});
@@ -124,7 +126,7 @@ CASE(users_own_files)
 		make_dir(u.at("home/dir"));
 		OK(symlink("x", u.at("home/symlink").c_str()));
 		OK(mkfifo(u.at("home/fifo").c_str(), 0600));
-		for (const char *name : { "home/dir", "home/symlink", "home/fifo" })
+		for (const char *name : {"home/dir", "home/symlink", "home/fifo"})
 			EXPECT_EQ(lstat_of(u.at(name)).st_uid, alice.uid);
 		EXPECT_OK(chmod(u.at("home/file").c_str(), 0600));
 		EXPECT_OK(rename(u.at("home/file").c_str(), u.at("home/dir/file").c_str()));
@@ -167,8 +169,9 @@ CASE(supplementary_groups)
 	Setup u;
 	u.file(u.low + "/group", 0, 77, 0640);
 	u.mount();
-	as_user({ alice.uid, alice.gid, { 76, 77 } }, [&] { EXPECT_EQ(read_file(u.at("group")), "content"); });
-	as_user({ alice.uid, alice.gid, { 76, 78 } },
+	as_user({alice.uid, alice.gid, {76, 77}},
+		[&] { EXPECT_EQ(read_file(u.at("group")), "content"); });
+	as_user({alice.uid, alice.gid, {76, 78}},
 		[&] { EXPECT_ERR(open(u.at("group").c_str(), O_RDONLY), EACCES); });
 }
 
@@ -204,7 +207,7 @@ CASE(search_permission)
 	u.file(u.low + "/no_read/file", 0, 0, 0644);
 	u.mount();
 	as_user(alice, [&] {
-		EXPECT_EQ(names_in(u.at("no_search")), (std::vector<string>{ "file" }));
+		EXPECT_EQ(names_in(u.at("no_search")), (std::vector<string>{"file"}));
 		EXPECT_ERR(open(u.at("no_search/file").c_str(), O_RDONLY), EACCES);
 		EXPECT_ERR(open(u.at("no_read").c_str(), O_RDONLY | O_DIRECTORY), EACCES);
 		EXPECT_EQ(read_file(u.at("no_read/file")), "content");
@@ -237,10 +240,10 @@ CASE(exec_permission)
 	copy_self(u.low + "/prog");
 	OK(chmod((u.low + "/prog").c_str(), 0744));
 	u.mount();
-	EXPECT_EQ(run({ u.at("prog"), "--helper", "nothing_such" }).status, 2);
+	EXPECT_EQ(run({u.at("prog"), "--helper", "nothing_such"}).status, 2);
 	as_user(alice, [&] {
 		EXPECT_ERR(access(u.at("prog").c_str(), X_OK), EACCES);
-		EXPECT_EQ(run({ u.at("prog") }).status, 127);
+		EXPECT_EQ(run({u.at("prog")}).status, 127);
 	});
 }
 
@@ -256,7 +259,7 @@ CASE(capabilities_of_the_mounter_do_not_leak)
 		EXPECT_ERR(chown(u.at("open/file").c_str(), 0, -1), EPERM);
 		OK(chmod(u.at("open/file").c_str(), 0000));
 		EXPECT_ERR(open(u.at("open/file").c_str(), O_RDONLY), EACCES);
-		timespec times[2] = { { 1, 0 }, { 1, 0 } };
+		timespec times[2] = {{1, 0}, {1, 0}};
 		EXPECT_ERR(utimensat(AT_FDCWD, u.at("open").c_str(), times, 0), EPERM);
 	});
 }

@@ -31,8 +31,9 @@ std::vector<Vma> vmas(const string &file, pid_t pid)
 		char perms[8] = "";
 		unsigned major_number, minor_number;
 		int path_at = 0;
-		int found = sscanf(line.c_str(), "%lx-%lx %7s %lx %x:%x %lu %n", &vma.start, &vma.end, perms,
-				   &vma.offset, &major_number, &minor_number, &vma.inode, &path_at);
+		int found = sscanf(line.c_str(), "%lx-%lx %7s %lx %x:%x %lu %n", &vma.start,
+				   &vma.end, perms, &vma.offset, &major_number, &minor_number,
+				   &vma.inode, &path_at);
 		if (found < 7) {
 			if (!list.empty())
 				list.back().rest += line + "\n";
@@ -52,7 +53,8 @@ Vma vma_at(const void *address, const string &file, pid_t pid)
 	for (const Vma &vma : vmas(file, pid))
 		if (vma.start <= at && at < vma.end)
 			return vma;
-	ktap::fail(__FILE__, __LINE__, ktap::format("%s shows a mapping at %p", file.c_str(), address));
+	ktap::fail(__FILE__, __LINE__,
+		   ktap::format("%s shows a mapping at %p", file.c_str(), address));
 	throw ktap::Abort{};
 }
 
@@ -122,7 +124,7 @@ void expect_reported(const void *address, const string &path, const struct stat 
 {
 	const struct stat &shown = reports_union_inode() ? of_union : of_branch;
 	string expected = identity(shown.st_dev, shown.st_ino);
-	for (const char *file : { "maps", "smaps" }) {
+	for (const char *file : {"maps", "smaps"}) {
 		Vma vma = vma_at(address, file);
 		EXPECT_EQ(vma.path, path);
 		EXPECT_EQ(identity(vma.device, vma.inode), expected);
@@ -130,7 +132,8 @@ void expect_reported(const void *address, const string &path, const struct stat 
 	Vma vma = vma_at(address);
 	EXPECT_EQ(link_target(map_files_name(vma)), path);
 	struct stat through = stat_of(map_files_name(vma));
-	EXPECT_EQ(identity(through.st_dev, through.st_ino), identity(of_union.st_dev, of_union.st_ino));
+	EXPECT_EQ(identity(through.st_dev, through.st_ino),
+		  identity(of_union.st_dev, of_union.st_ino));
 	if (access("/proc/self/numa_maps", R_OK) == 0) {
 		string all = read_file("/proc/self/numa_maps");
 		size_t at = all.find(ktap::format("%08lx ", vma.start));

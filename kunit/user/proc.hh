@@ -12,7 +12,10 @@ struct Vma {
 	dev_t device = 0;
 	string rest; /* the lines that follow it in smaps */
 
-	size_t size() const { return end - start; }
+	size_t size() const
+	{
+		return end - start;
+	}
 	/* A figure of smaps, in KiB; -1 if there is no such line. */
 	long figure(const string &name) const;
 };

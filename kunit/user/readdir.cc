@@ -32,8 +32,9 @@ static std::vector<Entry> get_entries(int dir, size_t size)
 	std::vector<uint64_t> buffer(size / 8);
 	long length = OK(syscall(SYS_getdents64, dir, buffer.data(), size));
 	for (long at = 0; at < length;) {
-		const auto *raw = reinterpret_cast<const RawEntry *>(reinterpret_cast<char *>(buffer.data()) + at);
-		entries.push_back({ raw->name, raw->inode, raw->type, raw->next });
+		const auto *raw = reinterpret_cast<const RawEntry *>(
+			reinterpret_cast<char *>(buffer.data()) + at);
+		entries.push_back({raw->name, raw->inode, raw->type, raw->next});
 		at += raw->length;
 	}
 	return entries;
@@ -68,7 +69,7 @@ static std::vector<string> sorted_names(const std::vector<Entry> &entries)
 CASE(merged_without_duplicates)
 {
 	Union u;
-	for (const string &branch : { u.top, u.low, u.low2 }) {
+	for (const string &branch : {u.top, u.low, u.low2}) {
 		write_file(branch + "/everywhere", "");
 		make_dir(branch + "/dir");
 	}
@@ -80,7 +81,7 @@ CASE(merged_without_duplicates)
 	write_file(u.low2 + "/l2", "");
 	u.mount(u.options() + ":" + u.low2);
 	EXPECT_EQ(sorted_names(all_entries(u.mnt)),
-		  (std::vector<string>{ ".", "..", "dir", "everywhere", "l", "l2", "t" }));
+		  (std::vector<string>{".", "..", "dir", "everywhere", "l", "l2", "t"}));
 }
 
 static unsigned char type_of(const struct stat &st)
@@ -92,9 +93,9 @@ static unsigned char type_of(const struct stat &st)
 CASE(types_and_inode_numbers)
 {
 	Union u;
-	for (const string &branch : { u.top, u.low }) {
+	for (const string &branch : {u.top, u.low}) {
 		string own = branch == u.top ? "t_" : "l_";
-		for (const string &dir : { branch, branch + "/dir" }) {
+		for (const string &dir : {branch, branch + "/dir"}) {
 			if (dir != branch)
 				make_dir(dir);
 			write_file(dir + "/" + own + "file", "");
@@ -102,15 +103,17 @@ CASE(types_and_inode_numbers)
 			OK(symlink("x", (dir + "/" + own + "symlink").c_str()));
 			OK(mkfifo((dir + "/" + own + "fifo").c_str(), 0644));
 			OK(mknod((dir + "/" + own + "socket").c_str(), S_IFSOCK | 0644, 0));
-			OK(mknod((dir + "/" + own + "char").c_str(), S_IFCHR | 0644, makedev(1, 3)));
-			OK(mknod((dir + "/" + own + "block").c_str(), S_IFBLK | 0644, makedev(7, 99)));
+			OK(mknod((dir + "/" + own + "char").c_str(), S_IFCHR | 0644,
+				 makedev(1, 3)));
+			OK(mknod((dir + "/" + own + "block").c_str(), S_IFBLK | 0644,
+				 makedev(7, 99)));
 			write_file(dir + "/both", "");
 		}
 	}
 	u.mount();
 	/* Once before anything was looked up, once after. */
 	for (int round = 0; round < 2; round++)
-		for (const string &dir : { u.mnt, u.at("dir") }) {
+		for (const string &dir : {u.mnt, u.at("dir")}) {
 			std::vector<Entry> entries = all_entries(dir);
 			EXPECT_EQ(entries.size(), dir == u.mnt ? 18u : 17u);
 			for (const Entry &entry : entries) {
@@ -232,10 +235,10 @@ CASE(rewinddir_sees_changes)
 	EXPECT_EQ(all_entries(dir).size(), 3u);
 	write_file(u.at("two"), "");
 	OK(lseek(dir, 0, SEEK_SET));
-	EXPECT_EQ(sorted_names(all_entries(dir)), (std::vector<string>{ ".", "..", "one", "two" }));
+	EXPECT_EQ(sorted_names(all_entries(dir)), (std::vector<string>{".", "..", "one", "two"}));
 	OK(unlink(u.at("two").c_str()));
 	OK(lseek(dir, 0, SEEK_SET));
-	EXPECT_EQ(sorted_names(all_entries(dir)), (std::vector<string>{ ".", "..", "one" }));
+	EXPECT_EQ(sorted_names(all_entries(dir)), (std::vector<string>{".", "..", "one"}));
 }
 
 /* Removing while reading, as `rm -r` does: every entry that was there is met once. */
@@ -360,7 +363,8 @@ CASE(many_whiteouts, 300)
 	for (unsigned i = 0; i < 5000; i++) {
 		OK(mknod(ktap::format("%s/f%u", u.low.c_str(), i).c_str(), S_IFREG | 0644, 0));
 		if (i % 2)
-			OK(mknod(ktap::format("%s/.wh.f%u", u.top.c_str(), i).c_str(), S_IFREG | 0644, 0));
+			OK(mknod(ktap::format("%s/.wh.f%u", u.top.c_str(), i).c_str(),
+				 S_IFREG | 0644, 0));
 	}
 	u.mount();
 	std::vector<string> names = sorted_names(all_entries(u.mnt));

@@ -31,7 +31,7 @@ CASE(exclusive_create_of_a_lower_name)
 	write_file(u.low + "/file", "low");
 	OK(symlink("nowhere", (u.low + "/symlink").c_str()));
 	u.mount();
-	for (const char *name : { "file", "symlink" }) {
+	for (const char *name : {"file", "symlink"}) {
 		EXPECT_ERR(open(u.at(name).c_str(), O_RDWR | O_CREAT | O_EXCL, 0644), EEXIST);
 		EXPECT_ERR(mkdir(u.at(name).c_str(), 0755), EEXIST);
 		EXPECT_ERR(symlink("x", u.at(name).c_str()), EEXIST);
@@ -49,10 +49,10 @@ CASE(branch_holds_what_was_made_and_no_more)
 	write_file(u.at("file"), "x");
 	make_dir(u.at("new"));
 	OK(unlink(u.at("file").c_str()));
-	EXPECT_EQ(names_in(u.top), (Names{ "new" }));
+	EXPECT_EQ(names_in(u.top), (Names{"new"}));
 	u.unmount();
-	EXPECT_EQ(names_in(u.top), (Names{ "new" }));
-	EXPECT_EQ(names_in(u.low), (Names{ "dir" }));
+	EXPECT_EQ(names_in(u.top), (Names{"new"}));
+	EXPECT_EQ(names_in(u.low), (Names{"dir"}));
 }
 
 CASE(create_in_a_merged_directory)
@@ -64,8 +64,8 @@ CASE(create_in_a_merged_directory)
 	u.mount();
 	write_file(u.at("dir/sub/new"), "new");
 	EXPECT_EQ(read_file(u.top + "/dir/sub/new"), "new");
-	EXPECT_EQ(names_in(u.at("dir/sub")), (Names{ "low", "new" }));
-	EXPECT_EQ(names_in(u.low + "/dir/sub"), (Names{ "low" }));
+	EXPECT_EQ(names_in(u.at("dir/sub")), (Names{"low", "new"}));
+	EXPECT_EQ(names_in(u.low + "/dir/sub"), (Names{"low"}));
 }
 
 /* In a directory that was made through the union one can go on. */
@@ -84,7 +84,7 @@ CASE(build_a_tree)
 	}
 	remove_tree(u.at("d"));
 	EXPECT_EQ(names_in(u.top), Names{});
-	EXPECT_EQ(names_in(u.mnt), (Names{ "other" }));
+	EXPECT_EQ(names_in(u.mnt), (Names{"other"}));
 }
 
 CASE(truncate_and_append)
@@ -140,7 +140,7 @@ CASE(symlink_mknod)
 	EXPECT_EQ(stat_of(u.top + "/null").st_rdev, makedev(1, 3));
 	OK(mknod(u.at("regular").c_str(), S_IFREG | 0644, 0));
 	write_file(u.at("regular"), "x");
-	for (const char *name : { "symlink", "null", "regular" })
+	for (const char *name : {"symlink", "null", "regular"})
 		OK(unlink(u.at(name).c_str()));
 	EXPECT_EQ(names_in(u.top), Names{});
 }
@@ -203,14 +203,14 @@ CASE(times)
 	write_file(u.top + "/file", "");
 	make_dir(u.top + "/dir");
 	u.mount();
-	for (const char *name : { "file", "dir" }) {
-		timespec both[2] = { { 1111111111, 11 }, { 1222222222, 22 } };
+	for (const char *name : {"file", "dir"}) {
+		timespec both[2] = {{1111111111, 11}, {1222222222, 22}};
 		OK(utimensat(AT_FDCWD, u.at(name).c_str(), both, 0));
 		struct stat st = stat_of(u.top + "/" + name);
 		EXPECT_EQ(st.st_atim.tv_sec, 1111111111);
 		EXPECT_EQ(st.st_mtim.tv_sec, 1222222222);
 		EXPECT_EQ(stat_of(u.at(name)).st_mtim.tv_nsec, st.st_mtim.tv_nsec);
-		timespec one[2] = { { 0, UTIME_OMIT }, { 0, UTIME_NOW } };
+		timespec one[2] = {{0, UTIME_OMIT}, {0, UTIME_NOW}};
 		OK(utimensat(AT_FDCWD, u.at(name).c_str(), one, 0));
 		EXPECT_EQ(stat_of(u.at(name)).st_atim.tv_sec, 1111111111);
 		EXPECT_GT(stat_of(u.at(name)).st_mtim.tv_sec, 1222222222);
@@ -226,7 +226,7 @@ CASE(directory_times_follow)
 	make_dir(u.top + "/dir");
 	make_dir(u.low + "/dir");
 	u.mount();
-	timespec old[2] = { { 1000, 0 }, { 1000, 0 } };
+	timespec old[2] = {{1000, 0}, {1000, 0}};
 	for (int step = 0; step < 5; step++) {
 		OK(utimensat(AT_FDCWD, u.at("dir").c_str(), old, 0));
 		EXPECT_EQ(stat_of(u.at("dir")).st_mtim.tv_sec, 1000);
@@ -304,7 +304,7 @@ CASE(mkdir_over_a_whiteout)
 		/* It takes an opaque mark, which is a new whiteout. */
 		EXPECT_EQ(ktap::errno_name(errno), "EROFS");
 		EXPECT(!exists(u.at("dir")));
-		EXPECT_EQ(names_in(u.top), (Names{ ".wh.dir" }));
+		EXPECT_EQ(names_in(u.top), (Names{".wh.dir"}));
 	} else {
 		EXPECT_EQ(names_in(u.at("dir")), Names{});
 		u.unmount();

@@ -21,7 +21,7 @@ CASE(file)
 	EXPECT(!exists(u.at("a")));
 	EXPECT_EQ(read_file(u.at("dir/b")), "a");
 	EXPECT_EQ(read_file(u.top + "/dir/b"), "a");
-	EXPECT_EQ(names_in(u.top), (Names{ "dir" }));
+	EXPECT_EQ(names_in(u.top), (Names{"dir"}));
 }
 
 CASE(over_a_file)
@@ -35,7 +35,7 @@ CASE(over_a_file)
 	EXPECT_EQ(read_file(u.at("b")), "a");
 	EXPECT_EQ(pread_text(replaced, 1, 0), "b");
 	EXPECT_EQ(fstat_of(replaced).st_nlink, 0u);
-	EXPECT_EQ(names_in(u.mnt), (Names{ "b" }));
+	EXPECT_EQ(names_in(u.mnt), (Names{"b"}));
 }
 
 CASE(onto_itself_and_its_own_link)
@@ -46,7 +46,7 @@ CASE(onto_itself_and_its_own_link)
 	OK(rename(u.at("a").c_str(), u.at("a").c_str()));
 	OK(link(u.at("a").c_str(), u.at("b").c_str()));
 	OK(rename(u.at("a").c_str(), u.at("b").c_str()));
-	EXPECT_EQ(names_in(u.mnt), (Names{ "a", "b" }));
+	EXPECT_EQ(names_in(u.mnt), (Names{"a", "b"}));
 	EXPECT_EQ(read_file(u.at("b")), "a");
 }
 
@@ -115,7 +115,7 @@ CASE(wrong_flags)
 	EXPECT_ERR(rename_with(u.at("a"), u.at("b"), RENAME_EXCHANGE | RENAME_NOREPLACE), EINVAL);
 	/* Overlay's own tool; a user of the union has no use for it. */
 	EXPECT_ERR(rename_with(u.at("a"), u.at("b"), RENAME_WHITEOUT), EINVAL);
-	EXPECT_EQ(names_in(u.top), (Names{ "a" }));
+	EXPECT_EQ(names_in(u.top), (Names{"a"}));
 }
 
 /* Nothing is left of a whiteout where the new name is, whatever it hid. */
@@ -128,8 +128,8 @@ CASE(over_a_name_that_is_whited_out)
 	u.mount();
 	OK(rename(u.at("a").c_str(), u.at("b").c_str()));
 	EXPECT_EQ(read_file(u.at("b")), "a");
-	EXPECT_EQ(names_in(u.top), (Names{ "b" }));
-	EXPECT_EQ(names_in(u.mnt), (Names{ "b" }));
+	EXPECT_EQ(names_in(u.top), (Names{"b"}));
+	EXPECT_EQ(names_in(u.mnt), (Names{"b"}));
 }
 
 /* Onto a rw file that covers a lower one: the new file covers it as the old one did. */
@@ -142,8 +142,8 @@ CASE(onto_a_file_that_covers_a_lower_one)
 	u.mount();
 	EXPECT_OK(rename(u.at("a").c_str(), u.at("b").c_str()));
 	EXPECT_EQ(read_file(u.at("b")), "a");
-	EXPECT_EQ(names_in(u.mnt), (Names{ "b" }));
-	EXPECT_EQ(names_in(u.top), (Names{ "b" }));
+	EXPECT_EQ(names_in(u.mnt), (Names{"b"}));
+	EXPECT_EQ(names_in(u.top), (Names{"b"}));
 }
 
 /* Two files of which one covers a lower one change places: the names stay covered. */
@@ -157,7 +157,7 @@ CASE(exchange_with_a_file_that_covers_a_lower_one)
 	EXPECT_OK(rename_with(u.at("a"), u.at("b"), RENAME_EXCHANGE));
 	EXPECT_EQ(read_file(u.at("a")), "b");
 	EXPECT_EQ(read_file(u.at("b")), "a");
-	EXPECT_EQ(names_in(u.mnt), (Names{ "a", "b" }));
+	EXPECT_EQ(names_in(u.mnt), (Names{"a", "b"}));
 }
 
 /* Onto a file that is only below: it is covered from now on, as by a file that is created. */
@@ -170,7 +170,7 @@ CASE(onto_a_lower_file)
 	EXPECT_OK(rename(u.at("a").c_str(), u.at("b").c_str()));
 	EXPECT_EQ(read_file(u.at("b")), "a");
 	EXPECT_EQ(read_file(u.low + "/b"), "low");
-	EXPECT_EQ(names_in(u.mnt), (Names{ "b" }));
+	EXPECT_EQ(names_in(u.mnt), (Names{"b"}));
 }
 
 /* The paths that the kernel remembers follow: of open files, of a working directory. */
@@ -210,7 +210,8 @@ CASE(in_parallel)
 	std::vector<pid_t> workers;
 	for (int worker = 0; worker < 4; worker++)
 		workers.push_back(spawn([&] {
-			string a = u.at(ktap::format("x/%d", worker)), b = u.at(ktap::format("y/%d", worker));
+			string a = u.at(ktap::format("x/%d", worker)),
+			       b = u.at(ktap::format("y/%d", worker));
 			if (worker % 2)
 				std::swap(a, b);
 			write_file(a, std::to_string(worker));

@@ -37,8 +37,8 @@ CASE(tmpfile_exclusive_and_anonymous)
 	u.mount();
 	{
 		Fd file = open_file(u.mnt, O_TMPFILE | O_RDWR | O_EXCL, 0600);
-		EXPECT_ERR(linkat(AT_FDCWD, ktap::format("/proc/self/fd/%d", int(file)).c_str(), AT_FDCWD,
-				  u.at("name").c_str(), AT_SYMLINK_FOLLOW),
+		EXPECT_ERR(linkat(AT_FDCWD, ktap::format("/proc/self/fd/%d", int(file)).c_str(),
+				  AT_FDCWD, u.at("name").c_str(), AT_SYMLINK_FOLLOW),
 			   ENOENT);
 		OK(ftruncate(file, 1 << 20));
 		EXPECT_EQ(OK(pwrite(file, "end", 3, (1 << 20) - 3)), 3);
@@ -79,13 +79,13 @@ PARAM_CASE(fallocate_mode, "allocate", "keep_size", "punch_hole", "zero_range", 
 	   "insert_range", "nonsense")
 {
 	string p = ktap::param();
-	int mode = p == "allocate" ? 0 :
-		   p == "keep_size" ? FALLOC_FL_KEEP_SIZE :
-		   p == "punch_hole" ? FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE :
-		   p == "zero_range" ? FALLOC_FL_ZERO_RANGE :
+	int mode = p == "allocate"	 ? 0 :
+		   p == "keep_size"	 ? FALLOC_FL_KEEP_SIZE :
+		   p == "punch_hole"	 ? FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE :
+		   p == "zero_range"	 ? FALLOC_FL_ZERO_RANGE :
 		   p == "collapse_range" ? FALLOC_FL_COLLAPSE_RANGE :
-		   p == "insert_range" ? FALLOC_FL_INSERT_RANGE :
-					 0x4000;
+		   p == "insert_range"	 ? FALLOC_FL_INSERT_RANGE :
+					   0x4000;
 	Union u;
 	string content = pattern(256 * 1024);
 	write_file(u.top + "/plain", content);
@@ -117,7 +117,8 @@ CASE(fallocate_needs_a_writable_file)
 }
 
 /* A user's write takes the set-user-ID bit away; so do truncation and a change of owner. */
-PARAM_CASE(suid_is_cleared, "write", "truncate", "splice", "fallocate", "chown", "mapped_write_does_not")
+PARAM_CASE(suid_is_cleared, "write", "truncate", "splice", "fallocate", "chown",
+	   "mapped_write_does_not")
 {
 	Union u;
 	string p = ktap::param();
@@ -176,7 +177,7 @@ CASE(setgid_directory_hands_its_group_on)
 		Fd tmp = open_file(u.at("dir"), O_TMPFILE | O_RDWR, 0600);
 		EXPECT_EQ(fstat_of(tmp).st_gid, 77u);
 	});
-	for (const char *name : { "file", "sub", "fifo" })
+	for (const char *name : {"file", "sub", "fifo"})
 		EXPECT_EQ(stat_of(u.at("dir/") + name).st_gid, 77u);
 	EXPECT_EQ(stat_of(u.top + "/dir/sub").st_mode & 07777, 02755u);
 	EXPECT_EQ(stat_of(u.at("dir/sub")).st_mode & 07777, 02755u);
@@ -287,7 +288,7 @@ CASE(file_size_limit)
 	Union u;
 	u.mount();
 	int code = in_child([&] {
-		rlimit limit = { 100000, 100000 };
+		rlimit limit = {100000, 100000};
 		OK(setrlimit(RLIMIT_FSIZE, &limit));
 		signal(SIGXFSZ, SIG_IGN);
 		Fd file = open_file(u.at("file"), O_RDWR | O_CREAT);
@@ -301,7 +302,7 @@ CASE(file_size_limit)
 	});
 	EXPECT_EQ(code, 0);
 	code = in_child([&] {
-		rlimit limit = { 1000, 1000 };
+		rlimit limit = {1000, 1000};
 		OK(setrlimit(RLIMIT_FSIZE, &limit));
 		Fd file = open_file(u.at("other"), O_RDWR | O_CREAT);
 		OK(pwrite(file, "x", 1, 1000));

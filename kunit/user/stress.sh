@@ -42,12 +42,7 @@ stress()
 }
 
 stress_mmap() { stress mmap --mmap-file --mmap-bytes 4m; }
-stress_mmapfork() { ops=20 stress mmapfork; }
-stress_mmapfixed() { stress mmapfixed; }
-stress_mremap() { stress mremap --mremap-bytes 2m; }
-stress_mprotect() { stress mprotect; }
 stress_msync() { stress msync --msync-bytes 1m; }
-stress_fork() { stress fork; }
 stress_hdd() { ops=500 stress hdd --hdd-bytes 4m; }
 stress_dentry() { ops=1000 stress dentry --dentries 200; }
 stress_rename() { ops=1000 stress rename; }
@@ -59,6 +54,5 @@ stress_seek() { ops=1000 stress seek --seek-size 1m; }
 stress_sendfile() { ops=100 stress sendfile --sendfile-size 1m; }
 stress_copy_file() { ops=20 stress copy-file --copy-file-bytes 1m; }
 
-run_cases fio_mmap fio_psync fio_libaio stress_mmap stress_mmapfork stress_mmapfixed stress_mremap stress_mprotect \
-	stress_msync stress_fork stress_hdd stress_dentry stress_rename stress_link stress_dir stress_flock \
-	stress_fallocate stress_seek stress_sendfile stress_copy_file
+run_cases fio_mmap fio_psync fio_libaio stress_mmap stress_msync stress_hdd stress_dentry stress_rename stress_link \
+	stress_dir stress_flock stress_fallocate stress_seek stress_sendfile stress_copy_file

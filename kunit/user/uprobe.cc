@@ -6,11 +6,12 @@
 #include "proc.hh"
 
 /* The tracing directory, mounted for the test where it is not. */
-class Tracing {
+class Tracing
+{
 public:
 	Tracing()
 	{
-		for (const char *dir : { "/sys/kernel/tracing", "/sys/kernel/debug/tracing" })
+		for (const char *dir : {"/sys/kernel/tracing", "/sys/kernel/debug/tracing"})
 			if (access((string(dir) + "/uprobe_events").c_str(), W_OK) == 0) {
 				dir_ = dir;
 				return;
@@ -23,7 +24,10 @@ public:
 		if (access(file("uprobe_events").c_str(), W_OK))
 			SKIP("this kernel has no uprobe_events");
 	}
-	string file(const string &name) const { return dir_ + "/" + name; }
+	string file(const string &name) const
+	{
+		return dir_ + "/" + name;
+	}
 
 private:
 	string dir_;
@@ -54,11 +58,14 @@ static unsigned long file_offset()
 	return reinterpret_cast<unsigned long>(address) - vma.start + vma.offset;
 }
 
-class Probe {
+class Probe
+{
 public:
-	Probe(const Tracing &tracing, const string &event, const string &path) : tracing_(tracing), event_(event)
+	Probe(const Tracing &tracing, const string &event, const string &path)
+		: tracing_(tracing), event_(event)
 	{
-		append(ktap::format("p:aufs/%s %s:0x%lx", event.c_str(), path.c_str(), file_offset()));
+		append(ktap::format("p:aufs/%s %s:0x%lx", event.c_str(), path.c_str(),
+				    file_offset()));
 		write_control(tracing_.file("events/aufs/" + event + "/enable"), "1");
 	}
 	~Probe()
@@ -104,14 +111,14 @@ PARAM_CASE(set_on_the_union, "low", "top")
 	{
 		Probe probe(tracing, "on_union", u.at("prog"));
 		EXPECT_EQ(probe.hits(), 0u);
-		EXPECT_EQ(run_helper(u.at("prog"), "call_it", { "5" }).text, "5\n");
+		EXPECT_EQ(run_helper(u.at("prog"), "call_it", {"5"}).text, "5\n");
 		EXPECT_EQ(probe.hits(), 5u);
 		/* The branch's program is the same file. */
-		EXPECT_EQ(run_helper(branch + "/prog", "call_it", { "3" }).text, "3\n");
+		EXPECT_EQ(run_helper(branch + "/prog", "call_it", {"3"}).text, "3\n");
 		EXPECT_EQ(probe.hits(), 8u);
 	}
 	/* Neither the probe nor what it changed in memory is left. */
-	EXPECT_EQ(run_helper(u.at("prog"), "call_it", { "2" }).text, "2\n");
+	EXPECT_EQ(run_helper(u.at("prog"), "call_it", {"2"}).text, "2\n");
 	u.unmount();
 }
 
@@ -123,7 +130,7 @@ CASE(set_on_the_branch)
 	u.mount();
 	{
 		Probe probe(tracing, "on_branch", u.low + "/prog");
-		EXPECT_EQ(run_helper(u.at("prog"), "call_it", { "4" }).text, "4\n");
+		EXPECT_EQ(run_helper(u.at("prog"), "call_it", {"4"}).text, "4\n");
 		EXPECT_EQ(probe.hits(), 4u);
 	}
 }
@@ -184,9 +191,9 @@ CASE(set_on_a_nested_union)
 	u.mount("br=" + u.top + ":" + u.tmp);
 	{
 		Probe probe(tracing, "nested", u.at("prog"));
-		EXPECT_EQ(run_helper(u.at("prog"), "call_it", { "2" }).text, "2\n");
+		EXPECT_EQ(run_helper(u.at("prog"), "call_it", {"2"}).text, "2\n");
 		EXPECT_EQ(probe.hits(), 2u);
-		EXPECT_EQ(run_helper(u.tmp + "/prog", "call_it", { "1" }).text, "1\n");
+		EXPECT_EQ(run_helper(u.tmp + "/prog", "call_it", {"1"}).text, "1\n");
 		EXPECT_EQ(probe.hits(), 3u);
 	}
 	u.unmount();

@@ -76,7 +76,7 @@ CASE(set_and_remove_on_the_rw_branch)
 	make_dir(u.top + "/dir");
 	write_file(u.top + "/file", "");
 	u.mount();
-	for (const char *entry : { "dir", "file" }) {
+	for (const char *entry : {"dir", "file"}) {
 		string path = u.at(entry);
 		EXPECT_OK(set(path, name, "one", XATTR_CREATE));
 		EXPECT_ERR(set(path, name, "two", XATTR_CREATE), EEXIST);
@@ -193,11 +193,11 @@ static constexpr const char *default_acl = "system.posix_acl_default";
 /* rw for the owner, @perm for @user, nothing for anyone else */
 static string acl_for(uid_t user, uint16_t perm)
 {
-	return acl({ { ACL_USER_OBJ, 6, nobody_in_particular },
-		     { ACL_USER, perm, user },
-		     { ACL_GROUP_OBJ, 0, nobody_in_particular },
-		     { ACL_MASK, perm, nobody_in_particular },
-		     { ACL_OTHER, 0, nobody_in_particular } });
+	return acl({{ACL_USER_OBJ, 6, nobody_in_particular},
+		    {ACL_USER, perm, user},
+		    {ACL_GROUP_OBJ, 0, nobody_in_particular},
+		    {ACL_MASK, perm, nobody_in_particular},
+		    {ACL_OTHER, 0, nobody_in_particular}});
 }
 
 CASE(acl_of_a_lower_file_decides)
@@ -275,8 +275,8 @@ PARAM_CASE(default_acl_is_applied_once, "open", "mkdir", "mknod", "tmpfile")
 			OK(mknod(path.c_str(), S_IFIFO | 0666, 0));
 		else {
 			Fd file = open_file(dir, O_TMPFILE | O_RDWR, 0666);
-			OK(linkat(AT_FDCWD, ktap::format("/proc/self/fd/%d", int(file)).c_str(), AT_FDCWD,
-				  path.c_str(), AT_SYMLINK_FOLLOW));
+			OK(linkat(AT_FDCWD, ktap::format("/proc/self/fd/%d", int(file)).c_str(),
+				  AT_FDCWD, path.c_str(), AT_SYMLINK_FOLLOW));
 		}
 		return path;
 	};
@@ -333,7 +333,7 @@ CASE(file_capabilities)
 	Union u;
 	copy_self(u.low + "/prog");
 	/* struct vfs_cap_data, revision 2, effective: CAP_NET_RAW (13) permitted */
-	uint32_t data[5] = { 0x02000001, 1u << 13, 0, 0, 0 };
+	uint32_t data[5] = {0x02000001, 1u << 13, 0, 0, 0};
 	OK(setxattr((u.low + "/prog").c_str(), "security.capability", data, sizeof(data), 0));
 	u.mount();
 	as_user(alice, [&] {
