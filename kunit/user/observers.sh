@@ -155,7 +155,7 @@ perf_names_it()
 	directories
 	cp "$(readlink -f "$(type -P true)")" "$low/program"
 	union
-	perf record -q -e dummy -o "$AUFS_TMP/perf.data" -d "$mnt/program" >/dev/null 2>&1 ||
+	perf record -q -e dummy:u --no-buildid --no-buildid-cache -o "$AUFS_TMP/perf.data" -d "$mnt/program" >/dev/null 2>&1 ||
 		skip "perf cannot record here"
 	text=$(perf script --show-mmap-events -i "$AUFS_TMP/perf.data" 2>/dev/null | grep MMAP || true)
 	echo "$text"

@@ -46,8 +46,9 @@ stress_msync() { stress msync --msync-bytes 1m; }
 stress_hdd() { ops=500 stress hdd --hdd-bytes 4m; }
 stress_dentry() { ops=1000 stress dentry --dentries 200; }
 stress_rename() { ops=1000 stress rename; }
-stress_link() { ops=200 stress link; }
-stress_dir() { ops=500 stress dir --dir-dirs 100; }
+# One operation is 8192 links.
+stress_link() { ops=1 stress link; }
+stress_dir() { ops=20 stress dir --dir-dirs 100; }
 stress_flock() { ops=1000 stress flock; }
 stress_fallocate() { stress fallocate --fallocate-bytes 4m; }
 stress_seek() { ops=1000 stress seek --seek-size 1m; }
