@@ -74,8 +74,7 @@ loff_t llseek(struct file *file, loff_t offset, int whence) noexcept
 	if (whence == SEEK_SET || whence == SEEK_CUR || whence == SEEK_END) {
 		const struct inode *h_inode = h_file.f_inode;
 
-		return generic_file_llseek_size(file, offset, whence,
-						static_cast<loff_t>(h_inode->i_sb->s_maxbytes),
+		return generic_file_llseek_size(file, offset, whence, h_inode->i_sb->s_maxbytes,
 						aufs_i_size_read(h_inode));
 	}
 
