@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # The programs by which people look at mappings: each names the union's file.
-set -euo pipefail
 # shellcheck disable=SC2317 # cases are called by their names
+set -euo pipefail
 # shellcheck source=kunit/user/ktap.inc
 . "$(dirname "$0")/ktap.inc"
 

@@ -4,8 +4,8 @@
 # What a new user does: a union of a writable directory over a whole Debian, and real programs that
 # run from it, with their libraries, and work in it.
 # shellcheck disable=SC2016 # what is in single quotes is for the shell inside the union
-set -euo pipefail
 # shellcheck disable=SC2317 # cases are called by their names
+set -euo pipefail
 # shellcheck source=kunit/user/ktap.inc
 . "$(dirname "$0")/ktap.inc"
 

@@ -3,8 +3,8 @@
 #
 # Judges that others wrote: fio and stress-ng on the rw branch of a union, bounded by work done and
 # not by time.
-set -euo pipefail
 # shellcheck disable=SC2317 # cases are called by their names
+set -euo pipefail
 # shellcheck source=kunit/user/ktap.inc
 . "$(dirname "$0")/ktap.inc"
 
@@ -53,7 +53,6 @@ stress_flock() { ops=1000 stress flock; }
 stress_fallocate() { stress fallocate --fallocate-bytes 4m; }
 stress_seek() { ops=1000 stress seek --seek-size 1m; }
 stress_sendfile() { ops=100 stress sendfile --sendfile-size 1m; }
-stress_copy_file() { ops=20 stress copy-file --copy-file-bytes 1m; }
 
 run_cases fio_mmap fio_psync fio_libaio stress_mmap stress_msync stress_hdd stress_dentry stress_rename stress_link \
-	stress_dir stress_flock stress_fallocate stress_seek stress_sendfile stress_copy_file
+	stress_dir stress_flock stress_fallocate stress_seek stress_sendfile
