@@ -24,7 +24,9 @@ constexpr unsigned int inherited_modes = FMODE_CAN_ODIRECT;
 
 Result<void> open_branch_file(Inode &inode, struct file &file) noexcept
 {
-	if ((file.f_mode & FMODE_WRITE) && !inode.on_rw())
+	/* A branch file at the user's path would ask the union's mount alone. */
+	if ((file.f_mode & FMODE_WRITE) &&
+	    (!inode.on_rw() || aufs_mnt_is_readonly(inode.branch().mnt())))
 		return Error{-EROFS};
 
 	unsigned int flags = file.f_flags & ~spent_flags;

@@ -161,6 +161,7 @@ struct dentry *aufs_lookup_unlocked(struct vfsmount *mnt, const char *name, stru
 int aufs_mkdir(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry, umode_t mode);
 int aufs_mknod(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry, umode_t mode,
 	       dev_t rdev);
+bool aufs_mnt_is_readonly(struct vfsmount *mnt);
 void aufs_mutex_init(struct mutex *mutex);
 void aufs_mutex_lock(struct mutex *mutex);
 void aufs_mutex_unlock(struct mutex *mutex);

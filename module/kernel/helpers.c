@@ -298,6 +298,11 @@ int aufs_mknod(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry, u
 	return vfs_mknod(idmap_of(mnt), dir, dentry, mode, rdev);
 }
 
+bool aufs_mnt_is_readonly(struct vfsmount *mnt)
+{
+	return __mnt_is_readonly(mnt);
+}
+
 void aufs_mutex_init(struct mutex *mutex)
 {
 	mutex_init(mutex);
