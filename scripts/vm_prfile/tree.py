@@ -2,11 +2,13 @@
 """What scripts/vm_prfile-apply and scripts/vm_prfile-check both need to know of a kernel tree."""
 import concurrent.futures
 import os
+import pathlib
 import re
 import shutil
 import subprocess
 import sys
 
+MACROS = pathlib.Path(__file__).resolve().parent / "macros.h"
 # A file without any of these words cannot have a site.
 WORDS = re.compile(rb"\b(vm_file|file_user_path|vma_merge|vma_merge_struct|core_vma_metadata)\b")
 # What is not compiled into a kernel; tools/testing/vma compiles mm/vma.c in user space.
@@ -47,7 +49,8 @@ def need_spatch():
 def spatch_one(cocci, folder, name, options):
     # --no-includes: the rules ask only for types that the function itself declares.
     result = subprocess.run(
-        ["spatch", "--sp-file", str(cocci), "--no-includes", "--very-quiet", *options, name],
+        ["spatch", "--sp-file", str(cocci), "--macro-file", str(MACROS), "--no-includes",
+         "--very-quiet", *options, name],
         cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace")
     if result.returncode:
         fail(f"spatch failed on {name}:\n{result.stderr[-2000:]}")
