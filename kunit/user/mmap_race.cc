@@ -21,17 +21,22 @@ struct Setup : Union {
 	}
 };
 
-/* Forks a process that repeats @body until it is stopped. */
+/*
+ * Forks a process that repeats @body until it is stopped: between two rounds, so that no child of
+ * its own outlives it and keeps the union busy.
+ */
 class Busy
 {
 public:
-	template <typename Body> explicit Busy(Body body)
+	template <typename Body>
+	explicit Busy(Body body)
+		: stop_(page_size(), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1)
 	{
 		Pipe started;
 		pid_ = spawn([&] {
 			body(0);
 			send_byte(started.write);
-			for (unsigned i = 1;; i++)
+			for (unsigned i = 1; !stopped(); i++)
 				body(i);
 		});
 		started.write.reset();
@@ -39,8 +44,8 @@ public:
 	}
 	~Busy()
 	{
-		kill(pid_, SIGKILL);
-		EXPECT_EQ(wait_for(pid_), 128 + SIGKILL);
+		__atomic_store_n(&stop_[0], 1, __ATOMIC_RELAXED);
+		EXPECT_EQ(wait_for(pid_), 0);
 	}
 	pid_t pid() const
 	{
@@ -48,6 +53,12 @@ public:
 	}
 
 private:
+	bool stopped()
+	{
+		return __atomic_load_n(&stop_[0], __ATOMIC_RELAXED) != 0;
+	}
+
+	Map stop_; /* shared with the process */
 	pid_t pid_;
 };
 
