@@ -100,6 +100,17 @@ int fadvise(struct file *file, loff_t offset, loff_t len, int advice) noexcept
 	return vfs_fadvise(&h_file_of(*file), offset, len, advice);
 }
 
+/* NOMMU_MAP_*: what the branch can do, as mm/nommu.c finds it out. Without an MMU only. */
+template <class Ops> unsigned int mmap_capabilities(struct file *file) noexcept
+{
+	struct file &h_file = h_file_of(*file);
+	const Ops &h_ops = *h_file.f_op;
+	unsigned int capabilities =
+		h_ops.mmap_capabilities ? h_ops.mmap_capabilities(&h_file) : NOMMU_MAP_COPY;
+
+	return h_ops.get_unmapped_area ? capabilities : capabilities & ~NOMMU_MAP_DIRECT;
+}
+
 template <class Ops> constexpr Ops for_regular_file(Ops ops) noexcept
 {
 	ops.open = open;
@@ -117,6 +128,9 @@ template <class Ops> constexpr Ops for_regular_file(Ops ops) noexcept
 	ops.remap_file_range = remap_file_range;
 	ops.mmap = mmap;
 	ops.get_unmapped_area = get_unmapped_area;
+	/* Without an MMU. */
+	if constexpr (requires { ops.mmap_capabilities; })
+		ops.mmap_capabilities = mmap_capabilities<Ops>;
 	return ops;
 }
 

@@ -47,15 +47,25 @@ static int __init aufs_init(void)
 					     aufs_inode_construct);
 	if (!aufs_inode_cache)
 		return -ENOMEM;
+	err = aufs_prfile_init();
+	if (err)
+		goto destroy_cache;
 	err = register_filesystem(&aufs_type);
 	if (err)
-		kmem_cache_destroy(aufs_inode_cache);
+		goto exit_prfile;
+	return 0;
+
+exit_prfile:
+	aufs_prfile_exit();
+destroy_cache:
+	kmem_cache_destroy(aufs_inode_cache);
 	return err;
 }
 
 static void __exit aufs_exit(void)
 {
 	unregister_filesystem(&aufs_type);
+	aufs_prfile_exit();
 	/* Inodes are freed after a grace period. */
 	rcu_barrier();
 	kmem_cache_destroy(aufs_inode_cache);

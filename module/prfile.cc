@@ -1,20 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "prfile.hh"
+#include "mapping.hh"
 
 namespace aufs
 {
 
-namespace prfile
-{
-
 namespace
 {
-
-#ifdef HAVE_BACKING_FILE_OPEN
-constexpr bool at_users_path = false;
-#else
-constexpr bool at_users_path = true; /* f_path of the branch file is the user's */
-#endif
 
 /*
  * Whether a file of @sb can stand at the path of another filesystem's file. Those that people keep
@@ -44,7 +36,31 @@ bool bears_any_path(const struct super_block &sb) noexcept
 	}
 }
 
+/* Whether f_path of the branch file is the user's. */
+#ifdef HAVE_BACKING_FILE_OPEN
+constexpr bool at_users_path = false;
+#else
+constexpr bool at_users_path = !Mapping<struct vm_area_struct>;
+#endif
+
+/* Where the branch file is the carrier, a mapping of it reports the user's by itself. */
+template <class Vma> void carry(Vma &, struct file &) noexcept
+{
+}
+
+/*
+ * After the branch's ->mmap: where the branch is a union, too, that has set a prfile of its own,
+ * our branch file. A mapping reports what the outermost union says.
+ */
+template <Mapping Vma> void carry(Vma &vma, struct file &user) noexcept
+{
+	set_prfile(vma, Ref<struct file>::retain(&user));
+}
+
 } // namespace
+
+namespace prfile
+{
 
 Result<Ref<struct file>> open(const struct file &user, Inode &inode, int flags) noexcept
 {
@@ -61,9 +77,49 @@ Result<void> map(struct file &user, struct file &branch, struct vm_area_struct &
 {
 	const Super &super = Super::of(*user.f_inode->i_sb);
 
-	return check(aufs_branch_mmap(&user, &branch, &vma, &super.mounter()));
+	TRY(check(aufs_branch_mmap(&user, &branch, &vma, &super.mounter())));
+	carry(vma, user);
+	return {};
 }
 
 } // namespace prfile
 
+#ifdef HAVE_VM_PRFILE_REGISTER
+namespace
+{
+
+template <Mapping M> void copied(M *mapping) noexcept
+{
+	prfile_copied(*mapping);
+}
+
+template <Mapping M> void put(M *mapping) noexcept
+{
+	put_prfile(*mapping);
+}
+
+template <Mapping M> bool agrees(const M *mapping, const struct file *prfile) noexcept
+{
+	return prfile_agrees(*mapping, prfile);
+}
+
+template <Mapping M> struct file *reported(const M *mapping) noexcept
+{
+	return reported_file(*mapping);
+}
+
+} // namespace
+#endif
+
 } // namespace aufs
+
+#ifdef HAVE_VM_PRFILE_REGISTER
+constinit const struct vm_prfile_ops aufs_prfile_ops = {
+	.vma_copied = aufs::copied,
+	.vma_put = aufs::put,
+	.region_put = aufs::put,
+	.may_merge = aufs::agrees,
+	.vma_reported = aufs::reported,
+	.region_reported = aufs::reported,
+};
+#endif

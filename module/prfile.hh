@@ -4,11 +4,13 @@
  * it. How a kernel carries the prfile is its carrier; this is the one interface in front of all of
  * them:
  *
+ *	vm_prfile	a member of the vma (a kernel with scripts/vm_prfile.cocci): the mapping
+ *			itself holds the user's file, by the bookkeeping of mapping.hh
  *	backing_file	the branch file remembers the user's path (6.8 and later)
  *	fake path	the branch file stands at the user's path (up to 6.7): observers that ask
  *			for the inode, and not for the path, get the branch's
  *
- * Both keep the prfile in the branch file itself, so that the kernel's own counting of vm_file is
+ * The last two keep the prfile in the branch file, so that the kernel's own counting of vm_file is
  * the bookkeeping: fork, split, merge, mremap and munmap need nothing from us. A mapping that two
  * union files would share does not exist, because each open has a branch file of its own.
  */
@@ -23,16 +25,16 @@ namespace prfile
 {
 
 /*
- * Opens the branch file of @inode with @flags, so that its mappings report @user. The user's path
- * is pinned by the result alone. Errors of an open. May sleep.
+ * Opens the branch file of @inode with @flags, to serve @user. Where the branch file is the
+ * carrier, the user's path is pinned by the result alone. Errors of an open. May sleep.
  */
 [[nodiscard]] Result<Ref<struct file>> open(const struct file &user, Inode &inode,
 					    int flags) noexcept;
 
 /*
- * Maps @branch, which open() gave for @user, into @vma. On return vm_file is the branch file, or
- * still @user where the branch has no ->mmap (-ENODEV); the caller of ->mmap puts it, whatever the
- * result. mmap_lock is held for writing; takes no lock.
+ * Maps @branch, which open() gave for @user, into @vma, which reports @user from then on. On return
+ * vm_file is the branch file, or still @user where the branch has no ->mmap (-ENODEV); the caller of
+ * ->mmap puts what @vma has, whatever the result. mmap_lock is held for writing; takes no lock.
  */
 [[nodiscard]] Result<void> map(struct file &user, struct file &branch,
 			       struct vm_area_struct &vma) noexcept;

@@ -124,10 +124,6 @@ void aufs_inode_free(struct inode *inode);
 /* helpers.c, alphabetical */
 void aufs_allow_write_access(struct file *file);
 void aufs_annotate_inode(struct inode *inode, int depth);
-struct file *aufs_branch_open(const struct file *user, int flags, const struct path *path,
-			      struct inode *inode, const struct cred *cred);
-int aufs_branch_mmap(struct file *user, struct file *branch, struct vm_area_struct *vma,
-		     const struct cred *cred);
 int aufs_create(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry, umode_t mode);
 const struct cred *aufs_current_cred(void);
 struct dentry *aufs_d_alloc_parallel(struct dentry *parent, const char *name, unsigned int len);
@@ -143,8 +139,6 @@ void aufs_file_start_write(struct file *file);
 struct posix_acl *aufs_get_acl(struct inode *inode, int type, bool rcu);
 const struct cred *aufs_get_cred(const struct cred *cred);
 void aufs_get_file(struct file *file);
-unsigned long aufs_get_unmapped_area(struct file *file, unsigned long addr, unsigned long len,
-				     unsigned long pgoff, unsigned long flags);
 int aufs_get_write_access(struct inode *inode);
 loff_t aufs_i_size_read(const struct inode *inode);
 void aufs_inode_lock_nested(struct inode *inode, unsigned int subclass);
@@ -191,6 +185,18 @@ struct file *aufs_tmpfile_open(const struct path *parent, umode_t mode, int flag
 int aufs_unlink(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry);
 void aufs_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* mapping.c */
+int aufs_branch_mmap(struct file *user, struct file *branch, struct vm_area_struct *vma,
+		     const struct cred *cred);
+struct file *aufs_branch_open(const struct file *user, int flags, const struct path *path,
+			      struct inode *inode, const struct cred *cred);
+const struct inode *aufs_file_user_inode(const struct file *file);
+const struct path *aufs_file_user_path(const struct file *file);
+unsigned long aufs_get_unmapped_area(struct file *file, unsigned long addr, unsigned long len,
+				     unsigned long pgoff, unsigned long flags);
+int aufs_prfile_init(void);
+void aufs_prfile_exit(void);
+
 /* helpers.c, for cxxrt/runtime.cc */
 void *cxxrt_alloc(size_t size, unsigned int gfp);
 void cxxrt_bug(const char *what) __attribute__((noreturn));
@@ -200,6 +206,9 @@ void cxxrt_free(const void *memory);
 int aufs_init_fs_context(struct fs_context *fc);
 void aufs_inode_construct(void *object);
 extern const unsigned int aufs_inode_size;
+#ifdef HAVE_VM_PRFILE_REGISTER
+extern const struct vm_prfile_ops aufs_prfile_ops;
+#endif
 void aufs_super_free(void *super);
 
 #endif /* AUFS_KERNEL_API_H */

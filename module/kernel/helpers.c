@@ -43,58 +43,9 @@ void aufs_annotate_inode(struct inode *inode, int depth)
 }
 
 /*
- * Lets @branch serve @vma, which @user was asked to map. mmap_lock is held for
- * writing. -ENODEV and nothing done where the branch has no ->mmap; else
- * vm_file is the branch file on return, whatever the result.
- */
-int aufs_branch_mmap(struct file *user, struct file *branch, struct vm_area_struct *vma,
-		     const struct cred *cred)
-{
-#ifdef HAVE_BACKING_FILE_MMAP
-	struct backing_file_ctx ctx = {
-		.cred = cred,
-		.user_file = user,
-	};
-
-	return backing_file_mmap(branch, vma, &ctx);
-#else
-	const struct cred *old;
-	int err;
-
-	if (!branch->f_op->mmap)
-		return -ENODEV;
-	vma_set_file(vma, branch);
-	old = override_creds(cred);
-	err = call_mmap(branch, vma);
-	revert_creds(old);
-	return err;
-#endif
-}
-
-/*
  * Opens the branch file at @path so that a mapping of it reports @user: the
  * carrier of the prfile. Takes references of its own; an ERR_PTR on failure.
  */
-struct file *aufs_branch_open(const struct file *user, int flags, const struct path *path,
-			      struct inode *inode, const struct cred *cred)
-{
-#ifdef HAVE_BACKING_FILE_OPEN
-	/* It takes the user's path or, since some 6.12.y, the user's file. */
-	return backing_file_open(
-		_Generic(&backing_file_open,
-			struct file * (*)(const struct path *, int, const struct path *,
-					  const struct cred *): file_user_path(user),
-			default: user),
-		flags, path, cred);
-#else
-	/*
-	 * It stands at the user's path, where the VFS notifies of what is done
-	 * to the user's file: once is enough.
-	 */
-	return open_with_fake_path(&user->f_path, flags | __FMODE_NONOTIFY, inode, cred);
-#endif
-}
-
 int aufs_create(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry, umode_t mode)
 {
 	return vfs_create(idmap_of(mnt), dir, dentry, mode, true);
@@ -207,19 +158,6 @@ const struct cred *aufs_get_cred(const struct cred *cred)
 void aufs_get_file(struct file *file)
 {
 	get_file(file);
-}
-
-/* Where @file, the branch's, wants to be mapped: huge pages need alignment. */
-unsigned long aufs_get_unmapped_area(struct file *file, unsigned long addr, unsigned long len,
-				     unsigned long pgoff, unsigned long flags)
-{
-	if (file->f_op->get_unmapped_area)
-		return file->f_op->get_unmapped_area(file, addr, len, pgoff, flags);
-#ifdef HAVE_MM_GET_UNMAPPED_AREA
-	return mm_get_unmapped_area(current->mm, file, addr, len, pgoff, flags);
-#else
-	return current->mm->get_unmapped_area(file, addr, len, pgoff, flags);
-#endif
 }
 
 int aufs_get_write_access(struct inode *inode)

@@ -84,5 +84,8 @@
 #ifdef HAVE_LINUX_MNT_IDMAPPING_H
 #include <linux/mnt_idmapping.h>
 #endif
+#ifdef HAVE_LINUX_VM_PRFILE_H
+#include <linux/vm_prfile.h>
+#endif
 
 #endif /* AUFS_KERNEL_LINUX_H */

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Helpers, as in helpers.c, for what a mapping is served by and reports: how a
+ * branch file is opened and mapped depends on what carries the prfile here.
+ */
+#include "linux.h"
+#include "generated/declared.h"
+#include "api.h"
+
+/*
+ * Lets @branch serve @vma, which @user was asked to map. mmap_lock is held for
+ * writing. -ENODEV and nothing done where the branch has no ->mmap; else
+ * vm_file is the branch file on return, whatever the result.
+ */
+int aufs_branch_mmap(struct file *user, struct file *branch, struct vm_area_struct *vma,
+		     const struct cred *cred)
+{
+#if defined(HAVE_BACKING_FILE_MMAP) && !defined(HAVE_VM_PRFILE_REGISTER)
+	struct backing_file_ctx ctx = {
+		.cred = cred,
+		.user_file = user,
+	};
+
+	return backing_file_mmap(branch, vma, &ctx);
+#else
+	const struct cred *old;
+	int err;
+
+	if (!branch->f_op->mmap)
+		return -ENODEV;
+	vma_set_file(vma, branch);
+	old = override_creds(cred);
+	err = call_mmap(branch, vma);
+	revert_creds(old);
+	return err;
+#endif
+}
+
+/*
+ * Opens the branch file at @path to serve @user. Where no vma can carry a
+ * prfile, the file does: a mapping of it reports @user. Takes references of its
+ * own; an ERR_PTR on failure.
+ */
+struct file *aufs_branch_open(const struct file *user, int flags, const struct path *path,
+			      struct inode *inode, const struct cred *cred)
+{
+#if defined(HAVE_VM_PRFILE_REGISTER)
+	return dentry_open(path, flags, cred);
+#elif defined(HAVE_BACKING_FILE_OPEN)
+	/* It takes the user's path or, since some 6.12.y, the user's file. */
+	return backing_file_open(
+		_Generic(&backing_file_open,
+			struct file * (*)(const struct path *, int, const struct path *,
+					  const struct cred *): file_user_path(user),
+			default: user),
+		flags, path, cred);
+#else
+	/*
+	 * It stands at the user's path, where the VFS notifies of what is done
+	 * to the user's file: once is enough.
+	 */
+	return open_with_fake_path(&user->f_path, flags | __FMODE_NONOTIFY, inode, cred);
+#endif
+}
+
+/* The inode that the user of @file sees: another one where it is the inner file of a union. */
+const struct inode *aufs_file_user_inode(const struct file *file)
+{
+#if defined(HAVE_FILE_USER_INODE) || defined(file_user_inode)
+	/* Older kernels want a file that they could write to, and do not. */
+	return file_user_inode((struct file *)file);
+#else
+	return d_inode(file->f_path.dentry);
+#endif
+}
+
+/* The path that the user of @file opened; borrowed from @file. */
+const struct path *aufs_file_user_path(const struct file *file)
+{
+#if defined(HAVE_FILE_USER_PATH) || defined(file_user_path)
+	return file_user_path((struct file *)file);
+#else
+	return &file->f_path;
+#endif
+}
+
+/* Where @file, the branch's, wants to be mapped: huge pages need alignment. */
+unsigned long aufs_get_unmapped_area(struct file *file, unsigned long addr, unsigned long len,
+				     unsigned long pgoff, unsigned long flags)
+{
+	if (file->f_op->get_unmapped_area)
+		return file->f_op->get_unmapped_area(file, addr, len, pgoff, flags);
+#if !defined(CONFIG_MMU)
+	return -ENOSYS;
+#elif defined(HAVE_MM_GET_UNMAPPED_AREA)
+	return mm_get_unmapped_area(current->mm, file, addr, len, pgoff, flags);
+#else
+	return current->mm->get_unmapped_area(file, addr, len, pgoff, flags);
+#endif
+}
+
+#ifdef HAVE_VM_PRFILE_REGISTER
+int aufs_prfile_init(void)
+{
+	return vm_prfile_register(&aufs_prfile_ops);
+}
+
+void aufs_prfile_exit(void)
+{
+	vm_prfile_unregister(&aufs_prfile_ops);
+}
+#else
+int aufs_prfile_init(void)
+{
+	return 0;
+}
+
+void aufs_prfile_exit(void)
+{
+}
+#endif

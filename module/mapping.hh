@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The bookkeeping of vm_prfile, once for both kinds of mapping that have one: struct vm_area_struct
+ * and, without an MMU, struct vm_region. The rules:
+ *
+ *  - vm_prfile is null, or the mapping holds one reference on it, beside the one on vm_file.
+ *  - A copy of a mapping takes its own; a mapping that goes away, whatever the reason, puts its own
+ *    and nobody else's.
+ *  - Two mappings may become one only if they agree on vm_file and on vm_prfile. vm_file is
+ *    compared by the kernel.
+ *  - Who shows a mapping shows the reported file, by that file's user path and user inode, as it
+ *    may itself be the inner file of another stacked filesystem.
+ *
+ * What protects the mapping is the caller's business: for a vma mmap_lock, for writing where it
+ * changes; for a region nommu_region_sem. None of these sleeps.
+ */
+#pragma once
+
+#include "kernel/handles.hh"
+
+namespace aufs
+{
+
+template <class M>
+concept Mapping = requires(M mapping) {
+	mapping.vm_file;
+	mapping.vm_prfile;
+};
+
+/* @mapping reports @prfile (never null) from now on, and no longer what it reported before. */
+template <Mapping M> void set_prfile(M &mapping, Ref<struct file> prfile) noexcept
+{
+	auto old = Ref<struct file>::adopt(mapping.vm_prfile);
+
+	mapping.vm_prfile = prfile.leak();
+}
+
+/* @mapping is a bitwise copy of another one. */
+template <Mapping M> void prfile_copied(M &mapping) noexcept
+{
+	mapping.vm_prfile = Ref<struct file>::retain(mapping.vm_prfile).leak();
+}
+
+/* @mapping goes away, or gets other files. */
+template <Mapping M> void put_prfile(M &mapping) noexcept
+{
+	auto prfile = Ref<struct file>::adopt(cxxrt::exchange(mapping.vm_prfile, nullptr));
+}
+
+/* Whether a mapping of the same vm_file that has @prfile (null: none) may be one with @mapping. */
+template <Mapping M> bool prfile_agrees(const M &mapping, const struct file *prfile) noexcept
+{
+	return mapping.vm_prfile == prfile;
+}
+
+/* The file that @mapping reports, or null where it maps none; borrowed. */
+template <Mapping M> struct file *reported_file(const M &mapping) noexcept
+{
+	return mapping.vm_prfile ? mapping.vm_prfile : mapping.vm_file;
+}
+
+/* Where @mapping, which maps a file, was mapped from: the path and inode that its user knows. */
+template <Mapping M> const struct path &reported_path(const M &mapping) noexcept
+{
+	return *aufs_file_user_path(reported_file(mapping));
+}
+
+template <Mapping M> const struct inode &reported_inode(const M &mapping) noexcept
+{
+	return *aufs_file_user_inode(reported_file(mapping));
+}
+
+} // namespace aufs
