@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What most cases begin with: a union, open files of it, an address space. */
+#pragma once
+
+#include "test.hh"
+
+namespace aufs::test
+{
+
+/*
+ * A union of two tmpfs directories at /union, from here to the end of the scope. That end is a
+ * check: everything can be unmounted, and afterwards no filesystem is left that was not there
+ * before. So whatever file or path leaks fails the case.
+ */
+class Union final
+{
+public:
+	static constexpr char branches[] = "/branches";
+	static constexpr char at[] = "/union";
+
+	explicit Union(struct kunit *test) noexcept;
+	Union(const Union &) = delete;
+	Union &operator=(const Union &) = delete;
+	~Union();
+
+	/* The case cannot go on without. */
+	bool ok() const noexcept
+	{
+		return ok_;
+	}
+
+	/*
+	 * A file with @pages pages, the first word of each its number; on the writable branch, open
+	 * for reading and writing. Null where that failed, which the test is told.
+	 */
+	[[nodiscard]] Ref<struct file> make(const char *name, unsigned int pages = 8) noexcept;
+	/* The same file, as opened once more, or one on the read-only branch. */
+	[[nodiscard]] Ref<struct file> open(const char *path, int flags) noexcept;
+
+private:
+	struct kunit *test_;
+	int tmpfs_ = 0;
+	int aufs_ = 0;
+	bool branches_mounted_ = false;
+	bool mounted_ = false;
+	bool ok_ = false;
+};
+
+/* An address space of its own, which the case uses to the end of the scope. */
+class AddressSpace final
+{
+public:
+	explicit AddressSpace(struct kunit *test) noexcept;
+	AddressSpace(const AddressSpace &) = delete;
+	AddressSpace &operator=(const AddressSpace &) = delete;
+	~AddressSpace()
+	{
+		end();
+	}
+
+	bool ok() const noexcept
+	{
+		return mm_ != nullptr;
+	}
+	struct mm_struct *mm() const noexcept
+	{
+		return mm_;
+	}
+	/* Exits now: all mappings go. */
+	void end() noexcept;
+
+private:
+	struct mm_struct *mm_ = nullptr;
+};
+
+/* The mappings of @mm that are served by the branch file of @file and report @file. */
+unsigned int mappings_of(struct mm_struct *mm, const struct file &file) noexcept;
+/* The mappings of @mm whose vm_file or vm_prfile is @file. */
+unsigned int uses_of(struct mm_struct *mm, const struct file &file) noexcept;
+
+/*
+ * @file, which the case has open once, and its branch file each have one reference for that and one
+ * for each of @mappings.
+ */
+#define EXPECT_COUNTS(kunit, file, mappings)                                                       \
+	::aufs::test::expect_counts((kunit), (file), (mappings), __FILE__, __LINE__)
+bool expect_counts(struct kunit *test, const struct file &file, long mappings, const char *source,
+		   int line) noexcept;
+
+inline bool is_address(long result) noexcept
+{
+	return !is_error(reinterpret_cast<const void *>(result));
+}
+
+/* Maps @pages pages of @file from page @first on; an address or a negative errno. */
+inline long map(const struct file &file, unsigned long pages, unsigned long first = 0,
+		unsigned long prot = PROT_READ | PROT_WRITE, unsigned long flags = MAP_SHARED,
+		unsigned long addr = 0) noexcept
+{
+	return aufs_test_mmap(const_cast<struct file *>(&file), addr, pages * PAGE_SIZE, prot,
+			      flags, first * PAGE_SIZE);
+}
+
+/* One that a case cannot do without: 0 where it failed, which the test is told. */
+#define MAP(kunit, ...) ::aufs::test::mapped((kunit), ::aufs::test::map(__VA_ARGS__), __FILE__, __LINE__)
+unsigned long mapped(struct kunit *test, long result, const char *source, int line) noexcept;
+
+} // namespace aufs::test

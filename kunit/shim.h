@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the KUnit suites, which are C++, need of the kernel beyond the module's own
+ * kernel/api.h: KUnit itself, and what a process does to its mappings.
+ *
+ * The common subset of C and C++. All may sleep; errors are negative errnos.
+ */
+#ifndef AUFS_KUNIT_SHIM_H
+#define AUFS_KUNIT_SHIM_H
+
+struct kunit;
+struct mm_struct;
+struct vm_area_struct;
+struct vm_prfile_ops;
+struct vm_region;
+
+/* The kernel's own. */
+struct file *filp_open(const char *name, int flags, umode_t mode);
+void flush_delayed_fput(void);
+ssize_t kernel_read(struct file *file, void *buffer, size_t count, loff_t *pos);
+ssize_t kernel_write(struct file *file, const void *buffer, size_t count, loff_t *pos);
+int vm_munmap(unsigned long addr, size_t len);
+int vm_prfile_register(const struct vm_prfile_ops *ops);
+void vm_prfile_unregister(const struct vm_prfile_ops *ops);
+
+/* ---- KUnit: what is said belongs to @test, which fails by aufs_test_fail() ---- */
+void aufs_test_fail(struct kunit *test, const char *file, int line, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
+void aufs_test_info(struct kunit *test, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+void aufs_test_skip(struct kunit *test, const char *why);
+
+/* ---- filesystems: of the namespace that tests run in, at absolute paths ---- */
+/* -EEXIST is fine. */
+int aufs_test_mkdir(const char *path);
+int aufs_test_mount(const char *source, const char *path, const char *type, char *options);
+/* Not lazily: -EBUSY while anything holds a path on it. */
+int aufs_test_umount(const char *path);
+int aufs_test_unlink(const char *path);
+int aufs_test_rename(const char *from, const char *to);
+/* How many mounted filesystems of @type there are, or -ENODEV. */
+int aufs_test_supers(const char *type);
+/* Reads @path, which may be a file of procfs that is a seq_file, from its start; the length. */
+ssize_t aufs_test_read(const char *path, void *buffer, size_t size);
+void aufs_test_sleep(unsigned int milliseconds);
+long aufs_test_file_count(const struct file *file);
+/* Where the link @link leads is where @file is. */
+bool aufs_test_leads_to(const char *link, const struct file *file);
+u64 aufs_test_encode_dev(dev_t dev);
+
+/* What a stacked filesystem would open of @real for @user; an ERR_PTR. */
+struct file *aufs_test_inner_file(const struct file *user, const struct file *real);
+
+/* ---- what the kernel's sites call (linux/vm_prfile.h), which is inline ---- */
+void aufs_test_vma_get_file(struct vm_area_struct *vma);
+void aufs_test_vma_put_file(struct vm_area_struct *vma);
+bool aufs_test_vma_may_merge(const struct vm_area_struct *vma, const struct file *prfile);
+struct file *aufs_test_vma_reported_file(const struct vm_area_struct *vma);
+void aufs_test_region_put_file(struct vm_region *region);
+struct file *aufs_test_region_reported_file(const struct vm_region *region);
+
+/* ---- address spaces ---- */
+/* A new one, which the calling kernel thread uses until it is left; an ERR_PTR. */
+struct mm_struct *aufs_test_enter_new_mm(void);
+void aufs_test_enter_mm(struct mm_struct *mm);
+void aufs_test_leave_mm(struct mm_struct *mm);
+/* The end of @mm, unless somebody else has a reference. */
+void aufs_test_put_mm(struct mm_struct *mm);
+/*
+ * Forks: runs @body in a new process with a copy of the current mm, and waits for it. What @body
+ * returns (0..255), or -errno where there was no fork.
+ */
+int aufs_test_fork(int (*body)(void *data), void *data);
+/* Forks, and returns the mm of the new process, which has ended; an ERR_PTR. */
+struct mm_struct *aufs_test_fork_mm(void);
+int aufs_test_pid(void);
+/* Calls @visit for each vma of @mm, in order, under mmap_lock. */
+void aufs_test_each_vma(struct mm_struct *mm,
+			void (*visit)(struct vm_area_struct *vma, void *data), void *data);
+
+/* ---- system calls, on the current mm ---- */
+long aufs_test_mmap(struct file *file, unsigned long addr, unsigned long len, unsigned long prot,
+		    unsigned long flags, unsigned long offset);
+long aufs_test_madvise(unsigned long addr, size_t len, int advice);
+long aufs_test_mprotect(unsigned long addr, size_t len, unsigned long prot);
+long aufs_test_mremap(unsigned long addr, unsigned long old_len, unsigned long new_len,
+		      unsigned long flags, unsigned long new_addr);
+long aufs_test_remap_file_pages(unsigned long addr, unsigned long size, unsigned long pgoff);
+/* ioctl(2) on @file; @data of @size bytes goes there and comes back. */
+long aufs_test_ioctl(struct file *file, unsigned int cmd, void *data, size_t size);
+/* Memory of the current mm; 0 or -EFAULT. */
+int aufs_test_read_user(unsigned long addr, void *buffer, size_t size);
+int aufs_test_write_user(unsigned long addr, const void *buffer, size_t size);
+
+/* ---- allocations that fail ---- */
+/* Whether the kernel can do that. */
+bool aufs_test_can_fail(void);
+/* The @nth allocation from now on of this thread fails, and 0: none. */
+void aufs_test_fail_nth(unsigned int nth);
+/* Whether the one that was to fail has. */
+bool aufs_test_has_failed(void);
+
+#endif /* AUFS_KUNIT_SHIM_H */

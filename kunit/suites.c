@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The KUnit suites. Each lists its cases in SUITE.cases, as CASE(name) lines;
+ * the cases themselves are C++, in SUITE.cc. A line without a case does not
+ * link, a case without a line does not compile without a warning.
+ */
+#include <kunit/test.h>
+
+#define CASE(name) void name(struct kunit *test);
+#include "prfile.cases"
+#include "vma_copy.cases"
+#undef CASE
+
+#define CASE(name) KUNIT_CASE(name),
+
+static struct kunit_case prfile_cases[] = {
+#include "prfile.cases"
+	{}
+};
+
+static struct kunit_suite prfile_suite = {
+	.name = "aufs_prfile",
+	.test_cases = prfile_cases,
+};
+
+static struct kunit_case vma_copy_cases[] = {
+#include "vma_copy.cases"
+	{}
+};
+
+static struct kunit_suite vma_copy_suite = {
+	.name = "aufs_vma_copy",
+	.test_cases = vma_copy_cases,
+};
+
+kunit_test_suites(&prfile_suite, &vma_copy_suite);
