@@ -44,7 +44,7 @@ Sought look_for(struct mm_struct *mm, const struct file *vm_file,
 
 Union::Union(struct kunit *test) noexcept : test_(test)
 {
-	char options[] = "br=/branches/rw=rw:/branches/ro=ro";
+	static const char options[] = "br=/branches/rw=rw:/branches/ro=ro";
 
 	settle();
 	tmpfs_ = aufs_test_supers("tmpfs");

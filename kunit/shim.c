@@ -74,15 +74,24 @@ int aufs_test_mkdir(const char *path)
 	return err;
 }
 
-int aufs_test_mount(const char *source, const char *path, const char *type, char *options)
+int aufs_test_mount(const char *source, const char *path, const char *type, const char *options)
 {
 	struct path at;
-	int err = kern_path(path, LOOKUP_FOLLOW, &at);
+	char *page;
+	int err;
 
-	if (err)
-		return err;
-	err = path_mount(source, &at, type, 0, options);
-	path_put(&at);
+	/* What mount(2) is given is a page long, and ended at its end. */
+	page = kzalloc(PAGE_SIZE, GFP_KERNEL);
+	if (!page)
+		return -ENOMEM;
+	if (options)
+		strscpy(page, options, PAGE_SIZE);
+	err = kern_path(path, LOOKUP_FOLLOW, &at);
+	if (!err) {
+		err = path_mount(source, &at, type, 0, options ? page : NULL);
+		path_put(&at);
+	}
+	kfree(page);
 	return err;
 }
 

@@ -33,7 +33,7 @@ void aufs_test_skip(struct kunit *test, const char *why);
 /* ---- filesystems: of the namespace that tests run in, at absolute paths ---- */
 /* -EEXIST is fine. */
 int aufs_test_mkdir(const char *path);
-int aufs_test_mount(const char *source, const char *path, const char *type, char *options);
+int aufs_test_mount(const char *source, const char *path, const char *type, const char *options);
 /* Not lazily: -EBUSY while anything holds a path on it. */
 int aufs_test_umount(const char *path);
 int aufs_test_unlink(const char *path);
