@@ -22,6 +22,12 @@ vm:
 test:
 	@scripts/test
 
+kunit:
+	@ARCH='$(ARCH)' KERNEL='$(KERNEL)' NOMMU='$(NOMMU)' scripts/kunit $(TESTS)
+
+kunit-mutants:
+	@ARCH='$(ARCH)' KERNEL='$(KERNEL)' NOMMU='$(NOMMU)' scripts/kunit-mutants $(SITES)
+
 lint:
 	@scripts/lint
 
@@ -31,7 +37,7 @@ setup:
 help:
 	@sed -n 's/^#: \{0,1\}//p' Makefile
 
-.PHONY: module compile_commands.json clean demo vm test lint setup help
+.PHONY: module compile_commands.json clean demo vm test kunit kunit-mutants lint setup help
 
 #: make [LLVM=1 | LLVM=-19] [KVER=RELEASE | KDIR=DIR]
 #:                        build aufs.ko with clang (the newest here, or clang-19) for the
@@ -43,6 +49,12 @@ help:
 #: make demo              show it: a union in a virtual machine, and what reports what
 #: make vm                a shell in that machine
 #: make test              all tests
+#: make kunit [ARCH=x86_64 | ARCH=riscv NOMMU=1] [KERNEL=6.1] [TESTS=GLOB]
+#:                        the KUnit suites, on a kernel that has vm_prfile: user-mode Linux 6.12,
+#:                        or another one in QEMU
+#: make kunit-mutants [ARCH=... NOMMU=... KERNEL=...] [SITES='NUMBER...']
+#:                        take vm_prfile's sites out of that kernel one by one, and see which test
+#:                        fails
 #: make lint              clang-format, clang-tidy, checkpatch
 #: make setup             install what all this needs
 #: make clean             remove what `make` generated
