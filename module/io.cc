@@ -45,7 +45,7 @@ public:
 
 	/*
 	 * Calls @submit(kiocb), the branch's, and returns what the union's caller is to see. Uses
-	 * up the request.
+	 * up the request. What was not queued leaves no freeze protection behind.
 	 */
 	template <class Submit> ssize_t run(Submit &&submit) noexcept
 	{
@@ -79,6 +79,8 @@ private:
 		struct kiocb &iocb = self.iocb_;
 
 		self.settle();
+		if (h_iocb->ki_flags & IOCB_WRITE)
+			aufs_kiocb_end_write(h_iocb);
 		self.put();
 		iocb.ki_complete(&iocb, result);
 	}
@@ -87,10 +89,8 @@ private:
 	void settle() noexcept
 	{
 		iocb_.ki_pos = h_iocb_.ki_pos;
-		if (h_iocb_.ki_flags & IOCB_WRITE) {
+		if (h_iocb_.ki_flags & IOCB_WRITE)
 			note_written(*iocb_.ki_filp->f_inode);
-			aufs_kiocb_end_write(&h_iocb_);
-		}
 	}
 
 	void put() noexcept
@@ -139,12 +139,8 @@ ssize_t write_iter(struct kiocb *iocb, struct iov_iter *iter) noexcept
 
 	if (is_sync(*iocb)) {
 		struct kiocb h_iocb = for_branch(*iocb, h_file);
+		ssize_t result = aufs_iocb_write(&h_file, &h_iocb, iter);
 
-		aufs_file_start_write(&h_file);
-
-		ssize_t result = vfs_iocb_iter_write(&h_file, &h_iocb, iter);
-
-		aufs_file_end_write(&h_file);
 		iocb->ki_pos = h_iocb.ki_pos;
 		note_written(*iocb->ki_filp->f_inode);
 		return result;
@@ -156,8 +152,7 @@ ssize_t write_iter(struct kiocb *iocb, struct iov_iter *iter) noexcept
 		return -ENOMEM;
 	return request->run([&](struct kiocb &h_iocb) {
 		h_iocb.ki_flags |= IOCB_WRITE;
-		aufs_kiocb_start_write(&h_iocb);
-		return vfs_iocb_iter_write(&h_file, &h_iocb, iter);
+		return aufs_iocb_write(&h_file, &h_iocb, iter);
 	});
 }
 

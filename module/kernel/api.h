@@ -80,7 +80,6 @@ int vfs_fadvise(struct file *file, loff_t offset, loff_t len, int advice);
 int vfs_fallocate(struct file *file, int mode, loff_t offset, loff_t len);
 int vfs_fsync_range(struct file *file, loff_t start, loff_t end, int datasync);
 ssize_t vfs_iocb_iter_read(struct file *file, struct kiocb *iocb, struct iov_iter *iter);
-ssize_t vfs_iocb_iter_write(struct file *file, struct kiocb *iocb, struct iov_iter *iter);
 loff_t vfs_llseek(struct file *file, loff_t offset, int whence);
 
 /* mounts and superblocks */
@@ -134,8 +133,6 @@ void aufs_dont_cache_acls(struct inode *inode);
 void aufs_errorf(struct fs_context *fc, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 struct dentry *aufs_file_dentry(struct file *file);
-void aufs_file_end_write(struct file *file);
-void aufs_file_start_write(struct file *file);
 struct posix_acl *aufs_get_acl(struct inode *inode, int type, bool rcu);
 const struct cred *aufs_get_cred(const struct cred *cred);
 void aufs_get_file(struct file *file);
@@ -143,10 +140,10 @@ int aufs_get_write_access(struct inode *inode);
 loff_t aufs_i_size_read(const struct inode *inode);
 void aufs_inode_lock_nested(struct inode *inode, unsigned int subclass);
 void aufs_inode_unlock(struct inode *inode);
+ssize_t aufs_iocb_write(struct file *file, struct kiocb *iocb, struct iov_iter *iter);
 bool aufs_is_idmapped(const struct vfsmount *mnt);
 void *aufs_kvmalloc(size_t size, gfp_t gfp);
 void aufs_kiocb_end_write(struct kiocb *iocb);
-void aufs_kiocb_start_write(struct kiocb *iocb);
 int aufs_link(struct dentry *old, struct vfsmount *mnt, struct inode *dir, struct dentry *dentry);
 struct dentry *aufs_lookup_locked(struct vfsmount *mnt, const char *name, struct dentry *base,
 				  int len);

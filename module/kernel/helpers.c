@@ -126,16 +126,6 @@ struct dentry *aufs_file_dentry(struct file *file)
 	return file_dentry(file);
 }
 
-void aufs_file_end_write(struct file *file)
-{
-	file_end_write(file);
-}
-
-void aufs_file_start_write(struct file *file)
-{
-	file_start_write(file);
-}
-
 /* Counted, null for none, or an ERR_PTR; with @rcu only what is cached. */
 struct posix_acl *aufs_get_acl(struct inode *inode, int type, bool rcu)
 {
@@ -186,6 +176,26 @@ void aufs_inode_unlock(struct inode *inode)
 	inode_unlock(inode);
 }
 
+/*
+ * Writes with @file's freeze protection held. Who completes a request that was
+ * queued (-EIOCBQUEUED) gives it up with aufs_kiocb_end_write(). The kernel
+ * does that since 6.8, which brought the functions for backing files.
+ */
+ssize_t aufs_iocb_write(struct file *file, struct kiocb *iocb, struct iov_iter *iter)
+{
+#ifdef HAVE_BACKING_FILE_WRITE_ITER
+	return vfs_iocb_iter_write(file, iocb, iter);
+#else
+	ssize_t ret;
+
+	kiocb_start_write(iocb);
+	ret = vfs_iocb_iter_write(file, iocb, iter);
+	if (ret != -EIOCBQUEUED)
+		kiocb_end_write(iocb);
+	return ret;
+#endif
+}
+
 bool aufs_is_idmapped(const struct vfsmount *mnt)
 {
 	return is_idmapped_mnt(mnt);
@@ -194,11 +204,6 @@ bool aufs_is_idmapped(const struct vfsmount *mnt)
 void aufs_kiocb_end_write(struct kiocb *iocb)
 {
 	kiocb_end_write(iocb);
-}
-
-void aufs_kiocb_start_write(struct kiocb *iocb)
-{
-	kiocb_start_write(iocb);
 }
 
 void *aufs_kvmalloc(size_t size, gfp_t gfp)
