@@ -19,6 +19,10 @@ struct file *filp_open(const char *name, int flags, umode_t mode);
 void flush_delayed_fput(void);
 ssize_t kernel_read(struct file *file, void *buffer, size_t count, loff_t *pos);
 ssize_t kernel_write(struct file *file, const void *buffer, size_t count, loff_t *pos);
+int replace_mm_exe_file(struct mm_struct *mm, struct file *file);
+int scnprintf(char *buffer, size_t size, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+int set_mm_exe_file(struct mm_struct *mm, struct file *file);
 int vm_munmap(unsigned long addr, size_t len);
 int vm_prfile_register(const struct vm_prfile_ops *ops);
 void vm_prfile_unregister(const struct vm_prfile_ops *ops);
@@ -42,6 +46,11 @@ int aufs_test_rename(const char *from, const char *to);
 int aufs_test_supers(const char *type);
 /* Reads @path, which may be a file of procfs that is a seq_file, from its start; the length. */
 ssize_t aufs_test_read(const char *path, void *buffer, size_t size);
+/*
+ * Writes @text to @path, which may be one that only takes it from a user's buffer: the current mm
+ * must be one that can map it then. The number of bytes.
+ */
+ssize_t aufs_test_write(const char *path, const char *text);
 void aufs_test_sleep(unsigned int milliseconds);
 long aufs_test_file_count(const struct file *file);
 /* Where the link @link leads is where @file is. */
@@ -73,10 +82,16 @@ void aufs_test_put_mm(struct mm_struct *mm);
 int aufs_test_fork(int (*body)(void *data), void *data);
 /* Forks, and returns the mm of the new process, which has ended; an ERR_PTR. */
 struct mm_struct *aufs_test_fork_mm(void);
+/*
+ * Executes @path in a new process, which calls @then before it gets to the program's own code. The
+ * wait status, or -errno where there was no fork. Its core dump is not limited.
+ */
+int aufs_test_exec(const char *path, void (*then)(void *data), void *data);
 int aufs_test_pid(void);
+bool aufs_test_has_mmu(void);
 /* Calls @visit for each vma of @mm, in order, under mmap_lock. */
-void aufs_test_each_vma(struct mm_struct *mm,
-			void (*visit)(struct vm_area_struct *vma, void *data), void *data);
+void aufs_test_each_vma(struct mm_struct *mm, void (*visit)(struct vm_area_struct *vma, void *data),
+			void *data);
 
 /* ---- system calls, on the current mm ---- */
 long aufs_test_mmap(struct file *file, unsigned long addr, unsigned long len, unsigned long prot,
@@ -91,6 +106,12 @@ long aufs_test_ioctl(struct file *file, unsigned int cmd, void *data, size_t siz
 /* Memory of the current mm; 0 or -EFAULT. */
 int aufs_test_read_user(unsigned long addr, void *buffer, size_t size);
 int aufs_test_write_user(unsigned long addr, const void *buffer, size_t size);
+
+/* ---- what the kernel says in its log ---- */
+/* As it names the mapping of the current mm at @addr, after @prefix. */
+void aufs_test_print_vma_addr(const char *prefix, unsigned long addr);
+/* Whether a line of the log has @text. */
+bool aufs_test_is_logged(const char *text);
 
 /* ---- allocations that fail ---- */
 /* Whether the kernel can do that. */

@@ -8,6 +8,7 @@
 
 #define CASE(name) void name(struct kunit *test);
 #include "prfile.cases"
+#include "procfs.cases"
 #include "vma_copy.cases"
 #undef CASE
 
@@ -23,6 +24,16 @@ static struct kunit_suite prfile_suite = {
 	.test_cases = prfile_cases,
 };
 
+static struct kunit_case procfs_cases[] = {
+#include "procfs.cases"
+	{}
+};
+
+static struct kunit_suite procfs_suite = {
+	.name = "aufs_procfs",
+	.test_cases = procfs_cases,
+};
+
 static struct kunit_case vma_copy_cases[] = {
 #include "vma_copy.cases"
 	{}
@@ -33,4 +44,4 @@ static struct kunit_suite vma_copy_suite = {
 	.test_cases = vma_copy_cases,
 };
 
-kunit_test_suites(&prfile_suite, &vma_copy_suite);
+kunit_test_suites(&prfile_suite, &procfs_suite, &vma_copy_suite);

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* See shim.h: a program that runs, and what the kernel says of a process in its log and its core. */
+#include <linux/binfmts.h>
+#include <linux/file.h>
+#include <linux/fs.h>
+#include <linux/kmsg_dump.h>
+#include <linux/kthread.h>
+#include <linux/mm.h>
+#include <linux/mman.h>
+#include <linux/sched/signal.h>
+#include <linux/sched/task.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+
+#include "../module/kernel/linux.h"
+#include "generated/declared.h"
+#include "../module/kernel/api.h"
+#include "shim.h"
+
+bool aufs_test_has_mmu(void)
+{
+	return IS_ENABLED(CONFIG_MMU);
+}
+
+ssize_t aufs_test_write(const char *path, const char *text)
+{
+	struct file *file = filp_open(path, O_WRONLY, 0);
+	size_t size = strlen(text);
+	unsigned long addr;
+	loff_t pos = 0;
+	ssize_t done;
+
+	if (IS_ERR(file))
+		return PTR_ERR(file);
+	if (!file->f_op->write) {
+		done = kernel_write(file, text, size, &pos);
+		goto put;
+	}
+	addr = vm_mmap(NULL, 0, PAGE_ALIGN(size), PROT_READ | PROT_WRITE,
+		       MAP_ANONYMOUS | MAP_PRIVATE, 0);
+	done = addr;
+	if (IS_ERR_VALUE(addr))
+		goto put;
+	done = -EFAULT;
+	if (!copy_to_user((void __user *)addr, text, size))
+		done = file->f_op->write(file, (void __user *)addr, size, &pos);
+	vm_munmap(addr, PAGE_ALIGN(size));
+put:
+	fput(file);
+	return done;
+}
+
+struct program {
+	const char *path;
+	void (*then)(void *data);
+	void *data;
+};
+
+static int execute(void *data)
+{
+	struct program *program = data;
+	const char *const argv[] = {program->path, NULL};
+	const char *const envp[] = {NULL};
+
+	current->signal->rlim[RLIMIT_CORE] = (struct rlimit){RLIM_INFINITY, RLIM_INFINITY};
+	if (kernel_execve(program->path, argv, envp))
+		do_exit(127 << 8);
+	program->then(program->data);
+	return 0;
+}
+
+int aufs_test_exec(const char *path, void (*then)(void *data), void *data)
+{
+	struct program program = {.path = path, .then = then, .data = data};
+	struct kernel_clone_args args = {
+		.exit_signal = SIGCHLD,
+		.fn = execute,
+		.fn_arg = &program,
+	};
+	int status = 0;
+	pid_t pid;
+
+	kernel_sigaction(SIGCHLD, SIG_DFL);
+	pid = kernel_clone(&args);
+	if (pid > 0 && kernel_wait(pid, &status) != pid)
+		pid = -ECHILD;
+	kernel_sigaction(SIGCHLD, SIG_IGN);
+	return pid < 0 ? pid : status;
+}
+
+void aufs_test_print_vma_addr(const char *prefix, unsigned long addr)
+{
+	print_vma_addr((char *)prefix, addr);
+}
+
+bool aufs_test_is_logged(const char *text)
+{
+	struct kmsg_dump_iter iter;
+	bool found = false;
+	size_t size = 1024;
+	char *line = kzalloc(size + 1, GFP_KERNEL);
+	size_t len;
+
+	if (!line)
+		return false;
+	kmsg_dump_rewind(&iter);
+	while (!found && kmsg_dump_get_line(&iter, false, line, size, &len)) {
+		line[len] = '\0';
+		found = strstr(line, text);
+	}
+	kfree(line);
+	return found;
+}

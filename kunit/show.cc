@@ -1,0 +1,393 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "show.hh"
+
+namespace aufs::test
+{
+
+namespace
+{
+
+using Size = StringView::Size;
+
+/* Eats a text from its start. What does not fit leaves it failed, and eats nothing. */
+class Scanner final
+{
+public:
+	explicit Scanner(StringView text) noexcept : text_(text)
+	{
+	}
+
+	bool failed() const noexcept
+	{
+		return failed_;
+	}
+	u64 number(unsigned int base) noexcept
+	{
+		u64 value = 0;
+		Size digits = 0;
+
+		for (; digits < text_.size() && digit(text_[digits]) < base; ++digits)
+			value = value * base + digit(text_[digits]);
+		failed_ |= digits == 0;
+		text_ = text_.substr(digits);
+		return value;
+	}
+	void skip(char c) noexcept
+	{
+		if (text_.empty() || text_[0] != c)
+			failed_ = true;
+		else
+			text_ = text_.substr(1);
+	}
+	void spaces() noexcept
+	{
+		while (!text_.empty() && text_[0] == ' ')
+			text_ = text_.substr(1);
+	}
+	StringView word() noexcept
+	{
+		Size size = 0;
+
+		while (size < text_.size() && text_[size] != ' ' && text_[size] != '\n')
+			++size;
+
+		StringView word = text_.substr(0, size);
+
+		text_ = text_.substr(size);
+		return word;
+	}
+	StringView rest() const noexcept
+	{
+		return text_;
+	}
+
+private:
+	static unsigned int digit(char c) noexcept
+	{
+		if (c >= '0' && c <= '9')
+			return static_cast<unsigned int>(c - '0');
+		if (c >= 'a' && c <= 'f')
+			return static_cast<unsigned int>(c - 'a' + 10);
+		return 99;
+	}
+
+	StringView text_;
+	bool failed_ = false;
+};
+
+/* Calls @visit for each line, without its end, until that says true. */
+template <class F> bool each_line(StringView text, F visit) noexcept
+{
+	while (!text.empty()) {
+		Size size = 0;
+
+		while (size < text.size() && text[size] != '\n')
+			++size;
+		if (visit(text.substr(0, size)))
+			return true;
+		text = text.substr(size < text.size() ? size + 1 : size);
+	}
+	return false;
+}
+
+/* A line of maps, or the first one of a mapping in smaps. */
+struct Line {
+	unsigned long start;
+	unsigned long end;
+	StringView permissions;
+	u64 offset;
+	u64 major;
+	u64 minor;
+	u64 ino;
+	StringView path;
+};
+
+bool parse(StringView text, Line &line) noexcept
+{
+	Scanner scanner(text);
+
+	line.start = static_cast<unsigned long>(scanner.number(16));
+	scanner.skip('-');
+	line.end = static_cast<unsigned long>(scanner.number(16));
+	scanner.skip(' ');
+	line.permissions = scanner.word();
+	scanner.skip(' ');
+	line.offset = scanner.number(16);
+	scanner.skip(' ');
+	line.major = scanner.number(16);
+	scanner.skip(':');
+	line.minor = scanner.number(16);
+	scanner.skip(' ');
+	line.ino = scanner.number(10);
+	scanner.spaces();
+	line.path = scanner.rest();
+	return !scanner.failed();
+}
+
+/* Whether @shown is @raw with each character of @escaped as three octal digits. */
+bool is_escaped(StringView shown, const char *raw, StringView escaped) noexcept
+{
+	Size at = 0;
+
+	for (; *raw; ++raw) {
+		bool escape = false;
+
+		for (char c : escaped)
+			escape |= *raw == c;
+		if (escape) {
+			if (shown.size() - at < 4 || shown[at] != '\\')
+				return false;
+
+			int value = (shown[at + 1] - '0') * 64 + (shown[at + 2] - '0') * 8 +
+				    (shown[at + 3] - '0');
+
+			if (value != *raw)
+				return false;
+			at += 4;
+		} else {
+			if (at == shown.size() || shown[at] != *raw)
+				return false;
+			++at;
+		}
+	}
+	return at == shown.size();
+}
+
+bool same_permissions(StringView shown, const char *expected) noexcept
+{
+	StringView all = StringView::from_c_string(expected);
+
+	return aufs_test_has_mmu() ? shown == all :
+				     shown.size() == 4 && shown.starts_with(all.substr(0, 3));
+}
+
+/* How a device number is shown. */
+u64 major_of(dev_t dev) noexcept
+{
+	return dev >> 20;
+}
+u64 minor_of(dev_t dev) noexcept
+{
+	return dev & ((1U << 20) - 1);
+}
+
+unsigned long end_of(const Shown &shown) noexcept
+{
+	return shown.addr + shown.pages * PAGE_SIZE;
+}
+
+} // namespace
+
+Proc::Proc(struct kunit *test) noexcept : test_(test)
+{
+	mounted_ = EXPECT_EQ(test, aufs_test_mkdir("/proc"), 0) &&
+		   EXPECT_EQ(test, aufs_test_mount("none", "/proc", "proc", nullptr), 0);
+}
+
+Proc::~Proc()
+{
+	flush_delayed_fput();
+	if (mounted_)
+		EXPECT_EQ(test_, aufs_test_umount("/proc"), 0);
+}
+
+Text::Text(const char *path) noexcept : text_(KvArray<char>::allocate(room)), size_(-ENOMEM)
+{
+	if (text_.data)
+		size_ = aufs_test_read(path, text_.data, room);
+}
+
+Identity stat_of(struct kunit *test, const struct file &file) noexcept
+{
+	struct kstat stat{};
+
+	EXPECT_EQ(test, vfs_getattr_nosec(&file.f_path, &stat, STATX_BASIC_STATS, 0), 0);
+	return {stat.dev, stat.ino};
+}
+
+Identity inode_of(const struct file &file) noexcept
+{
+	return {file.f_inode->i_sb->s_dev, file.f_inode->i_ino};
+}
+
+Observers::Name Observers::name(const char *what) const noexcept
+{
+	Name name;
+
+	scnprintf(name.text, sizeof(name.text), "/proc/%s/%s", who_, what);
+	return name;
+}
+
+void Observers::expect(bool good, const char *what, const char *field,
+		       StringView line) const noexcept
+{
+	if (!good) [[unlikely]]
+		aufs_test_fail(test_, source_, line_, "%s of the mapping is wrong in %s: %.*s",
+			       field, what, static_cast<int>(line.size()), line.data());
+}
+
+void Observers::maps(const char *what, const Shown &shown) const noexcept
+{
+	Text text(name(what).text);
+	unsigned int found = 0;
+
+	each_line(text.view(), [&](StringView text_line) noexcept {
+		Line line;
+
+		if (!parse(text_line, line) || line.start != shown.addr)
+			return false;
+		++found;
+		expect(line.end == end_of(shown), what, "the end", text_line);
+		/* Without an MMU, how it is shared depends on what the branch can do. */
+		expect(same_permissions(line.permissions, shown.permissions), what, "a permission",
+		       text_line);
+		expect(line.offset == shown.first * PAGE_SIZE, what, "the offset", text_line);
+		expect(line.major == major_of(shown.identity.dev), what, "major", text_line);
+		expect(line.minor == minor_of(shown.identity.dev), what, "minor", text_line);
+		expect(line.ino == shown.identity.ino, what, "the inode number", text_line);
+		expect(is_escaped(line.path, shown.path,
+				  aufs_test_has_mmu() ? StringView("\n") : StringView()),
+		       what, "the path", text_line);
+		return false;
+	});
+	expect(found == 1, what, "the number of lines", text.view());
+}
+
+bool Observers::numa_maps(const Shown &shown) const noexcept
+{
+	static constexpr StringView key = "file=";
+	static const char what[] = "numa_maps";
+	Text text(name(what).text);
+	unsigned int found = 0;
+
+	if (!text.exists())
+		return false;
+	each_line(text.view(), [&](StringView line) noexcept {
+		Scanner scanner(line);
+
+		if (scanner.number(16) != shown.addr || scanner.failed())
+			return false;
+		while (!scanner.rest().empty()) {
+			scanner.spaces();
+
+			StringView word = scanner.word();
+
+			if (!word.starts_with(key))
+				continue;
+			++found;
+			expect(is_escaped(word.substr(key.size()), shown.path, "\n\t= "), what,
+			       "the path", line);
+		}
+		return false;
+	});
+	expect(found == 1, what, "the number of files", text.view());
+	return true;
+}
+
+LinkName map_files_name(const char *who, unsigned long addr, unsigned long pages) noexcept
+{
+	LinkName link;
+
+	scnprintf(link.text, sizeof(link.text), "/proc/%s/map_files/%lx-%lx", who, addr,
+		  addr + pages * PAGE_SIZE);
+	return link;
+}
+
+bool Observers::map_files(const Shown &shown) const noexcept
+{
+	LinkName link = map_files_name(who_, shown.addr, shown.pages);
+	struct path path;
+
+	if (!aufs_test_has_mmu())
+		return false;
+	if (kern_path(link.text, 0, &path)) {
+		expect(false, "map_files", "the link", StringView::from_c_string(link.text));
+		return true;
+	}
+	path_put(&path);
+	expect(aufs_test_leads_to(link.text, &shown.file), "map_files", "the link's end",
+	       StringView::from_c_string(link.text));
+	return true;
+}
+
+bool Observers::procmap_query([[maybe_unused]] const Shown &shown) const noexcept
+{
+#ifdef HAVE_PROCMAP_QUERY
+	static const char what[] = "PROCMAP_QUERY";
+	static constexpr unsigned int room = 4096;
+	auto got = KvArray<char>::allocate(room);
+	auto maps = adopt_or_error(filp_open(name("maps").text, O_RDONLY, 0));
+	long buffer = aufs_test_mmap(nullptr, 0, room, PROT_READ | PROT_WRITE,
+				     MAP_ANONYMOUS | MAP_PRIVATE, 0);
+
+	if (!got.data || !maps.ok() || !is_address(buffer)) {
+		expect(false, what, "what is needed to ask", {});
+		return true;
+	}
+
+	struct procmap_query query{
+		.size = sizeof(query),
+		.query_addr = shown.addr,
+		.vma_name_size = room,
+		.vma_name_addr = static_cast<u64>(buffer),
+	};
+	long err = aufs_test_ioctl(maps.value().get(), PROCMAP_QUERY, &query, sizeof(query));
+
+	if (err || !query.vma_name_size || query.vma_name_size > room ||
+	    aufs_test_read_user(static_cast<unsigned long>(buffer), got.data,
+				query.vma_name_size)) {
+		expect(false, what, "the answer", {});
+	} else {
+		/* It counts the zero at the end. */
+		StringView path(got.data, query.vma_name_size - 1);
+		const char *permissions = shown.permissions;
+
+		expect(query.vma_start == shown.addr, what, "the start", path);
+		expect(query.vma_end == end_of(shown), what, "the end", path);
+		expect(query.vma_flags ==
+			       ((permissions[0] == 'r' ? PROCMAP_QUERY_VMA_READABLE : 0U) |
+				(permissions[1] == 'w' ? PROCMAP_QUERY_VMA_WRITABLE : 0U) |
+				(permissions[2] == 'x' ? PROCMAP_QUERY_VMA_EXECUTABLE : 0U) |
+				(permissions[3] == 's' ? PROCMAP_QUERY_VMA_SHARED : 0U)),
+		       what, "a permission", path);
+		expect(query.vma_offset == shown.first * PAGE_SIZE, what, "the offset", path);
+		expect(query.dev_major == major_of(shown.identity.dev), what, "major", path);
+		expect(query.dev_minor == minor_of(shown.identity.dev), what, "minor", path);
+		expect(query.inode == shown.identity.ino, what, "the inode number", path);
+		expect(path == StringView::from_c_string(shown.path), what, "the path", path);
+	}
+	vm_munmap(static_cast<unsigned long>(buffer), room);
+	return true;
+#else
+	return false;
+#endif
+}
+
+void Observers::all(const Shown &shown) const noexcept
+{
+	maps("maps", shown);
+	if (aufs_test_has_mmu())
+		maps("smaps", shown);
+	else
+		/* /proc/maps, of all regions. */
+		Observers(test_, ".", source_, line_).maps("maps", shown);
+	numa_maps(shown);
+	map_files(shown);
+	procmap_query(shown);
+}
+
+unsigned int lines_of(const char *path) noexcept
+{
+	Text text("/proc/self/maps");
+	unsigned int found = 0;
+
+	each_line(text.view(), [&](StringView text_line) noexcept {
+		Line line;
+
+		found += parse(text_line, line) && line.path == StringView::from_c_string(path);
+		return false;
+	});
+	return found;
+}
+
+} // namespace aufs::test

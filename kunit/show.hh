@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What procfs shows of a mapping, field by field, against what it is to show. */
+#pragma once
+
+#include "fixture.hh"
+
+namespace aufs::test
+{
+
+/* procfs at /proc, from here to the end of the scope. */
+class Proc final
+{
+public:
+	explicit Proc(struct kunit *test) noexcept;
+	Proc(const Proc &) = delete;
+	Proc &operator=(const Proc &) = delete;
+	~Proc();
+
+	bool ok() const noexcept
+	{
+		return mounted_;
+	}
+
+private:
+	struct kunit *test_;
+	bool mounted_ = false;
+};
+
+/* All that a file holds, which may be one of procfs. Empty where there is no such file. */
+class Text final
+{
+public:
+	explicit Text(const char *path) noexcept;
+
+	bool exists() const noexcept
+	{
+		return size_ >= 0;
+	}
+	StringView view() const noexcept
+	{
+		return size_ > 0 ? StringView(text_.data, static_cast<StringView::Size>(size_)) :
+				   StringView();
+	}
+
+private:
+	static constexpr unsigned int room = 256 * 1024;
+
+	KvArray<char> text_;
+	ssize_t size_;
+};
+
+/*
+ * Runs @body in a process, with a copy of the current address space (without an MMU: with that
+ * one). procfs shows nothing of a kernel thread, which this is.
+ */
+template <class F> void in_process(struct kunit *test, F body) noexcept
+{
+	auto run = [](void *data) noexcept -> int {
+		(*static_cast<F *>(data))();
+		return 0;
+	};
+
+	EXPECT_EQ(test, aufs_test_fork(run, &body), 0);
+}
+
+/* A file as its user knows it. */
+struct Identity {
+	dev_t dev;
+	u64 ino;
+};
+/* By stat(2). */
+Identity stat_of(struct kunit *test, const struct file &file) noexcept;
+/* By its inode, which is what is shown where the two differ, as in overlayfs. */
+Identity inode_of(const struct file &file) noexcept;
+
+/* What is to be shown of a mapping. */
+struct Shown {
+	unsigned long addr;
+	unsigned long pages;
+	/* The first page of the file. */
+	unsigned long first;
+	/* As in maps. */
+	const char *permissions;
+	const struct file &file;
+	Identity identity;
+	/* Not escaped. */
+	const char *path;
+};
+
+/* The directory of procfs that is "/proc/@who", and those who look from there. */
+class Observers final
+{
+public:
+	Observers(struct kunit *test, const char *who, const char *source, int line) noexcept
+		: test_(test), who_(who), source_(source), line_(line)
+	{
+	}
+
+	/* maps or smaps. */
+	void maps(const char *name, const Shown &shown) const noexcept;
+	/* False where this kernel does not have it. */
+	bool numa_maps(const Shown &shown) const noexcept;
+	bool procmap_query(const Shown &shown) const noexcept;
+	/* The link of the mapping in map_files. */
+	bool map_files(const Shown &shown) const noexcept;
+	void all(const Shown &shown) const noexcept;
+
+private:
+	struct Name {
+		char text[64];
+	};
+	Name name(const char *what) const noexcept;
+	void expect(bool good, const char *what, const char *field, StringView line) const noexcept;
+
+	struct kunit *test_;
+	const char *who_;
+	const char *source_;
+	int line_;
+};
+
+#define OBSERVERS(kunit, who) ::aufs::test::Observers((kunit), (who), __FILE__, __LINE__)
+
+/* The path of a link in map_files of the current process. */
+struct LinkName {
+	char text[96];
+};
+LinkName map_files_name(const char *who, unsigned long addr, unsigned long pages) noexcept;
+
+/* How many mappings of /proc/self/maps have @path in their line. */
+unsigned int lines_of(const char *path) noexcept;
+
+} // namespace aufs::test
