@@ -102,7 +102,8 @@ inline long map(const struct file &file, unsigned long pages, unsigned long firs
 }
 
 /* One that a case cannot do without: 0 where it failed, which the test is told. */
-#define MAP(kunit, ...) ::aufs::test::mapped((kunit), ::aufs::test::map(__VA_ARGS__), __FILE__, __LINE__)
+#define MAP(kunit, ...)                                                                            \
+	::aufs::test::mapped((kunit), ::aufs::test::map(__VA_ARGS__), __FILE__, __LINE__)
 unsigned long mapped(struct kunit *test, long result, const char *source, int line) noexcept;
 
 } // namespace aufs::test

@@ -219,7 +219,9 @@ CASE_BODY(prfile_registers_once)
 CASE_BODY(prfile_map_sets_both_files)
 {
 	/* tmpfs wants a whole vma, of an mm; what fails and what nests does not. */
-	auto succeeds = [](struct file *, struct vm_area_struct *) { return 0; };
+	auto succeeds = [](struct file *, struct vm_area_struct *) {
+		return 0;
+	};
 
 	with_branch_mmap(test, succeeds,
 			 [test](struct file &user, struct file &branch, struct vm_area_struct &vma,

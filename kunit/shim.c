@@ -104,6 +104,16 @@ int aufs_test_umount(const char *path)
 	return err ?: path_umount(&at, 0);
 }
 
+bool aufs_test_exists(const char *path)
+{
+	struct path at;
+
+	if (kern_path(path, LOOKUP_FOLLOW, &at))
+		return false;
+	path_put(&at);
+	return true;
+}
+
 int aufs_test_unlink(const char *path)
 {
 	return do_unlinkat(AT_FDCWD, getname_kernel(path));
@@ -188,12 +198,12 @@ u64 aufs_test_encode_dev(dev_t dev)
 struct file *aufs_test_inner_file(const struct file *user, const struct file *real)
 {
 #ifdef HAVE_BACKING_FILE_OPEN
-	return backing_file_open(
-		_Generic(&backing_file_open,
-			struct file * (*)(const struct path *, int, const struct path *,
-					  const struct cred *): &user->f_path,
-			default: user),
-		O_RDONLY, &real->f_path, current_cred());
+	return backing_file_open(_Generic(&backing_file_open,
+					 struct file * (*)(const struct path *, int,
+							   const struct path *,
+							   const struct cred *): &user->f_path,
+					 default: user),
+				 O_RDONLY, &real->f_path, current_cred());
 #else
 	return open_with_fake_path(&user->f_path, O_RDONLY, file_inode(real), current_cred());
 #endif
@@ -277,7 +287,7 @@ static int child(void *data)
 
 int aufs_test_fork(int (*body)(void *data), void *data)
 {
-	struct forked forked = { .body = body, .data = data };
+	struct forked forked = {.body = body, .data = data};
 	struct kernel_clone_args args = {
 		.exit_signal = SIGCHLD,
 		.fn = child,
@@ -317,15 +327,14 @@ int aufs_test_pid(void)
 	return task_pid_nr(current);
 }
 
-void aufs_test_each_vma(struct mm_struct *mm,
-			void (*visit)(struct vm_area_struct *vma, void *data), void *data)
+void aufs_test_each_vma(struct mm_struct *mm, void (*visit)(struct vm_area_struct *vma, void *data),
+			void *data)
 {
 	VMA_ITERATOR(vmi, mm, 0);
 	struct vm_area_struct *vma;
 
 	mmap_read_lock(mm);
-	for_each_vma(vmi, vma)
-		visit(vma, data);
+	for_each_vma(vmi, vma) visit(vma, data);
 	mmap_read_unlock(mm);
 }
 
@@ -336,11 +345,11 @@ void aufs_test_each_vma(struct mm_struct *mm,
 #define SYSCALL(name, ...) sys_##name(__VA_ARGS__)
 #else
 #if defined(CONFIG_X86_64)
-#define ENTRY(name) __x64_sys_##name
-#define REGISTERS(a, b, c, d, e, ...) { .di = a, .si = b, .dx = c, .r10 = d, .r8 = e }
+#define ENTRY(name)		      __x64_sys_##name
+#define REGISTERS(a, b, c, d, e, ...) {.di = a, .si = b, .dx = c, .r10 = d, .r8 = e}
 #elif defined(CONFIG_RISCV)
-#define ENTRY(name) __riscv_sys_##name
-#define REGISTERS(a, b, c, d, e, ...) { .orig_a0 = a, .a1 = b, .a2 = c, .a3 = d, .a4 = e }
+#define ENTRY(name)		      __riscv_sys_##name
+#define REGISTERS(a, b, c, d, e, ...) {.orig_a0 = a, .a1 = b, .a2 = c, .a3 = d, .a4 = e}
 #endif
 #define ARGUMENTS(...) REGISTERS(__VA_ARGS__)
 #define SYSCALL(name, ...)                                                                         \

@@ -40,6 +40,8 @@ int aufs_test_mkdir(const char *path);
 int aufs_test_mount(const char *source, const char *path, const char *type, const char *options);
 /* Not lazily: -EBUSY while anything holds a path on it. */
 int aufs_test_umount(const char *path);
+/* Whether there is something at @path. */
+bool aufs_test_exists(const char *path);
 int aufs_test_unlink(const char *path);
 int aufs_test_rename(const char *from, const char *to);
 /* How many mounted filesystems of @type there are, or -ENODEV. */

@@ -7,6 +7,7 @@
 #include <kunit/test.h>
 
 #define CASE(name) void name(struct kunit *test);
+#include "leaks.cases"
 #include "prfile.cases"
 #include "procfs.cases"
 #include "vma_copy.cases"
@@ -16,8 +17,7 @@
 
 static struct kunit_case prfile_cases[] = {
 #include "prfile.cases"
-	{}
-};
+	{}};
 
 static struct kunit_suite prfile_suite = {
 	.name = "aufs_prfile",
@@ -26,8 +26,7 @@ static struct kunit_suite prfile_suite = {
 
 static struct kunit_case procfs_cases[] = {
 #include "procfs.cases"
-	{}
-};
+	{}};
 
 static struct kunit_suite procfs_suite = {
 	.name = "aufs_procfs",
@@ -36,12 +35,21 @@ static struct kunit_suite procfs_suite = {
 
 static struct kunit_case vma_copy_cases[] = {
 #include "vma_copy.cases"
-	{}
-};
+	{}};
 
 static struct kunit_suite vma_copy_suite = {
 	.name = "aufs_vma_copy",
 	.test_cases = vma_copy_cases,
 };
 
-kunit_test_suites(&prfile_suite, &procfs_suite, &vma_copy_suite);
+static struct kunit_case leaks_cases[] = {
+#include "leaks.cases"
+	{}};
+
+static struct kunit_suite leaks_suite = {
+	.name = "aufs_leaks",
+	.test_cases = leaks_cases,
+};
+
+/* They run in this order. */
+kunit_test_suites(&prfile_suite, &procfs_suite, &vma_copy_suite, &leaks_suite);

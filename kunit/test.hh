@@ -22,7 +22,7 @@ extern "C" {
 #define EXPECT(kunit, condition)                                                                   \
 	::aufs::test::expect((kunit), static_cast<bool>(condition), #condition, __FILE__, __LINE__)
 #define EXPECT_EQ(kunit, actual, expected)                                                         \
-	::aufs::test::expect_equal((kunit), (actual), (expected), #actual " == " #expected,         \
+	::aufs::test::expect_equal((kunit), (actual), (expected), #actual " == " #expected,        \
 				   __FILE__, __LINE__)
 
 namespace aufs::test

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The last suite: memory that those before it have lost. Needs CONFIG_DEBUG_KMEMLEAK. */
+#include "fixture.hh"
+
+extern "C" {
+#define CASE(name) void name(struct kunit *test);
+#include "leaks.cases"
+#undef CASE
+}
+
+using namespace aufs;
+using namespace aufs::test;
+
+namespace
+{
+
+constexpr char debugfs[] = "/debugfs";
+constexpr char kmemleak[] = "/debugfs/kmemleak";
+
+/* What kmemleak reports is in buffer; its length, or -ENOENT where there is no kmemleak. */
+ssize_t scan(struct kunit *test, char *buffer, size_t size) noexcept
+{
+	ssize_t length = -ENOENT;
+
+	if (!EXPECT_EQ(test, aufs_test_mkdir(debugfs), 0) ||
+	    !EXPECT_EQ(test, aufs_test_mount("none", debugfs, "debugfs", nullptr), 0))
+		return length;
+	if (aufs_test_exists(kmemleak)) {
+		/*
+		 * What is young, it leaves alone; what it has just seen for the first time, it looks
+		 * at once more.
+		 */
+		aufs_test_sleep(6000);
+		EXPECT(test, aufs_test_write(kmemleak, "scan") > 0);
+		EXPECT(test, aufs_test_write(kmemleak, "scan") > 0);
+		length = aufs_test_read(kmemleak, buffer, size - 1);
+		EXPECT(test, length >= 0);
+		buffer[length > 0 ? length : 0] = '\0';
+		EXPECT(test, aufs_test_write(kmemleak, "clear") > 0);
+	}
+	EXPECT_EQ(test, aufs_test_umount(debugfs), 0);
+	return length;
+}
+
+/* The address of a lost object in a way that kmemleak does not take for a reference to it. */
+unsigned long lose_something() noexcept
+{
+	return ~reinterpret_cast<unsigned long>(cxxrt_alloc(4000, GFP_KERNEL));
+}
+
+void with_report(struct kunit *test, void (*judge)(struct kunit *test, const char *report)) noexcept
+{
+	constexpr size_t size = 64 << 10;
+	auto buffer = KvArray<char>::allocate(size);
+	AddressSpace space(test);
+
+	if (!EXPECT(test, buffer.data) || !space.ok())
+		return;
+
+	ssize_t length = scan(test, buffer.data, size);
+
+	if (length == -ENOENT)
+		aufs_test_skip(test, "this kernel has no kmemleak");
+	else if (length >= 0)
+		judge(test, buffer.data);
+}
+
+} // namespace
+
+CASE_BODY(leaks_of_the_suites_before)
+{
+	with_report(test, [](struct kunit *test, const char *report) {
+		EXPECT(test, !*report);
+		if (*report)
+			aufs_test_info(test, "kmemleak says:\n%s", report);
+	});
+}
+
+/* That the case before could have failed. */
+CASE_BODY(leaks_are_found)
+{
+	unsigned long lost = lose_something();
+
+	with_report(test, [](struct kunit *test, const char *report) { EXPECT(test, *report); });
+	cxxrt_free(reinterpret_cast<const void *>(~lost));
+}
