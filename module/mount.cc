@@ -172,12 +172,24 @@ Result<Found> find_root(const Super &super) noexcept
 	return found;
 }
 
+bool changes_by_itself(const Branch &branch) noexcept
+{
+	const struct super_block &sb = branch.sb();
+
+	if (branch.root().d_flags & (DCACHE_OP_REVALIDATE | DCACHE_OP_WEAK_REVALIDATE))
+		return true;
+	/*
+	 * The root of a filesystem may have nothing to ask where all else has, as FUSE's. Overlayfs
+	 * has the operation for all, and its root's flags say whether there is a use for it.
+	 */
+	return sb.s_magic != OVERLAYFS_SUPER_MAGIC && sb.s_d_op && sb.s_d_op->d_revalidate;
+}
+
 /* Whether the VFS must ask before it believes its cache. */
 bool changes_by_itself(const Super &super) noexcept
 {
 	for (unsigned int i = 0; i < super.count(); i++) {
-		if (super.branch(i).root().d_flags &
-		    (DCACHE_OP_REVALIDATE | DCACHE_OP_WEAK_REVALIDATE))
+		if (changes_by_itself(super.branch(i)))
 			return true;
 	}
 	return false;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// Branches that fail: a filesystem in user space that answers with errors, or not at all any more.
+// Branches that are served from user space: by a filesystem that answers with errors, or not at all
+// any more, or whose files come and go.
 
 #include "proc.hh"
 
@@ -241,6 +242,22 @@ CASE(failing_lookup)
 	EXPECT_EQ(names_in(u.top).size(), 0u);
 	u.faults->lookup = 0;
 	write_file(u.at("third"), "x");
+}
+
+/* A server may change what it has by itself: the union's cache is no truer than the server's. */
+CASE(names_come_and_go)
+{
+	Setup u;
+	u.faults->short_attributes = true;
+	u.mount_it();
+	for (int i = 0; i < 3; i++) {
+		u.faults->lookup = ENOENT;
+		EXPECT(!exists(u.tmp + "/served/file"));
+		EXPECT(!exists(u.at("file")));
+		u.faults->lookup = 0;
+		EXPECT(exists(u.tmp + "/served/file"));
+		EXPECT(exists(u.at("file")));
+	}
 }
 
 CASE(failing_open)
