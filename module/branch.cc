@@ -39,6 +39,9 @@ bool numbers_unknown(const struct super_block &sb) noexcept
 {
 	if (sb.s_stack_depth > 0)
 		return true;
+	/* A daemon's may be on a disk (ntfs-3g), and yet its readdir says what the daemon likes. */
+	if (sb.s_magic == FUSE_SUPER_MAGIC)
+		return true;
 	return !sb.s_bdev && sb.s_magic != TMPFS_MAGIC && sb.s_magic != RAMFS_MAGIC;
 }
 
