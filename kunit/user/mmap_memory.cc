@@ -54,16 +54,29 @@ CASE(shmem_huge_pages)
 	EXPECT_EQ(vma.figure("ShmemPmdMapped"), long(2 * huge / 1024));
 	EXPECT_EQ(vma.figure("Rss"), long(2 * huge / 1024));
 	EXPECT_EQ(vma.path, u.at("file"));
-	/* The kernel's own choice of a place is as good for the union's file as for the branch's. */
-	Fd plain = open_file(u.branch.path() + "/file", O_RDWR);
-	auto offset = [](int fd) {
-		Map map(2 * huge, PROT_READ | PROT_WRITE, MAP_SHARED, fd);
-		return reinterpret_cast<uintptr_t>(map.at()) % huge;
-	};
-	if (offset(plain) == 0)
-		EXPECT_EQ(offset(file), 0u);
 	file.reset();
-	plain.reset();
+}
+
+/*
+ * The kernel chooses as good a place for the union's file as for the branch's. The length is no
+ * multiple of a huge page, for those some kernels align whatever the file wants; and there are two
+ * mappings at a time, for side by side only one of them could be aligned by chance.
+ */
+CASE(shmem_huge_pages_where_the_kernel_chooses)
+{
+	HugeUnion u;
+	write_file(u.at("file"), "");
+	auto misplaced = [](const string &path) {
+		Fd file = open_file(path, O_RDWR);
+		size_t length = 2 * huge + page_size();
+		Map one(length, PROT_READ | PROT_WRITE, MAP_SHARED, file);
+		Map two(length, PROT_READ | PROT_WRITE, MAP_SHARED, file);
+		return (reinterpret_cast<uintptr_t>(one.at()) |
+			reinterpret_cast<uintptr_t>(two.at())) %
+		       huge;
+	};
+	EXPECT_EQ(misplaced(u.branch.path() + "/file"), 0u);
+	EXPECT_EQ(misplaced(u.at("file")), 0u);
 }
 
 /* A page fault that user space answers. */
