@@ -107,6 +107,30 @@ CASE(whiteout_hides_a_lower_directory)
 	EXPECT_EQ(names_in(u.at("d")), Names{});
 }
 
+/* A whiteout is a regular file. What else has such a name hides nothing and is complained about. */
+PARAM_CASE(whiteout_that_is_no_regular_file, "directory", "symlink", "fifo")
+{
+	Union u;
+	string p = ktap::param(), odd = u.top + "/.wh.name";
+	if (p == "directory")
+		make_dir(odd);
+	else if (p == "symlink")
+		OK(symlink("x", odd.c_str()));
+	else
+		OK(mkfifo(odd.c_str(), 0644));
+	write_file(u.low + "/name", "low");
+	write_file(u.low + "/other", "low");
+	u.mount();
+	string before = snapshot(u.top);
+	KernelLog log;
+	EXPECT_ERR(open(u.at("name").c_str(), O_RDONLY), EIO);
+	EXPECT_HAS(log.read(), "'.wh.name'");
+	EXPECT_ERR(open(u.at("name").c_str(), O_WRONLY | O_CREAT, 0644), EIO);
+	EXPECT_ERR(unlink(u.at("name").c_str()), EIO);
+	EXPECT_EQ(read_file(u.at("other")), "low");
+	EXPECT_EQ(snapshot(u.top), before);
+}
+
 /* A whiteout hides what is below its own branch, not what is on it or above. */
 CASE(whiteout_in_the_middle)
 {
