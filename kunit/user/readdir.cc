@@ -84,6 +84,19 @@ CASE(merged_without_duplicates)
 		  (std::vector<string>{".", "..", "dir", "everywhere", "l", "l2", "t"}));
 }
 
+/* Nor are whiteouts shown of a directory that lies on one branch alone, which needs no merging. */
+PARAM_CASE(whiteouts_on_one_branch, "top", "low")
+{
+	Union u;
+	string dir = (ktap::param() == "top" ? u.top : u.low) + "/dir";
+	make_dir(dir);
+	for (const char *name : {"a", "z", ".wh.gone", ".wh..wh..opq", ".whx"})
+		write_file(dir + "/" + name, "");
+	u.mount();
+	EXPECT_EQ(sorted_names(all_entries(u.at("dir"))),
+		  (std::vector<string>{".", "..", ".whx", "a", "z"}));
+}
+
 static unsigned char type_of(const struct stat &st)
 {
 	return IFTODT(st.st_mode);
