@@ -151,6 +151,39 @@ PARAM_CASE(suid_is_cleared, "write", "truncate", "splice", "fallocate", "chown",
 	EXPECT_EQ(stat_of(u.top + "/file").st_mode & 07777, expected);
 }
 
+HELPER(show_effective_ids)
+{
+	printf("%u %u", geteuid(), getegid());
+	return 0;
+}
+
+/* And what has lost it does not get the owner's rights from execve() any more. */
+PARAM_CASE(suid_program_is_written, "write", "splice", "fallocate")
+{
+	Union u;
+	string p = ktap::param();
+	copy_self(u.top + "/prog");
+	OK(chown((u.top + "/prog").c_str(), alice.uid, alice.gid));
+	OK(chmod((u.top + "/prog").c_str(), 06777));
+	u.mount();
+	as_user(bob, [&] {
+		EXPECT_EQ(run_helper(u.at("prog"), "show_effective_ids").text, "1000 1000");
+		Fd file = open_file(u.at("prog"), O_RDWR);
+		string first = pread_text(file, 1, 0);
+		if (p == "write")
+			OK(pwrite(file, first.data(), 1, 0));
+		else if (p == "fallocate")
+			OK(fallocate(file, 0, 0, 1));
+		else {
+			Pipe pipe;
+			OK(write(pipe.write, first.data(), 1));
+			EXPECT_EQ(OK(splice(pipe.read, nullptr, file, nullptr, 1, 0)), 1);
+		}
+		file.reset();
+		EXPECT_EQ(run_helper(u.at("prog"), "show_effective_ids").text, "1001 1001");
+	});
+}
+
 /* Root's own write leaves it, as everywhere. */
 CASE(suid_stays_for_root)
 {
