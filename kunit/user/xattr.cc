@@ -253,6 +253,28 @@ CASE(acl_needs_the_owner)
 	EXPECT_ERR(set(u.at("file"), default_acl, acl_for(alice.uid, 6)), EACCES);
 }
 
+/* Who sets an ACL and is not in the file's group takes set-group-ID away, as on the branch itself. */
+PARAM_CASE(acl_and_setgid, "of_another_group", "of_the_group")
+{
+	Union u;
+	bool member = ktap::param() == "of_the_group";
+	for (const char *name : {"/file", "/plain"}) {
+		write_file(u.top + name, "");
+		OK(chown((u.top + name).c_str(), alice.uid, 77));
+		OK(chmod((u.top + name).c_str(), 02755));
+	}
+	u.mount();
+	as_user({alice.uid, alice.gid, {member ? 77u : 78u}}, [&] {
+		OK(set(u.top + "/plain", access_acl, acl_for(bob.uid, 4)));
+		OK(set(u.at("file"), access_acl, acl_for(bob.uid, 4)));
+	});
+	mode_t expected = S_IFREG | (member ? 02640 : 0640);
+	EXPECT_EQ(stat_of(u.top + "/plain").st_mode, expected);
+	EXPECT_EQ(stat_of(u.top + "/file").st_mode, expected);
+	EXPECT_EQ(stat_of(u.at("file")).st_mode, expected);
+	EXPECT_EQ(get(u.at("file"), access_acl), get(u.top + "/plain", access_acl));
+}
+
 /*
  * A default ACL takes the place of the umask, once: applied twice (by us and by the branch) the
  * result would differ from what the branch alone makes of it.
