@@ -170,6 +170,8 @@ CASE(seek_data_and_hole)
 			int result_errno = result < 0 ? errno : 0;
 			EXPECT_EQ(result, expected);
 			EXPECT_EQ(result_errno, expected_errno);
+			/* What is found is the new position; a failure leaves the old one. */
+			EXPECT_EQ(lseek(file, 0, SEEK_CUR), lseek(branch, 0, SEEK_CUR));
 		}
 	EXPECT_EQ(lseek(file, 70000, SEEK_DATA), 1 << 20);
 	EXPECT_ERR(lseek(file, 5 << 20, SEEK_DATA), ENXIO);
@@ -241,13 +243,14 @@ CASE(sendfile_and_copy)
 	EXPECT(read_file(u.top + "/target") == content.substr(10));
 }
 
-/* Within the union: from the rw branch, and from a lower one (perhaps another filesystem). */
-PARAM_CASE(copy_file_range_within_the_union, "top", "low")
+/* Within the union: from the rw branch, from a lower one, and from one on another filesystem. */
+PARAM_CASE(copy_file_range_within_the_union, "top", "low", "other")
 {
 	Union u;
-	string content = pattern(100000);
-	write_file((ktap::param() == "top" ? u.top : u.low) + "/source", content);
-	u.mount();
+	string content = pattern(100000), p = ktap::param();
+	Mounted other = mount_tmpfs("other");
+	write_file((p == "top" ? u.top : p == "low" ? u.low : other.path()) + "/source", content);
+	u.mount(u.options() + ":" + other.path() + "=ro");
 	Fd source = open_file(u.at("source"), O_RDONLY),
 	   target = open_file(u.at("target"), O_RDWR | O_CREAT);
 	off_t from = 1000, to = 5;
@@ -355,6 +358,9 @@ CASE(unknown_ioctl)
 	int available = 0;
 	EXPECT_OK(ioctl(file, FIONREAD, &available));
 	EXPECT_EQ(available, 4);
+	OK(pwrite(file, " and more", 9, 4));
+	EXPECT_OK(ioctl(file, FIONREAD, &available));
+	EXPECT_EQ(available, 13);
 }
 
 CASE(inotify_sees_what_happens_on_the_union)
