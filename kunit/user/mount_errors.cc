@@ -179,6 +179,17 @@ CASE(rw_branch_on_a_read_only_filesystem)
 	EXPECT_EQ(try_mount(u.mnt, "br=" + branch.path() + "=rr:" + u.low), 0);
 }
 
+/* Nor does a mount that is read-only of one that can be. */
+CASE(rw_branch_on_a_read_only_mount)
+{
+	Union u;
+	make_dir(u.tmp + "/bound");
+	Mounted bound(u.low, u.tmp + "/bound", "", MS_BIND, "");
+	OK(mount("none", bound.path().c_str(), "", MS_REMOUNT | MS_BIND | MS_RDONLY, ""));
+	expect_refused(u, "br", bound.path() + "=rw:" + u.top, EROFS, bound.path());
+	EXPECT_EQ(try_mount(u.mnt, "br=" + bound.path() + "=ro:" + u.top), 0);
+}
+
 /* After a refused mount nothing holds the branches' filesystem. */
 CASE(failure_leaves_nothing_behind)
 {
