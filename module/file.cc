@@ -105,8 +105,8 @@ template <class Ops> unsigned int mmap_capabilities(struct file *file) noexcept
 {
 	struct file &h_file = h_file_of(*file);
 	const Ops &h_ops = *h_file.f_op;
-	unsigned int capabilities =
-		h_ops.mmap_capabilities ? h_ops.mmap_capabilities(&h_file) : NOMMU_MAP_COPY;
+	unsigned int capabilities = h_ops.mmap_capabilities ? h_ops.mmap_capabilities(&h_file) :
+							      NOMMU_MAP_COPY;
 
 	return h_ops.get_unmapped_area ? capabilities : capabilities & ~NOMMU_MAP_DIRECT;
 }
