@@ -98,8 +98,11 @@ int aufs_test_mount(const char *source, const char *path, const char *type, cons
 int aufs_test_umount(const char *path)
 {
 	struct path at;
-	int err = kern_path(path, LOOKUP_FOLLOW, &at);
+	int err;
 
+	/* A kernel thread's files are closed a little later. */
+	flush_delayed_fput();
+	err = kern_path(path, LOOKUP_FOLLOW, &at);
 	/* Puts the path itself. */
 	return err ?: path_umount(&at, 0);
 }
