@@ -48,6 +48,8 @@ int aufs_test_rename(const char *from, const char *to);
 int aufs_test_supers(const char *type);
 /* Reads @path, which may be a file of procfs that is a seq_file, from its start; the length. */
 ssize_t aufs_test_read(const char *path, void *buffer, size_t size);
+/* The same of a regular file. */
+ssize_t aufs_test_read_file(const char *path, void *buffer, size_t size);
 /*
  * Writes @text to @path, which may be one that only takes it from a user's buffer: the current mm
  * must be one that can map it then. The number of bytes.
@@ -89,6 +91,9 @@ struct mm_struct *aufs_test_fork_mm(void);
  * wait status, or -errno where there was no fork. Its core dump is not limited.
  */
 int aufs_test_exec(const char *path, void (*then)(void *data), void *data);
+/* Whether a 64-bit ELF program that crashes leaves a core. */
+bool aufs_test_can_dump_core(void);
+struct mm_struct *aufs_test_current_mm(void);
 int aufs_test_pid(void);
 bool aufs_test_has_mmu(void);
 /* Calls @visit for each vma of @mm, in order, under mmap_lock. */

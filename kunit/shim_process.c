@@ -22,6 +22,21 @@ bool aufs_test_has_mmu(void)
 	return IS_ENABLED(CONFIG_MMU);
 }
 
+ssize_t aufs_test_read_file(const char *path, void *buffer, size_t size)
+{
+	struct file *file = filp_open(path, O_RDONLY, 0);
+	loff_t pos = 0;
+	ssize_t got;
+
+	if (IS_ERR(file))
+		return PTR_ERR(file);
+	do {
+		got = kernel_read(file, buffer + pos, size - pos, &pos);
+	} while (got > 0 && pos < size);
+	fput(file);
+	return got < 0 ? got : pos;
+}
+
 ssize_t aufs_test_write(const char *path, const char *text)
 {
 	struct file *file = filp_open(path, O_WRONLY, 0);
@@ -48,6 +63,17 @@ ssize_t aufs_test_write(const char *path, const char *text)
 put:
 	fput(file);
 	return done;
+}
+
+bool aufs_test_can_dump_core(void)
+{
+	return IS_ENABLED(CONFIG_MMU) && IS_ENABLED(CONFIG_64BIT) && IS_ENABLED(CONFIG_ELF_CORE) &&
+	       IS_ENABLED(CONFIG_BINFMT_ELF) && IS_ENABLED(CONFIG_COREDUMP);
+}
+
+struct mm_struct *aufs_test_current_mm(void)
+{
+	return current->mm;
 }
 
 struct program {
@@ -91,6 +117,8 @@ int aufs_test_exec(const char *path, void (*then)(void *data), void *data)
 void aufs_test_print_vma_addr(const char *prefix, unsigned long addr)
 {
 	print_vma_addr((char *)prefix, addr);
+	/* It leaves the line open, and what is open is not in the log. */
+	pr_cont("\n");
 }
 
 bool aufs_test_is_logged(const char *text)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "show.hh"
+#include "mapping.hh"
 
 namespace aufs::test
 {
@@ -208,6 +209,28 @@ Identity stat_of(struct kunit *test, const struct file &file) noexcept
 Identity inode_of(const struct file &file) noexcept
 {
 	return {file.f_inode->i_sb->s_dev, file.f_inode->i_ino};
+}
+
+Shown whole(struct kunit *test, const struct file &file, unsigned long addr,
+	    const char *path) noexcept
+{
+	return {addr, ShowSetup::pages, 0, "rw-s", file, stat_of(test, file), path};
+}
+
+void report(struct mm_struct *mm, unsigned long addr, struct file &reported) noexcept
+{
+	struct Sought {
+		unsigned long addr;
+		struct file &reported;
+	} sought{addr, reported};
+	auto set = [](struct vm_area_struct *vma, void *data) noexcept {
+		auto *args = static_cast<Sought *>(data);
+
+		if (vma->vm_start == args->addr)
+			set_prfile(*vma, Ref<struct file>::retain(&args->reported));
+	};
+
+	aufs_test_each_vma(mm, set, &sought);
 }
 
 Observers::Name Observers::name(const char *what) const noexcept

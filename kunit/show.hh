@@ -63,6 +63,26 @@ template <class F> void in_process(struct kunit *test, F body) noexcept
 	EXPECT_EQ(test, aufs_test_fork(run, &body), 0);
 }
 
+/* A union with a file of eight pages, an address space, and procfs to look at it. */
+struct ShowSetup {
+	static constexpr unsigned int pages = 8;
+
+	Union mount;
+	Proc proc;
+	Ref<struct file> file;
+	AddressSpace space;
+
+	explicit ShowSetup(struct kunit *test, const char *path = "/union/file") noexcept
+		: mount(test), proc(test),
+		  file(mount.ok() ? mount.make(path, pages) : Ref<struct file>()), space(test)
+	{
+	}
+	bool ok() const noexcept
+	{
+		return file && proc.ok() && space.ok();
+	}
+};
+
 /* A file as its user knows it. */
 struct Identity {
 	dev_t dev;
@@ -86,6 +106,10 @@ struct Shown {
 	/* Not escaped. */
 	const char *path;
 };
+
+/* All of @file, shared and writable, is shown as @path with what stat(2) says. */
+Shown whole(struct kunit *test, const struct file &file, unsigned long addr,
+	    const char *path = "/union/file") noexcept;
 
 /* The directory of procfs that is "/proc/@who", and those who look from there. */
 class Observers final
@@ -125,6 +149,9 @@ struct LinkName {
 	char text[96];
 };
 LinkName map_files_name(const char *who, unsigned long addr, unsigned long pages) noexcept;
+
+/* The mapping of @mm that begins at @addr reports @reported from now on. */
+void report(struct mm_struct *mm, unsigned long addr, struct file &reported) noexcept;
 
 /* How many mappings of /proc/self/maps have @path in their line. */
 unsigned int lines_of(const char *path) noexcept;

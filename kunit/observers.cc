@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* What is said of a process's mappings elsewhere: in its core, in the log, of what it executes. */
+#include "file.hh"
+#include "program.hh"
+#include "show.hh"
+
+extern "C" {
+#define CASE(name) void name(struct kunit *test);
+#include "procfs.cases"
+#undef CASE
+}
+
+using namespace aufs;
+using namespace aufs::test;
+
+namespace
+{
+
+constexpr unsigned int pages = ShowSetup::pages;
+
+/* The lowest bits of a wait status, and that there is a core. */
+constexpr int core_dumped = 0x80;
+
+/* Where cases map, in the address space of a program that was just executed. */
+constexpr unsigned long first_addr = 0x10000000;
+constexpr unsigned long second_addr = 0x11000000;
+
+/* All shared mappings whose file has no name left, and nothing else: core(5). */
+constexpr char dump_unlinked[] = "0x2";
+
+} // namespace
+
+CASE_BODY(show_core_files)
+{
+	ShowSetup setup(test);
+
+	if (!setup.ok())
+		return;
+	if (!Core::possible())
+		return aufs_test_skip(test, "there are no core dumps of ELF programs");
+
+	Program program(test, "/union/program");
+	auto other = setup.mount.make("/union/other name", pages);
+
+	if (!program.ok() || !other)
+		return;
+	EXPECT_EQ(test, aufs_test_rename("/union/file", "/union/renamed"), 0);
+
+	int status = program.run([&]() noexcept {
+		EXPECT_EQ(test,
+			  map(*setup.file, 3, 2, PROT_READ, MAP_SHARED | MAP_FIXED, first_addr),
+			  first_addr);
+		EXPECT_EQ(test, map(*other, 4, 1, PROT_READ, MAP_PRIVATE | MAP_FIXED, second_addr),
+			  second_addr);
+	});
+
+	if (!EXPECT(test, status > 0 && (status & core_dumped)))
+		return;
+
+	Core core(test);
+
+	EXPECT(test, core.has_file(Program::base, 1, 0, "/union/program"));
+	EXPECT(test, core.has_file(first_addr, 3, 2, "/union/renamed"));
+	EXPECT(test, core.has_file(second_addr, 4, 1, "/union/other name"));
+	EXPECT_EQ(test, core.files(), 3);
+}
+
+/*
+ * Which shared mappings are in a core depends on whether the reported file has a name. Where the
+ * branch's has, the union's has, so it takes two other files to see the difference.
+ */
+CASE_BODY(show_core_of_unlinked)
+{
+	ShowSetup setup(test);
+
+	if (!setup.ok())
+		return;
+	if (!Core::possible())
+		return aufs_test_skip(test, "there are no core dumps of ELF programs");
+
+	Program program(test, "/union/program");
+	auto linked = setup.mount.make("/branches/rw/linked", pages);
+	auto unlinked = setup.mount.make("/branches/rw/unlinked", pages);
+
+	if (!program.ok() || !linked || !unlinked)
+		return;
+	EXPECT_EQ(test, aufs_test_unlink("/branches/rw/unlinked"), 0);
+
+	int status = program.run([&]() noexcept {
+		EXPECT_EQ(test, map(*linked, 3, 0, PROT_READ, MAP_SHARED | MAP_FIXED, first_addr),
+			  first_addr);
+		EXPECT_EQ(test,
+			  map(*unlinked, 4, 0, PROT_READ, MAP_SHARED | MAP_FIXED, second_addr),
+			  second_addr);
+		report(aufs_test_current_mm(), first_addr, *unlinked);
+		report(aufs_test_current_mm(), second_addr, *linked);
+		EXPECT(test, aufs_test_write("/proc/self/coredump_filter", dump_unlinked) > 0);
+	});
+
+	if (!EXPECT(test, status > 0 && (status & core_dumped)))
+		return;
+
+	Core core(test);
+
+	EXPECT_EQ(test, core.dumped(first_addr), 3 * PAGE_SIZE);
+	EXPECT_EQ(test, core.dumped(second_addr), 0);
+	EXPECT(test, core.has_file(first_addr, 3, 0, "/branches/rw/unlinked (deleted)"));
+	EXPECT(test, core.has_file(second_addr, 4, 0, "/branches/rw/linked"));
+	/* What is dumped is put. */
+	flush_delayed_fput();
+	EXPECT_EQ(test, aufs_test_file_count(linked.get()), 1);
+	EXPECT_EQ(test, aufs_test_file_count(unlinked.get()), 1);
+}
+
+/* A branch file has the name of the union's, so it takes another one to see the difference. */
+CASE_BODY(show_in_the_log)
+{
+	ShowSetup setup(test);
+	char text[96];
+
+	if (!setup.ok())
+		return;
+	if (!aufs_test_has_mmu())
+		return aufs_test_skip(test, "without an MMU, the log has no mappings");
+
+	auto other = setup.mount.make("/branches/rw/other", pages);
+
+	if (!other)
+		return;
+
+	unsigned long first = MAP(test, *setup.file, pages);
+	unsigned long second = MAP(test, *other, pages);
+
+	report(setup.space.mm(), second, *setup.file);
+	aufs_test_print_vma_addr("first ", first + PAGE_SIZE + 1);
+	aufs_test_print_vma_addr("second ", second + PAGE_SIZE + 1);
+	scnprintf(text, sizeof(text), "first file[%lx,%lx+%lx]", PAGE_SIZE + 1, first,
+		  pages * PAGE_SIZE);
+	EXPECT(test, aufs_test_is_logged(text));
+	scnprintf(text, sizeof(text), "second file[%lx,%lx+%lx]", PAGE_SIZE + 1, second,
+		  pages * PAGE_SIZE);
+	EXPECT(test, aufs_test_is_logged(text));
+	setup.space.end();
+	EXPECT_EQ(test, aufs_test_file_count(other.get()), 1);
+}
+
+/* An address space that has a mapping of its program cannot be given another program. */
+CASE_BODY(show_program_is_mapped)
+{
+	ShowSetup setup(test);
+
+	if (!setup.ok())
+		return;
+	/* A program is not open for writing. */
+	setup.file = {};
+	for (int level = 0; level < 2; ++level)
+		flush_delayed_fput();
+
+	auto program = setup.mount.open("/union/file", O_RDONLY);
+
+	if (!program)
+		return;
+
+	struct file *branchs = &h_file_of(*program);
+
+	unsigned long addr = MAP(test, *program, pages, 0, PROT_READ, MAP_PRIVATE);
+
+	EXPECT_EQ(test, set_mm_exe_file(setup.space.mm(), program.get()), 0);
+	EXPECT_EQ(test, replace_mm_exe_file(setup.space.mm(), branchs), -EBUSY);
+	EXPECT_EQ(test, vm_munmap(addr, pages * PAGE_SIZE), 0);
+	/* Now it is another program: what serves the first one. */
+	EXPECT_EQ(test, replace_mm_exe_file(setup.space.mm(), branchs), 0);
+	addr = MAP(test, *program, pages, 0, PROT_READ, MAP_PRIVATE);
+	/* It serves the mapping, but what is mapped is not that program. */
+	EXPECT_EQ(test, replace_mm_exe_file(setup.space.mm(), program.get()), 0);
+	setup.space.end();
+	EXPECT_COUNTS(test, *program, 0);
+}
