@@ -65,6 +65,37 @@ CASE_BODY(show_core_files)
 	EXPECT_EQ(test, core.files(), 3);
 }
 
+/* The file that is reported may itself be one that a stacked filesystem has opened for its user. */
+CASE_BODY(show_core_of_overlay)
+{
+	ShowSetup setup(test);
+
+	if (!setup.ok())
+		return;
+	if (!Core::possible() || !Overlay::possible())
+		return aufs_test_skip(test, "there are no core dumps or no overlayfs");
+
+	Program program(test, "/union/program");
+	Overlay overlay(test, "lowerdir=/union:/branches/none");
+
+	if (!program.ok() || !overlay.ok())
+		return;
+
+	auto file = setup.mount.open("/overlay/file", O_RDONLY);
+
+	if (!file)
+		return;
+
+	int status = program.run([&]() noexcept {
+		EXPECT_EQ(test, map(*file, 3, 2, PROT_READ, MAP_SHARED | MAP_FIXED, first_addr),
+			  first_addr);
+	});
+
+	if (!EXPECT(test, status > 0 && (status & core_dumped)))
+		return;
+	EXPECT(test, Core(test).has_file(first_addr, 3, 2, "/overlay/file"));
+}
+
 /*
  * Which shared mappings are in a core depends on whether the reported file has a name. Where the
  * branch's has, the union's has, so it takes two other files to see the difference.
@@ -175,4 +206,41 @@ CASE_BODY(show_program_is_mapped)
 	EXPECT_EQ(test, replace_mm_exe_file(setup.space.mm(), program.get()), 0);
 	setup.space.end();
 	EXPECT_COUNTS(test, *program, 0);
+}
+
+CASE_BODY(show_perf_record)
+{
+	ShowSetup setup(test);
+	bool there = true;
+
+	if (!setup.ok())
+		return;
+
+	Identity identity = stat_of(test, *setup.file);
+
+	in_process(test, [&]() noexcept {
+		struct aufs_test_perf_mapping record;
+		long ring = aufs_test_perf_start();
+
+		there = ring != -EOPNOTSUPP;
+		if (!there || !EXPECT(test, is_address(ring)))
+			return;
+
+		unsigned long addr = MAP(test, *setup.file, 3, 2, PROT_READ | PROT_EXEC);
+
+		if (!EXPECT_EQ(test,
+			       aufs_test_perf_find(static_cast<unsigned long>(ring), addr, &record),
+			       0))
+			return;
+		EXPECT_EQ(test, record.len, 3 * PAGE_SIZE);
+		EXPECT_EQ(test, record.offset, 2 * PAGE_SIZE);
+		EXPECT_EQ(test, record.major, major_of(identity.dev));
+		EXPECT_EQ(test, record.minor, minor_of(identity.dev));
+		EXPECT_EQ(test, record.ino, identity.ino);
+		EXPECT_EQ(test, record.prot, PROT_READ | PROT_EXEC);
+		EXPECT_EQ(test, record.flags, MAP_SHARED);
+		EXPECT(test, StringView::from_c_string(record.path) == "/union/file");
+	});
+	if (!there)
+		aufs_test_skip(test, "there is no perf");
 }

@@ -16,37 +16,6 @@ namespace
 
 constexpr unsigned int pages = ShowSetup::pages;
 
-/* An overlay of @lower at /overlay, read-only. */
-class Overlay final
-{
-public:
-	Overlay(struct kunit *test, const char *options) noexcept : test_(test)
-	{
-		mounted_ =
-			EXPECT_EQ(test, aufs_test_mkdir("/overlay"), 0) &&
-			EXPECT_EQ(test, aufs_test_mkdir("/branches/none"), 0) &&
-			EXPECT_EQ(test, aufs_test_mount("none", "/overlay", "overlay", options), 0);
-	}
-	Overlay(const Overlay &) = delete;
-	Overlay &operator=(const Overlay &) = delete;
-	~Overlay()
-	{
-		/* A file of ours puts the one below when it goes, and that one the next. */
-		for (int level = 0; level < 3; ++level)
-			flush_delayed_fput();
-		if (mounted_)
-			EXPECT_EQ(test_, aufs_test_umount("/overlay"), 0);
-	}
-	bool ok() const noexcept
-	{
-		return mounted_;
-	}
-
-private:
-	struct kunit *test_;
-	bool mounted_ = false;
-};
-
 } // namespace
 
 CASE_BODY(show_private)
@@ -254,7 +223,7 @@ CASE_BODY(show_overlay_above)
 
 	if (!setup.ok())
 		return;
-	if (aufs_test_supers("overlay") < 0)
+	if (!Overlay::possible())
 		return aufs_test_skip(test, "there is no overlayfs");
 
 	Overlay overlay(test, "lowerdir=/union:/branches/none");
@@ -285,7 +254,7 @@ CASE_BODY(show_overlay_alone)
 
 	if (!setup.ok())
 		return;
-	if (aufs_test_supers("overlay") < 0)
+	if (!Overlay::possible())
 		return aufs_test_skip(test, "there is no overlayfs");
 
 	Overlay overlay(test, "lowerdir=/branches/rw:/branches/none");

@@ -23,6 +23,7 @@
 #include "generated/declared.h"
 #include "../module/kernel/api.h"
 #include "shim.h"
+#include "syscall.h"
 
 /* ---- KUnit ---- */
 
@@ -343,27 +344,6 @@ void aufs_test_each_vma(struct mm_struct *mm, void (*visit)(struct vm_area_struc
 
 /* ---- system calls ---- */
 
-/* The arguments that a call does not have are zero. */
-#ifndef CONFIG_ARCH_HAS_SYSCALL_WRAPPER
-#define SYSCALL(name, ...) sys_##name(__VA_ARGS__)
-#else
-#if defined(CONFIG_X86_64)
-#define ENTRY(name)		      __x64_sys_##name
-#define REGISTERS(a, b, c, d, e, ...) {.di = a, .si = b, .dx = c, .r10 = d, .r8 = e}
-#elif defined(CONFIG_RISCV)
-#define ENTRY(name)		      __riscv_sys_##name
-#define REGISTERS(a, b, c, d, e, ...) {.orig_a0 = a, .a1 = b, .a2 = c, .a3 = d, .a4 = e}
-#endif
-#define ARGUMENTS(...) REGISTERS(__VA_ARGS__)
-#define SYSCALL(name, ...)                                                                         \
-	({                                                                                         \
-		extern long ENTRY(name)(const struct pt_regs *regs);                               \
-		struct pt_regs regs = ARGUMENTS(__VA_ARGS__, 0, 0, 0, 0);                          \
-                                                                                                   \
-		ENTRY(name)(&regs);                                                                \
-	})
-#endif
-
 long aufs_test_mmap(struct file *file, unsigned long addr, unsigned long len, unsigned long prot,
 		    unsigned long flags, unsigned long offset)
 {
@@ -423,7 +403,9 @@ int aufs_test_write_user(unsigned long addr, const void *buffer, size_t size)
 
 bool aufs_test_can_fail(void)
 {
-	return IS_ENABLED(CONFIG_FAILSLAB);
+	/* Which, the tests say through debugfs. */
+	return IS_ENABLED(CONFIG_MMU) && IS_ENABLED(CONFIG_FAILSLAB) &&
+	       IS_ENABLED(CONFIG_FAIL_PAGE_ALLOC) && IS_ENABLED(CONFIG_FAULT_INJECTION_DEBUG_FS);
 }
 
 void aufs_test_fail_nth(unsigned int nth)

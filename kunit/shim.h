@@ -19,6 +19,7 @@ struct file *filp_open(const char *name, int flags, umode_t mode);
 void flush_delayed_fput(void);
 ssize_t kernel_read(struct file *file, void *buffer, size_t count, loff_t *pos);
 ssize_t kernel_write(struct file *file, const void *buffer, size_t count, loff_t *pos);
+void rcu_barrier(void);
 int replace_mm_exe_file(struct mm_struct *mm, struct file *file);
 int scnprintf(char *buffer, size_t size, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
@@ -94,6 +95,8 @@ int aufs_test_exec(const char *path, void (*then)(void *data), void *data);
 /* Whether a 64-bit ELF program that crashes leaves a core. */
 bool aufs_test_can_dump_core(void);
 struct mm_struct *aufs_test_current_mm(void);
+/* The current thread and its children run on one CPU from now on. */
+void aufs_test_stay_on_cpu(void);
 int aufs_test_pid(void);
 bool aufs_test_has_mmu(void);
 /* Calls @visit for each vma of @mm, in order, under mmap_lock. */
@@ -113,6 +116,27 @@ long aufs_test_ioctl(struct file *file, unsigned int cmd, void *data, size_t siz
 /* Memory of the current mm; 0 or -EFAULT. */
 int aufs_test_read_user(unsigned long addr, void *buffer, size_t size);
 int aufs_test_write_user(unsigned long addr, const void *buffer, size_t size);
+
+/* ---- what perf records ---- */
+struct aufs_test_perf_mapping {
+	u64 len;
+	u64 offset;
+	u64 ino;
+	u32 major;
+	u32 minor;
+	u32 prot;
+	u32 flags;
+	char path[256];
+};
+
+/*
+ * Records what the current process maps from now on, until it ends; where the records are. -EOPNOTSUPP
+ * where this kernel cannot.
+ */
+long aufs_test_perf_start(void);
+/* The last record, in those at @ring, of a mapping at @addr. */
+int aufs_test_perf_find(unsigned long ring, unsigned long addr,
+			struct aufs_test_perf_mapping *found);
 
 /* ---- what the kernel says in its log ---- */
 /* As it names the mapping of the current mm at @addr, after @prefix. */

@@ -76,6 +76,11 @@ struct mm_struct *aufs_test_current_mm(void)
 	return current->mm;
 }
 
+void aufs_test_stay_on_cpu(void)
+{
+	set_cpus_allowed_ptr(current, cpumask_of(raw_smp_processor_id()));
+}
+
 struct program {
 	const char *path;
 	void (*then)(void *data);

@@ -162,16 +162,6 @@ bool same_permissions(StringView shown, const char *expected) noexcept
 				     shown.size() == 4 && shown.starts_with(all.substr(0, 3));
 }
 
-/* How a device number is shown. */
-u64 major_of(dev_t dev) noexcept
-{
-	return dev >> 20;
-}
-u64 minor_of(dev_t dev) noexcept
-{
-	return dev & ((1U << 20) - 1);
-}
-
 unsigned long end_of(const Shown &shown) noexcept
 {
 	return shown.addr + shown.pages * PAGE_SIZE;
@@ -190,6 +180,22 @@ Proc::~Proc()
 	flush_delayed_fput();
 	if (mounted_)
 		EXPECT_EQ(test_, aufs_test_umount("/proc"), 0);
+}
+
+Overlay::Overlay(struct kunit *test, const char *options) noexcept : test_(test)
+{
+	mounted_ = EXPECT_EQ(test, aufs_test_mkdir("/overlay"), 0) &&
+		   EXPECT_EQ(test, aufs_test_mkdir("/branches/none"), 0) &&
+		   EXPECT_EQ(test, aufs_test_mount("none", "/overlay", "overlay", options), 0);
+}
+
+Overlay::~Overlay()
+{
+	/* A file of it puts the one below when it goes, and that one the next. */
+	for (int level = 0; level < 3; ++level)
+		flush_delayed_fput();
+	if (mounted_)
+		EXPECT_EQ(test_, aufs_test_umount("/overlay"), 0);
 }
 
 Text::Text(const char *path) noexcept : text_(KvArray<char>::allocate(room)), size_(-ENOMEM)

@@ -83,6 +83,31 @@ struct ShowSetup {
 	}
 };
 
+/* An overlay at /overlay that cannot be written to, from here to the end of the scope. */
+class Overlay final
+{
+public:
+	/* @options: of mount(2). There is an empty /branches/none, for two layers are the least. */
+	Overlay(struct kunit *test, const char *options) noexcept;
+	Overlay(const Overlay &) = delete;
+	Overlay &operator=(const Overlay &) = delete;
+	~Overlay();
+
+	/* Whether this kernel has overlayfs. */
+	static bool possible() noexcept
+	{
+		return aufs_test_supers("overlay") >= 0;
+	}
+	bool ok() const noexcept
+	{
+		return mounted_;
+	}
+
+private:
+	struct kunit *test_;
+	bool mounted_ = false;
+};
+
 /* A file as its user knows it. */
 struct Identity {
 	dev_t dev;
@@ -92,6 +117,16 @@ struct Identity {
 Identity stat_of(struct kunit *test, const struct file &file) noexcept;
 /* By its inode, which is what is shown where the two differ, as in overlayfs. */
 Identity inode_of(const struct file &file) noexcept;
+
+/* How a device number is shown. */
+inline u64 major_of(dev_t dev) noexcept
+{
+	return dev >> 20;
+}
+inline u64 minor_of(dev_t dev) noexcept
+{
+	return dev & ((1U << 20) - 1);
+}
 
 /* What is to be shown of a mapping. */
 struct Shown {
