@@ -7,6 +7,7 @@
 #include <kunit/test.h>
 
 #define CASE(name) void name(struct kunit *test);
+#include "failure.cases"
 #include "leaks.cases"
 #include "prfile.cases"
 #include "procfs.cases"
@@ -42,6 +43,15 @@ static struct kunit_suite vma_copy_suite = {
 	.test_cases = vma_copy_cases,
 };
 
+static struct kunit_case failure_cases[] = {
+#include "failure.cases"
+	{}};
+
+static struct kunit_suite failure_suite = {
+	.name = "aufs_failure",
+	.test_cases = failure_cases,
+};
+
 static struct kunit_case leaks_cases[] = {
 #include "leaks.cases"
 	{}};
@@ -52,4 +62,4 @@ static struct kunit_suite leaks_suite = {
 };
 
 /* They run in this order. */
-kunit_test_suites(&prfile_suite, &procfs_suite, &vma_copy_suite, &leaks_suite);
+kunit_test_suites(&prfile_suite, &procfs_suite, &vma_copy_suite, &failure_suite, &leaks_suite);

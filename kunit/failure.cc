@@ -1,0 +1,510 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Each allocation on the way of what is done to a mapping fails once. Whatever comes of it, both
+ * files have a reference for each mapping that there is, and for no other.
+ */
+#include "file.hh"
+#include "show.hh"
+
+extern "C" {
+#define CASE(name) void name(struct kunit *test);
+#include "failure.cases"
+#undef CASE
+}
+
+using namespace aufs;
+using namespace aufs::test;
+
+namespace
+{
+
+constexpr unsigned int pages = 8;
+
+/* None of the ways has so many allocations. */
+constexpr unsigned int too_many = 1000;
+
+/*
+ * To the end of the scope, allocations that could wait for memory can fail, too, and that is not
+ * logged. Needs an address space for a while, so no other can be in use.
+ */
+class Failures final
+{
+public:
+	explicit Failures(struct kunit *test) noexcept : test_(test)
+	{
+		if (!aufs_test_can_fail()) {
+			aufs_test_skip(test, "allocations cannot be made to fail");
+			return;
+		}
+		ok_ = set('N', '0', '0');
+	}
+	Failures(const Failures &) = delete;
+	Failures &operator=(const Failures &) = delete;
+	~Failures()
+	{
+		/* What they are when the kernel starts. */
+		if (ok_)
+			set('Y', '1', '2');
+	}
+
+	bool ok() const noexcept
+	{
+		return ok_;
+	}
+
+private:
+	bool write(const char *name, char value) noexcept
+	{
+		const char text[] = {value, '\0'};
+		char path[64];
+
+		scnprintf(path, sizeof(path), "/debugfs/%s", name);
+		return EXPECT_EQ(test_, aufs_test_write(path, text), 1);
+	}
+	bool set(char ignored, char order, char verbose) noexcept
+	{
+		AddressSpace space(test_);
+
+		if (!space.ok() || !EXPECT_EQ(test_, aufs_test_mkdir("/debugfs"), 0) ||
+		    !EXPECT_EQ(test_, aufs_test_mount("none", "/debugfs", "debugfs", nullptr), 0))
+			return false;
+
+		bool good = write("failslab/ignore-gfp-wait", ignored) &&
+			    write("failslab/verbose", verbose) &&
+			    write("fail_page_alloc/ignore-gfp-wait", ignored) &&
+			    write("fail_page_alloc/ignore-gfp-highmem", ignored) &&
+			    write("fail_page_alloc/min-order", order) &&
+			    write("fail_page_alloc/verbose", verbose);
+
+		flush_delayed_fput();
+		EXPECT_EQ(test_, aufs_test_umount("/debugfs"), 0);
+		return good;
+	}
+
+	struct kunit *test_;
+	bool ok_ = false;
+};
+
+bool no_memory(long error) noexcept
+{
+	return error == -ENOMEM;
+}
+/* madvise(2) says that one may try again. */
+bool try_again(long error) noexcept
+{
+	return error == -EAGAIN;
+}
+/* tmpfs says so where there is no memory for an inode. */
+bool no_memory_or_space(long error) noexcept
+{
+	return error == -ENOMEM || error == -ENOSPC;
+}
+
+/*
+ * Calls @act with the first allocation to fail, then with the second one, until none failed: that
+ * was the last one. What it returns must be good then, and otherwise good or an error that
+ * @expected says is one for this. @before is called before each, and @after after each, with the
+ * result, whether it is good, and whether an allocation failed; neither of them fails.
+ */
+template <class Before, class Act, class After>
+void fail_each(struct kunit *test, bool (*expected)(long error), Before before, Act act,
+	       After after) noexcept
+{
+	unsigned int nth = 0;
+	unsigned int errors = 0;
+	bool failed;
+
+	do {
+		if (!before())
+			return;
+		aufs_test_fail_nth(++nth);
+
+		long result = act();
+
+		failed = aufs_test_has_failed();
+		aufs_test_fail_nth(0);
+
+		bool good = result >= 0 || is_address(result);
+
+		errors += !good;
+		if (!good && !(failed && expected(result)))
+			EXPECT_EQ(test, result, 0);
+		after(result, good, failed);
+	} while (failed && nth < too_many);
+	EXPECT(test, !failed);
+	/* Or nothing was tested. */
+	EXPECT(test, nth > 1);
+	EXPECT(test, errors > 0);
+	aufs_test_info(test, "%u allocations failed, and so %u calls", nth - 1, errors);
+}
+
+struct Setup {
+	Failures failures;
+	Union mount;
+	Proc proc;
+	Ref<struct file> file;
+
+	explicit Setup(struct kunit *test) noexcept
+		: failures(test), mount(test), proc(test),
+		  file(mount.ok() ? mount.make("/union/file", pages) : Ref<struct file>())
+	{
+	}
+	bool ok() const noexcept
+	{
+		return failures.ok() && proc.ok() && file;
+	}
+};
+
+bool expect_page(struct kunit *test, unsigned long addr, unsigned long number) noexcept
+{
+	unsigned long found = ~0UL;
+
+	return EXPECT_EQ(test, aufs_test_read_user(addr, &found, sizeof(found)), 0) &&
+	       EXPECT_EQ(test, found, number);
+}
+
+/* The counts are what the mappings of @mm say, and it can still be used. */
+void expect_sound(struct kunit *test, struct mm_struct *mm, const struct file &file) noexcept
+{
+	unsigned int mappings = mappings_of(mm, file);
+
+	EXPECT_EQ(test, uses_of(mm, file), mappings);
+	EXPECT_COUNTS(test, file, mappings);
+
+	unsigned long again = MAP(test, file, 2, 5, PROT_READ);
+
+	if (!again)
+		return;
+	EXPECT_COUNTS(test, file, mappings + 1);
+	expect_page(test, again + PAGE_SIZE, 6);
+	EXPECT_EQ(test, vm_munmap(again, 2 * PAGE_SIZE), 0);
+	EXPECT_EQ(test, mappings_of(mm, file), mappings);
+	EXPECT_COUNTS(test, file, mappings);
+}
+
+/*
+ * Each time in a new address space that has the file mapped once, at the address that @act is given.
+ * There are @mappings when nothing failed. When what @act does has failed, the first page is still
+ * mapped where it was.
+ */
+template <class Act>
+void fail_in_mm(struct kunit *test, Setup &setup, bool (*expected)(long error),
+		unsigned int mappings, Act act, unsigned long flags = MAP_SHARED) noexcept
+{
+	struct file &file = *setup.file;
+	/* The address space has no place in a loop, and a place of its own for each time around. */
+	alignas(AddressSpace) unsigned char place[sizeof(AddressSpace)];
+	AddressSpace *space = nullptr;
+	unsigned long addr = 0;
+
+	auto before = [&]() noexcept {
+		space = new (static_cast<void *>(place)) AddressSpace(test);
+		if (!space->ok())
+			return false;
+		addr = MAP(test, file, pages, 0, PROT_READ | PROT_WRITE, flags);
+		return addr != 0 && expect_page(test, addr, 0);
+	};
+	auto after = [&](long, bool good, bool failed) noexcept {
+		if (!failed)
+			EXPECT_EQ(test, mappings_of(space->mm(), file), mappings);
+		if (!good)
+			expect_page(test, addr, 0);
+		expect_sound(test, space->mm(), file);
+		space->~AddressSpace();
+		EXPECT_COUNTS(test, file, 0);
+	};
+
+	fail_each(test, expected, before, [&]() noexcept { return act(addr); }, after);
+}
+
+} // namespace
+
+CASE_BODY(fail_mmap_shared)
+{
+	Setup setup(test);
+
+	if (!setup.ok())
+		return;
+	fail_in_mm(test, setup, no_memory, 2,
+		   [&](unsigned long) noexcept { return map(*setup.file, 3, 2, PROT_READ); });
+}
+
+CASE_BODY(fail_mmap_private)
+{
+	Setup setup(test);
+
+	if (!setup.ok())
+		return;
+	fail_in_mm(test, setup, no_memory, 2, [&](unsigned long) noexcept {
+		return map(*setup.file, 3, 2, PROT_READ | PROT_WRITE, MAP_PRIVATE);
+	});
+}
+
+CASE_BODY(fail_mmap_over)
+{
+	Setup setup(test);
+
+	if (!setup.ok())
+		return;
+	fail_in_mm(test, setup, no_memory, 3, [&](unsigned long addr) noexcept {
+		return map(*setup.file, 2, 6, PROT_READ, MAP_SHARED | MAP_FIXED,
+			   addr + 3 * PAGE_SIZE);
+	});
+}
+
+/* As what it is beside goes on, so that the two could be one. */
+CASE_BODY(fail_mmap_beside)
+{
+	Setup setup(test);
+
+	if (!setup.ok())
+		return;
+
+	fail_in_mm(test, setup, no_memory, 2, [&](unsigned long addr) noexcept {
+		return map(*setup.file, 2, pages, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
+			   addr + pages * PAGE_SIZE);
+	});
+}
+
+CASE_BODY(fail_munmap_middle)
+{
+	Setup setup(test);
+
+	if (!setup.ok())
+		return;
+	fail_in_mm(test, setup, no_memory, 2, [&](unsigned long addr) noexcept {
+		return vm_munmap(addr + 3 * PAGE_SIZE, 2 * PAGE_SIZE);
+	});
+}
+
+CASE_BODY(fail_mprotect)
+{
+	Setup setup(test);
+
+	if (!setup.ok())
+		return;
+	fail_in_mm(test, setup, no_memory, 3, [&](unsigned long addr) noexcept {
+		return aufs_test_mprotect(addr + 3 * PAGE_SIZE, 2 * PAGE_SIZE, PROT_READ);
+	});
+}
+
+CASE_BODY(fail_madvise)
+{
+	Setup setup(test);
+
+	if (!setup.ok())
+		return;
+	fail_in_mm(test, setup, try_again, 3, [&](unsigned long addr) noexcept {
+		return aufs_test_madvise(addr + 3 * PAGE_SIZE, 2 * PAGE_SIZE, MADV_RANDOM);
+	});
+}
+
+CASE_BODY(fail_mremap_moves)
+{
+	Setup setup(test);
+
+	if (!setup.ok())
+		return;
+	fail_in_mm(test, setup, no_memory, 1, [&](unsigned long addr) noexcept {
+		return aufs_test_mremap(addr, pages * PAGE_SIZE, pages * PAGE_SIZE,
+					MREMAP_MAYMOVE | MREMAP_FIXED, addr + 1024 * PAGE_SIZE);
+	});
+}
+
+/* The middle of it over its own end. */
+CASE_BODY(fail_mremap_moves_over)
+{
+	Setup setup(test);
+
+	if (!setup.ok())
+		return;
+	fail_in_mm(test, setup, no_memory, 4, [&](unsigned long addr) noexcept {
+		return aufs_test_mremap(addr + 2 * PAGE_SIZE, PAGE_SIZE, PAGE_SIZE,
+					MREMAP_MAYMOVE | MREMAP_FIXED, addr + 5 * PAGE_SIZE);
+	});
+}
+
+CASE_BODY(fail_mremap_grows)
+{
+	Setup setup(test);
+
+	if (!setup.ok())
+		return;
+	fail_in_mm(test, setup, no_memory, 1, [&](unsigned long addr) noexcept {
+		return aufs_test_mremap(addr, pages * PAGE_SIZE, 2 * pages * PAGE_SIZE, 0, 0);
+	});
+}
+
+/* A part of it that cannot grow where it is. */
+CASE_BODY(fail_mremap_grows_elsewhere)
+{
+	Setup setup(test);
+
+	if (!setup.ok())
+		return;
+	fail_in_mm(test, setup, no_memory, 3, [&](unsigned long addr) noexcept {
+		return aufs_test_mremap(addr + 2 * PAGE_SIZE, PAGE_SIZE, 3 * PAGE_SIZE,
+					MREMAP_MAYMOVE, 0);
+	});
+}
+
+CASE_BODY(fail_mremap_dontunmap)
+{
+	Setup setup(test);
+
+	if (!setup.ok())
+		return;
+	fail_in_mm(test, setup, no_memory, 2, [&](unsigned long addr) noexcept {
+		return aufs_test_mremap(addr, pages * PAGE_SIZE, pages * PAGE_SIZE,
+					MREMAP_MAYMOVE | MREMAP_DONTUNMAP, 0);
+	});
+}
+
+CASE_BODY(fail_remap_file_pages)
+{
+	Setup setup(test);
+
+	if (!setup.ok())
+		return;
+	fail_in_mm(test, setup, no_memory, 3, [&](unsigned long addr) noexcept {
+		return aufs_test_remap_file_pages(addr + 3 * PAGE_SIZE, 2 * PAGE_SIZE, 6);
+	});
+}
+
+/* Of an address space that has the file in some parts. */
+CASE_BODY(fail_fork)
+{
+	Setup setup(test);
+
+	if (!setup.ok())
+		return;
+
+	AddressSpace space(test);
+
+	if (!space.ok())
+		return;
+
+	unsigned long addr = MAP(test, *setup.file, pages);
+
+	for (unsigned int part = 1; part < pages; part += 2)
+		EXPECT_EQ(test, aufs_test_mprotect(addr + part * PAGE_SIZE, PAGE_SIZE, PROT_READ),
+			  0);
+	EXPECT_EQ(test, mappings_of(space.mm(), *setup.file), pages);
+	aufs_test_stay_on_cpu();
+	EXPECT_EQ(test, aufs_test_fork([](void *) noexcept { return 0; }, nullptr), 0);
+
+	fail_each(
+		test, no_memory,
+		[&]() noexcept {
+			/*
+			 * The stack of the process before is for the next one then. Of one that
+			 * cannot be allocated, the kernel makes a long story in its log.
+			 */
+			rcu_barrier();
+			return expect_page(test, addr + 3 * PAGE_SIZE, 3);
+		},
+		[&]() noexcept {
+			return aufs_test_fork([](void *) noexcept { return 0; }, nullptr);
+		},
+		[&](long, bool, bool) noexcept {
+			EXPECT_EQ(test, mappings_of(space.mm(), *setup.file), pages);
+			expect_sound(test, space.mm(), *setup.file);
+		});
+	space.end();
+	EXPECT_COUNTS(test, *setup.file, 0);
+}
+
+namespace
+{
+
+/* Each time another file, of which the union knows nothing yet where @create does not say so. */
+void fail_to_open(struct kunit *test, int flags) noexcept
+{
+	Setup setup(test);
+	unsigned int number = 0;
+	char path[32];
+
+	if (!setup.ok())
+		return;
+
+	auto file_name = [&](const char *dir) noexcept -> const char * {
+		scnprintf(path, sizeof(path), "%s/file-%u", dir, number);
+		return path;
+	};
+
+	fail_each(
+		test, no_memory_or_space,
+		[&]() noexcept {
+			++number;
+			return (flags & O_CREAT) || setup.mount.make(file_name("/branches/rw"), 1);
+		},
+		[&]() noexcept {
+			file_name("/union");
+			return reinterpret_cast<long>(filp_open(path, flags, 0644));
+		},
+		[&](long result, bool good, bool) noexcept {
+			/* Whatever it was, it is over. */
+			auto opened = good ? Ref<struct file>::adopt(
+						     reinterpret_cast<struct file *>(result)) :
+					     Ref<struct file>();
+			auto again = setup.mount.open(file_name("/union"), flags);
+
+			if (opened)
+				EXPECT_COUNTS(test, *opened, 0);
+			if (!again)
+				return;
+			EXPECT_COUNTS(test, *again, 0);
+			if (opened)
+				EXPECT_EQ(test, opened->f_inode, again->f_inode);
+		});
+}
+
+} // namespace
+
+CASE_BODY(fail_open)
+{
+	fail_to_open(test, O_RDWR);
+}
+
+CASE_BODY(fail_create)
+{
+	fail_to_open(test, O_RDWR | O_CREAT);
+}
+
+CASE_BODY(fail_show)
+{
+	static const char *const names[] = {"maps", "smaps"};
+	Setup setup(test);
+
+	if (!setup.ok())
+		return;
+
+	AddressSpace space(test);
+
+	if (!space.ok())
+		return;
+
+	unsigned long addr = MAP(test, *setup.file, pages);
+	Identity identity = stat_of(test, *setup.file);
+
+	for (const char *name : names)
+		in_process(test, [&]() noexcept {
+			static constexpr unsigned int room = 4096;
+			auto buffer = KvArray<char>::allocate(room);
+			char path[32];
+
+			scnprintf(path, sizeof(path), "/proc/self/%s", name);
+			fail_each(
+				test, no_memory, [&]() noexcept { return buffer.data != nullptr; },
+				[&]() noexcept { return aufs_test_read(path, buffer.data, room); },
+				[&](long, bool, bool) noexcept {
+					/* That of the test and that of this process. */
+					EXPECT_COUNTS(test, *setup.file, 2);
+					OBSERVERS(test, "self")
+						.maps(name, {addr, pages, 0, "rw-s", *setup.file,
+							     identity, "/union/file"});
+				});
+		});
+	space.end();
+	EXPECT_COUNTS(test, *setup.file, 0);
+}
