@@ -344,6 +344,13 @@ void aufs_test_each_vma(struct mm_struct *mm, void (*visit)(struct vm_area_struc
 
 /* ---- system calls ---- */
 
+#ifdef SYSCALL_ENTRY
+long SYSCALL_ENTRY(madvise)(const struct pt_regs *regs);
+long SYSCALL_ENTRY(mprotect)(const struct pt_regs *regs);
+long SYSCALL_ENTRY(mremap)(const struct pt_regs *regs);
+long SYSCALL_ENTRY(remap_file_pages)(const struct pt_regs *regs);
+#endif
+
 long aufs_test_mmap(struct file *file, unsigned long addr, unsigned long len, unsigned long prot,
 		    unsigned long flags, unsigned long offset)
 {

@@ -130,8 +130,8 @@ struct aufs_test_perf_mapping {
 };
 
 /*
- * Records what the current process maps from now on, until it ends; where the records are. -EOPNOTSUPP
- * where this kernel cannot.
+ * Records what the current process maps from now on, until it ends; where the records are.
+ * -EOPNOTSUPP where this kernel cannot.
  */
 long aufs_test_perf_start(void);
 /* The last record, in those at @ring, of a mapping at @addr. */

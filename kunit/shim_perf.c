@@ -16,6 +16,10 @@
 
 #ifdef CONFIG_PERF_EVENTS
 
+#ifdef SYSCALL_ENTRY
+long SYSCALL_ENTRY(perf_event_open)(const struct pt_regs *regs);
+#endif
+
 /* Of records, after the page that says how far they are. */
 #define DATA_SIZE (8 * PAGE_SIZE)
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* See shim.h: a program that runs, and what the kernel says of a process in its log and its core. */
+/* See shim.h: a program that runs, and what the kernel says of a process. */
 #include <linux/binfmts.h>
 #include <linux/file.h>
 #include <linux/fs.h>
@@ -122,8 +122,8 @@ int aufs_test_exec(const char *path, void (*then)(void *data), void *data)
 void aufs_test_print_vma_addr(const char *prefix, unsigned long addr)
 {
 	print_vma_addr((char *)prefix, addr);
-	/* It leaves the line open, and what is open is not in the log. */
-	pr_cont("\n");
+	/* It leaves its line open, and what is open is not in the log. */
+	pr_info("aufs: that was the mapping at %lx\n", addr);
 }
 
 bool aufs_test_is_logged(const char *text)

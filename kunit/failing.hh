@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Allocations that fail, one after the other. */
+#pragma once
+
+#include "fixture.hh"
+
+namespace aufs::test
+{
+
+/* None of the ways has so many allocations. */
+inline constexpr unsigned int too_many = 1000;
+
+/*
+ * To the end of the scope, allocations that could wait for memory can fail, too, and that is not
+ * logged. Needs an address space for a while, so no other can be in use.
+ */
+class Failures final
+{
+public:
+	explicit Failures(struct kunit *test) noexcept : test_(test)
+	{
+		if (!aufs_test_can_fail()) {
+			aufs_test_skip(test, "allocations cannot be made to fail");
+			return;
+		}
+		ok_ = set('N', '0', '0');
+	}
+	Failures(const Failures &) = delete;
+	Failures &operator=(const Failures &) = delete;
+	~Failures()
+	{
+		/* What they are when the kernel starts. */
+		if (ok_)
+			set('Y', '1', '2');
+	}
+
+	bool ok() const noexcept
+	{
+		return ok_;
+	}
+
+private:
+	bool write(const char *name, char value) noexcept
+	{
+		const char text[] = {value, '\0'};
+		char path[64];
+
+		scnprintf(path, sizeof(path), "/debugfs/%s", name);
+		return EXPECT_EQ(test_, aufs_test_write(path, text), 1);
+	}
+	bool set(char ignored, char order, char verbose) noexcept
+	{
+		AddressSpace space(test_);
+
+		if (!space.ok() || !EXPECT_EQ(test_, aufs_test_mkdir("/debugfs"), 0) ||
+		    !EXPECT_EQ(test_, aufs_test_mount("none", "/debugfs", "debugfs", nullptr), 0))
+			return false;
+
+		bool good = write("failslab/ignore-gfp-wait", ignored) &&
+			    write("failslab/verbose", verbose) &&
+			    write("fail_page_alloc/ignore-gfp-wait", ignored) &&
+			    write("fail_page_alloc/ignore-gfp-highmem", ignored) &&
+			    write("fail_page_alloc/min-order", order) &&
+			    write("fail_page_alloc/verbose", verbose);
+
+		flush_delayed_fput();
+		EXPECT_EQ(test_, aufs_test_umount("/debugfs"), 0);
+		return good;
+	}
+
+	struct kunit *test_;
+	bool ok_ = false;
+};
+
+inline bool no_memory(long error) noexcept
+{
+	return error == -ENOMEM;
+}
+/* madvise(2) says that one may try again. */
+inline bool try_again(long error) noexcept
+{
+	return error == -EAGAIN;
+}
+/* tmpfs says so where there is no memory for an inode. */
+inline bool no_memory_or_space(long error) noexcept
+{
+	return error == -ENOMEM || error == -ENOSPC;
+}
+
+/*
+ * Calls @act with the first allocation to fail, then with the second one, until none failed: that
+ * was the last one. What it returns must be good then, and otherwise good or an error that
+ * @expected says is one for this. @before is called before each, and @after after each, with the
+ * result, whether it is good, and whether an allocation failed; neither of them fails.
+ */
+template <class Before, class Act, class After>
+void fail_each(struct kunit *test, bool (*expected)(long error), Before before, Act act,
+	       After after) noexcept
+{
+	unsigned int nth = 0;
+	unsigned int errors = 0;
+	bool failed;
+
+	do {
+		if (!before())
+			return;
+		aufs_test_fail_nth(++nth);
+
+		long result = act();
+
+		failed = aufs_test_has_failed();
+		aufs_test_fail_nth(0);
+
+		bool good = result >= 0 || is_address(result);
+
+		errors += !good;
+		if (!good && !(failed && expected(result)))
+			EXPECT_EQ(test, result, 0);
+		after(result, good, failed);
+	} while (failed && nth < too_many);
+	EXPECT(test, !failed);
+	/* Or nothing was tested. */
+	EXPECT(test, nth > 1);
+	EXPECT(test, errors > 0);
+	aufs_test_info(test, "%u allocations failed, and so %u calls", nth - 1, errors);
+}
+
+} // namespace aufs::test
