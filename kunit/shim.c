@@ -342,6 +342,19 @@ void aufs_test_each_vma(struct mm_struct *mm, void (*visit)(struct vm_area_struc
 	mmap_read_unlock(mm);
 }
 
+bool aufs_test_change_vma(unsigned long addr,
+			  void (*change)(struct vm_area_struct *vma, void *data), void *data)
+{
+	struct vm_area_struct *vma;
+
+	mmap_write_lock(current->mm);
+	vma = vma_lookup(current->mm, addr);
+	if (vma)
+		change(vma, data);
+	mmap_write_unlock(current->mm);
+	return vma;
+}
+
 /* ---- system calls ---- */
 
 #ifdef SYSCALL_ENTRY
@@ -355,6 +368,15 @@ long aufs_test_mmap(struct file *file, unsigned long addr, unsigned long len, un
 		    unsigned long flags, unsigned long offset)
 {
 	return vm_mmap(file, addr, len, prot, flags, offset);
+}
+
+int aufs_test_brk(unsigned long addr, unsigned long len)
+{
+#ifdef CONFIG_MMU
+	return vm_brk_flags(addr, len, 0);
+#else
+	return -EOPNOTSUPP;
+#endif
 }
 
 long aufs_test_madvise(unsigned long addr, size_t len, int advice)

@@ -102,10 +102,18 @@ bool aufs_test_has_mmu(void);
 /* Calls @visit for each vma of @mm, in order, under mmap_lock. */
 void aufs_test_each_vma(struct mm_struct *mm, void (*visit)(struct vm_area_struct *vma, void *data),
 			void *data);
+/*
+ * Calls @change for the vma of the current mm that @addr is in, under mmap_lock for writing;
+ * whether there is one.
+ */
+bool aufs_test_change_vma(unsigned long addr,
+			  void (*change)(struct vm_area_struct *vma, void *data), void *data);
 
 /* ---- system calls, on the current mm ---- */
 long aufs_test_mmap(struct file *file, unsigned long addr, unsigned long len, unsigned long prot,
 		    unsigned long flags, unsigned long offset);
+/* What brk(2) does where the heap ends at @addr; -EOPNOTSUPP without an MMU. */
+int aufs_test_brk(unsigned long addr, unsigned long len);
 long aufs_test_madvise(unsigned long addr, size_t len, int advice);
 long aufs_test_mprotect(unsigned long addr, size_t len, unsigned long prot);
 long aufs_test_mremap(unsigned long addr, unsigned long old_len, unsigned long new_len,

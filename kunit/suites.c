@@ -12,9 +12,18 @@
 #include "prfile.cases"
 #include "procfs.cases"
 #include "vma_copy.cases"
+#include "vma_merge.cases"
 #undef CASE
 
 #define CASE(name) KUNIT_CASE(name),
+
+/* Without an MMU no two mappings become one, and no mapping is cut or moved. */
+static int needs_mmu(struct kunit *test)
+{
+	if (!IS_ENABLED(CONFIG_MMU))
+		kunit_skip(test, "no MMU");
+	return 0;
+}
 
 static struct kunit_case prfile_cases[] = {
 #include "prfile.cases"
@@ -52,6 +61,16 @@ static struct kunit_suite failure_suite = {
 	.test_cases = failure_cases,
 };
 
+static struct kunit_case vma_merge_cases[] = {
+#include "vma_merge.cases"
+	{}};
+
+static struct kunit_suite vma_merge_suite = {
+	.name = "aufs_vma_merge",
+	.init = needs_mmu,
+	.test_cases = vma_merge_cases,
+};
+
 static struct kunit_case leaks_cases[] = {
 #include "leaks.cases"
 	{}};
@@ -62,4 +81,5 @@ static struct kunit_suite leaks_suite = {
 };
 
 /* They run in this order. */
-kunit_test_suites(&prfile_suite, &procfs_suite, &vma_copy_suite, &failure_suite, &leaks_suite);
+kunit_test_suites(&prfile_suite, &procfs_suite, &vma_copy_suite, &vma_merge_suite, &failure_suite,
+		  &leaks_suite);

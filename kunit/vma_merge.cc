@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Mappings that become one, and what becomes of the references of the one that goes away: by the
+ * kernel's own functions, in a real address space.
+ */
+#include "pieces.hh"
+
+extern "C" {
+#define CASE(name) void name(struct kunit *test);
+#include "vma_merge.cases"
+#undef CASE
+}
+
+using namespace aufs;
+using namespace aufs::test;
+
+namespace
+{
+
+/* Orders of the pieces. */
+constexpr unsigned int middle_last[] = {0, 2, 1};
+constexpr unsigned int last_first[] = {2, 0, 1};
+
+} // namespace
+
+CASE_BODY(merge_backward)
+{
+	with_three_pieces(test, [test](const Pieces &setup, const Way &way) noexcept {
+		const Expected two[] = {{usual, setup.at(0), 0, 2 * piece},
+					{usual, setup.at(2), 2 * piece, piece}};
+
+		EXPECT_EQ(test, way.apart(setup.at(2), bytes), 0);
+		setup.holds(two, 2);
+		EXPECT_EQ(test, way.back(setup.at(2), bytes), 0);
+	});
+}
+
+CASE_BODY(merge_forward)
+{
+	with_three_pieces(test, [test](const Pieces &setup, const Way &way) noexcept {
+		const Expected two[] = {{usual, setup.at(0), 0, piece},
+					{usual, setup.at(1), piece, 2 * piece}};
+
+		EXPECT_EQ(test, way.apart(setup.at(0), bytes), 0);
+		setup.holds(two, 2);
+		EXPECT_EQ(test, way.back(setup.at(0), bytes), 0);
+	});
+}
+
+CASE_BODY(merge_both_sides)
+{
+	with_three_pieces(test, [test](const Pieces &setup, const Way &way) noexcept {
+		const Expected three[] = {{usual, setup.at(0), 0, piece},
+					  {usual, setup.at(1), piece, piece},
+					  {usual, setup.at(2), 2 * piece, piece}};
+
+		EXPECT_EQ(test, way.apart(setup.at(1), bytes), 0);
+		setup.holds(three, 3);
+		EXPECT_EQ(test, way.back(setup.at(1), bytes), 0);
+	});
+}
+
+/* Where only a part is to join the neighbour, the border between the two moves. */
+CASE_BODY(merge_of_a_part)
+{
+	with_three_pieces(test, [test](const Pieces &setup, const Way &way) noexcept {
+		const Expected left[] = {{usual, setup.at(0), 0, 2 * piece},
+					 {usual, setup.at(2), 2 * piece, piece}};
+		const Expected right[] = {{usual, setup.at(0), 0, piece},
+					  {usual, setup.at(1), piece, 2 * piece}};
+
+		EXPECT_EQ(test, way.apart(setup.at(2), bytes), 0);
+		setup.holds(left, 2);
+		EXPECT_EQ(test, way.apart(setup.at(1), bytes), 0);
+		setup.holds(right, 2);
+		EXPECT_EQ(test, way.back(setup.at(1), bytes), 0);
+		setup.holds(left, 2);
+		EXPECT_EQ(test, way.back(setup.at(2), bytes), 0);
+	});
+}
+
+/* Pages of its own bring an anon_vma, and other ways through the kernel. */
+CASE_BODY(merge_of_private_pages)
+{
+	Pieces setup(test);
+	const Kind one[] = {usual, usual, usual};
+	const unsigned long word = 77;
+	unsigned long read = 0;
+
+	if (!setup.ok() || !EXPECT_EQ(test,
+				      map(*setup.user[0], whole, 0, read_write,
+					  MAP_PRIVATE | MAP_FIXED, setup.base),
+				      setup.base))
+		return;
+	for (const Way &way : ways) {
+		for (unsigned int i = 0; i < 3; ++i) {
+			EXPECT_EQ(test, aufs_test_write_user(setup.at(i), &word, sizeof(word)), 0);
+			EXPECT_EQ(test, way.apart(setup.at(i), bytes), 0);
+			EXPECT_EQ(test, way.back(setup.at(i), bytes), 0);
+			if (!setup.holds_run(one, 3))
+				return;
+		}
+	}
+	EXPECT_EQ(test, aufs_test_read_user(setup.at(2), &read, sizeof(read)), 0);
+	EXPECT_EQ(test, read, word);
+	setup.clear();
+}
+
+CASE_BODY(merge_of_parts_moved_back)
+{
+	with_three_pieces(test, [test](const Pieces &setup, const Way &) noexcept {
+		const unsigned long flags = MREMAP_MAYMOVE | MREMAP_FIXED;
+
+		/* The last, the first, the one between: behind, before, and with both. */
+		for (unsigned int part : last_first) {
+			EXPECT_EQ(test,
+				  aufs_test_mremap(setup.at(part), bytes, bytes, flags,
+						   setup.elsewhere),
+				  setup.elsewhere);
+			EXPECT_EQ(test, setup.mappings(), part == 1 ? 3 : 2);
+			EXPECT_COUNTS(test, *setup.user[0], part == 1 ? 3 : 2);
+			EXPECT_EQ(test,
+				  aufs_test_mremap(setup.elsewhere, bytes, bytes, flags,
+						   setup.at(part)),
+				  setup.at(part));
+			EXPECT_EQ(test, setup.mappings(), 1);
+		}
+	});
+}
+
+CASE_BODY(merge_of_one_that_grows)
+{
+	with_three_pieces(test, [test](const Pieces &setup, const Way &) noexcept {
+		const Expected two[] = {{usual, setup.at(0), 0, 2 * piece - 1},
+					{usual, setup.at(2), 2 * piece, piece}};
+
+		EXPECT_EQ(test, vm_munmap(setup.at(1), bytes), 0);
+		EXPECT_COUNTS(test, *setup.user[0], 2);
+		/* Not as far as to the next one; and then so far. */
+		EXPECT_EQ(test, aufs_test_mremap(setup.at(0), bytes, 2 * bytes - PAGE_SIZE, 0, 0),
+			  setup.at(0));
+		setup.holds(two, 2);
+		EXPECT_EQ(test,
+			  aufs_test_mremap(setup.at(0), 2 * bytes - PAGE_SIZE, 2 * bytes, 0, 0),
+			  setup.at(0));
+	});
+}
+
+/* mmap(2) does not know yet what files a mapping will have: they become one when they change. */
+CASE_BODY(merge_after_an_mmap_beside)
+{
+	with_three_pieces(test, [test](const Pieces &setup, const Way &way) noexcept {
+		unsigned int mappings;
+
+		for (unsigned int i : middle_last) {
+			EXPECT_EQ(test,
+				  map(*setup.user[0], piece, i * piece, read_write,
+				      MAP_SHARED | MAP_FIXED, setup.at(i)),
+				  setup.at(i));
+			mappings = setup.mappings();
+			EXPECT_EQ(test, mappings_of(setup.space.mm(), *setup.user[0]), mappings);
+			EXPECT_COUNTS(test, *setup.user[0], mappings);
+		}
+		EXPECT_EQ(test, way.apart(setup.base, 3 * bytes), 0);
+		EXPECT_EQ(test, way.back(setup.base, 3 * bytes), 0);
+	});
+}
+
+CASE_BODY(merge_in_a_fork)
+{
+	with_three_pieces(test, [test](const Pieces &setup, const Way &way) noexcept {
+		EXPECT_EQ(test, way.apart(setup.at(1), bytes), 0);
+
+		struct mm_struct *copy = aufs_test_fork_mm();
+
+		if (EXPECT(test, !is_error(copy))) {
+			EXPECT_COUNTS(test, *setup.user[0], 6);
+			aufs_test_leave_mm(setup.space.mm());
+			aufs_test_enter_mm(copy);
+			EXPECT_EQ(test, way.back(setup.at(1), bytes), 0);
+			aufs_test_leave_mm(copy);
+			aufs_test_enter_mm(setup.space.mm());
+			EXPECT_EQ(test, mappings_in(copy), 1);
+			EXPECT_EQ(test, mappings_of(copy, *setup.user[0]), 1);
+			EXPECT_COUNTS(test, *setup.user[0], 4);
+			aufs_test_put_mm(copy);
+			EXPECT_COUNTS(test, *setup.user[0], 3);
+		}
+		EXPECT_EQ(test, way.back(setup.at(1), bytes), 0);
+	});
+}
+
+/* Who has no prfile merges as if there were none: a file of another filesystem, and no file. */
+CASE_BODY(merge_of_plain_mappings)
+{
+	Pieces setup(test);
+
+	if (!setup.ok())
+		return;
+
+	auto plain = setup.mount.make("/branches/plain", whole);
+
+	if (!plain)
+		return;
+
+	struct file *const kinds[] = {plain.get(), nullptr};
+
+	for (struct file *file : kinds) {
+		const unsigned long flags = MAP_FIXED |
+					    (file ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS);
+
+		/* Beside a mapping of the union, which it leaves alone. */
+		setup.map_piece(setup.at(3), usual, whole);
+		for (unsigned int i : middle_last) {
+			EXPECT_EQ(test,
+				  aufs_test_mmap(file, setup.at(i), bytes, read_write, flags,
+						 file ? i * bytes : 0),
+				  setup.at(i));
+			EXPECT_EQ(test, setup.mappings(), i == 2 ? 3 : 2);
+		}
+		for (const Way &way : ways) {
+			for (unsigned int i = 0; i < 3; ++i) {
+				EXPECT_EQ(test, way.apart(setup.at(i), bytes), 0);
+				EXPECT_EQ(test, setup.mappings(), i == 1 ? 4 : 3);
+				EXPECT_EQ(test, way.back(setup.at(i), bytes), 0);
+				EXPECT_EQ(test, setup.mappings(), 2);
+			}
+		}
+		EXPECT_EQ(test, aufs_test_file_count(plain.get()), file ? 2 : 1);
+		EXPECT_COUNTS(test, *setup.user[0], 1);
+		setup.clear();
+		EXPECT_EQ(test, aufs_test_file_count(plain.get()), 1);
+	}
+}
+
+/* They grow into the room beside a mapping with a prfile, and do not become one with it. */
+CASE_BODY(merge_of_stack_and_heap)
+{
+	Pieces setup(test);
+	const unsigned long word = 77;
+
+	if (!setup.ok())
+		return;
+
+	setup.map_piece(setup.at(0), usual, 0);
+	EXPECT_EQ(test, aufs_test_brk(setup.at(1), bytes), 0);
+	EXPECT_EQ(test, setup.mappings(), 2);
+	EXPECT_EQ(test, aufs_test_brk(setup.at(2), bytes), 0);
+	EXPECT_EQ(test, setup.mappings(), 2);
+	EXPECT_COUNTS(test, *setup.user[0], 1);
+
+	/* Away from all others, who would be too near for a stack that grows. */
+	long stack = aufs_test_mmap(nullptr, setup.base - 2048 * PAGE_SIZE, bytes, read_write,
+				    MAP_PRIVATE | MAP_ANONYMOUS | MAP_GROWSDOWN | MAP_FIXED, 0);
+
+	if (!EXPECT(test, is_address(stack)))
+		return;
+
+	auto bottom = static_cast<unsigned long>(stack);
+
+	setup.map_piece(bottom + bytes, usual, 0);
+	EXPECT_EQ(test, setup.mappings(), 4);
+	EXPECT_EQ(test, aufs_test_write_user(bottom - 2 * PAGE_SIZE, &word, sizeof(word)), 0);
+	EXPECT_EQ(test, setup.mappings(), 4);
+	EXPECT_COUNTS(test, *setup.user[0], 2);
+	setup.space.end();
+	EXPECT_COUNTS(test, *setup.user[0], 0);
+}
