@@ -42,11 +42,27 @@ ssize_t scan(struct kunit *test, char *buffer, size_t size) noexcept
 	return length;
 }
 
-/* The address of a lost object in a way that kmemleak does not take for a reference to it. */
-unsigned long lose_something() noexcept
-{
-	return ~reinterpret_cast<unsigned long>(cxxrt_alloc(4000, GFP_KERNEL));
-}
+/*
+ * Objects that nothing refers to: their addresses are kept in a way that kmemleak does not take for
+ * one. Several, as an address of one may still lie on a stack somewhere.
+ */
+struct Lost {
+	static constexpr unsigned int count = 8;
+	unsigned long inverted[count];
+
+	[[gnu::noinline]] Lost() noexcept
+	{
+		for (unsigned long &address : inverted)
+			address = ~reinterpret_cast<unsigned long>(cxxrt_alloc(4000, GFP_KERNEL));
+	}
+	Lost(const Lost &) = delete;
+	Lost &operator=(const Lost &) = delete;
+	~Lost()
+	{
+		for (unsigned long address : inverted)
+			cxxrt_free(reinterpret_cast<const void *>(~address));
+	}
+};
 
 void with_report(struct kunit *test, void (*judge)(struct kunit *test, const char *report)) noexcept
 {
@@ -79,8 +95,7 @@ CASE_BODY(leaks_of_the_suites_before)
 /* That the case before could have failed. */
 CASE_BODY(leaks_are_found)
 {
-	unsigned long lost = lose_something();
+	Lost lost;
 
 	with_report(test, [](struct kunit *test, const char *report) { EXPECT(test, *report); });
-	cxxrt_free(reinterpret_cast<const void *>(~lost));
 }

@@ -152,6 +152,11 @@ void aufs_test_print_vma_addr(const char *prefix, unsigned long addr);
 /* Whether a line of the log has @text. */
 bool aufs_test_is_logged(const char *text);
 
+/* ---- the random walk of the model (shim_model.c) ---- */
+/* As the kernel's parameters have it; without them, another one each time. */
+unsigned long aufs_test_model_seed(void);
+unsigned int aufs_test_model_steps(void);
+
 /* ---- allocations that fail ---- */
 /* Whether the kernel can do that. */
 bool aufs_test_can_fail(void);

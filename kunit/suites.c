@@ -9,6 +9,7 @@
 #define CASE(name) void name(struct kunit *test);
 #include "failure.cases"
 #include "leaks.cases"
+#include "model.cases"
 #include "prfile.cases"
 #include "procfs.cases"
 #include "vma_copy.cases"
@@ -71,6 +72,16 @@ static struct kunit_suite vma_merge_suite = {
 	.test_cases = vma_merge_cases,
 };
 
+static struct kunit_case model_cases[] = {
+#include "model.cases"
+	{}};
+
+static struct kunit_suite model_suite = {
+	.name = "aufs_model",
+	.init = needs_mmu,
+	.test_cases = model_cases,
+};
+
 static struct kunit_case leaks_cases[] = {
 #include "leaks.cases"
 	{}};
@@ -81,5 +92,5 @@ static struct kunit_suite leaks_suite = {
 };
 
 /* They run in this order. */
-kunit_test_suites(&prfile_suite, &procfs_suite, &vma_copy_suite, &vma_merge_suite, &failure_suite,
-		  &leaks_suite);
+kunit_test_suites(&prfile_suite, &procfs_suite, &vma_copy_suite, &vma_merge_suite, &model_suite,
+		  &failure_suite, &leaks_suite);

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The suite of the model: random walks, and that it sees what is wrong. */
+#include "model.hh"
+#include "mapping.hh"
+
+extern "C" {
+#define CASE(name) void name(struct kunit *test);
+#include "model.cases"
+#undef CASE
+}
+
+using namespace aufs;
+using namespace aufs::test;
+
+namespace
+{
+
+/* So many that everything is done in them. */
+constexpr unsigned int enough = 3000;
+
+bool walk_from(struct kunit *test, u64 seed, unsigned int steps) noexcept
+{
+	auto model = Own<Model>::adopt(new (Gfp{GFP_KERNEL}) Model(test, seed));
+
+	return EXPECT(test, model) && model->ok() && model->walk(steps) &&
+	       EXPECT(test, steps < enough || model->has_done_all()) && model->end();
+}
+
+} // namespace
+
+/* All that it compares is made wrong once: it must say so, and be content again afterwards. */
+CASE_BODY(model_sees_what_is_wrong)
+{
+	auto model = Own<Model>::adopt(new (Gfp{GFP_KERNEL}) Model(test, 1));
+
+	if (!EXPECT(test, model) || !model->ok() || !EXPECT(test, model->begin_with(4)))
+		return;
+
+	Open &open = model->first_open();
+	unsigned long addr = model->addr(0);
+	auto report = [](struct vm_area_struct *vma, void *data) noexcept {
+		set_prfile(*vma, Ref<struct file>::retain(static_cast<struct file *>(data)));
+	};
+
+	EXPECT(test, !model->compare_all());
+	{
+		auto more = Ref<struct file>::retain(open.user);
+
+		EXPECT(test, model->compare_current());
+	}
+	EXPECT(test, !model->compare_current());
+	{
+		auto more = Ref<struct file>::retain(open.branch);
+
+		EXPECT(test, model->compare_current());
+	}
+	EXPECT(test, !model->compare_current());
+	EXPECT(test, aufs_test_change_vma(addr, report, open.branch));
+	EXPECT(test, model->compare_current());
+	EXPECT(test, aufs_test_change_vma(addr, report, open.user));
+	EXPECT(test, !model->compare_current());
+	EXPECT_EQ(test, aufs_test_madvise(addr, PAGE_SIZE, MADV_DONTFORK), 0);
+	EXPECT(test, model->compare_current());
+	EXPECT_EQ(test, aufs_test_madvise(addr, PAGE_SIZE, MADV_DOFORK), 0);
+	EXPECT(test, !model->compare_current());
+	EXPECT_EQ(test, aufs_test_mprotect(addr, PAGE_SIZE, PROT_NONE), 0);
+	EXPECT(test, model->compare_current());
+	EXPECT_EQ(test, aufs_test_mprotect(addr, PAGE_SIZE, PROT_READ | PROT_WRITE), 0);
+	EXPECT(test, !model->compare_current());
+	EXPECT_EQ(test, aufs_test_remap_file_pages(addr, PAGE_SIZE, 3), 0);
+	EXPECT(test, model->compare_current());
+	EXPECT_EQ(test, aufs_test_remap_file_pages(addr, PAGE_SIZE, 0), 0);
+	EXPECT(test, !model->compare_current());
+	EXPECT_EQ(test, vm_munmap(addr + PAGE_SIZE, PAGE_SIZE), 0);
+	EXPECT(test, model->compare_current());
+	EXPECT_EQ(test,
+		  map(*open.user, 1, 1, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
+		      addr + PAGE_SIZE),
+		  addr + PAGE_SIZE);
+	EXPECT(test, !model->compare_current());
+	EXPECT_EQ(test,
+		  map(*open.user, 1, 4, PROT_READ, MAP_SHARED | MAP_FIXED,
+		      model->addr(Space::window)),
+		  model->addr(Space::window));
+	EXPECT(test, model->compare_current());
+	EXPECT_EQ(test, vm_munmap(model->addr(Space::window), PAGE_SIZE), 0);
+	EXPECT(test, !model->compare_all());
+	EXPECT(test, model->end());
+}
+
+CASE_BODY(model_known_walks)
+{
+	for (u64 seed = 1; seed <= 5; ++seed) {
+		if (!walk_from(test, seed, enough))
+			return;
+	}
+}
+
+CASE_BODY(model_random_walk)
+{
+	u64 seed = aufs_test_model_seed();
+	unsigned int steps = aufs_test_model_steps();
+
+	aufs_test_info(test, "aufs.model_seed=%llu aufs.model_steps=%u", seed, steps);
+	walk_from(test, seed, steps);
+}

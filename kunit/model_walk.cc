@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Where the random walk begins, how it goes on, and how it ends. */
+#include "file.hh"
+#include "model.hh"
+
+namespace aufs::test
+{
+
+namespace
+{
+
+struct Path {
+	const char *make;
+	const char *open;
+	bool writable;
+};
+
+/* The last but one is on the read-only branch; the last is no file of the union. */
+constexpr Path files[Model::paths] = {
+	{"/union/a", "/union/a", true},	       {"/union/b", "/union/b", true},
+	{"/union/c", "/union/c", true},	       {"/union/d", "/union/d", true},
+	{"/branches/ro/e", "/union/e", false}, {"/branches/plain", "/branches/plain", true},
+};
+constexpr unsigned int plain = Model::paths - 1;
+
+} // namespace
+
+bool Model::has_writable(unsigned int path) noexcept
+{
+	return files[path].writable;
+}
+
+unsigned long Model::word_of(unsigned int path, unsigned long page) noexcept
+{
+	return (path + 1) << 16 | page;
+}
+
+Model::Model(struct kunit *test, u64 seed) noexcept
+	: test_(test), seed_(seed), random_(seed), mount_(test)
+{
+	if (!mount_.ok() || !make_files() || !enter_new())
+		return;
+
+	/* So much room is free in each that is new. */
+	long room = aufs_test_mmap(nullptr, 0, length(2 * Space::window), PROT_NONE,
+				   MAP_PRIVATE | MAP_ANONYMOUS, 0);
+
+	if (!EXPECT(test_, is_address(room)))
+		return;
+	base_ = static_cast<unsigned long>(room) + length(Space::window / 2);
+	ok_ = EXPECT_EQ(test_,
+			vm_munmap(static_cast<unsigned long>(room), length(2 * Space::window)), 0);
+}
+
+Model::~Model()
+{
+	leave();
+	for (Space &space : space_) {
+		if (space.mm)
+			aufs_test_put_mm(space.mm);
+	}
+}
+
+bool Model::make_files() noexcept
+{
+	for (unsigned int path = 0; path < Model::paths; ++path) {
+		auto file = mount_.make(files[path].make, file_pages);
+
+		if (!file)
+			return false;
+		for (unsigned long page = 0; page < file_pages; ++page) {
+			unsigned long word = word_of(path, page);
+			auto at = static_cast<loff_t>(page * PAGE_SIZE);
+
+			if (!EXPECT_EQ(test_, kernel_write(file.get(), &word, sizeof(word), &at),
+				       sizeof(word)))
+				return false;
+		}
+	}
+	return true;
+}
+
+bool Model::open_into(Open &open, unsigned int path, bool writable) noexcept
+{
+	open.held = mount_.open(files[path].open, writable ? O_RDWR : O_RDONLY);
+	if (!open.held)
+		return false;
+	open.user = open.held.get();
+	open.branch = path == plain ? nullptr : &h_file_of(*open.user);
+	open.watch = Ref<struct file>::retain(open.branch);
+	open.path = path;
+	open.writable = writable;
+	return true;
+}
+
+bool Model::enter_new() noexcept
+{
+	struct mm_struct *mm = aufs_test_enter_new_mm();
+
+	if (!EXPECT(test_, !is_error(mm)))
+		return false;
+	for (Space &space : space_) {
+		if (space.mm)
+			continue;
+		space.mm = mm;
+		current_ = &space;
+		return true;
+	}
+	return false;
+}
+
+void Model::leave() noexcept
+{
+	Space *space = cxxrt::exchange(current_, nullptr);
+
+	if (space)
+		aufs_test_leave_mm(space->mm);
+}
+
+bool Model::begin_with(unsigned int pages) noexcept
+{
+	Page page;
+
+	page.open = 0;
+	page.shared = true;
+	page.writable = true;
+	page.prot = PROT_READ | PROT_WRITE;
+	if (!open_into(open_[0], 0, true) ||
+	    test::map(*open_[0].user, pages, 0, page.prot, MAP_SHARED | MAP_FIXED, addr(0)) !=
+		    static_cast<long>(addr(0)))
+		return false;
+	current_->fill({0, pages}, page);
+	return true;
+}
+
+bool Model::walk(unsigned int steps) noexcept
+{
+	for (unsigned int i = 0; i < steps; ++i) {
+		step();
+
+		const char *wrong = step_.result == step_.expected ? nullptr : "another result";
+
+		/* What a step does to one address space, it does to no other. */
+		wrong = wrong ?: i % 64 == 63 ? compare_all() : compare_current();
+		if (!wrong)
+			continue;
+		aufs_test_fail(
+			test_, __FILE__, __LINE__,
+			"aufs.model_seed=%llu, step %u: %s(%lu, %lu, %lu, %lu, %lu, %lu) = %ld, "
+			"expected %ld: %s",
+			seed_, i, step_.name ?: "nothing", step_.arguments[0], step_.arguments[1],
+			step_.arguments[2], step_.arguments[3], step_.arguments[4],
+			step_.arguments[5], step_.result, step_.expected, wrong);
+		return false;
+	}
+	return true;
+}
+
+bool Model::end() noexcept
+{
+	const char *wrong = compare_all();
+
+	while (!wrong && current_) {
+		put_current();
+		change_space();
+		wrong = compare_all();
+	}
+	for (Open &open : open_) {
+		if (wrong)
+			break;
+		EXPECT_EQ(test_, open.mappings, 0);
+		open.held = {};
+		wrong = compare_counts();
+	}
+	if (wrong)
+		aufs_test_fail(test_, __FILE__, __LINE__, "aufs.model_seed=%llu, at the end: %s",
+			       seed_, wrong);
+	return !wrong;
+}
+
+constexpr Model::Choice Model::choices[Model::ways] = {
+	{28, &Model::map},    {14, &Model::unmap},	  {20, &Model::protect},
+	{16, &Model::advise}, {10, &Model::move},	  {3, &Model::shrink},
+	{5, &Model::grow},    {5, &Model::keep_and_move}, {8, &Model::remap_file_pages},
+	{8, &Model::touch},   {5, &Model::open},	  {4, &Model::close},
+	{1, &Model::fork},    {1, &Model::exit},	  {4, &Model::change_space},
+};
+
+void Model::step() noexcept
+{
+	unsigned int all = 0;
+
+	for (const Choice &choice : choices)
+		all += choice.weight;
+
+	unsigned int at = random_.below(all);
+	unsigned int way = 0;
+
+	while (at >= choices[way].weight)
+		at -= choices[way++].weight;
+	step_ = {};
+	(this->*choices[way].take)();
+	done_[way] += step_.name && !is_error(reinterpret_cast<const void *>(step_.result));
+}
+
+bool Model::has_done_all() const noexcept
+{
+	for (unsigned int done : done_) {
+		if (!done)
+			return false;
+	}
+	return true;
+}
+
+} // namespace aufs::test
