@@ -46,6 +46,13 @@ bool expect_page(struct kunit *test, unsigned long addr, unsigned long number) n
 	       EXPECT_EQ(test, found, number);
 }
 
+void expect_written(struct kunit *test, unsigned long addr) noexcept
+{
+	const unsigned long word = 77;
+
+	EXPECT_EQ(test, aufs_test_write_user(addr, &word, sizeof(word)), 0);
+}
+
 /* The counts are what the mappings of @mm say, and it can still be used. */
 void expect_sound(struct kunit *test, struct mm_struct *mm, const struct file &file) noexcept
 {
@@ -85,7 +92,10 @@ void fail_in_mm(struct kunit *test, Setup &setup, bool (*expected)(long error),
 		if (!space->ok())
 			return false;
 		addr = MAP(test, file, pages, 0, PROT_READ | PROT_WRITE, flags);
-		return addr != 0 && expect_page(test, addr, 0);
+		/* A page of its own makes more of what must be copied of a private mapping. */
+		if (addr && flags == MAP_PRIVATE)
+			expect_written(test, addr + PAGE_SIZE);
+		return addr && expect_page(test, addr, 0);
 	};
 	auto after = [&](long, bool good, bool failed) noexcept {
 		if (!failed)
@@ -160,6 +170,20 @@ CASE_BODY(fail_munmap_middle)
 	});
 }
 
+CASE_BODY(fail_munmap_private)
+{
+	Setup setup(test);
+
+	if (!setup.ok())
+		return;
+	fail_in_mm(
+		test, setup, no_memory, 2,
+		[&](unsigned long addr) noexcept {
+			return vm_munmap(addr + 3 * PAGE_SIZE, 2 * PAGE_SIZE);
+		},
+		MAP_PRIVATE);
+}
+
 CASE_BODY(fail_mprotect)
 {
 	Setup setup(test);
@@ -192,6 +216,22 @@ CASE_BODY(fail_mremap_moves)
 		return aufs_test_mremap(addr, pages * PAGE_SIZE, pages * PAGE_SIZE,
 					MREMAP_MAYMOVE | MREMAP_FIXED, addr + 1024 * PAGE_SIZE);
 	});
+}
+
+CASE_BODY(fail_mremap_moves_private)
+{
+	Setup setup(test);
+
+	if (!setup.ok())
+		return;
+	fail_in_mm(
+		test, setup, no_memory, 1,
+		[&](unsigned long addr) noexcept {
+			return aufs_test_mremap(addr, pages * PAGE_SIZE, pages * PAGE_SIZE,
+						MREMAP_MAYMOVE | MREMAP_FIXED,
+						addr + 1024 * PAGE_SIZE);
+		},
+		MAP_PRIVATE);
 }
 
 /* The middle of it over its own end. */
@@ -273,6 +313,12 @@ CASE_BODY(fail_fork)
 		EXPECT_EQ(test, aufs_test_mprotect(addr + part * PAGE_SIZE, PAGE_SIZE, PROT_READ),
 			  0);
 	EXPECT_EQ(test, mappings_of(space.mm(), *setup.file), pages);
+
+	/* And one of them private, with a page of its own. */
+	unsigned long own = MAP(test, *setup.file, 2, 0, PROT_READ | PROT_WRITE, MAP_PRIVATE);
+	constexpr unsigned int mappings = pages + 1;
+
+	expect_written(test, own + PAGE_SIZE);
 	aufs_test_stay_on_cpu();
 	EXPECT_EQ(test, aufs_test_fork([](void *) noexcept { return 0; }, nullptr), 0);
 
@@ -290,7 +336,7 @@ CASE_BODY(fail_fork)
 			return aufs_test_fork([](void *) noexcept { return 0; }, nullptr);
 		},
 		[&](long, bool, bool) noexcept {
-			EXPECT_EQ(test, mappings_of(space.mm(), *setup.file), pages);
+			EXPECT_EQ(test, mappings_of(space.mm(), *setup.file), mappings);
 			expect_sound(test, space.mm(), *setup.file);
 		});
 	space.end();
