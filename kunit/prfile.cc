@@ -246,10 +246,10 @@ CASE_BODY(prfile_map_of_a_branch_without_mmap)
 CASE_BODY(prfile_map_of_a_branch_that_fails)
 {
 	with_branch_mmap(test, fails,
-			 [test](struct file &, struct file &branch, struct vm_area_struct &vma,
+			 [test](struct file &user, struct file &, struct vm_area_struct &vma,
 				int error) {
 				 EXPECT_EQ(test, error, -EIO);
-				 EXPECT(test, vma.vm_file == &branch);
+				 EXPECT(test, vma.vm_file == &user);
 				 EXPECT(test, vma.vm_prfile == nullptr);
 			 });
 }

@@ -32,9 +32,9 @@ namespace prfile
 					    int flags) noexcept;
 
 /*
- * Maps @branch, which open() gave for @user, into @vma, which reports @user from then on. On return
- * vm_file is the branch file, or still @user where the branch has no ->mmap (-ENODEV); the caller of
- * ->mmap puts what @vma has, whatever the result. mmap_lock is held for writing; takes no lock.
+ * Maps @branch, which open() gave for @user, into @vma, which reports @user from then on; on
+ * failure it is @user's as before. The caller of ->mmap puts what @vma has, whatever the result.
+ * -ENODEV where the branch has no ->mmap. mmap_lock is held for writing; takes no lock.
  */
 [[nodiscard]] Result<void> map(struct file &user, struct file &branch,
 			       struct vm_area_struct &vma) noexcept;

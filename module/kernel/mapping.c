@@ -9,8 +9,8 @@
 
 /*
  * Lets @branch serve @vma, which @user was asked to map. mmap_lock is held for
- * writing. -ENODEV and nothing done where the branch has no ->mmap; else
- * vm_file is the branch file on return, whatever the result.
+ * writing. -ENODEV where the branch has no ->mmap. On failure the mapping is @user's
+ * as before: without an MMU the caller goes on with a copy where that is -ENOSYS.
  */
 int aufs_branch_mmap(struct file *user, struct file *branch, struct vm_area_struct *vma,
 		     const struct cred *cred)
@@ -32,6 +32,8 @@ int aufs_branch_mmap(struct file *user, struct file *branch, struct vm_area_stru
 	old = override_creds(cred);
 	err = call_mmap(branch, vma);
 	revert_creds(old);
+	if (err)
+		vma_set_file(vma, user);
 	return err;
 #endif
 }
