@@ -208,6 +208,7 @@ Result<void> Context::fill(struct fs_context *fc, struct super_block &sb) noexce
 	/* From here on ->kill_sb frees it. */
 	sb.s_fs_info = super_.leak();
 	sb.s_stack_depth = super.branch_depth() + 1;
+	aufs_annotate_super(&sb, super.branch_depth());
 	sb.s_magic = Super::magic;
 	sb.s_maxbytes = MAX_LFS_FILESIZE;
 	sb.s_time_gran = 1;

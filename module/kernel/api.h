@@ -123,6 +123,7 @@ void aufs_inode_free(struct inode *inode);
 /* helpers.c, alphabetical */
 void aufs_allow_write_access(struct file *file);
 void aufs_annotate_inode(struct inode *inode, int depth);
+void aufs_annotate_super(struct super_block *sb, int depth);
 int aufs_create(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry, umode_t mode);
 const struct cred *aufs_current_cred(void);
 struct dentry *aufs_d_alloc_parallel(struct dentry *parent, const char *name, unsigned int len);

@@ -42,6 +42,24 @@ void aufs_annotate_inode(struct inode *inode, int depth)
 #endif
 }
 
+/* The same for the locks of the mount itself, while ->fill_super holds s_umount. */
+void aufs_annotate_super(struct super_block *sb, int depth)
+{
+#ifdef CONFIG_LOCKDEP
+	static struct lock_class_key umount_key[FILESYSTEM_MAX_STACK_DEPTH];
+	static struct lock_class_key rename_key[FILESYSTEM_MAX_STACK_DEPTH];
+	static struct lock_class_key writers_key[FILESYSTEM_MAX_STACK_DEPTH][SB_FREEZE_LEVELS];
+	int i;
+
+	if (WARN_ON_ONCE(depth < 0 || depth >= FILESYSTEM_MAX_STACK_DEPTH))
+		depth = 0;
+	lock_set_class(&sb->s_umount.dep_map, "aufs_umount_key", &umount_key[depth], 0, _THIS_IP_);
+	lockdep_set_class(&sb->s_vfs_rename_mutex, &rename_key[depth]);
+	for (i = 0; i < SB_FREEZE_LEVELS; i++)
+		lockdep_set_class(&sb->s_writers.rw_sem[i], &writers_key[depth][i]);
+#endif
+}
+
 /*
  * Opens the branch file at @path so that a mapping of it reports @user: the
  * carrier of the prfile. Takes references of its own; an ERR_PTR on failure.
