@@ -94,6 +94,10 @@ Ref<struct file> Union::make(const char *path, unsigned int pages) noexcept
 {
 	Ref<struct file> file = open(path, O_RDWR | O_CREAT);
 
+	/* Without an MMU what is to be mapped must be in one piece: where it gets its size at once. */
+	if (file)
+		EXPECT_EQ(test_,
+			  vfs_truncate(&file->f_path, static_cast<loff_t>(pages * PAGE_SIZE)), 0);
 	for (unsigned long page = 0; file && page < pages; ++page) {
 		loff_t at = static_cast<loff_t>(page * PAGE_SIZE);
 		char last = 0;

@@ -293,6 +293,7 @@ int aufs_test_fork(int (*body)(void *data), void *data)
 {
 	struct forked forked = {.body = body, .data = data};
 	struct kernel_clone_args args = {
+		.flags = IS_ENABLED(CONFIG_MMU) ? 0 : CLONE_VM,
 		.exit_signal = SIGCHLD,
 		.fn = child,
 		.fn_arg = &forked,

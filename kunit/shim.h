@@ -24,6 +24,7 @@ int replace_mm_exe_file(struct mm_struct *mm, struct file *file);
 int scnprintf(char *buffer, size_t size, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 int set_mm_exe_file(struct mm_struct *mm, struct file *file);
+long vfs_truncate(const struct path *path, loff_t length);
 int vm_munmap(unsigned long addr, size_t len);
 int vm_prfile_register(const struct vm_prfile_ops *ops);
 void vm_prfile_unregister(const struct vm_prfile_ops *ops);
@@ -81,8 +82,8 @@ void aufs_test_leave_mm(struct mm_struct *mm);
 /* The end of @mm, unless somebody else has a reference. */
 void aufs_test_put_mm(struct mm_struct *mm);
 /*
- * Forks: runs @body in a new process with a copy of the current mm, and waits for it. What @body
- * returns (0..255), or -errno where there was no fork.
+ * Forks: runs @body in a new process with a copy of the current mm (without an MMU: with that one),
+ * and waits for it. What @body returns (0..255), or -errno where there was no fork.
  */
 int aufs_test_fork(int (*body)(void *data), void *data);
 /* Forks, and returns the mm of the new process, which has ended; an ERR_PTR. */
@@ -160,6 +161,8 @@ unsigned int aufs_test_model_steps(void);
 /* ---- allocations that fail ---- */
 /* Whether the kernel can do that. */
 bool aufs_test_can_fail(void);
+/* From now on also those may that can wait for memory, which is most; 0 or an error. */
+int aufs_test_let_fail(void);
 /* The @nth allocation from now on of this thread fails, and 0: none. */
 void aufs_test_fail_nth(unsigned int nth);
 /* Whether the one that was to fail has. */

@@ -7,24 +7,20 @@
 #include <kunit/test.h>
 
 #define CASE(name) void name(struct kunit *test);
-#include "failure.cases"
 #include "leaks.cases"
-#include "model.cases"
 #include "prfile.cases"
+#ifdef CONFIG_MMU
+#include "failure.cases"
+#include "model.cases"
 #include "procfs.cases"
 #include "vma_copy.cases"
 #include "vma_merge.cases"
+#else
+#include "region.cases"
+#endif
 #undef CASE
 
 #define CASE(name) KUNIT_CASE(name),
-
-/* Without an MMU no two mappings become one, and no mapping is cut or moved. */
-static int needs_mmu(struct kunit *test)
-{
-	if (!IS_ENABLED(CONFIG_MMU))
-		kunit_skip(test, "no MMU");
-	return 0;
-}
 
 static struct kunit_case prfile_cases[] = {
 #include "prfile.cases"
@@ -35,6 +31,7 @@ static struct kunit_suite prfile_suite = {
 	.test_cases = prfile_cases,
 };
 
+#ifdef CONFIG_MMU
 static struct kunit_case procfs_cases[] = {
 #include "procfs.cases"
 	{}};
@@ -53,22 +50,12 @@ static struct kunit_suite vma_copy_suite = {
 	.test_cases = vma_copy_cases,
 };
 
-static struct kunit_case failure_cases[] = {
-#include "failure.cases"
-	{}};
-
-static struct kunit_suite failure_suite = {
-	.name = "aufs_failure",
-	.test_cases = failure_cases,
-};
-
 static struct kunit_case vma_merge_cases[] = {
 #include "vma_merge.cases"
 	{}};
 
 static struct kunit_suite vma_merge_suite = {
 	.name = "aufs_vma_merge",
-	.init = needs_mmu,
 	.test_cases = vma_merge_cases,
 };
 
@@ -78,9 +65,27 @@ static struct kunit_case model_cases[] = {
 
 static struct kunit_suite model_suite = {
 	.name = "aufs_model",
-	.init = needs_mmu,
 	.test_cases = model_cases,
 };
+
+static struct kunit_case failure_cases[] = {
+#include "failure.cases"
+	{}};
+
+static struct kunit_suite failure_suite = {
+	.name = "aufs_failure",
+	.test_cases = failure_cases,
+};
+#else
+static struct kunit_case region_cases[] = {
+#include "region.cases"
+	{}};
+
+static struct kunit_suite region_suite = {
+	.name = "aufs_region",
+	.test_cases = region_cases,
+};
+#endif
 
 static struct kunit_case leaks_cases[] = {
 #include "leaks.cases"
@@ -92,5 +97,9 @@ static struct kunit_suite leaks_suite = {
 };
 
 /* They run in this order. */
+#ifdef CONFIG_MMU
 kunit_test_suites(&prfile_suite, &procfs_suite, &vma_copy_suite, &vma_merge_suite, &model_suite,
 		  &failure_suite, &leaks_suite);
+#else
+kunit_test_suites(&prfile_suite, &region_suite, &leaks_suite);
+#endif

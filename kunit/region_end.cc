@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The end of a mapping, and what is shown until then. */
+#include "region.hh"
+
+#ifndef CONFIG_MMU
+
+using namespace aufs;
+using namespace aufs::test;
+
+CASE_BODY(region_munmap)
+{
+	Setup setup(test);
+
+	if (!setup.ok())
+		return;
+
+	unsigned long addr = MAP(test, *setup.file, pages);
+
+	EXPECT_EQ(test, vm_munmap(addr, whole), 0);
+	expect_held(test, *setup.file, 0, 0);
+	/* Again, and another part. */
+	EXPECT_EQ(test, MAP(test, *setup.file, 2, 6), addr + 6 * PAGE_SIZE);
+	expect_held(test, *setup.file, 2, 1);
+	EXPECT_EQ(test, vm_munmap(addr + 6 * PAGE_SIZE, 2 * PAGE_SIZE), 0);
+	expect_held(test, *setup.file, 0, 0);
+}
+
+/* Only what is of no file can be cut without an MMU. */
+CASE_BODY(region_munmap_of_a_part_is_refused)
+{
+	Setup setup(test);
+
+	if (!setup.ok())
+		return;
+
+	unsigned long shared = MAP(test, *setup.file, pages);
+	unsigned long copy = MAP(test, *setup.file, pages, 0, read_write, MAP_PRIVATE);
+
+	const unsigned long both[] = {shared, copy};
+
+	for (unsigned long addr : both) {
+		EXPECT_EQ(test, vm_munmap(addr, PAGE_SIZE), -EINVAL);
+		EXPECT_EQ(test, vm_munmap(addr + PAGE_SIZE, PAGE_SIZE), -EINVAL);
+		EXPECT_EQ(test, vm_munmap(addr + whole - PAGE_SIZE, PAGE_SIZE), -EINVAL);
+	}
+	expect_direct(test, mapping_at(test, setup.space, shared), *setup.file, *setup.file, 1);
+	expect_copy(test, mapping_at(test, setup.space, copy), *setup.file, 1);
+	expect_held(test, *setup.file, 4, 1);
+}
+
+CASE_BODY(region_mremap)
+{
+	Setup setup(test);
+
+	if (!setup.ok())
+		return;
+
+	unsigned long shared = MAP(test, *setup.file, pages);
+	unsigned long copy = MAP(test, *setup.file, pages, 0, read_write, MAP_PRIVATE);
+
+	EXPECT_EQ(test, aufs_test_mremap(shared, whole, PAGE_SIZE, 0, 0), -EPERM);
+	EXPECT_EQ(test, aufs_test_mremap(copy, whole, 2 * whole, MREMAP_MAYMOVE, 0), -ENOMEM);
+	EXPECT_EQ(test, aufs_test_mremap(copy, whole, PAGE_SIZE, 0, 0), copy);
+	EXPECT_EQ(test, aufs_test_mremap(copy, PAGE_SIZE, whole, 0, 0), copy);
+	expect_copy(test, mapping_at(test, setup.space, copy), *setup.file, 1);
+	expect_held(test, *setup.file, 4, 1);
+	setup.space.end();
+	expect_held(test, *setup.file, 0, 0);
+}
+
+/* The branch looks for mappings of its inode: ours are there. */
+CASE_BODY(region_truncate_of_a_mapped_file)
+{
+	Setup setup(test);
+
+	if (!setup.ok())
+		return;
+
+	unsigned long addr = MAP(test, *setup.file, pages);
+
+	EXPECT_EQ(test, vfs_truncate(&setup.file->f_path, PAGE_SIZE), -ETXTBSY);
+	expect_page(test, addr, 7, 7);
+	EXPECT_EQ(test, vm_munmap(addr, whole), 0);
+	EXPECT_EQ(test, vfs_truncate(&setup.file->f_path, PAGE_SIZE), 0);
+	expect_held(test, *setup.file, 0, 0);
+}
+
+CASE_BODY(region_outlives_close)
+{
+	Setup setup(test);
+
+	if (!setup.ok())
+		return;
+
+	unsigned long addr = MAP(test, *setup.file, pages);
+	struct file *file = setup.file.get();
+
+	setup.file = {};
+	EXPECT_EQ(test, aufs_test_file_count(file), 2);
+	expect_page(test, addr, 7, 7);
+	expect_direct(test, mapping_at(test, setup.space, addr), *file, *file, 1);
+
+	/* One that is opened now finds it. */
+	auto again = setup.mount.open("/union/file", O_RDWR);
+
+	if (!again)
+		return;
+
+	SecondSpace second(test, setup.space);
+
+	if (!second.ok())
+		return;
+	EXPECT_EQ(test, MAP(test, *again, pages), addr);
+	expect_direct(test, mapping_at(test, second.space(), addr), *again, *file, 2);
+}
+
+CASE_BODY(region_exit)
+{
+	Setup setup(test);
+
+	if (!setup.ok())
+		return;
+	for (unsigned int i = 0; i < pages; ++i) {
+		MAP(test, *setup.file, 1, i);
+		MAP(test, *setup.file, 1, i, read_write, MAP_PRIVATE);
+	}
+	expect_held(test, *setup.file, 4 * pages, pages);
+	setup.space.end();
+	expect_held(test, *setup.file, 0, 0);
+}
+
+/* The regions of all. */
+CASE_BODY(region_shown_in_maps)
+{
+	Setup setup(test);
+	Proc proc(test);
+
+	if (!setup.ok() || !proc.ok())
+		return;
+
+	auto branchs = setup.mount.open("/branches/rw/file", O_RDWR);
+
+	if (!branchs)
+		return;
+
+	unsigned long addr = MAP(test, *setup.file, pages);
+	unsigned long copy = MAP(test, *setup.file, 2, 3, read_write, MAP_PRIVATE);
+	Identity identity = stat_of(test, *setup.file);
+	Shown shared{addr, pages, 0, "rw-S", *setup.file, identity, "/union/file"};
+
+	OBSERVERS(test, ".").maps("maps", shared);
+	OBSERVERS(test, ".").maps("maps",
+				  {copy, 2, 3, "rw-p", *setup.file, identity, "/union/file"});
+	/* By what it is called now. */
+	EXPECT_EQ(test, aufs_test_rename("/union/file", "/union/renamed"), 0);
+	shared.path = "/union/renamed";
+	OBSERVERS(test, ".").maps("maps", shared);
+	EXPECT_EQ(test, vm_munmap(addr, whole), 0);
+	EXPECT_EQ(test, vm_munmap(copy, 2 * PAGE_SIZE), 0);
+
+	/* The branch's own mapping reports the branch's file. */
+	EXPECT_EQ(test, MAP(test, *branchs, pages), addr);
+	OBSERVERS(test, ".").maps("maps", {addr, pages, 0, "rw-S", *branchs,
+					   stat_of(test, *branchs), "/branches/rw/renamed"});
+}
+
+#endif /* !CONFIG_MMU */
