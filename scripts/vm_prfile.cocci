@@ -83,7 +83,8 @@ idexpression struct file *F;
 
 // Kernels whose vm_area_dup() copies field by field.
 @fieldwise_copy@
-struct vm_area_struct *A, *B;
+struct vm_area_struct *A;
+struct vm_area_struct *B;
 @@
 + A->vm_prfile = B->vm_prfile;
   A->vm_file = B->vm_file;
