@@ -5,6 +5,7 @@
  */
 #include "failing.hh"
 #include "file.hh"
+#include "mapping.hh"
 #include "show.hh"
 
 extern "C" {
@@ -157,6 +158,50 @@ CASE_BODY(fail_mmap_beside)
 		return map(*setup.file, 2, pages, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
 			   addr + pages * PAGE_SIZE);
 	});
+}
+
+namespace
+{
+
+struct file *reported_before_error;
+
+/* What no filesystem of ours does: the mapping has a prfile already when ->mmap fails. */
+int map_and_fail(struct file *, struct vm_area_struct *vma) noexcept
+{
+	set_prfile(*vma, Ref<struct file>::retain(reported_before_error));
+	return -EIO;
+}
+
+} // namespace
+
+CASE_BODY(fail_mmap_in_the_filesystem)
+{
+	Union mount(test);
+	AddressSpace space(test);
+
+	if (!mount.ok() || !space.ok())
+		return;
+
+	auto reported = mount.make("/union/file", pages);
+	auto file = mount.make("/branches/rw/plain", pages);
+
+	if (!reported || !file)
+		return;
+
+	const struct file_operations *operations = file->f_op;
+	struct file_operations failing = *operations;
+
+	failing.mmap = map_and_fail;
+	reported_before_error = reported.get();
+	file->f_op = &failing;
+	EXPECT_EQ(test, map(*file, 3, 2, PROT_READ), -EIO);
+	file->f_op = operations;
+	EXPECT_EQ(test, aufs_test_file_count(reported.get()), 1);
+	EXPECT_EQ(test, aufs_test_file_count(file.get()), 1);
+	EXPECT_EQ(test, uses_of(space.mm(), *reported), 0);
+	/* That was all. */
+	MAP(test, *file, 3, 2, PROT_READ);
+	EXPECT_EQ(test, aufs_test_file_count(file.get()), 2);
 }
 
 CASE_BODY(fail_munmap_middle)

@@ -244,3 +244,37 @@ CASE_BODY(show_perf_record)
 	if (!there)
 		aufs_test_skip(test, "there is no perf");
 }
+
+/* Which mappings are traced is said by the name of a file, for those that come and those there are. */
+CASE_BODY(show_perf_filter)
+{
+	ShowSetup setup(test);
+
+	if (!setup.ok())
+		return;
+
+	int err = aufs_test_perf_tracer(true);
+
+	if (err == -EOPNOTSUPP)
+		return aufs_test_skip(test, "there is no perf");
+	if (!EXPECT_EQ(test, err, 0))
+		return;
+	in_process(test, [&]() noexcept {
+		unsigned long size = 0;
+		struct file *event = aufs_test_perf_filter("filter 0x2000/0x1000@/union/file");
+
+		if (!EXPECT(test, !is_error(event)))
+			return;
+		EXPECT_EQ(test, aufs_test_perf_filtered(event, &size), 0);
+
+		unsigned long addr = MAP(test, *setup.file, 4, 1, PROT_READ | PROT_EXEC);
+
+		EXPECT_EQ(test, aufs_test_perf_filtered(event, &size), addr + PAGE_SIZE);
+		EXPECT_EQ(test, size, PAGE_SIZE);
+		event = aufs_test_perf_filter("filter 0x3000/0x1000@/union/file");
+		if (!EXPECT(test, !is_error(event)))
+			return;
+		EXPECT_EQ(test, aufs_test_perf_filtered(event, &size), addr + 2 * PAGE_SIZE);
+	});
+	aufs_test_perf_tracer(false);
+}

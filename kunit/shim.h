@@ -147,6 +147,16 @@ long aufs_test_perf_start(void);
 int aufs_test_perf_find(unsigned long ring, unsigned long addr,
 			struct aufs_test_perf_mapping *found);
 
+/* From here on there is a device that can trace by address, or there no longer is: 0 or -errno. */
+int aufs_test_perf_tracer(bool there);
+/*
+ * It traces the current process where perf's @filter says. Borrowed: the process closes it at its
+ * end; an ERR_PTR.
+ */
+struct file *aufs_test_perf_filter(const char *filter);
+/* The address that the one filter begins at by now, 0: it has no mapping yet. */
+unsigned long aufs_test_perf_filtered(const struct file *file, unsigned long *size);
+
 /* ---- what the kernel says in its log ---- */
 /* As it names the mapping of the current mm at @addr, after @prefix. */
 void aufs_test_print_vma_addr(const char *prefix, unsigned long addr);

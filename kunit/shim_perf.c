@@ -40,9 +40,30 @@ struct mmap2 {
 	char path[];
 };
 
+/* An event of the current process; the process closes it when it ends. */
+static struct file *open_event(const struct perf_event_attr *attr)
+{
+	unsigned long addr =
+		vm_mmap(NULL, 0, PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_ANONYMOUS | MAP_PRIVATE, 0);
+	struct file *file;
+	long fd;
+
+	if (IS_ERR_VALUE(addr))
+		return ERR_PTR(addr);
+	if (copy_to_user((void __user *)addr, attr, sizeof(*attr)))
+		return ERR_PTR(-EFAULT);
+	fd = SYSCALL(perf_event_open, addr, 0, -1, -1, 0);
+	if (fd < 0)
+		return ERR_PTR(fd);
+	file = fget(fd);
+	/* It is open for as long as the process lives. */
+	fput(file);
+	return file;
+}
+
 long aufs_test_perf_start(void)
 {
-	struct perf_event_attr attr = {
+	const struct perf_event_attr attr = {
 		.type = PERF_TYPE_SOFTWARE,
 		.config = PERF_COUNT_SW_DUMMY,
 		.size = sizeof(attr),
@@ -50,23 +71,11 @@ long aufs_test_perf_start(void)
 		.mmap2 = 1,
 		.mmap_data = 1,
 	};
-	unsigned long addr =
-		vm_mmap(NULL, 0, PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_ANONYMOUS | MAP_PRIVATE, 0);
-	struct file *file;
-	long result;
+	struct file *file = open_event(&attr);
 
-	if (IS_ERR_VALUE(addr))
-		return addr;
-	if (copy_to_user((void __user *)addr, &attr, sizeof(attr)))
-		return -EFAULT;
-	result = SYSCALL(perf_event_open, addr, 0, -1, -1, 0);
-	if (result < 0)
-		return result;
-	/* The process closes it when it ends. */
-	file = fget(result);
-	result = vm_mmap(file, 0, PAGE_SIZE + DATA_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, 0);
-	fput(file);
-	return result;
+	if (IS_ERR(file))
+		return PTR_ERR(file);
+	return vm_mmap(file, 0, PAGE_SIZE + DATA_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, 0);
 }
 
 int aufs_test_perf_find(unsigned long ring, unsigned long addr,
@@ -109,6 +118,76 @@ int aufs_test_perf_find(unsigned long ring, unsigned long addr,
 	return err;
 }
 
+/* Filters by address are for hardware that traces. This one has nothing to trace. */
+static int tracer_init(struct perf_event *event)
+{
+	return event->attr.type == event->pmu->type ? 0 : -ENOENT;
+}
+
+static int tracer_add(struct perf_event *event, int flags)
+{
+	return 0;
+}
+
+static void tracer_nop(struct perf_event *event, int flags)
+{
+}
+
+static void tracer_read(struct perf_event *event)
+{
+}
+
+static int tracer_validate(struct list_head *filters)
+{
+	return 0;
+}
+
+static struct pmu tracer = {
+	.task_ctx_nr = perf_sw_context,
+	.capabilities = PERF_PMU_CAP_NO_INTERRUPT,
+	.event_init = tracer_init,
+	.add = tracer_add,
+	.del = tracer_nop,
+	.start = tracer_nop,
+	.stop = tracer_nop,
+	.read = tracer_read,
+	.nr_addr_filters = 1,
+	.addr_filters_validate = tracer_validate,
+};
+
+int aufs_test_perf_tracer(bool there)
+{
+	if (there)
+		return perf_pmu_register(&tracer, "aufs_test", -1);
+	perf_pmu_unregister(&tracer);
+	return 0;
+}
+
+struct file *aufs_test_perf_filter(const char *filter)
+{
+	const struct perf_event_attr attr = {
+		.type = tracer.type,
+		.size = sizeof(attr),
+	};
+	struct file *file = open_event(&attr);
+	char text[64];
+	long err;
+
+	if (IS_ERR(file))
+		return file;
+	strscpy_pad(text, filter, sizeof(text));
+	err = aufs_test_ioctl(file, PERF_EVENT_IOC_SET_FILTER, text, sizeof(text));
+	return err ? ERR_PTR(err) : file;
+}
+
+unsigned long aufs_test_perf_filtered(const struct file *file, unsigned long *size)
+{
+	const struct perf_event *event = file->private_data;
+
+	*size = event->addr_filter_ranges[0].size;
+	return event->addr_filter_ranges[0].start;
+}
+
 #else
 
 long aufs_test_perf_start(void)
@@ -120,6 +199,22 @@ int aufs_test_perf_find(unsigned long ring, unsigned long addr,
 			struct aufs_test_perf_mapping *found)
 {
 	return -EOPNOTSUPP;
+}
+
+int aufs_test_perf_tracer(bool there)
+{
+	return -EOPNOTSUPP;
+}
+
+struct file *aufs_test_perf_filter(const char *filter)
+{
+	return ERR_PTR(-EOPNOTSUPP);
+}
+
+unsigned long aufs_test_perf_filtered(const struct file *file, unsigned long *size)
+{
+	*size = 0;
+	return 0;
 }
 
 #endif
