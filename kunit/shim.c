@@ -96,6 +96,18 @@ int aufs_test_mount(const char *source, const char *path, const char *type, cons
 	return err;
 }
 
+int aufs_test_remount(const char *path, bool read_only)
+{
+	struct path at;
+	int err = kern_path(path, LOOKUP_FOLLOW, &at);
+
+	if (err)
+		return err;
+	err = path_mount(NULL, &at, NULL, MS_REMOUNT | MS_BIND | (read_only ? MS_RDONLY : 0), NULL);
+	path_put(&at);
+	return err;
+}
+
 int aufs_test_umount(const char *path)
 {
 	struct path at;

@@ -19,6 +19,7 @@ struct file *filp_open(const char *name, int flags, umode_t mode);
 void flush_delayed_fput(void);
 ssize_t kernel_read(struct file *file, void *buffer, size_t count, loff_t *pos);
 ssize_t kernel_write(struct file *file, const void *buffer, size_t count, loff_t *pos);
+size_t ksize(const void *memory);
 void rcu_barrier(void);
 int replace_mm_exe_file(struct mm_struct *mm, struct file *file);
 int scnprintf(char *buffer, size_t size, const char *format, ...)
@@ -40,6 +41,8 @@ void aufs_test_skip(struct kunit *test, const char *why);
 /* -EEXIST is fine. */
 int aufs_test_mkdir(const char *path);
 int aufs_test_mount(const char *source, const char *path, const char *type, const char *options);
+/* The mount at @path; the filesystem stays as it is. */
+int aufs_test_remount(const char *path, bool read_only);
 /* Not lazily: -EBUSY while anything holds a path on it. */
 int aufs_test_umount(const char *path);
 /* Whether there is something at @path. */
@@ -162,6 +165,13 @@ unsigned long aufs_test_perf_filtered(const struct file *file, unsigned long *si
 void aufs_test_print_vma_addr(const char *prefix, unsigned long addr);
 /* Whether a line of the log has @text. */
 bool aufs_test_is_logged(const char *text);
+
+/* ---- memory and locks (shim_cxxrt.c) ---- */
+/* Bytes that the machine has. */
+u64 aufs_test_memory(void);
+bool aufs_test_is_vmalloc(const void *memory);
+bool aufs_test_mutex_is_locked(struct mutex *mutex);
+bool aufs_test_inode_is_locked(const struct inode *inode);
 
 /* ---- the random walk of the model (shim_model.c) ---- */
 /* As the kernel's parameters have it; without them, another one each time. */

@@ -7,6 +7,7 @@
 #include <kunit/test.h>
 
 #define CASE(name) void name(struct kunit *test);
+#include "cxxrt.cases"
 #include "leaks.cases"
 #include "prfile.cases"
 #ifdef CONFIG_MMU
@@ -21,6 +22,15 @@
 #undef CASE
 
 #define CASE(name) KUNIT_CASE(name),
+
+static struct kunit_case cxxrt_cases[] = {
+#include "cxxrt.cases"
+	{}};
+
+static struct kunit_suite cxxrt_suite = {
+	.name = "aufs_cxxrt",
+	.test_cases = cxxrt_cases,
+};
 
 static struct kunit_case prfile_cases[] = {
 #include "prfile.cases"
@@ -98,8 +108,8 @@ static struct kunit_suite leaks_suite = {
 
 /* They run in this order. */
 #ifdef CONFIG_MMU
-kunit_test_suites(&prfile_suite, &procfs_suite, &vma_copy_suite, &vma_merge_suite, &model_suite,
-		  &failure_suite, &leaks_suite);
+kunit_test_suites(&cxxrt_suite, &prfile_suite, &procfs_suite, &vma_copy_suite, &vma_merge_suite,
+		  &model_suite, &failure_suite, &leaks_suite);
 #else
-kunit_test_suites(&prfile_suite, &region_suite, &leaks_suite);
+kunit_test_suites(&cxxrt_suite, &prfile_suite, &region_suite, &leaks_suite);
 #endif

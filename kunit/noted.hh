@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* In which order objects end. */
+#pragma once
+
+#include "kernel/handles.hh"
+
+namespace aufs::test
+{
+
+/* What happened, in order, a letter each. */
+class Log final
+{
+public:
+	void add(char what) noexcept
+	{
+		if (length_ < sizeof(text_))
+			text_[length_++] = what;
+	}
+	bool is(StringView expected) const noexcept
+	{
+		return StringView(text_, length_) == expected;
+	}
+	void clear() noexcept
+	{
+		length_ = 0;
+	}
+
+private:
+	char text_[32] = {};
+	unsigned long length_ = 0;
+};
+
+/* Writes down its end. */
+struct Noted {
+	Log *log = nullptr;
+	char name = 0;
+
+	Noted() noexcept = default;
+	Noted(Log &where, char what) noexcept : log(&where), name(what)
+	{
+	}
+	Noted(Noted &&other) noexcept : log(cxxrt::exchange(other.log, nullptr)), name(other.name)
+	{
+	}
+	Noted(const Noted &) = delete;
+	Noted &operator=(const Noted &) = delete;
+	Noted &operator=(Noted &&) = delete;
+	~Noted()
+	{
+		if (log)
+			log->add(name);
+	}
+};
+
+} // namespace aufs::test
