@@ -168,6 +168,8 @@ struct file *aufs_test_perf_filter(const char *filter)
 	const struct perf_event_attr attr = {
 		.type = tracer.type,
 		.size = sizeof(attr),
+		/* Unless somebody wants to know of mappings, perf does not look at new ones. */
+		.mmap = 1,
 	};
 	struct file *file = open_event(&attr);
 	char text[64];
