@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "prfile.hh"
+#include "file.hh"
 #include "mapping.hh"
 
 namespace aufs
@@ -103,6 +104,21 @@ template <Mapping M> bool agrees(const M *mapping, const struct file *prfile) no
 	return prfile_agrees(*mapping, prfile);
 }
 
+/* Who has the pages of a mapping of @file: a branch of a branch, where unions are nested. */
+const struct inode &server_of(const struct file &file) noexcept
+{
+	const struct file *server = &file;
+
+	while (const struct file *h_file = h_file_or_null(*server))
+		server = h_file;
+	return *server->f_inode;
+}
+
+template <class Region> bool may_share(const Region *region, const struct file *file) noexcept
+{
+	return &server_of(*region->vm_file) == &server_of(*file);
+}
+
 template <Mapping M> struct file *reported(const M *mapping) noexcept
 {
 	return reported_file(*mapping);
@@ -119,6 +135,7 @@ constinit const struct vm_prfile_ops aufs_prfile_ops = {
 	.vma_put = aufs::put,
 	.region_put = aufs::put,
 	.may_merge = aufs::agrees,
+	.may_share = aufs::may_share,
 	.vma_reported = aufs::reported,
 	.region_reported = aufs::reported,
 };

@@ -216,19 +216,19 @@ expression V, N;
 
 // ---- NOMMU -----------------------------------------------------------------------------------
 //
-// A region is found for sharing by the inode of its file. do_mmap() gives it the user's file, and
-// what ->mmap() does to the vma leaves it that: so the second mapping of a union's file finds the
-// region of the first. Were vm_file the branch's, each mapping would look for the union's inode in
-// vain, and add a second region at the same address, which the tree of regions forbids (BUG). A
-// filesystem may all the same replace vm_file, as long as it sets the prfile: sharing asks for that.
+// A region is found for sharing by the inode of its file. What matters is whose pages they are: two
+// regions at one address are what the tree of regions forbids (BUG), and a file of the branch, one of
+// the union, and one of another union of the same branch are three inodes with the same pages. So
+// the filesystem is asked whether both files are served by the same inode. do_mmap() gives the
+// region the user's file, and what ->mmap() does to the vma leaves it that: the region needs no
+// prfile for what it reports. A filesystem may all the same replace vm_file, as long as it sets the
+// prfile.
 @region_share@
 struct vm_region *R;
 expression F;
 @@
-  file_inode(
-- R->vm_file
-+ region_reported_file(R)
-  ) != file_inode(F)
+- file_inode(R->vm_file) != file_inode(F)
++ !region_may_share(R, F)
 
 // ---- observers -------------------------------------------------------------------------------
 
@@ -482,6 +482,8 @@ identifier V;
  vma_put_file(...)
 |
  region_put_file(...)
+|
+ region_may_share(...)
 |
  vma_may_merge(...)
 |

@@ -40,7 +40,7 @@ EXPORT_SYMBOL_GPL(vm_prfile_register);
  * No mapping has a prfile here, and none can get one: a prfile is a file of a filesystem whose
  * module this is, and an open file pins its mount, the mount its super block, and that the module.
  * So there is nothing to look for and nothing to warn of; and below, a site that found a prfile
- * finds ops. What can still run is the end of the op that put the last one, as the file it put
+ * finds ops (region_may_share() looks). What can still run is the end of the op that put the last one, as the file it put
  * can be closed, and the module unloaded, by somebody else before that op has returned: hence RCU.
  */
 void vm_prfile_unregister(const struct vm_prfile_ops *ops)
@@ -89,6 +89,23 @@ bool __vma_prfile_may_merge(const struct vm_area_struct *vma, const struct file 
 	return agree;
 }
 EXPORT_SYMBOL_GPL(__vma_prfile_may_merge);
+
+/* The one that is also asked where there is no prfile, so ops can be gone. */
+bool __region_prfile_may_share(const struct vm_region *region, const struct file *file)
+{
+	const struct vm_prfile_ops *ops;
+	bool same;
+
+	rcu_read_lock();
+	ops = rcu_dereference(vm_prfile_ops);
+	if (ops)
+		same = ops->may_share(region, file);
+	else
+		same = file_inode(region->vm_file) == file_inode(file);
+	rcu_read_unlock();
+	return same;
+}
+EXPORT_SYMBOL_GPL(__region_prfile_may_share);
 
 struct file *__vma_prfile_reported(const struct vm_area_struct *vma)
 {

@@ -25,7 +25,7 @@
 
 /*
  * None may sleep: they are called inside an RCU read section, with what protects the vma or region
- * held, and (vma_may_merge apart) only for one that has a prfile.
+ * held, and (vma_may_merge and region_may_share apart) only for one that has a prfile.
  */
 struct vm_prfile_ops {
 	/* @vma is a copy: take its own reference on its prfile. */
@@ -39,6 +39,11 @@ struct vm_prfile_ops {
 	 * (NULL), not both.
 	 */
 	bool (*may_merge)(const struct vm_area_struct *vma, const struct file *prfile);
+	/*
+	 * NOMMU: is what serves a mapping of @file the inode whose pages @region has? Either file may
+	 * be of any filesystem.
+	 */
+	bool (*may_share)(const struct vm_region *region, const struct file *file);
 	/* The file to report, without a reference. */
 	struct file *(*vma_reported)(const struct vm_area_struct *vma);
 	struct file *(*region_reported)(const struct vm_region *region);
@@ -53,6 +58,7 @@ void __vma_prfile_copied(struct vm_area_struct *vma);
 void __vma_prfile_put(struct vm_area_struct *vma);
 void __region_prfile_put(struct vm_region *region);
 bool __vma_prfile_may_merge(const struct vm_area_struct *vma, const struct file *prfile);
+bool __region_prfile_may_share(const struct vm_region *region, const struct file *file);
 struct file *__vma_prfile_reported(const struct vm_area_struct *vma);
 struct file *__region_prfile_reported(const struct vm_region *region);
 
@@ -99,7 +105,18 @@ static inline struct file *vma_reported_file(const struct vm_area_struct *vma)
 	return vma->vm_file;
 }
 
-/* The file that @region reports, and by which NOMMU finds a region that it can share. */
+/*
+ * NOMMU: may a mapping of @file that overlaps @region share it? Asked of each region for each file:
+ * not of those with a prfile alone, as the pages are the same whoever maps them first.
+ */
+static inline bool region_may_share(const struct vm_region *region, const struct file *file)
+{
+	if (static_branch_unlikely(&vm_prfile_key))
+		return __region_prfile_may_share(region, file);
+	return file_inode(region->vm_file) == file_inode(file);
+}
+
+/* The file that @region reports. */
 static inline struct file *region_reported_file(const struct vm_region *region)
 {
 	if (static_branch_unlikely(&vm_prfile_key) && region->vm_prfile)
