@@ -12,6 +12,8 @@ ADDED_SITES = [
     ("put through a variable", "mm/shmem.c", None,
      "\nvoid gone(struct vm_area_struct *vma)\n{\n\tstruct file *f = vma->vm_file;\n\n\tfput(f);\n}\n"),
     ("put of a region's file", "mm/nommu.c", "region_put_file(region);", "fput(region->vm_file);"),
+    ("sharing of a region", "mm/nommu.c", "!region_may_share(pregion, file)",
+     "file_inode(pregion->vm_file) != file_inode(file)"),
     ("get for a copy", "mm/vma.c", "vma_get_file(new);", "get_file(new->vm_file);"),
     ("get for a copy", "mm/mmap.c", "vma_get_file(new);", "get_file(new->vm_file);"),
     ("get through a variable", "kernel/fork.c", "vma_get_file(tmp);", "get_file(file);"),

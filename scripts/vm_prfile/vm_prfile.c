@@ -40,8 +40,9 @@ EXPORT_SYMBOL_GPL(vm_prfile_register);
  * No mapping has a prfile here, and none can get one: a prfile is a file of a filesystem whose
  * module this is, and an open file pins its mount, the mount its super block, and that the module.
  * So there is nothing to look for and nothing to warn of; and below, a site that found a prfile
- * finds ops (region_may_share() looks). What can still run is the end of the op that put the last one, as the file it put
- * can be closed, and the module unloaded, by somebody else before that op has returned: hence RCU.
+ * finds ops, and the one that looks for none (region_may_share) can do without. What can still run
+ * is the end of the op that put the last prfile, as the file it put can be closed, and the module
+ * unloaded, by somebody else before that op has returned: hence RCU.
  */
 void vm_prfile_unregister(const struct vm_prfile_ops *ops)
 {

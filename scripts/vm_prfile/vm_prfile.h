@@ -40,8 +40,8 @@ struct vm_prfile_ops {
 	 */
 	bool (*may_merge)(const struct vm_area_struct *vma, const struct file *prfile);
 	/*
-	 * NOMMU: is what serves a mapping of @file the inode whose pages @region has? Either file may
-	 * be of any filesystem.
+	 * NOMMU: is what serves a mapping of @file the inode whose pages @region has? Either file
+	 * may be of any filesystem.
 	 */
 	bool (*may_share)(const struct vm_region *region, const struct file *file);
 	/* The file to report, without a reference. */
