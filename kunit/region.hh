@@ -24,7 +24,7 @@ namespace aufs::test
 {
 
 inline constexpr unsigned int pages = 8;
-inline constexpr unsigned long whole = pages * PAGE_SIZE;
+inline constexpr unsigned long all_pages = pages * PAGE_SIZE;
 
 struct Setup {
 	Union mount;

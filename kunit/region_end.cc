@@ -16,7 +16,7 @@ CASE_BODY(region_munmap)
 
 	unsigned long addr = MAP(test, *setup.file, pages);
 
-	EXPECT_EQ(test, vm_munmap(addr, whole), 0);
+	EXPECT_EQ(test, vm_munmap(addr, all_pages), 0);
 	expect_held(test, *setup.file, 0, 0);
 	/* Again, and another part. */
 	EXPECT_EQ(test, MAP(test, *setup.file, 2, 6), addr + 6 * PAGE_SIZE);
@@ -41,7 +41,7 @@ CASE_BODY(region_munmap_of_a_part_is_refused)
 	for (unsigned long addr : both) {
 		EXPECT_EQ(test, vm_munmap(addr, PAGE_SIZE), -EINVAL);
 		EXPECT_EQ(test, vm_munmap(addr + PAGE_SIZE, PAGE_SIZE), -EINVAL);
-		EXPECT_EQ(test, vm_munmap(addr + whole - PAGE_SIZE, PAGE_SIZE), -EINVAL);
+		EXPECT_EQ(test, vm_munmap(addr + all_pages - PAGE_SIZE, PAGE_SIZE), -EINVAL);
 	}
 	expect_direct(test, mapping_at(test, setup.space, shared), *setup.file, *setup.file, 1);
 	expect_copy(test, mapping_at(test, setup.space, copy), *setup.file, 1);
@@ -58,10 +58,11 @@ CASE_BODY(region_mremap)
 	unsigned long shared = MAP(test, *setup.file, pages);
 	unsigned long copy = MAP(test, *setup.file, pages, 0, read_write, MAP_PRIVATE);
 
-	EXPECT_EQ(test, aufs_test_mremap(shared, whole, PAGE_SIZE, 0, 0), -EPERM);
-	EXPECT_EQ(test, aufs_test_mremap(copy, whole, 2 * whole, MREMAP_MAYMOVE, 0), -ENOMEM);
-	EXPECT_EQ(test, aufs_test_mremap(copy, whole, PAGE_SIZE, 0, 0), copy);
-	EXPECT_EQ(test, aufs_test_mremap(copy, PAGE_SIZE, whole, 0, 0), copy);
+	EXPECT_EQ(test, aufs_test_mremap(shared, all_pages, PAGE_SIZE, 0, 0), -EPERM);
+	EXPECT_EQ(test, aufs_test_mremap(copy, all_pages, 2 * all_pages, MREMAP_MAYMOVE, 0),
+		  -ENOMEM);
+	EXPECT_EQ(test, aufs_test_mremap(copy, all_pages, PAGE_SIZE, 0, 0), copy);
+	EXPECT_EQ(test, aufs_test_mremap(copy, PAGE_SIZE, all_pages, 0, 0), copy);
 	expect_copy(test, mapping_at(test, setup.space, copy), *setup.file, 1);
 	expect_held(test, *setup.file, 4, 1);
 	setup.space.end();
@@ -80,7 +81,7 @@ CASE_BODY(region_truncate_of_a_mapped_file)
 
 	EXPECT_EQ(test, vfs_truncate(&setup.file->f_path, PAGE_SIZE), -ETXTBSY);
 	expect_page(test, addr, 7, 7);
-	EXPECT_EQ(test, vm_munmap(addr, whole), 0);
+	EXPECT_EQ(test, vm_munmap(addr, all_pages), 0);
 	EXPECT_EQ(test, vfs_truncate(&setup.file->f_path, PAGE_SIZE), 0);
 	expect_held(test, *setup.file, 0, 0);
 }
@@ -155,7 +156,7 @@ CASE_BODY(region_shown_in_maps)
 	EXPECT_EQ(test, aufs_test_rename("/union/file", "/union/renamed"), 0);
 	shared.path = "/union/renamed";
 	OBSERVERS(test, ".").maps("maps", shared);
-	EXPECT_EQ(test, vm_munmap(addr, whole), 0);
+	EXPECT_EQ(test, vm_munmap(addr, all_pages), 0);
 	EXPECT_EQ(test, vm_munmap(copy, 2 * PAGE_SIZE), 0);
 
 	/* The branch's own mapping reports the branch's file. */

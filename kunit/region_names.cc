@@ -67,7 +67,7 @@ CASE_BODY(region_of_the_branchs_mapping)
 			      2);
 		expect_held(test, *setup.file, 1, 1);
 		/* Of the branch, but not the same part: where the branch would share, too. */
-		EXPECT_EQ(test, vm_munmap(addr, whole), 0);
+		EXPECT_EQ(test, vm_munmap(addr, all_pages), 0);
 		EXPECT_EQ(test, MAP(test, *setup.file, 2, 6), addr + 6 * PAGE_SIZE);
 		expect_held(test, *setup.file, 1, 1);
 	}

@@ -446,8 +446,8 @@ int aufs_test_write_user(unsigned long addr, const void *buffer, size_t size)
 bool aufs_test_can_fail(void)
 {
 	/* Which, the tests say through debugfs. */
-	return IS_ENABLED(CONFIG_MMU) && IS_ENABLED(CONFIG_FAILSLAB) &&
-	       IS_ENABLED(CONFIG_FAIL_PAGE_ALLOC) && IS_ENABLED(CONFIG_FAULT_INJECTION_DEBUG_FS);
+	return IS_ENABLED(CONFIG_FAILSLAB) && IS_ENABLED(CONFIG_FAIL_PAGE_ALLOC) &&
+	       IS_ENABLED(CONFIG_FAULT_INJECTION_DEBUG_FS);
 }
 
 void aufs_test_fail_nth(unsigned int nth)

@@ -181,8 +181,6 @@ unsigned int aufs_test_model_steps(void);
 /* ---- allocations that fail ---- */
 /* Whether the kernel can do that. */
 bool aufs_test_can_fail(void);
-/* From now on also those may that can wait for memory, which is most; 0 or an error. */
-int aufs_test_let_fail(void);
 /* The @nth allocation from now on of this thread fails, and 0: none. */
 void aufs_test_fail_nth(unsigned int nth);
 /* Whether the one that was to fail has. */
