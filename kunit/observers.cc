@@ -143,11 +143,28 @@ CASE_BODY(show_core_of_unlinked)
 	EXPECT_EQ(test, aufs_test_file_count(unlinked.get()), 1);
 }
 
+namespace
+{
+
+/* Whether a log line says that page 1 of the mapping at @addr is of "file"; 6.1 leaves out where. */
+bool is_logged(const char *prefix, unsigned long addr) noexcept
+{
+	char long_form[96];
+	char short_form[96];
+
+	scnprintf(long_form, sizeof(long_form), "%s file[%lx,%lx+%lx]", prefix, PAGE_SIZE + 1, addr,
+		  pages * PAGE_SIZE);
+	scnprintf(short_form, sizeof(short_form), "%s file[%lx+%lx]", prefix, addr,
+		  pages * PAGE_SIZE);
+	return aufs_test_is_logged(long_form) || aufs_test_is_logged(short_form);
+}
+
+} // namespace
+
 /* A branch file has the name of the union's, so it takes another one to see the difference. */
 CASE_BODY(show_in_the_log)
 {
 	ShowSetup setup(test);
-	char text[96];
 
 	if (!setup.ok())
 		return;
@@ -165,12 +182,8 @@ CASE_BODY(show_in_the_log)
 	report(setup.space.mm(), second, *setup.file);
 	aufs_test_print_vma_addr("first ", first + PAGE_SIZE + 1);
 	aufs_test_print_vma_addr("second ", second + PAGE_SIZE + 1);
-	scnprintf(text, sizeof(text), "first file[%lx,%lx+%lx]", PAGE_SIZE + 1, first,
-		  pages * PAGE_SIZE);
-	EXPECT(test, aufs_test_is_logged(text));
-	scnprintf(text, sizeof(text), "second file[%lx,%lx+%lx]", PAGE_SIZE + 1, second,
-		  pages * PAGE_SIZE);
-	EXPECT(test, aufs_test_is_logged(text));
+	EXPECT(test, is_logged("first", first));
+	EXPECT(test, is_logged("second", second));
 	setup.space.end();
 	EXPECT_EQ(test, aufs_test_file_count(other.get()), 1);
 }
