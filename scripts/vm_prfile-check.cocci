@@ -69,9 +69,17 @@ position p;
  A->vm_prfile = B->vm_prfile;
  A->vm_file@p = B->vm_file;
 
+// A request of ->mmap_prepare: no mapping yet, and it has no prfile.
+@asked@
+struct vm_area_desc *D;
+expression B;
+position p;
+@@
+ D->vm_file@p = B->vm_file;
+
 @copied_alone@
 expression A, B;
-position p != copied.p;
+position p != {copied.p, asked.p};
 @@
 * A->vm_file@p = B->vm_file;
 
