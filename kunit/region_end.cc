@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The end of a mapping, and what is shown until then. */
+#include "mapping.hh"
 #include "region.hh"
 
 #ifndef CONFIG_MMU
@@ -163,6 +164,37 @@ CASE_BODY(region_shown_in_maps)
 	EXPECT_EQ(test, MAP(test, *branchs, pages), addr);
 	OBSERVERS(test, ".").maps("maps", {addr, pages, 0, "rw-S", *branchs,
 					   stat_of(test, *branchs), "/branches/rw/renamed"});
+}
+
+/*
+ * A union leaves the region its user's file. Where a filesystem gives a region the file that serves
+ * and a prfile, that is shown, and put with it.
+ */
+CASE_BODY(region_with_a_prfile)
+{
+	Setup setup(test);
+	Proc proc(test);
+
+	if (!setup.ok() || !proc.ok())
+		return;
+
+	auto other = setup.mount.open("/branches/rw/file", O_RDWR);
+
+	if (!other)
+		return;
+
+	unsigned long addr = MAP(test, *setup.file, pages);
+	struct vm_region *region = mapping_at(test, setup.space, addr).region;
+
+	if (!EXPECT(test, region))
+		return;
+	set_prfile(*region, other.clone());
+	OBSERVERS(test, ".").maps("maps", {addr, pages, 0, "rw-S", *other, stat_of(test, *other),
+					   "/branches/rw/file"});
+	EXPECT_EQ(test, aufs_test_file_count(other.get()), 2);
+	EXPECT_EQ(test, vm_munmap(addr, all_pages), 0);
+	EXPECT_EQ(test, aufs_test_file_count(other.get()), 1);
+	expect_held(test, *setup.file, 0, 0);
 }
 
 #endif /* !CONFIG_MMU */
