@@ -64,6 +64,22 @@ struct Lost {
 	}
 };
 
+/*
+ * Whether a report is about anything but what the kernel allocated at boot, before there was a
+ * process: 6.1 finds caches of ACPI on x86.
+ */
+bool is_about_us(const char *report) noexcept
+{
+	constexpr StringView who = "comm ";
+	constexpr StringView boot = "comm \"swapper/0\", pid 0";
+	StringView rest = StringView::from_c_string(report);
+
+	for (; !rest.empty(); rest = rest.substr(1))
+		if (rest.starts_with(who) && !rest.starts_with(boot))
+			return true;
+	return false;
+}
+
 void with_report(struct kunit *test, void (*judge)(struct kunit *test, const char *report)) noexcept
 {
 	constexpr size_t size = 64 << 10;
@@ -86,8 +102,7 @@ void with_report(struct kunit *test, void (*judge)(struct kunit *test, const cha
 CASE_BODY(leaks_of_the_suites_before)
 {
 	with_report(test, [](struct kunit *test, const char *report) {
-		EXPECT(test, !*report);
-		if (*report)
+		if (!EXPECT(test, !is_about_us(report)))
 			aufs_test_info(test, "kmemleak says:\n%s", report);
 	});
 }
@@ -97,5 +112,7 @@ CASE_BODY(leaks_are_found)
 {
 	Lost lost;
 
-	with_report(test, [](struct kunit *test, const char *report) { EXPECT(test, *report); });
+	with_report(test, [](struct kunit *test, const char *report) {
+		EXPECT(test, is_about_us(report));
+	});
 }
