@@ -60,10 +60,6 @@ void aufs_annotate_super(struct super_block *sb, int depth)
 #endif
 }
 
-/*
- * Opens the branch file at @path so that a mapping of it reports @user: the
- * carrier of the prfile. Takes references of its own; an ERR_PTR on failure.
- */
 int aufs_create(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry, umode_t mode)
 {
 	return vfs_create(idmap_of(mnt), dir, dentry, mode, true);
