@@ -93,7 +93,7 @@ Core::Core(struct kunit *test) noexcept : test_(test), text_(KvArray<char>::allo
 	if (!EXPECT(test, text_.data != nullptr))
 		return;
 
-	ssize_t size = aufs_test_read_file(core_path, text_.data, room);
+	ssize_t size = aufs_test_read(core_path, text_.data, room);
 
 	EXPECT_EQ(test, aufs_test_unlink(core_path), 0);
 	if (!EXPECT(test, size > 0))

@@ -301,14 +301,13 @@ static int child(void *data)
 	do_exit((forked->body(forked->data) & 0xff) << 8);
 }
 
-int aufs_test_fork(int (*body)(void *data), void *data)
+int aufs_test_run_child(int (*body)(void *data), void *data)
 {
-	struct forked forked = {.body = body, .data = data};
 	struct kernel_clone_args args = {
 		.flags = IS_ENABLED(CONFIG_MMU) ? 0 : CLONE_VM,
 		.exit_signal = SIGCHLD,
-		.fn = child,
-		.fn_arg = &forked,
+		.fn = body,
+		.fn_arg = data,
 	};
 	int status = 0;
 	pid_t pid;
@@ -319,8 +318,16 @@ int aufs_test_fork(int (*body)(void *data), void *data)
 	if (pid > 0 && kernel_wait(pid, &status) != pid)
 		pid = -ECHILD;
 	kernel_sigaction(SIGCHLD, SIG_IGN);
-	if (pid < 0)
-		return pid;
+	return pid < 0 ? pid : status;
+}
+
+int aufs_test_fork(int (*body)(void *data), void *data)
+{
+	struct forked forked = {.body = body, .data = data};
+	int status = aufs_test_run_child(child, &forked);
+
+	if (status < 0)
+		return status;
 	/* A signal is no result of the body. */
 	return status & 0x7f ? -EINTR : status >> 8;
 }

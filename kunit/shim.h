@@ -51,10 +51,8 @@ int aufs_test_unlink(const char *path);
 int aufs_test_rename(const char *from, const char *to);
 /* How many mounted filesystems of @type there are, or -ENODEV. */
 int aufs_test_supers(const char *type);
-/* Reads @path, which may be a file of procfs that is a seq_file, from its start; the length. */
+/* Reads @path, a regular file or a seq_file of procfs, from its start; the length. */
 ssize_t aufs_test_read(const char *path, void *buffer, size_t size);
-/* The same of a regular file. */
-ssize_t aufs_test_read_file(const char *path, void *buffer, size_t size);
 /*
  * Writes @text to @path, which may be one that only takes it from a user's buffer: the current mm
  * must be one that can map it then. The number of bytes.
@@ -84,6 +82,11 @@ void aufs_test_enter_mm(struct mm_struct *mm);
 void aufs_test_leave_mm(struct mm_struct *mm);
 /* The end of @mm, unless somebody else has a reference. */
 void aufs_test_put_mm(struct mm_struct *mm);
+/*
+ * Runs @body in a new process, with a copy of the current mm (without an MMU: with that one), and
+ * waits for its end, which @body sees to. The wait status, or -errno where there was no process.
+ */
+int aufs_test_run_child(int (*body)(void *data), void *data);
 /*
  * Forks: runs @body in a new process with a copy of the current mm (without an MMU: with that one),
  * and waits for it. What @body returns (0..255), or -errno where there was no fork.

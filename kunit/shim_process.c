@@ -22,21 +22,6 @@ bool aufs_test_has_mmu(void)
 	return IS_ENABLED(CONFIG_MMU);
 }
 
-ssize_t aufs_test_read_file(const char *path, void *buffer, size_t size)
-{
-	struct file *file = filp_open(path, O_RDONLY, 0);
-	loff_t pos = 0;
-	ssize_t got;
-
-	if (IS_ERR(file))
-		return PTR_ERR(file);
-	do {
-		got = kernel_read(file, buffer + pos, size - pos, &pos);
-	} while (got > 0 && pos < size);
-	fput(file);
-	return got < 0 ? got : pos;
-}
-
 ssize_t aufs_test_write(const char *path, const char *text)
 {
 	struct file *file = filp_open(path, O_WRONLY, 0);
@@ -103,20 +88,8 @@ static int execute(void *data)
 int aufs_test_exec(const char *path, void (*then)(void *data), void *data)
 {
 	struct program program = {.path = path, .then = then, .data = data};
-	struct kernel_clone_args args = {
-		.exit_signal = SIGCHLD,
-		.fn = execute,
-		.fn_arg = &program,
-	};
-	int status = 0;
-	pid_t pid;
 
-	kernel_sigaction(SIGCHLD, SIG_DFL);
-	pid = kernel_clone(&args);
-	if (pid > 0 && kernel_wait(pid, &status) != pid)
-		pid = -ECHILD;
-	kernel_sigaction(SIGCHLD, SIG_IGN);
-	return pid < 0 ? pid : status;
+	return aufs_test_run_child(execute, &program);
 }
 
 void aufs_test_print_vma_addr(const char *prefix, unsigned long addr)
