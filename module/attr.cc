@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "attr.hh"
+#include "file.hh"
 
 namespace aufs
 {
@@ -11,6 +12,8 @@ int permission(AUFS_IDMAP *idmap, struct inode *inode, int mask) noexcept
 	if (error || !(mask & MAY_WRITE))
 		return error;
 
+	const Inode &union_inode = Inode::of(*inode);
+	const Found &found = union_inode.found();
 	umode_t mode = inode->i_mode;
 
 	/*
@@ -18,9 +21,9 @@ int permission(AUFS_IDMAP *idmap, struct inode *inode, int mask) noexcept
 	 * filesystem.
 	 */
 	if (is_dir(mode))
-		return Inode::of(*inode).rw_part() < Inode::of(*inode).parts() ? 0 : -EROFS;
+		return union_inode.super().rw_above(found.bottom + 1) != Super::none ? 0 : -EROFS;
 	if (is_reg(mode) || is_lnk(mode))
-		return Inode::of(*inode).on_rw() ? 0 : -EROFS;
+		return union_inode.may_change() ? 0 : -EROFS;
 	return 0;
 }
 
@@ -40,8 +43,9 @@ int getattr(AUFS_IDMAP *, const struct path *path, struct kstat *stat, u32 reque
 		return error;
 	stat->dev = inode->i_sb->s_dev;
 	stat->ino = inode->i_ino;
-	if (union_inode.merged())
-		stat->nlink = 1;
+	/* What the branch knows is not all. */
+	if (union_inode.merged() || union_inode.links() || !union_inode.on_rw())
+		stat->nlink = inode->i_nlink;
 #ifdef HAVE_STATX_SUBVOL
 	/* What names a part of the branch's filesystem. */
 	stat->result_mask &= ~static_cast<u32>(STATX_SUBVOL);
@@ -51,8 +55,6 @@ int getattr(AUFS_IDMAP *, const struct path *path, struct kstat *stat, u32 reque
 
 int setattr(AUFS_IDMAP *idmap, struct dentry *dentry, struct iattr *attr) noexcept
 {
-	struct inode *inode = dentry->d_inode;
-
 	/* May take S_ISGID out of the mode, so it comes before the copy. */
 	if (int error = setattr_prepare(idmap, dentry, attr))
 		return error;
@@ -60,14 +62,14 @@ int setattr(AUFS_IDMAP *idmap, struct dentry *dentry, struct iattr *attr) noexce
 	struct iattr h_attr = *attr;
 
 	if (h_attr.ia_valid & ATTR_FILE)
-		h_attr.ia_file = static_cast<struct file *>(attr->ia_file->private_data);
+		h_attr.ia_file = &h_file_of(*attr->ia_file);
 	/* The branch's notify_change() makes the mode of these itself. */
 	if (h_attr.ia_valid & (ATTR_KILL_SUID | ATTR_KILL_SGID))
 		h_attr.ia_valid &= ~static_cast<unsigned int>(ATTR_MODE);
 
-	return change(*inode, [&h_attr](Inode &union_inode) {
-		struct inode &h_inode = union_inode.h_inode();
-		bool truncates = h_attr.ia_valid & ATTR_SIZE;
+	bool truncates = h_attr.ia_valid & ATTR_SIZE;
+	auto run = [&h_attr, truncates](Inode &, struct vfsmount *mnt, struct dentry &h_dentry) {
+		struct inode &h_inode = *h_dentry.d_inode;
 
 		/* A program that runs from the branch is not cut. */
 		if (truncates) {
@@ -79,13 +81,14 @@ int setattr(AUFS_IDMAP *idmap, struct dentry *dentry, struct iattr *attr) noexce
 		{
 			InodeLock lock(h_inode);
 
-			error = aufs_notify_change(union_inode.branch().mnt(),
-						   &union_inode.h_dentry(), &h_attr);
+			error = aufs_notify_change(mnt, &h_dentry, &h_attr);
 		}
 		if (truncates)
 			aufs_put_write_access(&h_inode);
 		return error;
-	});
+	};
+
+	return change(*dentry, run, truncates ? attr->ia_size : whole_file);
 }
 
 struct posix_acl *get_acl(struct inode *inode, int type, bool rcu) noexcept
@@ -103,25 +106,25 @@ struct posix_acl *get_acl(struct inode *inode, int type, bool rcu) noexcept
 namespace
 {
 
-int set_acl_on(struct inode &inode, struct posix_acl *acl, int type) noexcept
+int set_acl_on(struct dentry &dentry, struct posix_acl *acl, int type) noexcept
 {
+	struct inode &inode = *dentry.d_inode;
 	/* The branch's own check asks the mounter, who may always keep S_ISGID. */
 	bool drops_sgid = type == ACL_TYPE_ACCESS && (inode.i_mode & S_ISGID) &&
 			  !in_group_p(inode.i_gid) &&
 			  !capable_wrt_inode_uidgid(aufs_nop_idmap(), &inode, CAP_FSETID);
 
-	return change(inode, [acl, type, drops_sgid](Inode &union_inode) {
-		struct vfsmount *mnt = union_inode.branch().mnt();
-
+	return change(dentry, [acl, type, drops_sgid](Inode &, struct vfsmount *mnt,
+						      struct dentry &h_dentry) {
 		if (drops_sgid) {
 			struct iattr attr = {};
-			InodeLock lock(union_inode.h_inode());
+			InodeLock lock(*h_dentry.d_inode);
 
 			attr.ia_valid = ATTR_KILL_SGID;
-			if (int error = aufs_notify_change(mnt, &union_inode.h_dentry(), &attr))
+			if (int error = aufs_notify_change(mnt, &h_dentry, &attr))
 				return error;
 		}
-		return aufs_set_acl(mnt, &union_inode.h_dentry(), type, acl);
+		return aufs_set_acl(mnt, &h_dentry, type, acl);
 	});
 }
 
@@ -129,12 +132,14 @@ int set_acl_on(struct inode &inode, struct posix_acl *acl, int type) noexcept
 
 int set_acl(AUFS_IDMAP *, struct dentry *dentry, struct posix_acl *acl, int type) noexcept
 {
-	return set_acl_on(*dentry->d_inode, acl, type);
+	return set_acl_on(*dentry, acl, type);
 }
 
 int set_acl(AUFS_IDMAP *, struct inode *inode, struct posix_acl *acl, int type) noexcept
 {
-	return set_acl_on(*inode, acl, type);
+	auto dentry = Ref<struct dentry>::adopt(aufs_d_find_any_alias(inode));
+
+	return dentry ? set_acl_on(*dentry, acl, type) : -ESTALE;
 }
 
 int fileattr_get(struct dentry *dentry, struct fileattr *attr) noexcept
@@ -147,8 +152,8 @@ int fileattr_get(struct dentry *dentry, struct fileattr *attr) noexcept
 
 int fileattr_set(AUFS_IDMAP *, struct dentry *dentry, struct fileattr *attr) noexcept
 {
-	return change(*dentry->d_inode, [attr](Inode &union_inode) {
-		return aufs_set_fileattr(union_inode.branch().mnt(), &union_inode.h_dentry(), attr);
+	return change(*dentry, [attr](Inode &, struct vfsmount *mnt, struct dentry &h_dentry) {
+		return aufs_set_fileattr(mnt, &h_dentry, attr);
 	});
 }
 

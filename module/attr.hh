@@ -2,7 +2,7 @@
 /* The inode operations that every kind of inode has. */
 #pragma once
 
-#include "inode.hh"
+#include "copy_up.hh"
 
 namespace aufs
 {
@@ -42,29 +42,32 @@ template <class Ops> constexpr Ops with_common(Ops ops) noexcept
 }
 
 /*
- * Runs @change() on the branch object of @inode with write access to the branch and the mounter's
- * credentials, and copies the result. -EROFS where the object is not on the rw branch.
+ * Runs @change(union inode, its top) on the branch object of @dentry, copied up if need be, with
+ * write access to the branch and the mounter's credentials, and copies the result. -EROFS where the
+ * object cannot come to a rw branch. Of a regular file no more than @size bytes are copied up.
  */
-template <class Change> int change(struct inode &inode, Change &&change) noexcept
+template <class Change>
+int change(struct dentry &dentry, Change &&change, loff_t size = whole_file) noexcept
 {
-	Inode &union_inode = Inode::of(inode);
+	Inode &inode = Inode::of(*dentry.d_inode);
 
-	if (!union_inode.on_rw())
-		return -EROFS;
+	if (auto copied = copy_up(dentry, size); !copied.ok())
+		return copied.error();
 
-	auto write = BranchWrite::get(union_inode.branch().mnt());
+	const BranchDentry &top = inode.top();
+	auto write = BranchWrite::get(inode.super().branch(top.branch).mnt());
 
 	if (!write.ok())
 		return write.error();
 
 	int error;
 	{
-		ScopedCreds creds(union_inode.super().mounter());
+		ScopedCreds creds(inode.super().mounter());
 
-		error = change(union_inode);
+		error = change(inode, inode.super().branch(top.branch).mnt(), *top.dentry);
 	}
 	if (!error)
-		union_inode.copy_attributes();
+		inode.copy_attributes();
 	return error;
 }
 

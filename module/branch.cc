@@ -62,6 +62,9 @@ Result<Branch> Branch::create(struct fs_context *fc, const BranchItem &item) noe
 		aufs_errorf(fc, "branch '%s' is not a directory", item.path.data());
 		return Error{-ENOTDIR};
 	}
+	branch.reserved_ = Reserved::create();
+	if (!branch.reserved_)
+		return Error{-ENOMEM};
 	branch.perm_ = item.perm;
 	branch.name_ = TRY(absolute_name(branch.found_.path, item.path));
 	TRY(branch.check_filesystem(fc, item.perm_given));
@@ -116,7 +119,7 @@ Result<void> Branch::attach(struct fs_context *fc) noexcept
 		mnt->mnt_flags |= MNT_READONLY | MNT_NOATIME;
 	mnt_ = mnt;
 	found_ = {};
-	return {};
+	return reserved_->find(*this);
 }
 
 } // namespace aufs

@@ -4,6 +4,7 @@
 
 #include "kernel/handles.hh"
 #include "options.hh"
+#include "reserved.hh"
 
 namespace aufs
 {
@@ -75,6 +76,26 @@ public:
 		return numbers_by_inode_;
 	}
 
+	/* The number of its filesystem: that of the first branch that lies on the same one. */
+	unsigned int filesystem() const noexcept
+	{
+		return filesystem_;
+	}
+	void set_filesystem(unsigned int filesystem) noexcept
+	{
+		filesystem_ = filesystem;
+	}
+	/* Whether it has ever been written to by this filesystem: objects may have origins. */
+	bool has_origins() const noexcept
+	{
+		return reserved_->used();
+	}
+	/* What the format keeps in the root of a rw branch (reserved.hh); made when it is needed. */
+	Reserved &reserved() const noexcept
+	{
+		return *reserved_;
+	}
+
 private:
 	/* A counted struct path that can be moved. */
 	struct HeldPath {
@@ -107,6 +128,8 @@ private:
 	HeldPath found_;
 	struct vfsmount *mnt_ = nullptr;
 	Own<char[]> name_;
+	Own<Reserved> reserved_;
+	unsigned int filesystem_ = 0;
 	BranchPerm perm_ = BranchPerm::ro;
 	bool numbers_by_inode_ = false;
 };

@@ -45,8 +45,11 @@ int revalidate(struct dentry *dentry, unsigned int flags) noexcept
 	/* Nobody tells when a name appears. */
 	if (!inode)
 		return 0;
-	for (unsigned int i = 0; i < Inode::of(*inode).parts(); i++) {
-		struct dentry &h = *Inode::of(*inode).part(i).dentry;
+
+	const Found &found = Inode::of(*inode).found();
+
+	for (unsigned int i = 0; i < found.parts(); i++) {
+		struct dentry &h = *found.part(i).dentry;
 
 		if (!(h.d_flags & DCACHE_OP_REVALIDATE))
 			continue;

@@ -85,15 +85,6 @@ Result<NameList> NameList::read(const Branch &branch, struct dentry &dir) noexce
 	return list;
 }
 
-bool NameList::has_visible() const noexcept
-{
-	for (unsigned long i = 0; i < names_.count(); i++) {
-		if (names_[i].visible)
-			return true;
-	}
-	return false;
-}
-
 namespace
 {
 
@@ -112,6 +103,9 @@ public:
 		return *static_cast<DirFile *>(file.private_data);
 	}
 
+	/* Of no open file: to see what there is. */
+	[[nodiscard]] static Result<bool> sees_nothing(Inode &dir) noexcept;
+
 	[[nodiscard]] Result<void> iterate(struct file &file, struct dir_context &ctx) noexcept;
 	[[nodiscard]] Result<loff_t> seek(struct file &file, loff_t offset, int whence) noexcept;
 
@@ -121,6 +115,7 @@ private:
 		aufs_mutex_init(&lock_);
 	}
 
+	Result<void> choose(Inode &dir) noexcept;
 	Result<void> read_through(Inode &dir, struct dentry &dentry,
 				  struct dir_context &ctx) noexcept;
 	Result<void> merge(Inode &dir) noexcept;
@@ -141,9 +136,37 @@ Result<Own<DirFile>> DirFile::create(Inode &dir) noexcept
 
 	if (!self)
 		return Error{-ENOMEM};
-	if (!dir.merged() && !dir.branch().numbers_by_inode())
-		self->h_file_ = TRY(open_directory(dir.super(), dir.branch(), dir.h_dentry()));
+
+	ScopedCreds creds(dir.super().mounter());
+
+	TRY(self->choose(dir));
 	return self;
+}
+
+/* How the directory is read, from its beginning: it may have got a second part. */
+Result<void> DirFile::choose(Inode &dir) noexcept
+{
+	bool through = !dir.merged() && !dir.branch().numbers_by_inode() && !is_impure(dir);
+
+	if (!through)
+		h_file_ = {};
+	else if (!h_file_)
+		h_file_ = TRY(open_directory(dir.super(), dir.branch(), dir.h_dentry()));
+	return {};
+}
+
+Result<bool> DirFile::sees_nothing(Inode &dir) noexcept
+{
+	auto self = Own<DirFile>::adopt(new (Gfp{GFP_KERNEL_ACCOUNT}) DirFile);
+
+	if (!self)
+		return Error{-ENOMEM};
+	TRY(self->merge(dir));
+	for (unsigned long i = 0; i < self->table_.count(); i++) {
+		if (self->table_[i].visible)
+			return false;
+	}
+	return true;
 }
 
 u64 parent_number(struct dentry &dentry) noexcept
@@ -163,7 +186,7 @@ struct Through : dir_context {
 	int error = 0;
 
 	Through(struct dir_context &o, Inode &dir, struct dentry &dentry) noexcept
-		: dir_context{}, outer(o), super(dir.super()), branch(dir.branch_index()),
+		: dir_context{}, outer(o), super(dir.super()), branch(dir.top().branch),
 		  self_number(dir.vfs.i_ino), parent_number(aufs::parent_number(dentry))
 	{
 		actor = act;
@@ -227,15 +250,22 @@ Result<void> DirFile::merge_entry(Inode &dir, unsigned int part, const BranchEnt
 	known->part = static_cast<unsigned short>(part);
 	known->visible = !whiteout;
 	known->type = static_cast<unsigned char>(entry.type);
-	known->number = dir.super().number_for(dir.part(part).branch, entry.number);
+	/* Copies have the numbers of what they are copies of. */
+	known->number = dir.purity() == Inode::Purity::impure ?
+				0 :
+				dir.super().number_for(dir.found().part(part).branch, entry.number);
 	return {};
 }
 
 Result<void> DirFile::merge(Inode &dir) noexcept
 {
 	table_ = NameTable();
-	for (unsigned int part = 0; part < dir.parts(); part++) {
-		const BranchDentry &from = dir.part(part);
+	is_impure(dir);
+
+	const Found &found = dir.found();
+
+	for (unsigned int part = 0; part < found.parts(); part++) {
+		const BranchDentry &from = found.part(part);
 
 		TRY(for_each_entry(dir.super().branch(from.branch), *from.dentry,
 				   [&](const BranchEntry &entry) {
@@ -294,6 +324,8 @@ Result<void> DirFile::iterate(struct file &file, struct dir_context &ctx) noexce
 	{
 		ScopedCreds creds(dir.super().mounter());
 
+		if (ctx.pos == 0 && !merged_)
+			TRY(choose(dir));
 		if (h_file_)
 			return read_through(dir, dentry, ctx);
 		if (!merged_)
@@ -355,18 +387,23 @@ loff_t llseek(struct file *file, loff_t offset, int whence) noexcept
 	return position.ok() ? position.value() : position.error();
 }
 
-/* What was changed in a directory was changed on the rw branch. */
+/* What was changed in a directory was changed on a rw branch. */
 Result<void> sync_directory(Inode &dir, loff_t start, loff_t end, int datasync) noexcept
 {
-	unsigned int part = dir.rw_part();
-
-	if (part == dir.parts())
-		return {};
-
 	ScopedCreds creds(dir.super().mounter());
-	auto h_file = TRY(open_directory(dir.super(), dir.super().rw(), *dir.part(part).dentry));
+	const Found &found = dir.found();
 
-	return check(vfs_fsync_range(h_file.get(), start, end, datasync));
+	for (unsigned int i = 0; i < found.parts(); i++) {
+		const Branch &branch = dir.super().branch(found.part(i).branch);
+
+		if (!branch.writable())
+			continue;
+
+		auto h_file = TRY(open_directory(dir.super(), branch, *found.part(i).dentry));
+
+		TRY(check(vfs_fsync_range(h_file.get(), start, end, datasync)));
+	}
+	return {};
 }
 
 int fsync(struct file *file, loff_t start, loff_t end, int datasync) noexcept
@@ -386,6 +423,11 @@ template <class Ops> constexpr Ops for_dir_file(Ops ops) noexcept
 }
 
 } // namespace
+
+Result<bool> is_logically_empty(Inode &dir) noexcept
+{
+	return DirFile::sees_nothing(dir);
+}
 
 constinit const struct ::file_operations dir_operations = for_dir_file(::file_operations{});
 

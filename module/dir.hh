@@ -32,21 +32,21 @@ public:
 	[[nodiscard]] static Result<NameList> read(const Branch &branch,
 						   struct dentry &dir) noexcept;
 
-	/* Whether users see any of them. */
-	bool has_visible() const noexcept;
-
-	/* Calls @action(StringView) -> Result<void> for each name that users do not see. */
-	template <class Action> Result<void> for_each_reserved(Action &&action) const noexcept
+	/* Calls @action(StringView) -> Result<void> for each name. */
+	template <class Action> Result<void> for_each(Action &&action) const noexcept
 	{
-		for (unsigned long i = 0; i < names_.count(); i++) {
-			if (!names_[i].visible)
-				TRY(action(names_[i].view()));
-		}
+		for (unsigned long i = 0; i < names_.count(); i++)
+			TRY(action(names_[i].view()));
 		return {};
 	}
 
 private:
 	NameTable names_;
 };
+
+/*
+ * Whether users see nothing in @dir, whatever its parts have. The mounter's credentials are held.
+ */
+[[nodiscard]] Result<bool> is_logically_empty(Inode &dir) noexcept;
 
 } // namespace aufs

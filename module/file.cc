@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+#include "copy_up.hh"
 #include "file.hh"
 #include "prfile.hh"
 
@@ -24,10 +25,12 @@ constexpr unsigned int inherited_modes = FMODE_CAN_ODIRECT;
 
 Result<void> open_branch_file(Inode &inode, struct file &file) noexcept
 {
-	/* A branch file at the user's path would ask the union's mount alone. */
-	if ((file.f_mode & FMODE_WRITE) &&
-	    (!inode.on_rw() || aufs_mnt_is_readonly(inode.branch().mnt())))
-		return Error{-EROFS};
+	if (file.f_mode & FMODE_WRITE) {
+		TRY(copy_up(*file.f_path.dentry, file.f_flags & O_TRUNC ? 0 : whole_file));
+		/* A branch file at the user's path would ask the union's mount alone. */
+		if (aufs_mnt_is_readonly(inode.branch().mnt()))
+			return Error{-EROFS};
+	}
 
 	unsigned int flags = file.f_flags & ~spent_flags;
 

@@ -45,26 +45,85 @@ template <class T> void refresh(T &to, T from) noexcept
 void Inode::construct() noexcept
 {
 	inode_init_once(&vfs);
+	aufs_mutex_init(&copy_lock_);
 }
 
 void Inode::begin() noexcept
 {
-	new (static_cast<void *>(&body_)) Body;
+	new (static_cast<void *>(&first_)) Found;
+	found_ = &first_;
 	h_inode_ = nullptr;
+	key_ = {};
+	links_ = 0;
+	purity_ = static_cast<unsigned char>(Purity::unknown);
 }
 
 void Inode::end() noexcept
 {
-	body_.~Body();
+	for (Found *found = found_; found; found = found->older) {
+		found->top.dentry = {};
+		found->lower = {};
+	}
 }
 
-unsigned int Inode::rw_part() const noexcept
+void Inode::free() noexcept
 {
-	unsigned int index = 0;
+	while (found_ != &first_)
+		delete cxxrt::exchange(found_, found_->older);
+}
 
-	while (index < parts() && part(index).branch != super().rw_index())
-		index++;
-	return index;
+bool Inode::is_or_was(const struct inode *h_inode) const noexcept
+{
+	for (const Found *found = &this->found(); found; found = found->older) {
+		if (found->top.dentry && found->top.dentry->d_inode == h_inode)
+			return true;
+	}
+	return false;
+}
+
+Result<Own<Found>> Inode::found_with(Ref<struct dentry> dentry, unsigned int branch) const noexcept
+{
+	const Found &old = found();
+	auto next = Own<Found>::adopt(new (Gfp{GFP_KERNEL_ACCOUNT}) Found);
+
+	if (!next)
+		return Error{-ENOMEM};
+	if (is_dir(vfs.i_mode)) {
+		unsigned int before = 0;
+
+		next->lower = Own<BranchDentry[]>::adopt(new (Gfp{GFP_KERNEL_ACCOUNT})
+								 BranchDentry[old.parts()]);
+		if (!next->lower)
+			return Error{-ENOMEM};
+		while (before < old.parts() && old.part(before).branch < branch)
+			before++;
+		for (unsigned int i = 0; i <= old.parts(); i++) {
+			BranchDentry &to = i ? next->lower[i - 1] : next->top;
+
+			if (i == before) {
+				to = {move(dentry), branch};
+				continue;
+			}
+
+			const BranchDentry &from = old.part(i < before ? i : i - 1);
+
+			to = {from.dentry.clone(), from.branch};
+		}
+		next->lower_count = old.parts();
+	} else {
+		next->top = {move(dentry), branch};
+	}
+	next->bottom = next->part(next->parts() - 1).branch;
+	return next;
+}
+
+void Inode::publish(Own<Found> next) noexcept
+{
+	struct inode *h_inode = next->top.dentry->d_inode;
+
+	next->older = found_;
+	__atomic_store_n(&found_, next.leak(), __ATOMIC_RELEASE);
+	__atomic_store_n(&h_inode_, h_inode, __ATOMIC_RELEASE);
 }
 
 void Inode::copy_attributes() noexcept
@@ -84,32 +143,40 @@ void Inode::copy_links() noexcept
 {
 	copy_attributes();
 	/* The subdirectories of a merged directory are not counted by any one branch. */
-	set_nlink(&vfs, merged() ? 1 : h_inode().i_nlink);
+	if (is_dir(vfs.i_mode))
+		set_nlink(&vfs, merged() ? 1 : h_inode().i_nlink);
+	else
+		set_nlink(&vfs, visible_links(h_inode().i_nlink));
 }
 
-int Inode::test(struct inode *inode, void *h_inode) noexcept
+int Inode::test(struct inode *inode, void *key) noexcept
 {
-	return of(*inode).h_inode_ == h_inode;
+	return of(*inode).key_ == *static_cast<const Key *>(key);
 }
 
-int Inode::set(struct inode *inode, void *h_inode) noexcept
+int Inode::set(struct inode *inode, void *key) noexcept
 {
-	of(*inode).h_inode_ = static_cast<struct inode *>(h_inode);
+	of(*inode).key_ = *static_cast<const Key *>(key);
 	return 0;
 }
 
-void Inode::become(Found &&found) noexcept
+void Inode::become(Found &&found, unsigned int links) noexcept
 {
 	Super &super = this->super();
-	u64 number = super.number_for(found.top.branch, h_inode().i_ino);
+	u64 number = super.number_of(key_);
+
+	links_ = links;
+	first_ = move(found);
+	first_.bottom = first_.part(first_.parts() - 1).branch;
+	h_inode_ = first_.top.dentry->d_inode;
+
 	umode_t mode = h_inode().i_mode;
 
 	vfs.i_ino = number ? number : super.fresh_number();
-	body_.found = move(found);
 	vfs.i_mode = mode;
 	/* ACLs are asked from the branch, which caches them. */
 	aufs_dont_cache_acls(&vfs);
-	aufs_annotate_inode(&vfs, vfs.i_sb->s_stack_depth - 1);
+	aufs_annotate_inode(&vfs, &copy_lock_, vfs.i_sb->s_stack_depth - 1);
 	switch (mode & S_IFMT) {
 	case S_IFREG:
 		vfs.i_op = &file_inode_operations;
@@ -130,19 +197,46 @@ void Inode::become(Found &&found) noexcept
 	copy_links();
 }
 
-Result<Ref<struct inode>> Inode::get(struct super_block &sb, Found &&found) noexcept
+Result<Ref<struct inode>> Inode::get_by_identity(struct super_block &sb, const Identity &identity,
+						 Found &found) noexcept
 {
-	struct inode *h_inode = found.top.dentry->d_inode;
-	struct inode *inode =
-		iget5_locked(&sb, reinterpret_cast<unsigned long>(h_inode), test, set, h_inode);
+	Key key = identity.key;
+	struct inode *inode = iget5_locked(&sb, key.hash(), test, set, &key);
 
 	if (!inode)
 		return Error{-ENOMEM};
 	if (inode->i_state & I_NEW) {
-		of(*inode).become(move(found));
+		of(*inode).become(move(found), identity.links);
 		unlock_new_inode(inode);
 	}
 	return Ref<struct inode>::adopt(inode);
+}
+
+Result<Ref<struct inode>> Inode::get(struct super_block &sb, Found &&found) noexcept
+{
+	struct inode *h_inode = found.top.dentry->d_inode;
+	auto pinned = found.top.dentry.clone();
+	Identity identity = identity_of(Super::of(sb), found.top);
+	auto inode = TRY(get_by_identity(sb, identity, found));
+
+	if (of(*inode).is_or_was(h_inode))
+		return inode;
+	/*
+	 * Its place on the branch may be taken and the inode not know it yet: then a copy-up is
+	 * under way.
+	 */
+	{
+		MutexLock lock(of(*inode).copy_lock());
+
+		if (of(*inode).is_or_was(h_inode))
+			return inode;
+	}
+	/*
+	 * Two objects say that they are the same: one was copied, with its attributes, on the
+	 * branch itself, or a branch that should not change has. They are two.
+	 */
+	inode = {};
+	return get_by_identity(sb, {.key = Key::of_pointer(h_inode)}, found);
 }
 
 } // namespace aufs
@@ -150,6 +244,11 @@ Result<Ref<struct inode>> Inode::get(struct super_block &sb, Found &&found) noex
 void aufs_inode_construct(void *object)
 {
 	static_cast<aufs::Inode *>(object)->construct();
+}
+
+void aufs_inode_end(struct inode *inode)
+{
+	aufs::Inode::of(*inode).free();
 }
 
 const unsigned int aufs_inode_size = sizeof(aufs::Inode);

@@ -2,6 +2,7 @@
 /* An inode of the union, and the branch dentries behind it. */
 #pragma once
 
+#include "origin.hh"
 #include "super.hh"
 
 namespace aufs
@@ -19,20 +20,43 @@ struct Found {
 	/* The parts of a directory below the top one, from the upper branches to the lower. */
 	Own<BranchDentry[]> lower;
 	unsigned int lower_count = 0;
+	/* The branch of the lowest part, for who must not look at the others: under RCU. */
+	unsigned int bottom = 0;
+	/* What the inode had before: readers without a lock may still use it. */
+	Found *older = nullptr;
 
 	bool exists() const noexcept
 	{
 		return static_cast<bool>(top.dentry);
 	}
+	unsigned int parts() const noexcept
+	{
+		return 1 + lower_count;
+	}
+	const BranchDentry &part(unsigned int index) const noexcept
+	{
+		return index == 0 ? top : lower[index - 1];
+	}
+	/* The index of the part on @branch, or parts() where there is none. */
+	unsigned int part_on(unsigned int branch) const noexcept
+	{
+		unsigned int index = 0;
+
+		while (index < parts() && part(index).branch != branch)
+			index++;
+		return index;
+	}
 };
 
 /*
  * Invariants, from the end of get() until the inode is destroyed:
- *  - top is positive and its inode is h_inode(); both are pinned;
+ *  - what found() gives does not change and stays valid; a copy-up puts another in its place;
+ *  - its top is positive and has h_inode() or had it before the last copy-up; all are pinned;
  *  - only a directory has lower parts, in the order of the branches;
- *  - i_ino does not change; i_mode, i_uid, i_gid, i_flags and the times are copies of the branch's,
- *    taken when
- *    the inode was made and after each change through the union; sizes and link counts likewise.
+ *  - i_ino does not change, nor what lies behind it (Key);
+ *  - i_mode, i_uid, i_gid, i_flags and the times are copies of the branch's, taken when the inode
+ *    was made and after each change through the union; sizes and link counts likewise.
+ * Whoever needs the branch and the dentry takes both from one top().
  */
 class Inode final
 {
@@ -60,53 +84,113 @@ public:
 	void construct() noexcept;
 	void begin() noexcept;
 	void end() noexcept;
+	void free() noexcept;
+
+	Inode() = delete;
 
 	Super &super() const noexcept
 	{
 		return Super::of(*vfs.i_sb);
 	}
-	/* The branch dentry; borrowed. */
+	const Found &found() const noexcept
+	{
+		return *__atomic_load_n(&found_, __ATOMIC_ACQUIRE);
+	}
+	/* The branch object that is shown; of a directory the uppermost. */
+	const BranchDentry &top() const noexcept
+	{
+		return found().top;
+	}
+	/* Its dentry and its inode; borrowed. */
 	struct dentry &h_dentry() const noexcept
 	{
-		return *body_.found.top.dentry;
+		return *top().dentry;
 	}
 	struct inode &h_inode() const noexcept
 	{
-		return *h_inode_;
+		return *__atomic_load_n(&h_inode_, __ATOMIC_ACQUIRE);
 	}
 	const Branch &branch() const noexcept
 	{
-		return super().branch(branch_index());
-	}
-	unsigned int branch_index() const noexcept
-	{
-		return body_.found.top.branch;
+		return super().branch(top().branch);
 	}
 	struct path h_path() const noexcept
 	{
-		return branch().path_to(h_dentry());
+		const BranchDentry &top = this->top();
+
+		return super().branch(top.branch).path_to(*top.dentry);
 	}
 	/* Whether the object lies where the union may write. */
 	bool on_rw() const noexcept
 	{
-		return branch_index() == super().rw_index();
+		return branch().writable();
 	}
 	bool merged() const noexcept
 	{
-		return body_.found.lower_count > 0;
+		return found().lower_count > 0;
+	}
+	/* Whether @h_inode is the object behind this inode, or was it before a copy-up. */
+	bool is_or_was(const struct inode *h_inode) const noexcept;
+	/* Whether there is, or could be, a part on a branch that the union may write to. */
+	bool may_change() const noexcept
+	{
+		return super().rw_above(top().branch + 1) != Super::none;
 	}
 
-	/* The parts of a directory from top to bottom; 1 for all else. */
-	unsigned int parts() const noexcept
+	const Key &key() const noexcept
 	{
-		return 1 + body_.found.lower_count;
+		return key_;
 	}
-	const BranchDentry &part(unsigned int index) const noexcept
+	/* Whether i_ino is what the branch's readdir and the position of the branch give. */
+	bool has_natural_number() const noexcept
 	{
-		return index == 0 ? body_.found.top : body_.found.lower[index - 1];
+		return vfs.i_ino == super().number_for(top().branch, h_inode().i_ino);
 	}
-	/* The index of the part that lies on the rw branch, or parts() where there is none. */
-	unsigned int rw_part() const noexcept;
+
+	/*
+	 * What found() becomes when @dentry on @branch comes to stand behind this inode: in front
+	 * of the parts of a directory, or between them as the branches are ordered; alone for all
+	 * else. -ENOMEM.
+	 */
+	[[nodiscard]] Result<Own<Found>> found_with(Ref<struct dentry> dentry,
+						    unsigned int branch) const noexcept;
+	/* Makes @next, by found_with(), what found() is. The caller holds copy_lock(). */
+	void publish(Own<Found> next) noexcept;
+
+	/* Held while the object is copied up; not for what only reads. Inside the VFS's locks. */
+	struct mutex &copy_lock() noexcept
+	{
+		return copy_lock_;
+	}
+
+	/* A directory: whether entries on rw branches have other numbers than the branch gives. */
+	enum class Purity : unsigned char { unknown, pure, impure };
+	Purity purity() const noexcept
+	{
+		return static_cast<Purity>(__atomic_load_n(&purity_, __ATOMIC_RELAXED));
+	}
+	void set_purity(Purity purity) noexcept
+	{
+		__atomic_store_n(&purity_, static_cast<unsigned char>(purity), __ATOMIC_RELAXED);
+	}
+
+	/*
+	 * A copy of what had several names, and has a pseudo-link: 1 and the names that are still
+	 * on lower branches alone; else 0. Changes under copy_lock().
+	 */
+	unsigned int links() const noexcept
+	{
+		return links_;
+	}
+	void set_links(unsigned int links) noexcept
+	{
+		links_ = links;
+	}
+	/* The names that users see of what has @h_links on its branch. */
+	unsigned int visible_links(unsigned int h_links) const noexcept
+	{
+		return links_ ? h_links + links_ - 2 : h_links;
+	}
 
 	/* Copies what the union shows without asking the branch, but for the links. Any context. */
 	void copy_attributes() noexcept;
@@ -117,21 +201,26 @@ public:
 	void copy_links() noexcept;
 
 private:
+	static int test(struct inode *inode, void *key) noexcept;
+	static int set(struct inode *inode, void *key) noexcept;
+	void become(Found &&found, unsigned int links) noexcept;
+	static Result<Ref<struct inode>>
+	get_by_identity(struct super_block &sb, const Identity &identity, Found &found) noexcept;
+
 	/*
-	 * What begin() makes and end() puts; the VFS's part and h_inode_ outlive it until readers
-	 * under RCU are gone.
+	 * The first one that the inode had, in its own memory. Readers under RCU may look at its
+	 * branch until free().
 	 */
-	struct Body {
-		Found found;
+	union {
+		Found first_;
 	};
-
-	static int test(struct inode *inode, void *h_inode) noexcept;
-	static int set(struct inode *inode, void *h_inode) noexcept;
-	void become(Found &&found) noexcept;
-
-	Body body_;
-	/* d_inode of found.top, known while that is still being set; by which we are found. */
+	Found *found_;
+	/* The inode of found().top, which permission checks ask under RCU. */
 	struct inode *h_inode_;
+	Key key_;
+	unsigned int links_;
+	unsigned char purity_; /* a Purity */
+	struct mutex copy_lock_;
 };
 
 /* inode.cc, namei.cc, xattr.cc, dir.cc, file.cc, dentry.cc: what the VFS calls. */

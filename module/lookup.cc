@@ -69,12 +69,13 @@ Result<Ref<struct dentry>> find_whiteout(const Branch &branch, struct dentry &ba
 Result<Found> find(const Inode &dir, StringView name, unsigned int first) noexcept
 {
 	const Super &super = dir.super();
+	const Found &parts = dir.found();
 	Found found;
 
-	for (unsigned int i = first; i < dir.parts(); i++) {
-		const BranchDentry &part = dir.part(i);
+	for (unsigned int i = first; i < parts.parts(); i++) {
+		const BranchDentry &part = parts.part(i);
 		const Branch &branch = super.branch(part.branch);
-		bool last = i + 1 == dir.parts();
+		bool last = i + 1 == parts.parts();
 		auto dentry = TRY(lookup_in(branch, *part.dentry, name));
 		bool directory = dentry && is_dir(dentry->d_inode->i_mode);
 
@@ -89,7 +90,7 @@ Result<Found> find(const Inode &dir, StringView name, unsigned int first) noexce
 			if (!directory)
 				break;
 			if (!found.lower) {
-				unsigned int room = dir.parts() - i;
+				unsigned int room = parts.parts() - i;
 
 				found.lower = Own<BranchDentry[]>::adopt(
 					new (Gfp{GFP_KERNEL_ACCOUNT}) BranchDentry[room]);

@@ -19,6 +19,7 @@ struct inode *aufs_inode_alloc(struct super_block *sb)
 /* Called after a grace period: path walks under RCU may still look. */
 void aufs_inode_free(struct inode *inode)
 {
+	aufs_inode_end(inode);
 	kmem_cache_free(aufs_inode_cache, inode);
 }
 

@@ -195,6 +195,19 @@ bool changes_by_itself(const Super &super) noexcept
 	return false;
 }
 
+/* What copies and removals had not finished when the branches were used last goes. */
+void clean(const Super &super) noexcept
+{
+	ScopedCreds creds(super.mounter());
+
+	for (unsigned int i = 0; i < super.count(); i++) {
+		const Branch &branch = super.branch(i);
+
+		if (branch.writable())
+			branch.reserved().clean(branch);
+	}
+}
+
 Result<void> Context::fill(struct fs_context *fc, struct super_block &sb) noexcept
 {
 	if (!given_) {
@@ -205,6 +218,8 @@ Result<void> Context::fill(struct fs_context *fc, struct super_block &sb) noexce
 
 	const Super &super = *super_;
 
+	if (!(sb.s_flags & SB_RDONLY))
+		clean(super);
 	/* From here on ->kill_sb frees it. */
 	sb.s_fs_info = super_.leak();
 	sb.s_stack_depth = super.branch_depth() + 1;

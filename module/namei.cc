@@ -1,35 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "attr.hh"
+#include "copy_up.hh"
 #include "namei.hh"
-#include "dir.hh"
+#include "policy.hh"
 
 namespace aufs
 {
 
-Result<CreatorCreds> CreatorCreds::create(const Super &super) noexcept
+Result<CreatorCreds> CreatorCreds::create(const Super &super, const struct cred &caller) noexcept
 {
-	const struct cred *caller = aufs_current_cred();
 	ScopedCreds creds(super.mounter());
 	struct cred *made = prepare_creds();
 
 	if (!made)
 		return Error{-ENOMEM};
-	made->fsuid = caller->fsuid;
-	made->fsgid = caller->fsgid;
+	made->fsuid = caller.fsuid;
+	made->fsgid = caller.fsgid;
 
 	CreatorCreds result;
 
 	result.creds_ = Ref<const struct cred>::adopt(made);
 	return result;
-}
-
-Result<struct dentry *> rw_directory(const Inode &dir) noexcept
-{
-	unsigned int part = dir.rw_part();
-
-	if (part == dir.parts())
-		return Error{-EROFS};
-	return dir.part(part).dentry.get();
 }
 
 Result<void> check_new_name(StringView name) noexcept
@@ -41,77 +32,19 @@ Result<void> check_new_name(StringView name) noexcept
 	return {};
 }
 
-Result<Ref<struct dentry>> whiteout_to_remove(const Inode &dir, StringView name) noexcept
+Result<void> check_not_hidden(const Inode &dir, StringView name, unsigned int index) noexcept
 {
-	for (unsigned int i = 0; i <= dir.rw_part(); i++) {
-		const BranchDentry &part = dir.part(i);
-		auto whiteout =
-			TRY(find_whiteout(dir.super().branch(part.branch), *part.dentry, name));
+	const Found &found = dir.found();
 
-		if (!whiteout)
-			continue;
-		if (i < dir.rw_part())
-			return Error{-EROFS};
-		return whiteout;
+	for (unsigned int i = 0; i < found.parts() && found.part(i).branch < index; i++) {
+		const BranchDentry &part = found.part(i);
+		const Branch &branch = dir.super().branch(part.branch);
+
+		if (TRY(find_whiteout(branch, *part.dentry, name)) ||
+		    TRY(lookup_in(branch, *part.dentry, name)))
+			return Error{-EXDEV};
 	}
-	return Ref<struct dentry>();
-}
-
-Result<void> check_nothing_below(const Inode &dir, StringView name) noexcept
-{
-	Found below = TRY(find(dir, name, dir.rw_part() + 1));
-
-	if (below.exists())
-		return Error{-EROFS};
 	return {};
-}
-
-Result<void> check_no_directory_below(const Inode &dir, StringView name) noexcept
-{
-	Found below = TRY(find(dir, name, dir.rw_part() + 1));
-
-	if (below.exists() && is_dir(below.top.dentry->d_inode->i_mode))
-		return Error{-EROFS};
-	return {};
-}
-
-Result<Ref<struct dentry>> h_dentry_locked(const Branch &branch, struct dentry &h_dir,
-					   struct dentry &dentry) noexcept
-{
-	auto h_dentry = TRY(lookup_locked(branch, h_dir, name_of(dentry)));
-	struct inode *expected = nullptr;
-
-	/* What lies on another branch is not there on this one. */
-	if (dentry.d_inode && &Inode::of(*dentry.d_inode).branch() == &branch)
-		expected = &Inode::of(*dentry.d_inode).h_inode();
-	if (h_dentry->d_inode != expected)
-		return Error{-ESTALE};
-	return h_dentry;
-}
-
-Result<void> remove_whiteout(const Branch &branch, struct inode &h_dir,
-			     struct dentry &whiteout) noexcept
-{
-	return check(aufs_unlink(branch.mnt(), &h_dir, &whiteout));
-}
-
-Result<void> empty_for_removal(Inode &dir) noexcept
-{
-	const Branch &branch = dir.super().rw();
-	NameList names = TRY(NameList::read(branch, dir.h_dentry()));
-
-	if (names.has_visible())
-		return Error{-ENOTEMPTY};
-
-	DirLock lock(dir.h_inode());
-
-	return names.for_each_reserved([&](StringView name) -> Result<void> {
-		auto whiteout = TRY(lookup_locked(branch, dir.h_dentry(), name));
-
-		if (!is_positive(*whiteout))
-			return {};
-		return remove_whiteout(branch, lock.dir(), *whiteout);
-	});
 }
 
 namespace
@@ -132,6 +65,7 @@ struct dentry *lookup(struct inode *dir, struct dentry *dentry, unsigned int) no
 
 		if (!found.exists())
 			return Ref<struct inode>();
+		TRY(follow_plink(union_dir.super(), found));
 		return Inode::get(*dir->i_sb, move(found));
 	};
 	auto inode = run();
@@ -141,58 +75,92 @@ struct dentry *lookup(struct inode *dir, struct dentry *dentry, unsigned int) no
 	return d_splice_alias(inode.value().leak(), dentry);
 }
 
-/* Takes back what make() did when a later step fails. The directory is locked. */
-void unmake(const Branch &branch, struct inode &h_dir, struct dentry &h_dentry) noexcept
+/* Takes back what make() did when a later step fails. */
+void unmake(const Branch &branch, struct dentry &h_dir, struct dentry &h_dentry) noexcept
 {
-	int error = is_dir(h_dentry.d_inode->i_mode) ? aufs_rmdir(branch.mnt(), &h_dir, &h_dentry) :
-						       aufs_unlink(branch.mnt(), &h_dir, &h_dentry);
+	bool directory = is_dir(h_dentry.d_inode->i_mode);
+
+	if (directory)
+		undo_opaque(branch, h_dentry);
+
+	DirLock lock(*h_dir.d_inode);
+	int error = directory ? aufs_rmdir(branch.mnt(), &lock.dir(), &h_dentry) :
+				aufs_unlink(branch.mnt(), &lock.dir(), &h_dentry);
 
 	if (error)
 		aufs_warn("branch '%s': a half-made object stays in inode %lu (errno %d)",
-			  branch.name().data(), h_dir.i_ino, -error);
+			  branch.name().data(), h_dir.d_inode->i_ino, -error);
+}
+
+/* Makes @name in @h_dir by @create(mount, directory, dentry) as the caller's. */
+template <class Create>
+Result<Ref<struct dentry>> make_on_branch(const Super &super, const Branch &branch,
+					  struct dentry &h_dir, StringView name,
+					  const struct cred &caller, Create &&create) noexcept
+{
+	auto creator = TRY(CreatorCreds::create(super, caller));
+	ScopedCreds creds(creator.get());
+	DirLock lock(*h_dir.d_inode);
+	auto h_dentry = TRY(lookup_locked(branch, h_dir, name));
+
+	/* The branch has by now what the union does not. */
+	if (is_positive(*h_dentry))
+		return Error{-ESTALE};
+	TRY(check(create(branch.mnt(), lock.dir(), *h_dentry)));
+	/* Some filesystems leave it to a lookup to find what mkdir made. */
+	if (!is_positive(*h_dentry))
+		h_dentry = TRY(lookup_locked(branch, h_dir, name));
+	if (!is_positive(*h_dentry))
+		return Error{-ENOENT};
+	return h_dentry;
 }
 
 /*
- * Makes @dentry's name on the rw branch by @create(mount, directory, dentry), and then the union's
- * inode for it, or @existing for a further link.
+ * Makes @dentry's name on a rw branch by @create(mount, directory, dentry), and then the union's
+ * inode for it, or @existing for a further link of what lies on a rw branch.
  */
 template <class Create>
 Result<void> make(struct inode &dir, struct dentry &dentry, struct inode *existing,
 		  Create &&create) noexcept
 {
 	Inode &union_dir = Inode::of(dir);
+	const Super &super = union_dir.super();
 	StringView name = name_of(dentry);
 
 	TRY(check_new_name(name));
 
-	struct dentry *h_dir = TRY(rw_directory(union_dir));
-	const Branch &branch = union_dir.super().rw();
+	ScopedCreds creds(super.mounter());
+	unsigned int index;
+
+	if (existing) {
+		index = Inode::of(*existing).top().branch;
+		TRY(check_not_hidden(union_dir, name, index));
+	} else {
+		index = TRY(branch_for_new(union_dir, name));
+	}
+
+	auto h_dir = TRY(copy_up_directory(*dentry.d_parent, index));
+	const Branch &branch = super.branch(index);
 	auto write = TRY(BranchWrite::get(branch.mnt()));
-	auto creator = TRY(CreatorCreds::create(union_dir.super()));
-	ScopedCreds creds(creator.get());
-	auto whiteout = TRY(whiteout_to_remove(union_dir, name));
-	DirLock lock(*h_dir->d_inode);
-	auto h_dentry = TRY(h_dentry_locked(branch, *h_dir, dentry));
-
-	TRY(check(create(branch.mnt(), lock.dir(), *h_dentry)));
-	/* Some filesystems leave it to a lookup to find what mkdir made. */
-	if (!is_positive(*h_dentry))
-		h_dentry = TRY(lookup_locked(branch, *h_dir, name));
-	if (!is_positive(*h_dentry))
-		return Error{-ENOENT};
-
-	ScopeExit undo([&] { unmake(branch, lock.dir(), *h_dentry); });
+	bool whiteout = static_cast<bool>(TRY(find_whiteout(branch, *h_dir, name)));
+	auto h_dentry = TRY(make_on_branch(super, branch, *h_dir, name, creds.caller(), create));
+	ScopeExit undo([&] { unmake(branch, *h_dir, *h_dentry); });
 	auto inode = Ref<struct inode>::retain(existing);
 
+	/* What the whiteout hid must not become a part of a new directory. */
+	if (whiteout && is_dir(h_dentry->d_inode->i_mode))
+		TRY(make_opaque(branch, *h_dentry));
 	if (!inode) {
 		Found found;
 
-		found.top = {h_dentry.clone(), union_dir.super().rw_index()};
+		found.top = {h_dentry.clone(), index};
 		inode = TRY(Inode::get(*dir.i_sb, move(found)));
 	}
 	if (whiteout)
-		TRY(remove_whiteout(branch, lock.dir(), *whiteout));
+		TRY(remove_whiteout(branch, *h_dir, name));
 	undo.dismiss();
+	if (!Inode::of(*inode).has_natural_number())
+		note_impure(union_dir, {move(h_dir), index});
 	Inode::of(*inode).copy_links();
 	union_dir.copy_links();
 	d_instantiate(&dentry, inode.leak());
@@ -224,31 +192,15 @@ int symlink(AUFS_IDMAP *, struct inode *dir, struct dentry *dentry, const char *
 			     }));
 }
 
-Result<void> make_directory(struct inode &dir, struct dentry &dentry, umode_t mode) noexcept
-{
-	Inode &union_dir = Inode::of(dir);
-
-	/*
-	 * Over a whiteout, a directory below would shine through: it would have to be made opaque.
-	 */
-	TRY(rw_directory(union_dir));
-	TRY(check_new_name(name_of(dentry)));
-	{
-		ScopedCreds creds(union_dir.super().mounter());
-
-		TRY(check_no_directory_below(union_dir, name_of(dentry)));
-	}
-	return make(dir, dentry, nullptr,
-		    [mode](struct vfsmount *mnt, struct inode &h_dir, struct dentry &h) {
-			    return aufs_mkdir(mnt, &h_dir, &h, mode);
-		    });
-}
-
 /* ->mkdir returns an errno, on later kernels a dentry: null where it is the caller's. */
 template <class Return>
 Return mkdir(AUFS_IDMAP *, struct inode *dir, struct dentry *dentry, umode_t mode) noexcept
 {
-	int error = to_errno(make_directory(*dir, *dentry, mode));
+	int error =
+		to_errno(make(*dir, *dentry, nullptr,
+			      [mode](struct vfsmount *mnt, struct inode &h_dir, struct dentry &h) {
+				      return aufs_mkdir(mnt, &h_dir, &h, mode);
+			      }));
 
 	if constexpr (cxxrt::same_type<Return, int>)
 		return error;
@@ -260,8 +212,8 @@ int link(struct dentry *old_dentry, struct inode *dir, struct dentry *new_dentry
 {
 	struct inode *inode = old_dentry->d_inode;
 
-	if (!Inode::of(*inode).on_rw())
-		return -EROFS;
+	if (auto copied = copy_up(*old_dentry); !copied.ok())
+		return copied.error();
 	return to_errno(make(*dir, *new_dentry, inode,
 			     [inode](struct vfsmount *mnt, struct inode &h_dir, struct dentry &h) {
 				     return aufs_link(&Inode::of(*inode).h_dentry(), mnt, &h_dir,
@@ -269,59 +221,20 @@ int link(struct dentry *old_dentry, struct inode *dir, struct dentry *new_dentry
 			     }));
 }
 
-/*
- * Removes @dentry's name, which must be on the rw branch and nowhere below, by @remove(mount,
- * directory, dentry).
- */
-template <class Remove>
-Result<void> remove(struct inode &dir, struct dentry &dentry, Remove &&remove) noexcept
-{
-	Inode &union_dir = Inode::of(dir);
-	Inode &victim = Inode::of(*dentry.d_inode);
-	struct dentry *h_dir = TRY(rw_directory(union_dir));
-
-	if (!victim.on_rw() || victim.merged())
-		return Error{-EROFS};
-
-	const Branch &branch = victim.branch();
-	auto write = TRY(BranchWrite::get(branch.mnt()));
-	ScopedCreds creds(union_dir.super().mounter());
-
-	TRY(check_nothing_below(union_dir, name_of(dentry)));
-	if (is_dir(victim.vfs.i_mode))
-		TRY(empty_for_removal(victim));
-	{
-		DirLock lock(*h_dir->d_inode);
-		auto h_dentry = TRY(h_dentry_locked(branch, *h_dir, dentry));
-
-		TRY(check(remove(branch.mnt(), &lock.dir(), h_dentry.get())));
-	}
-	victim.copy_links();
-	union_dir.copy_links();
-	return {};
-}
-
-int unlink(struct inode *dir, struct dentry *dentry) noexcept
-{
-	return to_errno(remove(*dir, *dentry, aufs_unlink));
-}
-
-int rmdir(struct inode *dir, struct dentry *dentry) noexcept
-{
-	return to_errno(remove(*dir, *dentry, aufs_rmdir));
-}
-
 /* An inode without a name: made on the branch without one, then opened as any other file. */
 Result<void> make_tmpfile(struct inode &dir, struct file &file, umode_t mode) noexcept
 {
 	Inode &union_dir = Inode::of(dir);
-	struct dentry *h_dir = TRY(rw_directory(union_dir));
-	const Branch &branch = union_dir.super().rw();
+	const Super &super = union_dir.super();
+	ScopedCreds mounter(super.mounter());
+	unsigned int index = TRY(branch_for_new(union_dir, {}));
+	auto h_dir = TRY(copy_up_directory(*file.f_path.dentry->d_parent, index));
+	const Branch &branch = super.branch(index);
 	struct path parent = branch.path_to(*h_dir);
 	Ref<struct file> h_file;
 	{
 		auto write = TRY(BranchWrite::get(branch.mnt()));
-		auto creator = TRY(CreatorCreds::create(union_dir.super()));
+		auto creator = TRY(CreatorCreds::create(super, mounter.caller()));
 		ScopedCreds creds(creator.get());
 
 		h_file = TRY(adopt_or_error(
@@ -330,8 +243,7 @@ Result<void> make_tmpfile(struct inode &dir, struct file &file, umode_t mode) no
 
 	Found found;
 
-	found.top = {Ref<struct dentry>::retain(aufs_file_dentry(h_file.get())),
-		     union_dir.super().rw_index()};
+	found.top = {Ref<struct dentry>::retain(aufs_file_dentry(h_file.get())), index};
 
 	auto inode = TRY(Inode::get(*dir.i_sb, move(found)));
 

@@ -68,10 +68,10 @@ Result<Ref<struct file>> open(const struct file &user, Inode &inode, int flags) 
 	struct path path = inode.h_path();
 
 	/* Then its mappings report the branch's path, which is wrong and safe. */
-	if (at_users_path && !bears_any_path(inode.branch().sb()))
+	if (at_users_path && !bears_any_path(*path.dentry->d_sb))
 		return adopt_or_error(dentry_open(&path, flags, &inode.super().mounter()));
-	return adopt_or_error(
-		aufs_branch_open(&user, flags, &path, &inode.h_inode(), &inode.super().mounter()));
+	return adopt_or_error(aufs_branch_open(&user, flags, &path, path.dentry->d_inode,
+					       &inode.super().mounter()));
 }
 
 Result<void> map(struct file &user, struct file &branch, struct vm_area_struct &vma) noexcept

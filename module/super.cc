@@ -65,8 +65,37 @@ Result<void> Super::add(struct fs_context *fc, const BranchItem &item) noexcept
 	}
 	if (branch.writable() && !has_rw())
 		rw_ = count_;
+	branch.set_filesystem(count_);
+	for (unsigned int i = count_; i-- > 0;) {
+		if (&branch.sb() == &branches_[i].sb())
+			branch.set_filesystem(branches_[i].filesystem());
+	}
 	branches_[count_++] = move(branch);
 	return {};
+}
+
+unsigned int Super::filesystem_of(const unsigned char (&uuid)[UUID_SIZE]) const noexcept
+{
+	unsigned int found = none;
+
+	for (unsigned int i = 0; i < count_; i++) {
+		if (__builtin_memcmp(branches_[i].sb().s_uuid.b, uuid, sizeof(uuid)) != 0)
+			continue;
+		if (found != none && found != branches_[i].filesystem())
+			return none;
+		found = branches_[i].filesystem();
+	}
+	return found;
+}
+
+const unsigned char *Super::uuid_of(unsigned int filesystem) const noexcept
+{
+	if (filesystem == Key::pointer)
+		return nullptr;
+
+	const auto &uuid = branches_[filesystem].sb().s_uuid.b;
+
+	return filesystem_of(uuid) == filesystem ? uuid : nullptr;
 }
 
 Result<void> Super::attach(struct fs_context *fc) noexcept

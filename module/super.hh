@@ -3,6 +3,7 @@
 #pragma once
 
 #include "branch.hh"
+#include "origin.hh"
 
 namespace aufs
 {
@@ -45,9 +46,14 @@ public:
 	{
 		return rw_ != none;
 	}
-	const Branch &rw() const noexcept
+	/* The rw branch that is nearest above @index, or none. */
+	unsigned int rw_above(unsigned int index) const noexcept
 	{
-		return branches_[rw_];
+		while (index > 0) {
+			if (branches_[--index].writable())
+				return index;
+		}
+		return none;
 	}
 
 	const struct cred &mounter() const noexcept
@@ -62,10 +68,21 @@ public:
 	 */
 	u64 number_for(unsigned int index, u64 number) const noexcept
 	{
-		if (branches_[index].numbers_by_inode() || number >> (64 - index_bits_))
+		if (branches_[index].numbers_by_inode())
 			return 0;
-		return number << index_bits_ | index;
+		return number_of({number, branches_[index].filesystem()});
 	}
+	u64 number_of(const Key &key) const noexcept
+	{
+		if (key.filesystem == Key::pointer || key.number >> (64 - index_bits_))
+			return 0;
+		return key.number << index_bits_ | key.filesystem;
+	}
+	/* The branches' filesystem of that uuid, or none where there is none or more than one. */
+	unsigned int filesystem_of(const unsigned char (&uuid)[UUID_SIZE]) const noexcept;
+	/* The other way round; null where the uuid does not tell the filesystem. */
+	const unsigned char *uuid_of(unsigned int filesystem) const noexcept;
+
 	/* A number that no inode of this mount has had: as if of one branch more than there are. */
 	u64 fresh_number() noexcept
 	{

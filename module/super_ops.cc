@@ -35,7 +35,7 @@ int drop_inode(struct inode *) noexcept
 /* The branch that new data goes to. */
 const Branch &main_branch(const Super &super) noexcept
 {
-	return super.has_rw() ? super.rw() : super.branch(0);
+	return super.branch(super.has_rw() ? super.rw_index() : 0);
 }
 
 int statfs(struct dentry *dentry, struct kstatfs *buf) noexcept
@@ -61,9 +61,18 @@ int sync_fs(struct super_block *sb, int wait) noexcept
 	const Super &super = Super::of(*sb);
 
 	/* The first pass only starts; the branch's own sync does both. */
-	if (!wait || !super.has_rw())
+	if (!wait)
 		return 0;
-	return aufs_sync_super(&super.rw().sb());
+
+	int result = 0;
+
+	for (unsigned int i = super.rw_above(super.count()); i != Super::none;
+	     i = super.rw_above(i)) {
+		int error = aufs_sync_super(&super.branch(i).sb());
+
+		result = result ? result : error;
+	}
+	return result;
 }
 
 /* As an option that mounts the same union again. */

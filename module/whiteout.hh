@@ -11,6 +11,8 @@
 namespace aufs
 {
 
+class Branch;
+
 inline constexpr StringView whiteout_prefix{".wh."};
 inline constexpr StringView opaque_name{".wh..wh..opq"};
 /* Bytes in a name that can still be whiteouted. */
@@ -41,5 +43,28 @@ private:
 	char text_[NAME_MAX + 1];
 	StringView::Size size_;
 };
+
+/*
+ * These change a rw branch: the mounter's credentials and write access are held. Unless a lock is
+ * given, they take the i_rwsem of the directory.
+ */
+
+/*
+ * Makes the whiteout of @name in @h_dir, unless it is there. Whether it was made. -EIO where
+ * something else has its name.
+ */
+[[nodiscard]] Result<bool> make_whiteout(const Branch &branch, struct dentry &h_dir,
+					 StringView name) noexcept;
+
+/* Removes the whiteout of @name in @h_dir, if there is one; @lock is that directory's. */
+[[nodiscard]] Result<void> remove_whiteout(const Branch &branch, struct dentry &h_dir,
+					   StringView name, DirLock &lock) noexcept;
+[[nodiscard]] Result<void> remove_whiteout(const Branch &branch, struct dentry &h_dir,
+					   StringView name) noexcept;
+
+/* Lets nothing of lower branches be seen in @h_dir. Whether it was not so before. */
+[[nodiscard]] Result<bool> make_opaque(const Branch &branch, struct dentry &h_dir) noexcept;
+/* Takes that back. */
+void undo_opaque(const Branch &branch, struct dentry &h_dir) noexcept;
 
 } // namespace aufs

@@ -16,23 +16,25 @@ constexpr StringView trusted_prefix{"trusted."};
 int get(const struct xattr_handler *, struct dentry *, struct inode *inode, const char *name,
 	void *value, size_t size) noexcept
 {
-	Inode &union_inode = Inode::of(*inode);
+	if (StringView::from_c_string(name).starts_with(private_prefix))
+		return -ENODATA;
+
+	const Inode &union_inode = Inode::of(*inode);
+	struct path h_path = union_inode.h_path();
 	ScopedCreds creds(union_inode.super().mounter());
 
-	return static_cast<int>(aufs_getxattr(union_inode.branch().mnt(), &union_inode.h_dentry(),
-					      name, value, size));
+	return static_cast<int>(aufs_getxattr(h_path.mnt, h_path.dentry, name, value, size));
 }
 
-int set(const struct xattr_handler *, AUFS_IDMAP *, struct dentry *, struct inode *inode,
+int set(const struct xattr_handler *, AUFS_IDMAP *, struct dentry *dentry, struct inode *,
 	const char *name, const void *value, size_t size, int flags) noexcept
 {
-	return change(*inode, [=](Inode &union_inode) {
-		struct vfsmount *mnt = union_inode.branch().mnt();
-		struct dentry *h_dentry = &union_inode.h_dentry();
-
+	if (StringView::from_c_string(name).starts_with(private_prefix))
+		return -EPERM;
+	return change(*dentry, [=](Inode &, struct vfsmount *mnt, struct dentry &h_dentry) {
 		if (!value)
-			return aufs_removexattr(mnt, h_dentry, name);
-		return aufs_setxattr(mnt, h_dentry, name, value, size, flags);
+			return aufs_removexattr(mnt, &h_dentry, name);
+		return aufs_setxattr(mnt, &h_dentry, name, value, size, flags);
 	});
 }
 
@@ -57,16 +59,17 @@ ssize_t listxattr(struct dentry *dentry, char *list, size_t size) noexcept
 
 		length = vfs_listxattr(&union_inode.h_dentry(), list, size);
 	}
-	if (length <= 0 || !list || capable(CAP_SYS_ADMIN))
+	if (length <= 0 || !list)
 		return length;
 
-	/* The mounter may see trusted attributes, this caller may not. */
+	/* The mounter may see trusted attributes, this caller maybe not; the union's own nobody. */
+	StringView hidden = capable(CAP_SYS_ADMIN) ? private_prefix : trusted_prefix;
 	char *out = list;
 
 	for (const char *in = list; in < list + length;) {
 		StringView name = StringView::from_c_string(in);
 
-		if (!name.starts_with(trusted_prefix)) {
+		if (!name.starts_with(hidden)) {
 			__builtin_memmove(out, in, name.size() + 1);
 			out += name.size() + 1;
 		}

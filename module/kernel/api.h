@@ -107,6 +107,9 @@ struct cred *prepare_creds(void);
 void revert_creds(const struct cred *old);
 int setattr_prepare(AUFS_IDMAP *idmap, struct dentry *dentry, struct iattr *attr);
 
+/* text */
+int snprintf(char *buf, size_t size, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
 /* memory */
 void kfree(const void *memory);
 void kvfree(const void *memory);
@@ -122,11 +125,14 @@ void aufs_inode_free(struct inode *inode);
 
 /* helpers.c, alphabetical */
 void aufs_allow_write_access(struct file *file);
-void aufs_annotate_inode(struct inode *inode, int depth);
+void aufs_annotate_inode(struct inode *inode, struct mutex *copy_lock, int depth);
 void aufs_annotate_super(struct super_block *sb, int depth);
 int aufs_create(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry, umode_t mode);
 const struct cred *aufs_current_cred(void);
+struct dentry *aufs_d_find_any_alias(struct inode *inode);
 struct dentry *aufs_d_alloc_parallel(struct dentry *parent, const char *name, unsigned int len);
+int aufs_copy_up_creds(struct dentry *dentry, struct cred **creds);
+int aufs_copy_up_xattr(struct dentry *dentry, const char *name);
 int aufs_deny_write_access(struct file *file);
 void aufs_dget(struct dentry *dentry);
 struct dentry *aufs_dget_parent(struct dentry *dentry);
@@ -156,9 +162,11 @@ int aufs_mknod(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry, u
 bool aufs_mnt_is_readonly(struct vfsmount *mnt);
 void aufs_mutex_init(struct mutex *mutex);
 void aufs_mutex_lock(struct mutex *mutex);
+int aufs_mutex_lock_killable(struct mutex *mutex);
 void aufs_mutex_unlock(struct mutex *mutex);
 AUFS_IDMAP *aufs_nop_idmap(void);
 int aufs_notify_change(struct vfsmount *mnt, struct dentry *dentry, struct iattr *attr);
+void aufs_posix_acl_release(struct posix_acl *acl);
 void aufs_put_cred(const struct cred *cred);
 void aufs_put_write_access(struct inode *inode);
 ssize_t aufs_getxattr(struct vfsmount *mnt, struct dentry *dentry, const char *name, void *value,
@@ -203,6 +211,7 @@ void cxxrt_free(const void *memory);
 /* What the kernel's C calls in C++. */
 int aufs_init_fs_context(struct fs_context *fc);
 void aufs_inode_construct(void *object);
+void aufs_inode_end(struct inode *inode);
 extern const unsigned int aufs_inode_size;
 #ifdef HAVE_VM_PRFILE_REGISTER
 extern const struct vm_prfile_ops aufs_prfile_ops;

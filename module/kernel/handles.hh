@@ -58,6 +58,13 @@ template <> struct RefTraits<const struct cred> {
 	}
 };
 
+template <> struct RefTraits<struct posix_acl> {
+	static void put(struct posix_acl *acl) noexcept
+	{
+		aufs_posix_acl_release(acl);
+	}
+};
+
 template <> struct RefTraits<struct inode> {
 	static void get(struct inode *inode) noexcept
 	{
@@ -184,6 +191,12 @@ public:
 		revert_creds(old_);
 	}
 
+	/* Who the scope was entered as. */
+	const struct cred &caller() const noexcept
+	{
+		return *old_;
+	}
+
 private:
 	const struct cred *old_;
 };
@@ -258,6 +271,34 @@ private:
 	}
 
 	struct vfsmount *mnt_;
+};
+
+/* The same, for who may be killed while waiting: -EINTR. */
+class KillableLock final
+{
+public:
+	[[nodiscard]] static Result<KillableLock> get(struct mutex &mutex) noexcept
+	{
+		if (aufs_mutex_lock_killable(&mutex) != 0)
+			return Error{-EINTR};
+		return KillableLock(mutex);
+	}
+	KillableLock(KillableLock &&other) noexcept : mutex_(cxxrt::exchange(other.mutex_, nullptr))
+	{
+	}
+	KillableLock &operator=(KillableLock &&) = delete;
+	~KillableLock()
+	{
+		if (mutex_)
+			aufs_mutex_unlock(mutex_);
+	}
+
+private:
+	explicit KillableLock(struct mutex &mutex) noexcept : mutex_(&mutex)
+	{
+	}
+
+	struct mutex *mutex_;
 };
 
 class MutexLock final

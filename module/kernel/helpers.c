@@ -27,9 +27,10 @@ void aufs_allow_write_access(struct file *file)
  * Inodes of stacked mounts nest: a union in a union locks two inodes of one
  * filesystem type. Tell lockdep the depth instead of switching it off.
  */
-void aufs_annotate_inode(struct inode *inode, int depth)
+void aufs_annotate_inode(struct inode *inode, struct mutex *copy_lock, int depth)
 {
 #ifdef CONFIG_LOCKDEP
+	static struct lock_class_key copy_key[FILESYSTEM_MAX_STACK_DEPTH];
 	static struct lock_class_key dir_key[FILESYSTEM_MAX_STACK_DEPTH];
 	static struct lock_class_key key[FILESYSTEM_MAX_STACK_DEPTH];
 
@@ -39,6 +40,7 @@ void aufs_annotate_inode(struct inode *inode, int depth)
 		lockdep_set_class(&inode->i_rwsem, &dir_key[depth]);
 	else
 		lockdep_set_class(&inode->i_rwsem, &key[depth]);
+	lockdep_set_class(copy_lock, &copy_key[depth]);
 #endif
 }
 
@@ -58,6 +60,43 @@ void aufs_annotate_super(struct super_block *sb, int depth)
 	for (i = 0; i < SB_FREEZE_LEVELS; i++)
 		lockdep_set_class(&sb->s_writers.rw_sem[i], &writers_key[depth][i]);
 #endif
+}
+
+/*
+ * The credentials to create a copy of @dentry with, as a security module wants them,
+ * from the current ones; the caller puts *@creds.
+ */
+int aufs_copy_up_creds(struct dentry *dentry, struct cred **creds)
+{
+	struct cred *new = prepare_creds();
+	struct cred *made = new;
+	int err;
+
+	if (!new)
+		return -ENOMEM;
+	err = security_inode_copy_up(dentry, &made);
+	if (made != new)
+		put_cred(new);
+	if (err < 0) {
+		put_cred(made);
+		return err;
+	}
+	*creds = made;
+	return 0;
+}
+
+/* 1: do not copy the attribute @name of @dentry; 0: copy it; or an error. */
+int aufs_copy_up_xattr(struct dentry *dentry, const char *name)
+{
+	/* It takes the dentry since 6.9. */
+	int ret = __builtin_choose_expr(
+		__builtin_types_compatible_p(typeof(&security_inode_copy_up_xattr),
+					     int (*)(const char *)),
+		((int (*)(const char *))(void *)security_inode_copy_up_xattr)(name),
+		((int (*)(struct dentry *, const char *))(void *)security_inode_copy_up_xattr)(
+			dentry, name));
+
+	return ret == -EOPNOTSUPP ? 0 : ret;
 }
 
 int aufs_create(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry, umode_t mode)
@@ -94,6 +133,12 @@ struct dentry *aufs_d_alloc_parallel(struct dentry *parent, const char *name, un
 		dentry = found;
 	}
 	return dentry;
+}
+
+/* A dentry of @inode, counted, or null. */
+struct dentry *aufs_d_find_any_alias(struct inode *inode)
+{
+	return d_find_any_alias(inode);
 }
 
 int aufs_deny_write_access(struct file *file)
@@ -270,6 +315,12 @@ void aufs_mutex_lock(struct mutex *mutex)
 	mutex_lock(mutex);
 }
 
+/* -EINTR on a fatal signal. */
+int aufs_mutex_lock_killable(struct mutex *mutex)
+{
+	return mutex_lock_killable(mutex);
+}
+
 void aufs_mutex_unlock(struct mutex *mutex)
 {
 	mutex_unlock(mutex);
@@ -289,6 +340,11 @@ AUFS_IDMAP *aufs_nop_idmap(void)
 int aufs_notify_change(struct vfsmount *mnt, struct dentry *dentry, struct iattr *attr)
 {
 	return notify_change(idmap_of(mnt), dentry, attr, NULL);
+}
+
+void aufs_posix_acl_release(struct posix_acl *acl)
+{
+	posix_acl_release(acl);
 }
 
 void aufs_put_cred(const struct cred *cred)

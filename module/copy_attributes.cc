@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "copy_up.hh"
+#include "whiteout.hh"
+
+namespace aufs
+{
+
+namespace
+{
+
+Result<void> change_attributes(const Branch &branch, struct dentry &to, struct iattr &attr) noexcept
+{
+	InodeLock lock(*to.d_inode);
+
+	return check(aufs_notify_change(branch.mnt(), &to, &attr));
+}
+
+/* Whether the union's own and those that are copied in other ways. */
+bool is_copied_otherwise(StringView name) noexcept
+{
+	return name.starts_with(private_prefix) || name == StringView("system.posix_acl_access") ||
+	       name == StringView("system.posix_acl_default");
+}
+
+/* A buffer that grows. */
+Result<ssize_t> read_xattr(const Branch &from, struct dentry &dentry, const char *name,
+			   KvArray<char> &value, size_t &room) noexcept
+{
+	ssize_t size = aufs_getxattr(from.mnt(), &dentry, name, value.data, room);
+
+	if (size == -ERANGE || (size > 0 && !room)) {
+		size = aufs_getxattr(from.mnt(), &dentry, name, nullptr, 0);
+		if (size > 0) {
+			value = KvArray<char>::allocate(static_cast<size_t>(size));
+			if (!value.data)
+				return Error{-ENOMEM};
+			room = static_cast<size_t>(size);
+			size = aufs_getxattr(from.mnt(), &dentry, name, value.data, room);
+		}
+	}
+	if (size < 0)
+		return Error{static_cast<int>(size)};
+	return size;
+}
+
+Result<void> copy_xattrs(const Branch &from, struct dentry &source, const Branch &branch,
+			 struct dentry &to) noexcept
+{
+	ssize_t size = vfs_listxattr(&source, nullptr, 0);
+
+	if (size == -EOPNOTSUPP || size == 0)
+		return {};
+	if (size < 0)
+		return Error{static_cast<int>(size)};
+
+	auto names = KvArray<char>::allocate(static_cast<size_t>(size));
+	KvArray<char> value;
+	size_t room = 0;
+
+	if (!names.data)
+		return Error{-ENOMEM};
+	size = vfs_listxattr(&source, names.data, static_cast<size_t>(size));
+	if (size < 0)
+		return Error{static_cast<int>(size)};
+	for (const char *name = names.data; name < names.data + size;) {
+		StringView view = StringView::from_c_string(name);
+		const char *next = name + view.size() + 1;
+		int skip = is_copied_otherwise(view) ? 1 : aufs_copy_up_xattr(&source, name);
+
+		TRY(check(skip));
+		if (!skip) {
+			auto got = read_xattr(from, source, name, value, room);
+
+			/* Listed and not there: it has just gone. */
+			if (!got.ok() && got.error() != -ENODATA)
+				return Error{got.error()};
+			if (got.ok()) {
+				int error = aufs_setxattr(branch.mnt(), &to, name, value.data,
+							  static_cast<size_t>(got.value()), 0);
+
+				/* What rights depend on is not left out. */
+				if (error == -EOPNOTSUPP &&
+				    !view.starts_with(StringView("security.")))
+					aufs_warn("branch '%s' cannot have the attribute '%s'",
+						  branch.name().data(), name);
+				else
+					TRY(check(error));
+			}
+		}
+		name = next;
+	}
+	return {};
+}
+
+Result<void> copy_acl(struct dentry &source, const Branch &branch, struct dentry &to,
+		      int type) noexcept
+{
+	auto acl = adopt_or_error(aufs_get_acl(source.d_inode, type, false));
+
+	if (!acl.ok())
+		return acl.error() == -EOPNOTSUPP ? Result<void>() : Error{acl.error()};
+	if (!acl.value())
+		return {};
+	return check(aufs_set_acl(branch.mnt(), &to, type, acl.value().get()));
+}
+
+} // namespace
+
+Result<void> copy_attributes(const struct path &from, const Branch &from_branch,
+			     const Branch &branch, struct dentry &to) noexcept
+{
+	struct kstat stat;
+	struct dentry &source = *from.dentry;
+	struct iattr owner = {};
+
+	TRY(check(vfs_getattr_nosec(&from, &stat, STATX_BASIC_STATS, 0)));
+	/* Who has no id here would come to own the copy as somebody else. */
+	if (stat.uid.val == ~0U || stat.gid.val == ~0U)
+		return Error{-EOVERFLOW};
+	owner.ia_valid = ATTR_UID | ATTR_GID;
+	owner.ia_uid = stat.uid;
+	owner.ia_gid = stat.gid;
+	TRY(change_attributes(branch, to, owner));
+	/* After the owner: a change of that takes capabilities away. */
+	TRY(copy_xattrs(from_branch, source, branch, to));
+	if (!is_lnk(stat.mode)) {
+		struct iattr mode = {};
+
+		TRY(copy_acl(source, branch, to, ACL_TYPE_ACCESS));
+		if (is_dir(stat.mode))
+			TRY(copy_acl(source, branch, to, ACL_TYPE_DEFAULT));
+		mode.ia_valid = ATTR_MODE;
+		mode.ia_mode = stat.mode;
+		TRY(change_attributes(branch, to, mode));
+	}
+
+	struct iattr times = {};
+
+	times.ia_valid = ATTR_ATIME | ATTR_ATIME_SET | ATTR_MTIME | ATTR_MTIME_SET;
+	times.ia_atime = stat.atime;
+	times.ia_mtime = stat.mtime;
+	return change_attributes(branch, to, times);
+}
+
+} // namespace aufs

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "copy_up.hh"
+
+namespace aufs
+{
+
+namespace
+{
+
+/* Bytes between two looks for a fatal signal. */
+constexpr loff_t piece_size = 1 << 20;
+
+/* @length bytes from @pos on, at least one. */
+Result<loff_t> copy_piece(struct file &from, struct file &to, loff_t pos, loff_t length) noexcept
+{
+	auto size = static_cast<size_t>(length);
+	ssize_t copied = -EXDEV;
+
+	if (from.f_inode->i_sb == to.f_inode->i_sb)
+		copied = vfs_copy_file_range(&from, pos, &to, pos, size, 0);
+	if (copied == -EXDEV || copied == -EOPNOTSUPP || copied == -EINVAL)
+		copied = vfs_copy_file_range(&from, pos, &to, pos, size, COPY_FILE_SPLICE);
+	if (copied < 0)
+		return Error{static_cast<int>(copied)};
+	/* It has become shorter meanwhile: what should not change did. */
+	if (copied == 0)
+		return Error{-EIO};
+	return static_cast<loff_t>(copied);
+}
+
+Result<void> copy_extent(struct file &from, struct file &to, loff_t pos, loff_t end) noexcept
+{
+	while (pos < end) {
+		if (aufs_signal_pending())
+			return Error{-EINTR};
+		pos += TRY(copy_piece(from, to, pos, cxxrt::min(end - pos, piece_size)));
+	}
+	return {};
+}
+
+Result<void> set_size(struct file &to, loff_t size) noexcept
+{
+	struct iattr attr = {};
+	struct inode &inode = *to.f_inode;
+	auto write = TRY(BranchWrite::get(to.f_path.mnt));
+	InodeLock lock(inode);
+
+	attr.ia_valid = ATTR_SIZE;
+	attr.ia_size = size;
+	return check(aufs_notify_change(to.f_path.mnt, to.f_path.dentry, &attr));
+}
+
+} // namespace
+
+Result<void> copy_data(struct file &from, struct file &to, loff_t size) noexcept
+{
+	loff_t length = aufs_i_size_read(from.f_inode);
+	loff_t end = 0;
+
+	if (size >= length) {
+		size = length;
+		if (size > 0 && vfs_clone_file_range(&from, 0, &to, 0, size, 0) == size)
+			end = size;
+	}
+	for (loff_t pos = end; pos < size;) {
+		loff_t data = vfs_llseek(&from, pos, SEEK_DATA);
+		loff_t hole = size;
+
+		if (data == -ENXIO)
+			break;
+		/* A filesystem that does not know: all is data. */
+		if (data < 0)
+			data = pos;
+		else if (loff_t found = vfs_llseek(&from, data, SEEK_HOLE); found > data)
+			hole = cxxrt::min(found, size);
+		if (data >= size)
+			break;
+		TRY(copy_extent(from, to, data, hole));
+		pos = end = hole;
+	}
+	if (end < size)
+		TRY(set_size(to, size));
+	if (size == 0)
+		return {};
+
+	/* Before the name says that it is the file: a crash must not leave less than there was. */
+	int error = vfs_fsync_range(&to, 0, LLONG_MAX, 0);
+
+	return error == -EINVAL || error == -EOPNOTSUPP ? Result<void>() : check(error);
+}
+
+} // namespace aufs

@@ -1,0 +1,468 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "attr.hh"
+#include "copy_up.hh"
+#include "policy.hh"
+#include "whiteout.hh"
+#include "workfile.hh"
+
+namespace aufs
+{
+
+namespace
+{
+
+Ref<struct dentry> parent_of(struct dentry &dentry) noexcept
+{
+	return Ref<struct dentry>::adopt(aufs_dget_parent(&dentry));
+}
+
+/* The part of @dir on @branch, or empty. */
+Ref<struct dentry> part_of(const Inode &dir, unsigned int branch) noexcept
+{
+	const Found &found = dir.found();
+	unsigned int part = found.part_on(branch);
+
+	return part < found.parts() ? found.part(part).dentry.clone() : Ref<struct dentry>();
+}
+
+/* The credentials that a security module wants a copy of @dentry to be made with. */
+Result<Ref<const struct cred>> copy_creds(struct dentry &dentry) noexcept
+{
+	struct cred *creds;
+
+	TRY(check(aufs_copy_up_creds(&dentry, &creds)));
+	return Ref<const struct cred>::adopt(creds);
+}
+
+/* A new object of the kind of @source, empty. */
+Result<Workfile> make_alike(struct dentry &dentry, struct dentry &source,
+			    const Branch &branch) noexcept
+{
+	auto creds = TRY(copy_creds(dentry));
+	ScopedCreds as_wanted(*creds);
+	const struct inode &inode = *source.d_inode;
+	umode_t kind = inode.i_mode & S_IFMT;
+
+	switch (kind) {
+	case S_IFREG:
+		return Workfile::create(branch, [](struct vfsmount *mnt, struct inode &dir,
+						   struct dentry &d) {
+			return aufs_create(mnt, &dir, &d, S_IRUSR | S_IWUSR);
+		});
+	case S_IFDIR:
+		return Workfile::create(branch, [](struct vfsmount *mnt, struct inode &dir,
+						   struct dentry &d) {
+			return aufs_mkdir(mnt, &dir, &d, S_IRWXU);
+		});
+	case S_IFLNK: {
+		struct delayed_call done = {};
+		const char *target = vfs_get_link(&source, &done);
+
+		if (is_error(target))
+			return Error{static_cast<int>(reinterpret_cast<long>(target))};
+
+		auto result =
+			Workfile::create(branch, [target](struct vfsmount *mnt, struct inode &dir,
+							  struct dentry &d) {
+				return aufs_symlink(mnt, &dir, &d, target);
+			});
+
+		if (done.fn)
+			done.fn(done.arg);
+		return result;
+	}
+	default:
+		return Workfile::create(branch, [kind, &inode](struct vfsmount *mnt,
+							       struct inode &dir,
+							       struct dentry &d) {
+			return aufs_mknod(mnt, &dir, &d, kind | S_IRUSR | S_IWUSR, inode.i_rdev);
+		});
+	}
+}
+
+Result<void> copy_content(const Super &super, const struct path &from, const Workfile &work,
+			  loff_t size) noexcept
+{
+	struct path to_path = work.branch().path_to(work.dentry());
+
+	if (!is_reg(from.dentry->d_inode->i_mode))
+		return {};
+
+	auto in = TRY(adopt_or_error(
+		dentry_open(&from, O_RDONLY | O_LARGEFILE | O_NOATIME, &super.mounter())));
+	auto out = TRY(
+		adopt_or_error(dentry_open(&to_path, O_WRONLY | O_LARGEFILE, &super.mounter())));
+
+	return copy_data(*in, *out, size);
+}
+
+/* The times of a directory are not what a copy-up into it changes. */
+class KeepTimes final
+{
+public:
+	KeepTimes(const Branch &branch, struct dentry &dir) noexcept
+		: branch_(branch), dir_(Ref<struct dentry>::retain(&dir))
+	{
+		struct path path = branch.path_to(dir);
+
+		known_ = vfs_getattr_nosec(&path, &stat_, STATX_ATIME | STATX_MTIME, 0) == 0;
+	}
+	KeepTimes(const KeepTimes &) = delete;
+	KeepTimes &operator=(const KeepTimes &) = delete;
+	~KeepTimes()
+	{
+		struct iattr attr = {};
+
+		if (!known_)
+			return;
+		attr.ia_valid = ATTR_ATIME | ATTR_ATIME_SET | ATTR_MTIME | ATTR_MTIME_SET;
+		attr.ia_atime = stat_.atime;
+		attr.ia_mtime = stat_.mtime;
+
+		InodeLock lock(*dir_->d_inode);
+
+		aufs_notify_change(branch_.mnt(), dir_.get(), &attr);
+	}
+
+private:
+	const Branch &branch_;
+	Ref<struct dentry> dir_;
+	struct kstat stat_;
+	bool known_;
+};
+
+/*
+ * Renames @work to @name in @h_dir. False where the name has been taken away meanwhile, or its
+ * directory. Write access is held.
+ */
+Result<bool> place(Workfile &work, struct dentry &h_dir, StringView name) noexcept
+{
+	const Branch &branch = work.branch();
+	KeepTimes times(branch, h_dir);
+	RenameLock lock(work.dir(), h_dir);
+
+	if (!lock.locked() || (h_dir.d_inode->i_flags & S_DEAD))
+		return false;
+	if (name.size() <= max_name) {
+		WhiteoutName whiteout(name);
+
+		if (is_positive(*TRY(lookup_locked(branch, h_dir, whiteout.view()))))
+			return false;
+	}
+
+	auto to = TRY(lookup_locked(branch, h_dir, name));
+
+	/* The union would show it, had it been there. */
+	if (is_positive(*to))
+		return Error{-ESTALE};
+	TRY(check(aufs_rename(branch.mnt(), work.dir().d_inode, &work.dentry(), h_dir.d_inode,
+			      to.get(), 0)));
+	work.keep();
+	return true;
+}
+
+class PlinkName final
+{
+public:
+	PlinkName(const Super &super, const Key &key) noexcept
+		: size_(snprintf(text_, sizeof(text_), "%llu.%llu", super.number_of(key),
+				 key.number))
+	{
+	}
+	StringView view() const noexcept
+	{
+		return {text_, static_cast<StringView::Size>(size_)};
+	}
+
+private:
+	char text_[48];
+	int size_;
+};
+
+/* Removes the pseudo-link of @key, if there is one. Write access is held. */
+Result<void> remove_plink(const Super &super, const Branch &branch, const Key &key) noexcept
+{
+	auto plinks = branch.reserved().existing(ReservedDir::plinks);
+
+	if (!plinks)
+		return {};
+
+	DirLock lock(*plinks->d_inode);
+	auto plink = TRY(lookup_locked(branch, *plinks, PlinkName(super, key).view()));
+
+	return is_positive(*plink) ? check(aufs_unlink(branch.mnt(), &lock.dir(), plink.get())) :
+				     Result<void>();
+}
+
+Result<void> make_plink(const Super &super, const Branch &branch, const Key &key,
+			struct dentry &object) noexcept
+{
+	TRY(remove_plink(super, branch, key));
+
+	auto plinks = TRY(branch.reserved().directory(branch, ReservedDir::plinks));
+	DirLock lock(*plinks->d_inode);
+	auto plink = TRY(lookup_locked(branch, *plinks, PlinkName(super, key).view()));
+
+	return check(aufs_link(&object, branch.mnt(), &lock.dir(), plink.get()));
+}
+
+/*
+ * Notes on the copy what it is a copy of, and gives it a pseudo-link where the original has further
+ * names. Returns what Inode::links() becomes. Write access is held.
+ */
+Result<unsigned int> identify(const Inode &inode, const BranchDentry &copy) noexcept
+{
+	const Super &super = inode.super();
+	unsigned int names = is_dir(inode.vfs.i_mode) ? 1 : inode.h_inode().i_nlink;
+	Identity identity{inode.key(), names > 1 ? names : 0};
+
+	if (!TRY(set_identity(super, copy, identity)) || names <= 1)
+		return 0U;
+
+	const Branch &branch = super.branch(copy.branch);
+	auto linked = make_plink(super, branch, inode.key(), *copy.dentry);
+
+	if (linked.ok())
+		return names;
+	/* Then the other names stay what they are. */
+	aufs_warn("branch '%s': no pseudo-link for inode %lu (errno %d): its names part",
+		  branch.name().data(), inode.vfs.i_ino, -linked.error());
+	identity.links = 0;
+	TRY(set_identity(super, copy, identity));
+	return 0U;
+}
+
+/* Makes the copy of what @dentry is on @branch, in @h_parent, or without a name if that is empty. */
+Result<void> copy_object(struct dentry &dentry, Inode &parent, const Ref<struct dentry> &h_parent,
+			 unsigned int index, loff_t size) noexcept
+{
+	Inode &inode = Inode::of(*dentry.d_inode);
+	const Super &super = inode.super();
+	const Branch &branch = super.branch(index);
+	const BranchDentry &source = inode.top();
+	struct path from = super.branch(source.branch).path_to(*source.dentry);
+	Workfile work = TRY(make_alike(dentry, *source.dentry, branch));
+	unsigned int links = 0;
+
+	TRY(copy_content(super, from, work, size));
+
+	auto next = TRY(inode.found_with(Ref<struct dentry>::retain(&work.dentry()), index));
+	{
+		auto write = TRY(BranchWrite::get(branch.mnt()));
+		const BranchDentry copy{Ref<struct dentry>::retain(&work.dentry()), index};
+
+		TRY(copy_attributes(from, super.branch(source.branch), branch, work.dentry()));
+		/* Of a directory the upper part says who it is. */
+		if (index < source.branch)
+			links = TRY(identify(inode, copy));
+
+		auto placed = h_parent ? place(work, *h_parent, name_of(dentry)) :
+					 Result<bool>(false);
+
+		if (!placed.ok()) {
+			if (links)
+				TRY(remove_plink(super, branch, inode.key()));
+			return Error{placed.error()};
+		}
+		/* A directory that is gone has nothing that could be changed. */
+		if (!placed.value() && is_dir(inode.vfs.i_mode))
+			return Error{-ENOENT};
+		if (placed.value())
+			note_impure(parent, {h_parent.clone(), index});
+	}
+	inode.set_links(links);
+	inode.publish(move(next));
+	inode.copy_links();
+	return {};
+}
+
+/* @dir, whose parent has a part on @index, gets one. */
+Result<void> copy_one_directory(struct dentry &dir, struct dentry &parent,
+				unsigned int index) noexcept
+{
+	Inode &inode = Inode::of(*dir.d_inode);
+	auto lock = TRY(KillableLock::get(inode.copy_lock()));
+
+	if (part_of(inode, index))
+		return {};
+	/* Its copy could not be protected like this and be copied into. */
+	if (inode.h_inode().i_flags & (S_IMMUTABLE | S_APPEND))
+		return Error{-EPERM};
+
+	Inode &union_parent = Inode::of(*parent.d_inode);
+
+	return copy_object(dir, union_parent, part_of(union_parent, index), index, 0);
+}
+
+/* What a rw branch lacks of what was copied to it, and is set last because it stops all else. */
+void protect(Inode &inode, unsigned int from) noexcept
+{
+	const BranchDentry &top = inode.top();
+	struct vfsmount *mnt = inode.super().branch(top.branch).mnt();
+	struct fileattr attr = {};
+
+	if (!(from & (S_APPEND | S_IMMUTABLE | S_SYNC | S_NOATIME)))
+		return;
+
+	auto write = BranchWrite::get(mnt);
+
+	if (!write.ok() || vfs_fileattr_get(top.dentry.get(), &attr) != 0)
+		return;
+	attr.flags |= (from & S_APPEND ? FS_APPEND_FL : 0U) |
+		      (from & S_IMMUTABLE ? FS_IMMUTABLE_FL : 0U) |
+		      (from & S_SYNC ? FS_SYNC_FL : 0U) | (from & S_NOATIME ? FS_NOATIME_FL : 0U);
+	attr.flags_valid = true;
+	aufs_set_fileattr(mnt, top.dentry.get(), &attr);
+	inode.copy_attributes();
+}
+
+} // namespace
+
+Result<Ref<struct dentry>> copy_up_directory(struct dentry &dir, unsigned int branch) noexcept
+{
+	const Inode &inode = Inode::of(*dir.d_inode);
+	ScopedCreds creds(inode.super().mounter());
+
+	for (;;) {
+		if (auto part = part_of(inode, branch))
+			return part;
+
+		auto lacks = Ref<struct dentry>::retain(&dir);
+		auto parent = parent_of(*lacks);
+
+		while (!part_of(Inode::of(*parent->d_inode), branch)) {
+			/* The branch's root is hidden. */
+			if (parent.get() == lacks.get())
+				return Error{-EROFS};
+			lacks = move(parent);
+			parent = parent_of(*lacks);
+		}
+		if (parent.get() == lacks.get())
+			return Error{-EROFS};
+		if (aufs_signal_pending())
+			return Error{-EINTR};
+		TRY(copy_one_directory(*lacks, *parent, branch));
+	}
+}
+
+Result<void> copy_up(struct dentry &dentry, loff_t size) noexcept
+{
+	Inode &inode = Inode::of(*dentry.d_inode);
+
+	if (inode.on_rw())
+		return {};
+
+	ScopedCreds creds(inode.super().mounter());
+	auto parent = parent_of(dentry);
+	Inode &union_parent = Inode::of(*parent->d_inode);
+	unsigned int index = TRY(branch_for_copy(union_parent, inode.top().branch));
+
+	if (is_dir(inode.vfs.i_mode)) {
+		TRY(copy_up_directory(dentry, index));
+		return {};
+	}
+
+	auto h_parent = copy_up_directory(*parent, index);
+
+	/* Its directory is gone, and so is its name. */
+	if (!h_parent.ok() && h_parent.error() != -ENOENT)
+		return Error{h_parent.error()};
+
+	auto lock = TRY(KillableLock::get(inode.copy_lock()));
+
+	if (inode.on_rw())
+		return {};
+
+	unsigned int flags = inode.h_inode().i_flags;
+
+	TRY(copy_object(dentry, union_parent,
+			h_parent.ok() ? h_parent.release() : Ref<struct dentry>(), index, size));
+	protect(inode, flags);
+	return {};
+}
+
+Result<void> copy_up_with_name(struct dentry &dentry) noexcept
+{
+	Inode &inode = Inode::of(*dentry.d_inode);
+
+	TRY(copy_up(dentry));
+	if (inode.links() <= 1)
+		return {};
+
+	const BranchDentry &top = inode.top();
+	const Branch &branch = inode.super().branch(top.branch);
+	auto parent = parent_of(dentry);
+	auto h_parent = TRY(copy_up_directory(*parent, top.branch));
+	auto lock = TRY(KillableLock::get(inode.copy_lock()));
+	ScopedCreds creds(inode.super().mounter());
+	auto write = TRY(BranchWrite::get(branch.mnt()));
+	{
+		KeepTimes times(branch, *h_parent);
+		DirLock dir_lock(*h_parent->d_inode);
+		auto h_dentry = TRY(lookup_locked(branch, *h_parent, name_of(dentry)));
+
+		if (h_dentry->d_inode == top.dentry->d_inode)
+			return {};
+		if (is_positive(*h_dentry))
+			return Error{-ESTALE};
+		TRY(check(aufs_link(top.dentry.get(), branch.mnt(), &dir_lock.dir(),
+				    h_dentry.get())));
+	}
+	note_impure(Inode::of(*parent->d_inode), {move(h_parent), top.branch});
+	note_lower_name_gone(inode);
+	return {};
+}
+
+void note_lower_name_gone(Inode &inode) noexcept
+{
+	const BranchDentry &top = inode.top();
+	const Super &super = inode.super();
+
+	if (inode.links() <= 1) {
+		if (!inode.on_rw() && inode.vfs.i_nlink > 0)
+			set_nlink(&inode.vfs, inode.vfs.i_nlink - 1);
+		return;
+	}
+
+	unsigned int links = inode.links() - 1;
+
+	/* All names are on the branch: nobody needs the pseudo-link. */
+	if (links == 1 && remove_plink(super, super.branch(top.branch), inode.key()).ok())
+		links = 0;
+	inode.set_links(links);
+	if (!set_identity(super, top, {inode.key(), links}).ok())
+		aufs_warn("branch '%s': inode %lu keeps a wrong count of names",
+			  super.branch(top.branch).name().data(), top.dentry->d_inode->i_ino);
+	inode.copy_links();
+}
+
+Result<void> follow_plink(const Super &super, Found &found) noexcept
+{
+	const struct inode &h_inode = *found.top.dentry->d_inode;
+
+	if (is_dir(h_inode.i_mode) || h_inode.i_nlink <= 1)
+		return {};
+	for (unsigned int i = super.rw_above(found.top.branch); i != Super::none;
+	     i = super.rw_above(i)) {
+		const Branch &branch = super.branch(i);
+		auto plinks = branch.reserved().existing(ReservedDir::plinks);
+
+		if (!plinks)
+			continue;
+
+		Key key = identity_of(super, found.top).key;
+
+		if (key.filesystem == Key::pointer)
+			continue;
+
+		auto copy = TRY(lookup_in(branch, *plinks, PlinkName(super, key).view()));
+
+		if (copy && identity_of(super, {copy.clone(), i}).key == key) {
+			found.top = {move(copy), i};
+			break;
+		}
+	}
+	return {};
+}
+
+} // namespace aufs

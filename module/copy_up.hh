@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Copy-up: an object of a branch that is not written to gets a copy on a rw branch above it, and
+ * the same inode of the union stands for that from then on. The copy is made aside, as a workfile,
+ * and renamed into its place: whatever goes wrong, and whoever is killed, there is the old object or
+ * the new one.
+ *
+ * Never in ->mmap. No lock of the branch is held while data is copied. All may sleep and take and
+ * drop write access to the branch; the caller holds none, whatever VFS lock of the union it holds,
+ * and any credentials. -EROFS where no rw branch is above, -EINTR on a fatal signal, -EOVERFLOW for
+ * an owner that the mounter's user namespace does not know.
+ */
+#pragma once
+
+#include "inode.hh"
+
+namespace aufs
+{
+
+inline constexpr loff_t whole_file = LLONG_MAX;
+
+/*
+ * Makes the object of @dentry one that can be changed: it lies on a rw branch afterwards. Of a
+ * regular file the first @size bytes are copied.
+ */
+[[nodiscard]] Result<void> copy_up(struct dentry &dentry, loff_t size = whole_file) noexcept;
+
+/*
+ * The same, and it has its name there: one that came up by another of its names is linked. For what
+ * moves names.
+ */
+[[nodiscard]] Result<void> copy_up_with_name(struct dentry &dentry) noexcept;
+
+/* Gives the union directory @dir a part on the rw branch @branch, and all above it. */
+[[nodiscard]] Result<Ref<struct dentry>> copy_up_directory(struct dentry &dir,
+							   unsigned int branch) noexcept;
+
+/*
+ * One name of @inode, which lay on lower branches alone, is gone or has been linked. The mounter's
+ * credentials are held, and write access to the branch of a copy.
+ */
+void note_lower_name_gone(Inode &inode) noexcept;
+
+/* The copy that @found, which has several names, has by its pseudo-link: takes its place. */
+[[nodiscard]] Result<void> follow_plink(const Super &super, Found &found) noexcept;
+
+/* copy_data.cc: the first @size bytes; holes stay holes. Sleeps, killable. */
+[[nodiscard]] Result<void> copy_data(struct file &from, struct file &to, loff_t size) noexcept;
+
+/*
+ * copy_attributes.cc: owner, mode, extended attributes, ACLs and times of @from to the new object
+ * @to of @branch. Write access is held, and the mounter's credentials.
+ */
+[[nodiscard]] Result<void> copy_attributes(const struct path &from, const Branch &from_branch,
+					   const Branch &branch, struct dentry &to) noexcept;
+
+} // namespace aufs

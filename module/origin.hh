@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Which object an inode of the union is, whatever branch it lies on by now. What was copied up
+ * remembers where it came from in an extended attribute, so that its inode number outlives the
+ * copy-up, the inode and the mount:
+ *
+ *	trusted.aufs.origin	on the copy: filesystem (uuid) and inode number of what was copied
+ *	trusted.aufs.impure	on a directory of a rw branch: some entries are such copies, so the
+ *				numbers that the branch's readdir gives are not the union's
+ *
+ * A branch without trusted attributes keeps no origin: there the number lasts as long as the inode.
+ */
+#pragma once
+
+#include "kernel/handles.hh"
+
+namespace aufs
+{
+
+class Super;
+struct BranchDentry;
+
+/* An object: filesystem and inode number, or where those say nothing, an address. */
+struct Key {
+	static constexpr unsigned int pointer = ~0U;
+
+	u64 number = 0;
+	unsigned int filesystem = pointer; /* as Super counts them, or pointer */
+
+	static Key of_pointer(const struct inode *h_inode) noexcept
+	{
+		return {reinterpret_cast<unsigned long>(h_inode), pointer};
+	}
+	unsigned long hash() const noexcept
+	{
+		return static_cast<unsigned long>(number) + filesystem;
+	}
+	friend bool operator==(const Key &a, const Key &b) noexcept
+	{
+		return a.number == b.number && a.filesystem == b.filesystem;
+	}
+};
+
+inline constexpr StringView private_prefix{"trusted.aufs."};
+
+/* What an object of a branch says about itself. */
+struct Identity {
+	Key key;
+	unsigned int links = 0; /* as Inode::links() has it */
+};
+
+/* What @top is: what it was copied from, or itself. The mounter's credentials are held. Sleeps. */
+Identity identity_of(const Super &super, const BranchDentry &top) noexcept;
+
+/*
+ * Notes on @top that it is a copy of @identity. Where the branch has no room for it that is no
+ * error: the number is another one after the inode is gone. The mounter's credentials and write
+ * access are held. Whether it was noted.
+ */
+[[nodiscard]] Result<bool> set_identity(const Super &super, const BranchDentry &top,
+					const Identity &identity) noexcept;
+
+class Inode;
+
+/* Notes that @dir has an entry whose number is not the branch's; @h_dir is its part there. */
+void note_impure(Inode &dir, const BranchDentry &h_dir) noexcept;
+/* Reads from the branches what note_impure() left there. */
+bool is_impure(Inode &dir) noexcept;
+
+} // namespace aufs

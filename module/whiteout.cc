@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "lookup.hh"
+#include "whiteout.hh"
+
+namespace aufs
+{
+
+namespace
+{
+
+constexpr umode_t whiteout_mode = S_IRUSR | S_IRGRP | S_IROTH;
+
+/*
+ * Makes @whiteout, which is negative, in @dir, which is locked: a further name of the one file that
+ * most whiteouts are, or where that cannot be, a file of its own.
+ */
+Result<void> create_in(const Branch &branch, struct inode &dir, struct dentry &whiteout,
+		       struct dentry *base) noexcept
+{
+	if (base && aufs_link(base, branch.mnt(), &dir, &whiteout) == 0)
+		return {};
+	return check(aufs_create(branch.mnt(), &dir, &whiteout, whiteout_mode));
+}
+
+/* Makes the reserved @name in @h_dir. Whether it was not there. */
+Result<bool> make_reserved(const Branch &branch, struct dentry &h_dir, StringView name) noexcept
+{
+	Ref<struct dentry> base;
+
+	/* Without one it goes, too. */
+	if (auto found = branch.reserved().whiteout_base(branch); found.ok())
+		base = found.release();
+
+	bool full = false;
+	{
+		DirLock lock(*h_dir.d_inode);
+		auto whiteout = TRY(lookup_locked(branch, h_dir, name));
+
+		if (is_positive(*whiteout)) {
+			if (is_reg(whiteout->d_inode->i_mode))
+				return false;
+			aufs_warn("branch '%s': '%.*s' in inode %lu is no regular file; remove it",
+				  branch.name().data(), static_cast<int>(name.size()), name.data(),
+				  h_dir.d_inode->i_ino);
+			return Error{-EIO};
+		}
+		TRY(create_in(branch, lock.dir(), *whiteout, base.get()));
+		full = base && whiteout->d_inode != base->d_inode;
+	}
+	if (full)
+		branch.reserved().retire_whiteout_base(branch, *base);
+	return true;
+}
+
+} // namespace
+
+Result<bool> make_whiteout(const Branch &branch, struct dentry &h_dir, StringView name) noexcept
+{
+	/* What could not be hidden could not be made through the union, either. */
+	if (name.size() > max_name)
+		return Error{-ENAMETOOLONG};
+
+	WhiteoutName whiteout(name);
+
+	return make_reserved(branch, h_dir, whiteout.view());
+}
+
+Result<void> remove_whiteout(const Branch &branch, struct dentry &h_dir, StringView name,
+			     DirLock &lock) noexcept
+{
+	if (name.size() > max_name)
+		return {};
+
+	WhiteoutName whiteout_name(name);
+	auto whiteout = TRY(lookup_locked(branch, h_dir, whiteout_name.view()));
+
+	if (!is_positive(*whiteout))
+		return {};
+	return check(aufs_unlink(branch.mnt(), &lock.dir(), whiteout.get()));
+}
+
+Result<void> remove_whiteout(const Branch &branch, struct dentry &h_dir, StringView name) noexcept
+{
+	DirLock lock(*h_dir.d_inode);
+
+	return remove_whiteout(branch, h_dir, name, lock);
+}
+
+Result<bool> make_opaque(const Branch &branch, struct dentry &h_dir) noexcept
+{
+	return make_reserved(branch, h_dir, opaque_name);
+}
+
+void undo_opaque(const Branch &branch, struct dentry &h_dir) noexcept
+{
+	DirLock lock(*h_dir.d_inode);
+	auto opaque = lookup_locked(branch, h_dir, opaque_name);
+
+	if (opaque.ok() && is_positive(*opaque.value()))
+		aufs_unlink(branch.mnt(), &lock.dir(), opaque.value().get());
+}
+
+} // namespace aufs

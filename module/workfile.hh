@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Objects of a rw branch that have no name that users see: not yet, or no longer. */
+#pragma once
+
+#include "lookup.hh"
+#include "reserved.hh"
+
+namespace aufs
+{
+
+/* Both directories of a rename, locked in the VFS's order. */
+class RenameLock final
+{
+public:
+	RenameLock(struct dentry &a, struct dentry &b) noexcept
+		: a_(a), b_(b), trap_(lock_rename(&a, &b))
+	{
+	}
+	RenameLock(const RenameLock &) = delete;
+	RenameLock &operator=(const RenameLock &) = delete;
+	~RenameLock()
+	{
+		if (locked())
+			unlock_rename(&a_, &b_);
+	}
+
+	/* The directories may have been moved into different trees behind our back. */
+	bool locked() const noexcept
+	{
+		return !is_error(trap_);
+	}
+	/* What must not be moved: it is above the other name. */
+	bool traps(const struct dentry &dentry) const noexcept
+	{
+		return trap_ == &dentry;
+	}
+
+private:
+	struct dentry &a_;
+	struct dentry &b_;
+	struct dentry *trap_;
+};
+
+/* A name in @dir, the directory for orphans, whose i_rwsem is held: negative. */
+[[nodiscard]] Result<Ref<struct dentry>> free_work_name(const Branch &branch,
+							struct dentry &dir) noexcept;
+
+/*
+ * An object without a name that users see, in the directory for orphans: it gets one, or goes with
+ * its scope. No write access to the branch is held by who lets it go.
+ */
+class Workfile final
+{
+public:
+	/*
+	 * Makes one by @create(mount, directory inode, dentry). The mounter's credentials are held,
+	 * and write access is not.
+	 */
+	template <class Create>
+	[[nodiscard]] static Result<Workfile> create(const Branch &branch, Create &&create) noexcept
+	{
+		auto write = TRY(BranchWrite::get(branch.mnt()));
+		auto dir = TRY(branch.reserved().directory(branch, ReservedDir::orphans));
+		DirLock lock(*dir->d_inode);
+		auto dentry = TRY(free_work_name(branch, *dir));
+		StringView name = name_of(*dentry);
+
+		TRY(check(create(branch.mnt(), lock.dir(), *dentry)));
+		/* Some filesystems leave it to a lookup to find what mkdir made. */
+		if (!is_positive(*dentry))
+			dentry = TRY(lookup_locked(branch, *dir, name));
+		if (!is_positive(*dentry))
+			return Error{-EIO};
+		return Workfile(branch, move(dir), move(dentry));
+	}
+
+	Workfile(Workfile &&other) noexcept
+		: branch_(other.branch_), dir_(move(other.dir_)), dentry_(move(other.dentry_))
+	{
+	}
+	Workfile &operator=(Workfile &&) = delete;
+	~Workfile();
+
+	/* Null after keep(). */
+	struct dentry &dentry() const noexcept
+	{
+		return *dentry_;
+	}
+	struct dentry &dir() const noexcept
+	{
+		return *dir_;
+	}
+	const Branch &branch() const noexcept
+	{
+		return branch_;
+	}
+	/* It has another name by now. */
+	void keep() noexcept
+	{
+		dentry_ = {};
+	}
+
+private:
+	Workfile(const Branch &branch, Ref<struct dentry> dir, Ref<struct dentry> dentry) noexcept
+		: branch_(branch), dir_(move(dir)), dentry_(move(dentry))
+	{
+	}
+	const Branch &branch_;
+	Ref<struct dentry> dir_;
+	Ref<struct dentry> dentry_;
+};
+
+/*
+ * Takes a directory of a rw branch away in one step, with all that users do not see in it: renames
+ * it into the directory for orphans, where it is removed with this scope. Until then it can come
+ * back. Write access is held all the time, and the mounter's credentials.
+ */
+class Grave final
+{
+public:
+	/* @dir is @name in @parent. -ESTALE where it is no longer there. Takes their locks. */
+	[[nodiscard]] static Result<Grave> bury(const Branch &branch, struct dentry &parent,
+						StringView name, struct dentry &dir) noexcept;
+	Grave(Grave &&other) noexcept
+		: branch_(other.branch_), orphans_(move(other.orphans_)), dir_(move(other.dir_))
+	{
+	}
+	Grave &operator=(Grave &&) = delete;
+	~Grave();
+
+	/* Puts it back; complains to the log where it cannot. */
+	void exhume(struct dentry &parent, StringView name) noexcept;
+
+private:
+	Grave(const Branch &branch, Ref<struct dentry> orphans, Ref<struct dentry> dir) noexcept
+		: branch_(branch), orphans_(move(orphans)), dir_(move(dir))
+	{
+	}
+
+	const Branch &branch_;
+	Ref<struct dentry> orphans_;
+	Ref<struct dentry> dir_;
+};
+
+} // namespace aufs
