@@ -316,8 +316,12 @@ CASE(inode_flags)
 		EXPECT_OK(ioctl(lower, FS_IOC_GETFLAGS, &flags));
 		unsigned before = flags;
 		flags |= FS_NODUMP_FL;
-		EXPECT_ERR(ioctl(lower, FS_IOC_SETFLAGS, &flags), EROFS);
-		OK(ioctl(lower, FS_IOC_GETFLAGS, &flags));
+		EXPECT_OK(ioctl(lower, FS_IOC_SETFLAGS, &flags));
+		Fd copy = open_file(u.top + "/low", O_RDONLY),
+		   old = open_file(u.low + "/low", O_RDONLY);
+		OK(ioctl(copy, FS_IOC_GETFLAGS, &flags));
+		EXPECT(flags & FS_NODUMP_FL);
+		OK(ioctl(old, FS_IOC_GETFLAGS, &flags));
 		EXPECT_EQ(flags, before);
 	}
 	as_user(alice, [&] {
