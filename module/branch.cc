@@ -66,6 +66,7 @@ Result<Branch> Branch::create(struct fs_context *fc, const BranchItem &item) noe
 	if (!branch.reserved_)
 		return Error{-ENOMEM};
 	branch.perm_ = item.perm;
+	branch.copy_on_open_ = item.copy_on_open;
 	branch.name_ = TRY(absolute_name(branch.found_.path, item.path));
 	TRY(branch.check_filesystem(fc, item.perm_given));
 	branch.numbers_by_inode_ = numbers_unknown(branch.sb());
@@ -120,6 +121,23 @@ Result<void> Branch::attach(struct fs_context *fc) noexcept
 	mnt_ = mnt;
 	found_ = {};
 	return reserved_->find(*this);
+}
+
+u64 Branch::free_space(unsigned int seconds) const noexcept
+{
+	s64 now = ktime_get_seconds();
+
+	if (now >= __atomic_load_n(&free_until_, __ATOMIC_RELAXED)) {
+		struct kstatfs stat = {};
+		struct path path = path_to(root());
+		u64 free = vfs_statfs(&path, &stat) == 0 ?
+				   stat.f_bavail * static_cast<u64>(stat.f_bsize) :
+				   0;
+
+		__atomic_store_n(&free_, free, __ATOMIC_RELAXED);
+		__atomic_store_n(&free_until_, now + seconds, __ATOMIC_RELAXED);
+	}
+	return __atomic_load_n(&free_, __ATOMIC_RELAXED);
 }
 
 } // namespace aufs

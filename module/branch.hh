@@ -54,6 +54,15 @@ public:
 	{
 		return {.mnt = mnt_, .dentry = &dentry};
 	}
+	CopyOnOpen copy_on_open() const noexcept
+	{
+		return copy_on_open_;
+	}
+	/* Whether @item, whatever its path is, says that it is used as it is. */
+	bool used_as(const BranchItem &item) const noexcept
+	{
+		return perm_ == item.perm && copy_on_open_ == item.copy_on_open;
+	}
 	BranchPerm perm() const noexcept
 	{
 		return perm_;
@@ -90,6 +99,11 @@ public:
 	{
 		return reserved_->used();
 	}
+	/*
+	 * Bytes that users may still write, as it said at most @seconds ago; 0 where it does not
+	 * say. May sleep.
+	 */
+	u64 free_space(unsigned int seconds) const noexcept;
 	/* What the format keeps in the root of a rw branch (reserved.hh); made when it is needed. */
 	Reserved &reserved() const noexcept
 	{
@@ -129,8 +143,11 @@ private:
 	struct vfsmount *mnt_ = nullptr;
 	Own<char[]> name_;
 	Own<Reserved> reserved_;
+	mutable u64 free_ = 0;
+	mutable s64 free_until_ = 0; /* seconds since boot, when free_ is too old */
 	unsigned int filesystem_ = 0;
 	BranchPerm perm_ = BranchPerm::ro;
+	CopyOnOpen copy_on_open_ = CopyOnOpen::nothing;
 	bool numbers_by_inode_ = false;
 };
 

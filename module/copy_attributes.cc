@@ -95,13 +95,18 @@ Result<void> copy_xattrs(const Branch &from, struct dentry &source, const Branch
 Result<void> copy_acl(struct dentry &source, const Branch &branch, struct dentry &to,
 		      int type) noexcept
 {
-	auto acl = adopt_or_error(aufs_get_acl(source.d_inode, type, false));
+	struct posix_acl *acl = aufs_get_acl(source.d_inode, type, false);
 
-	if (!acl.ok())
-		return acl.error() == -EOPNOTSUPP ? Result<void>() : Error{acl.error()};
-	if (!acl.value())
+	if (acl == error_pointer<struct posix_acl>(-EOPNOTSUPP))
 		return {};
-	return check(aufs_set_acl(branch.mnt(), &to, type, acl.value().get()));
+	if (is_error(acl))
+		return Error{static_cast<int>(reinterpret_cast<long>(acl))};
+	if (!acl)
+		return {};
+
+	auto held = Ref<struct posix_acl>::adopt(acl);
+
+	return check(aufs_set_acl(branch.mnt(), &to, type, held.get()));
 }
 
 } // namespace

@@ -381,6 +381,29 @@ Result<void> copy_up(struct dentry &dentry, loff_t size) noexcept
 	return {};
 }
 
+Result<void> copy_up_on_open(struct dentry &dentry) noexcept
+{
+	const Inode &inode = Inode::of(*dentry.d_inode);
+	CopyOnOpen what = inode.branch().copy_on_open();
+
+	if (what == CopyOnOpen::nothing || aufs_sb_rdonly(dentry.d_sb) ||
+	    (is_dir(inode.vfs.i_mode) && what != CopyOnOpen::all))
+		return {};
+
+	auto copied = copy_up(dentry);
+
+	switch (copied.error()) {
+	case -EROFS:
+	case -ENOSPC:
+	case -EDQUOT:
+	case -EPERM:
+	case -EOVERFLOW:
+		return {};
+	default:
+		return copied;
+	}
+}
+
 Result<void> copy_up_with_name(struct dentry &dentry) noexcept
 {
 	Inode &inode = Inode::of(*dentry.d_inode);

@@ -31,6 +31,13 @@ inline constexpr loff_t whole_file = LLONG_MAX;
  */
 [[nodiscard]] Result<void> copy_up_with_name(struct dentry &dentry) noexcept;
 
+/*
+ * Copies up, if need be, what is being opened and whose branch has the attribute for that. Where
+ * no branch takes the copy for want of room or rights, what is there is opened as it is: whoever
+ * only reads must be able to.
+ */
+[[nodiscard]] Result<void> copy_up_on_open(struct dentry &dentry) noexcept;
+
 /* Gives the union directory @dir a part on the rw branch @branch, and all above it. */
 [[nodiscard]] Result<Ref<struct dentry>> copy_up_directory(struct dentry &dir,
 							   unsigned int branch) noexcept;

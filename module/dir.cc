@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+#include "copy_up.hh"
 #include "dir.hh"
 #include "whiteout.hh"
 
@@ -361,6 +362,9 @@ Result<loff_t> DirFile::seek(struct file &file, loff_t offset, int whence) noexc
 
 int open(struct inode *inode, struct file *file) noexcept
 {
+	if (auto copied = copy_up_on_open(*file->f_path.dentry); !copied.ok())
+		return copied.error();
+
 	auto dir_file = DirFile::create(Inode::of(*inode));
 
 	if (!dir_file.ok())

@@ -30,6 +30,8 @@ Result<void> open_branch_file(Inode &inode, struct file &file) noexcept
 		/* A branch file at the user's path would ask the union's mount alone. */
 		if (aufs_mnt_is_readonly(inode.branch().mnt()))
 			return Error{-EROFS};
+	} else {
+		TRY(copy_up_on_open(*file.f_path.dentry));
 	}
 
 	unsigned int flags = file.f_flags & ~spent_flags;

@@ -160,13 +160,15 @@ int Inode::set(struct inode *inode, void *key) noexcept
 	return 0;
 }
 
-void Inode::become(Found &&found, unsigned int links) noexcept
+void Inode::become(Found &found, unsigned int links) noexcept
 {
 	Super &super = this->super();
 	u64 number = super.number_of(key_);
 
 	links_ = links;
-	first_ = move(found);
+	first_.top = move(found.top);
+	first_.lower = move(found.lower);
+	first_.lower_count = found.lower_count;
 	first_.bottom = first_.part(first_.parts() - 1).branch;
 	h_inode_ = first_.top.dentry->d_inode;
 
@@ -206,7 +208,7 @@ Result<Ref<struct inode>> Inode::get_by_identity(struct super_block &sb, const I
 	if (!inode)
 		return Error{-ENOMEM};
 	if (inode->i_state & I_NEW) {
-		of(*inode).become(move(found), identity.links);
+		of(*inode).become(found, identity.links);
 		unlock_new_inode(inode);
 	}
 	return Ref<struct inode>::adopt(inode);

@@ -203,7 +203,8 @@ public:
 private:
 	static int test(struct inode *inode, void *key) noexcept;
 	static int set(struct inode *inode, void *key) noexcept;
-	void become(Found &&found, unsigned int links) noexcept;
+	void become(Found &found, unsigned int links) noexcept;
+	/* Takes @found for a new inode. */
 	static Result<Ref<struct inode>>
 	get_by_identity(struct super_block &sb, const Identity &identity, Found &found) noexcept;
 

@@ -15,13 +15,12 @@ bool is_odd(const struct dentry &dentry) noexcept
 	       (DCACHE_NEED_AUTOMOUNT | DCACHE_MANAGE_TRANSIT | DCACHE_OP_HASH | DCACHE_OP_COMPARE);
 }
 
-/* Whether @dir, a directory of @branch, hides what lies below it. */
+} // namespace
+
 Result<bool> is_opaque(const Branch &branch, struct dentry &dir) noexcept
 {
 	return static_cast<bool>(TRY(lookup_in(branch, dir, opaque_name)));
 }
-
-} // namespace
 
 Result<Ref<struct dentry>> lookup_in(const Branch &branch, struct dentry &base,
 				     StringView name) noexcept

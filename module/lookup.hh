@@ -22,6 +22,9 @@ namespace aufs
 [[nodiscard]] Result<Ref<struct dentry>> find_whiteout(const Branch &branch, struct dentry &base,
 						       StringView name) noexcept;
 
+/* Whether @dir, a directory of @branch, hides what lies below it. */
+[[nodiscard]] Result<bool> is_opaque(const Branch &branch, struct dentry &dir) noexcept;
+
 /* What the parts of @dir from @first on have under @name. */
 [[nodiscard]] Result<Found> find(const Inode &dir, StringView name,
 				 unsigned int first = 0) noexcept;

@@ -34,8 +34,9 @@ private:
 	Result<void> same_branch(struct fs_context *fc, const BranchItem &item) noexcept;
 
 	Own<Super> super_; /* being filled; empty in a remount */
-	const Super *mounted_ = nullptr; /* in a remount: what is mounted */
+	Super *mounted_ = nullptr; /* in a remount: what is mounted */
 	OptionSet options_;
+	Settings settings_; /* in a remount: what is not given stays */
 	unsigned int given_ = 0; /* branches so far */
 };
 
@@ -56,6 +57,7 @@ Result<Own<Context>> Context::create(const struct fs_context &fc) noexcept
 		return Error{-ENOMEM};
 	if (fc.purpose == FS_CONTEXT_FOR_RECONFIGURE) {
 		context->mounted_ = &Super::of(*fc.root->d_sb);
+		context->settings_ = context->mounted_->settings();
 		return context;
 	}
 	context->super_ = Super::create();
@@ -70,7 +72,7 @@ Result<void> Context::same_branch(struct fs_context *fc, const BranchItem &item)
 	if (given_ < mounted_->count()) {
 		const Branch &branch = mounted_->branch(given_);
 
-		if (branch.perm() == item.perm && branch.name() == item.path)
+		if (branch.used_as(item) && branch.name() == item.path)
 			return {};
 	}
 
@@ -84,7 +86,7 @@ Result<void> Context::same_branch(struct fs_context *fc, const BranchItem &item)
 	}
 
 	bool within = path.dentry->d_sb == fc->root->d_sb;
-	bool same = given_ < mounted_->count() && mounted_->branch(given_).perm() == item.perm &&
+	bool same = given_ < mounted_->count() && mounted_->branch(given_).used_as(item) &&
 		    &mounted_->branch(given_).root() == path.dentry;
 
 	path_put(&path);
@@ -131,7 +133,14 @@ Result<void> Context::parse(struct fs_context *fc, StringView key, const char *v
 		return refuse(fc, error, use.error());
 
 	StringView head = use.value().head;
+	OptionKey which = use.value().key;
 
+	if (which != OptionKey::branches && which != OptionKey::append) {
+		StringView text = value ? StringView::from_c_string(value) : StringView();
+		auto applied = apply(settings_, which, text, error);
+
+		return applied.ok() ? applied : refuse(fc, error, applied.error());
+	}
 	if (head.empty())
 		return parse_list(fc, StringView::from_c_string(value));
 	if (!value)
@@ -214,6 +223,7 @@ Result<void> Context::fill(struct fs_context *fc, struct super_block &sb) noexce
 		aufs_errorf(fc, "no branches: give them as br=/top=rw:/lower=ro");
 		return Error{-EINVAL};
 	}
+	super_->set_settings(settings_);
 	TRY(super_->attach(fc));
 
 	const Super &super = *super_;
@@ -257,7 +267,9 @@ Result<void> Context::reconfigure(struct fs_context *fc) noexcept
 		aufs_errorf(fc, "cannot become writable: no branch is rw");
 		return Error{-EROFS};
 	}
-	return check(sync_filesystem(&sb));
+	TRY(check(sync_filesystem(&sb)));
+	mounted_->set_settings(settings_);
+	return {};
 }
 
 int parse_param(struct fs_context *fc, struct fs_parameter *param) noexcept

@@ -3,6 +3,7 @@
 #include "copy_up.hh"
 #include "namei.hh"
 #include "policy.hh"
+#include "workfile.hh"
 
 namespace aufs
 {
@@ -32,7 +33,7 @@ Result<void> check_new_name(StringView name) noexcept
 	return {};
 }
 
-Result<void> check_not_hidden(const Inode &dir, StringView name, unsigned int index) noexcept
+Result<void> check_can_show(const Inode &dir, StringView name, unsigned int index) noexcept
 {
 	const Found &found = dir.found();
 
@@ -40,9 +41,42 @@ Result<void> check_not_hidden(const Inode &dir, StringView name, unsigned int in
 		const BranchDentry &part = found.part(i);
 		const Branch &branch = dir.super().branch(part.branch);
 
+		if (branch.writable())
+			continue;
 		if (TRY(find_whiteout(branch, *part.dentry, name)) ||
 		    TRY(lookup_in(branch, *part.dentry, name)))
 			return Error{-EXDEV};
+	}
+	return {};
+}
+
+Result<void> uncover(const Inode &dir, StringView name, unsigned int index) noexcept
+{
+	const Found &found = dir.found();
+
+	for (unsigned int i = 0; i < found.parts() && found.part(i).branch < index; i++) {
+		const BranchDentry &part = found.part(i);
+		const Branch &branch = dir.super().branch(part.branch);
+		auto whiteout = TRY(find_whiteout(branch, *part.dentry, name));
+		auto object = TRY(lookup_in(branch, *part.dentry, name));
+
+		if (!whiteout && !object)
+			continue;
+
+		auto write = TRY(BranchWrite::get(branch.mnt()));
+
+		if (whiteout)
+			TRY(remove_whiteout(branch, *part.dentry, name));
+		if (object && is_dir(object->d_inode->i_mode)) {
+			Grave grave = TRY(Grave::bury(branch, *part.dentry, name, *object));
+		} else if (object) {
+			DirLock lock(*part.dentry->d_inode);
+			auto victim = TRY(lookup_locked(branch, *part.dentry, name));
+
+			if (victim->d_inode != object->d_inode)
+				return Error{-ESTALE};
+			TRY(check(aufs_unlink(branch.mnt(), &lock.dir(), victim.get())));
+		}
 	}
 	return {};
 }
@@ -115,12 +149,67 @@ Result<Ref<struct dentry>> make_on_branch(const Super &super, const Branch &bran
 	return h_dentry;
 }
 
+/* Where make() makes something. */
+struct Place {
+	const Branch &branch;
+	unsigned int index;
+	Ref<struct dentry> h_dir;
+};
+
 /*
- * Makes @dentry's name on a rw branch by @create(mount, directory, dentry), and then the union's
- * inode for it, or @existing for a further link of what lies on a rw branch.
+ * Makes @name at @place by @create(mount, directory, dentry), and then the union's inode for it, or
+ * @existing for a further link. Takes and drops write access.
  */
 template <class Create>
-Result<void> make(struct inode &dir, struct dentry &dentry, struct inode *existing,
+Result<Ref<struct inode>> make_at(Inode &dir, const Place &place, StringView name,
+				  struct inode *existing, const struct cred &caller,
+				  Create &&create) noexcept
+{
+	const Branch &branch = place.branch;
+	struct dentry &h_dir = *place.h_dir;
+	auto write = TRY(BranchWrite::get(branch.mnt()));
+	bool whiteout = static_cast<bool>(TRY(find_whiteout(branch, h_dir, name)));
+	auto h_dentry = TRY(make_on_branch(dir.super(), branch, h_dir, name, caller, create));
+	ScopeExit undo([&] { unmake(branch, h_dir, *h_dentry); });
+	auto inode = Ref<struct inode>::retain(existing);
+
+	/* What the whiteout hid must not become a part of a new directory. */
+	if (whiteout && is_dir(h_dentry->d_inode->i_mode))
+		TRY(make_opaque(branch, *h_dentry));
+	if (!inode) {
+		Found found;
+
+		found.top = {h_dentry.clone(), place.index};
+		inode = TRY(Inode::get(*dir.vfs.i_sb, move(found)));
+	}
+	if (whiteout)
+		TRY(remove_whiteout(branch, h_dir, name));
+	undo.dismiss();
+	if (!Inode::of(*inode).has_natural_number())
+		note_impure(dir, {place.h_dir.clone(), place.index});
+	return inode;
+}
+
+/* Lets a further link be seen that a branch above has a whiteout for, or takes it back. */
+Result<void> uncover_link(const Inode &dir, const Place &place, StringView name) noexcept
+{
+	auto uncovered = uncover(dir, name, place.index);
+
+	if (uncovered.ok())
+		return uncovered;
+
+	auto write = TRY(BranchWrite::get(place.branch.mnt()));
+
+	unmake(place.branch, *place.h_dir, *TRY(lookup_in(place.branch, *place.h_dir, name)));
+	return uncovered;
+}
+
+/*
+ * Makes @dentry's name on a rw branch by @create(mount, directory, dentry), for a new inode or for
+ * @existing, which lies on a rw branch.
+ */
+template <class Create>
+Result<void> make(struct inode &dir, struct dentry &dentry, struct inode *existing, NewKind kind,
 		  Create &&create) noexcept
 {
 	Inode &union_dir = Inode::of(dir);
@@ -134,33 +223,16 @@ Result<void> make(struct inode &dir, struct dentry &dentry, struct inode *existi
 
 	if (existing) {
 		index = Inode::of(*existing).top().branch;
-		TRY(check_not_hidden(union_dir, name, index));
+		TRY(check_can_show(union_dir, name, index));
 	} else {
-		index = TRY(branch_for_new(union_dir, name));
+		index = TRY(branch_for_new(*dentry.d_parent, name, kind));
 	}
 
-	auto h_dir = TRY(copy_up_directory(*dentry.d_parent, index));
-	const Branch &branch = super.branch(index);
-	auto write = TRY(BranchWrite::get(branch.mnt()));
-	bool whiteout = static_cast<bool>(TRY(find_whiteout(branch, *h_dir, name)));
-	auto h_dentry = TRY(make_on_branch(super, branch, *h_dir, name, creds.caller(), create));
-	ScopeExit undo([&] { unmake(branch, *h_dir, *h_dentry); });
-	auto inode = Ref<struct inode>::retain(existing);
+	Place place = {super.branch(index), index, TRY(copy_up_directory(*dentry.d_parent, index))};
+	auto inode = TRY(make_at(union_dir, place, name, existing, creds.caller(), create));
 
-	/* What the whiteout hid must not become a part of a new directory. */
-	if (whiteout && is_dir(h_dentry->d_inode->i_mode))
-		TRY(make_opaque(branch, *h_dentry));
-	if (!inode) {
-		Found found;
-
-		found.top = {h_dentry.clone(), index};
-		inode = TRY(Inode::get(*dir.i_sb, move(found)));
-	}
-	if (whiteout)
-		TRY(remove_whiteout(branch, *h_dir, name));
-	undo.dismiss();
-	if (!Inode::of(*inode).has_natural_number())
-		note_impure(union_dir, {move(h_dir), index});
+	if (existing)
+		TRY(uncover_link(union_dir, place, name));
 	Inode::of(*inode).copy_links();
 	union_dir.copy_links();
 	d_instantiate(&dentry, inode.leak());
@@ -169,7 +241,7 @@ Result<void> make(struct inode &dir, struct dentry &dentry, struct inode *existi
 
 int create(AUFS_IDMAP *, struct inode *dir, struct dentry *dentry, umode_t mode, bool) noexcept
 {
-	return to_errno(make(*dir, *dentry, nullptr,
+	return to_errno(make(*dir, *dentry, nullptr, NewKind::other,
 			     [mode](struct vfsmount *mnt, struct inode &h_dir, struct dentry &h) {
 				     return aufs_create(mnt, &h_dir, &h, mode);
 			     }));
@@ -178,7 +250,7 @@ int create(AUFS_IDMAP *, struct inode *dir, struct dentry *dentry, umode_t mode,
 int mknod(AUFS_IDMAP *, struct inode *dir, struct dentry *dentry, umode_t mode, dev_t rdev) noexcept
 {
 	return to_errno(
-		make(*dir, *dentry, nullptr,
+		make(*dir, *dentry, nullptr, NewKind::other,
 		     [mode, rdev](struct vfsmount *mnt, struct inode &h_dir, struct dentry &h) {
 			     return aufs_mknod(mnt, &h_dir, &h, mode, rdev);
 		     }));
@@ -186,7 +258,7 @@ int mknod(AUFS_IDMAP *, struct inode *dir, struct dentry *dentry, umode_t mode, 
 
 int symlink(AUFS_IDMAP *, struct inode *dir, struct dentry *dentry, const char *target) noexcept
 {
-	return to_errno(make(*dir, *dentry, nullptr,
+	return to_errno(make(*dir, *dentry, nullptr, NewKind::other,
 			     [target](struct vfsmount *mnt, struct inode &h_dir, struct dentry &h) {
 				     return aufs_symlink(mnt, &h_dir, &h, target);
 			     }));
@@ -197,7 +269,7 @@ template <class Return>
 Return mkdir(AUFS_IDMAP *, struct inode *dir, struct dentry *dentry, umode_t mode) noexcept
 {
 	int error =
-		to_errno(make(*dir, *dentry, nullptr,
+		to_errno(make(*dir, *dentry, nullptr, NewKind::directory,
 			      [mode](struct vfsmount *mnt, struct inode &h_dir, struct dentry &h) {
 				      return aufs_mkdir(mnt, &h_dir, &h, mode);
 			      }));
@@ -210,14 +282,13 @@ Return mkdir(AUFS_IDMAP *, struct inode *dir, struct dentry *dentry, umode_t mod
 
 int link(struct dentry *old_dentry, struct inode *dir, struct dentry *new_dentry) noexcept
 {
-	struct inode *inode = old_dentry->d_inode;
+	Inode &inode = Inode::of(*old_dentry->d_inode);
 
 	if (auto copied = copy_up(*old_dentry); !copied.ok())
 		return copied.error();
-	return to_errno(make(*dir, *new_dentry, inode,
-			     [inode](struct vfsmount *mnt, struct inode &h_dir, struct dentry &h) {
-				     return aufs_link(&Inode::of(*inode).h_dentry(), mnt, &h_dir,
-						      &h);
+	return to_errno(make(*dir, *new_dentry, &inode.vfs, NewKind::other,
+			     [&inode](struct vfsmount *mnt, struct inode &h_dir, struct dentry &h) {
+				     return aufs_link(&inode.h_dentry(), mnt, &h_dir, &h);
 			     }));
 }
 
@@ -227,7 +298,7 @@ Result<void> make_tmpfile(struct inode &dir, struct file &file, umode_t mode) no
 	Inode &union_dir = Inode::of(dir);
 	const Super &super = union_dir.super();
 	ScopedCreds mounter(super.mounter());
-	unsigned int index = TRY(branch_for_new(union_dir, {}));
+	unsigned int index = TRY(branch_for_new(*file.f_path.dentry->d_parent, {}, NewKind::other));
 	auto h_dir = TRY(copy_up_directory(*file.f_path.dentry->d_parent, index));
 	const Branch &branch = super.branch(index);
 	struct path parent = branch.path_to(*h_dir);

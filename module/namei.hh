@@ -31,11 +31,18 @@ private:
 [[nodiscard]] Result<void> check_new_name(StringView name) noexcept;
 
 /*
- * -EXDEV where @name in @dir, made on branch @index, would be hidden by a branch above. The
- * mounter's credentials are held.
+ * -EXDEV where @name in @dir, made on branch @index, would be hidden for good: by a branch above
+ * that is not written to. The mounter's credentials are held.
  */
-[[nodiscard]] Result<void> check_not_hidden(const Inode &dir, StringView name,
-					    unsigned int index) noexcept;
+[[nodiscard]] Result<void> check_can_show(const Inode &dir, StringView name,
+					  unsigned int index) noexcept;
+
+/*
+ * Removes what hides @name in @dir, which is on branch @index, on the branches above: whiteouts,
+ * and what was replaced; directories of these are empty for users. The mounter's credentials are
+ * held, and no write access.
+ */
+[[nodiscard]] Result<void> uncover(const Inode &dir, StringView name, unsigned int index) noexcept;
 
 /* remove.cc, rename.cc */
 int unlink(struct inode *dir, struct dentry *dentry) noexcept;

@@ -85,17 +85,25 @@ Error refuse(OptionError &error, const OptionError &reason, int code = EINVAL) n
 	return Error{-code};
 }
 
-constexpr bool attribute_fits(StringView attribute, BranchPerm perm) noexcept
+/* Notes @attribute in @item, whose permission is known; false where it does not go with that. */
+bool take_attribute(StringView attribute, BranchItem &item) noexcept
 {
-	return perm == BranchPerm::rw ? attribute == "nolwh" : attribute == "wh";
+	if (attribute == "coo_all")
+		item.copy_on_open = CopyOnOpen::all;
+	else if (attribute == "coo_reg" && item.copy_on_open == CopyOnOpen::nothing)
+		item.copy_on_open = CopyOnOpen::regular;
+	else if (attribute != "coo_reg")
+		return item.perm == BranchPerm::rw ? attribute == "nolwh" : attribute == "wh";
+	return true;
 }
 
-/* Reads @text, permission and attributes, of the branch @item. */
-Result<BranchPerm> parse_perm(StringView text, StringView item, OptionError &error) noexcept
+/* Reads @text, permission and attributes, of the branch @item into @branch. */
+Result<void> parse_perm(StringView text, StringView item, BranchItem &branch,
+			OptionError &error) noexcept
 {
 	Size plus = find(text, 0, '+');
 	StringView name = text.substr(0, plus);
-	BranchPerm perm;
+	BranchPerm &perm = branch.perm;
 
 	if (name == "rw")
 		perm = BranchPerm::rw;
@@ -121,14 +129,15 @@ Result<BranchPerm> parse_perm(StringView text, StringView item, OptionError &err
 
 		StringView attribute = text.substr(start, plus - start);
 
-		if (attribute_fits(attribute, perm))
+		if (take_attribute(attribute, branch))
 			continue;
-		return refuse(error, {.text = "unknown attribute",
-				      .word = attribute,
-				      .item = item,
-				      .hint = "known are ro+wh, rr+wh, rw+nolwh"});
+		return refuse(error,
+			      {.text = "unknown attribute",
+			       .word = attribute,
+			       .item = item,
+			       .hint = "known are ro+wh, rr+wh, rw+nolwh, coo_reg, coo_all"});
 	}
-	return perm;
+	return {};
 }
 
 /* Writes the path of @item to @buffer; @end is where it ends in @item. */
@@ -161,6 +170,34 @@ Result<StringView> take_path(StringView item, char *buffer, Size size, OptionErr
 		return refuse(error, {.text = "no path before the permission", .item = item});
 	buffer[used] = '\0';
 	return StringView(buffer, used);
+}
+
+struct KnownKey {
+	StringView name;
+	OptionKey key;
+};
+
+/* The aliases are the original's. */
+constexpr KnownKey known_keys[] = {
+	{"br", OptionKey::branches},
+	{"dirs", OptionKey::branches},
+	{"append", OptionKey::append},
+	{"create", OptionKey::create},
+	{"create_policy", OptionKey::create},
+	{"cpup", OptionKey::copy_up},
+	{"copyup", OptionKey::copy_up},
+	{"copyup_policy", OptionKey::copy_up},
+	{"sum", OptionKey::sum},
+	{"nosum", OptionKey::nosum},
+};
+
+const KnownKey *find_key(StringView name) noexcept
+{
+	for (const KnownKey &known : known_keys) {
+		if (known.name == name)
+			return &known;
+	}
+	return nullptr;
 }
 
 /* Appends to a buffer that it never overruns. */
@@ -265,15 +302,15 @@ Result<BranchItem> BranchList::next(char *buffer, Size size, OptionError &error)
 
 	Size path_end = 0;
 	StringView path = TRY(take_path(item, buffer, size, error, path_end));
-	bool given = path_end < item.size();
-	BranchPerm perm = index_ ? BranchPerm::ro : BranchPerm::rw;
+	BranchItem branch = {path, index_ ? BranchPerm::ro : BranchPerm::rw, path_end < item.size(),
+			     CopyOnOpen::nothing};
 
-	if (given)
-		perm = TRY(parse_perm(item.substr(path_end + 1), item, error));
+	if (branch.perm_given)
+		TRY(parse_perm(item.substr(path_end + 1), item, branch, error));
 	index_++;
 	at_ = stop + 1;
 	more_ = !last;
-	return BranchItem{path, perm, given};
+	return branch;
 }
 
 bool MonolithicOptions::more() noexcept
@@ -310,18 +347,30 @@ Result<OptionUse> OptionSet::accept(StringView key, bool has_value, OptionError 
 	OptionUse use = {OptionKey::branches, {}};
 	Size colon = find(key, 0, ':');
 	StringView name = key.substr(0, colon);
+	bool has_list = colon < key.size() && (name == "br" || name == "append");
+	const KnownKey *known = find_key(has_list ? name : key);
 
-	if (name == "append")
-		use.key = OptionKey::append;
-	else if (name != "br" && (name != "dirs" || colon < key.size()))
-		return refuse(error, {.text = "unknown option",
-				      .word = key,
-				      .hint = "known are br, dirs, append"});
+	if (!known)
+		return refuse(error,
+			      {.text = "unknown option",
+			       .word = key,
+			       .hint = "known are br, dirs, append, create, cpup, sum, nosum"});
+	use.key = known->key;
+	if (use.key == OptionKey::sum || use.key == OptionKey::nosum) {
+		if (has_value)
+			return refuse(error, {.text = "no value goes with option", .word = key});
+		return use;
+	}
+	if (use.key == OptionKey::create || use.key == OptionKey::copy_up) {
+		if (!has_value)
+			return refuse(error, {.text = "no policy given with option", .word = key});
+		return use;
+	}
 
 	/* Whoever has a list has a head or a value: neither may be missing altogether. */
-	if (colon < key.size())
+	if (has_list)
 		use.head = key.substr(colon + 1);
-	if (colon < key.size() ? use.head.empty() : !has_value)
+	if (has_list ? use.head.empty() : !has_value)
 		return refuse(error, {.text = "no branches given with option", .word = key});
 
 	if (use.key == OptionKey::append) {

@@ -4,7 +4,10 @@
  * context. The same source is compiled on the host, where kunit/host tests and fuzzes it.
  *
  *	data    = option { "," option }
- *	option  = ( "br" | "dirs" | "append" ) "=" list | "br:" list | "append:" list
+ *	option  = ( "br" | "dirs" | "append" ) "=" list | "br:" list | "append:" list |
+ *		  ( "create" | "create_policy" ) "=" ( "tdp" | "rr" | "mfs" [ ":" seconds ] ) |
+ *		  ( "cpup" | "copyup" | "copyup_policy" ) "=" ( "tdp" | "bup" | "bu" ) |
+ *		  "sum" | "nosum"
  *	list    = branch { ":" branch }
  *	branch  = path [ "=" permission { "+" attribute } ]
  *
@@ -39,6 +42,35 @@ enum class BranchPerm : unsigned char { rw, ro, rr };
 /* The permission as it is written in an option. */
 StringView branch_perm_name(BranchPerm perm) noexcept;
 
+/*
+ * What of a branch is copied up when it is opened, for reading too: nothing, regular files, or
+ * directories as well. Whoever maps a file then has the one that later writers change.
+ */
+enum class CopyOnOpen : unsigned char { nothing, regular, all };
+
+/* The attribute as it is written after a permission, with its `+`; empty for nothing. */
+StringView copy_on_open_name(CopyOnOpen what) noexcept;
+
+/* Which rw branch takes a new object (policy.hh says how). */
+enum class CreatePolicy : unsigned char { tdp, rr, mfs };
+/* Which rw branch takes a copy. */
+enum class CopyPolicy : unsigned char { tdp, bup, bu };
+
+/* What can be changed while mounted. */
+struct alignas(8) Settings {
+	static constexpr unsigned int default_seconds = 30;
+
+	unsigned int mfs_seconds = default_seconds; /* how long mfs believes what it has asked */
+	CreatePolicy create = CreatePolicy::tdp;
+	CopyPolicy copy_up = CopyPolicy::tdp;
+	bool sum = false; /* statfs adds up the branches */
+
+	friend bool operator==(const Settings &, const Settings &) = default;
+};
+
+StringView create_policy_name(CreatePolicy policy) noexcept;
+StringView copy_policy_name(CopyPolicy policy) noexcept;
+
 /* Why an option was refused. The views are parts of the text that was parsed, or empty. */
 struct OptionError {
 	const char *text = ""; /* what is wrong; static */
@@ -59,6 +91,7 @@ struct BranchItem {
 	StringView path; /* unescaped, in the caller's buffer, a zero follows it */
 	BranchPerm perm; /* where it is not given: rw for the mount's first branch, else ro */
 	bool perm_given;
+	CopyOnOpen copy_on_open;
 };
 
 /*
@@ -133,7 +166,7 @@ private:
  * branches replaces nothing and comes first; append adds to the end, as often as one likes:
  * fsconfig(2) takes no value over 255 bytes, so that is how it gives a long list.
  */
-enum class OptionKey : unsigned char { branches, append };
+enum class OptionKey : unsigned char { branches, append, create, copy_up, sum, nosum };
 
 /* An option that was accepted. */
 struct OptionUse {
@@ -151,8 +184,8 @@ class OptionSet final
 {
 public:
 	/*
-	 * Notes the option @key. -EINVAL with @error set: unknown, without a value, `br` given
-	 * twice or after `append`.
+	 * Notes the option @key. -EINVAL with @error set: unknown, without its value or with one
+	 * that it does not have, `br` given twice or after `append`.
 	 */
 	Result<OptionUse> accept(StringView key, bool has_value, OptionError &error) noexcept;
 
@@ -160,6 +193,13 @@ private:
 	bool branches_ = false;
 	bool append_ = false;
 };
+
+/*
+ * Changes @settings as the option @key, none of the two that have a list, with @value says. -EINVAL
+ * with @error set; @settings is unchanged then.
+ */
+Result<void> apply(Settings &settings, OptionKey key, StringView value,
+		   OptionError &error) noexcept;
 
 /* What stands for @byte in an option, or empty where it stands for itself. */
 StringView escaped(char byte) noexcept;

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Which of the rw branches takes a new object or a copy. The mounter's credentials are held. */
+/*
+ * Which of the rw branches takes a new object or a copy, by the policies of the original. What is
+ * made must be seen: no branch above it may hide it. The mounter's credentials are held. All may
+ * sleep.
+ */
 #pragma once
 
 #include "inode.hh"
@@ -7,16 +11,25 @@
 namespace aufs
 {
 
-/*
- * Where @name, which does not exist, is made in @dir: on the topmost rw branch that has the
- * directory, else on the nearest above it. -EROFS where there is none, or where a branch above it
- * has a whiteout of the name that cannot be removed.
- */
-[[nodiscard]] Result<unsigned int> branch_for_new(const Inode &dir, StringView name) noexcept;
+enum class NewKind : unsigned char { directory, other };
 
 /*
- * Where what lies in @parent on the branch @source is copied up to: the topmost rw branch above
- * @source that has the directory, else the nearest above it. -EROFS where there is none.
+ * Where @name, which does not exist, is made in @dir:
+ *	tdp	on the topmost rw branch that has the directory, else on the nearest above it
+ *	rr	on each rw branch in turn; directories as by tdp
+ *	mfs	on the rw branch with the most space
+ * -EROFS where there is none, or where a branch above it has a whiteout of the name that cannot be
+ * removed.
+ */
+[[nodiscard]] Result<unsigned int> branch_for_new(struct dentry &dir, StringView name,
+						  NewKind kind) noexcept;
+
+/*
+ * Where what lies in @parent on the branch @source is copied up to:
+ *	tdp	the topmost rw branch above @source that has the directory, else as bu
+ *	bup	the nearest one above @source that has it, else as bu
+ *	bu	the nearest rw branch above @source
+ * -EROFS where there is none.
  */
 [[nodiscard]] Result<unsigned int> branch_for_copy(const Inode &parent,
 						   unsigned int source) noexcept;

@@ -52,7 +52,7 @@ struct Side {
 		return find(dir, name(), dir.found().part_on(index) + 1);
 	}
 	/* Lets the directory that comes to this name from @from not merge with one below. */
-	Result<void> prepare_arrival(Side &from, unsigned int index) noexcept
+	Result<void> prepare_arrival(Side &from, unsigned int index) const noexcept
 	{
 		if (!from.directory())
 			return {};
@@ -73,7 +73,7 @@ struct Side {
 				TRY(make_whiteout(dir.super().branch(index), *h_dir, name()));
 		return {};
 	}
-	void undo(unsigned int index) noexcept
+	void undo(unsigned int index) const noexcept
 	{
 		const Branch &branch = dir.super().branch(index);
 
@@ -138,6 +138,87 @@ Result<void> replace(const Branch &branch, Side &from, Side &to, unsigned int in
 	return renamed;
 }
 
+/*
+ * Gives the file @from, which lies on branch @index, the name of @to as well, in place of what that
+ * branch has there. False where the filesystem cannot.
+ */
+Result<bool> link_below(const Branch &branch, const Side &from, const Side &to) noexcept
+{
+	DirLock lock(*to.h_dir->d_inode);
+	auto h_to = TRY(lookup_locked(branch, *to.h_dir, to.name()));
+
+	if (is_positive(*h_to)) {
+		if (is_dir(h_to->d_inode->i_mode))
+			return false;
+		TRY(check(aufs_unlink(branch.mnt(), &lock.dir(), h_to.get())));
+		h_to = TRY(lookup_locked(branch, *to.h_dir, to.name()));
+	}
+	return aufs_link(&from.inode()->h_dentry(), branch.mnt(), &lock.dir(), h_to.get()) == 0;
+}
+
+/* Takes the old name away from the file @from. */
+Result<void> unlink_old(const Branch &branch, Side &from, unsigned int index) noexcept
+{
+	auto write = TRY(BranchWrite::get(branch.mnt()));
+
+	TRY(from.cover(index));
+
+	DirLock lock(*from.h_dir->d_inode);
+	auto h_from = TRY(lookup_locked(branch, *from.h_dir, from.name()));
+
+	if (h_from->d_inode != &from.inode()->h_inode())
+		return Error{-ESTALE};
+	return check(aufs_unlink(branch.mnt(), &lock.dir(), h_from.get()));
+}
+
+/* Gives @from its old name alone. */
+Result<void> take_back(const Branch &branch, const Side &from, const Side &to, bool linked) noexcept
+{
+	auto write = TRY(BranchWrite::get(branch.mnt()));
+	RenameLock lock(*from.h_dir, *to.h_dir);
+
+	if (!lock.locked())
+		return Error{-EXDEV};
+
+	auto h_from = TRY(lookup_locked(branch, *from.h_dir, from.name()));
+	auto h_to = TRY(lookup_locked(branch, *to.h_dir, to.name()));
+
+	if (h_to->d_inode != &from.inode()->h_inode())
+		return Error{-ESTALE};
+	if (linked)
+		return check(aufs_unlink(branch.mnt(), to.h_dir->d_inode, h_to.get()));
+	return check(aufs_rename(branch.mnt(), to.h_dir->d_inode, h_to.get(), from.h_dir->d_inode,
+				 h_from.get(), 0));
+}
+
+/*
+ * Moves @from over @to, which a rw branch above hides. A file has both names for a while, so that
+ * whenever the machine stops there is the old state or the new one; the name that is hidden comes
+ * first.
+ */
+Result<void> replace_below(const Branch &branch, Side &from, Side &to, unsigned int index) noexcept
+{
+	bool linked = false;
+	{
+		auto write = TRY(BranchWrite::get(branch.mnt()));
+
+		linked = !from.directory() && TRY(link_below(branch, from, to));
+		if (!linked) {
+			TRY(from.cover(index));
+			TRY(replace(branch, from, to, index, 0));
+		}
+	}
+
+	auto uncovered = uncover(to.dir, to.name(), index);
+
+	if (uncovered.ok())
+		return linked ? unlink_old(branch, from, index) : uncovered;
+	if (auto back = take_back(branch, from, to, linked); !back.ok())
+		aufs_warn("branch '%s': a rename is half done in inode %lu (errno %d)",
+			  branch.name().data(), to.h_dir->d_inode->i_ino, -back.error());
+	return uncovered;
+}
+
 /* What the union knows of the two inodes afterwards. */
 void note_moved(Side &from, Side &to, unsigned int index, bool exchange,
 		bool replaced_on_rw) noexcept
@@ -156,6 +237,135 @@ void note_moved(Side &from, Side &to, unsigned int index, bool exchange,
 	}
 	from.dir.copy_links();
 	to.dir.copy_links();
+}
+
+/* Whether a branch above @index, which is written to, has a whiteout or an object of @name. */
+Result<bool> is_hidden(const Inode &dir, StringView name, unsigned int index) noexcept
+{
+	const Found &found = dir.found();
+
+	for (unsigned int i = 0; i < found.parts() && found.part(i).branch < index; i++) {
+		const BranchDentry &part = found.part(i);
+		const Branch &branch = dir.super().branch(part.branch);
+
+		if (TRY(find_whiteout(branch, *part.dentry, name)) ||
+		    TRY(lookup_in(branch, *part.dentry, name)))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * The file that is replaced, where this very name lies on a rw branch: below the one that is renamed
+ * on it would stay, covered, for nobody.
+ */
+class Covered final
+{
+public:
+	[[nodiscard]] static Result<Covered> find(const Side &to) noexcept
+	{
+		Covered covered;
+
+		if (!to.inode() || to.directory() || !to.inode()->on_rw())
+			return covered;
+
+		const BranchDentry &top = to.inode()->top();
+		unsigned int part = to.dir.found().part_on(top.branch);
+
+		if (part == to.dir.found().parts())
+			return covered;
+		covered.h_dir_ = to.dir.found().part(part).dentry.clone();
+
+		auto h_to = TRY(
+			lookup_in(to.dir.super().branch(top.branch), *covered.h_dir_, to.name()));
+
+		if (h_to && h_to->d_inode == top.dentry->d_inode)
+			covered.branch_ = top.branch;
+		return covered;
+	}
+	bool exists() const noexcept
+	{
+		return branch_ != Super::none;
+	}
+	/* Of its branch, or 0. */
+	unsigned int branch() const noexcept
+	{
+		return exists() ? branch_ : 0;
+	}
+	/* Where it cannot be removed it does no harm. */
+	void remove(const Side &to) const noexcept
+	{
+		const Branch &branch = to.dir.super().branch(branch_);
+		auto write = BranchWrite::get(branch.mnt());
+
+		if (!write.ok())
+			return;
+
+		DirLock lock(*h_dir_->d_inode);
+		auto h_to = lookup_locked(branch, *h_dir_, to.name());
+
+		if (h_to.ok() && h_to.value()->d_inode == to.inode()->top().dentry->d_inode)
+			aufs_unlink(branch.mnt(), &lock.dir(), h_to.value().get());
+	}
+
+private:
+	Ref<struct dentry> h_dir_;
+	unsigned int branch_ = Super::none;
+};
+
+Result<void> exchange_names(const Branch &branch, Side &from, Side &to, unsigned int index) noexcept
+{
+	auto write = TRY(BranchWrite::get(branch.mnt()));
+	ScopeExit undo([&] {
+		from.undo(index);
+		to.undo(index);
+	});
+
+	TRY(to.prepare_arrival(from, index));
+	TRY(from.prepare_arrival(to, index));
+	TRY(rename_on_branch(branch, from, to, RENAME_EXCHANGE));
+	undo.dismiss();
+	return {};
+}
+
+Result<void> move_name(const Branch &branch, Side &from, Side &to, unsigned int index,
+		       unsigned int flags) noexcept
+{
+	bool hidden = TRY(is_hidden(to.dir, to.name(), index));
+	auto on_branch = [&](auto &&run) -> Result<void> {
+		auto write = TRY(BranchWrite::get(branch.mnt()));
+
+		return run();
+	};
+	auto undo = [&]() -> Result<void> {
+		from.undo(index);
+		to.undo(index);
+		return {};
+	};
+	auto moved = on_branch([&]() -> Result<void> {
+		TRY(to.prepare_arrival(from, index));
+		if (hidden)
+			return {};
+		TRY(from.cover(index));
+		return replace(branch, from, to, index, flags);
+	});
+
+	if (moved.ok() && hidden)
+		moved = replace_below(branch, from, to, index);
+	if (!moved.ok()) {
+		(void)on_branch(undo).ok();
+		return moved;
+	}
+	/*
+	 * The name is there now and comes before the whiteout, which hides what it hid. One that
+	 * cannot be removed does no harm, and a rename that has replaced a file cannot be undone.
+	 */
+	auto removed = on_branch([&] { return remove_whiteout(branch, *to.h_dir, to.name()); });
+
+	if (!removed.ok())
+		aufs_warn("branch '%s': a spent whiteout stays in inode %lu (errno %d)",
+			  branch.name().data(), to.h_dir->d_inode->i_ino, -removed.error());
+	return {};
 }
 
 Result<void> rename_checked(Side from, Side to, unsigned int flags) noexcept
@@ -179,36 +389,22 @@ Result<void> rename_checked(Side from, Side to, unsigned int flags) noexcept
 
 	if (exchange && to.inode()->top().branch != index)
 		return Error{-EXDEV};
-	TRY(check_not_hidden(to.dir, to.name(), index));
+	TRY(check_can_show(to.dir, to.name(), index));
 	from.h_dir = TRY(copy_up_directory(*from.dentry.d_parent, index));
 	to.h_dir = TRY(copy_up_directory(*to.dentry.d_parent, index));
 
 	const Branch &branch = super.branch(index);
-	auto write = TRY(BranchWrite::get(branch.mnt()));
-	ScopeExit undo([&] {
-		from.undo(index);
-		to.undo(index);
-	});
 	bool replaced_on_rw = false;
 
-	TRY(to.prepare_arrival(from, index));
 	if (exchange) {
-		TRY(from.prepare_arrival(to, index));
-		TRY(rename_on_branch(branch, from, to, flags));
+		TRY(exchange_names(branch, from, to, index));
 	} else {
-		replaced_on_rw = static_cast<bool>(TRY(lookup_in(branch, *to.h_dir, to.name())));
-		TRY(from.cover(index));
-		TRY(replace(branch, from, to, index, flags));
-	}
-	undo.dismiss();
-	/*
-	 * The name is there now and comes before the whiteout, which hides what it hid. One that
-	 * cannot be removed does no harm, and a rename that has replaced a file cannot be undone.
-	 */
-	if (!exchange) {
-		if (auto removed = remove_whiteout(branch, *to.h_dir, to.name()); !removed.ok())
-			aufs_warn("branch '%s': a spent whiteout stays in inode %lu (errno %d)",
-				  branch.name().data(), to.h_dir->d_inode->i_ino, -removed.error());
+		Covered covered = TRY(Covered::find(to));
+
+		replaced_on_rw = covered.exists();
+		TRY(move_name(branch, from, to, index, flags));
+		if (covered.branch() > index)
+			covered.remove(to);
 	}
 	note_moved(from, to, index, exchange, replaced_on_rw);
 	return {};

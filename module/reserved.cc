@@ -245,23 +245,23 @@ Workfile::~Workfile()
 		warn_of_orphan(branch_, result.error());
 }
 
-Result<Grave> Grave::bury(const Branch &branch, struct dentry &parent, StringView name,
-			  struct dentry &dir) noexcept
+Result<Grave> Grave::bury(const Branch &branch, struct dentry &h_dir, StringView name,
+			  struct dentry &victim) noexcept
 {
 	auto orphans = TRY(branch.reserved().directory(branch, ReservedDir::orphans));
-	RenameLock lock(parent, *orphans);
+	RenameLock lock(h_dir, *orphans);
 
 	if (!lock.locked())
 		return Error{-EXDEV};
 
-	auto from = TRY(lookup_locked(branch, parent, name));
+	auto from = TRY(lookup_locked(branch, h_dir, name));
 
-	if (from->d_inode != dir.d_inode)
+	if (from->d_inode != victim.d_inode)
 		return Error{-ESTALE};
 
 	auto to = TRY(free_work_name(branch, *orphans));
 
-	TRY(check(aufs_rename(branch.mnt(), parent.d_inode, from.get(), orphans->d_inode, to.get(),
+	TRY(check(aufs_rename(branch.mnt(), h_dir.d_inode, from.get(), orphans->d_inode, to.get(),
 			      0)));
 	return Grave(branch, move(orphans), move(from));
 }

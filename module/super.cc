@@ -101,6 +101,9 @@ const unsigned char *Super::uuid_of(unsigned int filesystem) const noexcept
 Result<void> Super::attach(struct fs_context *fc) noexcept
 {
 	mounter_ = Ref<const struct cred>::retain(aufs_current_cred());
+	limited_ = Ref<const struct cred>::adopt(aufs_limited_creds());
+	if (!limited_)
+		return Error{-ENOMEM};
 	while (count_ >> index_bits_)
 		index_bits_++;
 	for (unsigned int i = 0; i < count_; i++)
@@ -115,18 +118,6 @@ int Super::branch_depth() const noexcept
 	for (unsigned int i = 0; i < count_; i++)
 		depth = cxxrt::max(depth, branches_[i].sb().s_stack_depth);
 	return depth;
-}
-
-bool Super::same_branches(const Super &other) const noexcept
-{
-	if (count_ != other.count_)
-		return false;
-	for (unsigned int i = 0; i < count_; i++) {
-		if (branches_[i].perm() != other.branches_[i].perm() ||
-		    branches_[i].name() != other.branches_[i].name())
-			return false;
-	}
-	return true;
 }
 
 } // namespace aufs

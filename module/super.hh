@@ -56,9 +56,13 @@ public:
 		return none;
 	}
 
+	/*
+	 * The mounter's credentials, with which branches are accessed; without the right to go over
+	 * quotas and into reserved blocks where the caller has it not.
+	 */
 	const struct cred &mounter() const noexcept
 	{
-		return *mounter_;
+		return aufs_may_exceed_limits() ? *mounter_ : *limited_;
 	}
 
 	/*
@@ -92,8 +96,25 @@ public:
 	/* The deepest branch's stack depth. */
 	int branch_depth() const noexcept;
 
-	/* Whether @other has the same branches with the same permissions, by their names. */
-	bool same_branches(const Super &other) const noexcept;
+	/* What the options say that can be changed; any context. */
+	Settings settings() const noexcept
+	{
+		Settings settings;
+
+		__atomic_load(&settings_, &settings, __ATOMIC_RELAXED);
+		return settings;
+	}
+	/* s_umount is held for writing, or nobody else has this yet. */
+	void set_settings(Settings settings) noexcept
+	{
+		__atomic_store(&settings_, &settings, __ATOMIC_RELAXED);
+	}
+
+	/* For policy.cc: a number that is another one each time. */
+	unsigned int next_turn() const noexcept
+	{
+		return __atomic_fetch_add(&turn_, 1, __ATOMIC_RELAXED);
+	}
 
 private:
 	Super() noexcept = default;
@@ -104,7 +125,10 @@ private:
 	unsigned int rw_ = none;
 	unsigned int index_bits_ = 1; /* enough for count_ */
 	Ref<const struct cred> mounter_;
+	Ref<const struct cred> limited_;
 	u64 fresh_ = 0;
+	Settings settings_;
+	mutable unsigned int turn_ = 0;
 };
 
 } // namespace aufs

@@ -38,16 +38,70 @@ const Branch &main_branch(const Super &super) noexcept
 	return super.branch(super.has_rw() ? super.rw_index() : 0);
 }
 
+/* Adds what branch @from has, in the blocks of @sum; free is what the union may still use. */
+void add_up(struct kstatfs &sum, const struct kstatfs &from, bool writable) noexcept
+{
+	auto blocks = [&](u64 count) {
+		return count * static_cast<u64>(from.f_bsize) / static_cast<u64>(sum.f_bsize);
+	};
+
+	sum.f_blocks += blocks(from.f_blocks);
+	sum.f_files += from.f_files;
+	if (!writable)
+		return;
+	sum.f_bfree += blocks(from.f_bfree);
+	sum.f_bavail += blocks(from.f_bavail);
+	sum.f_ffree += from.f_ffree;
+}
+
+Result<struct kstatfs> statfs_of(const Branch &branch) noexcept
+{
+	struct kstatfs buf = {};
+	struct path path = branch.path_to(branch.root());
+
+	TRY(check(vfs_statfs(&path, &buf)));
+	return buf;
+}
+
+/* Whether an earlier branch lies on the filesystem of branch @index. */
+bool is_counted(const Super &super, unsigned int index) noexcept
+{
+	return super.branch(index).filesystem() != index;
+}
+
+bool filesystem_is_writable(const Super &super, unsigned int filesystem) noexcept
+{
+	for (unsigned int i = filesystem; i < super.count(); i++) {
+		if (super.branch(i).filesystem() == filesystem && super.branch(i).writable())
+			return true;
+	}
+	return false;
+}
+
+Result<struct kstatfs> statfs_of(const Super &super) noexcept
+{
+	const Branch &main = main_branch(super);
+	struct kstatfs buf = TRY(statfs_of(main));
+
+	if (!super.settings().sum || buf.f_bsize <= 0)
+		return buf;
+	for (unsigned int i = 0; i < super.count(); i++) {
+		if (is_counted(super, i) || i == main.filesystem())
+			continue;
+		add_up(buf, TRY(statfs_of(super.branch(i))), filesystem_is_writable(super, i));
+	}
+	return buf;
+}
+
 int statfs(struct dentry *dentry, struct kstatfs *buf) noexcept
 {
 	const Super &super = Super::of(*dentry->d_sb);
-	const Branch &branch = main_branch(super);
-	struct path path = branch.path_to(branch.root());
 	ScopedCreds creds(super.mounter());
-	int error = vfs_statfs(&path, buf);
+	auto result = statfs_of(super);
 
-	if (error)
-		return error;
+	if (!result.ok())
+		return result.error();
+	*buf = result.value();
 	buf->f_type = Super::magic;
 	/* Another filesystem than the branch, for those who tell them apart by this. */
 	buf->f_fsid = {.val = {static_cast<int>(dentry->d_sb->s_dev), Super::magic}};
@@ -75,6 +129,23 @@ int sync_fs(struct super_block *sb, int wait) noexcept
 	return result;
 }
 
+/* What is as it is where nothing is said is not said. */
+void show_settings(struct seq_file *m, Settings settings) noexcept
+{
+	StringView create = create_policy_name(settings.create);
+	StringView copy = copy_policy_name(settings.copy_up);
+
+	if (settings.create != CreatePolicy::tdp)
+		seq_printf(m, ",create=%.*s", static_cast<int>(create.size()), create.data());
+	if (settings.create == CreatePolicy::mfs &&
+	    settings.mfs_seconds != Settings::default_seconds)
+		seq_printf(m, ":%u", settings.mfs_seconds);
+	if (settings.copy_up != CopyPolicy::tdp)
+		seq_printf(m, ",cpup=%.*s", static_cast<int>(copy.size()), copy.data());
+	if (settings.sum)
+		seq_printf(m, ",sum");
+}
+
 /* As an option that mounts the same union again. */
 int show_options(struct seq_file *m, struct dentry *root) noexcept
 {
@@ -83,12 +154,15 @@ int show_options(struct seq_file *m, struct dentry *root) noexcept
 	for (unsigned int i = 0; i < super.count(); i++) {
 		const Branch &branch = super.branch(i);
 		StringView perm = branch_perm_name(branch.perm());
+		StringView attribute = copy_on_open_name(branch.copy_on_open());
 
 		seq_printf(m, i ? ":" : ",br=");
 		escape(branch.name(),
 		       [m](StringView piece) { seq_write(m, piece.data(), piece.size()); });
-		seq_printf(m, "=%.*s", static_cast<int>(perm.size()), perm.data());
+		seq_printf(m, "=%.*s%.*s", static_cast<int>(perm.size()), perm.data(),
+			   static_cast<int>(attribute.size()), attribute.data());
 	}
+	show_settings(m, super.settings());
 	return 0;
 }
 

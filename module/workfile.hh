@@ -118,9 +118,9 @@ private:
 class Grave final
 {
 public:
-	/* @dir is @name in @parent. -ESTALE where it is no longer there. Takes their locks. */
-	[[nodiscard]] static Result<Grave> bury(const Branch &branch, struct dentry &parent,
-						StringView name, struct dentry &dir) noexcept;
+	/* @victim is @name in @h_dir. -ESTALE where it is no longer there. Takes their locks. */
+	[[nodiscard]] static Result<Grave> bury(const Branch &branch, struct dentry &h_dir,
+						StringView name, struct dentry &victim) noexcept;
 	Grave(Grave &&other) noexcept
 		: branch_(other.branch_), orphans_(move(other.orphans_)), dir_(move(other.dir_))
 	{

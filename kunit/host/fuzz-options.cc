@@ -81,6 +81,34 @@ void check_list(StringView text, Size buffer_size)
 		"what is shown reads the same when /proc/mounts was decoded");
 }
 
+bool has_list(OptionKey key)
+{
+	return key == OptionKey::branches || key == OptionKey::append;
+}
+
+/* What was set is shown by a name that sets the same. */
+void check_setting(OptionKey key, StringView value, StringView data)
+{
+	Settings settings;
+	OptionError error;
+
+	if (auto result = apply(settings, key, value, error); !result.ok()) {
+		check_error(result.error(), error, data);
+		require(settings == Settings(), "an error changes nothing");
+		return;
+	}
+
+	Settings again = settings;
+	StringView name = key == OptionKey::create ? create_policy_name(settings.create) :
+						     copy_policy_name(settings.copy_up);
+
+	if (key == OptionKey::create || key == OptionKey::copy_up) {
+		require(apply(again, key, name, error).ok(), "a policy's name is a policy");
+		again.mfs_seconds = settings.mfs_seconds;
+	}
+	require(again == settings, "a policy's name is that policy");
+}
+
 void check_data(StringView data, Size buffer_size)
 {
 	MonolithicOptions options(data);
@@ -110,10 +138,12 @@ void check_data(StringView data, Size buffer_size)
 
 		Result<OptionUse> use = set.accept(key, option.value().has_value, error);
 
-		if (use.ok())
+		if (!use.ok())
+			check_error(use.error(), error, data);
+		else if (has_list(use.value().key))
 			check_list(value, buffer_size);
 		else
-			check_error(use.error(), error, data);
+			check_setting(use.value().key, value, data);
 	}
 }
 
@@ -129,7 +159,8 @@ void check_key(StringView key)
 			check_error(use.error(), error, key);
 			continue;
 		}
-		require(has_value || !use.value().head.empty(), "an option has a list somewhere");
+		require(has_value || !use.value().head.empty() || !has_list(use.value().key),
+			"an option has a list somewhere");
 		require(within(use.value().head, key), "the head of a list is a part of the key");
 	}
 }

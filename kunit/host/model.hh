@@ -76,6 +76,7 @@ inline Text canonical(StringView text)
 		out += escape(item.value().path);
 		out += '=';
 		out += aufs::branch_perm_name(item.value().perm);
+		out += aufs::copy_on_open_name(item.value().copy_on_open);
 	}
 	return out;
 }

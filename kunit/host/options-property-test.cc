@@ -117,6 +117,33 @@ bool model_path(StringView text, Text &path, Size &end)
 	return true;
 }
 
+/* Adds to @out what is shown for @perm, a permission and at most two attributes. */
+bool model_perm(StringView perm, Text &out)
+{
+	static constexpr StringView all[] = {"+coo_all", "+coo_reg+coo_all", "+coo_all+coo_reg",
+					     "+coo_all+coo_all"};
+	static constexpr StringView regular[] = {"+coo_reg", "+coo_reg+coo_reg"};
+	StringView attributes = perm.substr(perm.size() < 2 ? perm.size() : 2);
+
+	perm = perm.substr(0, perm.size() - attributes.size());
+	if (perm != "rw" && perm != "ro" && perm != "rr")
+		return false;
+	out += Text("=") + perm;
+	for (StringView known : all) {
+		if (attributes == known) {
+			out += "+coo_all";
+			return true;
+		}
+	}
+	for (StringView known : regular) {
+		if (attributes == known) {
+			out += "+coo_reg";
+			return true;
+		}
+	}
+	return attributes.empty();
+}
+
 /* What the model says that canonical() of @text is. */
 Text model_canonical(StringView text)
 {
@@ -138,9 +165,8 @@ Text model_canonical(StringView text)
 
 			StringView perm = text.substr(1, colon - 1);
 
-			if (perm != "rw" && perm != "ro" && perm != "rr")
+			if (!model_perm(perm, out))
 				return {};
-			out += Text("=") + perm;
 			text = text.substr(colon);
 		} else {
 			out += StringView(first ? "=rw" : "=ro");
@@ -240,12 +266,13 @@ TEST(whole_options_survive_mount)
 		unsigned int count = 1 + random.below(i % 100 ? 5 : max_branches);
 
 		for (unsigned int branch = 0; branch < count; branch++) {
-			static constexpr StringView perms[] = {"=rw", "=ro", "=rr"};
+			static constexpr StringView perms[] = {"=rw", "=ro", "=rr", "=ro+coo_reg",
+							       "=rr+coo_all"};
 
 			if (branch)
 				list += ':';
 			list += model::escape(random_path(random, 10));
-			list += perms[random.below(3)];
+			list += perms[random.below(5)];
 		}
 		if (model::canonical(list) != StringView(list))
 			report("a list is not what show_options would write for it", list);
@@ -295,12 +322,20 @@ TEST(random_lists_agree_with_the_model)
 	static constexpr StringView pieces[] = {
 		"/a",  "b", "\\134", "\\\\",  "\\,", "\\:", "\\=", "=rw", "=ro",
 		"=rr", ":", ":/",    "\\040", "134", ",",   "=r",  "\\",  "\\054"};
+	static constexpr StringView attributes[] = {"+coo_reg", "+coo_all", "+", "coo_reg"};
 
 	for (int i = 0; i < 200000; i++) {
 		Text list;
+		int more = 2; /* the model knows two attributes in a row */
 
-		for (unsigned int left = random.below(12); left; left--)
+		for (unsigned int left = random.below(12); left; left--) {
+			if (more && !random.below(5)) {
+				list += attributes[random.below(4)];
+				more--;
+				continue;
+			}
 			list += pieces[random.below(sizeof(pieces) / sizeof(pieces[0]))];
+		}
 
 		Text got = model::canonical(list);
 

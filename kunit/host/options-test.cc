@@ -43,6 +43,7 @@ Text parse(const Text &text, unsigned int already = 0)
 		all += item.value().path;
 		all += '=';
 		all += branch_perm_name(item.value().perm);
+		all += copy_on_open_name(item.value().copy_on_open);
 		if (!item.value().perm_given)
 			all += '*';
 	}
@@ -86,7 +87,10 @@ Text accept(std::initializer_list<const char *> options)
 
 		if (!use.ok())
 			return Text::number(use.error()) + " " + describe(error);
-		all += Text(use.value().key == OptionKey::branches ? "br" : "append");
+		static constexpr const char *names[] = {"br",	"append", "create",
+							"cpup", "sum",	  "nosum"};
+
+		all += Text(names[static_cast<int>(use.value().key)]);
 		all += "(" + Text(use.value().head) + ")";
 	}
 	return all;
@@ -131,14 +135,23 @@ TEST(attributes)
 	EXPECT_TEXT(parse("/a=rw+nolwh:/b=ro+wh:/c=rr+wh"), "/a=rw\n/b=ro\n/c=rr");
 	EXPECT_TEXT(parse("/a=ro+wh+wh"), "/a=ro");
 	EXPECT_TEXT(parse("/a=rw+wh"), "-22 unknown attribute 'wh' in '/a=rw+wh' "
-				       "(known are ro+wh, rr+wh, rw+nolwh)");
+				       "(known are ro+wh, rr+wh, rw+nolwh, coo_reg, coo_all)");
 	EXPECT_ERRNO(parse("/a=ro+nolwh"), EINVAL);
 	EXPECT_ERRNO(parse("/a=rr+nolwh"), EINVAL);
-	for (const char *attribute : {"", "coo_reg", "coo_all", "fhsm", "unpin", "moo", "WH", "whx",
-				      "w", "wh+", "wh+moo", "\\wh"}) {
+	for (const char *attribute : {"", "coo", "coo_re", "coo_reg_all", "fhsm", "unpin", "moo",
+				      "WH", "whx", "w", "wh+", "wh+moo", "\\wh"}) {
 		EXPECT_ERRNO(parse(Text("/a=ro+") + attribute), EINVAL);
 		EXPECT_ERRNO(parse(Text("/a=rw+nolwh+") + attribute), EINVAL);
 	}
+}
+
+TEST(copy_on_open)
+{
+	EXPECT_TEXT(parse("/a=rw+coo_reg:/b=ro+coo_reg:/c=rr+wh+coo_all"),
+		    "/a=rw+coo_reg\n/b=ro+coo_reg\n/c=rr+coo_all");
+	EXPECT_TEXT(parse("/a=rw+coo_all+nolwh:/b"), "/a=rw+coo_all\n/b=ro*");
+	EXPECT_TEXT(parse("/a=ro+coo_reg+coo_all:/b=ro+coo_all+coo_reg"),
+		    "/a=ro+coo_all\n/b=ro+coo_all");
 }
 
 TEST(unknown_permission)
@@ -317,7 +330,8 @@ TEST(keys)
 	EXPECT_TEXT(accept({"dirs="}), "br()");
 	EXPECT_TEXT(accept({"append="}), "append()");
 	EXPECT_TEXT(accept({"br=", "append=", "append="}), "br()append()append()");
-	EXPECT_TEXT(accept({"xino="}), "-22 unknown option 'xino' (known are br, dirs, append)");
+	EXPECT_TEXT(accept({"xino="}), "-22 unknown option 'xino' "
+				       "(known are br, dirs, append, create, cpup, sum, nosum)");
 	for (const char *key :
 	     {"=", "b=", "bra=", "BR=", "noxino", "dir=", "dirs:/a=", "appen=", "br "})
 		EXPECT_ERRNO(accept({key}), EINVAL);
@@ -328,6 +342,67 @@ TEST(keys_without_value)
 	EXPECT_TEXT(accept({"br"}), "-22 no branches given with option 'br'");
 	EXPECT_ERRNO(accept({"dirs"}), EINVAL);
 	EXPECT_ERRNO(accept({"append"}), EINVAL);
+}
+
+TEST(keys_of_settings)
+{
+	EXPECT_TEXT(accept({"create=", "create_policy=", "cpup=", "copyup=", "copyup_policy=",
+			    "sum", "nosum", "br="}),
+		    "create()create()cpup()cpup()cpup()sum()nosum()br()");
+	EXPECT_TEXT(accept({"create"}), "-22 no policy given with option 'create'");
+	EXPECT_TEXT(accept({"copyup"}), "-22 no policy given with option 'copyup'");
+	EXPECT_TEXT(accept({"sum="}), "-22 no value goes with option 'sum'");
+	EXPECT_ERRNO(accept({"nosum="}), EINVAL);
+	for (const char *key : {"create:tdp", "create:tdp=", "cpup:", "sum:", "summ", "cpu="})
+		EXPECT_ERRNO(accept({key}), EINVAL);
+}
+
+/* The settings after @key=@value was applied to some, or the error. */
+static Text applied(OptionKey key, const Text &value)
+{
+	Settings settings = {7, CreatePolicy::rr, CopyPolicy::bup, true};
+	OptionError error;
+	auto result = apply(settings, key, value, error);
+
+	if (!result.ok()) {
+		EXPECT(settings == (Settings{7, CreatePolicy::rr, CopyPolicy::bup, true}));
+		return Text::number(result.error()) + " " + describe(error);
+	}
+	return Text(create_policy_name(settings.create)) + " " +
+	       Text::number(settings.mfs_seconds) + " " + Text(copy_policy_name(settings.copy_up)) +
+	       (settings.sum ? " sum" : "");
+}
+
+TEST(create_policies)
+{
+	EXPECT_TEXT(applied(OptionKey::create, "tdp"), "tdp 30 bup sum");
+	EXPECT_TEXT(applied(OptionKey::create, "rr"), "rr 30 bup sum");
+	EXPECT_TEXT(applied(OptionKey::create, "mfs"), "mfs 30 bup sum");
+	EXPECT_TEXT(applied(OptionKey::create, "mfs:0"), "mfs 0 bup sum");
+	EXPECT_TEXT(applied(OptionKey::create, "mfs:999999999"), "mfs 999999999 bup sum");
+	EXPECT_TEXT(applied(OptionKey::create, "mfs:x"), "-22 no number of seconds 'x' in 'mfs:x'");
+	EXPECT_TEXT(applied(OptionKey::create, "pmfs"),
+		    "-22 unknown create policy 'pmfs' (known are tdp, rr, mfs, mfs:SECONDS)");
+	for (const char *value : {"", "td", "tdpx", "rr:", "rr:1", "tdp:1", "mfs:", "mfs:-1",
+				  "mfs:1s", "mfs: 1", "mfs:1000000000", "MFS", ":1"})
+		EXPECT_ERRNO(applied(OptionKey::create, value), EINVAL);
+}
+
+TEST(copy_policies)
+{
+	EXPECT_TEXT(applied(OptionKey::copy_up, "tdp"), "rr 7 tdp sum");
+	EXPECT_TEXT(applied(OptionKey::copy_up, "bup"), "rr 7 bup sum");
+	EXPECT_TEXT(applied(OptionKey::copy_up, "bu"), "rr 7 bu sum");
+	EXPECT_TEXT(applied(OptionKey::copy_up, "rr"),
+		    "-22 unknown copy-up policy 'rr' (known are tdp, bup, bu)");
+	for (const char *value : {"", "b", "bupx", "bu:", "BU"})
+		EXPECT_ERRNO(applied(OptionKey::copy_up, value), EINVAL);
+}
+
+TEST(sum_of_branches)
+{
+	EXPECT_TEXT(applied(OptionKey::sum, ""), "rr 7 bup sum");
+	EXPECT_TEXT(applied(OptionKey::nosum, ""), "rr 7 bup");
 }
 
 TEST(keys_given_twice)

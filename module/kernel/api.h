@@ -95,6 +95,7 @@ int seq_write(struct seq_file *m, const void *data, size_t len);
 int sync_filesystem(struct super_block *sb);
 int vfs_parse_fs_param_source(struct fs_context *fc, struct fs_parameter *param);
 int vfs_parse_fs_string(struct fs_context *fc, const char *key, const char *value, size_t v_size);
+time64_t ktime_get_seconds(void);
 int vfs_statfs(const struct path *path, struct kstatfs *buf);
 
 /* credentials and rights */
@@ -152,10 +153,12 @@ bool aufs_is_idmapped(const struct vfsmount *mnt);
 void *aufs_kvmalloc(size_t size, gfp_t gfp);
 void aufs_kiocb_end_write(struct kiocb *iocb);
 int aufs_link(struct dentry *old, struct vfsmount *mnt, struct inode *dir, struct dentry *dentry);
+const struct cred *aufs_limited_creds(void);
 struct dentry *aufs_lookup_locked(struct vfsmount *mnt, const char *name, struct dentry *base,
 				  int len);
 struct dentry *aufs_lookup_unlocked(struct vfsmount *mnt, const char *name, struct dentry *base,
 				    int len);
+bool aufs_may_exceed_limits(void);
 int aufs_mkdir(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry, umode_t mode);
 int aufs_mknod(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry, umode_t mode,
 	       dev_t rdev);

@@ -11,13 +11,6 @@
 #include "generated/declared.h"
 #include "api.h"
 
-/* The id mapping of a mount, as the vfs_*() of this kernel want it. */
-#ifdef HAVE_MNT_IDMAP
-#define idmap_of(mnt) mnt_idmap(mnt)
-#else
-#define idmap_of(mnt) mnt_user_ns(mnt)
-#endif
-
 void aufs_allow_write_access(struct file *file)
 {
 	allow_write_access(file);
@@ -89,19 +82,15 @@ int aufs_copy_up_creds(struct dentry *dentry, struct cred **creds)
 int aufs_copy_up_xattr(struct dentry *dentry, const char *name)
 {
 	/* It takes the dentry since 6.9. */
-	int ret = __builtin_choose_expr(
-		__builtin_types_compatible_p(typeof(&security_inode_copy_up_xattr),
-					     int (*)(const char *)),
-		((int (*)(const char *))(void *)security_inode_copy_up_xattr)(name),
-		((int (*)(struct dentry *, const char *))(void *)security_inode_copy_up_xattr)(
-			dentry, name));
+	int (*by_name)(const char *name) = (void *)security_inode_copy_up_xattr;
+	int (*by_dentry)(struct dentry *dentry, const char *name) =
+		(void *)security_inode_copy_up_xattr;
+	int ret = __builtin_types_compatible_p(typeof(security_inode_copy_up_xattr),
+					       int(const char *)) ?
+			  by_name(name) :
+			  by_dentry(dentry, name);
 
 	return ret == -EOPNOTSUPP ? 0 : ret;
-}
-
-int aufs_create(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry, umode_t mode)
-{
-	return vfs_create(idmap_of(mnt), dir, dentry, mode, true);
 }
 
 const struct cred *aufs_current_cred(void)
@@ -214,12 +203,6 @@ int aufs_get_write_access(struct inode *inode)
 	return get_write_access(inode);
 }
 
-ssize_t aufs_getxattr(struct vfsmount *mnt, struct dentry *dentry, const char *name, void *value,
-		      size_t size)
-{
-	return vfs_getxattr(idmap_of(mnt), dentry, name, value, size);
-}
-
 loff_t aufs_i_size_read(const struct inode *inode)
 {
 	return i_size_read(inode);
@@ -270,34 +253,22 @@ void *aufs_kvmalloc(size_t size, gfp_t gfp)
 	return kvmalloc(size, gfp);
 }
 
-int aufs_link(struct dentry *old, struct vfsmount *mnt, struct inode *dir, struct dentry *dentry)
+/* The current credentials without CAP_SYS_RESOURCE, counted; null without memory. */
+const struct cred *aufs_limited_creds(void)
 {
-	return vfs_link(old, idmap_of(mnt), dir, dentry, NULL);
+	struct cred *cred = prepare_creds();
+
+	if (cred)
+		cap_lower(cred->cap_effective, CAP_SYS_RESOURCE);
+	return cred;
 }
 
-/* @base's inode is locked; may be negative or an ERR_PTR. */
-struct dentry *aufs_lookup_locked(struct vfsmount *mnt, const char *name, struct dentry *base,
-				  int len)
+/* Whether the current task may go over quotas and into reserved blocks. */
+bool aufs_may_exceed_limits(void)
 {
-	return lookup_one(idmap_of(mnt), name, base, len);
-}
+	const struct cred *cred = current_cred();
 
-/* @base's inode is not locked; never negative, an ERR_PTR instead. */
-struct dentry *aufs_lookup_unlocked(struct vfsmount *mnt, const char *name, struct dentry *base,
-				    int len)
-{
-	return lookup_one_positive_unlocked(idmap_of(mnt), name, base, len);
-}
-
-int aufs_mkdir(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry, umode_t mode)
-{
-	return vfs_mkdir(idmap_of(mnt), dir, dentry, mode);
-}
-
-int aufs_mknod(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry, umode_t mode,
-	       dev_t rdev)
-{
-	return vfs_mknod(idmap_of(mnt), dir, dentry, mode, rdev);
+	return cap_raised(cred->cap_effective, CAP_SYS_RESOURCE) && cred->user_ns == &init_user_ns;
 }
 
 bool aufs_mnt_is_readonly(struct vfsmount *mnt)
@@ -336,12 +307,6 @@ AUFS_IDMAP *aufs_nop_idmap(void)
 #endif
 }
 
-/* @dentry's inode is locked. */
-int aufs_notify_change(struct vfsmount *mnt, struct dentry *dentry, struct iattr *attr)
-{
-	return notify_change(idmap_of(mnt), dentry, attr, NULL);
-}
-
 void aufs_posix_acl_release(struct posix_acl *acl)
 {
 	posix_acl_release(acl);
@@ -357,72 +322,9 @@ void aufs_put_write_access(struct inode *inode)
 	put_write_access(inode);
 }
 
-int aufs_removexattr(struct vfsmount *mnt, struct dentry *dentry, const char *name)
-{
-	return vfs_removexattr(idmap_of(mnt), dentry, name);
-}
-
-/* Both directories are locked by lock_rename(). */
-int aufs_rename(struct vfsmount *mnt, struct inode *old_dir, struct dentry *old_dentry,
-		struct inode *new_dir, struct dentry *new_dentry, unsigned int flags)
-{
-	struct renamedata rename = {
-#ifdef HAVE_MNT_IDMAP
-		.old_mnt_idmap = idmap_of(mnt),
-		.new_mnt_idmap = idmap_of(mnt),
-#else
-		.old_mnt_userns = idmap_of(mnt),
-		.new_mnt_userns = idmap_of(mnt),
-#endif
-		.old_dir = old_dir,
-		.old_dentry = old_dentry,
-		.new_dir = new_dir,
-		.new_dentry = new_dentry,
-		.flags = flags,
-	};
-
-	return vfs_rename(&rename);
-}
-
-int aufs_rmdir(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry)
-{
-	return vfs_rmdir(idmap_of(mnt), dir, dentry);
-}
-
 bool aufs_sb_rdonly(const struct super_block *sb)
 {
 	return sb_rdonly(sb);
-}
-
-/* @acl may be null: removes it. Takes the inode's lock. */
-int aufs_set_acl(struct vfsmount *mnt, struct dentry *dentry, int type, struct posix_acl *acl)
-{
-#ifdef HAVE_VFS_SET_ACL
-	const char *name = posix_acl_xattr_name(type);
-
-	if (!acl)
-		return vfs_remove_acl(idmap_of(mnt), dentry, name);
-	return vfs_set_acl(idmap_of(mnt), dentry, name, acl);
-#else
-	struct inode *inode = d_inode(dentry);
-	int err;
-
-	inode_lock(inode);
-	err = set_posix_acl(idmap_of(mnt), inode, type, acl);
-	inode_unlock(inode);
-	return err;
-#endif
-}
-
-int aufs_set_fileattr(struct vfsmount *mnt, struct dentry *dentry, struct fileattr *attr)
-{
-	return vfs_fileattr_set(idmap_of(mnt), dentry, attr);
-}
-
-int aufs_setxattr(struct vfsmount *mnt, struct dentry *dentry, const char *name, const void *value,
-		  size_t size, int flags)
-{
-	return vfs_setxattr(idmap_of(mnt), dentry, name, value, size, flags);
 }
 
 bool aufs_signal_pending(void)
@@ -443,11 +345,6 @@ ssize_t aufs_splice_read(struct file *in, loff_t *ppos, struct pipe_inode_info *
 #endif
 }
 
-int aufs_symlink(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry, const char *target)
-{
-	return vfs_symlink(idmap_of(mnt), dir, dentry, target);
-}
-
 /* Writes a branch's superblock out; its s_umount is taken inside ours. */
 int aufs_sync_super(struct super_block *sb)
 {
@@ -457,22 +354,6 @@ int aufs_sync_super(struct super_block *sb)
 	err = sync_filesystem(sb);
 	up_read(&sb->s_umount);
 	return err;
-}
-
-/* An unnamed file below @parent; linkat(2) may name it later. */
-struct file *aufs_tmpfile_open(const struct path *parent, umode_t mode, int flags,
-			       const struct cred *cred)
-{
-#ifdef HAVE_KERNEL_TMPFILE_OPEN
-	return kernel_tmpfile_open(idmap_of(parent->mnt), parent, mode, flags, cred);
-#else
-	return vfs_tmpfile_open(idmap_of(parent->mnt), parent, mode, flags, cred);
-#endif
-}
-
-int aufs_unlink(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry)
-{
-	return vfs_unlink(idmap_of(mnt), dir, dentry, NULL);
 }
 
 /* A line in the kernel's log; a flood of them is cut. */

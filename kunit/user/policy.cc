@@ -1,0 +1,391 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// Several rw branches: which one takes what is new and what is copied up, and that names which lie
+// on different ones can be moved, linked and removed as if there were one.
+
+#include "fixture.hh"
+
+#include <linux/fs.h>
+#include <sys/statvfs.h>
+
+using Names = std::vector<string>;
+
+/* Two rw branches, top and low2, above the ro branch low. */
+struct Two : Union {
+	explicit Two(const string &more = "") : more_(more)
+	{
+	}
+	void mount_both()
+	{
+		mount("br=" + top + "=rw:" + low2 + "=rw:" + low + "=ro" + more_);
+	}
+	void remount()
+	{
+		unmount();
+		mount_both();
+	}
+	/* Which of the rw branches has @name: "t", "2", both or none. */
+	string where(const string &name) const
+	{
+		return string(exists(top + "/" + name) ? "t" : "") +
+		       (exists(low2 + "/" + name) ? "2" : "");
+	}
+
+private:
+	string more_;
+};
+
+static void rename_now(const string &from, const string &to, unsigned flags = 0)
+{
+	EXPECT_OK(renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), flags));
+}
+
+CASE(tdp_takes_the_topmost_that_has_the_directory)
+{
+	Two u;
+	make_dir(u.low2 + "/dir");
+	make_dir(u.low + "/low_dir");
+	u.mount_both();
+	write_file(u.at("a"), "a");
+	EXPECT_EQ(u.where("a"), "t");
+	write_file(u.at("dir/b"), "b");
+	EXPECT_EQ(u.where("dir/b"), "2");
+	/* Where none has it: the nearest above. */
+	write_file(u.at("low_dir/c"), "c");
+	EXPECT_EQ(u.where("low_dir/c"), "2");
+}
+
+CASE(rr_takes_each_in_turn)
+{
+	Two u(",create=rr");
+	u.mount_both();
+	for (int i = 0; i < 10; i++) {
+		write_file(u.at(ktap::format("f%d", i)), "");
+		make_dir(u.at(ktap::format("d%d", i)));
+	}
+	int top = 0;
+	for (int i = 0; i < 10; i++) {
+		top += u.where(ktap::format("f%d", i)) == "t";
+		EXPECT_EQ(u.where(ktap::format("d%d", i)), "t");
+	}
+	EXPECT_EQ(top, 5);
+	EXPECT_EQ(names_in(u.mnt).size(), 20u);
+}
+
+/* A directory that is new has a part wherever it is needed. */
+CASE(rr_in_a_new_directory)
+{
+	Two u(",create_policy=rr");
+	make_dir(u.low + "/old");
+	u.mount_both();
+	make_dir(u.at("dir"), 0750);
+	OK(rmdir(u.at("old").c_str()));
+	make_dir(u.at("old"));
+	for (int i = 0; i < 4; i++)
+		write_file(u.at(ktap::format("dir/f%d", i)), "x");
+	for (int i = 0; i < 4; i++)
+		write_file(u.at(ktap::format("old/f%d", i)), "x");
+	EXPECT_EQ(names_in(u.top + "/dir").size(), 2u);
+	EXPECT_EQ(names_in(u.low2 + "/dir").size(), 2u);
+	EXPECT_EQ(stat_of(u.low2 + "/dir").st_mode & 07777, 0750u);
+	/* Not below one that is opaque. */
+	EXPECT_EQ(names_in(u.at("old")), (Names{"f0", "f1", "f2", "f3"}));
+	EXPECT(!exists(u.low2 + "/old/f0") && !exists(u.low2 + "/old/f1"));
+	u.remount();
+	EXPECT_EQ(names_in(u.at("dir")), (Names{"f0", "f1", "f2", "f3"}));
+	EXPECT_EQ(names_in(u.at("old")), (Names{"f0", "f1", "f2", "f3"}));
+}
+
+/* Each name that is made is seen, whatever hid it. */
+CASE(rr_where_names_were_removed)
+{
+	Two u(",create=rr");
+	for (int i = 0; i < 8; i++)
+		write_file(u.low + ktap::format("/f%d", i), "low");
+	u.mount_both();
+	for (int round = 0; round < 3; round++) {
+		for (int i = 0; i < 8; i++) {
+			string name = u.at(ktap::format("f%d", i));
+			EXPECT_OK(unlink(name.c_str()));
+			EXPECT(!exists(name));
+			write_file(name, ktap::format("%d", round));
+		}
+		u.remount();
+		for (int i = 0; i < 8; i++)
+			EXPECT_EQ(read_file(u.at(ktap::format("f%d", i))),
+				  ktap::format("%d", round));
+	}
+}
+
+CASE(mfs_takes_the_one_with_the_most_space)
+{
+	Union u;
+	Mounted small = mount_tmpfs("small", "size=4m"), large = mount_tmpfs("large", "size=16m");
+	u.mount("br=" + small.path() + "=rw:" + large.path() + "=rw:" + u.low + "=ro,create=mfs:0");
+	write_file(u.at("a"), pattern(14 << 20));
+	EXPECT(exists(large.path() + "/a"));
+	make_dir(u.at("dir"));
+	EXPECT(exists(small.path() + "/dir"));
+	write_file(u.at("b"), "b");
+	EXPECT(exists(small.path() + "/b"));
+	OK(unlink(u.at("a").c_str()));
+	write_file(u.at("dir/c"), "c");
+	EXPECT(exists(large.path() + "/dir/c"));
+	EXPECT_EQ(names_in(u.at("dir")), (Names{"c"}));
+	u.unmount();
+}
+
+/* What it has asked it believes for a while. */
+CASE(mfs_remembers)
+{
+	Union u;
+	Mounted small = mount_tmpfs("small", "size=4m"), large = mount_tmpfs("large", "size=16m");
+	u.mount("br=" + small.path() + "=rw:" + large.path() + "=rw,create=mfs:100000");
+	write_file(u.at("a"), pattern(14 << 20));
+	write_file(u.at("b"), "b");
+	EXPECT(exists(large.path() + "/b"));
+	u.unmount();
+}
+
+PARAM_CASE(copies_go, "tdp", "bup", "bu")
+{
+	string p = ktap::param();
+	Union u;
+	Mounted m = mount_tmpfs("m");
+	for (const char *name : {"/a", "/b", "/c"})
+		make_dir(m.path() + name);
+	/* The directory lies on the first two of four rw branches. */
+	make_dir(u.top + "/dir");
+	make_dir(m.path() + "/a/dir");
+	make_dir(u.low + "/dir");
+	write_file(u.low + "/dir/file", "low");
+	u.mount("br=" + u.top + "=rw:" + m.path() + "/a=rw:" + m.path() + "/b=rw:" + m.path() +
+		"/c=rw:" + u.low + "=ro,cpup=" + p);
+	OK(chmod(u.at("dir/file").c_str(), 0600));
+	string expected = p == "tdp" ? u.top : m.path() + (p == "bup" ? "/a" : "/c");
+	for (const string &branch : {u.top, m.path() + "/a", m.path() + "/b", m.path() + "/c"})
+		EXPECT_EQ(exists(branch + "/dir/file"), branch == expected);
+	EXPECT_EQ(read_file(u.at("dir/file")), "low");
+	u.unmount();
+}
+
+/* A temporary file that is renamed over the old one, as most programs save, from each to each. */
+PARAM_CASE(save_by_rename, "t2", "2t", "tt", "22")
+{
+	string p = ktap::param();
+	Two u;
+	string from = p[0] == 't' ? u.top : u.low2, to = p[1] == 't' ? u.top : u.low2;
+	write_file(u.low + "/file", "oldest");
+	write_file(u.low2 + "/file", "older");
+	write_file(to + "/file", "old");
+	write_file(from + "/new", "new");
+	u.mount_both();
+	ino_t number = stat_of(u.at("new")).st_ino;
+	Fd old = open_file(u.at("file"), O_RDONLY);
+	string before = read_file(u.at("file"));
+	rename_now(u.at("new"), u.at("file"));
+	EXPECT_EQ(fstat_of(old).st_nlink, 0u);
+	EXPECT_EQ(pread_text(old, 10, 0), before);
+	old = Fd();
+	for (int remounted = 0; remounted < 2; remounted++) {
+		EXPECT_EQ(read_file(u.at("file")), "new");
+		EXPECT_EQ(stat_of(u.at("file")).st_ino, number);
+		EXPECT_EQ(stat_of(u.at("file")).st_nlink, 1u);
+		EXPECT_EQ(names_in(u.mnt), (Names{"file"}));
+		u.remount();
+	}
+}
+
+/* The place was left by what lay on the upper branch, so that its whiteout is there. */
+PARAM_CASE(rename_to_where_an_upper_whiteout_is, "file", "directory")
+{
+	Two u;
+	bool directory = ktap::param() == "directory";
+	write_file(u.low + "/gone", "low");
+	make_dir(u.low2 + "/dir");
+	if (directory)
+		make_dirs(u.low2 + "/dir/object/inside");
+	else
+		write_file(u.low2 + "/dir/object", "x");
+	write_file(u.top + "/.wh.gone", "");
+	u.mount_both();
+	rename_now(u.at("dir/object"), u.at("gone"), RENAME_NOREPLACE);
+	for (int remounted = 0; remounted < 2; remounted++) {
+		EXPECT_EQ(names_in(u.mnt), (Names{"dir", "gone"}));
+		EXPECT_EQ(names_in(u.at("dir")), Names{});
+		if (directory)
+			EXPECT_EQ(names_in(u.at("gone")), (Names{"inside"}));
+		else
+			EXPECT_EQ(read_file(u.at("gone")), "x");
+		u.remount();
+	}
+	EXPECT(!exists(u.top + "/.wh.gone"));
+}
+
+CASE(link_to_where_an_upper_whiteout_is)
+{
+	Two u;
+	write_file(u.low + "/gone", "low");
+	write_file(u.low2 + "/file", "x");
+	write_file(u.top + "/.wh.gone", "");
+	u.mount_both();
+	EXPECT_OK(link(u.at("file").c_str(), u.at("gone").c_str()));
+	for (int remounted = 0; remounted < 2; remounted++) {
+		EXPECT_EQ(read_file(u.at("gone")), "x");
+		EXPECT_EQ(stat_of(u.at("gone")).st_nlink, 2u);
+		EXPECT_EQ(stat_of(u.at("gone")).st_ino, stat_of(u.at("file")).st_ino);
+		u.remount();
+	}
+}
+
+/* An empty directory of the upper branch is replaced by one of the lower. */
+CASE(directory_over_one_of_the_upper_branch)
+{
+	Two u;
+	make_dirs(u.low2 + "/dir/inside");
+	make_dir(u.top + "/target");
+	make_dir(u.low + "/target");
+	write_file(u.low + "/target/low", "");
+	write_file(u.top + "/target/.wh.low", "");
+	u.mount_both();
+	EXPECT_EQ(names_in(u.at("target")), Names{});
+	rename_now(u.at("dir"), u.at("target"));
+	for (int remounted = 0; remounted < 2; remounted++) {
+		EXPECT_EQ(names_in(u.mnt), (Names{"target"}));
+		EXPECT_EQ(names_in(u.at("target")), (Names{"inside"}));
+		u.remount();
+	}
+	EXPECT_EQ(names_in(u.top + "/.wh..wh.orph"), Names{});
+}
+
+/* What a ro branch above hides for good cannot get that name. */
+CASE(name_below_a_ro_branch)
+{
+	Union u;
+	write_file(u.low2 + "/file", "x");
+	write_file(u.low + "/taken", "low");
+	u.mount("br=" + u.low + "=ro:" + u.low2 + "=rw");
+	string before = snapshot(u.low2);
+	EXPECT_ERR(rename(u.at("file").c_str(), u.at("taken").c_str()), EXDEV);
+	EXPECT_EQ(snapshot(u.low2), before);
+	rename_now(u.at("file"), u.at("free"));
+	EXPECT_EQ(read_file(u.at("free")), "x");
+}
+
+CASE(removal_from_several)
+{
+	Two u;
+	int number = 0;
+	for (const string &branch : {u.top, u.low2, u.low}) {
+		write_file(branch + "/file", "x");
+		make_dir(branch + "/dir");
+		write_file(branch + ktap::format("/dir/%d", number++), "x");
+	}
+	u.mount_both();
+	EXPECT_OK(unlink(u.at("file").c_str()));
+	EXPECT_EQ(names_in(u.at("dir")).size(), 3u);
+	remove_tree(u.at("dir"));
+	u.remount();
+	EXPECT_EQ(names_in(u.mnt), Names{});
+	make_dir(u.at("dir"));
+	write_file(u.at("file"), "new");
+	u.remount();
+	EXPECT_EQ(names_in(u.at("dir")), Names{});
+	EXPECT_EQ(read_file(u.at("file")), "new");
+}
+
+CASE(settings_in_proc_mounts_and_remount)
+{
+	Two u(",create=mfs:7,copyup=bu,sum");
+	u.mount_both();
+	auto shown = [&u] {
+		string mounts = read_file("/proc/mounts");
+		size_t at = mounts.find(" " + u.mnt + " aufs ");
+		string line = mounts.substr(at, mounts.find('\n', at) - at);
+		return line.substr(line.find("=ro", line.find(u.low + "=")) + 3);
+	};
+	EXPECT_EQ(shown(), ",create=mfs:7,cpup=bu,sum 0 0");
+	OK(::mount("none", u.mnt.c_str(), nullptr, MS_REMOUNT, "create=rr,nosum"));
+	EXPECT_EQ(shown(), ",create=rr,cpup=bu 0 0");
+	OK(::mount("none", u.mnt.c_str(), nullptr, MS_REMOUNT, nullptr));
+	EXPECT_EQ(shown(), ",create=rr,cpup=bu 0 0");
+	EXPECT_ERR(::mount("none", u.mnt.c_str(), nullptr, MS_REMOUNT, "create=nothing"), EINVAL);
+	EXPECT_EQ(shown(), ",create=rr,cpup=bu 0 0");
+	OK(::mount("none", u.mnt.c_str(), nullptr, MS_REMOUNT, "create=tdp,cpup=tdp"));
+	EXPECT_EQ(shown(), " 0 0");
+}
+
+static struct statvfs statvfs_of(const string &path)
+{
+	struct statvfs buf;
+	OK(statvfs(path.c_str(), &buf));
+	return buf;
+}
+
+static unsigned long long bytes(const struct statvfs &buf, unsigned long long count)
+{
+	return count * buf.f_frsize;
+}
+
+CASE(statfs_sum)
+{
+	Union u;
+	Mounted a = mount_tmpfs("a", "size=4m"), b = mount_tmpfs("b", "size=8m"),
+		c = mount_tmpfs("c", "size=16m");
+	make_dir(b.path() + "/1");
+	make_dir(b.path() + "/2");
+	string options = "br=" + a.path() + "=rw:" + b.path() + "/1=ro:" + b.path() +
+			 "/2=rw:" + c.path() + "=ro";
+	u.mount(options);
+	struct statvfs one = statvfs_of(u.mnt);
+	EXPECT_EQ(bytes(one, one.f_blocks), 4ull << 20);
+	OK(::mount("none", u.mnt.c_str(), nullptr, MS_REMOUNT, "sum"));
+	struct statvfs sum = statvfs_of(u.mnt), on_b = statvfs_of(b.path());
+	/* Each filesystem once, and what is free where it is written to. */
+	EXPECT_EQ(bytes(sum, sum.f_blocks), 28ull << 20);
+	EXPECT_EQ(bytes(sum, sum.f_bavail), bytes(one, one.f_bavail) + bytes(on_b, on_b.f_bavail));
+	EXPECT_EQ(sum.f_ffree, one.f_ffree + on_b.f_ffree);
+	u.unmount();
+}
+
+/* coo_reg: a reader's file is the one that later writers change. */
+PARAM_CASE(copy_up_on_open, "coo_reg", "coo_all", "without")
+{
+	string p = ktap::param();
+	Union u;
+	make_dir(u.low + "/dir");
+	write_file(u.low + "/dir/file", "old");
+	u.mount("br=" + u.top + "=rw:" + u.low + "=ro" + (p == "without" ? "" : "+" + p));
+	stat_of(u.at("dir/file"));
+	EXPECT(!exists(u.top + "/dir"));
+	names_in(u.at("dir"));
+	EXPECT_EQ(exists(u.top + "/dir"), p == "coo_all");
+	Fd reader = open_file(u.at("dir/file"), O_RDONLY);
+	EXPECT_EQ(exists(u.top + "/dir/file"), p != "without");
+	Map map(page_size(), PROT_READ, MAP_SHARED, reader);
+	EXPECT_EQ(map.text(3), "old");
+	OK(pwrite(open_file(u.at("dir/file"), O_WRONLY), "new", 3, 0));
+	EXPECT_EQ(map.text(3), p == "without" ? "old" : "new");
+	EXPECT_EQ(pread_text(reader, 3, 0), p == "without" ? "old" : "new");
+	EXPECT_EQ(read_file(u.low + "/dir/file"), "old");
+	string mounts = read_file("/proc/mounts");
+	EXPECT_EQ(mounts.find(u.low + "=ro+coo_") != string::npos, p != "without");
+}
+
+/* Whoever only reads can do so where there is no room, or no right, to copy. */
+PARAM_CASE(copy_up_on_open_that_cannot_be, "no_space", "remounted_ro", "no_rw_branch")
+{
+	string p = ktap::param();
+	Union u;
+	Mounted small = mount_tmpfs("small", "size=1m");
+	write_file(u.low + "/file", pattern(3 << 20));
+	if (p == "no_rw_branch")
+		u.mount("br=" + u.low + "=ro+coo_reg");
+	else
+		u.mount("br=" + small.path() + "=rw:" + u.low + "=ro+coo_all");
+	if (p == "remounted_ro")
+		OK(::mount("none", u.mnt.c_str(), nullptr, MS_REMOUNT | MS_RDONLY, nullptr));
+	EXPECT_EQ(read_file(u.at("file")), pattern(3 << 20));
+	EXPECT(!exists(small.path() + "/file"));
+	u.unmount();
+}

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Helpers as those of helpers.c, for what is done through a mount: the vfs_*()
+ * calls want its id mapping. Alphabetical.
+ */
+#include "linux.h"
+#include "generated/declared.h"
+#include "api.h"
+
+/* The id mapping of a mount, as the vfs_*() of this kernel want it. */
+#ifdef HAVE_MNT_IDMAP
+#define idmap_of(mnt) mnt_idmap(mnt)
+#else
+#define idmap_of(mnt) mnt_user_ns(mnt)
+#endif
+
+int aufs_create(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry, umode_t mode)
+{
+	return vfs_create(idmap_of(mnt), dir, dentry, mode, true);
+}
+
+ssize_t aufs_getxattr(struct vfsmount *mnt, struct dentry *dentry, const char *name, void *value,
+		      size_t size)
+{
+	return vfs_getxattr(idmap_of(mnt), dentry, name, value, size);
+}
+
+int aufs_link(struct dentry *old, struct vfsmount *mnt, struct inode *dir, struct dentry *dentry)
+{
+	return vfs_link(old, idmap_of(mnt), dir, dentry, NULL);
+}
+
+/* @base's inode is locked; may be negative or an ERR_PTR. */
+struct dentry *aufs_lookup_locked(struct vfsmount *mnt, const char *name, struct dentry *base,
+				  int len)
+{
+	return lookup_one(idmap_of(mnt), name, base, len);
+}
+
+/* @base's inode is not locked; never negative, an ERR_PTR instead. */
+struct dentry *aufs_lookup_unlocked(struct vfsmount *mnt, const char *name, struct dentry *base,
+				    int len)
+{
+	return lookup_one_positive_unlocked(idmap_of(mnt), name, base, len);
+}
+
+int aufs_mkdir(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry, umode_t mode)
+{
+	return vfs_mkdir(idmap_of(mnt), dir, dentry, mode);
+}
+
+int aufs_mknod(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry, umode_t mode,
+	       dev_t rdev)
+{
+	return vfs_mknod(idmap_of(mnt), dir, dentry, mode, rdev);
+}
+
+/* @dentry's inode is locked. */
+int aufs_notify_change(struct vfsmount *mnt, struct dentry *dentry, struct iattr *attr)
+{
+	return notify_change(idmap_of(mnt), dentry, attr, NULL);
+}
+
+int aufs_removexattr(struct vfsmount *mnt, struct dentry *dentry, const char *name)
+{
+	return vfs_removexattr(idmap_of(mnt), dentry, name);
+}
+
+/* Both directories are locked by lock_rename(). */
+int aufs_rename(struct vfsmount *mnt, struct inode *old_dir, struct dentry *old_dentry,
+		struct inode *new_dir, struct dentry *new_dentry, unsigned int flags)
+{
+	struct renamedata rename = {
+#ifdef HAVE_MNT_IDMAP
+		.old_mnt_idmap = idmap_of(mnt),
+		.new_mnt_idmap = idmap_of(mnt),
+#else
+		.old_mnt_userns = idmap_of(mnt),
+		.new_mnt_userns = idmap_of(mnt),
+#endif
+		.old_dir = old_dir,
+		.old_dentry = old_dentry,
+		.new_dir = new_dir,
+		.new_dentry = new_dentry,
+		.flags = flags,
+	};
+
+	return vfs_rename(&rename);
+}
+
+int aufs_rmdir(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry)
+{
+	return vfs_rmdir(idmap_of(mnt), dir, dentry);
+}
+
+/* @acl may be null: removes it. Takes the inode's lock. */
+int aufs_set_acl(struct vfsmount *mnt, struct dentry *dentry, int type, struct posix_acl *acl)
+{
+#ifdef HAVE_VFS_SET_ACL
+	const char *name = posix_acl_xattr_name(type);
+
+	if (!acl)
+		return vfs_remove_acl(idmap_of(mnt), dentry, name);
+	return vfs_set_acl(idmap_of(mnt), dentry, name, acl);
+#else
+	struct inode *inode = d_inode(dentry);
+	int err;
+
+	inode_lock(inode);
+	err = set_posix_acl(idmap_of(mnt), inode, type, acl);
+	inode_unlock(inode);
+	return err;
+#endif
+}
+
+int aufs_set_fileattr(struct vfsmount *mnt, struct dentry *dentry, struct fileattr *attr)
+{
+	return vfs_fileattr_set(idmap_of(mnt), dentry, attr);
+}
+
+int aufs_setxattr(struct vfsmount *mnt, struct dentry *dentry, const char *name, const void *value,
+		  size_t size, int flags)
+{
+	return vfs_setxattr(idmap_of(mnt), dentry, name, value, size, flags);
+}
+
+int aufs_symlink(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry, const char *target)
+{
+	return vfs_symlink(idmap_of(mnt), dir, dentry, target);
+}
+
+/* An unnamed file below @parent; linkat(2) may name it later. */
+struct file *aufs_tmpfile_open(const struct path *parent, umode_t mode, int flags,
+			       const struct cred *cred)
+{
+#ifdef HAVE_KERNEL_TMPFILE_OPEN
+	return kernel_tmpfile_open(idmap_of(parent->mnt), parent, mode, flags, cred);
+#else
+	return vfs_tmpfile_open(idmap_of(parent->mnt), parent, mode, flags, cred);
+#endif
+}
+
+int aufs_unlink(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry)
+{
+	return vfs_unlink(idmap_of(mnt), dir, dentry, NULL);
+}
