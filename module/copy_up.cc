@@ -318,6 +318,18 @@ void protect(Inode &inode, unsigned int from) noexcept
 
 } // namespace
 
+Result<Ref<struct dentry>> dentry_of(const struct file &file) noexcept
+{
+	if (file.f_path.dentry->d_sb == file.f_inode->i_sb)
+		return Ref<struct dentry>::retain(file.f_path.dentry);
+
+	auto dentry = Ref<struct dentry>::adopt(aufs_d_find_any_alias(file.f_inode));
+
+	if (!dentry)
+		return Error{-ESTALE};
+	return dentry;
+}
+
 Result<Ref<struct dentry>> copy_up_directory(struct dentry &dir, unsigned int branch) noexcept
 {
 	const Inode &inode = Inode::of(*dir.d_inode);

@@ -20,6 +20,12 @@ namespace aufs
 inline constexpr loff_t whole_file = LLONG_MAX;
 
 /*
+ * The union's dentry of @file: another filesystem that stacks on the union may have opened it at a
+ * path of its own. -ESTALE where it has none any more.
+ */
+[[nodiscard]] Result<Ref<struct dentry>> dentry_of(const struct file &file) noexcept;
+
+/*
  * Makes the object of @dentry one that can be changed: it lies on a rw branch afterwards. Of a
  * regular file the first @size bytes are copied.
  */

@@ -362,10 +362,11 @@ Result<loff_t> DirFile::seek(struct file &file, loff_t offset, int whence) noexc
 
 int open(struct inode *inode, struct file *file) noexcept
 {
-	if (auto copied = copy_up_on_open(*file->f_path.dentry); !copied.ok())
-		return copied.error();
-
-	auto dir_file = DirFile::create(Inode::of(*inode));
+	auto run = [&]() -> Result<Own<DirFile>> {
+		TRY(copy_up_on_open(*TRY(dentry_of(*file))));
+		return DirFile::create(Inode::of(*inode));
+	};
+	auto dir_file = run();
 
 	if (!dir_file.ok())
 		return dir_file.error();

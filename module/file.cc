@@ -26,12 +26,12 @@ constexpr unsigned int inherited_modes = FMODE_CAN_ODIRECT;
 Result<void> open_branch_file(Inode &inode, struct file &file) noexcept
 {
 	if (file.f_mode & FMODE_WRITE) {
-		TRY(copy_up(*file.f_path.dentry, file.f_flags & O_TRUNC ? 0 : whole_file));
+		TRY(copy_up(*TRY(dentry_of(file)), file.f_flags & O_TRUNC ? 0 : whole_file));
 		/* A branch file at the user's path would ask the union's mount alone. */
 		if (aufs_mnt_is_readonly(inode.branch().mnt()))
 			return Error{-EROFS};
 	} else {
-		TRY(copy_up_on_open(*file.f_path.dentry));
+		TRY(copy_up_on_open(*TRY(dentry_of(file))));
 	}
 
 	unsigned int flags = file.f_flags & ~spent_flags;
