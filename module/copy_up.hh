@@ -48,15 +48,6 @@ inline constexpr loff_t whole_file = LLONG_MAX;
 [[nodiscard]] Result<Ref<struct dentry>> copy_up_directory(struct dentry &dir,
 							   unsigned int branch) noexcept;
 
-/*
- * One name of @inode, which lay on lower branches alone, is gone or has been linked. The mounter's
- * credentials are held, and write access to the branch of a copy.
- */
-void note_lower_name_gone(Inode &inode) noexcept;
-
-/* The copy that @found, which has several names, has by its pseudo-link: takes its place. */
-[[nodiscard]] Result<void> follow_plink(const Super &super, Found &found) noexcept;
-
 /* copy_data.cc: the first @size bytes; holes stay holes. Sleeps, killable. */
 [[nodiscard]] Result<void> copy_data(struct file &from, struct file &to, loff_t size) noexcept;
 

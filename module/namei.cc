@@ -2,6 +2,7 @@
 #include "attr.hh"
 #include "copy_up.hh"
 #include "namei.hh"
+#include "plink.hh"
 #include "policy.hh"
 #include "workfile.hh"
 

@@ -2,6 +2,7 @@
 #include "copy_up.hh"
 #include "dir.hh"
 #include "namei.hh"
+#include "plink.hh"
 #include "workfile.hh"
 
 namespace aufs

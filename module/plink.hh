@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Names of one lower file stay names of one file when it is copied up. The copy gets a further name
+ * in .wh..wh.plnk, by which the other names, which lie on lower branches alone, find it.
+ */
+#pragma once
+
+#include "inode.hh"
+
+namespace aufs
+{
+
+/*
+ * Notes on @copy, of what @inode was until now, what it is a copy of, and gives it a pseudo-link where
+ * the original has further names. Returns what Inode::links() becomes. The mounter's credentials
+ * and write access are held. May sleep.
+ */
+[[nodiscard]] Result<unsigned int> identify(const Inode &inode, const BranchDentry &copy) noexcept;
+
+/* Removes the pseudo-link of @key on @branch, if there is one. As identify(). */
+[[nodiscard]] Result<void> remove_plink(const Super &super, const Branch &branch,
+					const Key &key) noexcept;
+
+/*
+ * One name of @inode, which lay on lower branches alone, is gone or has been linked. The mounter's
+ * credentials are held, and write access to the branch of a copy.
+ */
+void note_lower_name_gone(Inode &inode) noexcept;
+
+/* The copy that @found, which has several names, has by its pseudo-link: takes its place. */
+[[nodiscard]] Result<void> follow_plink(const Super &super, Found &found) noexcept;
+
+} // namespace aufs
