@@ -97,41 +97,6 @@ Result<void> copy_content(const Super &super, const struct path &from, const Wor
 	return copy_data(*in, *out, size);
 }
 
-/* The times of a directory are not what a copy-up into it changes. */
-class KeepTimes final
-{
-public:
-	KeepTimes(const Branch &branch, struct dentry &dir) noexcept
-		: branch_(branch), dir_(Ref<struct dentry>::retain(&dir))
-	{
-		struct path path = branch.path_to(dir);
-
-		known_ = vfs_getattr_nosec(&path, &stat_, STATX_ATIME | STATX_MTIME, 0) == 0;
-	}
-	KeepTimes(const KeepTimes &) = delete;
-	KeepTimes &operator=(const KeepTimes &) = delete;
-	~KeepTimes()
-	{
-		struct iattr attr = {};
-
-		if (!known_)
-			return;
-		attr.ia_valid = ATTR_ATIME | ATTR_ATIME_SET | ATTR_MTIME | ATTR_MTIME_SET;
-		attr.ia_atime = stat_.atime;
-		attr.ia_mtime = stat_.mtime;
-
-		InodeLock lock(*dir_->d_inode);
-
-		aufs_notify_change(branch_.mnt(), dir_.get(), &attr);
-	}
-
-private:
-	const Branch &branch_;
-	Ref<struct dentry> dir_;
-	struct kstat stat_;
-	bool known_;
-};
-
 /*
  * Renames @work to @name in @h_dir. False where the name has been taken away meanwhile, or its
  * directory. Write access is held.

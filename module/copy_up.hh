@@ -44,6 +44,44 @@ inline constexpr loff_t whole_file = LLONG_MAX;
  */
 [[nodiscard]] Result<void> copy_up_on_open(struct dentry &dentry) noexcept;
 
+/*
+ * The times of a directory of a branch stay what they are while it is changed in ways that users do
+ * not see. Write access and the mounter's credentials are held, no lock of the directory.
+ */
+class KeepTimes final
+{
+public:
+	KeepTimes(const Branch &branch, struct dentry &dir) noexcept
+		: branch_(branch), dir_(Ref<struct dentry>::retain(&dir))
+	{
+		struct path path = branch.path_to(dir);
+
+		known_ = vfs_getattr_nosec(&path, &stat_, STATX_ATIME | STATX_MTIME, 0) == 0;
+	}
+	KeepTimes(const KeepTimes &) = delete;
+	KeepTimes &operator=(const KeepTimes &) = delete;
+	~KeepTimes()
+	{
+		struct iattr attr = {};
+
+		if (!known_)
+			return;
+		attr.ia_valid = ATTR_ATIME | ATTR_ATIME_SET | ATTR_MTIME | ATTR_MTIME_SET;
+		attr.ia_atime = stat_.atime;
+		attr.ia_mtime = stat_.mtime;
+
+		InodeLock lock(*dir_->d_inode);
+
+		aufs_notify_change(branch_.mnt(), dir_.get(), &attr);
+	}
+
+private:
+	const Branch &branch_;
+	Ref<struct dentry> dir_;
+	struct kstat stat_;
+	bool known_;
+};
+
 /* Gives the union directory @dir a part on the rw branch @branch, and all above it. */
 [[nodiscard]] Result<Ref<struct dentry>> copy_up_directory(struct dentry &dir,
 							   unsigned int branch) noexcept;

@@ -62,8 +62,12 @@ struct Side {
 
 		if (!found.exists() || !is_dir(found.top.dentry->d_inode->i_mode))
 			return {};
-		from.opaque_made =
-			TRY(make_opaque(dir.super().branch(index), from.inode()->h_dentry()));
+
+		const Branch &branch = dir.super().branch(index);
+		struct dentry &h_dentry = from.inode()->h_dentry();
+		KeepTimes times(branch, h_dentry);
+
+		from.opaque_made = TRY(make_opaque(branch, h_dentry));
 		return {};
 	}
 	/* What is hidden below when this name goes. */
@@ -80,8 +84,11 @@ struct Side {
 
 		if (whiteout_made)
 			(void)remove_whiteout(branch, *h_dir, name()).ok();
-		if (opaque_made)
+		if (opaque_made) {
+			KeepTimes times(branch, inode()->h_dentry());
+
 			undo_opaque(branch, inode()->h_dentry());
+		}
 	}
 	/* @came is here now. */
 	void arrived(const Inode &came, unsigned int index) noexcept

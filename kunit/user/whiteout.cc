@@ -143,6 +143,22 @@ CASE(directory_over_an_empty_lower_one)
 	EXPECT_EQ(names_in(u.at("target")), (Names{"file"}));
 }
 
+/* Becoming opaque is no change that users see. */
+CASE(times_of_a_directory_that_moves)
+{
+	Union u;
+	make_dir(u.low + "/gone");
+	write_file(u.top + "/.wh.gone", "");
+	make_dir(u.top + "/mine");
+	u.mount();
+	timespec times[2] = {{1000000000, 5000}, {1000000001, 6000}};
+	OK(utimensat(AT_FDCWD, u.at("mine").c_str(), times, 0));
+	OK(rename(u.at("mine").c_str(), u.at("gone").c_str()));
+	EXPECT(exists(u.top + "/gone/.wh..wh..opq"));
+	EXPECT_EQ(stat_of(u.at("gone")).st_mtim.tv_sec, 1000000001);
+	EXPECT_EQ(stat_of(u.at("gone")).st_mtim.tv_nsec, 6000);
+}
+
 CASE(directory_over_a_whiteout)
 {
 	Union u;
