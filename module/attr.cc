@@ -224,10 +224,17 @@ template <class Ops> constexpr Ops for_file(Ops ops) noexcept
 	return with_common(ops);
 }
 
+/* Symlinks have no ACLs. */
 template <class Ops> constexpr Ops for_symlink(Ops ops) noexcept
 {
+	ops = with_common(ops);
 	ops.get_link = get_link;
-	return with_common(ops);
+	if constexpr (requires { ops.get_inode_acl; })
+		ops.get_inode_acl = nullptr;
+	else
+		ops.get_acl = nullptr;
+	ops.set_acl = nullptr;
+	return ops;
 }
 
 } // namespace

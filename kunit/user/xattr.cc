@@ -273,6 +273,19 @@ CASE(acl_needs_the_owner)
 }
 
 /* Who sets an ACL and is not in the file's group takes set-group-ID away, as on the branch itself. */
+PARAM_CASE(symlinks_have_no_acl, "top", "low")
+{
+	Union u;
+	OK(symlink("x", ((ktap::param() == "top" ? u.top : u.low) + "/link").c_str()));
+	u.mount();
+	string value = acl_for(alice.uid, 6);
+	for (const char *name : {access_acl, default_acl}) {
+		EXPECT_ERR(lsetxattr(u.at("link").c_str(), name, value.data(), value.size(), 0),
+			   EOPNOTSUPP);
+		EXPECT_ERR(lremovexattr(u.at("link").c_str(), name), EOPNOTSUPP);
+	}
+}
+
 PARAM_CASE(acl_and_setgid, "of_another_group", "of_the_group")
 {
 	Union u;
