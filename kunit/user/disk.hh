@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// Block devices of a test's own, that can be made to fail.
+#pragma once
+
+#include "fixture.hh"
+
+/* A loop device on a new file at @path that goes when nobody has it open any more. */
+class Disk
+{
+public:
+	explicit Disk(const string &path, off_t size = 1 << 20);
+	string name;
+
+private:
+	Fd device_;
+};
+
+/* A device-mapper device in front of a Disk; it is whole at first. */
+class BreakableDisk
+{
+public:
+	explicit BreakableDisk(const string &path, off_t size = 48 << 20);
+	~BreakableDisk();
+	/* All I/O fails; writes alone do; and it is whole again. */
+	void fail()
+	{
+		load("error");
+	}
+	void fail_writes();
+	void mend();
+	string name;
+
+private:
+	void load(const string &target);
+
+	Disk disk_;
+	string dm_name_;
+	unsigned long sectors_;
+};
+
+/* mkfs.ext4 on @device, with these further arguments. */
+void make_ext4(const string &device, const std::vector<string> &arguments = {});
+/* Mounts the ext4 on @device at the new directory @path. */
+Mounted mount_ext4(const string &device, const string &path, const string &data = "");
+
+/* Sets the hard limits of user (@project: project) @id on the mounted @device; 0 for none. */
+void set_quota(const string &device, bool project, unsigned id, uint64_t blocks_1k,
+	       uint64_t inodes);
+/* @path, and what will be made below it if it is a directory, belongs to project @id. */
+void set_project(const string &path, unsigned id);
