@@ -109,6 +109,8 @@ Result<bool> place(Workfile &work, struct dentry &h_dir, StringView name) noexce
 
 	if (!lock.locked() || (h_dir.d_inode->i_flags & S_DEAD))
 		return false;
+	if (!is_entry_of(work.dentry(), work.dir()))
+		return Error{-ESTALE};
 	if (name.size() <= max_name) {
 		WhiteoutName whiteout(name);
 

@@ -18,6 +18,15 @@ namespace aufs
 [[nodiscard]] Result<Ref<struct dentry>> lookup_locked(const Branch &branch, struct dentry &base,
 						       StringView name) noexcept;
 
+/*
+ * Whether @dentry is still an entry of @dir, whose i_rwsem is held: nobody has moved or removed it
+ * behind our back. The VFS takes it for granted.
+ */
+inline bool is_entry_of(const struct dentry &dentry, const struct dentry &dir) noexcept
+{
+	return dentry.d_parent == &dir && dentry.d_hash.pprev && is_positive(dentry);
+}
+
 /* The whiteout of @name in @base, or empty. -EIO where its place is taken by something else. */
 [[nodiscard]] Result<Ref<struct dentry>> find_whiteout(const Branch &branch, struct dentry &base,
 						       StringView name) noexcept;

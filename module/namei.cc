@@ -119,6 +119,10 @@ void unmake(const Branch &branch, struct dentry &h_dir, struct dentry &h_dentry)
 		undo_opaque(branch, h_dentry);
 
 	DirLock lock(*h_dir.d_inode);
+
+	if (!is_entry_of(h_dentry, h_dir))
+		return;
+
 	int error = directory ? aufs_rmdir(branch.mnt(), &lock.dir(), &h_dentry) :
 				aufs_unlink(branch.mnt(), &lock.dir(), &h_dentry);
 

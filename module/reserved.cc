@@ -92,7 +92,7 @@ Result<void> remove_orphan(const Branch &branch, struct dentry &orphans,
 
 	DirLock lock(*orphans.d_inode);
 
-	if (!is_positive(dentry) || dentry.d_parent != &orphans)
+	if (!is_entry_of(dentry, orphans))
 		return {};
 	return check(remove_one(branch, lock.dir(), dentry));
 }
@@ -212,7 +212,7 @@ void Reserved::retire_whiteout_base(const Branch &branch, struct dentry &base) n
 	/* Its other names are whiteouts, and stay. Where links cannot be, it is tried once more. */
 	DirLock dir_lock(*branch.root().d_inode);
 
-	if (base.d_parent == &branch.root() && is_positive(base) && base.d_inode->i_nlink > 1)
+	if (is_entry_of(base, branch.root()) && base.d_inode->i_nlink > 1)
 		aufs_unlink(branch.mnt(), &dir_lock.dir(), &base);
 }
 
@@ -282,6 +282,8 @@ void Grave::exhume(struct dentry &parent, StringView name) noexcept
 
 		if (!lock.locked())
 			return Error{-EXDEV};
+		if (!is_entry_of(*dir, *orphans_))
+			return Error{-ESTALE};
 
 		auto to = TRY(lookup_locked(branch_, parent, name));
 
