@@ -40,7 +40,10 @@ BreakableDisk::BreakableDisk(const string &path, off_t size)
 {
 	must_run({dmsetup, "create", "--noudevrules", "--noudevsync", dm_name_, "--table",
 		  ktap::format("0 %lu linear %s 0", sectors_, disk_.name.c_str())});
-	name = "/dev/mapper/" + dm_name_;
+	/* Without udev there is the kernel's own name only. */
+	Output info = run({dmsetup, "info", "-c", "--noheadings", "-o", "blkdevname", dm_name_});
+	ASSERT_EQ(info.status, 0);
+	name = "/dev/" + info.text.substr(0, info.text.find('\n'));
 }
 
 BreakableDisk::~BreakableDisk()

@@ -92,6 +92,7 @@ CASE(rw_branch_fails)
 	write_file(u.branch + "/mine", pattern(100000, 2));
 	u.mount("br=" + u.branch + "=rw:" + u.low + "=ro");
 	Fd file = open_file(u.at("mine"), O_RDWR);
+	OK(syncfs(file));
 	u.disk.fail();
 	OK(pwrite(file, "x", 1, 0));
 	int error = fsync(file) ? errno : 0;
