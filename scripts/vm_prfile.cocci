@@ -41,6 +41,22 @@ struct vm_area_struct *V;
   ... when any
   get_file(S->vm_file);
 
+// Such a copy has no prfile: its one reference is taken and put as that of any file.
+@snapshot_own exists@
+identifier fn =~ "^bpf_iter_task_vma_";
+struct vm_area_struct *S;
+position p;
+@@
+ fn(...) {
+ ... when any
+(
+ get_file@p(S->vm_file);
+|
+ fput@p(S->vm_file);
+)
+ ... when any
+ }
+
 @region_put@
 struct vm_region *R;
 @@
@@ -49,14 +65,16 @@ struct vm_region *R;
 
 @get@
 expression V;
+position p != snapshot_own.p;
 @@
-- get_file(V->vm_file);
+- get_file@p(V->vm_file);
 + vma_get_file(V);
 
 @put@
 expression V;
+position p != snapshot_own.p;
 @@
-- fput(V->vm_file);
+- fput@p(V->vm_file);
 + vma_put_file(V);
 
 // A neighbour that was merged away: its own references go, whatever the file was found by.
@@ -119,6 +137,19 @@ struct vma_merge_struct M;
 @@
   M.file = V->vm_file;
 + M.prfile = V->vm_prfile;
+
+// If ->mmap() changed the flags of a new mapping, it may be one with the mapping before it after all:
+// with one that agrees on the files that it has by now, not on the one that it was asked for with.
+// (Up to 6.8 the kernel does so; later ones ask once more when they have the mapping itself.)
+@request_again exists@
+expression V;
+identifier M;
+@@
+  M.flags = V->vm_flags;
++ M.file = V->vm_file;
++ M.prfile = V->vm_prfile;
+  ... when any
+  vma_merge_new_range(&M)
 
 // Up to 6.8 a request is a list of parameters.
 @merge_parameter@
@@ -459,7 +490,8 @@ expression V, P;
 + vma_reported_file(V)
   ->f_mode
 
-// Security modules judge mmap(2) by the user's file, so mprotect(2), too.
+// Security modules judge mmap(2) by the user's file, so mprotect(2), too. (Whether there is a file
+// does not depend on which.)
 @mprotect@
 identifier fn =~ "_file_mprotect$";
 identifier V;
@@ -467,8 +499,12 @@ identifier V;
  fn(struct vm_area_struct *V, ...)
  {
  <...
+(
+ !V->vm_file
+|
 - V->vm_file
 + vma_reported_file(V)
+)
  ...>
  }
 
