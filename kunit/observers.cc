@@ -291,3 +291,65 @@ CASE_BODY(show_perf_filter)
 	});
 	aufs_test_perf_tracer(false);
 }
+
+CASE_BODY(show_trace)
+{
+	ShowSetup setup(test);
+	int err = 0;
+
+	if (!setup.ok())
+		return;
+	in_process(test, [&]() noexcept {
+		char text[128] = "";
+		unsigned long addr = MAP(test, *setup.file, pages);
+
+		err = aufs_test_trace_user_addr(addr + PAGE_SIZE + 1, text, sizeof(text));
+		if (err)
+			return;
+		if (!EXPECT(test, StringView::from_c_string(text) ==
+					  "<user stack trace>\n => /union/file[+0x1001]\n"))
+			aufs_test_info(test, "it is: %s", text);
+	});
+	if (err == -EOPNOTSUPP)
+		return aufs_test_skip(test, "there are no traces");
+	EXPECT_EQ(test, err, 0);
+}
+
+/* A BPF program gets the reported file, and it stays while the program looks. */
+CASE_BODY(show_bpf)
+{
+	struct Seen {
+		struct kunit *test;
+		struct file &file;
+		unsigned long addr;
+		unsigned int mappings;
+	};
+	ShowSetup setup(test);
+	int err = 0;
+
+	if (!setup.ok())
+		return;
+	in_process(test, [&]() noexcept {
+		Seen seen{test, *setup.file, MAP(test, *setup.file, pages), 0};
+		auto look = [](const struct vm_area_struct *copy, void *data) noexcept {
+			auto *to = static_cast<Seen *>(data);
+
+			if (copy->vm_start != to->addr)
+				return;
+			++to->mappings;
+			EXPECT(to->test, copy->vm_file == &to->file);
+			EXPECT(to->test, copy->vm_prfile == nullptr);
+			EXPECT_EQ(to->test, aufs_test_file_count(&to->file), 3);
+			EXPECT_EQ(to->test, aufs_test_file_count(&h_file_of(to->file)), 2);
+		};
+
+		err = aufs_test_bpf_each_vma(look, &seen);
+		if (err)
+			return;
+		EXPECT_EQ(test, seen.mappings, 1);
+		EXPECT_COUNTS(test, *setup.file, 1);
+	});
+	if (err == -EOPNOTSUPP)
+		return aufs_test_skip(test, "there is no BPF that walks over mappings");
+	EXPECT_EQ(test, err, 0);
+}

@@ -206,6 +206,24 @@ CASE_BODY(prfile_is_what_the_kernel_asks_for)
 	EXPECT(test, files.counts(1, 1));
 }
 
+/* No filesystem's ->mmap does that to a regular file, but what it is done to may have a prfile. */
+CASE_BODY(prfile_goes_when_memory_comes)
+{
+	Files files(test);
+	struct vm_area_struct vma{};
+
+	if (!files.ok())
+		return;
+	vma.vm_end = PAGE_SIZE;
+	vma.vm_file = files.served.clone().leak();
+	set_prfile(vma, files.a.clone());
+	EXPECT_EQ(test, shmem_zero_setup(&vma), 0);
+	EXPECT(test, vma.vm_file != files.served.get());
+	EXPECT(test, vma.vm_prfile == nullptr);
+	EXPECT(test, files.counts(1, 1));
+	aufs_test_vma_put_file(&vma);
+}
+
 CASE_BODY(prfile_registers_once)
 {
 	struct vm_prfile_ops other = aufs_prfile_ops;

@@ -197,4 +197,43 @@ CASE_BODY(region_with_a_prfile)
 	expect_held(test, *setup.file, 0, 0);
 }
 
+namespace
+{
+
+struct file *reported_before_error;
+
+/* What no filesystem of ours does: both have a prfile already when ->mmap fails. */
+int sets_prfiles_and_fails(struct file *, struct vm_area_struct *vma) noexcept
+{
+	set_prfile(*vma, Ref<struct file>::retain(reported_before_error));
+	set_prfile(*vma->vm_region, Ref<struct file>::retain(reported_before_error));
+	return -EIO;
+}
+
+} // namespace
+
+CASE_BODY(region_of_a_mapping_that_failed)
+{
+	Setup setup(test);
+
+	if (!setup.ok())
+		return;
+
+	auto plain = setup.mount.open("/branches/rw/file", O_RDWR);
+
+	if (!plain)
+		return;
+
+	const struct file_operations *operations = plain->f_op;
+	struct file_operations failing = *operations;
+
+	failing.mmap = sets_prfiles_and_fails;
+	reported_before_error = setup.file.get();
+	plain->f_op = &failing;
+	EXPECT_EQ(test, map(*plain, pages), -EIO);
+	plain->f_op = operations;
+	EXPECT_EQ(test, aufs_test_file_count(plain.get()), 1);
+	expect_held(test, *setup.file, 0, 0);
+}
+
 #endif /* !CONFIG_MMU */

@@ -140,6 +140,18 @@ int aufs_test_rename(const char *from, const char *to)
 	return do_renameat2(AT_FDCWD, getname_kernel(from), AT_FDCWD, getname_kernel(to), 0);
 }
 
+int aufs_test_chown(const char *path, unsigned int uid)
+{
+	struct path at;
+	int err = kern_path(path, LOOKUP_FOLLOW, &at);
+
+	if (err)
+		return err;
+	err = chown_common(&at, uid, (gid_t)-1);
+	path_put(&at);
+	return err;
+}
+
 static void count_super(struct super_block *sb, void *count)
 {
 	++*(int *)count;
@@ -373,6 +385,12 @@ bool aufs_test_change_vma(unsigned long addr,
 		change(vma, data);
 	mmap_write_unlock(current->mm);
 	return vma;
+}
+
+void aufs_test_vma_dont_dump(struct vm_area_struct *vma)
+{
+	/* Newer kernels have a function for it, in which an unlocked vma is a bug; this one is new. */
+	*(unsigned long *)&vma->vm_flags |= VM_DONTDUMP;
 }
 
 /* ---- system calls ---- */

@@ -25,6 +25,7 @@ int replace_mm_exe_file(struct mm_struct *mm, struct file *file);
 int scnprintf(char *buffer, size_t size, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 int set_mm_exe_file(struct mm_struct *mm, struct file *file);
+int shmem_zero_setup(struct vm_area_struct *vma);
 long vfs_truncate(const struct path *path, loff_t length);
 int vm_munmap(unsigned long addr, size_t len);
 int vm_prfile_register(const struct vm_prfile_ops *ops);
@@ -49,6 +50,7 @@ int aufs_test_umount(const char *path);
 bool aufs_test_exists(const char *path);
 int aufs_test_unlink(const char *path);
 int aufs_test_rename(const char *from, const char *to);
+int aufs_test_chown(const char *path, unsigned int uid);
 /* How many mounted filesystems of @type there are, or -ENODEV. */
 int aufs_test_supers(const char *type);
 /* Reads @path, a regular file or a seq_file of procfs, from its start; the length. */
@@ -58,6 +60,7 @@ ssize_t aufs_test_read(const char *path, void *buffer, size_t size);
  * must be one that can map it then. The number of bytes.
  */
 ssize_t aufs_test_write(const char *path, const char *text);
+ssize_t aufs_test_write_bytes(const char *path, const void *bytes, size_t size);
 void aufs_test_sleep(unsigned int milliseconds);
 long aufs_test_file_count(const struct file *file);
 /* Where the link @link leads is where @file is. */
@@ -116,6 +119,9 @@ void aufs_test_each_vma(struct mm_struct *mm, void (*visit)(struct vm_area_struc
 bool aufs_test_change_vma(unsigned long addr,
 			  void (*change)(struct vm_area_struct *vma, void *data), void *data);
 
+/* It is not to be in a core: a flag that a filesystem may set. */
+void aufs_test_vma_dont_dump(struct vm_area_struct *vma);
+
 /* ---- system calls, on the current mm ---- */
 long aufs_test_mmap(struct file *file, unsigned long addr, unsigned long len, unsigned long prot,
 		    unsigned long flags, unsigned long offset);
@@ -168,6 +174,27 @@ unsigned long aufs_test_perf_filtered(const struct file *file, unsigned long *si
 void aufs_test_print_vma_addr(const char *prefix, unsigned long addr);
 /* Whether a line of the log has @text. */
 bool aufs_test_is_logged(const char *text);
+/* The same for one that has @more, too. */
+bool aufs_test_is_logged_with(const char *text, const char *more);
+/*
+ * As it complains when the page table of the current mm has nonsense for a mapped page, which is at
+ * @addr; whether there is such a page. From then on lockdep is silent. scripts/check-log knows the
+ * lines before and after the complaint, and what may stand between them.
+ */
+bool aufs_test_print_bad_pte(unsigned long addr);
+
+/* ---- what traces and BPF programs get (shim_trace.c) ---- */
+/*
+ * The line of a user's stack trace for @addr in the current process, at the end of @text; -EOPNOTSUPP
+ * where this kernel cannot.
+ */
+int aufs_test_trace_user_addr(unsigned long addr, char *text, size_t size);
+/*
+ * Calls @visit for each mapping of the current process as a BPF program that walks over them sees it,
+ * which is a copy; -EOPNOTSUPP where this kernel cannot.
+ */
+int aufs_test_bpf_each_vma(void (*visit)(const struct vm_area_struct *copy, void *data),
+			   void *data);
 
 /* ---- memory and locks (shim_cxxrt.c) ---- */
 /* Bytes that the machine has. */

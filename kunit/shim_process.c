@@ -24,8 +24,12 @@ bool aufs_test_has_mmu(void)
 
 ssize_t aufs_test_write(const char *path, const char *text)
 {
+	return aufs_test_write_bytes(path, text, strlen(text));
+}
+
+ssize_t aufs_test_write_bytes(const char *path, const void *bytes, size_t size)
+{
 	struct file *file = filp_open(path, O_WRONLY, 0);
-	size_t size = strlen(text);
 	unsigned long addr;
 	loff_t pos = 0;
 	ssize_t done;
@@ -33,7 +37,7 @@ ssize_t aufs_test_write(const char *path, const char *text)
 	if (IS_ERR(file))
 		return PTR_ERR(file);
 	if (!file->f_op->write) {
-		done = kernel_write(file, text, size, &pos);
+		done = kernel_write(file, bytes, size, &pos);
 		goto put;
 	}
 	addr = vm_mmap(NULL, 0, PAGE_ALIGN(size), PROT_READ | PROT_WRITE,
@@ -42,7 +46,7 @@ ssize_t aufs_test_write(const char *path, const char *text)
 	if (IS_ERR_VALUE(addr))
 		goto put;
 	done = -EFAULT;
-	if (!copy_to_user((void __user *)addr, text, size))
+	if (!copy_to_user((void __user *)addr, bytes, size))
 		done = file->f_op->write(file, (void __user *)addr, size, &pos);
 	vm_munmap(addr, PAGE_ALIGN(size));
 put:
@@ -101,6 +105,11 @@ void aufs_test_print_vma_addr(const char *prefix, unsigned long addr)
 
 bool aufs_test_is_logged(const char *text)
 {
+	return aufs_test_is_logged_with(text, "");
+}
+
+bool aufs_test_is_logged_with(const char *text, const char *more)
+{
 	struct kmsg_dump_iter iter;
 	bool found = false;
 	size_t size = 1024;
@@ -112,7 +121,7 @@ bool aufs_test_is_logged(const char *text)
 	kmsg_dump_rewind(&iter);
 	while (!found && kmsg_dump_get_line(&iter, false, line, size, &len)) {
 		line[len] = '\0';
-		found = strstr(line, text);
+		found = strstr(line, text) && strstr(line, more);
 	}
 	kfree(line);
 	return found;

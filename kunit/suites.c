@@ -11,9 +11,11 @@
 #include "leaks.cases"
 #include "prfile.cases"
 #ifdef CONFIG_MMU
+#include "damage.cases"
 #include "failure.cases"
 #include "model.cases"
 #include "procfs.cases"
+#include "security.cases"
 #include "vma_copy.cases"
 #include "vma_merge.cases"
 #else
@@ -51,6 +53,15 @@ static struct kunit_suite procfs_suite = {
 	.test_cases = procfs_cases,
 };
 
+static struct kunit_case security_cases[] = {
+#include "security.cases"
+	{}};
+
+static struct kunit_suite security_suite = {
+	.name = "aufs_security",
+	.test_cases = security_cases,
+};
+
 static struct kunit_case vma_copy_cases[] = {
 #include "vma_copy.cases"
 	{}};
@@ -86,6 +97,15 @@ static struct kunit_suite failure_suite = {
 	.name = "aufs_failure",
 	.test_cases = failure_cases,
 };
+
+static struct kunit_case damage_cases[] = {
+#include "damage.cases"
+	{}};
+
+static struct kunit_suite damage_suite = {
+	.name = "aufs_damage",
+	.test_cases = damage_cases,
+};
 #else
 static struct kunit_case region_cases[] = {
 #include "region.cases"
@@ -108,8 +128,8 @@ static struct kunit_suite leaks_suite = {
 
 /* They run in this order. */
 #ifdef CONFIG_MMU
-kunit_test_suites(&cxxrt_suite, &prfile_suite, &procfs_suite, &vma_copy_suite, &vma_merge_suite,
-		  &model_suite, &failure_suite, &leaks_suite);
+kunit_test_suites(&cxxrt_suite, &prfile_suite, &procfs_suite, &security_suite, &vma_copy_suite,
+		  &vma_merge_suite, &model_suite, &failure_suite, &leaks_suite, &damage_suite);
 #else
 kunit_test_suites(&cxxrt_suite, &prfile_suite, &region_suite, &leaks_suite);
 #endif

@@ -266,3 +266,66 @@ CASE_BODY(merge_of_stack_and_heap)
 	setup.space.end();
 	EXPECT_COUNTS(test, *setup.user[0], 0);
 }
+
+namespace
+{
+
+int (*mmap_of_the_branch)(struct file *, struct vm_area_struct *);
+
+int maps_without_dump(struct file *file, struct vm_area_struct *vma) noexcept
+{
+	aufs_test_vma_dont_dump(vma);
+	return mmap_of_the_branch(file, vma);
+}
+
+/* @file is mapped by @mmap for a while. */
+class MappedBy final
+{
+public:
+	MappedBy(struct file &file, int (*mmap)(struct file *, struct vm_area_struct *)) noexcept
+		: file_(file), own_(file.f_op), replaced_(*file.f_op)
+	{
+		mmap_of_the_branch = own_->mmap;
+		replaced_.mmap = mmap;
+		file_.f_op = &replaced_;
+	}
+	MappedBy(const MappedBy &) = delete;
+	MappedBy &operator=(const MappedBy &) = delete;
+	~MappedBy()
+	{
+		file_.f_op = own_;
+	}
+
+private:
+	struct file &file_;
+	const struct file_operations *own_;
+	struct file_operations replaced_;
+};
+
+} // namespace
+
+/*
+ * Before ->mmap, a new mapping has the flags and the file that it was asked for with, and is like no
+ * other. If the branch changes the flags it is looked at once more, with the files that it has now.
+ */
+CASE_BODY(merge_when_mmap_changes_flags)
+{
+	Pieces setup(test);
+	const Kind pieces[] = {usual, usual, {1, 1}};
+
+	if (!setup.ok())
+		return;
+
+	MappedBy first(*setup.served(usual), maps_without_dump);
+	MappedBy second(*setup.served({1, 1}), maps_without_dump);
+
+	for (unsigned long i = 0; i < 3; ++i)
+		EXPECT_EQ(test,
+			  map(*setup.user[pieces[i].reported], piece, i * piece, read_write,
+			      MAP_SHARED | MAP_FIXED, setup.at(i)),
+			  setup.at(i));
+	/* The third has another open file. */
+	EXPECT_EQ(test, setup.mappings(), 2);
+	setup.holds_run(pieces, 3);
+	setup.clear();
+}
