@@ -99,7 +99,7 @@ Ref<struct file> Union::make(const char *path, unsigned int pages) noexcept
 		EXPECT_EQ(test_,
 			  vfs_truncate(&file->f_path, static_cast<loff_t>(pages * PAGE_SIZE)), 0);
 	for (unsigned long page = 0; file && page < pages; ++page) {
-		loff_t at = static_cast<loff_t>(page * PAGE_SIZE);
+		loff_t at = static_cast<loff_t>(page) * static_cast<loff_t>(PAGE_SIZE);
 		char last = 0;
 
 		EXPECT_EQ(test_, kernel_write(file.get(), &page, sizeof(page), &at), sizeof(page));

@@ -70,7 +70,7 @@ bool Model::make_files() noexcept
 			return false;
 		for (unsigned long page = 0; page < file_pages; ++page) {
 			unsigned long word = word_of(path, page);
-			auto at = static_cast<loff_t>(page * PAGE_SIZE);
+			auto at = static_cast<loff_t>(page) * static_cast<loff_t>(PAGE_SIZE);
 
 			if (!EXPECT_EQ(test_, kernel_write(file.get(), &word, sizeof(word), &at),
 				       sizeof(word)))

@@ -389,7 +389,7 @@ bool aufs_test_change_vma(unsigned long addr,
 
 void aufs_test_vma_dont_dump(struct vm_area_struct *vma)
 {
-	/* Newer kernels have a function for it, in which an unlocked vma is a bug; this one is new. */
+	/* Nobody else sees it yet. Newer kernels have a function for it, older ones do not. */
 	*(unsigned long *)&vma->vm_flags |= VM_DONTDUMP;
 }
 

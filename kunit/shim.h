@@ -185,13 +185,13 @@ bool aufs_test_print_bad_pte(unsigned long addr);
 
 /* ---- what traces and BPF programs get (shim_trace.c) ---- */
 /*
- * The line of a user's stack trace for @addr in the current process, at the end of @text; -EOPNOTSUPP
- * where this kernel cannot.
+ * What a user's stack trace of the current process shows where it has @addr; -EOPNOTSUPP where this
+ * kernel cannot.
  */
 int aufs_test_trace_user_addr(unsigned long addr, char *text, size_t size);
 /*
- * Calls @visit for each mapping of the current process as a BPF program that walks over them sees it,
- * which is a copy; -EOPNOTSUPP where this kernel cannot.
+ * Calls @visit for each mapping of the current process, as a BPF program that walks over them sees
+ * it, which is a copy; -EOPNOTSUPP where this kernel cannot.
  */
 int aufs_test_bpf_each_vma(void (*visit)(const struct vm_area_struct *copy, void *data),
 			   void *data);
