@@ -199,7 +199,7 @@ void Inode::become(Found &found, unsigned int links) noexcept
 	copy_links();
 }
 
-Result<Ref<struct inode>> Inode::get_by_identity(struct super_block &sb, const Identity &identity,
+Result<Ref<struct inode>> Inode::get_by_identity(struct super_block &sb, const ObjectId &identity,
 						 Found &found) noexcept
 {
 	Key key = identity.key;
@@ -218,7 +218,7 @@ Result<Ref<struct inode>> Inode::get(struct super_block &sb, Found &&found) noex
 {
 	struct inode *h_inode = found.top.dentry->d_inode;
 	auto pinned = found.top.dentry.clone();
-	Identity identity = identity_of(Super::of(sb), found.top);
+	ObjectId identity = identity_of(Super::of(sb), found.top);
 	auto inode = TRY(get_by_identity(sb, identity, found));
 
 	if (of(*inode).is_or_was(h_inode))

@@ -206,7 +206,7 @@ private:
 	void become(Found &found, unsigned int links) noexcept;
 	/* Takes @found for a new inode. */
 	static Result<Ref<struct inode>>
-	get_by_identity(struct super_block &sb, const Identity &identity, Found &found) noexcept;
+	get_by_identity(struct super_block &sb, const ObjectId &identity, Found &found) noexcept;
 
 	/*
 	 * The first one that the inode had, in its own memory. Readers under RCU may look at its

@@ -31,7 +31,7 @@ bool read_origin(const Branch &branch, struct dentry &h_dentry, Origin &origin) 
 
 } // namespace
 
-Identity identity_of(const Super &super, const BranchDentry &top) noexcept
+ObjectId identity_of(const Super &super, const BranchDentry &top) noexcept
 {
 	const Branch &branch = super.branch(top.branch);
 	const struct inode *h_inode = top.dentry->d_inode;
@@ -49,7 +49,7 @@ Identity identity_of(const Super &super, const BranchDentry &top) noexcept
 }
 
 Result<bool> set_identity(const Super &super, const BranchDentry &top,
-			  const Identity &identity) noexcept
+			  const ObjectId &identity) noexcept
 {
 	const unsigned char *uuid = super.uuid_of(identity.key.filesystem);
 

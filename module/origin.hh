@@ -44,13 +44,13 @@ struct Key {
 inline constexpr StringView private_prefix{"trusted.aufs."};
 
 /* What an object of a branch says about itself. */
-struct Identity {
+struct ObjectId {
 	Key key;
 	unsigned int links = 0; /* as Inode::links() has it */
 };
 
 /* What @top is: what it was copied from, or itself. The mounter's credentials are held. Sleeps. */
-Identity identity_of(const Super &super, const BranchDentry &top) noexcept;
+ObjectId identity_of(const Super &super, const BranchDentry &top) noexcept;
 
 /*
  * Notes on @top that it is a copy of @identity. Where the branch has no room for it that is no
@@ -58,7 +58,7 @@ Identity identity_of(const Super &super, const BranchDentry &top) noexcept;
  * access are held. Whether it was noted.
  */
 [[nodiscard]] Result<bool> set_identity(const Super &super, const BranchDentry &top,
-					const Identity &identity) noexcept;
+					const ObjectId &identity) noexcept;
 
 class Inode;
 

@@ -59,7 +59,7 @@ Result<unsigned int> identify(const Inode &inode, const BranchDentry &copy) noex
 {
 	const Super &super = inode.super();
 	unsigned int names = is_dir(inode.vfs.i_mode) ? 1 : inode.h_inode().i_nlink;
-	Identity identity{inode.key(), names > 1 ? names : 0};
+	ObjectId identity{inode.key(), names > 1 ? names : 0};
 
 	if (!TRY(set_identity(super, copy, identity)) || names <= 1)
 		return 0U;
