@@ -35,8 +35,7 @@ Disk::Disk(const string &path, off_t size)
 static constexpr const char *dmsetup = "/sbin/dmsetup";
 
 BreakableDisk::BreakableDisk(const string &path, off_t size)
-	: disk_(path, size), dm_name_(ktap::format("aufs-test-%d", getpid())),
-	  sectors_(size / 512)
+	: disk_(path, size), dm_name_(ktap::format("aufs-test-%d", getpid())), sectors_(size / 512)
 {
 	must_run({dmsetup, "create", "--noudevrules", "--noudevsync", dm_name_, "--table",
 		  ktap::format("0 %lu linear %s 0", sectors_, disk_.name.c_str())});
@@ -48,7 +47,9 @@ BreakableDisk::BreakableDisk(const string &path, off_t size)
 
 BreakableDisk::~BreakableDisk()
 {
-	ktap::guarded([this] { must_run({dmsetup, "remove", "--noudevrules", "--noudevsync", dm_name_}); });
+	ktap::guarded([this] {
+		must_run({dmsetup, "remove", "--noudevrules", "--noudevsync", dm_name_});
+	});
 }
 
 /* Without a freeze of what is mounted there: a disk that breaks does not ask. */

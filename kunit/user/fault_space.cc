@@ -110,8 +110,8 @@ PARAM_CASE(full_at_copy_up, "open", "truncate", "chmod", "rename", "link", "setx
 }
 
 /* Names of inodes that cannot be made: a branch without inodes. */
-PARAM_CASE(no_inodes, "create", "mkdir", "symlink", "mknod", "tmpfile", "copy_up", "unlink", "rmdir",
-	   "rename")
+PARAM_CASE(no_inodes, "create", "mkdir", "symlink", "mknod", "tmpfile", "copy_up", "unlink",
+	   "rmdir", "rename")
 {
 	Union u;
 	string p = ktap::param(), rw = u.tmp + "/rw";
@@ -206,8 +206,8 @@ struct QuotaSetup : Union {
 	{
 		if (!on("ext4"))
 			SKIP("quota is ext4's");
-		make_ext4(disk.name, {"-O", "quota,project", "-E", "quotatype=usrquota:prjquota",
-				      "-m", "10"});
+		make_ext4(disk.name,
+			  {"-O", "quota,project", "-E", "quotatype=usrquota:prjquota", "-m", "10"});
 		mounted = mount_ext4(disk.name, rw, "usrquota,prjquota");
 		make_dir(rw + "/alice");
 		OK(chown((rw + "/alice").c_str(), alice.uid, alice.gid));

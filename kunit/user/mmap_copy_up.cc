@@ -244,7 +244,8 @@ CASE(mremap_and_mprotect)
 	EXPECT_EQ(place.text(pages(2)), pattern(pages(count)).substr(pages(1), pages(2)));
 	void *grown = mremap(place.at(), pages(2), pages(3), MREMAP_MAYMOVE);
 	ASSERT_NE(grown, MAP_FAILED);
-	EXPECT_EQ(string(static_cast<char *>(grown), pages(3)), pattern(pages(count)).substr(pages(1)));
+	EXPECT_EQ(string(static_cast<char *>(grown), pages(3)),
+		  pattern(pages(count)).substr(pages(1)));
 	munmap(grown, pages(3));
 }
 
