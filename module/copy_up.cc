@@ -129,6 +129,33 @@ Result<bool> place(Workfile &work, struct dentry &h_dir, StringView name) noexce
 	return true;
 }
 
+/*
+ * Gives @work, which is empty yet, the project of @h_parent where that is handed down: with another
+ * it could not be renamed there, and its data would count for nobody.
+ */
+Result<void> inherit_project(struct dentry &h_parent, const Workfile &work) noexcept
+{
+	struct vfsmount *mnt = work.branch().mnt();
+	struct fileattr parent = {};
+	struct fileattr attr = {};
+
+	if (vfs_fileattr_get(&h_parent, &parent) != 0 ||
+	    !(parent.fsx_xflags & FS_XFLAG_PROJINHERIT))
+		return {};
+	/* Not for symlinks and devices: the rename tells whether they can come there. */
+	if (vfs_fileattr_get(&work.dentry(), &attr) != 0)
+		return {};
+	attr.fsx_projid = parent.fsx_projid;
+	if (is_dir(work.dentry().d_inode->i_mode))
+		attr.fsx_xflags |= FS_XFLAG_PROJINHERIT;
+	attr.flags_valid = false;
+	attr.fsx_valid = true;
+
+	auto write = TRY(BranchWrite::get(mnt));
+
+	return check(aufs_set_fileattr(mnt, &work.dentry(), &attr));
+}
+
 /* Makes the copy of what @dentry is on @branch, in @h_parent, or without a name if that is empty. */
 Result<void> copy_object(struct dentry &dentry, Inode &parent, const Ref<struct dentry> &h_parent,
 			 unsigned int index, loff_t size) noexcept
@@ -141,6 +168,8 @@ Result<void> copy_object(struct dentry &dentry, Inode &parent, const Ref<struct 
 	Workfile work = TRY(make_alike(dentry, *source.dentry, branch));
 	unsigned int links = 0;
 
+	if (h_parent)
+		TRY(inherit_project(*h_parent, work));
 	TRY(copy_content(super, from, work, size));
 
 	auto next = TRY(inode.found_with(Ref<struct dentry>::retain(&work.dentry()), index));
