@@ -81,6 +81,24 @@ Result<Workfile> make_alike(struct dentry &dentry, struct dentry &source,
 	}
 }
 
+/*
+ * With whose credentials data is written. The root of a disk is known by CAP_SYS_RESOURCE and by
+ * its fsuid alike: where the caller may not have the blocks that are kept for it, nobody writes.
+ */
+Result<Ref<const struct cred>> data_creds(const Super &super) noexcept
+{
+	constexpr uid_t nobody = 65534;
+	struct cred *creds;
+
+	if (aufs_may_exceed_limits())
+		return Ref<const struct cred>::retain(&super.mounter());
+	creds = prepare_creds();
+	if (!creds)
+		return Error{-ENOMEM};
+	creds->fsuid.val = nobody;
+	return Ref<const struct cred>::adopt(creds);
+}
+
 Result<void> copy_content(const Super &super, const struct path &from, const Workfile &work,
 			  loff_t size) noexcept
 {
@@ -93,6 +111,9 @@ Result<void> copy_content(const Super &super, const struct path &from, const Wor
 		dentry_open(&from, O_RDONLY | O_LARGEFILE | O_NOATIME, &super.mounter())));
 	auto out = TRY(
 		adopt_or_error(dentry_open(&to_path, O_WRONLY | O_LARGEFILE, &super.mounter())));
+
+	auto creds = TRY(data_creds(super));
+	ScopedCreds writer(*creds);
 
 	return copy_data(*in, *out, size);
 }
