@@ -332,6 +332,32 @@ bool aufs_signal_pending(void)
 	return fatal_signal_pending(current);
 }
 
+/*
+ * Blocks the signals that the task has handlers for, and returns what was blocked before; what
+ * would end or stop it comes through.
+ */
+void aufs_signals_block_handled(sigset_t *old)
+{
+	sigset_t set;
+	int sig;
+
+	spin_lock_irq(&current->sighand->siglock);
+	set = current->blocked;
+	for (sig = 1; sig <= _NSIG; sig++) {
+		__sighandler_t handler = current->sighand->action[sig - 1].sa.sa_handler;
+
+		if (handler != SIG_DFL && handler != SIG_IGN)
+			sigaddset(&set, sig);
+	}
+	spin_unlock_irq(&current->sighand->siglock);
+	sigprocmask(SIG_SETMASK, &set, old);
+}
+
+void aufs_signals_restore(sigset_t *old)
+{
+	sigprocmask(SIG_SETMASK, old, NULL);
+}
+
 /* The pages of the branch's page cache, without a copy where it can. */
 ssize_t aufs_splice_read(struct file *in, loff_t *ppos, struct pipe_inode_info *pipe, size_t len,
 			 unsigned int flags)
