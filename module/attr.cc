@@ -32,7 +32,9 @@ int getattr(AUFS_IDMAP *, const struct path *path, struct kstat *stat, u32 reque
 {
 	struct inode *inode = path->dentry->d_inode;
 	Inode &union_inode = Inode::of(*inode);
-	struct path h_path = union_inode.h_path();
+	const BranchDentry &top = union_inode.top();
+	const Branch &branch = union_inode.super().branch(top.branch);
+	struct path h_path = branch.path_to(*top.dentry);
 	int error;
 	{
 		ScopedCreds creds(union_inode.super().mounter());
@@ -41,6 +43,7 @@ int getattr(AUFS_IDMAP *, const struct path *path, struct kstat *stat, u32 reque
 	}
 	if (error)
 		return error;
+	stat->mode = branch.shown_mode(stat->mode);
 	stat->dev = inode->i_sb->s_dev;
 	stat->ino = inode->i_ino;
 	/* What the branch knows is not all. */

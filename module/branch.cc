@@ -118,6 +118,7 @@ Result<void> Branch::attach(struct fs_context *fc) noexcept
 	/* What is not written to keeps its access times. */
 	if (!writable())
 		mnt->mnt_flags |= MNT_READONLY | MNT_NOATIME;
+	grants_rights_ = writable() || aufs_mnt_grants_rights(mnt);
 	mnt_ = mnt;
 	found_ = {};
 	return reserved_->find(*this);

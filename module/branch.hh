@@ -77,6 +77,23 @@ public:
 		return StringView::from_c_string(name_.get());
 	}
 	/*
+	 * Whether setuid and setgid bits and capabilities of its files count. On a branch that is
+	 * not written to and whose mount is nosuid, or another user namespace's, they do not, and
+	 * users do not see them, so that a copy-up, which leaves them out, changes nothing: else
+	 * whoever supplies the branch would get setuid programs on the rw one.
+	 */
+	bool grants_rights() const noexcept
+	{
+		return grants_rights_;
+	}
+	/* @mode as users see it. */
+	umode_t shown_mode(umode_t mode) const noexcept
+	{
+		constexpr umode_t rights = S_ISUID | S_ISGID;
+
+		return grants_rights_ || is_dir(mode) ? mode : static_cast<umode_t>(mode & ~rights);
+	}
+	/*
 	 * A readdir of this branch may give inode numbers that are not those of its inodes, or two
 	 * inodes may have one number. Then the union's numbers come from its inodes alone.
 	 */
@@ -149,6 +166,7 @@ private:
 	BranchPerm perm_ = BranchPerm::ro;
 	CopyOnOpen copy_on_open_ = CopyOnOpen::nothing;
 	bool numbers_by_inode_ = false;
+	bool grants_rights_ = true;
 };
 
 } // namespace aufs

@@ -65,7 +65,9 @@ Result<void> copy_xattrs(const Branch &from, struct dentry &source, const Branch
 	for (const char *name = names.data; name < names.data + size;) {
 		StringView view = StringView::from_c_string(name);
 		const char *next = name + view.size() + 1;
-		int skip = is_copied_otherwise(view) ? 1 : aufs_copy_up_xattr(&source, name);
+		bool left_out = is_copied_otherwise(view) ||
+				(view == capability_name && !from.grants_rights());
+		int skip = left_out ? 1 : aufs_copy_up_xattr(&source, name);
 
 		TRY(check(skip));
 		if (!skip) {
@@ -135,7 +137,7 @@ Result<void> copy_attributes(const struct path &from, const Branch &from_branch,
 		if (is_dir(stat.mode))
 			TRY(copy_acl(source, branch, to, ACL_TYPE_DEFAULT));
 		mode.ia_valid = ATTR_MODE;
-		mode.ia_mode = stat.mode;
+		mode.ia_mode = from_branch.shown_mode(stat.mode);
 		TRY(change_attributes(branch, to, mode));
 	}
 

@@ -128,15 +128,16 @@ void Inode::publish(Own<Found> next) noexcept
 
 void Inode::copy_attributes() noexcept
 {
-	const struct inode &h = h_inode();
+	const BranchDentry &top = this->top();
+	const struct inode &h = *top.dentry->d_inode;
 
-	refresh(vfs.i_mode, h.i_mode);
+	refresh(vfs.i_mode, super().branch(top.branch).shown_mode(h.i_mode));
 	refresh(vfs.i_uid.val, h.i_uid.val);
 	refresh(vfs.i_gid.val, h.i_gid.val);
 	refresh(vfs.i_flags, (vfs.i_flags & ~copied_flags) | (h.i_flags & copied_flags));
 	vfs.i_blkbits = h.i_blkbits;
 	copy_times(vfs, h);
-	fsstack_copy_inode_size(&vfs, h_inode_);
+	fsstack_copy_inode_size(&vfs, top.dentry->d_inode);
 }
 
 void Inode::copy_links() noexcept

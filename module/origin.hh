@@ -42,6 +42,7 @@ struct Key {
 };
 
 inline constexpr StringView private_prefix{"trusted.aufs."};
+inline constexpr StringView capability_name{"security.capability"};
 
 /* What an object of a branch says about itself. */
 struct ObjectId {

@@ -13,14 +13,24 @@ namespace
 
 constexpr StringView trusted_prefix{"trusted."};
 
+/* Whether users do not see @name on @branch. */
+bool is_hidden(const Branch &branch, StringView name) noexcept
+{
+	return name.starts_with(private_prefix) ||
+	       (name == capability_name && !branch.grants_rights());
+}
+
 int get(const struct xattr_handler *, struct dentry *, struct inode *inode, const char *name,
 	void *value, size_t size) noexcept
 {
-	if (StringView::from_c_string(name).starts_with(private_prefix))
+	const Inode &union_inode = Inode::of(*inode);
+	const BranchDentry &top = union_inode.top();
+	const Branch &branch = union_inode.super().branch(top.branch);
+	struct path h_path = branch.path_to(*top.dentry);
+
+	if (is_hidden(branch, StringView::from_c_string(name)))
 		return -ENODATA;
 
-	const Inode &union_inode = Inode::of(*inode);
-	struct path h_path = union_inode.h_path();
 	ScopedCreds creds(union_inode.super().mounter());
 
 	return static_cast<int>(aufs_getxattr(h_path.mnt, h_path.dentry, name, value, size));
@@ -52,24 +62,27 @@ constinit const struct xattr_handler branch_xattr_handler = all_names(::xattr_ha
 
 ssize_t listxattr(struct dentry *dentry, char *list, size_t size) noexcept
 {
-	Inode &union_inode = Inode::of(*dentry->d_inode);
+	const Inode &union_inode = Inode::of(*dentry->d_inode);
+	const BranchDentry &top = union_inode.top();
+	const Branch &branch = union_inode.super().branch(top.branch);
 	ssize_t length;
 	{
 		ScopedCreds creds(union_inode.super().mounter());
 
-		length = vfs_listxattr(&union_inode.h_dentry(), list, size);
+		length = vfs_listxattr(top.dentry.get(), list, size);
 	}
 	if (length <= 0 || !list)
 		return length;
 
 	/* The mounter may see trusted attributes, this caller maybe not; the union's own nobody. */
-	StringView hidden = capable(CAP_SYS_ADMIN) ? private_prefix : trusted_prefix;
+	bool sees_trusted = capable(CAP_SYS_ADMIN);
 	char *out = list;
 
 	for (const char *in = list; in < list + length;) {
 		StringView name = StringView::from_c_string(in);
 
-		if (!name.starts_with(hidden)) {
+		if (!is_hidden(branch, name) &&
+		    (sees_trusted || !name.starts_with(trusted_prefix))) {
 			__builtin_memmove(out, in, name.size() + 1);
 			out += name.size() + 1;
 		}

@@ -162,6 +162,7 @@ bool aufs_may_exceed_limits(void);
 int aufs_mkdir(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry, umode_t mode);
 int aufs_mknod(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry, umode_t mode,
 	       dev_t rdev);
+bool aufs_mnt_grants_rights(struct vfsmount *mnt);
 bool aufs_mnt_is_readonly(struct vfsmount *mnt);
 void aufs_mutex_init(struct mutex *mutex);
 void aufs_mutex_lock(struct mutex *mutex);

@@ -271,6 +271,12 @@ bool aufs_may_exceed_limits(void)
 	return cap_raised(cred->cap_effective, CAP_SYS_RESOURCE) && cred->user_ns == &init_user_ns;
 }
 
+/* As mnt_may_suid(), for a mount that is in no namespace. */
+bool aufs_mnt_grants_rights(struct vfsmount *mnt)
+{
+	return !(mnt->mnt_flags & MNT_NOSUID) && current_in_userns(mnt->mnt_sb->s_user_ns);
+}
+
 bool aufs_mnt_is_readonly(struct vfsmount *mnt)
 {
 	return __mnt_is_readonly(mnt);

@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// Copy-up gives nobody rights that he did not have: setuid files, capabilities, owners that have no
+// id here, and branches whose mount gives no rights.
+
+#include "fuse_server.hh"
+
+#include <sched.h>
+#include <sys/xattr.h>
+
+#include <linux/capability.h>
+
+static string capability_of(const string &path)
+{
+	char value[64];
+	ssize_t size = lgetxattr(path.c_str(), "security.capability", value, sizeof(value));
+	return size < 0 ? ktap::errno_name(errno) : string(value, size);
+}
+
+static void set_capability(const string &path)
+{
+	string value = Server::capability();
+	OK(setxattr(path.c_str(), "security.capability", value.data(), value.size(), 0));
+}
+
+/* The user and the permitted capabilities that the program at @path runs with for alice. */
+static string rights_of(const string &path)
+{
+	Output output = {};
+	Pipe pipe;
+	pid_t child = spawn([&] {
+		become(alice);
+		OK(dup2(pipe.write, STDOUT_FILENO));
+		execl(path.c_str(), "program", "--helper", "rights", nullptr);
+		_exit(127);
+	});
+	pipe.write.reset();
+	char block[256];
+	for (ssize_t length; (length = read(pipe.read, block, sizeof(block))) > 0;)
+		output.text.append(block, length);
+	EXPECT_EQ(wait_for(child), 0);
+	return output.text;
+}
+
+HELPER(rights)
+{
+	string status = read_file("/proc/self/status");
+	size_t at = status.find("CapPrm:\t");
+	printf("%d %s", geteuid(), status.substr(at + 8, 16).c_str());
+	return 0;
+}
+
+static const char *const nothing = "1000 0000000000000000";
+
+/* Where the branch gives rights, the copy gives the same, and no more while it is made. */
+CASE(kept)
+{
+	Union u;
+	copy_self(u.low + "/suid");
+	OK(chmod((u.low + "/suid").c_str(), 06755));
+	copy_self(u.low + "/capable");
+	set_capability(u.low + "/capable");
+	u.mount();
+	for (const char *name : {"suid", "capable"})
+		OK(utimensat(AT_FDCWD, u.at(name).c_str(), nullptr, 0));
+	EXPECT_EQ(stat_of(u.top + "/suid").st_mode & 07777, 06755u);
+	EXPECT_EQ(stat_of(u.at("suid")).st_mode & 07777, 06755u);
+	EXPECT_EQ(rights_of(u.at("suid")).substr(0, 2), "0 ");
+	EXPECT_EQ(capability_of(u.top + "/capable"), Server::capability());
+	EXPECT_EQ(rights_of(u.at("capable")), "1000 0000000000000080");
+}
+
+/* A user's write takes them, of the copy and not of the original. */
+CASE(taken_by_a_write)
+{
+	Union u;
+	for (const char *name : {"suid", "capable"}) {
+		copy_self(u.low + "/" + name);
+		OK(chmod((u.low + "/" + name).c_str(), 0777));
+	}
+	OK(chmod((u.low + "/suid").c_str(), 06777));
+	set_capability(u.low + "/capable");
+	u.mount();
+	as_user(alice, [&] {
+		for (const char *name : {"suid", "capable"}) {
+			Fd file = open_file(u.at(name), O_WRONLY);
+			OK(pwrite(file, "\x7f", 1, 0));
+		}
+	});
+	EXPECT_EQ(stat_of(u.at("suid")).st_mode & 07777, 0777u);
+	EXPECT_EQ(stat_of(u.top + "/suid").st_mode & 07777, 0777u);
+	EXPECT_EQ(capability_of(u.top + "/capable"), "ENODATA");
+	EXPECT_EQ(rights_of(u.at("suid")), nothing);
+	EXPECT_EQ(rights_of(u.at("capable")), nothing);
+	EXPECT_EQ(stat_of(u.low + "/suid").st_mode & 07777, 06777u);
+	EXPECT_EQ(capability_of(u.low + "/capable"), Server::capability());
+}
+
+/*
+ * A branch on a nosuid mount (a user's FUSE filesystem is always one): what lies there gives nobody
+ * rights, neither through the union nor as a copy on a branch that would. The user needs no right to
+ * write to have it copied up: he may rename what lies in his directory.
+ */
+PARAM_CASE(nosuid_branch, "rename", "link", "touch", "parts")
+{
+	Union u;
+	string p = ktap::param(), low = u.tmp + "/low";
+	make_dir(low);
+	Mounted mounted("none", low, "tmpfs", MS_NOSUID, "mode=777");
+	make_dir(low + "/dir", 02777);
+	for (const char *name : {"suid", "capable"})
+		copy_self(low + "/dir/" + name);
+	OK(chmod((low + "/dir/suid").c_str(), 06755));
+	set_capability(low + "/dir/capable");
+	EXPECT_EQ(rights_of(low + "/dir/suid"), nothing);
+	u.mount("br=" + u.top + "=rw:" + low + "=ro");
+	/* Before. */
+	EXPECT_EQ(rights_of(u.at("dir/suid")), nothing);
+	EXPECT_EQ(rights_of(u.at("dir/capable")), nothing);
+	for (const char *name : {"suid", "capable"}) {
+		string path = u.at("dir/") + name;
+		if (p == "rename")
+			as_user(alice, [&] { OK(rename(path.c_str(), (path + ".new").c_str())); });
+		else if (p == "link")
+			OK(link(path.c_str(), (path + ".new").c_str()));
+		else
+			OK(utimensat(AT_FDCWD, path.c_str(), nullptr, 0));
+	}
+	string suffix = p == "rename" ? ".new" : "";
+	for (const char *name : {"/dir/suid", "/dir/capable"}) {
+		for (const string &path : {u.mnt + name + suffix, u.top + name + suffix}) {
+			EXPECT_EQ(rights_of(path), nothing);
+			EXPECT_EQ(stat_of(path).st_mode & 07777, 0755u);
+			EXPECT_EQ(capability_of(path), "ENODATA");
+		}
+	}
+	/* On a directory the bit says something else, and stays. */
+	EXPECT_EQ(stat_of(u.top + "/dir").st_mode & 07777, 02777u);
+	/* It is the branch's mount that takes the rights, not the union: a copy may be given some. */
+	OK(chmod((u.at("dir/suid") + suffix).c_str(), 04755));
+	EXPECT_EQ(rights_of(u.at("dir/suid") + suffix).substr(0, 2), "0 ");
+	u.unmount();
+}
+
+/* Owners that have no id here: nothing is copied up, with or without the file's own parents. */
+PARAM_CASE(unmapped_owner, "chown", "chown_setuid", "chown_dir", "create")
+{
+	Union u;
+	string p = ktap::param();
+	Server server(u.tmp + "/served");
+	constexpr unsigned unmapped = ~0U;
+	server.faults->file_mode = p == "chown_setuid" ? 04755 : 0755;
+	server.faults->short_attributes = true;
+	if (p == "chown" || p == "chown_setuid")
+		server.faults->file_uid = unmapped;
+	else
+		server.faults->dir_uid = unmapped;
+	u.mount("br=" + u.top + "=rw:" + u.tmp + "/served=ro");
+	/* The VFS is first to refuse where a bit would go with the owner. */
+	if (p == "chown_setuid")
+		EXPECT_ERR(chown(u.at("file").c_str(), 0, -1), EPERM);
+	else if (p == "chown")
+		EXPECT_ERR(chown(u.at("file").c_str(), 0, -1), EOVERFLOW);
+	else if (p == "chown_dir")
+		EXPECT_ERR(chown(u.at("dir").c_str(), 0, -1), EOVERFLOW);
+	else {
+		/* The VFS does not let anybody write to what has no owner. */
+		EXPECT_ERR(mknod(u.at("dir/new").c_str(), S_IFREG | 0644, 0), EACCES);
+	}
+	for (const char *name : {"file", "dir"})
+		EXPECT(!exists(u.top + "/" + name));
+	if (exists(u.top + "/.wh..wh.orph"))
+		EXPECT_EQ(names_in(u.top + "/.wh..wh.orph"), std::vector<string>{});
+	u.unmount();
+}
+
+/* A user's FUSE filesystem that says what belongs to root and is setuid, as in CVE-2023-0386. */
+CASE(fuse_that_lies)
+{
+	Union u;
+	Server server(u.tmp + "/served", "", MS_NOSUID | MS_NODEV);
+	server.faults->file_mode = 04755;
+	server.faults->capability = true;
+	u.mount("br=" + u.top + "=rw:" + u.tmp + "/served=ro");
+	EXPECT_EQ(stat_of(u.tmp + "/served/file").st_mode & 07777, 04755u);
+	EXPECT_EQ(capability_of(u.tmp + "/served/file"), Server::capability());
+	OK(utimensat(AT_FDCWD, u.at("file").c_str(), nullptr, 0));
+	EXPECT_EQ(stat_of(u.top + "/file").st_mode & 07777, 0755u);
+	EXPECT_EQ(capability_of(u.top + "/file"), "ENODATA");
+	u.unmount();
+}
+
+/*
+ * Capabilities that somebody sets in a user namespace are good there, and nowhere else, as in
+ * CVE-2021-3493.
+ */
+CASE(capability_of_a_user_namespace)
+{
+	Union u;
+	copy_self(u.low + "/program");
+	OK(chown((u.low + "/program").c_str(), alice.uid, alice.gid));
+	u.mount();
+	Pipe ready, go;
+	pid_t child = spawn([&] {
+		become(alice);
+		OK(unshare(CLONE_NEWUSER));
+		send_byte(ready.write);
+		ASSERT(wait_byte(go.read));
+		set_capability(u.at("program"));
+	});
+	ASSERT(wait_byte(ready.read));
+	for (const char *map : {"uid_map", "gid_map"})
+		write_control(ktap::format("/proc/%d/%s", child, map), "0 1000 1");
+	send_byte(go.write);
+	EXPECT_EQ(wait_for(child), 0);
+	string value = capability_of(u.top + "/program");
+	ASSERT_EQ(value.size(), sizeof(vfs_ns_cap_data));
+	vfs_ns_cap_data data;
+	memcpy(&data, value.data(), sizeof(data));
+	EXPECT_EQ(data.magic_etc & VFS_CAP_REVISION_MASK, unsigned(VFS_CAP_REVISION_3));
+	EXPECT_EQ(data.rootid, alice.uid);
+	EXPECT_EQ(rights_of(u.at("program")), nothing);
+	EXPECT_EQ(rights_of(u.top + "/program"), nothing);
+}
