@@ -23,10 +23,33 @@ constexpr unsigned int spent_flags = O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC;
 /* What a branch file can do and the VFS asks the union's file for. */
 constexpr unsigned int inherited_modes = FMODE_CAN_ODIRECT;
 
+/*
+ * @file is opened to be written to. A copy-up changes a branch, and so waits while the union is
+ * frozen: the VFS sees to that for a file that it is going to truncate, and not for others.
+ */
+Result<void> copy_up_to_write(const Inode &inode, const struct file &file) noexcept
+{
+	if (inode.on_rw())
+		return {};
+
+	auto dentry = TRY(dentry_of(file));
+	struct super_block &sb = *inode.vfs.i_sb;
+
+	/* With O_DIRECT the open may fail yet, and then nothing is truncated. */
+	if (file.f_flags & O_TRUNC)
+		return copy_up(*dentry, file.f_flags & O_DIRECT ? whole_file : 0);
+	aufs_sb_start_write(&sb);
+
+	auto copied = copy_up(*dentry);
+
+	aufs_sb_end_write(&sb);
+	return copied;
+}
+
 Result<void> open_branch_file(Inode &inode, struct file &file) noexcept
 {
 	if (file.f_mode & FMODE_WRITE) {
-		TRY(copy_up(*TRY(dentry_of(file)), file.f_flags & O_TRUNC ? 0 : whole_file));
+		TRY(copy_up_to_write(inode, file));
 		/* A branch file at the user's path would ask the union's mount alone. */
 		if (aufs_mnt_is_readonly(inode.branch().mnt()))
 			return Error{-EROFS};

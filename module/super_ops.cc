@@ -146,6 +146,21 @@ void show_settings(struct seq_file *m, Settings settings) noexcept
 		seq_printf(m, ",sum");
 }
 
+/*
+ * What comes by the union's names and files waits in the VFS while the union is frozen; the sync
+ * comes before. The branches are not frozen: they may have other users. To be there is all that is
+ * asked of these two.
+ */
+int freeze_fs(struct super_block *) noexcept
+{
+	return 0;
+}
+
+int unfreeze_fs(struct super_block *) noexcept
+{
+	return 0;
+}
+
 /* As an option that mounts the same union again. */
 int show_options(struct seq_file *m, struct dentry *root) noexcept
 {
@@ -174,6 +189,8 @@ constinit const struct super_operations super_operations = {
 	.free_inode = aufs_inode_free,
 	.drop_inode = drop_inode,
 	.sync_fs = sync_fs,
+	.freeze_fs = freeze_fs,
+	.unfreeze_fs = unfreeze_fs,
 	.statfs = statfs,
 	.show_options = show_options,
 };

@@ -157,6 +157,19 @@ CASE(truncated_while_copied)
 	EXPECT_EQ(stat_of(u.low + "/file").st_size, 3 << 20);
 }
 
+/* An open that is refused after all has not truncated. */
+CASE(truncation_that_is_refused)
+{
+	Union u;
+	write_file(u.low + "/file", pattern(10000));
+	u.mount();
+	Fd file(open(u.at("file").c_str(), O_RDWR | O_TRUNC | O_DIRECT | O_CLOEXEC));
+	if (file < 0)
+		EXPECT_EQ(ktap::errno_name(errno), "EINVAL"); /* tmpfs before 6.6 */
+	EXPECT_EQ(stat_of(u.at("file")).st_size, file < 0 ? 10000 : 0);
+	EXPECT(read_file(u.at("file")) == (file < 0 ? pattern(10000) : ""));
+}
+
 PARAM_CASE(kinds, "symlink", "fifo", "device", "directory")
 {
 	Union u;

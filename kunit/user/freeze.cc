@@ -83,3 +83,206 @@ PARAM_CASE(write_waits_for_the_thaw, "write", "mapping", "create", "unlink")
 	if (p == "write" || p == "mapping")
 		EXPECT_EQ(read_file(u.top + "/file")[0], '!');
 }
+
+/* Where the kernel waits for a thaw; false if @pid does not come there. */
+static bool waits(pid_t pid)
+{
+	for (int i = 0; i < 5000; i++) {
+		if (read_file(ktap::format("/proc/%d/stack", pid)).find("percpu_rwsem_wait") !=
+		    string::npos)
+			return true;
+		usleep(1000);
+	}
+	return false;
+}
+
+static void freeze(const string &path, bool on)
+{
+	Fd dir = open_file(path, O_RDONLY | O_DIRECTORY);
+	OK(ioctl(dir, on ? FIFREEZE : FITHAW, 0));
+}
+
+/* What changes the union; the file is on the lower branch, and open and mapped in the union. */
+struct Work : Union {
+	Fd mine;
+	Map map;
+
+	Work() : map(page_size(), PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1)
+	{
+		make_dir(low + "/dir");
+		for (const char *name : {"open", "chmod", "rename", "unlink", "truncate"})
+			write_file(low + "/dir/" + name, pattern(100000));
+		write_file(low + "/read", "read");
+		mount();
+		write_file(at("mine"), pattern(8192));
+		mine = open_file(at("mine"), O_RDWR);
+		OK(syncfs(mine));
+		map = Map(8192, PROT_READ | PROT_WRITE, MAP_SHARED, mine);
+		map.touch();
+		/*
+		 * Who waits to change a directory holds its lock in the union: what is not in the
+		 * dcache cannot be looked up meanwhile.
+		 */
+		stat_of(at("dir/open"));
+	}
+	void act(const string &how) const
+	{
+		string path = at("dir/" + how);
+		if (how == "open")
+			open_file(path, O_RDWR);
+		else if (how == "chmod")
+			OK(chmod(path.c_str(), 0600));
+		else if (how == "rename")
+			OK(rename(path.c_str(), (path + ".new").c_str()));
+		else if (how == "unlink")
+			OK(unlink(path.c_str()));
+		else if (how == "truncate")
+			OK(truncate(path.c_str(), 10));
+		else if (how == "write")
+			OK(pwrite(mine, "!", 1, 0));
+		else
+			map[0] = '!';
+	}
+	bool done(const string &how) const
+	{
+		if (how == "rename")
+			return exists(top + "/dir/rename.new");
+		if (how == "unlink")
+			return exists(top + "/dir/.wh.unlink");
+		if (how == "write" || how == "mapping")
+			return read_file(top + "/mine")[0] == '!';
+		return exists(top + "/dir/" + how);
+	}
+	void expect_readable() const
+	{
+		EXPECT_EQ(read_file(at("read")), "read");
+		EXPECT_EQ(read_file(at("mine")).substr(1), pattern(8192).substr(1));
+		EXPECT_EQ(stat_of(at("dir/open")).st_size, 100000);
+	}
+};
+
+/*
+ * Frozen: the union, its rw branch, or both in either order; and the order of the thaw. All that
+ * changes something waits, what reads does not, and it goes on after the last thaw. A mapping is
+ * written to on the branch, and waits for that alone.
+ */
+PARAM_CASE(frozen, "union", "branch", "union_branch", "branch_union", "union_branch_crossed",
+	   "branch_union_crossed")
+{
+	string p = ktap::param();
+	bool crossed = p.find("crossed") != string::npos;
+	if (on("tmpfs") && p.find("branch") != string::npos)
+		SKIP("tmpfs cannot be frozen");
+	for (const char *how :
+	     {"open", "chmod", "rename", "unlink", "truncate", "write", "mapping"}) {
+		Work u;
+		std::vector<string> order;
+		if (p.substr(0, 5) == "union")
+			order = {u.mnt, u.top};
+		else
+			order = {u.top, u.mnt};
+		if (p.find('_') == string::npos)
+			order.pop_back();
+		bool waits_here = string(how) != "mapping" || p != "union";
+		for (const string &path : order)
+			freeze(path, true);
+		pid_t worker = spawn([&] { u.act(how); });
+		if (waits_here)
+			EXPECT(waits(worker));
+		else
+			EXPECT_EQ(wait_for(worker), 0);
+		u.expect_readable();
+		EXPECT_EQ(u.done(how), !waits_here);
+		/* The last one first, as a stack, or the other way round. */
+		while (!order.empty()) {
+			size_t which = crossed ? 0 : order.size() - 1;
+			string path = order[which];
+			order.erase(order.begin() + which);
+			freeze(path, false);
+		}
+		if (waits_here)
+			EXPECT_EQ(wait_for(worker), 0);
+		EXPECT(u.done(how));
+	}
+}
+
+/* The branch freezes while somebody waits for the thaw of the union, and the other way round. */
+PARAM_CASE(frozen_under_a_waiter, "union_first", "branch_first")
+{
+	Work u;
+	if (on("tmpfs"))
+		SKIP("tmpfs cannot be frozen");
+	bool union_first = ktap::param() == "union_first";
+	freeze(union_first ? u.mnt : u.top, true);
+	pid_t worker = spawn([&] { u.act("rename"); });
+	EXPECT(waits(worker));
+	if (union_first) {
+		freeze(u.top, true);
+		freeze(u.mnt, false);
+		usleep(20000);
+		EXPECT(!u.done("rename"));
+		freeze(u.top, false);
+	} else {
+		/* The freeze of the union waits for the worker, who has begun; the branch thaws. */
+		pid_t freezer = spawn([&] { freeze(u.mnt, true); });
+		usleep(50000);
+		freeze(u.top, false);
+		EXPECT_EQ(wait_for(freezer), 0);
+		freeze(u.mnt, false);
+	}
+	EXPECT_EQ(wait_for(worker), 0);
+	EXPECT(u.done("rename"));
+}
+
+/* A ro branch that is frozen is read, and copied up from. */
+CASE(ro_branch_frozen)
+{
+	Work u;
+	if (on("tmpfs", true) || on("ext4") || on("xfs"))
+		if (!on("tmpfs") || on("tmpfs", true))
+			SKIP("the branches must be on two filesystems, the lower one with a disk");
+	freeze(u.low, true);
+	for (const char *how :
+	     {"open", "chmod", "rename", "unlink", "truncate", "write", "mapping"})
+		u.act(how);
+	for (const char *how :
+	     {"open", "chmod", "rename", "unlink", "truncate", "write", "mapping"})
+		EXPECT(u.done(how));
+	freeze(u.low, false);
+}
+
+/* Who is killed while he waits ends with the thaw, and has done nothing or all. */
+PARAM_CASE(killed_while_frozen, "open", "rename", "unlink", "truncate")
+{
+	Work u;
+	if (on("tmpfs"))
+		SKIP("tmpfs cannot be frozen");
+	freeze(u.top, true);
+	pid_t worker = spawn([&] { u.act(ktap::param()); });
+	EXPECT(waits(worker));
+	OK(kill(worker, SIGKILL));
+	freeze(u.top, false);
+	EXPECT_EQ(wait_for(worker), 128 + SIGKILL);
+	if (exists(u.top + "/.wh..wh.orph"))
+		EXPECT_EQ(names_in(u.top + "/.wh..wh.orph").size(), 0u);
+	string file = u.top + "/dir/" + ktap::param();
+	if (exists(file) && ktap::param() != "truncate")
+		EXPECT_EQ(stat_of(file).st_size, 100000);
+	/* It can be done by another. */
+	if (!u.done(ktap::param()))
+		u.act(ktap::param());
+	EXPECT(u.done(ktap::param()));
+}
+
+/* A union that is frozen twice says so, and a frozen one can be unmounted once it is thawed. */
+CASE(union_frozen_twice)
+{
+	Work u;
+	Fd dir = open_file(u.mnt, O_RDONLY | O_DIRECTORY);
+	EXPECT_ERR(ioctl(dir, FITHAW, 0), EINVAL);
+	OK(ioctl(dir, FIFREEZE, 0));
+	EXPECT_ERR(ioctl(dir, FIFREEZE, 0), EBUSY);
+	u.expect_readable();
+	OK(ioctl(dir, FITHAW, 0));
+	write_file(u.at("after"), "after");
+}

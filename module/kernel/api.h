@@ -179,7 +179,9 @@ int aufs_removexattr(struct vfsmount *mnt, struct dentry *dentry, const char *na
 int aufs_rename(struct vfsmount *mnt, struct inode *old_dir, struct dentry *old_dentry,
 		struct inode *new_dir, struct dentry *new_dentry, unsigned int flags);
 int aufs_rmdir(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry);
+void aufs_sb_end_write(struct super_block *sb);
 bool aufs_sb_rdonly(const struct super_block *sb);
+void aufs_sb_start_write(struct super_block *sb);
 int aufs_set_acl(struct vfsmount *mnt, struct dentry *dentry, int type, struct posix_acl *acl);
 int aufs_set_fileattr(struct vfsmount *mnt, struct dentry *dentry, struct fileattr *attr);
 int aufs_setxattr(struct vfsmount *mnt, struct dentry *dentry, const char *name, const void *value,

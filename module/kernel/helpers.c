@@ -328,9 +328,19 @@ void aufs_put_write_access(struct inode *inode)
 	put_write_access(inode);
 }
 
+void aufs_sb_end_write(struct super_block *sb)
+{
+	sb_end_write(sb);
+}
+
 bool aufs_sb_rdonly(const struct super_block *sb)
 {
 	return sb_rdonly(sb);
+}
+
+void aufs_sb_start_write(struct super_block *sb)
+{
+	sb_start_write(sb);
 }
 
 bool aufs_signal_pending(void)
