@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// Who copies up is killed, at any point: there is the old file or the new one, and no debris. The
+// lower branch is served slowly, so that there is something to interrupt.
+
+#include "fuse_server.hh"
+
+#include <ctime>
+
+#include <sys/time.h>
+#include <sys/xattr.h>
+
+using Names = std::vector<string>;
+
+static constexpr size_t size = 1 << 20;
+
+static long now_ms()
+{
+	timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static void drop_caches()
+{
+	write_control("/proc/sys/vm/drop_caches", "1");
+}
+
+struct Setup : Union {
+	Server server{tmp + "/served", "", 0, size};
+	string content = pattern(size);
+
+	Setup()
+	{
+		/* 16 reads or more, of 64 KiB each. */
+		server.faults->read_delay = 3000;
+		mount("br=" + top + "=rw:" + tmp + "/served=ro");
+	}
+	~Setup()
+	{
+		ktap::guarded([this] { unmount(); });
+	}
+	/* Until somebody is copying. */
+	void wait_for_workfile() const
+	{
+		string orphans = top + "/.wh..wh.orph";
+		while (!exists(orphans) || names_in(orphans).empty())
+			usleep(1000);
+	}
+	void expect_old_or_new(ino_t number)
+	{
+		if (exists(top + "/.wh..wh.orph"))
+			EXPECT_EQ(names_in(top + "/.wh..wh.orph"), Names{});
+		if (exists(top + "/file")) {
+			EXPECT(read_file(top + "/file") == content);
+			EXPECT_EQ(stat_of(top + "/file").st_mode & 0777, 0644u);
+		}
+		if (number)
+			EXPECT_EQ(stat_of(at("file")).st_ino, number);
+		EXPECT_EQ(stat_of(at("file")).st_size, off_t(size));
+	}
+};
+
+static int act(const string &how, const string &path)
+{
+	if (how == "open")
+		return open_file(path, O_RDWR) >= 0 ? 0 : -1;
+	if (how == "link")
+		return link(path.c_str(), (path + "2").c_str());
+	if (how == "setxattr")
+		return setxattr(path.c_str(), "trusted.mine", "x", 1, 0);
+	return truncate(path.c_str(), size);
+}
+
+PARAM_CASE(killed, "open", "truncate", "link")
+{
+	int before = 0, after = 0;
+	if (on("xfs") || on("tmpfs") != on("tmpfs", true) || on("xfs", true))
+		SKIP("as on tmpfs and ext4");
+	/* Up to about what a whole copy takes. */
+	for (int delay : {0, 3, 8, 20, 50, 120}) {
+		Setup u;
+		drop_caches();
+		ino_t number = stat_of(u.at("file")).st_ino;
+		Pipe begun;
+		pid_t child = spawn([&] {
+			send_byte(begun.write);
+			act(ktap::param(), u.at("file"));
+		});
+		wait_byte(begun.read);
+		usleep(delay * 1000);
+		OK(kill(child, SIGKILL));
+		long killed = now_ms();
+		wait_for(child);
+		/* A piece of 1 MiB takes 50 ms or so. */
+		EXPECT_LT(now_ms() - killed, 3000);
+		u.expect_old_or_new(number);
+		(exists(u.top + "/file") ? after : before)++;
+		u.server.faults->read_delay = 0;
+		EXPECT(read_file(u.at("file")) == u.content);
+		/* The next one is not hindered. */
+		EXPECT_OK(act("setxattr", u.at("file")));
+		u.expect_old_or_new(number);
+	}
+	ktap::say(ktap::format("the old file %d times, the new one %d times", before, after));
+	EXPECT_GT(before, 0);
+}
+
+/* While one copies, another reads, and a third that waits for the copy can be killed. */
+CASE(others_meanwhile)
+{
+	Setup u;
+	drop_caches();
+	Fd reader = open_file(u.at("file"), O_RDONLY);
+	u.server.faults->read_delay = 200000;
+	pid_t copier = spawn([&] { open_file(u.at("file"), O_RDWR); });
+	u.wait_for_workfile();
+	EXPECT_EQ(stat_of(u.at("file")).st_size, off_t(size));
+	Fd second = open_file(u.at("file"), O_RDONLY);
+	EXPECT_EQ(pread_text(reader, 10, 0), u.content.substr(0, 10));
+	EXPECT_EQ(names_in(u.mnt), (Names{"dir", "file"}));
+	write_file(u.at("other"), "other");
+	pid_t waiter = spawn([&] { open_file(u.at("file"), O_RDWR); });
+	usleep(50000);
+	OK(kill(waiter, SIGKILL));
+	EXPECT_EQ(wait_for(waiter), 128 + SIGKILL);
+	/* All that while the first one was at it. */
+	EXPECT(!exists(u.top + "/file"));
+	u.server.faults->read_delay = 0;
+	EXPECT_EQ(wait_for(copier), 0);
+	EXPECT(read_file(u.top + "/file") == u.content);
+}
+
+/* A signal that does not kill does not disturb. */
+CASE(signals_that_are_handled)
+{
+	Setup u;
+	drop_caches();
+	pid_t child = spawn([&] {
+		struct sigaction action = {};
+		action.sa_handler = [](int) {
+		};
+		OK(sigaction(SIGALRM, &action, nullptr));
+		itimerval timer = {{0, 2000}, {0, 2000}};
+		OK(setitimer(ITIMER_REAL, &timer, nullptr));
+		Fd file = open_file(u.at("file"), O_RDWR);
+		timer = {};
+		OK(setitimer(ITIMER_REAL, &timer, nullptr));
+	});
+	EXPECT_EQ(wait_for(child), 0);
+	EXPECT(read_file(u.top + "/file") == u.content);
+	u.expect_old_or_new(0);
+}
+
+/* The lower branch fails in the middle. */
+PARAM_CASE(fails_in_the_middle, "EIO", "dies")
+{
+	Setup u;
+	drop_caches();
+	u.server.faults->read_delay = 50000;
+	pid_t child = spawn([&] {
+		int error = ktap::param() == "EIO" ? EIO : ENOTCONN;
+		EXPECT_EQ(act("truncate", u.at("file")), -1);
+		/* A read that was under way when the server died is aborted. */
+		if (error == EIO || errno != ECONNABORTED)
+			EXPECT_EQ(ktap::errno_name(errno), ktap::errno_name(error));
+	});
+	u.wait_for_workfile();
+	if (ktap::param() == "EIO")
+		u.server.faults->read = EIO;
+	else
+		u.server.die();
+	EXPECT_EQ(wait_for(child), 0);
+	EXPECT(!exists(u.top + "/file"));
+	EXPECT_EQ(names_in(u.top + "/.wh..wh.orph"), Names{});
+}
