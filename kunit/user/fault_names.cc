@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// What changes on a branch behind the union's back: names that vanish or are replaced, and reserved
+// names of the wrong kind. What the union then shows is not defined, but it is an answer or an
+// errno; nothing else is lost, and the union can be used on.
+
+#include "fixture.hh"
+
+#include <dirent.h>
+#include <sys/xattr.h>
+
+using Names = std::vector<string>;
+
+/* Everything that one can do to @path, a file or a directory, and its directory. */
+static void use(const string &path, bool write)
+{
+	struct stat st;
+	char buffer[64];
+	(void)!lstat(path.c_str(), &st);
+	(void)!readlink(path.c_str(), buffer, sizeof(buffer));
+	(void)!getxattr(path.c_str(), "trusted.mine", buffer, sizeof(buffer));
+	{
+		Fd file(open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+		if (file >= 0) {
+			(void)!read(file, buffer, sizeof(buffer));
+			fsync(file);
+		}
+		if (file >= 0 && S_ISDIR(fstat_of(file).st_mode)) {
+			char entries[4096];
+			while (syscall(SYS_getdents64, int(file), entries, sizeof(entries)) > 0)
+				;
+		}
+	}
+	if (!write)
+		return;
+	Fd file(open(path.c_str(), O_RDWR | O_NONBLOCK | O_CLOEXEC));
+	if (file >= 0)
+		(void)!pwrite(file, "x", 1, 0);
+	(void)!truncate(path.c_str(), 10);
+	(void)!chmod(path.c_str(), 0700);
+	(void)!setxattr(path.c_str(), "trusted.mine", "x", 1, 0);
+	Fd inner(open((path + "/inner").c_str(), O_CREAT | O_WRONLY | O_CLOEXEC, 0644));
+	(void)!link(path.c_str(), (path + ".link").c_str());
+	(void)!unlink((path + ".link").c_str());
+	(void)!rename(path.c_str(), (path + ".renamed").c_str());
+	(void)!rename((path + ".renamed").c_str(), path.c_str());
+	(void)!unlink((path + "/inner").c_str());
+	(void)!unlink(path.c_str());
+	(void)!rmdir(path.c_str());
+	(void)!mknod(path.c_str(), S_IFREG | 0644, 0);
+}
+
+static void make_all(const string &branch, const string &content)
+{
+	make_dirs(branch + "/dir/sub");
+	write_file(branch + "/dir/file", content);
+	write_file(branch + "/dir/sub/deep", content);
+	write_file(branch + "/other-" + content, "other");
+}
+
+/* @how a branch's object goes or becomes another. */
+static void replace(const string &path, const string &how)
+{
+	if (how == "moved") {
+		OK(rename(path.c_str(), (path + ".away").c_str()));
+		return;
+	}
+	remove_tree(path);
+	if (how == "file")
+		write_file(path, "another");
+	else if (how == "directory")
+		make_dirs(path + "/another");
+	else if (how == "symlink")
+		OK(symlink("target", path.c_str()));
+	else if (how == "fifo")
+		OK(mkfifo(path.c_str(), 0644));
+	else if (how == "whiteout") {
+		size_t slash = path.rfind('/') + 1;
+		write_file(path.substr(0, slash) + ".wh." + path.substr(slash), "");
+	}
+}
+
+static void expect_usable(Union &u)
+{
+	EXPECT_EQ(read_file(u.at("other-low")), "other");
+	EXPECT_EQ(read_file(u.at("other-top")), "other");
+	write_file(u.at("new"), "new");
+	EXPECT_EQ(read_file(u.top + "/new"), "new");
+	OK(unlink(u.at("other-low").c_str()));
+	EXPECT(!exists(u.at("other-low")));
+	OK(rename(u.at("new").c_str(), u.at("newer").c_str()));
+	EXPECT_EQ(read_file(u.at("newer")), "new");
+}
+
+/* The name was in use when it went: open, mapped, a current directory. */
+static void replaced_behind(bool top)
+{
+	if (on("xfs") || on("xfs", true) || on("tmpfs") != on("tmpfs", true))
+		SKIP("as on tmpfs and ext4");
+	for (const char *name : {"dir/file", "dir/sub", "dir"}) {
+		for (bool write : {false, true}) {
+			if (!write && !on("tmpfs"))
+				continue;
+			Union u;
+			make_all(u.low, "low");
+			write_file(u.top + "/other-top", "other");
+			if (top)
+				make_all(u.top, "top");
+			u.mount();
+			Fd file = open_file(u.at("dir/file"), O_RDONLY);
+			Fd dir = open_file(u.at(name), O_RDONLY);
+			Map map(1, PROT_READ, MAP_PRIVATE, file);
+			Fd writer;
+			if (top)
+				writer = open_file(u.at("dir/file"), O_RDWR);
+			replace((top ? u.top : u.low) + "/" + name, ktap::param());
+			use(u.at(name), write);
+			use(u.at("dir/file"), write);
+			use(u.at("dir/sub/deep"), write);
+			use(u.at("dir/sub"), write);
+			use(u.at("dir"), write);
+			/* What is open stays. */
+			EXPECT_EQ(pread_text(file, 3, 0).size(), 3u);
+			/* Or what use() has written there. */
+			EXPECT(map[0] == (top ? 't' : 'l') || (top && map[0] == 'x'));
+			if (top)
+				EXPECT_EQ(pwrite(writer, "T", 1, 0), 1);
+			fstat_of(dir);
+			expect_usable(u);
+		}
+	}
+}
+
+PARAM_CASE(replaced_on_rw, "nothing", "file", "directory", "symlink", "fifo", "whiteout", "moved")
+{
+	replaced_behind(true);
+}
+
+PARAM_CASE(replaced_on_ro, "nothing", "file", "directory", "symlink", "fifo", "whiteout", "moved")
+{
+	replaced_behind(false);
+}
+
+/* A whiteout is a regular file. What is not is refused, and hides nothing else. */
+PARAM_CASE(whiteout_of_wrong_kind, "directory", "symlink", "fifo")
+{
+	Union u;
+	make_all(u.low, "low");
+	write_file(u.top + "/other-top", "other");
+	make_dir(u.top + "/dir");
+	string whiteout = u.top + "/dir/.wh.file";
+	replace(whiteout, ktap::param());
+	u.mount();
+	EXPECT_ERR(open(u.at("dir/file").c_str(), O_RDONLY), EIO);
+	EXPECT_ERR(unlink(u.at("dir/file").c_str()), EIO);
+	EXPECT_ERR(open(u.at("dir/file").c_str(), O_CREAT | O_WRONLY, 0644), EIO);
+	EXPECT_ERR(rename(u.at("other-top").c_str(), u.at("dir/file").c_str()), EIO);
+	EXPECT_EQ(read_file(u.at("dir/sub/deep")), "low");
+	EXPECT(exists(whiteout));
+	expect_usable(u);
+	/* Mended on the branch, it is there again. */
+	u.unmount();
+	remove_tree(whiteout);
+	u.mount();
+	EXPECT_EQ(read_file(u.at("dir/file")), "low");
+}
+
+static bool kind_is_right(const string &name, const string &kind)
+{
+	return kind == (name == ".wh..wh.aufs" ? "file" : "directory");
+}
+
+/* Reserved names of the wrong kind: what needs them is EIO, or goes another way. */
+PARAM_CASE(reserved_of_wrong_kind, "file", "directory", "symlink", "fifo")
+{
+	for (const char *name : {".wh..wh.orph", ".wh..wh.plnk", ".wh..wh.aufs"}) {
+		if (kind_is_right(name, ktap::param()))
+			continue;
+		Union u;
+		make_all(u.low, "low");
+		write_file(u.top + "/other-top", "other");
+		OK(link((u.low + "/dir/file").c_str(), (u.low + "/dir/link").c_str()));
+		replace(u.top + "/" + name, ktap::param());
+		string before = ktap::format("%o", lstat_of(u.top + "/" + name).st_mode);
+		u.mount();
+		/* Copy-up needs the first one; and only that cannot do without. */
+		int result = chmod(u.at("dir/file").c_str(), 0600);
+		if (string(name) == ".wh..wh.orph") {
+			EXPECT_EQ(result, -1);
+			EXPECT_EQ(ktap::errno_name(errno), "EIO");
+			EXPECT_EQ(read_file(u.at("dir/file")), "low");
+			EXPECT(!exists(u.top + "/dir/file"));
+		} else
+			EXPECT_EQ(result, 0);
+		EXPECT_EQ(read_file(u.at("dir/link")), "low");
+		expect_usable(u);
+		EXPECT_EQ(ktap::format("%o", lstat_of(u.top + "/" + name).st_mode), before);
+		EXPECT_EQ(unlink(u.at("dir/sub/deep").c_str()),
+			  string(name) == ".wh..wh.orph" ? -1 : 0);
+	}
+}
+
+/* The reserved names go while the union is mounted: they are made again. */
+CASE(reserved_vanish)
+{
+	Union u;
+	for (int i = 0; i < 9; i++)
+		write_file(u.low + ktap::format("/file%d", i), "content");
+	OK(link((u.low + "/file8").c_str(), (u.low + "/file9").c_str()));
+	u.mount();
+	for (int i = 0; i < 9; i += 2) {
+		OK(chmod(u.at(ktap::format("file%d", i)).c_str(), 0600));
+		if (i < 8)
+			OK(unlink(u.at(ktap::format("file%d", i + 1)).c_str()));
+		for (const char *name : {".wh..wh.orph", ".wh..wh.plnk", ".wh..wh.aufs"})
+			remove_tree(u.top + "/" + name);
+	}
+	EXPECT_EQ(names_in(u.mnt), (Names{"file0", "file2", "file4", "file6", "file8", "file9"}));
+	write_file(u.low + "/late", "late");
+	OK(chmod(u.at("late").c_str(), 0600));
+	EXPECT_EQ(names_in(u.top + "/.wh..wh.orph"), Names{});
+}
+
+/*
+ * Somebody tidies up the directory for workfiles, or moves what is in there, while files are copied
+ * up: an error, and no half of a file is seen.
+ */
+PARAM_CASE(workfile_taken, "removed", "moved", "linked")
+{
+	Union u;
+	string orphans = u.top + "/.wh..wh.orph", p = ktap::param();
+	for (int i = 0; i < 16; i++)
+		write_file(u.low + ktap::format("/file%d", i), pattern(600000));
+	u.mount();
+	write_file(u.at("first"), "");
+	OK(mkdir(orphans.c_str(), 0700));
+	OK(mkdir((u.top + "/taken").c_str(), 0700));
+	pid_t thief = spawn([&] {
+		for (int number = 0;;) {
+			DIR *dir = opendir(orphans.c_str());
+			while (dirent *entry = dir ? readdir(dir) : nullptr) {
+				if (entry->d_name[0] == '.')
+					continue;
+				string path = orphans + "/" + entry->d_name;
+				string to = ktap::format("%s/taken/%d", u.top.c_str(), number++);
+				if (p == "removed")
+					unlink(path.c_str());
+				else if (p == "moved")
+					rename(path.c_str(), to.c_str());
+				else
+					(void)!link(path.c_str(), to.c_str());
+			}
+			if (dir)
+				closedir(dir);
+			usleep(200);
+		}
+	});
+	int failed = 0;
+	for (int i = 0; i < 16; i++) {
+		string name = ktap::format("file%d", i);
+		if (chmod(u.at(name).c_str(), 0600)) {
+			failed++;
+			if (errno != ESTALE && errno != ENOENT)
+				EXPECT_EQ(ktap::errno_name(errno), "ESTALE");
+		}
+	}
+	kill(thief, SIGKILL);
+	wait_for(thief);
+	ktap::say(ktap::format("%d of 16 failed", failed));
+	for (int i = 0; i < 16; i++) {
+		string name = ktap::format("file%d", i);
+		EXPECT(read_file(u.at(name)) == pattern(600000));
+		if (exists(u.top + "/" + name))
+			EXPECT_EQ(stat_of(u.top + "/" + name).st_size, 600000);
+		EXPECT_OK(chmod(u.at(name).c_str(), 0640));
+	}
+}
