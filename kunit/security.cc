@@ -288,8 +288,8 @@ long computed(struct kunit *test) noexcept
 
 /*
  * Without a policy SELinux allows everything, but it keeps in mind what of whom it was asked about: the
- * label of who opened a file is part of it. The union's file is opened by one, the branch's by who
- * mounted.
+ * label of who opened a file is part of it. The union's file and the branch's are opened by one, so it
+ * takes another one to see the difference.
  */
 CASE_BODY(security_selinux)
 {
@@ -302,12 +302,13 @@ CASE_BODY(security_selinux)
 	if (!setup.ok() || !control.ok())
 		return;
 
-	auto plain = setup.mount.make("/branches/rw/plain", 1);
+	auto other = setup.mount.make("/branches/rw/other", 1);
 
-	if (!plain)
+	if (!other)
 		return;
 
-	unsigned long plain_addr = MAP(test, *plain, 1, 0, PROT_READ);
+	unsigned long reporting = MAP(test, *other, 1, 0, PROT_READ);
+	unsigned long plain = MAP(test, *other, 1, 0, PROT_READ);
 
 	in_process(test, [&]() noexcept {
 		static const char label[] = "/proc/self/attr/current";
@@ -321,18 +322,20 @@ CASE_BODY(security_selinux)
 			return;
 
 		/* From here on it is known that "port" uses what "netif" has opened. */
-		unsigned long addr = MAP(test, *file, 1, 0, PROT_READ);
-
+		MAP(test, *file, 1, 0, PROT_READ);
+		report(aufs_test_current_mm(), reporting, *file);
 		/* To ask is to be asked about. */
 		computed(test);
 
 		long before = computed(test);
 
 		EXPECT_EQ(test, computed(test), before);
-		EXPECT_EQ(test, allow_exec(addr), 0);
+		EXPECT_EQ(test, allow_exec(reporting), 0);
 		EXPECT_EQ(test, computed(test), before);
-		/* What the case's own thread has opened is another thing, as the branch's is. */
-		EXPECT_EQ(test, allow_exec(plain_addr), 0);
+		/* What the case's own thread has opened is another thing. */
+		EXPECT_EQ(test, allow_exec(plain), 0);
 		EXPECT(test, computed(test) > before);
 	});
+	setup.space.end();
+	EXPECT_EQ(test, aufs_test_file_count(other.get()), 1);
 }
