@@ -98,7 +98,7 @@ CASE(set_and_remove_on_the_rw_branch)
 CASE(lower_file_is_copied)
 {
 	Union u;
-	const char *name = usable(u.low);
+	const char *name = usable(u.top);
 	write_file(u.low + "/file", "");
 	OK(set(u.low + "/file", name, "low"));
 	u.mount();
