@@ -354,18 +354,20 @@ bool aufs_signal_pending(void)
  */
 void aufs_signals_block_handled(sigset_t *old)
 {
+	/* The task's own is there as long as the task runs. */
+	struct sighand_struct *sighand = unrcu_pointer(current->sighand);
 	sigset_t set;
 	int sig;
 
-	spin_lock_irq(&current->sighand->siglock);
+	spin_lock_irq(&sighand->siglock);
 	set = current->blocked;
 	for (sig = 1; sig <= _NSIG; sig++) {
-		__sighandler_t handler = current->sighand->action[sig - 1].sa.sa_handler;
+		__sighandler_t handler = sighand->action[sig - 1].sa.sa_handler;
 
 		if (handler != SIG_DFL && handler != SIG_IGN)
 			sigaddset(&set, sig);
 	}
-	spin_unlock_irq(&current->sighand->siglock);
+	spin_unlock_irq(&sighand->siglock);
 	sigprocmask(SIG_SETMASK, &set, old);
 }
 
