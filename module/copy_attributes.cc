@@ -102,7 +102,7 @@ Result<void> copy_acl(struct dentry &source, const Branch &branch, struct dentry
 	if (acl == error_pointer<struct posix_acl>(-EOPNOTSUPP))
 		return {};
 	if (is_error(acl))
-		return Error{static_cast<int>(reinterpret_cast<long>(acl))};
+		return error_of(acl);
 	if (!acl)
 		return {};
 

@@ -12,18 +12,10 @@ namespace aufs
 namespace
 {
 
-Ref<struct dentry> parent_of(struct dentry &dentry) noexcept
-{
-	return Ref<struct dentry>::adopt(aufs_dget_parent(&dentry));
-}
-
 /* The part of @dir on @branch, or empty. */
 Ref<struct dentry> part_of(const Inode &dir, unsigned int branch) noexcept
 {
-	const Found &found = dir.found();
-	unsigned int part = found.part_on(branch);
-
-	return part < found.parts() ? found.part(part).dentry.clone() : Ref<struct dentry>();
+	return Ref<struct dentry>::retain(dir.found().dentry_on(branch));
 }
 
 /* The credentials that a security module wants a copy of @dentry to be made with. */
@@ -60,7 +52,7 @@ Result<Workfile> make_alike(struct dentry &dentry, struct dentry &source,
 		const char *target = vfs_get_link(&source, &done);
 
 		if (is_error(target))
-			return Error{static_cast<int>(reinterpret_cast<long>(target))};
+			return error_of(target);
 
 		auto result =
 			Workfile::create(branch, [target](struct vfsmount *mnt, struct inode &dir,
@@ -340,16 +332,16 @@ Result<void> copy_up(struct dentry &dentry, loff_t size) noexcept
 	return {};
 }
 
-Result<void> copy_up_on_open(struct dentry &dentry) noexcept
+Result<void> copy_up_on_open(const struct file &file) noexcept
 {
-	const Inode &inode = Inode::of(*dentry.d_inode);
+	const Inode &inode = Inode::of(*file.f_inode);
 	CopyOnOpen what = inode.branch().copy_on_open();
 
-	if (what == CopyOnOpen::nothing || aufs_sb_rdonly(dentry.d_sb) ||
+	if (what == CopyOnOpen::nothing || aufs_sb_rdonly(inode.vfs.i_sb) ||
 	    (is_dir(inode.vfs.i_mode) && what != CopyOnOpen::all))
 		return {};
 
-	auto copied = copy_up(dentry);
+	auto copied = copy_up(*TRY(dentry_of(file)));
 
 	switch (copied.error()) {
 	case -EROFS:

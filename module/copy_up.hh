@@ -42,7 +42,7 @@ inline constexpr loff_t whole_file = LLONG_MAX;
  * no branch takes the copy for want of room or rights, what is there is opened as it is: whoever
  * only reads must be able to.
  */
-[[nodiscard]] Result<void> copy_up_on_open(struct dentry &dentry) noexcept;
+[[nodiscard]] Result<void> copy_up_on_open(const struct file &file) noexcept;
 
 /*
  * The times of a directory of a branch stay what they are while it is changed in ways that users do

@@ -172,7 +172,7 @@ Result<bool> DirFile::sees_nothing(Inode &dir) noexcept
 
 u64 parent_number(struct dentry &dentry) noexcept
 {
-	auto parent = Ref<struct dentry>::adopt(aufs_dget_parent(&dentry));
+	auto parent = parent_of(dentry);
 
 	return parent->d_inode->i_ino;
 }
@@ -363,7 +363,7 @@ Result<loff_t> DirFile::seek(struct file &file, loff_t offset, int whence) noexc
 int open(struct inode *inode, struct file *file) noexcept
 {
 	auto run = [&]() -> Result<Own<DirFile>> {
-		TRY(copy_up_on_open(*TRY(dentry_of(*file))));
+		TRY(copy_up_on_open(*file));
 		return DirFile::create(Inode::of(*inode));
 	};
 	auto dir_file = run();

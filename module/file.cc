@@ -54,7 +54,7 @@ Result<void> open_branch_file(Inode &inode, struct file &file) noexcept
 		if (aufs_mnt_is_readonly(inode.branch().mnt()))
 			return Error{-EROFS};
 	} else {
-		TRY(copy_up_on_open(*TRY(dentry_of(file))));
+		TRY(copy_up_on_open(file));
 	}
 
 	unsigned int flags = file.f_flags & ~spent_flags;

@@ -46,6 +46,13 @@ struct Found {
 			index++;
 		return index;
 	}
+	/* The dentry of that part, or null; borrowed. */
+	struct dentry *dentry_on(unsigned int branch) const noexcept
+	{
+		unsigned int index = part_on(branch);
+
+		return index < parts() ? part(index).dentry.get() : nullptr;
+	}
 };
 
 /*

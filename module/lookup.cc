@@ -47,6 +47,14 @@ Result<Ref<struct dentry>> lookup_locked(const Branch &branch, struct dentry &ba
 						 static_cast<int>(name.size())));
 }
 
+Error wrong_whiteout(const Branch &branch, struct dentry &base, StringView name) noexcept
+{
+	aufs_warn("branch '%s': '%.*s' in inode %lu is no regular file; remove it",
+		  branch.name().data(), static_cast<int>(name.size()), name.data(),
+		  base.d_inode->i_ino);
+	return Error{-EIO};
+}
+
 Result<Ref<struct dentry>> find_whiteout(const Branch &branch, struct dentry &base,
 					 StringView name) noexcept
 {
@@ -56,12 +64,8 @@ Result<Ref<struct dentry>> find_whiteout(const Branch &branch, struct dentry &ba
 	WhiteoutName whiteout(name);
 	auto dentry = TRY(lookup_in(branch, base, whiteout.view()));
 
-	if (dentry && !is_reg(dentry->d_inode->i_mode)) {
-		aufs_warn("branch '%s': '%.*s' in inode %lu is no regular file; remove it",
-			  branch.name().data(), static_cast<int>(whiteout.view().size()),
-			  whiteout.view().data(), base.d_inode->i_ino);
-		return Error{-EIO};
-	}
+	if (dentry && !is_reg(dentry->d_inode->i_mode))
+		return wrong_whiteout(branch, base, whiteout.view());
 	return dentry;
 }
 

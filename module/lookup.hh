@@ -31,6 +31,9 @@ inline bool is_entry_of(const struct dentry &dentry, const struct dentry &dir) n
 [[nodiscard]] Result<Ref<struct dentry>> find_whiteout(const Branch &branch, struct dentry &base,
 						       StringView name) noexcept;
 
+/* Says in the log that the reserved @name in @base is no whiteout and no mark. -EIO. */
+Error wrong_whiteout(const Branch &branch, struct dentry &base, StringView name) noexcept;
+
 /* Whether @dir, a directory of @branch, hides what lies below it. */
 [[nodiscard]] Result<bool> is_opaque(const Branch &branch, struct dentry &dir) noexcept;
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "attr.hh"
 #include "copy_up.hh"
+#include "entry.hh"
 #include "namei.hh"
 #include "plink.hh"
 #include "policy.hh"
@@ -34,21 +35,23 @@ Result<void> check_new_name(StringView name) noexcept
 	return {};
 }
 
-Result<void> check_can_show(const Inode &dir, StringView name, unsigned int index) noexcept
+Result<Hidden> hidden_above(const Inode &dir, StringView name, unsigned int index) noexcept
 {
 	const Found &found = dir.found();
+	Hidden hidden = Hidden::no;
 
 	for (unsigned int i = 0; i < found.parts() && found.part(i).branch < index; i++) {
 		const BranchDentry &part = found.part(i);
 		const Branch &branch = dir.super().branch(part.branch);
 
-		if (branch.writable())
+		if (!TRY(find_whiteout(branch, *part.dentry, name)) &&
+		    !TRY(lookup_in(branch, *part.dentry, name)))
 			continue;
-		if (TRY(find_whiteout(branch, *part.dentry, name)) ||
-		    TRY(lookup_in(branch, *part.dentry, name)))
-			return Error{-EXDEV};
+		if (!branch.writable())
+			return Hidden::for_good;
+		hidden = Hidden::removable;
 	}
-	return {};
+	return hidden;
 }
 
 Result<void> uncover(const Inode &dir, StringView name, unsigned int index) noexcept
@@ -71,12 +74,7 @@ Result<void> uncover(const Inode &dir, StringView name, unsigned int index) noex
 		if (object && is_dir(object->d_inode->i_mode)) {
 			Grave grave = TRY(Grave::bury(branch, *part.dentry, name, *object));
 		} else if (object) {
-			DirLock lock(*part.dentry->d_inode);
-			auto victim = TRY(lookup_locked(branch, *part.dentry, name));
-
-			if (victim->d_inode != object->d_inode)
-				return Error{-ESTALE};
-			TRY(check(aufs_unlink(branch.mnt(), &lock.dir(), victim.get())));
+			TRY(remove_entry(branch, *part.dentry, name, object->d_inode, aufs_unlink));
 		}
 	}
 	return {};
@@ -113,9 +111,7 @@ struct dentry *lookup(struct inode *dir, struct dentry *dentry, unsigned int) no
 /* Takes back what make() did when a later step fails. */
 void unmake(const Branch &branch, struct dentry &h_dir, struct dentry &h_dentry) noexcept
 {
-	bool directory = is_dir(h_dentry.d_inode->i_mode);
-
-	if (directory)
+	if (is_dir(h_dentry.d_inode->i_mode))
 		undo_opaque(branch, h_dentry);
 
 	DirLock lock(*h_dir.d_inode);
@@ -123,12 +119,9 @@ void unmake(const Branch &branch, struct dentry &h_dir, struct dentry &h_dentry)
 	if (!is_entry_of(h_dentry, h_dir))
 		return;
 
-	int error = directory ? aufs_rmdir(branch.mnt(), &lock.dir(), &h_dentry) :
-				aufs_unlink(branch.mnt(), &lock.dir(), &h_dentry);
-
-	if (error)
+	if (auto removed = remove_locked(branch, lock, h_dentry); !removed.ok())
 		aufs_warn("branch '%s': a half-made object stays in inode %lu (errno %d)",
-			  branch.name().data(), h_dir.d_inode->i_ino, -error);
+			  branch.name().data(), h_dir.d_inode->i_ino, -removed.error());
 }
 
 /* Makes @name in @h_dir by @create(mount, directory, dentry) as the caller's. */
@@ -146,9 +139,7 @@ Result<Ref<struct dentry>> make_on_branch(const Super &super, const Branch &bran
 	if (is_positive(*h_dentry))
 		return Error{-ESTALE};
 	TRY(check(create(branch.mnt(), lock.dir(), *h_dentry)));
-	/* Some filesystems leave it to a lookup to find what mkdir made. */
-	if (!is_positive(*h_dentry))
-		h_dentry = TRY(lookup_locked(branch, h_dir, name));
+	h_dentry = TRY(find_made(branch, h_dir, move(h_dentry)));
 	if (!is_positive(*h_dentry))
 		return Error{-ENOENT};
 	return h_dentry;
@@ -224,11 +215,14 @@ Result<void> make(struct inode &dir, struct dentry &dentry, struct inode *existi
 	TRY(check_new_name(name));
 
 	ScopedCreds creds(super.mounter());
+	Hidden hidden = Hidden::no;
 	unsigned int index;
 
 	if (existing) {
 		index = Inode::of(*existing).top().branch;
-		TRY(check_can_show(union_dir, name, index));
+		hidden = TRY(hidden_above(union_dir, name, index));
+		if (hidden == Hidden::for_good)
+			return Error{-EXDEV};
 	} else {
 		index = TRY(branch_for_new(*dentry.d_parent, name, kind));
 	}
@@ -236,7 +230,7 @@ Result<void> make(struct inode &dir, struct dentry &dentry, struct inode *existi
 	Place place = {super.branch(index), index, TRY(copy_up_directory(*dentry.d_parent, index))};
 	auto inode = TRY(make_at(union_dir, place, name, existing, creds.caller(), create));
 
-	if (existing)
+	if (hidden == Hidden::removable)
 		TRY(uncover_link(union_dir, place, name));
 	Inode::of(*inode).copy_links();
 	union_dir.copy_links();

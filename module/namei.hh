@@ -31,10 +31,13 @@ private:
 [[nodiscard]] Result<void> check_new_name(StringView name) noexcept;
 
 /*
- * -EXDEV where @name in @dir, made on branch @index, would be hidden for good: by a branch above
- * that is not written to. The mounter's credentials are held.
+ * What hides @name in @dir, made on branch @index, on the branches above: whiteouts and objects that
+ * uncover() removes, or some on a branch that is not written to.
  */
-[[nodiscard]] Result<void> check_can_show(const Inode &dir, StringView name,
+enum class Hidden : unsigned char { no, removable, for_good };
+
+/* The mounter's credentials are held. May sleep. */
+[[nodiscard]] Result<Hidden> hidden_above(const Inode &dir, StringView name,
 					  unsigned int index) noexcept;
 
 /*

@@ -79,7 +79,7 @@ Size find(StringView text, Size at, char stop) noexcept
 	return at;
 }
 
-Error refuse(OptionError &error, const OptionError &reason, int code = EINVAL) noexcept
+Error refuse(OptionError &error, const OptionError &reason, int code) noexcept
 {
 	error = reason;
 	return Error{-code};
@@ -242,6 +242,11 @@ private:
 };
 
 } // namespace
+
+Error refuse(OptionError &error, const OptionError &reason) noexcept
+{
+	return refuse(error, reason, EINVAL);
+}
 
 StringView branch_perm_name(BranchPerm perm) noexcept
 {

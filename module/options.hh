@@ -86,6 +86,9 @@ struct OptionError {
 	StringView::Size describe(char *out, StringView::Size size) const noexcept;
 };
 
+/* Sets @error, for who returns the errno that it returns. */
+cxxrt::Error refuse(OptionError &error, const OptionError &reason) noexcept;
+
 /* One branch of a list. */
 struct BranchItem {
 	StringView path; /* unescaped, in the caller's buffer, a zero follows it */

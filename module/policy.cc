@@ -61,7 +61,7 @@ Result<bool> shows_below(struct dentry &dir, unsigned int index) noexcept
 	const Inode &inode = Inode::of(*dir.d_inode);
 	const Super &super = inode.super();
 	const BranchDentry &lowest = inode.found().part(inode.found().parts() - 1);
-	auto parent = Ref<struct dentry>::adopt(aufs_dget_parent(&dir));
+	auto parent = parent_of(dir);
 
 	/* Of the root all branches have a part. */
 	if (parent.get() == &dir || TRY(is_opaque(super.branch(lowest.branch), *lowest.dentry)))
@@ -96,7 +96,7 @@ Result<bool> shows(struct dentry &dir, unsigned int index) noexcept
 			return true;
 		if (!TRY(shows_below(*at, index)))
 			return false;
-		at = Ref<struct dentry>::adopt(aufs_dget_parent(at.get()));
+		at = parent_of(*at);
 	}
 }
 

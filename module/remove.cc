@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "copy_up.hh"
 #include "dir.hh"
+#include "entry.hh"
 #include "namei.hh"
 #include "plink.hh"
 #include "policy.hh"
@@ -12,26 +13,11 @@ namespace aufs
 namespace
 {
 
-/* Removes @name from @h_dir if it is there, and is @expected unless that is null. */
-template <class Remove>
-Result<void> remove_on_branch(const Branch &branch, struct dentry &h_dir, StringView name,
-			      const struct inode *expected, Remove &&remove) noexcept
-{
-	DirLock lock(*h_dir.d_inode);
-	auto h_dentry = TRY(lookup_locked(branch, h_dir, name));
-
-	if (expected && h_dentry->d_inode != expected)
-		return Error{-ESTALE};
-	if (!is_positive(*h_dentry))
-		return {};
-	return check(remove(branch.mnt(), &lock.dir(), h_dentry.get()));
-}
-
 /* A directory that users see nothing in may be full of whiteouts. */
 Result<void> remove_directory(const Branch &branch, struct dentry &h_dir, StringView name,
 			      struct dentry &victim) noexcept
 {
-	auto removed = remove_on_branch(branch, h_dir, name, victim.d_inode, aufs_rmdir);
+	auto removed = remove_entry(branch, h_dir, name, victim.d_inode, aufs_rmdir);
 
 	if (removed.error() != -ENOTEMPTY)
 		return removed;
@@ -75,8 +61,8 @@ Result<void> remove_name(struct inode &dir, struct dentry &dentry) noexcept
 
 	if (!directory) {
 		/* A copy-up that was under way may have got there first. */
-		TRY(remove_on_branch(branch, *h_dir, name,
-				     on_rw ? found.top.dentry->d_inode : nullptr, aufs_unlink));
+		TRY(remove_entry(branch, *h_dir, name, on_rw ? found.top.dentry->d_inode : nullptr,
+				 aufs_unlink));
 	} else if (on_rw) {
 		TRY(remove_directory(branch, *h_dir, name, *found.top.dentry));
 	}

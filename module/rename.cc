@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "copy_up.hh"
 #include "dir.hh"
+#include "entry.hh"
 #include "namei.hh"
 #include "plink.hh"
 #include "workfile.hh"
@@ -130,15 +131,13 @@ Result<void> rename_on_branch(const Branch &branch, const Side &from, const Side
 Result<void> replace(const Branch &branch, Side &from, Side &to, unsigned int index,
 		     unsigned int flags) noexcept
 {
-	Inode *replaced = to.directory() ? to.inode() : nullptr;
-	unsigned int part = replaced ? replaced->found().part_on(index) : 0;
+	struct dentry *replaced = to.directory() ? to.inode()->found().dentry_on(index) : nullptr;
 
-	if (!replaced || part == replaced->found().parts())
+	if (!replaced)
 		return rename_on_branch(branch, from, to, flags);
 	TRY(to.cover(index));
 
-	Grave grave = TRY(
-		Grave::bury(branch, *to.h_dir, to.name(), *replaced->found().part(part).dentry));
+	Grave grave = TRY(Grave::bury(branch, *to.h_dir, to.name(), *replaced));
 	auto renamed = rename_on_branch(branch, from, to, flags);
 
 	if (!renamed.ok())
@@ -171,12 +170,8 @@ Result<void> unlink_old(const Branch &branch, Side &from, unsigned int index) no
 
 	TRY(from.cover(index));
 
-	DirLock lock(*from.h_dir->d_inode);
-	auto h_from = TRY(lookup_locked(branch, *from.h_dir, from.name()));
-
-	if (h_from->d_inode != &from.inode()->h_inode())
-		return Error{-ESTALE};
-	return check(aufs_unlink(branch.mnt(), &lock.dir(), h_from.get()));
+	return remove_entry(branch, *from.h_dir, from.name(), &from.inode()->h_inode(),
+			    aufs_unlink);
 }
 
 /* Gives @from its old name alone. */
@@ -247,22 +242,6 @@ void note_moved(Side &from, Side &to, unsigned int index, bool exchange,
 	to.dir.copy_links();
 }
 
-/* Whether a branch above @index, which is written to, has a whiteout or an object of @name. */
-Result<bool> is_hidden(const Inode &dir, StringView name, unsigned int index) noexcept
-{
-	const Found &found = dir.found();
-
-	for (unsigned int i = 0; i < found.parts() && found.part(i).branch < index; i++) {
-		const BranchDentry &part = found.part(i);
-		const Branch &branch = dir.super().branch(part.branch);
-
-		if (TRY(find_whiteout(branch, *part.dentry, name)) ||
-		    TRY(lookup_in(branch, *part.dentry, name)))
-			return true;
-	}
-	return false;
-}
-
 /*
  * The file that is replaced, where this very name lies on a rw branch: below the one that is renamed
  * on it would stay, covered, for nobody.
@@ -278,11 +257,10 @@ public:
 			return covered;
 
 		const BranchDentry &top = to.inode()->top();
-		unsigned int part = to.dir.found().part_on(top.branch);
 
-		if (part == to.dir.found().parts())
+		covered.h_dir_ = Ref<struct dentry>::retain(to.dir.found().dentry_on(top.branch));
+		if (!covered.h_dir_)
 			return covered;
-		covered.h_dir_ = to.dir.found().part(part).dentry.clone();
 
 		auto h_to = TRY(
 			lookup_in(to.dir.super().branch(top.branch), *covered.h_dir_, to.name()));
@@ -306,14 +284,10 @@ public:
 		const Branch &branch = to.dir.super().branch(branch_);
 		auto write = BranchWrite::get(branch.mnt());
 
-		if (!write.ok())
-			return;
-
-		DirLock lock(*h_dir_->d_inode);
-		auto h_to = lookup_locked(branch, *h_dir_, to.name());
-
-		if (h_to.ok() && h_to.value()->d_inode == to.inode()->top().dentry->d_inode)
-			aufs_unlink(branch.mnt(), &lock.dir(), h_to.value().get());
+		if (write.ok())
+			(void)remove_entry(branch, *h_dir_, to.name(),
+					   to.inode()->top().dentry->d_inode, aufs_unlink)
+				.ok();
 	}
 
 private:
@@ -337,9 +311,8 @@ Result<void> exchange_names(const Branch &branch, Side &from, Side &to, unsigned
 }
 
 Result<void> move_name(const Branch &branch, Side &from, Side &to, unsigned int index,
-		       unsigned int flags) noexcept
+		       unsigned int flags, bool hidden) noexcept
 {
-	bool hidden = TRY(is_hidden(to.dir, to.name(), index));
 	auto on_branch = [&](auto &&run) -> Result<void> {
 		auto write = TRY(BranchWrite::get(branch.mnt()));
 
@@ -397,7 +370,11 @@ Result<void> rename_checked(Side from, Side to, unsigned int flags) noexcept
 
 	if (exchange && to.inode()->top().branch != index)
 		return Error{-EXDEV};
-	TRY(check_can_show(to.dir, to.name(), index));
+
+	Hidden hidden = TRY(hidden_above(to.dir, to.name(), index));
+
+	if (hidden == Hidden::for_good)
+		return Error{-EXDEV};
 	from.h_dir = TRY(copy_up_directory(*from.dentry.d_parent, index));
 	to.h_dir = TRY(copy_up_directory(*to.dentry.d_parent, index));
 
@@ -410,7 +387,7 @@ Result<void> rename_checked(Side from, Side to, unsigned int flags) noexcept
 		Covered covered = TRY(Covered::find(to));
 
 		replaced_on_rw = covered.exists();
-		TRY(move_name(branch, from, to, index, flags));
+		TRY(move_name(branch, from, to, index, flags, hidden == Hidden::removable));
 		if (covered.branch() > index)
 			covered.remove(to);
 	}

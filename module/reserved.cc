@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "dir.hh"
-#include "lookup.hh"
 #include "whiteout.hh"
 #include "workfile.hh"
 
@@ -45,8 +44,7 @@ Result<Ref<struct dentry>> find_or_make(const Branch &branch, StringView name,
 
 	if (!is_positive(*dentry)) {
 		TRY(check(create(branch.mnt(), lock.dir(), *dentry)));
-		if (!is_positive(*dentry))
-			dentry = TRY(lookup_locked(branch, branch.root(), name));
+		dentry = TRY(find_made(branch, branch.root(), move(dentry)));
 		if (!is_positive(*dentry))
 			return Error{-EIO};
 	}
@@ -60,14 +58,6 @@ unsigned int next_number() noexcept
 	return __atomic_add_fetch(&last, 1, __ATOMIC_RELAXED);
 }
 
-/* Removes @dentry, in @dir, whose i_rwsem is held; a directory must be empty. */
-int remove_one(const Branch &branch, struct inode &dir, struct dentry &dentry) noexcept
-{
-	if (is_dir(dentry.d_inode->i_mode))
-		return aufs_rmdir(branch.mnt(), &dir, &dentry);
-	return aufs_unlink(branch.mnt(), &dir, &dentry);
-}
-
 /* Removes all that is in @dir: whiteouts, and what a broken branch has. One level deep. */
 Result<void> empty(const Branch &branch, struct dentry &dir) noexcept
 {
@@ -79,7 +69,7 @@ Result<void> empty(const Branch &branch, struct dentry &dir) noexcept
 
 		if (!is_positive(*dentry))
 			return {};
-		return check(remove_one(branch, lock.dir(), *dentry));
+		return remove_locked(branch, lock, *dentry);
 	});
 }
 
@@ -94,7 +84,7 @@ Result<void> remove_orphan(const Branch &branch, struct dentry &orphans,
 
 	if (!is_entry_of(dentry, orphans))
 		return {};
-	return check(remove_one(branch, lock.dir(), dentry));
+	return remove_locked(branch, lock, dentry);
 }
 
 void warn_of_orphan(const Branch &branch, int error) noexcept

@@ -2,16 +2,9 @@
 /* The options that are words: their names, and what they set. */
 #include "options.hh"
 
-#if __STDC_HOSTED__
-#include <errno.h>
-#else
-#include "kernel/kernel.hh"
-#endif
-
 namespace aufs
 {
 
-using cxxrt::Error;
 using Size = StringView::Size;
 
 namespace
@@ -19,12 +12,6 @@ namespace
 
 constexpr StringView create_names[] = {"tdp", "rr", "mfs"};
 constexpr StringView copy_names[] = {"tdp", "bup", "bu"};
-
-Error refuse(OptionError &error, const OptionError &reason) noexcept
-{
-	error = reason;
-	return Error{-EINVAL};
-}
 
 /* The index of @word in @names, or their count. */
 template <unsigned int count>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-#include "lookup.hh"
+#include "entry.hh"
 #include "whiteout.hh"
 
 namespace aufs
@@ -39,10 +39,7 @@ Result<bool> make_reserved(const Branch &branch, struct dentry &h_dir, StringVie
 		if (is_positive(*whiteout)) {
 			if (is_reg(whiteout->d_inode->i_mode))
 				return false;
-			aufs_warn("branch '%s': '%.*s' in inode %lu is no regular file; remove it",
-				  branch.name().data(), static_cast<int>(name.size()), name.data(),
-				  h_dir.d_inode->i_ino);
-			return Error{-EIO};
+			return wrong_whiteout(branch, h_dir, name);
 		}
 		TRY(create_in(branch, lock.dir(), *whiteout, base.get()));
 		full = base && whiteout->d_inode != base->d_inode;
@@ -65,25 +62,14 @@ Result<bool> make_whiteout(const Branch &branch, struct dentry &h_dir, StringVie
 	return make_reserved(branch, h_dir, whiteout.view());
 }
 
-Result<void> remove_whiteout(const Branch &branch, struct dentry &h_dir, StringView name,
-			     DirLock &lock) noexcept
+Result<void> remove_whiteout(const Branch &branch, struct dentry &h_dir, StringView name) noexcept
 {
 	if (name.size() > max_name)
 		return {};
 
-	WhiteoutName whiteout_name(name);
-	auto whiteout = TRY(lookup_locked(branch, h_dir, whiteout_name.view()));
+	WhiteoutName whiteout(name);
 
-	if (!is_positive(*whiteout))
-		return {};
-	return check(aufs_unlink(branch.mnt(), &lock.dir(), whiteout.get()));
-}
-
-Result<void> remove_whiteout(const Branch &branch, struct dentry &h_dir, StringView name) noexcept
-{
-	DirLock lock(*h_dir.d_inode);
-
-	return remove_whiteout(branch, h_dir, name, lock);
+	return remove_entry(branch, h_dir, whiteout.view(), nullptr, aufs_unlink);
 }
 
 Result<bool> make_opaque(const Branch &branch, struct dentry &h_dir) noexcept
@@ -93,11 +79,7 @@ Result<bool> make_opaque(const Branch &branch, struct dentry &h_dir) noexcept
 
 void undo_opaque(const Branch &branch, struct dentry &h_dir) noexcept
 {
-	DirLock lock(*h_dir.d_inode);
-	auto opaque = lookup_locked(branch, h_dir, opaque_name);
-
-	if (opaque.ok() && is_positive(*opaque.value()))
-		aufs_unlink(branch.mnt(), &lock.dir(), opaque.value().get());
+	(void)remove_entry(branch, h_dir, opaque_name, nullptr, aufs_unlink).ok();
 }
 
 } // namespace aufs

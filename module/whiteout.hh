@@ -56,9 +56,7 @@ private:
 [[nodiscard]] Result<bool> make_whiteout(const Branch &branch, struct dentry &h_dir,
 					 StringView name) noexcept;
 
-/* Removes the whiteout of @name in @h_dir, if there is one; @lock is that directory's. */
-[[nodiscard]] Result<void> remove_whiteout(const Branch &branch, struct dentry &h_dir,
-					   StringView name, DirLock &lock) noexcept;
+/* Removes the whiteout of @name in @h_dir, if there is one. */
 [[nodiscard]] Result<void> remove_whiteout(const Branch &branch, struct dentry &h_dir,
 					   StringView name) noexcept;
 

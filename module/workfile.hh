@@ -2,7 +2,7 @@
 /* Objects of a rw branch that have no name that users see: not yet, or no longer. */
 #pragma once
 
-#include "lookup.hh"
+#include "entry.hh"
 #include "reserved.hh"
 
 namespace aufs
@@ -63,12 +63,9 @@ public:
 		auto dir = TRY(branch.reserved().directory(branch, ReservedDir::orphans));
 		DirLock lock(*dir->d_inode);
 		auto dentry = TRY(free_work_name(branch, *dir));
-		StringView name = name_of(*dentry);
 
 		TRY(check(create(branch.mnt(), lock.dir(), *dentry)));
-		/* Some filesystems leave it to a lookup to find what mkdir made. */
-		if (!is_positive(*dentry))
-			dentry = TRY(lookup_locked(branch, *dir, name));
+		dentry = TRY(find_made(branch, *dir, move(dentry)));
 		if (!is_positive(*dentry))
 			return Error{-EIO};
 		return Workfile(branch, move(dir), move(dentry));

@@ -76,6 +76,16 @@ struct Setup : Union {
 		make_ext4(disk.name);
 		mounted = mount_ext4(disk.name, branch, options);
 	}
+	/* The disk works again, and holds the rw branch as it was left. */
+	void mend_and_remount()
+	{
+		unmount();
+		mounted.unmount();
+		disk.mend();
+		OK(rmdir(branch.c_str()));
+		mounted = mount_ext4(disk.name, branch);
+		mount("br=" + branch + "=rw:" + low + "=ro");
+	}
 	~Setup()
 	{
 		ktap::guarded([this] {
@@ -112,13 +122,8 @@ CASE(rw_branch_fails)
 	expect_low(u);
 	file.reset();
 	dir.reset();
-	u.unmount();
-	u.mounted.unmount();
 	/* What is on the disk is whole: the old files, nothing half-made that is seen. */
-	u.disk.mend();
-	OK(rmdir(u.branch.c_str()));
-	u.mounted = mount_ext4(u.disk.name, u.branch);
-	u.mount("br=" + u.branch + "=rw:" + u.low + "=ro");
+	u.mend_and_remount();
 	expect_low(u);
 	EXPECT_EQ(read_file(u.at("mine")).substr(1), pattern(100000, 2).substr(1));
 	for (const char *how : changes)
@@ -183,12 +188,7 @@ CASE(data_is_not_written)
 	int error = change_by("open", u.at("dir"));
 	EXPECT(error == EIO || error == EROFS);
 	expect_low(u);
-	u.unmount();
-	u.mounted.unmount();
-	u.disk.mend();
-	OK(rmdir(u.branch.c_str()));
-	u.mounted = mount_ext4(u.disk.name, u.branch);
-	u.mount("br=" + u.branch + "=rw:" + u.low + "=ro");
+	u.mend_and_remount();
 	expect_low(u);
 	if (exists(u.branch + "/.wh..wh.orph"))
 		EXPECT_EQ(names_in(u.branch + "/.wh..wh.orph"), Names{});

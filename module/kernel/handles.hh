@@ -133,11 +133,17 @@ template <class T> inline T *error_pointer(int error) noexcept
 	return reinterpret_cast<T *>(static_cast<long>(error));
 }
 
+/* Of what is_error(). */
+template <class T> inline Error error_of(const T *pointer) noexcept
+{
+	return Error{static_cast<int>(reinterpret_cast<long>(pointer))};
+}
+
 /* Adopts what a kernel function returned, unless it is an ERR_PTR. */
 template <class T> inline Result<Ref<T>> adopt_or_error(T *pointer) noexcept
 {
 	if (is_error(pointer))
-		return Error{static_cast<int>(reinterpret_cast<long>(pointer))};
+		return error_of(pointer);
 	return Ref<T>::adopt(pointer);
 }
 
@@ -175,6 +181,11 @@ inline bool is_positive(const struct dentry &dentry) noexcept
 inline StringView name_of(const struct dentry &dentry) noexcept
 {
 	return StringView(reinterpret_cast<const char *>(dentry.d_name.name), dentry.d_name.len);
+}
+
+inline Ref<struct dentry> parent_of(struct dentry &dentry) noexcept
+{
+	return Ref<struct dentry>::adopt(aufs_dget_parent(&dentry));
 }
 
 /* Runs the scope with other credentials. Any context. */

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "entry.hh"
+
+namespace aufs
+{
+
+Result<Ref<struct dentry>> find_made(const Branch &branch, struct dentry &h_dir,
+				     Ref<struct dentry> dentry) noexcept
+{
+	if (is_positive(*dentry))
+		return dentry;
+	return lookup_locked(branch, h_dir, name_of(*dentry));
+}
+
+Result<void> remove_locked(const Branch &branch, const DirLock &lock,
+			   struct dentry &dentry) noexcept
+{
+	if (is_dir(dentry.d_inode->i_mode))
+		return check(aufs_rmdir(branch.mnt(), &lock.dir(), &dentry));
+	return check(aufs_unlink(branch.mnt(), &lock.dir(), &dentry));
+}
+
+Result<void> remove_entry(const Branch &branch, struct dentry &h_dir, StringView name,
+			  const struct inode *expected, RemoveEntry *remove) noexcept
+{
+	DirLock lock(*h_dir.d_inode);
+	auto h_dentry = TRY(lookup_locked(branch, h_dir, name));
+
+	if (expected && h_dentry->d_inode != expected)
+		return Error{-ESTALE};
+	if (!is_positive(*h_dentry))
+		return {};
+	return check(remove(branch.mnt(), &lock.dir(), h_dentry.get()));
+}
+
+} // namespace aufs

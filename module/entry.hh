@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * One entry of a directory of a rw branch, made or taken away. The mounter's credentials and write
+ * access are held.
+ */
+#pragma once
+
+#include "lookup.hh"
+
+namespace aufs
+{
+
+/*
+ * The entry that was just made as @dentry in @h_dir, whose i_rwsem is held: some filesystems leave
+ * it to a lookup to find what mkdir made. Negative where it is not there after all.
+ */
+[[nodiscard]] Result<Ref<struct dentry>> find_made(const Branch &branch, struct dentry &h_dir,
+						   Ref<struct dentry> dentry) noexcept;
+
+/* Removes the positive @dentry; @lock is its directory's. What is a directory must be empty. */
+[[nodiscard]] Result<void> remove_locked(const Branch &branch, const DirLock &lock,
+					 struct dentry &dentry) noexcept;
+
+/*
+ * Removes @name from @h_dir by @remove (aufs_unlink or aufs_rmdir) if it is there; -ESTALE unless
+ * it is @expected, where that is not null. Takes the i_rwsem of @h_dir.
+ */
+using RemoveEntry = int(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry);
+[[nodiscard]] Result<void> remove_entry(const Branch &branch, struct dentry &h_dir, StringView name,
+					const struct inode *expected, RemoveEntry *remove) noexcept;
+
+} // namespace aufs
