@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// Several processes change one union at the same time, each at random; nobody knows what the result
+// has to be, but it must be one tree, and the same one after a remount. AUFS_SEED and AUFS_STEPS
+// (of each process) choose another run.
+
+#include "tree_ops.hh"
+
+#include <map>
+#include <set>
+
+#include <dirent.h>
+
+static string branches(const Union &u)
+{
+	return "br=" + u.top + "=rw:" + u.low + "=ro:" + u.low2 + "=ro";
+}
+
+/* What readdir and stat say, of the whole tree; both have to agree. */
+static void look(const string &root, const string &dir, std::map<ino_t, nlink_t> &names,
+		 std::map<ino_t, nlink_t> &counts)
+{
+	std::set<string> seen;
+	for (const Entry &entry : entries_in(root + dir)) {
+		string path = root + dir + entry.name;
+		EXPECT(seen.insert(entry.name).second);
+		EXPECT(entry.name.rfind(".wh.", 0) != 0);
+		if (entry.name == "." || entry.name == "..")
+			continue;
+		struct stat is;
+		if (lstat(path.c_str(), &is)) {
+			ktap::fail(__FILE__, __LINE__,
+				   path + " to be there, as readdir says\n  " +
+					   ktap::errno_name(errno));
+			continue;
+		}
+		EXPECT_EQ(entry.number, is.st_ino);
+		EXPECT_EQ(unsigned(entry.type), IFTODT(is.st_mode));
+		if (S_ISREG(is.st_mode))
+			EXPECT_EQ(read_file(path).size(), size_t(is.st_size));
+		if (S_ISDIR(is.st_mode))
+			look(root, dir + entry.name + "/", names, counts);
+		else {
+			names[is.st_ino]++;
+			counts[is.st_ino] = is.st_nlink;
+		}
+	}
+}
+
+static void check_links(const string &root)
+{
+	std::map<ino_t, nlink_t> names, counts;
+	look(root, "", names, counts);
+	for (const auto &[number, count] : names)
+		EXPECT_EQ(counts[number], count);
+}
+
+static void work(const Union &u, uint64_t seed, unsigned long steps)
+{
+	Random random(seed);
+	Known known = known_in(u.mnt + "/");
+	/* As the others have it by then. */
+	for (unsigned long i = 0; i < steps; i++) {
+		if (i % 40 == 39)
+			known = known_in(u.mnt + "/");
+		Op op = random_op(random, known);
+		int error = op.apply(u.mnt + "/");
+		/* The name may be another thing by now; but nothing is broken. */
+		if (error == EIO || error == ESTALE || error == EUCLEAN || error == EREMOTE)
+			ktap::fail(__FILE__, __LINE__,
+				   "no such error\n  " + op.text() + ": " +
+					   ktap::errno_name(error));
+	}
+}
+
+static void orphans_gone(const Union &u)
+{
+	if (exists(u.top + "/.wh..wh.orph"))
+		EXPECT_EQ(names_in(u.top + "/.wh..wh.orph"), std::vector<string>{});
+}
+
+/* Whose times differ, and what is in no file: */
+static void is_the_same_when_it_comes_back(Union &u)
+{
+	string before = snapshot(u.mnt);
+	u.unmount();
+	orphans_gone(u);
+	u.mount(branches(u));
+	EXPECT_EQ(snapshot(u.mnt), before);
+}
+
+PARAM_CASE(processes, "end", "are_killed")
+{
+	constexpr unsigned count = 4;
+	Union u;
+	uint64_t seed = chosen_seed();
+	unsigned long steps = chosen_steps(500);
+	Random random(seed);
+	Layers({u.top, u.low, u.low2}).fill(random, false);
+	string low = snapshot(u.low), low2 = snapshot(u.low2);
+	KernelLog log;
+	u.mount(branches(u));
+	bool kills = ktap::param() == "are_killed";
+	/* Those that are killed do not come so far, and others take their places. */
+	for (unsigned long left = steps; left;) {
+		unsigned long now = kills ? std::min(left, 100UL) : left;
+		std::vector<pid_t> workers;
+		for (unsigned i = 0; i < count; i++)
+			workers.push_back(spawn([&, i] { work(u, ++seed * 100 + i, now); }));
+		if (kills) {
+			usleep(random.below(300000));
+			kill(workers[random.below(count)], SIGKILL);
+			kill(workers[0], SIGKILL);
+		}
+		for (pid_t pid : workers) {
+			int status = wait_for(pid);
+			EXPECT(status == 0 || (kills && status == 128 + SIGKILL));
+		}
+		if (ktap::shared->failures)
+			break;
+		orphans_gone(u);
+		check_links(u.mnt + "/");
+		left -= now;
+		seed++;
+	}
+	is_the_same_when_it_comes_back(u);
+	check_links(u.mnt + "/");
+	write_control("/proc/sys/vm/drop_caches", "3");
+	check_links(u.mnt + "/");
+	EXPECT_EQ(snapshot(u.low), low);
+	EXPECT_EQ(snapshot(u.low2), low2);
+	EXPECT_HAS_NOT(log.read(), "aufs: branch");
+}
