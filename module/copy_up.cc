@@ -111,12 +111,13 @@ Result<void> copy_content(const Super &super, const struct path &from, const Wor
 }
 
 /*
- * Renames @work to @name in @h_dir. False where the name has been taken away meanwhile, or its
- * directory. Write access is held.
+ * Renames @work to the name of the union's @dentry, in @h_dir. False where the name has been taken
+ * away meanwhile, or its directory. Write access is held.
  */
-Result<bool> place(Workfile &work, struct dentry &h_dir, StringView name) noexcept
+Result<bool> place(Workfile &work, struct dentry &h_dir, const struct dentry &dentry) noexcept
 {
 	const Branch &branch = work.branch();
+	StringView name = name_of(dentry);
 	KeepTimes times(branch, h_dir);
 	RenameLock lock(work.dir(), h_dir);
 
@@ -133,9 +134,13 @@ Result<bool> place(Workfile &work, struct dentry &h_dir, StringView name) noexce
 
 	auto to = TRY(lookup_locked(branch, h_dir, name));
 
-	/* The union would show it, had it been there. */
-	if (is_positive(*to))
+	if (is_positive(*to)) {
+		/* It was removed, and another has its name by now. */
+		if (!dentry.d_hash.pprev)
+			return false;
+		/* The union would show it, had it been there. */
 		return Error{-ESTALE};
+	}
 	TRY(check(aufs_rename(branch.mnt(), work.dir().d_inode, &work.dentry(), h_dir.d_inode,
 			      to.get(), 0)));
 	work.keep();
@@ -169,9 +174,12 @@ Result<void> inherit_project(struct dentry &h_parent, const Workfile &work) noex
 	return check(aufs_set_fileattr(mnt, &work.dentry(), &attr));
 }
 
-/* Makes the copy of what @dentry is on @branch, in @h_parent, or without a name if that is empty. */
-Result<void> copy_object(struct dentry &dentry, Inode &parent, const Ref<struct dentry> &h_parent,
-			 unsigned int index, loff_t size) noexcept
+/*
+ * Makes the copy of what @dentry is on @branch, in @h_parent, or without a name if that is empty. The
+ * links are counted when it is done, for the workfile's name is one until then.
+ */
+Result<void> make_copy(struct dentry &dentry, Inode &parent, const Ref<struct dentry> &h_parent,
+		       unsigned int index, loff_t size) noexcept
 {
 	Inode &inode = Inode::of(*dentry.d_inode);
 	const Super &super = inode.super();
@@ -193,10 +201,9 @@ Result<void> copy_object(struct dentry &dentry, Inode &parent, const Ref<struct 
 		TRY(copy_attributes(from, super.branch(source.branch), branch, work.dentry()));
 		/* Of a directory the upper part says who it is. */
 		if (index < source.branch)
-			links = TRY(identify(inode, copy));
+			links = TRY(identify(inode, copy, true));
 
-		auto placed = h_parent ? place(work, *h_parent, name_of(dentry)) :
-					 Result<bool>(false);
+		auto placed = h_parent ? place(work, *h_parent, dentry) : Result<bool>(false);
 
 		if (!placed.ok()) {
 			if (links)
@@ -208,10 +215,19 @@ Result<void> copy_object(struct dentry &dentry, Inode &parent, const Ref<struct 
 			return Error{-ENOENT};
 		if (placed.value())
 			note_impure(parent, {h_parent.clone(), index});
+		else
+			links = TRY(identify(inode, copy, false));
 	}
 	inode.set_links(links);
 	inode.publish(move(next));
-	inode.copy_links();
+	return {};
+}
+
+Result<void> copy_object(struct dentry &dentry, Inode &parent, const Ref<struct dentry> &h_parent,
+			 unsigned int index, loff_t size) noexcept
+{
+	TRY(make_copy(dentry, parent, h_parent, index, size));
+	Inode::of(*dentry.d_inode).copy_links();
 	return {};
 }
 

@@ -20,7 +20,7 @@ Result<void> remove_locked(const Branch &branch, const DirLock &lock,
 	return check(aufs_unlink(branch.mnt(), &lock.dir(), &dentry));
 }
 
-Result<void> remove_entry(const Branch &branch, struct dentry &h_dir, StringView name,
+Result<bool> remove_entry(const Branch &branch, struct dentry &h_dir, StringView name,
 			  const struct inode *expected, RemoveEntry *remove) noexcept
 {
 	DirLock lock(*h_dir.d_inode);
@@ -29,8 +29,9 @@ Result<void> remove_entry(const Branch &branch, struct dentry &h_dir, StringView
 	if (expected && h_dentry->d_inode != expected)
 		return Error{-ESTALE};
 	if (!is_positive(*h_dentry))
-		return {};
-	return check(remove(branch.mnt(), &lock.dir(), h_dentry.get()));
+		return false;
+	TRY(check(remove(branch.mnt(), &lock.dir(), h_dentry.get())));
+	return true;
 }
 
 } // namespace aufs

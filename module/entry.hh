@@ -22,11 +22,11 @@ namespace aufs
 					 struct dentry &dentry) noexcept;
 
 /*
- * Removes @name from @h_dir by @remove (aufs_unlink or aufs_rmdir) if it is there; -ESTALE unless
- * it is @expected, where that is not null. Takes the i_rwsem of @h_dir.
+ * Removes @name from @h_dir by @remove (aufs_unlink or aufs_rmdir) if it is there, and tells whether it
+ * was; -ESTALE unless it is @expected, where that is not null. Takes the i_rwsem of @h_dir.
  */
 using RemoveEntry = int(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry);
-[[nodiscard]] Result<void> remove_entry(const Branch &branch, struct dentry &h_dir, StringView name,
+[[nodiscard]] Result<bool> remove_entry(const Branch &branch, struct dentry &h_dir, StringView name,
 					const struct inode *expected, RemoveEntry *remove) noexcept;
 
 } // namespace aufs

@@ -55,10 +55,11 @@ Result<void> remove_plink(const Super &super, const Branch &branch, const Key &k
 				     Result<void>();
 }
 
-Result<unsigned int> identify(const Inode &inode, const BranchDentry &copy) noexcept
+Result<unsigned int> identify(const Inode &inode, const BranchDentry &copy, bool named) noexcept
 {
 	const Super &super = inode.super();
-	unsigned int names = is_dir(inode.vfs.i_mode) ? 1 : inode.h_inode().i_nlink;
+	/* Not the branch's count: names may have been removed, which it does not know. */
+	unsigned int names = is_dir(inode.vfs.i_mode) ? 1 : inode.vfs.i_nlink + (named ? 0 : 1);
 	ObjectId identity{inode.key(), names > 1 ? names : 0};
 
 	if (!TRY(set_identity(super, copy, identity)) || names <= 1)

@@ -12,10 +12,12 @@ namespace aufs
 
 /*
  * Notes on @copy, of what @inode was until now, what it is a copy of, and gives it a pseudo-link where
- * the original has further names. Returns what Inode::links() becomes. The mounter's credentials
- * and write access are held. May sleep.
+ * the original has further names: others than the one that the copy gets, or any, if it gets none
+ * (@named is false). Returns what Inode::links() becomes. The mounter's credentials and write
+ * access are held. May sleep.
  */
-[[nodiscard]] Result<unsigned int> identify(const Inode &inode, const BranchDentry &copy) noexcept;
+[[nodiscard]] Result<unsigned int> identify(const Inode &inode, const BranchDentry &copy,
+					    bool named) noexcept;
 
 /* Removes the pseudo-link of @key on @branch, if there is one. As identify(). */
 [[nodiscard]] Result<void> remove_plink(const Super &super, const Branch &branch,

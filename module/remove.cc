@@ -19,8 +19,10 @@ Result<void> remove_directory(const Branch &branch, struct dentry &h_dir, String
 {
 	auto removed = remove_entry(branch, h_dir, name, victim.d_inode, aufs_rmdir);
 
+	if (removed.ok())
+		return {};
 	if (removed.error() != -ENOTEMPTY)
-		return removed;
+		return Error{removed.error()};
 
 	Grave grave = TRY(Grave::bury(branch, h_dir, name, victim));
 
@@ -59,17 +61,20 @@ Result<void> remove_name(struct inode &dir, struct dentry &dentry) noexcept
 			(void)remove_whiteout(branch, *h_dir, name).ok();
 	});
 
+	bool removed = on_rw;
+
 	if (!directory) {
 		/* A copy-up that was under way may have got there first. */
-		TRY(remove_entry(branch, *h_dir, name, on_rw ? found.top.dentry->d_inode : nullptr,
-				 aufs_unlink));
+		removed = TRY(remove_entry(branch, *h_dir, name,
+					   on_rw ? found.top.dentry->d_inode : nullptr,
+					   aufs_unlink));
 	} else if (on_rw) {
 		TRY(remove_directory(branch, *h_dir, name, *found.top.dentry));
 	}
 	undo.dismiss();
 	if (directory)
 		set_nlink(&victim.vfs, 0);
-	else if (on_rw)
+	else if (removed)
 		victim.copy_links();
 	else
 		note_lower_name_gone(victim);

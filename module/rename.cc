@@ -170,8 +170,8 @@ Result<void> unlink_old(const Branch &branch, Side &from, unsigned int index) no
 
 	TRY(from.cover(index));
 
-	return remove_entry(branch, *from.h_dir, from.name(), &from.inode()->h_inode(),
-			    aufs_unlink);
+	TRY(remove_entry(branch, *from.h_dir, from.name(), &from.inode()->h_inode(), aufs_unlink));
+	return {};
 }
 
 /* Gives @from its old name alone. */

@@ -69,7 +69,8 @@ Result<void> remove_whiteout(const Branch &branch, struct dentry &h_dir, StringV
 
 	WhiteoutName whiteout(name);
 
-	return remove_entry(branch, h_dir, whiteout.view(), nullptr, aufs_unlink);
+	TRY(remove_entry(branch, h_dir, whiteout.view(), nullptr, aufs_unlink));
+	return {};
 }
 
 Result<bool> make_opaque(const Branch &branch, struct dentry &h_dir) noexcept

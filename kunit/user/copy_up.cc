@@ -280,3 +280,49 @@ CASE(open_file_without_a_name)
 	EXPECT(!exists(u.top + "/file"));
 	EXPECT_EQ(names_in(u.top + "/.wh..wh.orph"), Names{});
 }
+
+/* What has the name by then is another file. */
+CASE(open_file_whose_name_is_another)
+{
+	Union u;
+	write_file(u.low + "/file", "content");
+	u.mount();
+	Fd reader = open_file(u.at("file"), O_RDONLY);
+	OK(unlink(u.at("file").c_str()));
+	write_file(u.at("file"), "new", 0644);
+	EXPECT_OK(fchmod(reader, 0600));
+	EXPECT_EQ(fstat_of(reader).st_mode & 07777, 0600u);
+	EXPECT_EQ(fstat_of(reader).st_nlink, 0u);
+	EXPECT_EQ(stat_of(u.at("file")).st_mode & 07777, 0644u);
+	EXPECT_EQ(read_file(u.at("file")), "new");
+	EXPECT_EQ(names_in(u.top + "/.wh..wh.orph"), Names{});
+}
+
+/* The copy has no name of its own, and is still the file of those that are left. */
+PARAM_CASE(open_file_with_other_names, "one", "two")
+{
+	Union u;
+	unsigned left = ktap::param() == "one" ? 1 : 2;
+	write_file(u.low + "/file", "content");
+	for (unsigned i = 0; i < left; i++)
+		OK(link((u.low + "/file").c_str(), (u.low + "/other" + std::to_string(i)).c_str()));
+	u.mount();
+	Fd reader = open_file(u.at("file"), O_RDONLY);
+	ino_t number = fstat_of(reader).st_ino;
+	OK(unlink(u.at("file").c_str()));
+	EXPECT_EQ(fstat_of(reader).st_nlink, left);
+	EXPECT_OK(fchmod(reader, 0600));
+	EXPECT_EQ(fstat_of(reader).st_nlink, left);
+	for (int remounted = 0; remounted < 2; remounted++) {
+		EXPECT_EQ(stat_of(u.at("other0")).st_ino, number);
+		EXPECT_EQ(stat_of(u.at("other0")).st_mode & 07777, 0600u);
+		EXPECT_EQ(stat_of(u.at("other0")).st_nlink, left);
+		reader.reset();
+		u.unmount();
+		u.mount();
+	}
+	for (unsigned i = 0; i < left; i++)
+		OK(unlink(u.at("other" + std::to_string(i)).c_str()));
+	EXPECT_EQ(names_in(u.top + "/.wh..wh.plnk"), Names{});
+	EXPECT_EQ(names_in(u.top + "/.wh..wh.orph"), Names{});
+}
