@@ -367,9 +367,13 @@ static void fill_name(Random &random, const string &root, const string &name, bo
 	if (!links || !random.one_in(4))
 		return;
 	std::vector<string> dirs = known_in(root).dirs;
-	for (unsigned i = 0; i < 2; i++)
-		(void)!linkat(AT_FDCWD, path.c_str(), AT_FDCWD,
-			      (root + random.pick(dirs) + random.pick(file_names)).c_str(), 0);
+	for (unsigned i = 0; i < 2; i++) {
+		string to = root + random.pick(dirs);
+		const char *other = random.pick(file_names);
+		/* The format has no name beside its whiteout. */
+		if (!exists(to + ".wh." + other) && !exists(to + other))
+			OK(linkat(AT_FDCWD, path.c_str(), AT_FDCWD, (to + other).c_str(), 0));
+	}
 }
 
 void Layers::fill_one(Random &random, unsigned layer, bool links) const
