@@ -50,33 +50,15 @@ Result<void> set_size(struct file &to, loff_t size) noexcept
 	return check(aufs_notify_change(to.f_path.mnt, to.f_path.dentry, &attr));
 }
 
-/*
- * A signal that does not end the task must not end the copy: who has a timer would never get to the
- * end of a large file. A splice gives up for any that is pending.
- */
-class HandledSignalsBlocked final
-{
-public:
-	HandledSignalsBlocked() noexcept
-	{
-		aufs_signals_block_handled(&old_);
-	}
-	HandledSignalsBlocked(const HandledSignalsBlocked &) = delete;
-	HandledSignalsBlocked &operator=(const HandledSignalsBlocked &) = delete;
-	~HandledSignalsBlocked()
-	{
-		aufs_signals_restore(&old_);
-	}
-
-private:
-	sigset_t old_;
-};
-
 } // namespace
 
 Result<void> copy_data(struct file &from, struct file &to, loff_t size) noexcept
 {
-	HandledSignalsBlocked signals;
+	/*
+	 * A signal that does not end the task must not end the copy: who has a timer would never
+	 * get to the end of a large file. A splice gives up for any that is pending.
+	 */
+	SignalsBlocked signals(aufs_signals_block_handled);
 	loff_t length = aufs_i_size_read(from.f_inode);
 	loff_t end = 0;
 

@@ -77,6 +77,8 @@ Result<void> empty(const Branch &branch, struct dentry &dir) noexcept
 Result<void> remove_orphan(const Branch &branch, struct dentry &orphans,
 			   struct dentry &dentry) noexcept
 {
+	SignalsBlocked signals(aufs_signals_block_all);
+
 	if (is_positive(dentry) && is_dir(dentry.d_inode->i_mode))
 		TRY(empty(branch, dentry));
 

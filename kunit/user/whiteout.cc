@@ -91,6 +91,42 @@ PARAM_CASE(rmdir_of, "lower", "merged", "emptied")
 		EXPECT_EQ(names_in(u.top + "/.wh..wh.orph"), Names{});
 }
 
+/* Who removes a directory and is killed meanwhile has removed it, with all whiteouts, or not. */
+CASE(rmdir_by_who_is_killed)
+{
+	constexpr int count = 40;
+	Union u;
+	for (int i = 0; i < count; i++) {
+		string dir = "/dir" + std::to_string(i);
+		make_dir(u.low + dir);
+		make_dir(u.top + dir);
+		for (int file = 0; file < 30; file++) {
+			string name = std::to_string(file);
+			write_file(u.low + dir + "/" + name, "");
+			write_file(u.top + dir + "/.wh." + name, "", 0444);
+		}
+	}
+	KernelLog log;
+	u.mount();
+	int removed = 0;
+	for (int i = 0; i < count; i++) {
+		string dir = u.at("dir" + std::to_string(i));
+		pid_t pid = spawn([&] { OK(rmdir(dir.c_str())); });
+		/* From before its rmdir to after it. */
+		usleep(i * 300);
+		kill(pid, SIGKILL);
+		wait_for(pid);
+		if (!exists(dir))
+			removed++;
+		else
+			EXPECT_EQ(names_in(dir), Names{});
+		if (exists(u.top + "/.wh..wh.orph"))
+			EXPECT_EQ(names_in(u.top + "/.wh..wh.orph"), Names{});
+	}
+	EXPECT_GT(removed, 0);
+	EXPECT_HAS_NOT(log.read(), "aufs: branch");
+}
+
 CASE(rename_leaves_a_whiteout)
 {
 	Union u;

@@ -187,6 +187,7 @@ int aufs_set_fileattr(struct vfsmount *mnt, struct dentry *dentry, struct fileat
 int aufs_setxattr(struct vfsmount *mnt, struct dentry *dentry, const char *name, const void *value,
 		  size_t size, int flags);
 bool aufs_signal_pending(void);
+void aufs_signals_block_all(sigset_t *old);
 void aufs_signals_block_handled(sigset_t *old);
 void aufs_signals_restore(sigset_t *old);
 ssize_t aufs_splice_read(struct file *in, loff_t *ppos, struct pipe_inode_info *pipe, size_t len,

@@ -236,6 +236,29 @@ private:
 	struct inode &dir_;
 };
 
+/*
+ * Signals are seen after this scope only: those that the task has handlers for
+ * (aufs_signals_block_handled), or all (aufs_signals_block_all, around what is short: what has been
+ * killed tidies up as well, on filesystems that then stop reading a directory).
+ */
+class SignalsBlocked final
+{
+public:
+	explicit SignalsBlocked(void (&block)(sigset_t *)) noexcept
+	{
+		block(&old_);
+	}
+	SignalsBlocked(const SignalsBlocked &) = delete;
+	SignalsBlocked &operator=(const SignalsBlocked &) = delete;
+	~SignalsBlocked()
+	{
+		aufs_signals_restore(&old_);
+	}
+
+private:
+	sigset_t old_;
+};
+
 /* Holds the i_rwsem of a branch inode whose attributes are about to change. Sleeps. */
 class InodeLock final
 {

@@ -348,6 +348,15 @@ bool aufs_signal_pending(void)
 	return fatal_signal_pending(current);
 }
 
+/* Blocks every signal, SIGKILL too, which the kernel may; @old is what was blocked before. */
+void aufs_signals_block_all(sigset_t *old)
+{
+	sigset_t all;
+
+	sigfillset(&all);
+	sigprocmask(SIG_BLOCK, &all, old);
+}
+
 /*
  * Blocks the signals that the task has handlers for, and returns what was blocked before; what
  * would end or stop it comes through.
