@@ -353,7 +353,7 @@ PARAM_CASE(file_beside_memory, "lower", "sparse", "new")
 		own[4096] = '!';
 	{
 		Exerciser exerciser(u, random, "file", content);
-		exerciser.run(chosen_steps(1500));
+		exerciser.run(chosen_steps(800));
 	}
 	if (p != "new") {
 		EXPECT(pread_text(old_reader, content.size() + 1, 0) == content);

@@ -4,7 +4,7 @@
 // must show: each has to have the same result on both, and both have to look alike all the time.
 // AUFS_SEED and AUFS_STEPS choose another run.
 
-#include "tree_ops.hh"
+#include "layers.hh"
 
 #include <algorithm>
 #include <map>
@@ -15,7 +15,7 @@
 namespace
 {
 
-/* An object under both names of it: what its inode numbers are. */
+/* An object of both trees. */
 struct Pair {
 	ino_t number; /* in the union */
 	bool seen;
@@ -78,7 +78,7 @@ private:
 	std::map<ino_t, Pair> numbers_; /* by the number in the model */
 	std::map<ino_t, unsigned> gone_; /* names of a lower file that were removed, by that number */
 	std::vector<string> log_;
-	std::map<string, std::pair<unsigned long, unsigned long>> results_;
+	size_t worked_ = 0, failed_ = 0;
 	string wrong_path_;
 	bool wrong_ = false;
 };
@@ -136,24 +136,8 @@ void Comparison::report() const
 	string place = wrong_path_;
 	for (;;) {
 		for (const string &root :
-		     {u_.top, u_.low, u_.low2, u_.mnt, plain_.path() + "/tree"}) {
-			string path = root + "/" + place;
-			struct stat is;
-			if (lstat(path.c_str(), &is)) {
-				ktap::say(path + ": " + ktap::errno_name(errno));
-				continue;
-			}
-			string text = ktap::format("%s: mode=%o links=%lu inode=%lu size=%lld",
-						   path.c_str(), is.st_mode,
-						   (unsigned long)is.st_nlink,
-						   (unsigned long)is.st_ino, (long long)is.st_size);
-			for (const auto &[attribute, value] : xattrs_in(path))
-				text += " " + attribute;
-			if (S_ISDIR(is.st_mode))
-				for (const Entry &entry : entries_in(path))
-					text += " '" + entry.name + "'";
-			ktap::say(text);
-		}
+		     {u_.top, u_.low, u_.low2, u_.mnt, plain_.path() + "/tree"})
+			ktap::say(describe(root + "/" + place));
 		if (place.empty())
 			break;
 		size_t slash = place.rfind('/');
@@ -380,8 +364,7 @@ void Comparison::step()
 	ino_t loses = name_that_goes(op);
 	int error = op.apply(at_);
 	log_.back() += " -> " + ktap::errno_name(error);
-	auto &[good, bad] = results_[op.text().substr(0, op.text().find(' '))];
-	(error ? bad : good)++;
+	(error ? failed_ : worked_)++;
 	if (expected_error(op, error))
 		return;
 	int wanted = op.apply(model_);
@@ -491,9 +474,7 @@ void Comparison::finish()
 	EXPECT_EQ(snapshot(u_.low2), low2_before_);
 	EXPECT_HAS_NOT(kernel_.read(), "aufs: branch");
 	/* A run in which next to nothing works compares nothing. */
-	for (const auto &[kind, count] : results_)
-		if (count.first + count.second > 100)
-			EXPECT_GT(count.first * 20, count.second);
+	EXPECT_GT(worked_ * 10, failed_);
 }
 
 } // namespace
@@ -502,7 +483,7 @@ CASE(random_operations)
 {
 	uint64_t seed = chosen_seed();
 	/* Lower branches count for less and less: begin with others, now and then after a long time. */
-	for (unsigned long left = chosen_steps(2400), round = 1; left; round++, seed++) {
+	for (unsigned long left = chosen_steps(1600), round = 1; left; round++, seed++) {
 		unsigned long steps = std::min(left, round % 5 == 0 ? 3000UL : 400UL);
 		Comparison comparison(seed);
 		comparison.run(steps);

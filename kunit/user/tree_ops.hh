@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 //
-// Random operations on a directory tree, and random branches for a union to begin with.
+// Random operations on a directory tree.
 #pragma once
 
 #include "fixture.hh"
@@ -82,6 +82,17 @@ Op random_op(Random &random, const Known &known);
 /* What is in the tree at @root by now. */
 Known known_in(const string &root);
 
+/* What they choose from. */
+inline constexpr const char *file_names[] = {"a", "b", "c", "d", "e", "f"};
+inline constexpr const char *dir_names[] = {"dir0", "dir1", "dir2"};
+inline constexpr const char *xattr_names[] = {"trusted.t0", "trusted.t1", "trusted.t2",
+					      "system.posix_acl_default",
+					      "system.posix_acl_access"};
+inline constexpr mode_t modes[] = {0644, 0600, 0755, 0444, 04755, 02755, 01777, 0};
+inline constexpr unsigned largest = 40000;
+/* What the attribute @name may have: for an ACL, one that names a user. */
+string value_for(const string &name, unsigned length, unsigned seed);
+
 /* A time that nobody sets but the tests: long ago. */
 timespec old_time(unsigned which);
 inline bool is_old(const timespec &time)
@@ -98,32 +109,5 @@ struct Entry {
 std::vector<Entry> entries_in(const string &dir);
 /* The attributes that operations set; all others must be an error of the union's. */
 std::vector<std::pair<string, string>> xattrs_in(const string &path);
-
-/* The branches of a union, from the uppermost to the lowest, and what the format says of them. */
-class Layers
-{
-public:
-	explicit Layers(std::vector<string> roots) : roots_(std::move(roots))
-	{
-	}
-	/* Makes random trees in them. @links: with further names of files. */
-	void fill(Random &random, bool links) const;
-	/* The branches that have a part of @path, which names no symlink but maybe at its end. */
-	std::vector<unsigned> parts(const string &path) const;
-	/*
-	 * Makes in @model what the union shows. What has names that the union hides has further
-	 * ones in @hidden.
-	 */
-	void merge_into(const string &model, const string &hidden) const;
-	const string &root(unsigned layer) const
-	{
-		return roots_[layer];
-	}
-
-private:
-	void fill_one(Random &random, unsigned layer, bool links) const;
-	std::vector<unsigned> lookup(const std::vector<unsigned> &dir_parts,
-				     const string &path) const;
-
-	std::vector<string> roots_;
-};
+/* All that there is to say about @path, on one line, for a diagnosis. */
+string describe(const string &path);
