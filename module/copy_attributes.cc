@@ -19,7 +19,9 @@ Result<void> change_attributes(const Branch &branch, struct dentry &to, struct i
 bool is_copied_otherwise(StringView name) noexcept
 {
 	return name.starts_with(private_prefix) || name == StringView("system.posix_acl_access") ||
-	       name == StringView("system.posix_acl_default");
+	       name == StringView("system.posix_acl_default") ||
+	       /* XFS shows how it keeps ACLs, which means nothing on others. */
+	       name.starts_with(StringView("trusted.SGI_ACL_"));
 }
 
 /* A buffer that grows. */

@@ -273,6 +273,21 @@ CASE(acl_needs_the_owner)
 }
 
 /* Who sets an ACL and is not in the file's group takes set-group-ID away, as on the branch itself. */
+/* How XFS keeps an ACL stays there; the ACL itself is copied. */
+CASE(acl_of_xfs_elsewhere)
+{
+	if (!on("xfs", true) || on("xfs"))
+		SKIP("the lower branch alone has to be on XFS");
+	Union u;
+	write_file(u.low + "/file", "x");
+	OK(set(u.low + "/file", access_acl, acl_for(alice.uid, 4)));
+	EXPECT_NE(get(u.low + "/file", "trusted.SGI_ACL_FILE"), "(ENODATA)");
+	u.mount();
+	OK(utimensat(AT_FDCWD, u.at("file").c_str(), nullptr, 0));
+	EXPECT_EQ(get(u.top + "/file", access_acl), acl_for(alice.uid, 4));
+	EXPECT_EQ(get(u.top + "/file", "trusted.SGI_ACL_FILE"), "(ENODATA)");
+}
+
 PARAM_CASE(symlinks_have_no_acl, "top", "low")
 {
 	Union u;
