@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Judges that others wrote: fio and stress-ng on the rw branch of a union, bounded by work done and
+# Judges that others wrote: fio and stress-ng in a union, bounded by work done and
 # not by time.
 # shellcheck disable=SC2317 # cases are called by their names
 set -euo pipefail
@@ -54,11 +54,68 @@ stress_fallocate() { stress fallocate --fallocate-bytes 4m; }
 stress_seek() { ops=1000 stress seek --seek-size 1m; }
 stress_sendfile() { ops=100 stress sendfile --sendfile-size 1m; }
 
+# The same in a directory that lies on the lower branch, with a file in it: it is copied up, and what
+# stress-ng makes and removes there has a lower branch below it.
+stress_below() # CLASS OPTION...
+{
+	local class=$1
+	shift
+	need stress-ng
+	directories
+	mkdir -p "$low/work/dir"
+	echo below >"$low/work/file"
+	union
+	stress-ng --temp-path "$mnt/work" --"$class" 2 --"$class"-ops "${ops:-50}" --verify "$@" || fail "stress-ng $class"
+	same "what stress-ng left" "$(listed "$mnt/work")" "dir file"
+	same "the file" "$(cat "$mnt/work/file")" below
+}
+
+below_chmod() { stress_below chmod; }
+below_chown() { stress_below chown; }
+below_copy_file() { ops=5 stress_below copy-file --copy-file-bytes 1m; }
+below_dentry() { ops=500 stress_below dentry --dentries 100; }
+below_fault() { ops=500 stress_below fault; }
+below_getdent() { stress_below getdent; }
+below_mremap() { ops=5 stress_below mremap --mremap-bytes 1m; }
+below_rename() { ops=500 stress_below rename; }
+below_symlink() { ops=1 stress_below symlink; }
+below_touch() { ops=200 stress_below touch; }
+below_unlink() { ops=5 stress_below unlink; }
+below_utime() { ops=500 stress_below utime; }
+below_xattr() { ops=20 stress_below xattr; }
+
+# Every class that has to do with files or with mappings, one after the other, AUFS_STRESS seconds
+# each. Left out is what is about the machine and not about the filesystem that it runs in: it takes all
+# memory, or reads and writes the kernel's own files.
+whole_class() # CLASS
+{
+	local seconds=${AUFS_STRESS:-} out=$AUFS_TMP/stress.out
+	[ -n "$seconds" ] || skip "only by STRESS=SECONDS, see scripts/test"
+	need stress-ng
+	directories
+	mkdir -p "$low/work"
+	union
+	stress-ng --temp-path "$mnt/work" --class "$1" --sequential 2 --timeout "$seconds" --verify --metrics-brief \
+		--oom-avoid --exclude "$(IFS=,; echo "${excluded[*]}")" >"$out" 2>&1 || {
+		cat "$out"
+		fail "stress-ng --class $1"
+	}
+	same "what stress-ng left" "$(ls -A "$mnt/work")" ""
+}
+
+excluded=(bigheap brk stack oom-pipe mlock mlockmany munmap nommap numa swap userfaultfd vm-segv tlb-shootdown
+	binderfs chattr procfs sysfs dev ramfs)
+all_filesystem_classes() { whole_class filesystem; }
+all_vm_classes() { whole_class vm; }
+
 # On the emulated disks all of it takes minutes: once on a disk is enough, elsewhere the data is checked.
 case ${AUFS_COMBO:-tmpfs} in
 tmpfs | ext4)
 	run_cases fio_mmap fio_psync fio_libaio stress_mmap stress_msync stress_hdd stress_dentry stress_rename stress_link \
-		stress_dir stress_flock stress_fallocate stress_seek stress_sendfile
+		stress_dir stress_flock stress_fallocate stress_seek stress_sendfile \
+		below_chmod below_chown below_copy_file below_dentry below_fault below_getdent below_mremap \
+		below_rename below_symlink below_touch below_unlink below_utime below_xattr \
+		all_filesystem_classes all_vm_classes
 	;;
 *)
 	run_cases fio_mmap fio_psync
