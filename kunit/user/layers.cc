@@ -205,3 +205,12 @@ void Layers::merge_into(const string &model, const string &hidden) const
 		copy_the_rest(from, lstat_of(from), model + dir);
 	}
 }
+
+void follow_exchange(const string &from, const string &to)
+{
+	struct stat is = lstat_of(from);
+	if (!S_ISDIR(is.st_mode) || !strstr(ktap::env("AUFS_COMBO"), "xfs"))
+		return;
+	timespec times[] = {is.st_atim, is.st_mtim};
+	OK(utimensat(AT_FDCWD, to.c_str(), times, 0));
+}

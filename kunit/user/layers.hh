@@ -33,3 +33,9 @@ private:
 
 	std::vector<string> roots_;
 };
+
+/*
+ * XFS gives a directory a new mtime when it is exchanged with what has another parent: gives the
+ * directory @to the times that @from, exchanged on XFS, has by now.
+ */
+void follow_exchange(const string &from, const string &to);

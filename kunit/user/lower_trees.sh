@@ -41,7 +41,8 @@ lower_tree()
 	cd "$mnt"
 }
 
-# listing DIR: what a copy that preserves all has in common with the original. ACLs are attributes.
+# listing DIR: what a copy that preserves all has in common with the original. ACLs are attributes; how
+# XFS keeps them is nobody's, and cp leaves that out, too (/etc/xattr.conf).
 listing()
 {
 	python3 - "$1" <<-'PYTHON'
@@ -51,7 +52,7 @@ listing()
 		for path in sorted(paths) + ["."]:
 		    is_ = os.lstat(path)
 		    names = [name for name in sorted(os.listxattr(path, follow_symlinks=False))
-		             if not name.startswith("trusted.aufs.")]
+		             if not name.startswith(("trusted.aufs.", "trusted.SGI_ACL_"))]
 		    print(repr(path), oct(is_.st_mode), is_.st_uid, is_.st_gid, is_.st_mtime_ns, is_.st_rdev,
 		          [(name, os.getxattr(path, name, follow_symlinks=False)) for name in names], end=" ")
 		    if stat.S_ISDIR(is_.st_mode):

@@ -373,6 +373,9 @@ void Comparison::step()
 				     ktap::errno_name(wanted));
 	if (loses && !error)
 		gone_[loses]++;
+	if (op.kind == Op::rename && (op.flags & RENAME_EXCHANGE) && !error)
+		for (const string &path : {op.a, op.b})
+			follow_exchange(at_ + path, model_ + path);
 	compare_object(op.a);
 	if (op.names_two())
 		compare_object(op.b);
