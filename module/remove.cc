@@ -65,9 +65,9 @@ Result<void> remove_name(struct inode &dir, struct dentry &dentry) noexcept
 
 	if (!directory) {
 		/* A copy-up that was under way may have got there first. */
-		removed = TRY(remove_entry(branch, *h_dir, name,
-					   on_rw ? found.top.dentry->d_inode : nullptr,
-					   aufs_unlink));
+		removed =
+			TRY(remove_entry(branch, *h_dir, name,
+					 on_rw ? found.top.dentry->d_inode : nullptr, aufs_unlink));
 	} else if (on_rw) {
 		TRY(remove_directory(branch, *h_dir, name, *found.top.dentry));
 	}

@@ -8,7 +8,7 @@
 
 #include <algorithm>
 #include <deque>
-#include <optional>
+#include <memory>
 
 namespace
 {
@@ -82,7 +82,7 @@ private:
 	Random &random_;
 	string name_, content_;
 	Fd fds_[3];
-	std::optional<Map> map_; /* lives for long; as long as the file may get */
+	std::unique_ptr<Map> map_; /* lives for long; as long as the file may get */
 	bool unsupported_[kinds] = {};
 	unsigned long done_[kinds] = {};
 	std::deque<string> last_;
@@ -93,7 +93,7 @@ void Exerciser::open_all()
 	static const int flags[] = {O_RDWR, O_RDWR, O_RDWR | O_NOATIME};
 	for (size_t i = 0; i < std::size(fds_); i++)
 		fds_[i] = open_file(path(), flags[i]);
-	map_.emplace(largest, PROT_READ | PROT_WRITE, MAP_SHARED, fds_[0]);
+	map_ = std::make_unique<Map>(largest, PROT_READ | PROT_WRITE, MAP_SHARED, fds_[0]);
 }
 
 void Exerciser::check(const string &got, size_t offset, const char *how)

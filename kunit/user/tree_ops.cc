@@ -96,7 +96,7 @@ static int map_and_write(const Op &op, int fd)
 		return errno;
 	size_t offset = op.offset % size;
 	string content = pattern(std::min<size_t>(op.length, size - offset), op.seed);
-	memcpy(at + offset, content.data(), content.size());
+	std::copy(content.begin(), content.end(), at + offset);
 	int error = result(msync(at, size, MS_SYNC));
 	munmap(at, size);
 	if (error)
