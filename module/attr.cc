@@ -96,14 +96,20 @@ int setattr(AUFS_IDMAP *idmap, struct dentry *dentry, struct iattr *attr) noexce
 
 struct posix_acl *get_acl(struct inode *inode, int type, bool rcu) noexcept
 {
-	struct inode &h_inode = Inode::of(*inode).h_inode();
+	const Inode &union_inode = Inode::of(*inode);
+	const Super &super = union_inode.super();
 
-	if (rcu)
-		return aufs_get_acl(&h_inode, type, true);
+	if (rcu) {
+		/* What is cached has the filesystem's ids; to map them takes memory. */
+		if (super.idmapped())
+			return error_pointer<struct posix_acl>(-ECHILD);
+		return aufs_get_cached_acl_rcu(&union_inode.h_inode(), type);
+	}
 
-	ScopedCreds creds(Inode::of(*inode).super().mounter());
+	const BranchDentry &top = union_inode.top();
+	ScopedCreds creds(super.mounter());
 
-	return aufs_get_acl(&h_inode, type, false);
+	return aufs_get_acl(super.branch(top.branch).mnt(), top.dentry->d_inode, type);
 }
 
 namespace

@@ -84,11 +84,6 @@ Result<void> Branch::check_filesystem(struct fs_context *fc, bool perm_given) no
 			name);
 		return Error{-EINVAL};
 	}
-	if (aufs_is_idmapped(found_.path.mnt)) {
-		aufs_errorf(fc, "branch '%s' is on an idmapped mount, which is not supported",
-			    name);
-		return Error{-EINVAL};
-	}
 	if (sb().s_stack_depth >= FILESYSTEM_MAX_STACK_DEPTH) {
 		aufs_errorf(fc, "branch '%s': filesystems are stacked too deep (%d at most)", name,
 			    FILESYSTEM_MAX_STACK_DEPTH);
@@ -118,6 +113,7 @@ Result<void> Branch::attach(struct fs_context *fc) noexcept
 	/* What is not written to keeps its access times. */
 	if (!writable())
 		mnt->mnt_flags |= MNT_READONLY | MNT_NOATIME;
+	idmapped_ = aufs_is_idmapped(mnt);
 	grants_rights_ = writable() || aufs_mnt_grants_rights(mnt);
 	mnt_ = mnt;
 	found_ = {};

@@ -94,6 +94,14 @@ public:
 		return grants_rights_ || is_dir(mode) ? mode : static_cast<umode_t>(mode & ~rights);
 	}
 	/*
+	 * Whether its mount maps ids: then users see the owners and ACLs of its files as through
+	 * that mount, and what they set goes the other way. Ids without a counterpart are invalid.
+	 */
+	bool idmapped() const noexcept
+	{
+		return idmapped_;
+	}
+	/*
 	 * A readdir of this branch may give inode numbers that are not those of its inodes, or two
 	 * inodes may have one number. Then the union's numbers come from its inodes alone.
 	 */
@@ -167,6 +175,7 @@ private:
 	CopyOnOpen copy_on_open_ = CopyOnOpen::nothing;
 	bool numbers_by_inode_ = false;
 	bool grants_rights_ = true;
+	bool idmapped_ = false;
 };
 
 } // namespace aufs

@@ -75,13 +75,20 @@ Result<void> copy_xattrs(const Branch &from, struct dentry &source, const Branch
 		if (!skip) {
 			auto got = read_xattr(from, source, name, value, room);
 
-			/* Listed and not there: it has just gone. */
-			if (!got.ok() && got.error() != -ENODATA)
+			/*
+			 * Listed and not there: it has just gone. Capabilities of a root that has
+			 * no id here are not there for users.
+			 */
+			if (!got.ok() && got.error() != -ENODATA &&
+			    !(got.error() == -EOVERFLOW && view == capability_name))
 				return Error{got.error()};
 			if (got.ok()) {
 				int error = aufs_setxattr(branch.mnt(), &to, name, value.data,
 							  static_cast<size_t>(got.value()), 0);
 
+				/* Good on the one branch and not on the other: it has an id. */
+				if (error == -EINVAL && view == capability_name)
+					error = -EOVERFLOW;
 				/* What rights depend on is not left out. */
 				if (error == -EOPNOTSUPP &&
 				    !view.starts_with(StringView("security.")))
@@ -96,10 +103,10 @@ Result<void> copy_xattrs(const Branch &from, struct dentry &source, const Branch
 	return {};
 }
 
-Result<void> copy_acl(struct dentry &source, const Branch &branch, struct dentry &to,
-		      int type) noexcept
+Result<void> copy_acl(const Branch &from, struct dentry &source, const Branch &branch,
+		      struct dentry &to, int type) noexcept
 {
-	struct posix_acl *acl = aufs_get_acl(source.d_inode, type, false);
+	struct posix_acl *acl = aufs_get_acl(from.mnt(), source.d_inode, type);
 
 	if (acl == error_pointer<struct posix_acl>(-EOPNOTSUPP))
 		return {};
@@ -110,7 +117,10 @@ Result<void> copy_acl(struct dentry &source, const Branch &branch, struct dentry
 
 	auto held = Ref<struct posix_acl>::adopt(acl);
 
-	return check(aufs_set_acl(branch.mnt(), &to, type, held.get()));
+	int error = aufs_set_acl(branch.mnt(), &to, type, held.get());
+
+	/* An ACL that was good there has ids that have none here. */
+	return check(error == -EINVAL ? -EOVERFLOW : error);
 }
 
 } // namespace
@@ -135,9 +145,9 @@ Result<void> copy_attributes(const struct path &from, const Branch &from_branch,
 	if (!is_lnk(stat.mode)) {
 		struct iattr mode = {};
 
-		TRY(copy_acl(source, branch, to, ACL_TYPE_ACCESS));
+		TRY(copy_acl(from_branch, source, branch, to, ACL_TYPE_ACCESS));
 		if (is_dir(stat.mode))
-			TRY(copy_acl(source, branch, to, ACL_TYPE_DEFAULT));
+			TRY(copy_acl(from_branch, source, branch, to, ACL_TYPE_DEFAULT));
 		mode.ia_valid = ATTR_MODE;
 		mode.ia_mode = from_branch.shown_mode(stat.mode);
 		TRY(change_attributes(branch, to, mode));

@@ -130,10 +130,15 @@ void Inode::copy_attributes() noexcept
 {
 	const BranchDentry &top = this->top();
 	const struct inode &h = *top.dentry->d_inode;
+	const Branch &branch = super().branch(top.branch);
+	kuid_t uid = h.i_uid;
+	kgid_t gid = h.i_gid;
 
-	refresh(vfs.i_mode, super().branch(top.branch).shown_mode(h.i_mode));
-	refresh(vfs.i_uid.val, h.i_uid.val);
-	refresh(vfs.i_gid.val, h.i_gid.val);
+	if (branch.idmapped())
+		aufs_owner_through(branch.mnt(), &h, &uid, &gid);
+	refresh(vfs.i_mode, branch.shown_mode(h.i_mode));
+	refresh(vfs.i_uid.val, uid.val);
+	refresh(vfs.i_gid.val, gid.val);
 	refresh(vfs.i_flags, (vfs.i_flags & ~copied_flags) | (h.i_flags & copied_flags));
 	vfs.i_blkbits = h.i_blkbits;
 	copy_times(vfs, h);

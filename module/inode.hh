@@ -62,7 +62,8 @@ struct Found {
  *  - only a directory has lower parts, in the order of the branches;
  *  - i_ino does not change, nor what lies behind it (Key);
  *  - i_mode, i_uid, i_gid, i_flags and the times are copies of the branch's, taken when the inode
- *    was made and after each change through the union; sizes and link counts likewise.
+ *    was made and after each change through the union; sizes and link counts likewise. Owners are
+ *    as the branch's mount maps them.
  * Whoever needs the branch and the dentry takes both from one top().
  */
 class Inode final

@@ -106,8 +106,10 @@ Result<void> Super::attach(struct fs_context *fc) noexcept
 		return Error{-ENOMEM};
 	while (count_ >> index_bits_)
 		index_bits_++;
-	for (unsigned int i = 0; i < count_; i++)
+	for (unsigned int i = 0; i < count_; i++) {
 		TRY(branches_[i].attach(fc));
+		idmapped_ = idmapped_ || branches_[i].idmapped();
+	}
 	return {};
 }
 

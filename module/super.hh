@@ -93,6 +93,12 @@ public:
 		return __atomic_add_fetch(&fresh_, 1, __ATOMIC_RELAXED) << index_bits_ | count_;
 	}
 
+	/* Whether some branch's mount maps ids. */
+	bool idmapped() const noexcept
+	{
+		return idmapped_;
+	}
+
 	/* The deepest branch's stack depth. */
 	int branch_depth() const noexcept;
 
@@ -129,6 +135,7 @@ private:
 	u64 fresh_ = 0;
 	Settings settings_;
 	mutable unsigned int turn_ = 0;
+	bool idmapped_ = false;
 };
 
 } // namespace aufs

@@ -26,14 +26,21 @@ int get(const struct xattr_handler *, struct dentry *, struct inode *inode, cons
 	const Inode &union_inode = Inode::of(*inode);
 	const BranchDentry &top = union_inode.top();
 	const Branch &branch = union_inode.super().branch(top.branch);
-	struct path h_path = branch.path_to(*top.dentry);
+	StringView view = StringView::from_c_string(name);
 
-	if (is_hidden(branch, StringView::from_c_string(name)))
+	if (is_hidden(branch, view))
 		return -ENODATA;
 
 	ScopedCreds creds(union_inode.super().mounter());
+	ssize_t length = aufs_getxattr(branch.mnt(), top.dentry.get(), name, value, size);
 
-	return static_cast<int>(aufs_getxattr(h_path.mnt, h_path.dentry, name, value, size));
+	/*
+	 * Capabilities of a root that has no id here give nobody rights; with an error the program
+	 * could not even be run.
+	 */
+	if (length == -EOVERFLOW && view == capability_name)
+		return -ENODATA;
+	return static_cast<int>(length);
 }
 
 int set(const struct xattr_handler *, AUFS_IDMAP *, struct dentry *dentry, struct inode *,

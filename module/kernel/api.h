@@ -141,7 +141,8 @@ void aufs_dont_cache_acls(struct inode *inode);
 void aufs_errorf(struct fs_context *fc, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 struct dentry *aufs_file_dentry(struct file *file);
-struct posix_acl *aufs_get_acl(struct inode *inode, int type, bool rcu);
+struct posix_acl *aufs_get_acl(struct vfsmount *mnt, struct inode *inode, int type);
+struct posix_acl *aufs_get_cached_acl_rcu(struct inode *inode, int type);
 const struct cred *aufs_get_cred(const struct cred *cred);
 void aufs_get_file(struct file *file);
 int aufs_get_write_access(struct inode *inode);
@@ -170,6 +171,7 @@ int aufs_mutex_lock_killable(struct mutex *mutex);
 void aufs_mutex_unlock(struct mutex *mutex);
 AUFS_IDMAP *aufs_nop_idmap(void);
 int aufs_notify_change(struct vfsmount *mnt, struct dentry *dentry, struct iattr *attr);
+void aufs_owner_through(struct vfsmount *mnt, const struct inode *inode, kuid_t *uid, kgid_t *gid);
 void aufs_posix_acl_release(struct posix_acl *acl);
 void aufs_put_cred(const struct cred *cred);
 void aufs_put_write_access(struct inode *inode);

@@ -174,18 +174,12 @@ struct dentry *aufs_file_dentry(struct file *file)
 	return file_dentry(file);
 }
 
-/* Counted, null for none, or an ERR_PTR; with @rcu only what is cached. */
-struct posix_acl *aufs_get_acl(struct inode *inode, int type, bool rcu)
+/* For who holds rcu_read_lock(): borrowed, with the filesystem's ids; null for none. */
+struct posix_acl *aufs_get_cached_acl_rcu(struct inode *inode, int type)
 {
 	if (!IS_ENABLED(CONFIG_FS_POSIX_ACL) || !IS_POSIXACL(inode))
 		return NULL;
-	if (rcu)
-		return get_cached_acl_rcu(inode, type);
-#ifdef HAVE_GET_INODE_ACL
-	return get_inode_acl(inode, type);
-#else
-	return get_acl(inode, type);
-#endif
+	return get_cached_acl_rcu(inode, type);
 }
 
 const struct cred *aufs_get_cred(const struct cred *cred)

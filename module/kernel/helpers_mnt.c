@@ -14,9 +14,65 @@
 #define idmap_of(mnt) mnt_user_ns(mnt)
 #endif
 
+/* Gives the ids in @acl, of @inode, the values that they have through @mnt. */
+static void map_acl(struct vfsmount *mnt, const struct inode *inode, struct posix_acl *acl)
+{
+	struct posix_acl_entry *entry, *end;
+
+	FOREACH_ACL_ENTRY(entry, acl, end) {
+		if (entry->e_tag == ACL_USER)
+			entry->e_uid = vfsuid_into_kuid(make_vfsuid(idmap_of(mnt), i_user_ns(inode),
+								    entry->e_uid));
+		else if (entry->e_tag == ACL_GROUP)
+			entry->e_gid = vfsgid_into_kgid(make_vfsgid(idmap_of(mnt), i_user_ns(inode),
+								    entry->e_gid));
+	}
+}
+
+#ifndef HAVE_VFS_SET_ACL
+/* The other way round; what has no id on the filesystem becomes invalid. */
+static void unmap_acl(struct vfsmount *mnt, const struct inode *inode, struct posix_acl *acl)
+{
+	struct posix_acl_entry *entry, *end;
+
+	FOREACH_ACL_ENTRY(entry, acl, end) {
+		if (entry->e_tag == ACL_USER)
+			entry->e_uid = from_vfsuid(idmap_of(mnt), i_user_ns(inode),
+						   VFSUIDT_INIT(entry->e_uid));
+		else if (entry->e_tag == ACL_GROUP)
+			entry->e_gid = from_vfsgid(idmap_of(mnt), i_user_ns(inode),
+						   VFSGIDT_INIT(entry->e_gid));
+	}
+}
+#endif
+
 int aufs_create(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry, umode_t mode)
 {
 	return vfs_create(idmap_of(mnt), dir, dentry, mode, true);
+}
+
+/* Counted, with the ids as seen through @mnt; null for none, or an ERR_PTR. */
+struct posix_acl *aufs_get_acl(struct vfsmount *mnt, struct inode *inode, int type)
+{
+	struct posix_acl *acl;
+	struct posix_acl *mapped;
+
+	if (!IS_ENABLED(CONFIG_FS_POSIX_ACL) || !IS_POSIXACL(inode))
+		return NULL;
+#ifdef HAVE_GET_INODE_ACL
+	acl = get_inode_acl(inode, type);
+#else
+	acl = get_acl(inode, type);
+#endif
+	if (IS_ERR_OR_NULL(acl) || !is_idmapped_mnt(mnt))
+		return acl;
+	/* The filesystem has this one in its cache. */
+	mapped = posix_acl_clone(acl, GFP_KERNEL);
+	posix_acl_release(acl);
+	if (!mapped)
+		return ERR_PTR(-ENOMEM);
+	map_acl(mnt, inode, mapped);
+	return mapped;
 }
 
 ssize_t aufs_getxattr(struct vfsmount *mnt, struct dentry *dentry, const char *name, void *value,
@@ -61,6 +117,13 @@ int aufs_notify_change(struct vfsmount *mnt, struct dentry *dentry, struct iattr
 	return notify_change(idmap_of(mnt), dentry, attr, NULL);
 }
 
+/* The owner of @inode as seen through @mnt; invalid where the mount has no id for it. */
+void aufs_owner_through(struct vfsmount *mnt, const struct inode *inode, kuid_t *uid, kgid_t *gid)
+{
+	*uid = vfsuid_into_kuid(i_uid_into_vfsuid(idmap_of(mnt), inode));
+	*gid = vfsgid_into_kgid(i_gid_into_vfsgid(idmap_of(mnt), inode));
+}
+
 int aufs_removexattr(struct vfsmount *mnt, struct dentry *dentry, const char *name)
 {
 	return vfs_removexattr(idmap_of(mnt), dentry, name);
@@ -93,8 +156,8 @@ int aufs_rmdir(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry)
 	return vfs_rmdir(idmap_of(mnt), dir, dentry);
 }
 
-/* @acl may be null: removes it. Takes the inode's lock. */
-int aufs_set_acl(struct vfsmount *mnt, struct dentry *dentry, int type, struct posix_acl *acl)
+/* With the ids that this kernel's function wants; @acl may be null: removes it. */
+static int set_acl(struct vfsmount *mnt, struct dentry *dentry, int type, struct posix_acl *acl)
 {
 #ifdef HAVE_VFS_SET_ACL
 	const char *name = posix_acl_xattr_name(type);
@@ -111,6 +174,26 @@ int aufs_set_acl(struct vfsmount *mnt, struct dentry *dentry, int type, struct p
 	inode_unlock(inode);
 	return err;
 #endif
+}
+
+/* @acl, as seen through @mnt, may be null: removes it. Takes the inode's lock. */
+int aufs_set_acl(struct vfsmount *mnt, struct dentry *dentry, int type, struct posix_acl *acl)
+{
+	struct posix_acl *mapped;
+	int err;
+
+	if (!acl || !is_idmapped_mnt(mnt))
+		return set_acl(mnt, dentry, type, acl);
+	/* Where the kernel maps the ids, it does so in place, and others may have this ACL. */
+	mapped = posix_acl_clone(acl, GFP_KERNEL);
+	if (!mapped)
+		return -ENOMEM;
+#ifndef HAVE_VFS_SET_ACL
+	unmap_acl(mnt, d_inode(dentry), mapped);
+#endif
+	err = set_acl(mnt, dentry, type, mapped);
+	posix_acl_release(mapped);
+	return err;
 }
 
 int aufs_set_fileattr(struct vfsmount *mnt, struct dentry *dentry, struct fileattr *attr)
