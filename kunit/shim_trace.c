@@ -85,7 +85,7 @@ int aufs_test_bpf_each_vma(void (*visit)(const struct vm_area_struct *copy, void
 
 bool aufs_test_print_bad_pte(unsigned long addr)
 {
-	/* More than any of the machines has; on 6.1, max_pfn of user-mode Linux is less than it has. */
+	/* Not max_pfn + 1: on 6.1, user-mode Linux has more than that. */
 	const unsigned long no_page = 1UL << 30;
 	struct vm_area_struct *vma;
 	bool there = false;
