@@ -111,13 +111,20 @@ int aufs_test_remount(const char *path, bool read_only)
 int aufs_test_umount(const char *path)
 {
 	struct path at;
-	int err;
+	int tries;
+	int err = -EBUSY;
 
-	/* A kernel thread's files are closed a little later. */
-	flush_delayed_fput();
-	err = kern_path(path, LOOKUP_FOLLOW, &at);
-	/* Puts the path itself. */
-	return err ?: path_umount(&at, 0);
+	/* A kernel thread's files are closed later, by a work that may be at it. */
+	for (tries = 0; err == -EBUSY && tries < 100; tries++) {
+		if (tries)
+			msleep(20);
+		flush_delayed_fput();
+		err = kern_path(path, LOOKUP_FOLLOW, &at);
+		/* Puts the path itself. */
+		if (!err)
+			err = path_umount(&at, 0);
+	}
+	return err;
 }
 
 bool aufs_test_exists(const char *path)
