@@ -71,6 +71,11 @@ int setattr(AUFS_IDMAP *idmap, struct dentry *dentry, struct iattr *attr) noexce
 		h_attr.ia_valid &= ~static_cast<unsigned int>(ATTR_MODE);
 
 	bool truncates = h_attr.ia_valid & ATTR_SIZE;
+
+	/* A copy-up for it ends at the new size: then XFS sees no change, and leaves the times. */
+	if (truncates && aufs_i_size_read(&Inode::of(*dentry->d_inode).h_inode()) != attr->ia_size)
+		h_attr.ia_valid |= ATTR_MTIME | ATTR_CTIME;
+
 	auto run = [&h_attr, truncates](Inode &, struct vfsmount *mnt, struct dentry &h_dentry) {
 		struct inode &h_inode = *h_dentry.d_inode;
 

@@ -157,6 +157,20 @@ CASE(truncated_while_copied)
 	EXPECT_EQ(stat_of(u.low + "/file").st_size, 3 << 20);
 }
 
+/* What is cut has another content: its times say so, though the copy had that size at once. */
+CASE(times_of_what_is_truncated)
+{
+	Union u;
+	write_file(u.low + "/file", "content");
+	timespec old[] = {{1000, 0}, {2000, 0}};
+	OK(utimensat(AT_FDCWD, (u.low + "/file").c_str(), old, 0));
+	u.mount();
+	EXPECT_OK(truncate(u.at("file").c_str(), 3));
+	EXPECT_GT(stat_of(u.at("file")).st_mtim.tv_sec, 2000);
+	EXPECT_EQ(stat_of(u.low + "/file").st_mtim.tv_sec, 2000);
+	EXPECT_EQ(read_file(u.at("file")), "con");
+}
+
 /* An open that is refused after all has not truncated. */
 CASE(truncation_that_is_refused)
 {
