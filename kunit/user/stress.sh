@@ -65,14 +65,15 @@ stress_below() # CLASS OPTION...
 	mkdir -p "$low/work/dir"
 	echo below >"$low/work/file"
 	union
-	stress-ng --temp-path "$mnt/work" --"$class" 2 --"$class"-ops "${ops:-50}" --verify "$@" || fail "stress-ng $class"
+	stress-ng --temp-path "$mnt/work" --"$class" "${instances:-2}" --"$class"-ops "${ops:-50}" --verify "$@" ||
+		fail "stress-ng $class"
 	same "what stress-ng left" "$(listed "$mnt/work")" "dir file"
 	same "the file" "$(cat "$mnt/work/file")" below
 }
 
-below_chmod() { stress_below chmod; }
-below_chown() { stress_below chown; }
-below_copy_file() { ops=5 stress_below copy-file --copy-file-bytes 1m; }
+# The second instance waits for the file of the first, which may have come to its end by then.
+below_chmod() { instances=1 stress_below chmod; }
+below_chown() { instances=1 stress_below chown; }
 below_dentry() { ops=500 stress_below dentry --dentries 100; }
 below_fault() { ops=500 stress_below fault; }
 below_getdent() { stress_below getdent; }
@@ -80,9 +81,14 @@ below_mremap() { ops=5 stress_below mremap --mremap-bytes 1m; }
 below_rename() { ops=500 stress_below rename; }
 below_symlink() { ops=1 stress_below symlink; }
 below_touch() { ops=200 stress_below touch; }
-below_unlink() { ops=5 stress_below unlink; }
 below_utime() { ops=500 stress_below utime; }
-below_xattr() { ops=20 stress_below xattr; }
+below_xattr()
+{
+	need setfattr
+	setfattr -n user.probe -v x "$AUFS_TOP" 2>/dev/null || skip "the branch has no attributes of users"
+	setfattr -x user.probe "$AUFS_TOP"
+	ops=20 stress_below xattr
+}
 
 # Every class that has to do with files or with mappings, one after the other, AUFS_STRESS seconds
 # each. Left out is what is about the machine and not about the filesystem that it runs in: it takes all
@@ -113,8 +119,8 @@ case ${AUFS_COMBO:-tmpfs} in
 tmpfs | ext4)
 	run_cases fio_mmap fio_psync fio_libaio stress_mmap stress_msync stress_hdd stress_dentry stress_rename stress_link \
 		stress_dir stress_flock stress_fallocate stress_seek stress_sendfile \
-		below_chmod below_chown below_copy_file below_dentry below_fault below_getdent below_mremap \
-		below_rename below_symlink below_touch below_unlink below_utime below_xattr \
+		below_chmod below_chown below_dentry below_fault below_getdent below_mremap \
+		below_rename below_symlink below_touch below_utime below_xattr \
 		all_filesystem_classes all_vm_classes
 	;;
 *)
