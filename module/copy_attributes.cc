@@ -45,6 +45,39 @@ Result<ssize_t> read_xattr(const Branch &from, struct dentry &dentry, const char
 	return size;
 }
 
+/* Copies the attribute @name by way of @value, which has @room bytes and grows. */
+Result<void> copy_xattr(const Branch &from, struct dentry &source, const Branch &branch,
+			struct dentry &to, const char *name, KvArray<char> &value,
+			size_t &room) noexcept
+{
+	StringView view = StringView::from_c_string(name);
+	auto got = read_xattr(from, source, name, value, room);
+
+	if (!got.ok()) {
+		/*
+		 * Listed and not there: it has just gone. Capabilities of a root that has no id
+		 * here are not there for users.
+		 */
+		if (got.error() == -ENODATA ||
+		    (got.error() == -EOVERFLOW && view == capability_name))
+			return {};
+		return Error{got.error()};
+	}
+
+	int error = aufs_setxattr(branch.mnt(), &to, name, value.data,
+				  static_cast<size_t>(got.value()), 0);
+
+	/* Good on the one branch and not on the other: it has an id. */
+	if (error == -EINVAL && view == capability_name)
+		error = -EOVERFLOW;
+	/* What rights depend on is not left out. */
+	if (error == -EOPNOTSUPP && !view.starts_with(StringView("security."))) {
+		aufs_warn("branch '%s' cannot have the attribute '%s'", branch.name().data(), name);
+		return {};
+	}
+	return check(error);
+}
+
 Result<void> copy_xattrs(const Branch &from, struct dentry &source, const Branch &branch,
 			 struct dentry &to) noexcept
 {
@@ -72,32 +105,8 @@ Result<void> copy_xattrs(const Branch &from, struct dentry &source, const Branch
 		int skip = left_out ? 1 : aufs_copy_up_xattr(&source, name);
 
 		TRY(check(skip));
-		if (!skip) {
-			auto got = read_xattr(from, source, name, value, room);
-
-			/*
-			 * Listed and not there: it has just gone. Capabilities of a root that has
-			 * no id here are not there for users.
-			 */
-			if (!got.ok() && got.error() != -ENODATA &&
-			    !(got.error() == -EOVERFLOW && view == capability_name))
-				return Error{got.error()};
-			if (got.ok()) {
-				int error = aufs_setxattr(branch.mnt(), &to, name, value.data,
-							  static_cast<size_t>(got.value()), 0);
-
-				/* Good on the one branch and not on the other: it has an id. */
-				if (error == -EINVAL && view == capability_name)
-					error = -EOVERFLOW;
-				/* What rights depend on is not left out. */
-				if (error == -EOPNOTSUPP &&
-				    !view.starts_with(StringView("security.")))
-					aufs_warn("branch '%s' cannot have the attribute '%s'",
-						  branch.name().data(), name);
-				else
-					TRY(check(error));
-			}
-		}
+		if (!skip)
+			TRY(copy_xattr(from, source, branch, to, name, value, room));
 		name = next;
 	}
 	return {};

@@ -17,15 +17,15 @@
 /* Gives the ids in @acl, of @inode, the values that they have through @mnt. */
 static void map_acl(struct vfsmount *mnt, const struct inode *inode, struct posix_acl *acl)
 {
-	struct posix_acl_entry *entry, *end;
+	struct user_namespace *fs = i_user_ns(inode);
+	struct posix_acl_entry *entry = acl->a_entries;
+	AUFS_IDMAP *idmap = idmap_of(mnt);
 
-	FOREACH_ACL_ENTRY(entry, acl, end) {
+	for (; entry < acl->a_entries + acl->a_count; entry++) {
 		if (entry->e_tag == ACL_USER)
-			entry->e_uid = vfsuid_into_kuid(make_vfsuid(idmap_of(mnt), i_user_ns(inode),
-								    entry->e_uid));
+			entry->e_uid = vfsuid_into_kuid(make_vfsuid(idmap, fs, entry->e_uid));
 		else if (entry->e_tag == ACL_GROUP)
-			entry->e_gid = vfsgid_into_kgid(make_vfsgid(idmap_of(mnt), i_user_ns(inode),
-								    entry->e_gid));
+			entry->e_gid = vfsgid_into_kgid(make_vfsgid(idmap, fs, entry->e_gid));
 	}
 }
 
@@ -33,15 +33,15 @@ static void map_acl(struct vfsmount *mnt, const struct inode *inode, struct posi
 /* The other way round; what has no id on the filesystem becomes invalid. */
 static void unmap_acl(struct vfsmount *mnt, const struct inode *inode, struct posix_acl *acl)
 {
-	struct posix_acl_entry *entry, *end;
+	struct user_namespace *fs = i_user_ns(inode);
+	struct posix_acl_entry *entry = acl->a_entries;
+	AUFS_IDMAP *idmap = idmap_of(mnt);
 
-	FOREACH_ACL_ENTRY(entry, acl, end) {
+	for (; entry < acl->a_entries + acl->a_count; entry++) {
 		if (entry->e_tag == ACL_USER)
-			entry->e_uid = from_vfsuid(idmap_of(mnt), i_user_ns(inode),
-						   VFSUIDT_INIT(entry->e_uid));
+			entry->e_uid = from_vfsuid(idmap, fs, VFSUIDT_INIT(entry->e_uid));
 		else if (entry->e_tag == ACL_GROUP)
-			entry->e_gid = from_vfsgid(idmap_of(mnt), i_user_ns(inode),
-						   VFSGIDT_INIT(entry->e_gid));
+			entry->e_gid = from_vfsgid(idmap, fs, VFSGIDT_INIT(entry->e_gid));
 	}
 }
 #endif
