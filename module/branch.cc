@@ -62,13 +62,13 @@ Result<Branch> Branch::create(struct fs_context *fc, const BranchItem &item) noe
 		aufs_errorf(fc, "branch '%s' is not a directory", item.path.data());
 		return Error{-ENOTDIR};
 	}
-	branch.reserved_ = Reserved::create();
-	if (!branch.reserved_)
-		return Error{-ENOMEM};
 	branch.perm_ = item.perm;
 	branch.copy_on_open_ = item.copy_on_open;
 	branch.name_ = TRY(absolute_name(branch.found_.path, item.path));
 	TRY(branch.check_filesystem(fc, item.perm_given));
+	branch.reserved_ = Reserved::create(branch.sb().s_stack_depth);
+	if (!branch.reserved_)
+		return Error{-ENOMEM};
 	branch.numbers_by_inode_ = numbers_unknown(branch.sb());
 	return branch;
 }

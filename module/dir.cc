@@ -111,9 +111,9 @@ public:
 	[[nodiscard]] Result<loff_t> seek(struct file &file, loff_t offset, int whence) noexcept;
 
 private:
-	DirFile() noexcept
+	explicit DirFile(const Inode &dir) noexcept
 	{
-		aufs_mutex_init(&lock_);
+		aufs_mutex_init(&lock_, AUFS_MUTEX_DIR_FILE, dir.depth());
 	}
 
 	Result<void> choose(Inode &dir) noexcept;
@@ -133,7 +133,7 @@ private:
 
 Result<Own<DirFile>> DirFile::create(Inode &dir) noexcept
 {
-	auto self = Own<DirFile>::adopt(new (Gfp{GFP_KERNEL_ACCOUNT}) DirFile);
+	auto self = Own<DirFile>::adopt(new (Gfp{GFP_KERNEL_ACCOUNT}) DirFile(dir));
 
 	if (!self)
 		return Error{-ENOMEM};
@@ -158,7 +158,7 @@ Result<void> DirFile::choose(Inode &dir) noexcept
 
 Result<bool> DirFile::sees_nothing(Inode &dir) noexcept
 {
-	auto self = Own<DirFile>::adopt(new (Gfp{GFP_KERNEL_ACCOUNT}) DirFile);
+	auto self = Own<DirFile>::adopt(new (Gfp{GFP_KERNEL_ACCOUNT}) DirFile(dir));
 
 	if (!self)
 		return Error{-ENOMEM};

@@ -150,7 +150,7 @@ template <class Ops> constexpr Ops for_regular_file(Ops ops) noexcept
 	ops.read_iter = read_iter;
 	ops.write_iter = write_iter;
 	ops.splice_read = splice_read;
-	ops.splice_write = iter_file_splice_write;
+	ops.splice_write = splice_write;
 	ops.fallocate = fallocate;
 	ops.copy_file_range = copy_file_range;
 	ops.remap_file_range = remap_file_range;

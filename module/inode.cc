@@ -45,7 +45,6 @@ template <class T> void refresh(T &to, T from) noexcept
 void Inode::construct() noexcept
 {
 	inode_init_once(&vfs);
-	aufs_mutex_init(&copy_lock_);
 }
 
 void Inode::begin() noexcept
@@ -184,7 +183,8 @@ void Inode::become(Found &found, unsigned int links) noexcept
 	vfs.i_mode = mode;
 	/* ACLs are asked from the branch, which caches them. */
 	aufs_dont_cache_acls(&vfs);
-	aufs_annotate_inode(&vfs, &copy_lock_, vfs.i_sb->s_stack_depth - 1);
+	aufs_annotate_inode(&vfs, depth());
+	aufs_mutex_init(&copy_lock_, AUFS_MUTEX_COPY, depth());
 	switch (mode & S_IFMT) {
 	case S_IFREG:
 		vfs.i_op = &file_inode_operations;
@@ -220,7 +220,7 @@ Result<Ref<struct inode>> Inode::get_by_identity(struct super_block &sb, const O
 	return Ref<struct inode>::adopt(inode);
 }
 
-Result<Ref<struct inode>> Inode::get(struct super_block &sb, Found &&found) noexcept
+Result<Ref<struct inode>> Inode::get(struct super_block &sb, Found &&found, Age age) noexcept
 {
 	struct inode *h_inode = found.top.dentry->d_inode;
 	auto pinned = found.top.dentry.clone();
@@ -233,7 +233,7 @@ Result<Ref<struct inode>> Inode::get(struct super_block &sb, Found &&found) noex
 	 * Its place on the branch may be taken and the inode not know it yet: then a copy-up is
 	 * under way.
 	 */
-	{
+	if (age == Age::any) {
 		MutexLock lock(of(*inode).copy_lock());
 
 		if (of(*inode).is_or_was(h_inode))

@@ -81,12 +81,15 @@ public:
 		return reinterpret_cast<const Inode &>(inode);
 	}
 
+	/* What has just been made is not being copied, and its directory may still be locked. */
+	enum class Age : unsigned char { any, made_just_now };
 	/*
 	 * The union's inode for @found, from the cache or made new; @found is used up. Two names of
-	 * one branch inode share one. -ENOMEM. May sleep.
+	 * one branch inode share one. -ENOMEM. May sleep; takes a copy_lock() unless @found is
+	 * made_just_now.
 	 */
-	[[nodiscard]] static Result<Ref<struct inode>> get(struct super_block &sb,
-							   Found &&found) noexcept;
+	[[nodiscard]] static Result<Ref<struct inode>> get(struct super_block &sb, Found &&found,
+							   Age age = Age::any) noexcept;
 
 	/* Called by the superblock's operations for memory that the cache gave or takes. */
 	void construct() noexcept;
@@ -99,6 +102,11 @@ public:
 	Super &super() const noexcept
 	{
 		return Super::of(*vfs.i_sb);
+	}
+	/* How often its branches are stacked, at most. */
+	int depth() const noexcept
+	{
+		return vfs.i_sb->s_stack_depth - 1;
 	}
 	const Found &found() const noexcept
 	{

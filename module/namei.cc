@@ -176,7 +176,7 @@ Result<Ref<struct inode>> make_at(Inode &dir, const Place &place, StringView nam
 		Found found;
 
 		found.top = {h_dentry.clone(), place.index};
-		inode = TRY(Inode::get(*dir.vfs.i_sb, move(found)));
+		inode = TRY(Inode::get(*dir.vfs.i_sb, move(found), Inode::Age::made_just_now));
 	}
 	if (whiteout)
 		TRY(remove_whiteout(branch, h_dir, name));
@@ -315,7 +315,7 @@ Result<void> make_tmpfile(struct inode &dir, struct file &file, umode_t mode) no
 
 	found.top = {Ref<struct dentry>::retain(aufs_file_dentry(h_file.get())), index};
 
-	auto inode = TRY(Inode::get(*dir.i_sb, move(found)));
+	auto inode = TRY(Inode::get(*dir.i_sb, move(found), Inode::Age::made_just_now));
 
 	/* d_tmpfile() takes the one link away that a named file would have. */
 	set_nlink(inode.get(), 1);

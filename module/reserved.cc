@@ -97,9 +97,9 @@ void warn_of_orphan(const Branch &branch, int error) noexcept
 
 } // namespace
 
-Own<Reserved> Reserved::create() noexcept
+Own<Reserved> Reserved::create(int depth) noexcept
 {
-	return Own<Reserved>::adopt(new (Gfp{GFP_KERNEL}) Reserved);
+	return Own<Reserved>::adopt(new (Gfp{GFP_KERNEL}) Reserved(depth));
 }
 
 Result<void> Reserved::find(const Branch &branch) noexcept

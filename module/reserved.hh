@@ -21,8 +21,8 @@ enum class ReservedDir : unsigned char { plinks, orphans };
 class Reserved final
 {
 public:
-	/* Null without memory. */
-	[[nodiscard]] static Own<Reserved> create() noexcept;
+	/* Of a branch that is stacked @depth times. Null without memory. */
+	[[nodiscard]] static Own<Reserved> create(int depth) noexcept;
 
 	/*
 	 * Whether the branch has, or had when it was mounted, a directory for orphans: then it has
@@ -52,9 +52,9 @@ public:
 	void retire_whiteout_base(const Branch &branch, struct dentry &base) noexcept;
 
 private:
-	Reserved() noexcept
+	explicit Reserved(int depth) noexcept
 	{
-		aufs_mutex_init(&lock_);
+		aufs_mutex_init(&lock_, AUFS_MUTEX_RESERVED, depth);
 	}
 
 	Ref<struct dentry> &slot(ReservedDir which) noexcept

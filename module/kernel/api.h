@@ -124,9 +124,17 @@ extern const struct xattr_handler posix_acl_default_xattr_handler;
 struct inode *aufs_inode_alloc(struct super_block *sb);
 void aufs_inode_free(struct inode *inode);
 
+/* What a mutex of ours is for: lockdep's class, beside the depth. */
+enum aufs_mutex_kind {
+	AUFS_MUTEX_COPY,
+	AUFS_MUTEX_DIR_FILE,
+	AUFS_MUTEX_RESERVED,
+	AUFS_MUTEX_KINDS
+};
+
 /* helpers.c, alphabetical */
 void aufs_allow_write_access(struct file *file);
-void aufs_annotate_inode(struct inode *inode, struct mutex *copy_lock, int depth);
+void aufs_annotate_inode(struct inode *inode, int depth);
 void aufs_annotate_super(struct super_block *sb, int depth);
 int aufs_create(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry, umode_t mode);
 const struct cred *aufs_current_cred(void);
@@ -141,6 +149,8 @@ void aufs_dont_cache_acls(struct inode *inode);
 void aufs_errorf(struct fs_context *fc, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 struct dentry *aufs_file_dentry(struct file *file);
+void aufs_file_end_write(struct file *file);
+void aufs_file_start_write(struct file *file);
 struct posix_acl *aufs_get_acl(struct vfsmount *mnt, struct inode *inode, int type);
 struct posix_acl *aufs_get_cached_acl_rcu(struct inode *inode, int type);
 const struct cred *aufs_get_cred(const struct cred *cred);
@@ -165,7 +175,7 @@ int aufs_mknod(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry, u
 	       dev_t rdev);
 bool aufs_mnt_grants_rights(struct vfsmount *mnt);
 bool aufs_mnt_is_readonly(struct vfsmount *mnt);
-void aufs_mutex_init(struct mutex *mutex);
+void aufs_mutex_init(struct mutex *mutex, enum aufs_mutex_kind kind, int depth);
 void aufs_mutex_lock(struct mutex *mutex);
 int aufs_mutex_lock_killable(struct mutex *mutex);
 void aufs_mutex_unlock(struct mutex *mutex);

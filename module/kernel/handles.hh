@@ -4,12 +4,17 @@
  * scope.
  *
  * Lock order of the filesystem, outermost first; what is taken on a branch is always inside what
- * the VFS already holds on the union:
+ * the VFS already holds on the union. Where a branch is a union itself, its whole order comes inside:
+ * each depth has lock classes of its own (helpers.c), so that lockdep proves it.
  *
- *	the union's freeze protection, then the union's i_rwsem (taken by the VFS)
- *	  BranchWrite: the branch's freeze protection and mount write count
- *	    s_vfs_rename_mutex and i_rwsem of branch directories (DirLock, lock_rename)
- *	      i_rwsem of branch files (taken by the VFS's own functions)
+ *	the union's freeze protection, s_vfs_rename_mutex and i_rwsem (taken by the VFS)
+ *	  Inode::copy_lock(): of one inode at a time, and never while a branch directory is locked
+ *	  DirFile's lock_: within an open directory's iterate and seek alone
+ *	    BranchWrite: the branch's freeze protection and mount write count
+ *	      Reserved's lock_
+ *	        s_vfs_rename_mutex and i_rwsem of branch directories (DirLock, RenameLock)
+ *	          i_rwsem of branch files (taken by the VFS's own functions)
+ *	a pipe's lock comes after the freeze protection of what is written to, of the branch as well
  *	mmap_lock, under which ->mmap runs, is inside all of these: ->mmap takes none of them
  */
 #pragma once

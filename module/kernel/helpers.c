@@ -11,6 +11,12 @@
 #include "generated/declared.h"
 #include "api.h"
 
+static const char *const aufs_mutex_names[AUFS_MUTEX_KINDS] = {
+	[AUFS_MUTEX_COPY] = "aufs_copy_lock",
+	[AUFS_MUTEX_DIR_FILE] = "aufs_dir_file",
+	[AUFS_MUTEX_RESERVED] = "aufs_reserved",
+};
+
 void aufs_allow_write_access(struct file *file)
 {
 	allow_write_access(file);
@@ -20,10 +26,9 @@ void aufs_allow_write_access(struct file *file)
  * Inodes of stacked mounts nest: a union in a union locks two inodes of one
  * filesystem type. Tell lockdep the depth instead of switching it off.
  */
-void aufs_annotate_inode(struct inode *inode, struct mutex *copy_lock, int depth)
+void aufs_annotate_inode(struct inode *inode, int depth)
 {
 #ifdef CONFIG_LOCKDEP
-	static struct lock_class_key copy_key[FILESYSTEM_MAX_STACK_DEPTH];
 	static struct lock_class_key dir_key[FILESYSTEM_MAX_STACK_DEPTH];
 	static struct lock_class_key key[FILESYSTEM_MAX_STACK_DEPTH];
 
@@ -33,7 +38,6 @@ void aufs_annotate_inode(struct inode *inode, struct mutex *copy_lock, int depth
 		lockdep_set_class(&inode->i_rwsem, &dir_key[depth]);
 	else
 		lockdep_set_class(&inode->i_rwsem, &key[depth]);
-	lockdep_set_class(copy_lock, &copy_key[depth]);
 #endif
 }
 
@@ -174,6 +178,16 @@ struct dentry *aufs_file_dentry(struct file *file)
 	return file_dentry(file);
 }
 
+void aufs_file_end_write(struct file *file)
+{
+	file_end_write(file);
+}
+
+void aufs_file_start_write(struct file *file)
+{
+	file_start_write(file);
+}
+
 /* For who holds rcu_read_lock(): borrowed, with the filesystem's ids; null for none. */
 struct posix_acl *aufs_get_cached_acl_rcu(struct inode *inode, int type)
 {
@@ -276,9 +290,17 @@ bool aufs_mnt_is_readonly(struct vfsmount *mnt)
 	return __mnt_is_readonly(mnt);
 }
 
-void aufs_mutex_init(struct mutex *mutex)
+/*
+ * Of a union whose branches are stacked @depth times. A class for each kind and
+ * depth: all are initialised here, and a union locks before its branches do.
+ */
+void aufs_mutex_init(struct mutex *mutex, enum aufs_mutex_kind kind, int depth)
 {
-	mutex_init(mutex);
+	static struct lock_class_key keys[AUFS_MUTEX_KINDS][FILESYSTEM_MAX_STACK_DEPTH];
+
+	if (WARN_ON_ONCE(depth < 0 || depth >= FILESYSTEM_MAX_STACK_DEPTH))
+		depth = 0;
+	__mutex_init(mutex, aufs_mutex_names[kind], &keys[kind][depth]);
 }
 
 void aufs_mutex_lock(struct mutex *mutex)
