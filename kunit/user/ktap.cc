@@ -236,6 +236,8 @@ static bool run_body(void (*body)(), unsigned seconds)
 {
 	if (const char *limit = getenv("AUFS_LIMIT"))
 		seconds = atoi(limit);
+	else if (const char *patience = getenv("AUFS_PATIENCE"))
+		seconds *= atoi(patience);
 	*shared = {};
 	fflush(nullptr);
 	pid_t pid = fork();
