@@ -104,10 +104,14 @@ Result<void> Branch::attach(struct fs_context *fc) noexcept
 	if (is_error(mnt)) {
 		int error = static_cast<int>(reinterpret_cast<long>(mnt));
 
-		aufs_errorf(
-			fc,
-			"branch '%s' is on a mount that is not the caller's, or has locked children",
-			name_.get());
+		if (error == -EINVAL)
+			aufs_errorf(
+				fc,
+				"branch '%s' is on a mount that is not the caller's, or has locked children",
+				name_.get());
+		else
+			aufs_errorf(fc, "branch '%s' cannot be mounted (errno %d)", name_.get(),
+				    -error);
 		return Error{error};
 	}
 	/* What is not written to keeps its access times. */

@@ -164,18 +164,18 @@ ssize_t splice_read(struct file *in, loff_t *ppos, struct pipe_inode_info *pipe,
 
 /*
  * The branch's freeze protection comes before the pipe's lock, as for who splices to a file of the
- * branch: write_iter() would take it within.
+ * branch: write_iter() would take it within. So it is for a branch that is stacked itself.
  */
 ssize_t splice_write(struct pipe_inode_info *pipe, struct file *out, loff_t *ppos, size_t len,
 		     unsigned int flags) noexcept
 {
 	struct file &h_file = h_file_of(*out);
 
-	if (!(h_file.f_mode & FMODE_CAN_WRITE))
+	if (!h_file.f_op->splice_write)
 		return -EINVAL;
 	aufs_file_start_write(&h_file);
 
-	ssize_t written = iter_file_splice_write(pipe, &h_file, ppos, len, flags);
+	ssize_t written = h_file.f_op->splice_write(pipe, &h_file, ppos, len, flags);
 
 	aufs_file_end_write(&h_file);
 	note_written(*out->f_inode);

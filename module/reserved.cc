@@ -73,12 +73,9 @@ Result<void> empty(const Branch &branch, struct dentry &dir) noexcept
 	});
 }
 
-/* Removes @dentry of the directory for orphans, with what is in it. */
-Result<void> remove_orphan(const Branch &branch, struct dentry &orphans,
-			   struct dentry &dentry) noexcept
+Result<void> try_remove_orphan(const Branch &branch, struct dentry &orphans,
+			       struct dentry &dentry) noexcept
 {
-	SignalsBlocked signals(aufs_signals_block_all);
-
 	if (is_positive(dentry) && is_dir(dentry.d_inode->i_mode))
 		TRY(empty(branch, dentry));
 
@@ -87,6 +84,21 @@ Result<void> remove_orphan(const Branch &branch, struct dentry &orphans,
 	if (!is_entry_of(dentry, orphans))
 		return {};
 	return remove_locked(branch, lock, dentry);
+}
+
+/*
+ * Removes @dentry of the directory for orphans, with what is in it. Once more where it was for want
+ * of memory: nobody else comes by before the next mount.
+ */
+Result<void> remove_orphan(const Branch &branch, struct dentry &orphans,
+			   struct dentry &dentry) noexcept
+{
+	SignalsBlocked signals(aufs_signals_block_all);
+	auto result = try_remove_orphan(branch, orphans, dentry);
+
+	if (result.error() == -ENOMEM)
+		result = try_remove_orphan(branch, orphans, dentry);
+	return result;
 }
 
 void warn_of_orphan(const Branch &branch, int error) noexcept
