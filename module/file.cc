@@ -46,6 +46,17 @@ Result<void> copy_up_to_write(const Inode &inode, const struct file &file) noexc
 	return copied;
 }
 
+/* With which flags of @file its branch file is opened. */
+int branch_flags(const struct file &file) noexcept
+{
+	unsigned int flags = file.f_flags & ~spent_flags;
+
+	/* The branch file notes accesses as its own mount has it; the union's may have none noted. */
+	if (file.f_path.mnt->mnt_flags & MNT_NOATIME)
+		flags |= O_NOATIME;
+	return static_cast<int>(flags);
+}
+
 Result<void> open_branch_file(Inode &inode, struct file &file) noexcept
 {
 	if (file.f_mode & FMODE_WRITE) {
@@ -57,13 +68,7 @@ Result<void> open_branch_file(Inode &inode, struct file &file) noexcept
 		TRY(copy_up_on_open(file));
 	}
 
-	unsigned int flags = file.f_flags & ~spent_flags;
-
-	/* The branch file notes accesses as its own mount has it; the union's may have none noted. */
-	if (file.f_path.mnt->mnt_flags & MNT_NOATIME)
-		flags |= O_NOATIME;
-
-	auto h_file = TRY(prfile::open(file, inode, static_cast<int>(flags)));
+	auto h_file = TRY(prfile::open(file, inode, branch_flags(file)));
 
 	/*
 	 * A program that runs is not written to, by whatever path: until it ends, it keeps this
@@ -76,6 +81,44 @@ Result<void> open_branch_file(Inode &inode, struct file &file) noexcept
 	return {};
 }
 
+} // namespace
+
+Result<struct file *> h_file_to_read(struct file &file) noexcept
+{
+	struct file &opened = h_file_of(file);
+	Inode &inode = Inode::of(*file.f_inode);
+
+	/* What is written to is on a rw branch, and a program that runs is one file until it ends. */
+	if (opened.f_inode == &inode.h_inode() || (file.f_mode & FMODE_WRITE) ||
+	    (file.f_flags & __FMODE_EXEC))
+		return &opened;
+	if (Followed::of(file))
+		return &h_file_of(file);
+
+	auto next = Own<Followed>::adopt(new (Gfp{GFP_KERNEL_ACCOUNT}) Followed);
+
+	if (!next)
+		return Error{-ENOMEM};
+	next->now = TRY(prfile::open(file, inode, branch_flags(file)));
+	next->before = Ref<struct file>::adopt(&opened);
+
+	void *expected = &opened;
+	auto tagged = reinterpret_cast<uintptr_t>(next.get()) | 1;
+
+	if (__atomic_compare_exchange_n(&file.private_data, &expected,
+					reinterpret_cast<void *>(tagged), false, __ATOMIC_ACQ_REL,
+					__ATOMIC_ACQUIRE)) {
+		(void)next.leak();
+	} else {
+		/* Another was faster, and has it. */
+		(void)next->before.leak();
+	}
+	return &h_file_of(file);
+}
+
+namespace
+{
+
 int open(struct inode *inode, struct file *file) noexcept
 {
 	return to_errno(open_branch_file(Inode::of(*inode), *file));
@@ -83,6 +126,11 @@ int open(struct inode *inode, struct file *file) noexcept
 
 int release(struct inode *, struct file *file) noexcept
 {
+	if (auto *followed = Followed::of(*file)) {
+		delete followed;
+		return 0;
+	}
+
 	auto h_file = Ref<struct file>::adopt(&h_file_of(*file));
 
 	if (file->f_flags & __FMODE_EXEC)
@@ -99,7 +147,12 @@ template <class Owner> int flush(struct file *file, Owner id) noexcept
 
 loff_t llseek(struct file *file, loff_t offset, int whence) noexcept
 {
-	struct file &h_file = h_file_of(*file);
+	auto followed = h_file_to_read(*file);
+
+	if (!followed.ok())
+		return followed.error();
+
+	struct file &h_file = *followed.value();
 
 	if (whence == SEEK_SET || whence == SEEK_CUR || whence == SEEK_END) {
 		const struct inode *h_inode = h_file.f_inode;
@@ -120,7 +173,10 @@ int fsync(struct file *file, loff_t start, loff_t end, int datasync) noexcept
 	/* What cannot be written needs no writing back, and a read-only branch may refuse. */
 	if (!Inode::of(*file->f_inode).on_rw())
 		return 0;
-	return vfs_fsync_range(&h_file_of(*file), start, end, datasync);
+
+	auto h_file = h_file_to_read(*file);
+
+	return h_file.ok() ? vfs_fsync_range(h_file.value(), start, end, datasync) : h_file.error();
 }
 
 int fadvise(struct file *file, loff_t offset, loff_t len, int advice) noexcept

@@ -7,11 +7,41 @@
 namespace aufs
 {
 
-/* The branch file of @file, an open regular file of a union; borrowed. */
+/*
+ * A file that was opened for reading, was copied up, and has been asked for data since. private_data
+ * is the branch file itself, or one of these with the lowest bit set: most files never need one.
+ */
+struct Followed {
+	Ref<struct file> now;
+	/* What it was opened with: others may be reading from it, and mappings are of it. */
+	Ref<struct file> before;
+
+	/* Null if @file has none. */
+	static Followed *of(const struct file &file) noexcept
+	{
+		auto data = reinterpret_cast<uintptr_t>(
+			__atomic_load_n(&file.private_data, __ATOMIC_ACQUIRE));
+
+		return data & 1 ? reinterpret_cast<Followed *>(data - 1) : nullptr;
+	}
+};
+
+/* The branch file of @file, an open regular file of a union; borrowed. Any context. */
 inline struct file &h_file_of(const struct file &file) noexcept
 {
-	return *static_cast<struct file *>(file.private_data);
+	auto data =
+		reinterpret_cast<uintptr_t>(__atomic_load_n(&file.private_data, __ATOMIC_ACQUIRE));
+
+	if (data & 1)
+		return *reinterpret_cast<Followed *>(data - 1)->now;
+	return *reinterpret_cast<struct file *>(data);
 }
+
+/*
+ * The branch file to read from: where @file was opened for reading before a copy-up, that of the
+ * copy, which stays @file's then. Errors of an open. May sleep; not under mmap_lock.
+ */
+[[nodiscard]] Result<struct file *> h_file_to_read(struct file &file) noexcept;
 
 /* The branch file, where @file may be a file of another filesystem; null for those. */
 struct file *h_file_or_null(const struct file &file) noexcept;

@@ -115,7 +115,12 @@ bool is_sync(const struct kiocb &iocb) noexcept
 
 ssize_t read_iter(struct kiocb *iocb, struct iov_iter *iter) noexcept
 {
-	struct file &h_file = h_file_of(*iocb->ki_filp);
+	auto to_read = h_file_to_read(*iocb->ki_filp);
+
+	if (!to_read.ok())
+		return to_read.error();
+
+	struct file &h_file = *to_read.value();
 
 	if (is_sync(*iocb)) {
 		struct kiocb h_iocb = for_branch(*iocb, h_file);
@@ -159,7 +164,10 @@ ssize_t write_iter(struct kiocb *iocb, struct iov_iter *iter) noexcept
 ssize_t splice_read(struct file *in, loff_t *ppos, struct pipe_inode_info *pipe, size_t len,
 		    unsigned int flags) noexcept
 {
-	return aufs_splice_read(&h_file_of(*in), ppos, pipe, len, flags);
+	auto h_file = h_file_to_read(*in);
+
+	return h_file.ok() ? aufs_splice_read(h_file.value(), ppos, pipe, len, flags) :
+			     h_file.error();
 }
 
 /*
@@ -200,6 +208,12 @@ ssize_t copy_file_range(struct file *in, loff_t pos_in, struct file *out, loff_t
 	if (!h_in || !h_out)
 		return -EXDEV;
 
+	auto to_read = h_file_to_read(*in);
+
+	if (!to_read.ok())
+		return to_read.error();
+	h_in = to_read.value();
+
 	ssize_t copied = vfs_copy_file_range(h_in, pos_in, h_out, pos_out, len, flags);
 
 	/* For users this is one filesystem; two branches need a copy through a pipe. */
@@ -223,6 +237,12 @@ loff_t remap_file_range(struct file *in, loff_t pos_in, struct file *out, loff_t
 	 */
 	if (!Inode::of(*out->f_inode).on_rw())
 		return -EROFS;
+
+	auto to_read = h_file_to_read(*in);
+
+	if (!to_read.ok())
+		return to_read.error();
+	h_in = to_read.value();
 
 	loff_t done = flags & REMAP_FILE_DEDUP ?
 			      vfs_dedupe_file_range_one(h_in, pos_in, h_out, pos_out, len, flags) :

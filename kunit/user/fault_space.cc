@@ -240,11 +240,12 @@ struct QuotaSetup : Union {
 	}
 };
 
-PARAM_CASE(user_quota, "write", "create", "mkdir", "symlink", "copy_up", "mapping")
+PARAM_CASE(user_quota, "write", "create", "mkdir", "symlink", "copy_up", "mapping", "rename",
+	   "rename_over", "exchange", "link")
 {
 	QuotaSetup u;
 	string p = ktap::param();
-	bool inodes = p == "create" || p == "mkdir" || p == "symlink";
+	bool inodes = p != "write" && p != "copy_up" && p != "mapping";
 	/* One inode is the directory. */
 	set_quota(u.disk.name, false, alice.uid, 256, inodes ? 1 : 0);
 	as_user(alice, [&] {
@@ -269,6 +270,17 @@ PARAM_CASE(user_quota, "write", "create", "mkdir", "symlink", "copy_up", "mappin
 			EXPECT_ERR(mkdir(name.c_str(), 0755), EDQUOT);
 		else if (p == "symlink")
 			EXPECT_ERR(symlink("target", name.c_str()), EDQUOT);
+		else if (p == "rename")
+			EXPECT_ERR(rename(u.at("alice/small").c_str(), name.c_str()), EDQUOT);
+		else if (p == "rename_over")
+			EXPECT_ERR(rename(u.at("alice/small").c_str(), u.at("alice/file").c_str()),
+				   EDQUOT);
+		else if (p == "exchange")
+			EXPECT_ERR(renameat2(AT_FDCWD, u.at("alice/small").c_str(), AT_FDCWD,
+					     u.at("alice/file").c_str(), RENAME_EXCHANGE),
+				   EDQUOT);
+		else if (p == "link")
+			EXPECT_ERR(link(u.at("alice/small").c_str(), name.c_str()), EDQUOT);
 		else {
 			EXPECT_ERR(open(u.at("alice/file").c_str(), O_RDWR), EDQUOT);
 			EXPECT_ERR(chmod(u.at("alice/file").c_str(), 0600), EDQUOT);
@@ -278,8 +290,12 @@ PARAM_CASE(user_quota, "write", "create", "mkdir", "symlink", "copy_up", "mappin
 			EXPECT_OK(chmod(u.at("alice/small").c_str(), 0600));
 		}
 	});
-	if (inodes)
+	if (inodes) {
 		EXPECT(!exists(u.at("alice/new")));
+		EXPECT_EQ(read_file(u.at("alice/small")), "small");
+		EXPECT(read_file(u.at("alice/file")) == pattern(1 << 20));
+		EXPECT_EQ(names_in(u.at("alice")), (Names{"file", "small"}));
+	}
 	expect_no_debris(u.rw);
 	/* Root has no quota. */
 	set_quota(u.disk.name, false, alice.uid, 0, 0);

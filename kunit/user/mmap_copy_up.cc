@@ -6,6 +6,10 @@
 #include "proc.hh"
 
 #include <pthread.h>
+#include <sys/sendfile.h>
+#include <sys/uio.h>
+
+#include <linux/aio_abi.h>
 
 static constexpr size_t count = 4;
 
@@ -136,7 +140,8 @@ CASE(inode_number_stays)
 }
 
 /*
- * The rule: what was opened, read-only, before the copy-up stays with the old file; what is opened
+ * The rule: a mapping stays with the file that its descriptor had. One that was opened, read-only,
+ * before the copy-up has the old file until it is read from, and the new one then; what is opened
  * later has the new one. Nobody sees half of each.
  */
 CASE(stale_readers)
@@ -155,15 +160,20 @@ CASE(stale_readers)
 	u.write('!', 0);
 	u.write('!', pages(2));
 	EXPECT(shared.text(pages(count)) == old);
-	EXPECT(pread_text(reader, pages(count), 0) == old);
+	Map early(pages(count), PROT_READ, MAP_SHARED, reader);
+	EXPECT(early.text(pages(count)) == old);
 	string changed = old;
 	changed[0] = changed[pages(2)] = '!';
+	EXPECT(pread_text(reader, pages(count), 0) == changed);
 	EXPECT(fresh.text(pages(count)) == changed);
 	EXPECT(read_file(u.file()) == changed);
-	/* What the old descriptor maps now is what it reads. */
+	/* What the old descriptor maps now is what it has read. */
 	Map late(pages(count), PROT_READ, MAP_SHARED, reader);
-	EXPECT(late.text(pages(count)) == old);
-	expect_reported(late.at(), u.file(), stat_of(u.file()), u.old_branch());
+	EXPECT(late.text(pages(count)) == changed);
+	expect_reported(late.at(), u.file(), stat_of(u.file()), u.new_branch());
+	EXPECT(early.text(pages(count)) == old);
+	EXPECT(shared.text(pages(count)) == old);
+	expect_reported(early.at(), u.file(), stat_of(u.file()), u.old_branch());
 	string mine = old;
 	mine[1] = 'P';
 	EXPECT(private_map.text(pages(count)) == mine);
@@ -172,10 +182,86 @@ CASE(stale_readers)
 	EXPECT_EQ(fstat_of(reader).st_size, 10);
 	EXPECT_EQ(fstat_of(reader).st_ino, u.was.st_ino);
 	EXPECT(shared.text(pages(count)) == old);
-	EXPECT(pread_text(reader, pages(count), 0) == old);
+	EXPECT_EQ(pread_text(reader, pages(count), 0), changed.substr(0, 10));
 	OK(fchmod(reader, 0600));
 	EXPECT_EQ(stat_of(u.file()).st_mode & 07777, 0600u);
 	EXPECT_EQ(stat_of(u.low + "/dir/sub/file").st_mode & 07777, 0644u);
+}
+
+/* Each way to ask a descriptor for data, or where it ends, that was opened before the copy-up. */
+PARAM_CASE(old_descriptor_follows, "read", "readv", "seek_end", "seek_data", "sendfile", "splice",
+	   "copy_file_range", "fsync", "aio")
+{
+	Setup u;
+	string p = ktap::param(), more = "more";
+	Fd reader = open_file(u.file(), O_RDONLY);
+	EXPECT_EQ(pread_text(reader, 10, 0), pattern(10));
+	{
+		Fd writer = open_file(u.file(), O_WRONLY | O_APPEND);
+		OK(write(writer, more.data(), more.size()));
+	}
+	off_t end = pages(count);
+	if (p == "read")
+		EXPECT_EQ(pread_text(reader, 100, end), more);
+	else if (p == "readv") {
+		char buffer[100];
+		iovec io = {buffer, sizeof(buffer)};
+		EXPECT_EQ(preadv(reader, &io, 1, end), ssize_t(more.size()));
+	} else if (p == "seek_end")
+		EXPECT_EQ(lseek(reader, 0, SEEK_END), off_t(end + more.size()));
+	else if (p == "seek_data")
+		EXPECT_EQ(lseek(reader, end, SEEK_HOLE), off_t(end + more.size()));
+	else if (p == "sendfile" || p == "copy_file_range") {
+		Fd out = open_file(u.at("out"), O_RDWR | O_CREAT);
+		loff_t from = end;
+		EXPECT_EQ(p == "sendfile" ? sendfile(out, reader, &from, 100) :
+					    copy_file_range(reader, &from, out, nullptr, 100, 0),
+			  ssize_t(more.size()));
+		EXPECT_EQ(read_file(u.at("out")), more);
+	} else if (p == "splice") {
+		Pipe pipe;
+		loff_t from = end;
+		EXPECT_EQ(splice(reader, &from, pipe.write, nullptr, 100, 0), ssize_t(more.size()));
+	} else if (p == "fsync")
+		OK(fsync(reader));
+	else {
+		aio_context_t context = 0;
+		char buffer[100];
+		iocb request = {}, *list = &request;
+		io_event event;
+		request.aio_lio_opcode = IOCB_CMD_PREAD;
+		request.aio_fildes = reader;
+		request.aio_buf = reinterpret_cast<uintptr_t>(buffer);
+		request.aio_nbytes = sizeof(buffer);
+		request.aio_offset = end;
+		OK(syscall(SYS_io_setup, 1, &context));
+		OK(syscall(SYS_io_submit, context, 1, &list));
+		OK(syscall(SYS_io_getevents, context, 1, 1, &event, nullptr));
+		EXPECT_EQ(event.res, more.size());
+		OK(syscall(SYS_io_destroy, context));
+	}
+	/* And so from then on. */
+	EXPECT_EQ(pread_text(reader, 100, end), more);
+	/* Without a name it is the same file. */
+	OK(unlink(u.file().c_str()));
+	EXPECT_EQ(pread_text(reader, 100, end), more);
+}
+
+/* Many at the same time: one file is opened for all of them. */
+CASE(descriptor_that_many_read)
+{
+	Setup u;
+	Fd reader = open_file(u.file(), O_RDONLY);
+	u.copy_up();
+	u.write('!', 0);
+	std::vector<pid_t> readers;
+	for (int i = 0; i < 8; i++)
+		readers.push_back(spawn([&] {
+			for (int j = 0; j < 100; j++)
+				EXPECT_EQ(pread_text(reader, 1, 0), "!");
+		}));
+	for (pid_t pid : readers)
+		EXPECT_EQ(wait_for(pid), 0);
 }
 
 /* A mapping for writing is of the new file, and all later readers share its pages. */
