@@ -208,7 +208,7 @@ CASE_BODY(cxxrt_try_leaves_in_order)
 
 	if (!file)
 		return;
-	aufs_mutex_init(&mutex);
+	aufs_mutex_init(&mutex, AUFS_MUTEX_COPY, 0);
 
 	auto good = takes_all(log, mutex, file, "/");
 
@@ -331,7 +331,7 @@ CASE_BODY(cxxrt_locks_end_with_the_scope)
 
 	if (!file)
 		return;
-	aufs_mutex_init(&mutex);
+	aufs_mutex_init(&mutex, AUFS_MUTEX_COPY, 0);
 
 	struct inode &inode = *file->f_inode;
 	auto in_order = [&](int error) noexcept -> Result<void> {
