@@ -357,7 +357,7 @@ PARAM_CASE(file_beside_memory, "lower", "sparse", "new")
 	}
 	if (p != "new") {
 		/* The descriptor itself has followed. */
-		string now = read_file(u.at("file"));
+		string now = read_file(u.at(exists(u.at("file")) ? "file" : "renamed"));
 		EXPECT(pread_text(old_reader, now.size() + 1, 0) == now);
 		EXPECT(whole.text(content.size()) == content);
 		string private_content = content;
