@@ -85,15 +85,18 @@ Result<void> open_branch_file(Inode &inode, struct file &file) noexcept
 
 Result<struct file *> h_file_to_read(struct file &file) noexcept
 {
-	struct file &opened = h_file_of(file);
+	void *data = __atomic_load_n(&file.private_data, __ATOMIC_ACQUIRE);
+
+	if (Followed *followed = Followed::in(data))
+		return &*followed->now;
+
+	auto &opened = *static_cast<struct file *>(data);
 	Inode &inode = Inode::of(*file.f_inode);
 
 	/* What is written to is on a rw branch, and a program that runs is one file until it ends. */
 	if (opened.f_inode == &inode.h_inode() || (file.f_mode & FMODE_WRITE) ||
 	    (file.f_flags & __FMODE_EXEC))
 		return &opened;
-	if (Followed::of(file))
-		return &h_file_of(file);
 
 	auto next = Own<Followed>::adopt(new (Gfp{GFP_KERNEL_ACCOUNT}) Followed);
 
@@ -101,19 +104,12 @@ Result<struct file *> h_file_to_read(struct file &file) noexcept
 		return Error{-ENOMEM};
 	next->now = TRY(prfile::open(file, inode, branch_flags(file)));
 	next->before = Ref<struct file>::adopt(&opened);
-
-	void *expected = &opened;
-	auto tagged = reinterpret_cast<uintptr_t>(next.get()) | 1;
-
-	if (__atomic_compare_exchange_n(&file.private_data, &expected,
-					reinterpret_cast<void *>(tagged), false, __ATOMIC_ACQ_REL,
-					__ATOMIC_ACQUIRE)) {
-		(void)next.leak();
-	} else {
-		/* Another was faster, and has it. */
-		(void)next->before.leak();
-	}
-	return &h_file_of(file);
+	if (__atomic_compare_exchange_n(&file.private_data, &data, next->tagged(), false,
+					__ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+		return &*next.leak()->now;
+	/* Another was faster, and has what was opened first. */
+	(void)next->before.leak();
+	return &*Followed::in(data)->now;
 }
 
 namespace
@@ -126,7 +122,7 @@ int open(struct inode *inode, struct file *file) noexcept
 
 int release(struct inode *, struct file *file) noexcept
 {
-	if (auto *followed = Followed::of(*file)) {
+	if (Followed *followed = Followed::in(file->private_data)) {
 		delete followed;
 		return 0;
 	}

@@ -16,25 +16,28 @@ struct Followed {
 	/* What it was opened with: others may be reading from it, and mappings are of it. */
 	Ref<struct file> before;
 
-	/* Null if @file has none. */
-	static Followed *of(const struct file &file) noexcept
+	/* That one in @private_data; null if a branch file is there. */
+	static Followed *in(void *private_data) noexcept
 	{
-		auto data = reinterpret_cast<uintptr_t>(
-			__atomic_load_n(&file.private_data, __ATOMIC_ACQUIRE));
+		auto data = reinterpret_cast<uintptr_t>(private_data);
 
 		return data & 1 ? reinterpret_cast<Followed *>(data - 1) : nullptr;
+	}
+
+	/* What private_data is for this one. */
+	void *tagged() noexcept
+	{
+		return reinterpret_cast<void *>(reinterpret_cast<uintptr_t>(this) | 1);
 	}
 };
 
 /* The branch file of @file, an open regular file of a union; borrowed. Any context. */
 inline struct file &h_file_of(const struct file &file) noexcept
 {
-	auto data =
-		reinterpret_cast<uintptr_t>(__atomic_load_n(&file.private_data, __ATOMIC_ACQUIRE));
+	void *data = __atomic_load_n(&file.private_data, __ATOMIC_ACQUIRE);
+	Followed *followed = Followed::in(data);
 
-	if (data & 1)
-		return *reinterpret_cast<Followed *>(data - 1)->now;
-	return *reinterpret_cast<struct file *>(data);
+	return followed ? *followed->now : *static_cast<struct file *>(data);
 }
 
 /*

@@ -30,8 +30,7 @@ struct Setup : Union {
 	{
 		ktap::guarded([this] {
 			EXPECT_EQ(snapshot(low), before);
-			if (exists(top + "/.wh..wh.orph"))
-				EXPECT_EQ(names_in(top + "/.wh..wh.orph"), Names{});
+			expect_no_debris(top);
 		});
 	}
 	string file() const
@@ -258,8 +257,7 @@ CASE(killed)
 		usleep(delay * 1000);
 		OK(kill(child, SIGKILL));
 		wait_for(child);
-		if (exists(u.top + "/.wh..wh.orph"))
-			EXPECT_EQ(names_in(u.top + "/.wh..wh.orph"), Names{});
+		expect_no_debris(u.top);
 		if (exists(u.top + "/file"))
 			EXPECT_EQ(stat_of(u.top + "/file").st_size, 64 << 20);
 		EXPECT_EQ(stat_of(u.at("file")).st_size, 64 << 20);

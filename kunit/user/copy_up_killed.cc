@@ -49,8 +49,7 @@ struct Setup : Union {
 	}
 	void expect_old_or_new(ino_t number)
 	{
-		if (exists(top + "/.wh..wh.orph"))
-			EXPECT_EQ(names_in(top + "/.wh..wh.orph"), Names{});
+		expect_no_debris(top);
 		if (exists(top + "/file")) {
 			EXPECT(read_file(top + "/file") == content);
 			EXPECT_EQ(stat_of(top + "/file").st_mode & 0777, 0644u);

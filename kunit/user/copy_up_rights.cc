@@ -169,8 +169,7 @@ PARAM_CASE(unmapped_owner, "chown", "chown_setuid", "chown_dir", "create")
 	}
 	for (const char *name : {"file", "dir"})
 		EXPECT(!exists(u.top + "/" + name));
-	if (exists(u.top + "/.wh..wh.orph"))
-		EXPECT_EQ(names_in(u.top + "/.wh..wh.orph"), std::vector<string>{});
+	expect_no_debris(u.top);
 	u.unmount();
 }
 

@@ -190,8 +190,7 @@ CASE(data_is_not_written)
 	expect_low(u);
 	u.mend_and_remount();
 	expect_low(u);
-	if (exists(u.branch + "/.wh..wh.orph"))
-		EXPECT_EQ(names_in(u.branch + "/.wh..wh.orph"), Names{});
+	expect_no_debris(u.branch);
 	u.unmount();
 	u.mounted.unmount();
 }

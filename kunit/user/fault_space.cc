@@ -27,13 +27,6 @@ static void fill(const string &dir)
 	fsync(file);
 }
 
-/* Nothing is unfinished on the branch @top. */
-static void expect_no_debris(const string &top)
-{
-	if (exists(top + "/.wh..wh.orph"))
-		EXPECT_EQ(names_in(top + "/.wh..wh.orph"), Names{});
-}
-
 /* What makes the file at @path, which is on a lower branch, come up. 0 or the errno. */
 static int copy_up_by(const string &how, const string &path)
 {

@@ -380,6 +380,12 @@ KernelVersion kernel()
 	return version;
 }
 
+void expect_no_debris(const string &top)
+{
+	if (exists(top + "/.wh..wh.orph"))
+		EXPECT_EQ(names_in(top + "/.wh..wh.orph"), std::vector<string>{});
+}
+
 bool on(const string &name, bool low)
 {
 	string combo = ktap::env("AUFS_COMBO");

@@ -279,5 +279,8 @@ struct KernelVersion {
 };
 KernelVersion kernel();
 
+/* Nothing that is unfinished lies on the rw branch @top. */
+void expect_no_debris(const string &top);
+
 /* Whether $AUFS_COMBO's filesystem of the rw branch (of the ro branches: @low) is @name. */
 bool on(const string &name, bool low = false);

@@ -366,8 +366,7 @@ PARAM_CASE(file_beside_memory, "lower", "sparse", "new")
 	}
 	EXPECT_EQ(snapshot(u.low), before);
 	EXPECT(!exists(u.top + "/other"));
-	EXPECT_EQ(exists(u.top + "/.wh..wh.orph") ? names_in(u.top + "/.wh..wh.orph").size() : 0,
-		  0u);
+	expect_no_debris(u.top);
 }
 
 /* What is written is there when the union comes back, and the file is the same one. */

@@ -124,13 +124,6 @@ static string capability_of_root(uint32_t root)
 	return string(reinterpret_cast<const char *>(&data), sizeof(data));
 }
 
-static void expect_nothing_left_of_copies(const string &top)
-{
-	EXPECT_EQ(exists(top + "/.wh..wh.orph") ? names_in(top + "/.wh..wh.orph") :
-						  std::vector<string>{},
-		  std::vector<string>{});
-}
-
 PARAM_CASE(owners_are_mapped, "rw", "ro")
 {
 	Union u;
@@ -325,7 +318,7 @@ PARAM_CASE(copy_up_of_unmapped, "owner", "group", "acl", "acl_group", "capabilit
 	EXPECT_ERR(open(u.at("file").c_str(), O_WRONLY), EOVERFLOW);
 	EXPECT_EQ(read_file(u.at("file")), "content");
 	EXPECT(!exists(u.top + "/file"));
-	expect_nothing_left_of_copies(u.top);
+	expect_no_debris(u.top);
 	EXPECT_EQ(snapshot(u.low), before);
 }
 
@@ -344,7 +337,7 @@ PARAM_CASE(unmapped_on_the_lower_branch, "owner", "acl")
 	if (of_owner)
 		EXPECT_ERR(chown(u.at("file").c_str(), 0, -1), EOVERFLOW);
 	EXPECT(!exists(u.top + "/file"));
-	expect_nothing_left_of_copies(u.top);
+	expect_no_debris(u.top);
 }
 
 CASE(acl_through_the_mapping)

@@ -15,14 +15,17 @@
 
 static const string control = "/sys/kernel/debug/failslab/";
 
-/* Within its scope the @nth allocation of this thread, of all that may sleep, fails. */
+/* Between begin() and end() the @nth allocation of this thread, of all that may sleep, fails. */
 class Failing
 {
 public:
-	explicit Failing(unsigned nth) : fd_(open("/proc/thread-self/fail-nth", O_RDWR))
+	explicit Failing(unsigned nth)
+		: fd_(open("/proc/thread-self/fail-nth", O_RDWR)), nth_(std::to_string(nth))
 	{
-		string text = std::to_string(nth);
-		OK(pwrite(fd_, text.data(), text.size(), 0));
+	}
+	void begin()
+	{
+		OK(pwrite(fd_, nth_.data(), nth_.size(), 0));
 	}
 	/* Whether it came to that, and no more do. */
 	bool end()
@@ -36,7 +39,43 @@ public:
 
 private:
 	Fd fd_;
+	string nth_;
 };
+
+/* One attempt at something: whether an allocation failed, and the errno of it all. */
+struct Attempted {
+	bool more;
+	int error;
+};
+
+/*
+ * Makes @attempt with its first allocation failing, then the second, until there is none left to
+ * fail, which must come before @most. Returns how many were missed; that must be ENOMEM.
+ */
+static unsigned with_each_failing(
+	unsigned most, const std::function<Attempted(Failing &, unsigned n)> &attempt,
+	bool (*as_expected)(int error) = [](int error) { return error == ENOMEM; })
+{
+	unsigned missed = 0;
+	for (unsigned n = 1; n < most; n++) {
+		Failing failing(n);
+		Attempted attempted = attempt(failing, n);
+		if (attempted.error && !as_expected(attempted.error))
+			ktap::fail(__FILE__, __LINE__,
+				   ktap::format("ENOMEM from allocation %u\n  it is %s", n,
+						ktap::errno_name(attempted.error).c_str()));
+		if (attempted.error)
+			EXPECT(attempted.more);
+		missed += attempted.error != 0;
+		if (!attempted.more) {
+			ktap::say(ktap::format("%u allocations, %u of them were missed", n - 1,
+					       missed));
+			return missed;
+		}
+	}
+	ktap::fail(__FILE__, __LINE__, ktap::format("%u allocations, and more\n", most));
+	return missed;
+}
 
 static void need_fault_injection()
 {
@@ -222,12 +261,6 @@ static bool says_no_memory(int error)
 	return error == ENOMEM || error == ENOSPC;
 }
 
-static void expect_no_debris(const Union &u)
-{
-	if (exists(u.top + "/.wh..wh.orph"))
-		EXPECT_EQ(names_in(u.top + "/.wh..wh.orph"), std::vector<string>{});
-}
-
 PARAM_CASE(each_allocation, "open_to_read", "stat", "open_to_write", "chmod", "truncate",
 	   "setxattr", "rename", "rename_over", "rename_of_a_directory", "link", "unlink", "rmdir",
 	   "create", "mkdir", "mkdir_where_one_was", "symlink", "mknod")
@@ -247,29 +280,23 @@ PARAM_CASE(each_allocation, "open_to_read", "stat", "open_to_write", "chmod", "t
 	/* The union's own directories on the branch are there. */
 	write_file(u.at("first"), "x");
 	OK(unlink(u.at("first").c_str()));
-	unsigned failed = 0, n = 1;
-	for (bool more = true; more && n <= most; n++) {
-		string name = name_of(n), at = u.at(name), other = at + "-";
-		Failing failing(n);
-		int error = op->run(at.c_str(), other.c_str());
-		more = failing.end();
-		if (error && !says_no_memory(error))
-			ktap::fail(__FILE__, __LINE__,
-				   ktap::format("ENOMEM from allocation %u\n  it is %s", n,
-						ktap::errno_name(error).c_str()));
-		if (error)
-			EXPECT(more);
-		failed += error != 0;
-		op->check(u, name, error == 0);
-		expect_no_debris(u);
-	}
-	/* It was long enough, and there was something to fail. */
-	EXPECT_LT(n, most);
-	EXPECT_GT(failed, 0U);
-	ktap::say(ktap::format("%u allocations, %u of them were missed", n - 2, failed));
+	unsigned missed = with_each_failing(
+		most,
+		[&](Failing &failing, unsigned n) -> Attempted {
+			string name = name_of(n), at = u.at(name), other = at + "-";
+			failing.begin();
+			int error = op->run(at.c_str(), other.c_str());
+			bool more = failing.end();
+			op->check(u, name, error == 0);
+			expect_no_debris(u.top);
+			return {more, error};
+		},
+		says_no_memory);
+	/* There was something to fail. */
+	EXPECT_GT(missed, 0U);
 	string before = snapshot(u.mnt);
 	u.unmount();
-	expect_no_debris(u);
+	expect_no_debris(u.top);
 	u.mount();
 	EXPECT_EQ(snapshot(u.mnt), before);
 }
@@ -289,12 +316,10 @@ CASE(readdir)
 	}
 	u.mount();
 	string at = u.at("dir");
-	unsigned failed = 0;
-	for (unsigned n = 1;; n++) {
-		ASSERT(n < 400);
+	unsigned missed = with_each_failing(400, [&](Failing &failing, unsigned) -> Attempted {
 		static char entries[65536];
 		size_t size = 0;
-		Failing failing(n);
+		failing.begin();
 		int fd = open(at.c_str(), O_RDONLY | O_DIRECTORY);
 		int error = result_of(fd);
 		while (!error) {
@@ -308,10 +333,7 @@ CASE(readdir)
 		bool more = failing.end();
 		if (fd >= 0)
 			close(fd);
-		failed += error != 0;
-		if (error)
-			EXPECT_EQ(error, ENOMEM);
-		else {
+		if (!error) {
 			std::vector<string> names;
 			for (size_t at = 0; at < size;) {
 				auto *entry = reinterpret_cast<struct dirent64 *>(entries + at);
@@ -322,10 +344,9 @@ CASE(readdir)
 			std::sort(names.begin(), names.end());
 			EXPECT_EQ(names, expected);
 		}
-		if (!more)
-			break;
-	}
-	EXPECT_GT(failed, 3U);
+		return {more, error};
+	});
+	EXPECT_GT(missed, 3U);
 }
 
 /* The union is mounted, or it is not and nothing holds its branches. */
@@ -336,21 +357,15 @@ CASE(mount)
 	write_file(u.low + "/file", text);
 	Mounted rw = mount_tmpfs("rw"), ro = mount_tmpfs("ro");
 	string data = "br=" + rw.path() + "=rw:" + ro.path() + "=ro";
-	unsigned failed = 0;
-	for (unsigned n = 1;; n++) {
-		ASSERT(n < 1000);
-		Failing failing(n);
+	unsigned missed = with_each_failing(1000, [&](Failing &failing, unsigned) -> Attempted {
+		failing.begin();
 		int error = result_of(mount("none", u.mnt.c_str(), "aufs", 0, data.c_str()));
 		bool more = failing.end();
-		failed += error != 0;
-		if (error)
-			EXPECT_EQ(error, ENOMEM);
-		else
+		if (!error)
 			OK(umount(u.mnt.c_str()));
-		if (!more)
-			break;
-	}
-	EXPECT_GT(failed, 10U);
+		return {more, error};
+	});
+	EXPECT_GT(missed, 10U);
 	rw.unmount();
 	ro.unmount();
 }
@@ -363,10 +378,8 @@ CASE(mmap)
 	write_file(u.low + "/file", pattern(8192));
 	u.mount();
 	string at = u.at("file");
-	unsigned failed = 0;
-	for (unsigned n = 1;; n++) {
-		ASSERT(n < 400);
-		Failing failing(n);
+	unsigned missed = with_each_failing(400, [&](Failing &failing, unsigned) -> Attempted {
+		failing.begin();
 		int fd = open(at.c_str(), O_RDONLY);
 		int error = result_of(fd);
 		void *map = fd < 0 ? MAP_FAILED : mmap(nullptr, 8192, PROT_READ, MAP_SHARED, fd, 0);
@@ -376,9 +389,6 @@ CASE(mmap)
 		if (map != MAP_FAILED && mprotect(map, 4096, PROT_NONE) < 0)
 			error = errno;
 		bool more = failing.end();
-		failed += error != 0;
-		if (error)
-			EXPECT_EQ(error, ENOMEM);
 		if (map != MAP_FAILED) {
 			EXPECT_EQ(string(static_cast<char *>(map) + 4096, 100),
 				  pattern(8192).substr(4096, 100));
@@ -386,10 +396,9 @@ CASE(mmap)
 		}
 		if (fd >= 0)
 			close(fd);
-		if (!more)
-			break;
-	}
-	EXPECT_GT(failed, 3U);
+		return {more, error};
+	});
+	EXPECT_GT(missed, 3U);
 	Map map(8192, PROT_READ, MAP_SHARED, open_file(at, O_RDONLY));
 	EXPECT_EQ(map.text(100), pattern(100));
 }

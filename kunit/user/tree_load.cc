@@ -89,8 +89,7 @@ static void work(const Union &u, uint64_t seed, unsigned long steps)
 
 static void orphans_gone(const Union &u)
 {
-	if (exists(u.top + "/.wh..wh.orph"))
-		EXPECT_EQ(names_in(u.top + "/.wh..wh.orph"), std::vector<string>{});
+	expect_no_debris(u.top);
 }
 
 static void is_the_same_when_it_comes_back(Union &u)

@@ -87,8 +87,7 @@ PARAM_CASE(rmdir_of, "lower", "merged", "emptied")
 	u.unmount();
 	u.mount();
 	EXPECT_EQ(names_in(u.at("dir")), Names{});
-	if (exists(u.top + "/.wh..wh.orph"))
-		EXPECT_EQ(names_in(u.top + "/.wh..wh.orph"), Names{});
+	expect_no_debris(u.top);
 }
 
 /* Who removes a directory and is killed meanwhile has removed it, with all whiteouts, or not. */
@@ -120,8 +119,7 @@ CASE(rmdir_by_who_is_killed)
 			removed++;
 		else
 			EXPECT_EQ(names_in(dir), Names{});
-		if (exists(u.top + "/.wh..wh.orph"))
-			EXPECT_EQ(names_in(u.top + "/.wh..wh.orph"), Names{});
+		expect_no_debris(u.top);
 	}
 	EXPECT_GT(removed, 0);
 	EXPECT_HAS_NOT(log.read(), "aufs: branch");
