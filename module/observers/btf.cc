@@ -1,0 +1,335 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "btf.hh"
+
+namespace observers
+{
+
+/* As in uapi/linux/btf.h; the host's tests have no kernel headers, and constants are not for C++. */
+struct Btf::Header {
+	unsigned short magic;
+	unsigned char version;
+	unsigned char flags;
+	unsigned int hdr_len;
+	unsigned int type_off;
+	unsigned int type_len;
+	unsigned int str_off;
+	unsigned int str_len;
+};
+
+enum class Btf::Kind : unsigned int {
+	integer = 1,
+	pointer,
+	array,
+	structure,
+	union_of,
+	enumeration,
+	forward,
+	alias,
+	volatile_of,
+	const_of,
+	restrict_of,
+	function,
+	prototype,
+	variable,
+	section,
+	floating,
+	declaration_tag,
+	type_tag,
+	enumeration64,
+};
+
+struct Btf::Type {
+	unsigned int name_off;
+	unsigned int info;
+	unsigned int size_or_type;
+
+	Kind kind() const noexcept
+	{
+		return static_cast<Kind>(info >> 24 & 0x1f);
+	}
+	unsigned int count() const noexcept
+	{
+		return info & 0xffff;
+	}
+	template <class Each> Span<const Each> following() const noexcept
+	{
+		return {reinterpret_cast<const Each *>(this + 1), count()};
+	}
+};
+
+struct Btf::Member {
+	unsigned int name_off;
+	unsigned int type;
+	unsigned int offset;
+};
+
+struct Btf::Parameter {
+	unsigned int name_off;
+	unsigned int type;
+};
+
+namespace
+{
+
+constexpr unsigned short btf_magic = 0xeb9f;
+/* Deeper than this nothing goes that we ask for. */
+constexpr int deepest = 8;
+
+constexpr int einval = 22;
+constexpr int enoent = 2;
+
+} // namespace
+
+Text &Text::operator+=(StringView more) noexcept
+{
+	StringView::Size room = sizeof(text_) - size_;
+
+	cut_ |= more.size() > room;
+	more = more.substr(0, room);
+	__builtin_memcpy(text_ + size_, more.data(), more.size());
+	size_ += more.size();
+	return *this;
+}
+
+const Btf::Header &Btf::header(Span<const Byte> data) noexcept
+{
+	return *reinterpret_cast<const Header *>(data.data());
+}
+
+long Btf::extra(const Type &type) noexcept
+{
+	switch (type.kind()) {
+	case Kind::pointer:
+	case Kind::forward:
+	case Kind::alias:
+	case Kind::volatile_of:
+	case Kind::const_of:
+	case Kind::restrict_of:
+	case Kind::function:
+	case Kind::floating:
+	case Kind::type_tag:
+		return 0;
+	case Kind::integer:
+	case Kind::variable:
+	case Kind::declaration_tag:
+		return 4;
+	case Kind::enumeration:
+	case Kind::prototype:
+		return 8L * type.count();
+	case Kind::array:
+		return 12;
+	case Kind::structure:
+	case Kind::union_of:
+	case Kind::section:
+	case Kind::enumeration64:
+		return 12L * type.count();
+	}
+	return -1;
+}
+
+template <class Visit> Result<void> Btf::each(Span<const Byte> data, Visit &&visit) noexcept
+{
+	const Header &h = header(data);
+	Size start = Size{h.hdr_len} + h.type_off;
+
+	for (Size at = 0; at < h.type_len;) {
+		Size left = h.type_len - at;
+
+		if (left < sizeof(Type))
+			return Error{-einval};
+
+		const auto &type = *reinterpret_cast<const Type *>(data.data() + start + at);
+		long more = extra(type);
+
+		if (more < 0 || left - sizeof(Type) < static_cast<Size>(more))
+			return Error{-einval};
+		visit(type, static_cast<unsigned int>(start + at));
+		at += sizeof(Type) + static_cast<Size>(more);
+	}
+	return {};
+}
+
+Result<Btf::Size> Btf::types_in(Span<const Byte> data) noexcept
+{
+	if (data.size() < sizeof(Header) || data.size() >= 1UL << 31)
+		return Error{-einval};
+
+	const Header &h = header(data);
+	Size size = data.size();
+	Size count = 0;
+
+	/* Each of these has 32 bits, so that no sum of them overflows. */
+	if (h.magic != btf_magic || h.version != 1 || h.hdr_len < sizeof(Header) ||
+	    (h.hdr_len | h.type_off) % alignof(Type) != 0 ||
+	    Size{h.hdr_len} + h.type_off + h.type_len > size ||
+	    Size{h.hdr_len} + h.str_off + h.str_len > size)
+		return Error{-einval};
+	/* So that each string ends. */
+	if (h.str_len == 0 || data[Size{h.hdr_len} + h.str_off + h.str_len - 1] != 0)
+		return Error{-einval};
+	TRY(each(data, [&](const Type &, unsigned int) { count++; }));
+	return count;
+}
+
+Btf::Btf(Span<const Byte> data, Span<unsigned int> index) noexcept : data_(data), index_(index)
+{
+	Size count = 0;
+
+	(void)each(data, [&](const Type &, unsigned int offset) { index_[count++] = offset; });
+}
+
+/* The first type has the number 1; 0 is void. */
+const Btf::Type *Btf::type(unsigned int id) const noexcept
+{
+	if (id == 0 || id > index_.size())
+		return nullptr;
+	return reinterpret_cast<const Type *>(data_.data() + index_[id - 1]);
+}
+
+StringView Btf::string(unsigned int offset) const noexcept
+{
+	const Header &h = header(data_);
+
+	if (offset >= h.str_len)
+		return {};
+	return StringView::from_c_string(reinterpret_cast<const char *>(data_.data()) + h.hdr_len +
+					 h.str_off + offset);
+}
+
+const Btf::Type *Btf::find(Kind kind, StringView name) const noexcept
+{
+	for (unsigned int id = 1; id <= index_.size(); id++) {
+		const Type *candidate = type(id);
+
+		if (candidate->kind() == kind && string(candidate->name_off) == name)
+			return candidate;
+	}
+	return nullptr;
+}
+
+Result<void> Btf::render(unsigned int id, Text &text, int depth) const noexcept
+{
+	if (id == 0) {
+		text += "void";
+		return {};
+	}
+
+	const Type *t = type(id);
+
+	if (!t || depth > deepest)
+		return Error{-einval};
+	switch (t->kind()) {
+	case Kind::pointer:
+		TRY(render(t->size_or_type, text, depth + 1));
+		if (!text.ends_with('*'))
+			text += " ";
+		text += "*";
+		return {};
+	case Kind::const_of:
+		text += "const ";
+		return render(t->size_or_type, text, depth + 1);
+	case Kind::volatile_of:
+	case Kind::restrict_of:
+	case Kind::type_tag:
+		return render(t->size_or_type, text, depth + 1);
+	case Kind::prototype:
+		text += "function";
+		return {};
+	case Kind::structure:
+	case Kind::forward:
+		text += "struct ";
+		break;
+	case Kind::union_of:
+		text += "union ";
+		break;
+	case Kind::enumeration:
+	case Kind::enumeration64:
+		text += "enum ";
+		break;
+	default:
+		break;
+	}
+	text += string(t->name_off);
+	return {};
+}
+
+Result<void> Btf::prototype(StringView name, Text &text) const noexcept
+{
+	const Type *function = find(Kind::function, name);
+
+	if (!function)
+		return Error{-enoent};
+
+	const Type *proto = type(function->size_or_type);
+
+	if (!proto || proto->kind() != Kind::prototype)
+		return Error{-einval};
+	TRY(render(proto->size_or_type, text, 0));
+	text += text.ends_with('*') ? StringView("(") : StringView(" (");
+
+	bool first = true;
+
+	for (const Parameter &parameter : proto->following<Parameter>()) {
+		if (!first)
+			text += ", ";
+		first = false;
+		/* Without a type: any more. */
+		if (parameter.type == 0)
+			text += "...";
+		else
+			TRY(render(parameter.type, text, 0));
+	}
+	text += ")";
+	return text.cut() ? Result<void>(Error{-einval}) : Result<void>();
+}
+
+Result<Btf::Size> Btf::member(const Type &record, StringView name, int depth) const noexcept
+{
+	/* With bitfields among the members, the upper byte is the size of one. */
+	unsigned int mask = record.info >> 31 ? 0xffffff : 0xffffffff;
+
+	for (const Member &m : record.following<Member>()) {
+		StringView its_name = string(m.name_off);
+
+		if (its_name == name)
+			return Size{m.offset & mask};
+		if (!its_name.empty())
+			continue;
+
+		/* Members of what has no name are members. */
+		const Type *inner = type(m.type);
+
+		if (!inner || depth > deepest ||
+		    (inner->kind() != Kind::structure && inner->kind() != Kind::union_of))
+			continue;
+
+		auto found = member(*inner, name, depth + 1);
+
+		if (found.ok())
+			return Size{m.offset & mask} + found.value();
+	}
+	return Error{-enoent};
+}
+
+Result<Btf::Size> Btf::offset_of(StringView record, StringView member_name) const noexcept
+{
+	const Type *structure = find(Kind::structure, record);
+
+	if (!structure)
+		return Error{-enoent};
+
+	Size bits = TRY(member(*structure, member_name, 0));
+
+	return bits % 8 ? Result<Size>(Error{-einval}) : Result<Size>(bits / 8);
+}
+
+Result<Btf::Size> Btf::size_of(StringView record) const noexcept
+{
+	const Type *structure = find(Kind::structure, record);
+
+	if (!structure)
+		return Error{-enoent};
+	return Size{structure->size_or_type};
+}
+
+} // namespace observers
