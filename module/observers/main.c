@@ -7,7 +7,6 @@
  * same, at its body, for everything else.
  */
 #include "../kernel/linux.h"
-#include <linux/kernel_read_file.h>
 #include <linux/livepatch.h>
 #include <linux/static_call.h>
 #include <linux/vmalloc.h>
@@ -94,8 +93,7 @@ static bool is_mapped(struct mm_struct *mm, const struct path *path)
 	VMA_ITERATOR(vmi, mm, 0);
 
 	mmap_read_lock(mm);
-	for_each_vma(vmi, vma)
-	{
+	for_each_vma (vmi, vma) {
 		const struct path *mapped_path = vma->vm_file ? union_path(vma->vm_file) : NULL;
 
 		if (mapped_path && path_equal(mapped_path, path)) {
@@ -153,8 +151,8 @@ DEFINE_STATIC_CALL_RET0(original_pid_smaps_open, int(struct inode *, struct file
 
 /*
  * The operations of a file of procfs that was opened while the patch was in force: those of the
- * kernel but for what shows a mapping. To patch that itself would cost each line of maps the call of
- * a patched function. The module stays as long as such a file is open.
+ * kernel but for what shows a mapping. To patch that itself would cost each line of maps the call
+ * of a patched function. The module stays as long as such a file is open.
  */
 struct corrected {
 	const struct file_operations *original_fops;
@@ -229,8 +227,8 @@ static void set_original(unsigned int i, void *body)
 #endif
 
 /*
- * Called when the addresses of the functions are known and nothing is patched yet; an error says that
- * nothing is to be.
+ * Called when the addresses of the functions are known and nothing is patched yet; an error says
+ * that nothing is to be.
  */
 static int find_originals(struct klp_object *object)
 {
@@ -241,9 +239,8 @@ static int find_originals(struct klp_object *object)
 		size_t offset = observers_body_offset(function);
 
 		if (!offset) {
-			observers_error(
-				"%s() begins with %*ph, which is not how a function that can be patched begins\n",
-				functions[i].old_name, 9, function);
+			observers_error("%s() begins with %*ph: it cannot be patched\n",
+					functions[i].old_name, 9, function);
 			return -EINVAL;
 		}
 		set_original(i, function + offset);
@@ -262,21 +259,42 @@ static struct klp_patch patch = {
 	.objs = objects,
 };
 
+/* All of @file, as kernel_read_file() does it for what security modules have rules about. */
+static ssize_t __init read_all(struct file *file, void **data)
+{
+	loff_t size = i_size_read(file_inode(file));
+	loff_t pos = 0;
+	ssize_t got;
+
+	if (size <= 0 || size > INT_MAX)
+		return -EFBIG;
+	*data = vmalloc(size);
+	if (!*data)
+		return -ENOMEM;
+	while (pos < size) {
+		got = kernel_read(file, *data + pos, size - pos, &pos);
+		if (got <= 0)
+			return got ?: -EIO;
+	}
+	return size;
+}
+
 static int __init check_types(void)
 {
 	static const char path[] __initconst = "/sys/kernel/btf/vmlinux";
+	struct file *file = filp_open(path, O_RDONLY | O_LARGEFILE, 0);
 	void *btf = NULL;
-	size_t size;
-	ssize_t got = kernel_read_file_from_path(path, 0, &btf, INT_MAX, &size, READING_UNKNOWN);
+	ssize_t size = PTR_ERR_OR_ZERO(file);
 	int err = 0;
 
-	if (got < 0) {
-		observers_error(
-			"cannot read %s (%zd), which tells how this kernel is made: is sysfs mounted?\n",
-			path, got);
-		return got;
+	if (!size) {
+		size = read_all(file, &btf);
+		fput(file);
 	}
-	if (!observers_expected_types(btf, got)) {
+	if (size < 0) {
+		observers_error("cannot read %s (%zd): is sysfs mounted?\n", path, size);
+		err = size;
+	} else if (!observers_expected_types(btf, size)) {
 		observers_error("this kernel is not one that it can correct: nothing is patched\n");
 		err = -EINVAL;
 	}

@@ -1,0 +1,327 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The scene in which observers are asked, and the table of what they say.
+
+A file of a union is mapped, and an observer reports it: right where that is the path, the device and
+the inode number that stat(2) gives, as far as the observer tells them. The same is done with a file
+of overlayfs and with an ordinary file; then all of it again with the companion loaded, where the
+kernel can have it.
+"""
+import collections
+import ctypes
+import os
+import re
+import resource
+import shutil
+import subprocess
+import sys
+import time
+import traceback
+
+TOP, LOW = os.environ["AUFS_TOP"], os.environ["AUFS_LOW"]
+MNT, TMP = os.environ["AUFS_MNT"], os.environ["AUFS_TMP"]
+RELEASE = os.environ["AUFS_KERNEL"]
+PATIENCE = int(os.environ.get("AUFS_PATIENCE", "1"))
+COMPANION = os.path.join(os.path.dirname(os.environ["AUFS_MODULE"]), "aufs-observers.ko")
+LIVEPATCH = "/sys/kernel/livepatch/aufs_observers"
+LIBC = ctypes.CDLL(None, use_errno=True)
+PAGE = 4096
+
+# Machine code for what a mapped file is to do: return, write to address 0, call getpid().
+RETURN, CRASH, GETPID = 0, 16, 32
+CODE = {RETURN: "c3", CRASH: "c604250000000000c3", GETPID: "b8270000000f05c3"}
+MAPPER = """
+import ctypes, os, sys
+libc = ctypes.CDLL(None, use_errno=True)
+libc.mmap.restype = ctypes.c_void_p
+libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t] + [ctypes.c_int] * 3 + [ctypes.c_long]
+libc.mprotect.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+fd = os.open(sys.argv[1], os.O_RDONLY)
+at = libc.mmap(None, 8192, int(sys.argv[2]), 2, fd, 0)
+assert at != ctypes.c_void_p(-1).value, os.strerror(ctypes.get_errno())
+os.close(fd)
+print(at, flush=True)
+for line in sys.stdin:
+    word, number = line.split()
+    if word == "call":
+        print(ctypes.CFUNCTYPE(ctypes.c_long)(at + int(number))(), flush=True)
+    else:
+        print(-libc.mprotect(at, 8192, int(number)) and ctypes.get_errno(), flush=True)
+"""
+
+# What an observer says of a file; None for what it does not tell.
+Report = collections.namedtuple("Report", "path device inode", defaults=(None, None, None))
+
+
+class NotHere(Exception):
+    """The observer is not in this kernel, or not on this machine."""
+
+
+def call(function, *arguments):
+    """A function of the C library; raises what it answers."""
+    result = getattr(LIBC, function)(*arguments)
+    if result < 0:
+        error = ctypes.get_errno()
+        raise OSError(error, f"{function}: {os.strerror(error)}")
+    return result
+
+
+def run(*words, **more):
+    """What a program prints, on both of its outputs; its status does not matter."""
+    return subprocess.run(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True, errors="replace", check=False,
+                          timeout=200 * PATIENCE, **more).stdout
+
+
+def must(*words):
+    """As run(), for a program that must succeed."""
+    done = subprocess.run(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True, errors="replace", check=False)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(words)}: status {done.returncode}: {done.stdout}")
+    return done.stdout
+
+
+def need(program):
+    if not shutil.which(program):
+        raise NotHere(f"no {program}")
+
+
+def read(path):
+    with open(path, encoding="utf-8", errors="replace") as file:
+        return file.read()
+
+
+def write(path, text):
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
+
+
+def wait_for(condition, seconds=30):
+    """What @condition says as soon as that is true; after so many seconds, what it says then."""
+    deadline = time.monotonic() + seconds * PATIENCE
+    while not (found := condition()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return found
+
+
+def device_of(text, base=16):
+    """The device that "00:24" is."""
+    major, minor = (int(part, base) for part in re.split("[:,]", text))
+    return os.makedev(major, minor)
+
+
+def of_line(line):
+    """What a line of /proc/PID/maps says, however its columns are set."""
+    fields = line.split(maxsplit=5)
+    return Report(fields[5].strip(), device_of(fields[3]), int(fields[4]))
+
+
+class Mapper:
+    """A process that maps a file, without a descriptor of it, and does what it is told."""
+
+    def __init__(self, path, protection=5, before=()):
+        def may_dump():
+            resource.setrlimit(resource.RLIMIT_CORE, (resource.RLIM_INFINITY,) * 2)
+        # pylint: disable=consider-using-with,subprocess-popen-preexec-fn
+        self.process = subprocess.Popen(
+            [*before, "/usr/bin/python3", "-c", MAPPER, path, str(protection)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, preexec_fn=may_dump)
+        self.pid = self.process.pid
+        line = self.process.stdout.readline()
+        if not line:
+            self.end()
+            raise RuntimeError(f"{path} could not be mapped")
+        self.address = int(line)
+
+    def do(self, word, number):
+        """The answer, or None from a process that died of it."""
+        self.process.stdin.write(f"{word} {number}\n")
+        self.process.stdin.flush()
+        line = self.process.stdout.readline()
+        return int(line) if line else None
+
+    def range(self, separator="-"):
+        return f"{self.address:x}{separator}{self.address + 2 * PAGE:x}"
+
+    def end(self):
+        self.process.kill()
+        self.process.communicate()
+
+
+class Scene:
+    """Files of @kind: of a union ("aufs", "overlay") or ordinary ones ("plain")."""
+
+    def __init__(self, kind):
+        self.kind = kind
+        for path in (TOP, LOW):
+            for name in os.listdir(path):
+                whole = path + "/" + name
+                shutil.rmtree(whole) if os.path.isdir(whole) else os.unlink(whole)
+        for path in ("/upper", "/work"):
+            os.mkdir(TOP + path)
+        self.root = LOW if kind == "plain" else MNT
+        self.counted = 0
+        self.running = []
+        self.code = self.new_code("code", LOW)
+        shutil.copy("/bin/sleep", LOW + "/program")
+        shutil.copy(os.path.realpath("/usr/bin/python3"), LOW + "/python3")
+        options = {"aufs": f"br={TOP}/upper=rw:{LOW}=ro",
+                   "overlay": f"lowerdir={LOW},upperdir={TOP}/upper,workdir={TOP}/work"}
+        if kind != "plain":
+            must("mount", "-i", "-t", kind, "-o", options[kind], "none", MNT)
+        self.program, self.python = self.root + "/program", self.root + "/python3"
+        self.mapper = Mapper(self.code)
+        self.running.append(self.mapper)
+
+    def new_code(self, name, directory=None):
+        """A file of machine code, below; the path by which users know it."""
+        with open(f"{directory or LOW}/{name}", "wb") as file:
+            file.truncate(2 * PAGE)
+            for offset, code in CODE.items():
+                file.seek(offset)
+                file.write(bytes.fromhex(code))
+        os.chmod(f"{directory or LOW}/{name}", 0o755)
+        return f"{self.root}/{name}"
+
+    def map(self, path, *arguments):
+        self.running.append(Mapper(path, *arguments))
+        return self.running[-1]
+
+    def start(self, *words):
+        # pylint: disable=consider-using-with
+        process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                   stderr=subprocess.DEVNULL)
+        process.end = lambda: (process.kill(), process.wait())
+        self.running.append(process)
+        # Until it is another program than this one.
+        wait_for(lambda: os.readlink(f"/proc/{process.pid}/exe") == os.path.realpath(words[0]), 5)
+        return process
+
+    def new_name(self, base):
+        self.counted += 1
+        return f"{base}{self.counted}"
+
+    def end(self):
+        for process in self.running:
+            process.end()
+        if self.kind != "plain":
+            must("umount", MNT)
+
+
+def cell(said, path):
+    """The verdict on what an observer said of the file at @path, for the table."""
+    if isinstance(said, bool):
+        return "right" if said else "wrong"
+    status = os.stat(path)
+    truth = Report(path, status.st_dev, status.st_ino)
+    wrong = [name for name in Report._fields
+             if getattr(said, name) not in (None, getattr(truth, name))]
+    return "wrong " + ", ".join(wrong) if wrong else "right"
+
+
+def ask(observer, scene):
+    """(verdict, what it said) of one observer."""
+    try:
+        said = observer(scene)
+        path = scene.code
+        if isinstance(said, tuple) and not isinstance(said, Report):
+            said, path = said
+        verdict = cell(said, path)
+        if verdict != "right" and scene.kind == "aufs":
+            print(f"# {observer.__name__}: {path}: {said}", flush=True)
+        return verdict
+    except NotHere as reason:
+        print(f"# {observer.__name__}: not here: {reason}", flush=True)
+        return "-"
+    except Exception:  # pylint: disable=broad-except
+        print(f"# {observer.__name__} on {scene.kind}: "
+              + traceback.format_exc().replace("\n", "\n# "), flush=True)
+        return "error"
+
+
+def own_view():
+    """What this process, which maps ordinary files only, reads of itself."""
+    lines = []
+    for name in ("maps", "smaps", "numa_maps"):
+        for line in read(f"/proc/self/{name}").splitlines():
+            if " /" in line or "=/" in line:
+                lines.append(re.sub(r" (anon|dirty|mapped|mapmax|active|N\d+)=\S+", "", line))
+    return lines
+
+
+def load_companion():
+    must("insmod", COMPANION)
+    if not wait_for(lambda: read(LIVEPATCH + "/transition") == "0\n", 100):
+        raise RuntimeError("the companion is not in force after 100 seconds")
+
+
+def unload_companion():
+    write(LIVEPATCH + "/enabled", "0")
+    wait_for(lambda: not os.path.exists(LIVEPATCH), 100)
+    must("rmmod", "aufs_observers")
+
+
+def column(companion):
+    """What the kernel is called in the tables of what is expected."""
+    version = re.match(r"\d+\.\d+", RELEASE)[0]
+    return ("vm_prfile" if "prfile" in RELEASE else version) + ("+" if companion else "")
+
+
+def look(observers, companion):
+    """{kind: {observer: verdict}}"""
+    found = {}
+    for kind in ("aufs", "overlay", "plain"):
+        scene = Scene(kind)
+        try:
+            found[kind] = {observer: ask(observer, scene) for observer, _, _ in observers}
+        finally:
+            scene.end()
+    for observer, text, _ in observers:
+        print(f"# observer | {column(companion)} | {text} | {found['aufs'][observer]} | "
+              f"{found['overlay'][observer]} |", flush=True)
+    return found
+
+
+def main(observers):
+    """@observers: (function, what the table calls it, {column: verdict, where that is not right})."""
+    companions = [False] + [True] * os.path.exists(COMPANION)
+    count = len(companions) * (len(observers) + 1) + (len(companions) - 1)
+    print(f"KTAP version 1\n1..{count}", flush=True)
+    number = failed = 0
+
+    def result(good, name):
+        nonlocal number, failed
+        number += 1
+        failed += not good
+        print(f"{'ok' if good else 'not ok'} {number} {name}", flush=True)
+
+    found = {}
+    views = {}
+    for companion in companions:
+        if companion:
+            load_companion()
+        views[companion] = own_view()
+        found[companion] = look(observers, companion)
+        for observer, _, others in observers:
+            verdict = found[companion]["aufs"][observer]
+            expected = others.get(column(companion), "right")
+            if verdict != expected:
+                print(f"# {observer.__name__}: {verdict}, where {expected} is expected", flush=True)
+            name = observer.__name__ + ("_with_companion" if companion else "")
+            if verdict == expected == "-":
+                name += " # SKIP not in this kernel"
+            result(verdict == expected, name)
+        plain = {verdict for verdict in found[companion]["plain"].values() if verdict != "-"}
+        result(plain <= {"right"}, "ordinary_files" + ("_with_companion" if companion else ""))
+        if companion:
+            unload_companion()
+    if True in companions:
+        # Neither what overlayfs shows, nor what is shown of ordinary files.
+        for kind in ("overlay", "plain"):
+            for observer, _, _ in observers:
+                before, after = (found[companion][kind][observer] for companion in companions)
+                if before != after:
+                    print(f"# {kind}: {observer.__name__}: {before}, and then {after}", flush=True)
+        result(all(found[False][kind] == found[True][kind] for kind in ("overlay", "plain"))
+               and views[False] == views[True], "nothing_else_changes")
+    sys.exit(1 if failed else 0)
