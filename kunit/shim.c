@@ -377,7 +377,8 @@ void aufs_test_each_vma(struct mm_struct *mm, void (*visit)(struct vm_area_struc
 	struct vm_area_struct *vma;
 
 	mmap_read_lock(mm);
-	for_each_vma(vmi, vma) visit(vma, data);
+	for_each_vma(vmi, vma)
+		visit(vma, data);
 	mmap_read_unlock(mm);
 }
 

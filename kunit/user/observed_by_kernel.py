@@ -194,17 +194,22 @@ def core_nt_file(scene):
 
 
 class KernelLog:
-    """What the kernel logs from now on."""
+    """What the kernel logs from now on, however much that is."""
+
+    LIMIT = "/proc/sys/kernel/printk_ratelimit"
 
     def __init__(self):
+        self.limit = read(self.LIMIT)
         self.fd = os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK)
         os.lseek(self.fd, 0, os.SEEK_END)
         self.text = ""
 
     def __enter__(self):
+        write(self.LIMIT, "0")
         return self
 
     def __exit__(self, *_):
+        write(self.LIMIT, self.limit)
         os.close(self.fd)
 
     def find(self, pattern):
@@ -384,14 +389,11 @@ def audit(scene):
         raise NotHere("no audit in this kernel")
     must("auditctl", "-w", path, "-p", "r")
     # Without a daemon its records go to the kernel's log.
-    limit = read("/proc/sys/kernel/printk_ratelimit")
-    write("/proc/sys/kernel/printk_ratelimit", "0")
     try:
         with KernelLog() as log:
             run("head", "-c", "1", path)
-            found = log.find(rf'type=1302 .* name="{path}" inode=(\d+) dev=(\w+:\w+) ')
+            found = log.find(rf'type=1302 .* name="{re.escape(path)}" inode=(\d+) dev=(\w+:\w+) ')
     finally:
-        write("/proc/sys/kernel/printk_ratelimit", limit)
         run("auditctl", "-W", path, "-p", "r")
         run("auditctl", "-e", "0")
     if not found:

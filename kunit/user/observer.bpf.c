@@ -1,39 +1,49 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What BPF programs see of each mapping of each process: a line "PID START DEVICE INODE PATH" for each
- * one of a file. The types are what of the kernel's is used; libbpf finds the places in this kernel.
+ * What BPF programs see of each mapping of each process: a line "PID START DEVICE INODE PATH" for
+ * each one of a file. The types are what of the kernel's is used; libbpf finds the places in this
+ * kernel.
  */
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 struct path {
 	void *mnt;
 };
+
 struct super_block {
 	unsigned int s_dev;
 };
+
 struct inode {
 	struct super_block *i_sb;
 	unsigned long i_ino;
 };
+
 struct file {
 	struct path f_path;
 	struct inode *f_inode;
 };
+
 struct vm_area_struct {
 	unsigned long vm_start;
 	struct file *vm_file;
 };
+
 struct task_struct {
 	int pid;
 };
+
 struct seq_file;
+
 struct bpf_iter_meta {
 	struct seq_file *seq;
 };
+
 struct bpf_iter__task_vma {
 	struct bpf_iter_meta *meta;
 	struct task_struct *task;
 	struct vm_area_struct *vma;
 };
+
 #pragma clang attribute pop
 
 /* Numbers of uapi/linux/bpf.h. */

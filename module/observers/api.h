@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The border between C and C++ in aufs-observers.ko, as kernel/api.h is in aufs.ko: the common subset
- * of both languages.
+ * The border between C and C++ in aufs-observers.ko, as kernel/api.h is in aufs.ko: the common
+ * subset of both languages.
  */
 #ifndef AUFS_OBSERVERS_API_H
 #define AUFS_OBSERVERS_API_H
@@ -21,8 +21,8 @@ extern int (*observers_original_show_smap)(struct seq_file *m, void *v);
 
 /*
  * expected.cc. Whether the kernel whose BTF this is has the functions that are patched, with the
- * parameters that they have here, and keeps what they look at where this module was compiled to find
- * it. Says what differs. May sleep.
+ * parameters that they have here, and keeps what they look at where this module was compiled to
+ * find it. Says what differs. May sleep.
  */
 bool observers_expected_types(const void *btf, size_t size);
 

@@ -16,7 +16,7 @@ struct Btf::Header {
 	unsigned int str_len;
 };
 
-enum class Btf::Kind : unsigned int {
+enum class Btf::Kind : unsigned char {
 	integer = 1,
 	pointer,
 	array,
@@ -72,8 +72,10 @@ namespace
 {
 
 constexpr unsigned short btf_magic = 0xeb9f;
-/* Deeper than this nothing goes that we ask for. */
-constexpr int deepest = 8;
+/* More steps than these lead to nothing that we ask for: from a type to its name, ... */
+constexpr int most_steps = 16;
+/* ... and records without a name within a record. */
+constexpr Btf::Size most_records = 64;
 
 constexpr int einval = 22;
 constexpr int enoent = 2;
@@ -89,6 +91,29 @@ Text &Text::operator+=(StringView more) noexcept
 	__builtin_memcpy(text_ + size_, more.data(), more.size());
 	size_ += more.size();
 	return *this;
+}
+
+bool Btf::is_record(Kind kind) noexcept
+{
+	return kind == Kind::structure || kind == Kind::union_of;
+}
+
+StringView Btf::prefix(Kind kind) noexcept
+{
+	switch (kind) {
+	case Kind::structure:
+	case Kind::forward:
+		return "struct ";
+	case Kind::union_of:
+		return "union ";
+	case Kind::enumeration:
+	case Kind::enumeration64:
+		return "enum ";
+	case Kind::prototype:
+		return "function";
+	default:
+		return {};
+	}
 }
 
 const Btf::Header &Btf::header(Span<const Byte> data) noexcept
@@ -207,49 +232,39 @@ const Btf::Type *Btf::find(Kind kind, StringView name) const noexcept
 	return nullptr;
 }
 
-Result<void> Btf::render(unsigned int id, Text &text, int depth) const noexcept
+Result<void> Btf::render(unsigned int id, Text &text) const noexcept
 {
-	if (id == 0) {
-		text += "void";
-		return {};
-	}
-
 	const Type *t = type(id);
+	bool constant = false;
+	int stars = 0;
+	int steps = 0;
 
-	if (!t || depth > deepest)
-		return Error{-einval};
-	switch (t->kind()) {
-	case Kind::pointer:
-		TRY(render(t->size_or_type, text, depth + 1));
-		if (!text.ends_with('*'))
-			text += " ";
-		text += "*";
-		return {};
-	case Kind::const_of:
-		text += "const ";
-		return render(t->size_or_type, text, depth + 1);
-	case Kind::volatile_of:
-	case Kind::restrict_of:
-	case Kind::type_tag:
-		return render(t->size_or_type, text, depth + 1);
-	case Kind::prototype:
-		text += "function";
-		return {};
-	case Kind::structure:
-	case Kind::forward:
-		text += "struct ";
-		break;
-	case Kind::union_of:
-		text += "union ";
-		break;
-	case Kind::enumeration:
-	case Kind::enumeration64:
-		text += "enum ";
-		break;
-	default:
-		break;
+	/* To what is pointed to. */
+	for (; t; t = type(t->size_or_type)) {
+		Kind kind = t->kind();
+
+		if (kind == Kind::pointer)
+			stars++;
+		else if (kind == Kind::const_of)
+			constant = true;
+		else if (kind != Kind::volatile_of && kind != Kind::restrict_of &&
+			 kind != Kind::type_tag)
+			break;
+		id = t->size_or_type;
+		if (++steps > most_steps)
+			return Error{-einval};
 	}
-	text += string(t->name_off);
+	if (!t && id != 0)
+		return Error{-einval};
+	if (constant)
+		text += "const ";
+	text += t ? prefix(t->kind()) : StringView("void");
+	if (t && t->kind() != Kind::prototype)
+		text += string(t->name_off);
+	if (stars)
+		text += " ";
+	while (stars--)
+		text += "*";
 	return {};
 }
 
@@ -264,7 +279,7 @@ Result<void> Btf::prototype(StringView name, Text &text) const noexcept
 
 	if (!proto || proto->kind() != Kind::prototype)
 		return Error{-einval};
-	TRY(render(proto->size_or_type, text, 0));
+	TRY(render(proto->size_or_type, text));
 	text += text.ends_with('*') ? StringView("(") : StringView(" (");
 
 	bool first = true;
@@ -277,50 +292,43 @@ Result<void> Btf::prototype(StringView name, Text &text) const noexcept
 		if (parameter.type == 0)
 			text += "...";
 		else
-			TRY(render(parameter.type, text, 0));
+			TRY(render(parameter.type, text));
 	}
 	text += ")";
 	return text.cut() ? Result<void>(Error{-einval}) : Result<void>();
 }
 
-Result<Btf::Size> Btf::member(const Type &record, StringView name, int depth) const noexcept
+Result<Btf::Size> Btf::offset_of(StringView record, StringView member) const noexcept
 {
-	/* With bitfields among the members, the upper byte is the size of one. */
-	unsigned int mask = record.info >> 31 ? 0xffffff : 0xffffffff;
+	/* The record, and what has no name in it: the members of that are members. */
+	struct {
+		const Type *type;
+		Size bits;
+	} records[most_records] = {{find(Kind::structure, record), 0}};
+	Size count = 1;
 
-	for (const Member &m : record.following<Member>()) {
-		StringView its_name = string(m.name_off);
+	if (!records[0].type)
+		return Error{-enoent};
+	for (Size i = 0; i < count; i++) {
+		/* With bitfields among the members, the upper byte is the size of one. */
+		unsigned int mask = records[i].type->info >> 31 ? 0xffffff : 0xffffffff;
 
-		if (its_name == name)
-			return Size{m.offset & mask};
-		if (!its_name.empty())
-			continue;
+		for (const Member &m : records[i].type->following<Member>()) {
+			Size bits = records[i].bits + (m.offset & mask);
+			StringView name = string(m.name_off);
+			const Type *inner = type(m.type);
 
-		/* Members of what has no name are members. */
-		const Type *inner = type(m.type);
-
-		if (!inner || depth > deepest ||
-		    (inner->kind() != Kind::structure && inner->kind() != Kind::union_of))
-			continue;
-
-		auto found = member(*inner, name, depth + 1);
-
-		if (found.ok())
-			return Size{m.offset & mask} + found.value();
+			if (name == member)
+				return bits % 8 ? Result<Size>(Error{-einval}) :
+						  Result<Size>(bits / 8);
+			if (!name.empty() || !inner || !is_record(inner->kind()))
+				continue;
+			if (count == most_records)
+				return Error{-einval};
+			records[count++] = {inner, bits};
+		}
 	}
 	return Error{-enoent};
-}
-
-Result<Btf::Size> Btf::offset_of(StringView record, StringView member_name) const noexcept
-{
-	const Type *structure = find(Kind::structure, record);
-
-	if (!structure)
-		return Error{-enoent};
-
-	Size bits = TRY(member(*structure, member_name, 0));
-
-	return bits % 8 ? Result<Size>(Error{-einval}) : Result<Size>(bits / 8);
 }
 
 Result<Btf::Size> Btf::size_of(StringView record) const noexcept

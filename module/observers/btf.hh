@@ -72,8 +72,11 @@ private:
 	struct Type;
 	struct Member;
 	struct Parameter;
-	enum class Kind : unsigned int;
+	enum class Kind : unsigned char;
 
+	static bool is_record(Kind kind) noexcept;
+	/* What stands before the name of such a type in C. */
+	static StringView prefix(Kind kind) noexcept;
 	static const Header &header(Span<const Byte> data) noexcept;
 	/* Bytes that follow @type; for a kind that nobody knows a negative number. */
 	static long extra(const Type &type) noexcept;
@@ -85,9 +88,7 @@ private:
 	const Type *type(unsigned int id) const noexcept;
 	const Type *find(Kind kind, StringView name) const noexcept;
 	StringView string(unsigned int offset) const noexcept;
-	Result<void> render(unsigned int id, Text &text, int depth) const noexcept;
-	/* In bits. */
-	Result<Size> member(const Type &record, StringView name, int depth) const noexcept;
+	Result<void> render(unsigned int id, Text &text) const noexcept;
 
 	Span<const Byte> data_;
 	Span<unsigned int> index_;

@@ -3,8 +3,8 @@
  * aufs-observers.ko, a companion of aufs.ko: a livepatch for those places of a stock kernel that
  * report the branch's file where the union's is meant. The filesystem does not need it.
  *
- * Only mappings of a union are reported in another way. A function that is patched is called all the
- * same, at its body, for everything else.
+ * Only mappings of a union are reported in another way. A function that is patched is called all
+ * the same, at its body, for everything else.
  */
 #include "../kernel/linux.h"
 #include <linux/livepatch.h>
@@ -88,12 +88,12 @@ static void observers_print_vma_addr(char *prefix, unsigned long ip)
 
 static bool is_mapped(struct mm_struct *mm, const struct path *path)
 {
+	VMA_ITERATOR(vmi, mm, 0);
 	struct vm_area_struct *vma;
 	bool mapped = false;
-	VMA_ITERATOR(vmi, mm, 0);
 
 	mmap_read_lock(mm);
-	for_each_vma (vmi, vma) {
+	for_each_vma(vmi, vma) {
 		const struct path *mapped_path = vma->vm_file ? union_path(vma->vm_file) : NULL;
 
 		if (mapped_path && path_equal(mapped_path, path)) {
