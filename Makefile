@@ -22,6 +22,9 @@ vm:
 test:
 	@scripts/test
 
+observers:
+	@scripts/observers
+
 kunit:
 	@ARCH='$(ARCH)' KERNEL='$(KERNEL)' NOMMU='$(NOMMU)' scripts/kunit $(TESTS)
 
@@ -37,11 +40,12 @@ setup:
 help:
 	@sed -n 's/^#: \{0,1\}//p' Makefile
 
-.PHONY: module compile_commands.json clean demo vm test kunit kunit-mutants lint setup help
+.PHONY: module compile_commands.json clean demo vm test observers kunit kunit-mutants lint setup help
 
 #: make [LLVM=1 | LLVM=-19] [KVER=RELEASE | KDIR=DIR]
-#:                        build aufs.ko with clang (the newest here, or clang-19) for the
-#:                        running kernel, for an installed one, or for a headers directory;
+#:                        build aufs.ko, and its companion aufs-observers.ko, with clang (the
+#:                        newest here, or clang-19) for the running kernel, for an installed one,
+#:                        or for a headers directory;
 #:                        for the newest installed headers if the running kernel has none
 #: make C=1               the same, and run sparse over the C files that are compiled
 #: make compile_commands.json
@@ -49,6 +53,8 @@ help:
 #: make demo              show it: a union in a virtual machine, and what reports what
 #: make vm                a shell in that machine
 #: make test              all tests
+#: make observers         what each observer reports, as a table: for this filesystem and overlayfs,
+#:                        without and with aufs-observers.ko
 #: make kunit [ARCH=x86_64 | ARCH=riscv NOMMU=1] [KERNEL=6.1] [TESTS=GLOB]
 #:                        the KUnit suites, on a kernel that has vm_prfile: user-mode Linux 6.12,
 #:                        or another one in QEMU

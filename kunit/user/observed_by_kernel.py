@@ -355,9 +355,12 @@ def apparmor_mmap(scene):
 
 
 def apparmor_mprotect(scene):
+    """What the profile allows is allowed, and nothing else."""
     with_profiles(scene)
-    mapper = scene.map(scene.code, 1, ("aa-exec", "-p", "aufs_observed", "--"))
-    return mapper.do("protect", 5) == 0
+    before = ("aa-exec", "-p", "aufs_observed", "--")
+    allowed = scene.map(scene.code, 1, before)
+    refused = scene.map(scene.new_code(scene.new_name("unlisted")), 1, before)
+    return allowed.do("protect", 5) == 0 and refused.do("protect", 5) == 13  # EACCES
 
 
 def ima(scene):
