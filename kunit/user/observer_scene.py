@@ -8,6 +8,7 @@ kernel can have it.
 """
 import collections
 import ctypes
+import glob
 import os
 import re
 import resource
@@ -249,15 +250,28 @@ def own_view():
     return lines
 
 
+def held_up(state):
+    """The tasks that keep a livepatch from being in force, or from being gone, and where they are."""
+    tasks = []
+    for path in glob.glob("/proc/[0-9]*/task/[0-9]*"):
+        try:
+            if read(path + "/patch_state").strip() == state:
+                tasks.append(f"{path} {read(path + '/comm').strip()} {read(path + '/stack')}")
+        except OSError:
+            continue
+    return tasks
+
+
 def load_companion():
     must("insmod", COMPANION)
-    if not wait_for(lambda: read(LIVEPATCH + "/transition") == "0\n", 100):
-        raise RuntimeError("the companion is not in force after 100 seconds")
+    if not wait_for(lambda: read(LIVEPATCH + "/transition") == "0\n", 30):
+        raise RuntimeError(f"the companion is not in force after a while: {held_up('0')}")
 
 
 def unload_companion():
     write(LIVEPATCH + "/enabled", "0")
-    wait_for(lambda: not os.path.exists(LIVEPATCH), 100)
+    if not wait_for(lambda: not os.path.exists(LIVEPATCH), 30):
+        raise RuntimeError(f"the companion is in force after a while: {held_up('1')}")
     must("rmmod", "aufs_observers")
 
 
