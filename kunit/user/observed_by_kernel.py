@@ -15,7 +15,7 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 # pylint: disable=wrong-import-position
 import observer_scene  # noqa: E402
-from observer_scene import (CRASH, GETPID, MNT, PAGE, TMP, NotHere, Report, call, device_of, must,
+from observer_scene import (CRASH, GETPID, MNT, PAGE, TMP, NotHere, Report, call, core_of, device_of, must,
                             need, of_line, read, run, wait_for, write)
 
 TRACING = "/sys/kernel/tracing"
@@ -169,21 +169,9 @@ def notes_of(core):
             offset += described + 3 & ~3
 
 
-def dump(scene):
-    """The core of a process that has the file mapped, and the process that was."""
-    mapper = scene.map(scene.code)
-    pattern = read("/proc/sys/kernel/core_pattern")
-    write("/proc/sys/kernel/core_pattern", TMP + "/core.%p")
-    try:
-        os.kill(mapper.pid, signal.SIGABRT)
-        mapper.process.wait()
-    finally:
-        write("/proc/sys/kernel/core_pattern", pattern)
-    return f"{TMP}/core.{mapper.pid}", mapper
-
-
 def core_nt_file(scene):
-    core, mapper = dump(scene)
+    mapper = scene.map(scene.code)
+    core = core_of(mapper.process)
     note = next(data for kind, data in notes_of(core) if kind == NT_FILE)
     os.unlink(core)
     count, _ = struct.unpack_from("<QQ", note)
@@ -336,7 +324,7 @@ def with_profiles(scene):
             run("mount", "-t", "securityfs", "securityfs", SECURITY)
         if not os.path.exists(SECURITY + "/apparmor"):
             raise NotHere("no AppArmor in this kernel")
-    write(TMP + "/profile", PROFILE.replace("@MNT@", scene.root))
+    write(TMP + "/profile", PROFILE.replace("@MNT@", MNT))
     must("apparmor_parser", "--replace", "--skip-cache", TMP + "/profile")
 
 

@@ -13,6 +13,7 @@ import os
 import re
 import resource
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -26,6 +27,8 @@ COMPANION = os.path.join(os.path.dirname(os.environ["AUFS_MODULE"]), "aufs-obser
 LIVEPATCH = "/sys/kernel/livepatch/aufs_observers"
 LIBC = ctypes.CDLL(None, use_errno=True)
 PAGE = 4096
+
+KINDS = ("aufs", "overlay", "plain")
 
 # Machine code for what a mapped file is to do: return, write to address 0, call getpid().
 RETURN, CRASH, GETPID = 0, 16, 32
@@ -111,6 +114,18 @@ def device_of(text, base=16):
     return os.makedev(major, minor)
 
 
+def core_of(process):
+    """The core dump of a process, which ends so."""
+    pattern = read("/proc/sys/kernel/core_pattern")
+    write("/proc/sys/kernel/core_pattern", TMP + "/core.%p")
+    try:
+        os.kill(process.pid, signal.SIGABRT)
+        process.wait()
+    finally:
+        write("/proc/sys/kernel/core_pattern", pattern)
+    return f"{TMP}/core.{process.pid}"
+
+
 def of_line(line):
     """What a line of /proc/PID/maps says, however its columns are set."""
     fields = line.split(maxsplit=5)
@@ -121,12 +136,10 @@ class Mapper:
     """A process that maps a file, without a descriptor of it, and does what it is told."""
 
     def __init__(self, path, protection=5, before=()):
-        def may_dump():
-            resource.setrlimit(resource.RLIMIT_CORE, (resource.RLIM_INFINITY,) * 2)
-        # pylint: disable=consider-using-with,subprocess-popen-preexec-fn
+        # pylint: disable=consider-using-with
         self.process = subprocess.Popen(
             [*before, "/usr/bin/python3", "-c", MAPPER, path, str(protection)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, preexec_fn=may_dump)
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.pid = self.process.pid
         line = self.process.stdout.readline()
         if not line:
@@ -160,7 +173,6 @@ class Scene:
                 shutil.rmtree(whole) if os.path.isdir(whole) else os.unlink(whole)
         for path in ("/upper", "/work"):
             os.mkdir(TOP + path)
-        self.root = LOW if kind == "plain" else MNT
         self.counted = 0
         self.running = []
         self.code = self.new_code("code", LOW)
@@ -168,9 +180,11 @@ class Scene:
         shutil.copy(os.path.realpath("/usr/bin/python3"), LOW + "/python3")
         options = {"aufs": f"br={TOP}/upper=rw:{LOW}=ro",
                    "overlay": f"lowerdir={LOW},upperdir={TOP}/upper,workdir={TOP}/work"}
-        if kind != "plain":
+        if kind == "plain":
+            must("mount", "--bind", LOW, MNT)
+        else:
             must("mount", "-i", "-t", kind, "-o", options[kind], "none", MNT)
-        self.program, self.python = self.root + "/program", self.root + "/python3"
+        self.program, self.python = MNT + "/program", MNT + "/python3"
         self.mapper = Mapper(self.code)
         self.running.append(self.mapper)
 
@@ -182,7 +196,7 @@ class Scene:
                 file.seek(offset)
                 file.write(bytes.fromhex(code))
         os.chmod(f"{directory or LOW}/{name}", 0o755)
-        return f"{self.root}/{name}"
+        return f"{MNT}/{name}"
 
     def map(self, path, *arguments):
         self.running.append(Mapper(path, *arguments))
@@ -205,8 +219,7 @@ class Scene:
     def end(self):
         for process in self.running:
             process.end()
-        if self.kind != "plain":
-            must("umount", MNT)
+        must("umount", MNT)
 
 
 def cell(said, path):
@@ -281,29 +294,32 @@ def column(companion):
     return ("vm_prfile" if "prfile" in RELEASE else version) + ("+" if companion else "")
 
 
-def look(observers, companion):
+def look(observers, companion, kinds, kind_of_scene):
     """{kind: {observer: verdict}}"""
     found = {}
-    for kind in ("aufs", "overlay", "plain"):
-        scene = Scene(kind)
+    for kind in kinds:
+        scene = kind_of_scene(kind)
         try:
             found[kind] = {observer: ask(observer, scene) for observer, _, _ in observers}
         finally:
             scene.end()
     for observer, text, _ in observers:
-        print(f"# observer | {column(companion)} | {text} | {found['aufs'][observer]} | "
-              f"{found['overlay'][observer]} |", flush=True)
+        peer = found["overlay"][observer] if "overlay" in found else ""
+        print(f"# observer | {column(companion)} | {text} | {found['aufs'][observer]} | {peer} |", flush=True)
     return found
 
 
-def main(observers):
+def main(observers, kind_of_scene=Scene, kinds_with_companion=KINDS):
     """@observers: (function, what the table calls it, {column: verdict, where that is not right})."""
     if os.environ["AUFS_COMBO"] != "ext4+xfs":
         # What is told does not depend on the branches; that overlayfs is wrong does.
         print("KTAP version 1\n1..0 # SKIP on ext4 over XFS only")
         sys.exit(0)
+    resource.setrlimit(resource.RLIMIT_CORE, (resource.RLIM_INFINITY,) * 2)
+    kinds = {False: KINDS, True: kinds_with_companion}
     companions = [False] + [True] * os.path.exists(COMPANION)
-    count = len(companions) * (len(observers) + 1) + (len(companions) - 1)
+    compared = True in companions and kinds[True] == KINDS
+    count = sum(len(observers) + ("plain" in kinds[companion]) for companion in companions) + compared
     print(f"KTAP version 1\n1..{count}", flush=True)
     number = failed = 0
 
@@ -316,24 +332,26 @@ def main(observers):
     found = {}
     views = {}
     for companion in companions:
+        suffix = "_with_companion" if companion else ""
         if companion:
             load_companion()
         views[companion] = own_view()
-        found[companion] = look(observers, companion)
+        found[companion] = look(observers, companion, kinds[companion], kind_of_scene)
         for observer, _, others in observers:
             verdict = found[companion]["aufs"][observer]
             expected = others.get(column(companion), "right")
             if verdict != expected:
                 print(f"# {observer.__name__}: {verdict}, where {expected} is expected", flush=True)
-            name = observer.__name__ + ("_with_companion" if companion else "")
+            name = observer.__name__ + suffix
             if verdict == expected == "-":
                 name += " # SKIP not in this kernel"
             result(verdict == expected, name)
-        plain = {verdict for verdict in found[companion]["plain"].values() if verdict != "-"}
-        result(plain <= {"right"}, "ordinary_files" + ("_with_companion" if companion else ""))
+        if "plain" in kinds[companion]:
+            plain = {verdict for verdict in found[companion]["plain"].values() if verdict != "-"}
+            result(plain <= {"right"}, "ordinary_files" + suffix)
         if companion:
             unload_companion()
-    if True in companions:
+    if compared:
         # Neither what overlayfs shows, nor what is shown of ordinary files.
         for kind in ("overlay", "plain"):
             for observer, _, _ in observers:
