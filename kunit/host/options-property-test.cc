@@ -8,31 +8,13 @@
 
 #include "check.hh"
 #include "model.hh"
+#include "random.hh"
 
 using namespace aufs;
 using Size = StringView::Size;
 
 namespace
 {
-
-/* xorshift64: Marsaglia, "Xorshift RNGs", 2003. */
-class Random final
-{
-public:
-	explicit Random(unsigned long long seed) : state_(seed)
-	{
-	}
-	unsigned int below(unsigned int limit)
-	{
-		state_ ^= state_ << 13;
-		state_ ^= state_ >> 7;
-		state_ ^= state_ << 17;
-		return static_cast<unsigned int>(state_ >> 32) % limit;
-	}
-
-private:
-	unsigned long long state_;
-};
 
 /* Mostly the bytes that mean something somewhere, sometimes any byte but zero. */
 Text random_path(Random &random, unsigned int most)

@@ -51,6 +51,10 @@ struct Btf::Type {
 	{
 		return info & 0xffff;
 	}
+	bool flag() const noexcept
+	{
+		return info >> 31;
+	}
 	template <class Each> Span<const Each> following() const noexcept
 	{
 		return {reinterpret_cast<const Each *>(this + 1), count()};
@@ -98,12 +102,19 @@ bool Btf::is_record(Kind kind) noexcept
 	return kind == Kind::structure || kind == Kind::union_of;
 }
 
-StringView Btf::prefix(Kind kind) noexcept
+bool Btf::is_qualifier(Kind kind) noexcept
 {
-	switch (kind) {
+	return kind == Kind::const_of || kind == Kind::volatile_of || kind == Kind::restrict_of ||
+	       kind == Kind::type_tag;
+}
+
+StringView Btf::prefix(const Type &type) noexcept
+{
+	switch (type.kind()) {
 	case Kind::structure:
-	case Kind::forward:
 		return "struct ";
+	case Kind::forward:
+		return type.flag() ? StringView("union ") : StringView("struct ");
 	case Kind::union_of:
 		return "union ";
 	case Kind::enumeration:
@@ -232,6 +243,15 @@ const Btf::Type *Btf::find(Kind kind, StringView name) const noexcept
 	return nullptr;
 }
 
+const Btf::Type *Btf::unqualified(unsigned int id) const noexcept
+{
+	const Type *t = type(id);
+
+	for (int steps = 0; t && is_qualifier(t->kind()) && steps < most_steps; steps++)
+		t = type(t->size_or_type);
+	return t;
+}
+
 Result<void> Btf::render(unsigned int id, Text &text) const noexcept
 {
 	const Type *t = type(id);
@@ -245,11 +265,9 @@ Result<void> Btf::render(unsigned int id, Text &text) const noexcept
 
 		if (kind == Kind::pointer)
 			stars++;
-		else if (kind == Kind::const_of)
-			constant = true;
-		else if (kind != Kind::volatile_of && kind != Kind::restrict_of &&
-			 kind != Kind::type_tag)
+		else if (!is_qualifier(kind))
 			break;
+		constant |= kind == Kind::const_of;
 		id = t->size_or_type;
 		if (++steps > most_steps)
 			return Error{-einval};
@@ -258,7 +276,7 @@ Result<void> Btf::render(unsigned int id, Text &text) const noexcept
 		return Error{-einval};
 	if (constant)
 		text += "const ";
-	text += t ? prefix(t->kind()) : StringView("void");
+	text += t ? prefix(*t) : StringView("void");
 	if (t && t->kind() != Kind::prototype)
 		text += string(t->name_off);
 	if (stars)
@@ -311,12 +329,12 @@ Result<Btf::Size> Btf::offset_of(StringView record, StringView member) const noe
 		return Error{-enoent};
 	for (Size i = 0; i < count; i++) {
 		/* With bitfields among the members, the upper byte is the size of one. */
-		unsigned int mask = records[i].type->info >> 31 ? 0xffffff : 0xffffffff;
+		unsigned int mask = records[i].type->flag() ? 0xffffff : 0xffffffff;
 
 		for (const Member &m : records[i].type->following<Member>()) {
 			Size bits = records[i].bits + (m.offset & mask);
 			StringView name = string(m.name_off);
-			const Type *inner = type(m.type);
+			const Type *inner = unqualified(m.type);
 
 			if (name == member)
 				return bits % 8 ? Result<Size>(Error{-einval}) :

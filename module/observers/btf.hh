@@ -75,8 +75,10 @@ private:
 	enum class Kind : unsigned char;
 
 	static bool is_record(Kind kind) noexcept;
-	/* What stands before the name of such a type in C. */
-	static StringView prefix(Kind kind) noexcept;
+	/* Const and what else changes nothing of a type's layout. */
+	static bool is_qualifier(Kind kind) noexcept;
+	/* What stands before the name of @type in C. */
+	static StringView prefix(const Type &type) noexcept;
 	static const Header &header(Span<const Byte> data) noexcept;
 	/* Bytes that follow @type; for a kind that nobody knows a negative number. */
 	static long extra(const Type &type) noexcept;
@@ -86,6 +88,8 @@ private:
 
 	/* Null for void and for what is not there. */
 	const Type *type(unsigned int id) const noexcept;
+	/* A qualifier itself where there are too many of them. */
+	const Type *unqualified(unsigned int id) const noexcept;
 	const Type *find(Kind kind, StringView name) const noexcept;
 	StringView string(unsigned int offset) const noexcept;
 	Result<void> render(unsigned int id, Text &text) const noexcept;
