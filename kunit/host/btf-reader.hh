@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* observers::Btf over bytes of its own, for tests. */
+#pragma once
+
+#include "observers/btf.hh"
+#include "text.hh"
+
+/* The bytes and the index are exactly as large as they are: AddressSanitizer sees what goes too far. */
+class BtfReader final
+{
+public:
+	using View = cxxrt::StringView;
+	using Size = View::Size;
+
+	/* @data is good. */
+	explicit BtfReader(View data)
+		: data_(data), count_(count(data_)), index_(allocate(count_)),
+		  btf_(bytes(data_), {index_, static_cast<Size>(count_)})
+	{
+	}
+	BtfReader(const BtfReader &) = delete;
+	BtfReader &operator=(const BtfReader &) = delete;
+	~BtfReader()
+	{
+		free(index_);
+	}
+
+	static cxxrt::Span<const observers::Byte> bytes(View data)
+	{
+		return {reinterpret_cast<const observers::Byte *>(data.data()), data.size()};
+	}
+	/* How many types are in @data, or a negative errno. */
+	static long count(View data)
+	{
+		auto count = observers::Btf::types_in(bytes(data));
+
+		return count.ok() ? static_cast<long>(count.value()) : count.error();
+	}
+
+	long count() const
+	{
+		return count_;
+	}
+	/* As text; an errno as its number. */
+	Text prototype(View name) const
+	{
+		observers::Text text;
+		auto result = btf_.prototype(name, text);
+
+		return result.ok() ? Text(text.view()) : Text::number(result.error());
+	}
+	/* A negative number is an errno. */
+	long offset_of(View record, View member) const
+	{
+		auto offset = btf_.offset_of(record, member);
+
+		return offset.ok() ? static_cast<long>(offset.value()) : offset.error();
+	}
+	long size_of(View record) const
+	{
+		auto size = btf_.size_of(record);
+
+		return size.ok() ? static_cast<long>(size.value()) : size.error();
+	}
+
+private:
+	static unsigned int *allocate(long count)
+	{
+		void *memory = count < 0 ? nullptr :
+					   malloc(static_cast<Size>(count) * sizeof(unsigned int));
+
+		if (!memory) {
+			printf("Bail out! what was to be good BTF is found bad (%ld)\n", count);
+			exit(1);
+		}
+		return static_cast<unsigned int *>(memory);
+	}
+
+	Text data_;
+	long count_;
+	unsigned int *index_;
+	observers::Btf btf_;
+};
