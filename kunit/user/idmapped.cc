@@ -3,13 +3,12 @@
 // Branches that are idmapped mounts: what the branch has for one owner is another's for users, and
 // what they make goes the other way. "Raw" is what the branch has without the mapping.
 
+#include "acl.hh"
 #include "proc.hh"
 
 #include <algorithm>
 
 #include <linux/capability.h>
-#include <linux/posix_acl.h>
-#include <linux/posix_acl_xattr.h>
 #include <sched.h>
 #include <sys/xattr.h>
 
@@ -95,24 +94,17 @@ static int set(const string &path, const char *name, const string &value)
 	return setxattr(path.c_str(), name, value.data(), value.size(), 0);
 }
 
-static constexpr const char *access_acl = "system.posix_acl_access";
-static constexpr const char *default_acl = "system.posix_acl_default";
 static constexpr const char *capability = "security.capability";
-
-static constexpr uint32_t no_id = ACL_UNDEFINED_ID;
 
 /* All but what is to be run for the owner, and @rights for user @uid and group @gid. */
 static string acl(uint32_t uid, uint32_t gid, uint16_t rights = 4)
 {
-	struct {
-		uint16_t tag, perm;
-		uint32_t id;
-	} entries[] = {{ACL_USER_OBJ, 6, no_id},  {ACL_USER, rights, uid},
-		       {ACL_GROUP_OBJ, 0, no_id}, {ACL_GROUP, rights, gid},
-		       {ACL_MASK, rights, no_id}, {ACL_OTHER, 0, no_id}};
-	uint32_t version = POSIX_ACL_XATTR_VERSION;
-	return string(reinterpret_cast<const char *>(&version), sizeof(version)) +
-	       string(reinterpret_cast<const char *>(entries), sizeof(entries));
+	return acl({{ACL_USER_OBJ, 6, no_id},
+		    {ACL_USER, rights, uid},
+		    {ACL_GROUP_OBJ, 0, no_id},
+		    {ACL_GROUP, rights, gid},
+		    {ACL_MASK, rights, no_id},
+		    {ACL_OTHER, 0, no_id}});
 }
 
 /* cap_net_raw, permitted and effective, for the user namespaces of root @root. */

@@ -2,12 +2,10 @@
 //
 // Extended attributes and POSIX ACLs, as raw xattrs.
 
-#include "fixture.hh"
+#include "acl.hh"
 
 #include <algorithm>
 
-#include <linux/posix_acl.h>
-#include <linux/posix_acl_xattr.h>
 #include <sys/xattr.h>
 
 static string get(const string &path, const char *name, bool *there = nullptr)
@@ -188,32 +186,14 @@ CASE(large_value)
 	EXPECT_ERR(set(u.at("file"), name, over), E2BIG);
 }
 
-struct AclEntry {
-	uint16_t tag, perm;
-	uint32_t id;
-};
-
-static string acl(const std::vector<AclEntry> &entries)
-{
-	uint32_t version = POSIX_ACL_XATTR_VERSION;
-	string value(reinterpret_cast<const char *>(&version), sizeof(version));
-	for (const AclEntry &entry : entries)
-		value.append(reinterpret_cast<const char *>(&entry), sizeof(entry));
-	return value;
-}
-
-static constexpr uint32_t nobody_in_particular = ACL_UNDEFINED_ID;
-static constexpr const char *access_acl = "system.posix_acl_access";
-static constexpr const char *default_acl = "system.posix_acl_default";
-
 /* rw for the owner, @perm for @user, nothing for anyone else */
 static string acl_for(uid_t user, uint16_t perm)
 {
-	return acl({{ACL_USER_OBJ, 6, nobody_in_particular},
+	return acl({{ACL_USER_OBJ, 6, no_id},
 		    {ACL_USER, perm, user},
-		    {ACL_GROUP_OBJ, 0, nobody_in_particular},
-		    {ACL_MASK, perm, nobody_in_particular},
-		    {ACL_OTHER, 0, nobody_in_particular}});
+		    {ACL_GROUP_OBJ, 0, no_id},
+		    {ACL_MASK, perm, no_id},
+		    {ACL_OTHER, 0, no_id}});
 }
 
 CASE(acl_of_a_lower_file_decides)
