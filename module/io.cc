@@ -2,7 +2,8 @@
 /*
  * Data goes between the caller and the branch file, with the caller's credentials: the rights were
  * checked when the file was opened, and what depends on who writes (quota, reserved blocks, setuid
- * bits that a write clears) must depend on the caller and not on the mounter.
+ * bits that a write clears) must depend on the caller and not on the mounter. Security modules judge
+ * the caller by the user's file; the branch file is the mounter's for them (aufs_branch_open()).
  */
 #include "file.hh"
 
@@ -105,6 +106,14 @@ private:
 	unsigned int holders_ = 2;
 };
 
+/* As aufs_iocb_write(): the branch's own method, without what the VFS has done already. */
+ssize_t read_branch(struct file &h_file, struct kiocb &h_iocb, struct iov_iter &iter) noexcept
+{
+	if (!h_file.f_op->read_iter)
+		return -EINVAL;
+	return iter.count ? h_file.f_op->read_iter(&h_iocb, &iter) : 0;
+}
+
 /* Whether the VFS waits for the result itself. */
 bool is_sync(const struct kiocb &iocb) noexcept
 {
@@ -124,7 +133,7 @@ ssize_t read_iter(struct kiocb *iocb, struct iov_iter *iter) noexcept
 
 	if (is_sync(*iocb)) {
 		struct kiocb h_iocb = for_branch(*iocb, h_file);
-		ssize_t result = vfs_iocb_iter_read(&h_file, &h_iocb, iter);
+		ssize_t result = read_branch(h_file, h_iocb, *iter);
 
 		iocb->ki_pos = h_iocb.ki_pos;
 		return result;
@@ -135,7 +144,7 @@ ssize_t read_iter(struct kiocb *iocb, struct iov_iter *iter) noexcept
 	if (!request)
 		return -ENOMEM;
 	return request->run(
-		[&](struct kiocb &h_iocb) { return vfs_iocb_iter_read(&h_file, &h_iocb, iter); });
+		[&](struct kiocb &h_iocb) { return read_branch(h_file, h_iocb, *iter); });
 }
 
 ssize_t write_iter(struct kiocb *iocb, struct iov_iter *iter) noexcept

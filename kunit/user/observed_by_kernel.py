@@ -15,7 +15,7 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 # pylint: disable=wrong-import-position
 import observer_scene  # noqa: E402
-from observer_scene import (CRASH, GETPID, MNT, PAGE, TMP, NotHere, Report, call, core_of, device_of, must,
+from observer_scene import (CRASH, GETPID, LOW, MNT, PAGE, TMP, NotHere, Report, call, core_of, device_of, must,
                             need, of_line, read, run, wait_for, write)
 
 TRACING = "/sys/kernel/tracing"
@@ -303,17 +303,46 @@ print("errno", libc.prctl(35, 13, fd, 0, 0) and ctypes.get_errno())
     return int(found[1]) == 16  # EBUSY
 
 
+# Of the files of the scene only those that are listed, by their users' path.
 PROFILE = """
 profile aufs_observed {
   capability, network, signal, ptrace, unix,
-  /** rwlk,
   /usr/** mrix,
-  @MNT@/code m,
+  /etc/** r,
+  /proc/** r,
+  /dev/** rw,
+  @MNT@/ r,
+  @MNT@/code mr,
+  @MNT@/unlisted* r,
+  @MNT@/confined* rw,
 }
 profile aufs_attached @MNT@/program {
   capability, signal,
-  /** mr,
+  /usr/** mr,
+  /etc/** r,
+  @MNT@/program mr,
 }
+"""
+# What a confined process does with a file that it may read and write.
+CONFINED = """
+import fcntl, mmap, os, sys
+fd = os.open(sys.argv[1], os.O_RDWR)
+done = os.pread(fd, 5, 0) == b"words" and os.pwrite(fd, b"x", 0) == 1
+os.posix_fallocate(fd, 0, 8192)
+os.fsync(fd)
+other = os.open(sys.argv[1] + "_copy", os.O_RDWR | os.O_CREAT)
+done = done and os.sendfile(other, fd, 0, 5) == 5 and os.copy_file_range(fd, other, 5, 0, 0) == 5
+mapped = mmap.mmap(fd, 4096)
+mapped[1:2] = b"y"
+name = os.path.basename(sys.argv[1])
+done = done and name in os.listdir(os.path.dirname(sys.argv[1])) and os.stat(sys.argv[1]).st_size == 8192
+os.truncate(sys.argv[1], 5)
+os.chmod(sys.argv[1], 0o600)
+os.setxattr(sys.argv[1], "user.a", b"b")
+done = done and os.getxattr(sys.argv[1], "user.a") == b"b"
+os.rename(sys.argv[1] + "_copy", sys.argv[1] + "_moved")
+os.unlink(sys.argv[1] + "_moved")
+print(done and os.pread(fd, 5, 0).decode())
 """
 
 
@@ -333,6 +362,19 @@ def apparmor_attaches(scene):
     with_profiles(scene)
     process = scene.start(scene.program, "1000")
     return read(f"/proc/{process.pid}/attr/current").startswith("aufs_attached")
+
+
+def apparmor_confined(scene):
+    """What the profile allows a process works, and what it runs from the union runs."""
+    with_profiles(scene)
+    name = scene.new_name("confined")
+    write(f"{LOW}/{name}", "words")
+    text = run("aa-exec", "-p", "aufs_observed", "--", "/usr/bin/python3", "-c", CONFINED, f"{MNT}/{name}")
+    process = scene.start(scene.program, "1000")
+    runs = wait_for(lambda: " 230 " in " " + read(f"/proc/{process.pid}/syscall"), 5)
+    if text != "xyrds\n" or not runs:
+        print("# " + text.replace("\n", "\n# ") + f"runs: {runs}", flush=True)
+    return text == "xyrds\n" and bool(runs)
 
 
 def apparmor_mmap(scene):
@@ -416,6 +458,7 @@ OBSERVERS = [
      {"6.12": BRANCH, "6.12+": BRANCH, "6.1": NUMBERS, "6.1+": NUMBERS, "vm_prfile": BRANCH}),
     (prctl_exe_file, "`PR_SET_MM_EXE_FILE` while the program is mapped", {"6.12": "wrong"}),
     (apparmor_attaches, "AppArmor: whose profile", {}),
+    (apparmor_confined, "AppArmor: confined processes and programs work", {}),
     (apparmor_mmap, "AppArmor: `mmap`", {}),
     (apparmor_mprotect, "AppArmor: `mprotect`", {"6.12": "wrong", "6.12+": "wrong"}),
     (ima, "IMA's measurement of what is mapped", {}),

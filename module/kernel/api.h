@@ -79,7 +79,6 @@ loff_t vfs_dedupe_file_range_one(struct file *src, loff_t src_pos, struct file *
 int vfs_fadvise(struct file *file, loff_t offset, loff_t len, int advice);
 int vfs_fallocate(struct file *file, int mode, loff_t offset, loff_t len);
 int vfs_fsync_range(struct file *file, loff_t start, loff_t end, int datasync);
-ssize_t vfs_iocb_iter_read(struct file *file, struct kiocb *iocb, struct iov_iter *iter);
 loff_t vfs_llseek(struct file *file, loff_t offset, int whence);
 
 /* mounts and superblocks */

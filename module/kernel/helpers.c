@@ -228,22 +228,23 @@ void aufs_inode_unlock(struct inode *inode)
 
 /*
  * Writes with @file's freeze protection held. Who completes a request that was
- * queued (-EIOCBQUEUED) gives it up with aufs_kiocb_end_write(). The kernel
- * does that since 6.8, which brought the functions for backing files.
+ * queued (-EIOCBQUEUED) gives it up with aufs_kiocb_end_write(). The VFS has asked
+ * security modules and notified of what is done to the user's file: the branch's
+ * own method is called, and that is not done again.
  */
 ssize_t aufs_iocb_write(struct file *file, struct kiocb *iocb, struct iov_iter *iter)
 {
-#ifdef HAVE_BACKING_FILE_WRITE_ITER
-	return vfs_iocb_iter_write(file, iocb, iter);
-#else
 	ssize_t ret;
 
+	if (!file->f_op->write_iter)
+		return -EINVAL;
+	if (!iov_iter_count(iter))
+		return 0;
 	kiocb_start_write(iocb);
-	ret = vfs_iocb_iter_write(file, iocb, iter);
+	ret = file->f_op->write_iter(iocb, iter);
 	if (ret != -EIOCBQUEUED)
 		kiocb_end_write(iocb);
 	return ret;
-#endif
 }
 
 bool aufs_is_idmapped(const struct vfsmount *mnt)

@@ -41,28 +41,39 @@ int aufs_branch_mmap(struct file *user, struct file *branch, struct vm_area_stru
 /*
  * Opens the branch file at @path to serve @user. Where no vma can carry a
  * prfile, the file does: a mapping of it reports @user. Takes references of its
- * own; an ERR_PTR on failure.
+ * own; an ERR_PTR on failure. The VFS notifies of what is done to @user: nobody
+ * is notified of it once more.
+ *
+ * Where the file's own path is the branch's it is opened as the mounter: AppArmor
+ * keeps with a file who opened it, and would judge the caller by that path each
+ * time that it sees the file.
  */
 struct file *aufs_branch_open(const struct file *user, int flags, const struct path *path,
 			      struct inode *inode, const struct cred *cred)
 {
-#if defined(HAVE_VM_PRFILE_REGISTER)
-	return dentry_open(path, flags, cred);
-#elif defined(HAVE_BACKING_FILE_OPEN)
+	struct file *file;
+
+	flags |= __FMODE_NONOTIFY;
+#if defined(HAVE_VM_PRFILE_REGISTER) || defined(HAVE_BACKING_FILE_OPEN)
+	const struct cred *old = override_creds(cred);
+
+#ifdef HAVE_VM_PRFILE_REGISTER
+	file = dentry_open(path, flags, cred);
+#else
 	/* It takes the user's path or, since some 6.12.y, the user's file. */
-	return backing_file_open(
+	file = backing_file_open(
 		_Generic(&backing_file_open,
 			struct file * (*)(const struct path *, int, const struct path *,
 					  const struct cred *): file_user_path(user),
 			default: user),
 		flags, path, cred);
-#else
-	/*
-	 * It stands at the user's path, where the VFS notifies of what is done
-	 * to the user's file: once is enough.
-	 */
-	return open_with_fake_path(&user->f_path, flags | __FMODE_NONOTIFY, inode, cred);
 #endif
+	revert_creds(old);
+#else
+	/* It stands at the user's path. */
+	file = open_with_fake_path(&user->f_path, flags, inode, cred);
+#endif
+	return file;
 }
 
 /* The inode that the user of @file sees: another one where it is the inner file of a union. */
@@ -86,18 +97,25 @@ const struct path *aufs_file_user_path(const struct file *file)
 #endif
 }
 
-/* Where @file, the branch's, wants to be mapped: huge pages need alignment. */
+/*
+ * Where @file, the branch's, wants to be mapped. With an MMU that is for huge
+ * pages, and what is smaller than one goes anywhere.
+ */
 unsigned long aufs_get_unmapped_area(struct file *file, unsigned long addr, unsigned long len,
 				     unsigned long pgoff, unsigned long flags)
 {
-	if (file->f_op->get_unmapped_area)
+#ifdef CONFIG_MMU
+	if (file->f_op->get_unmapped_area && len >= PMD_SIZE)
 		return file->f_op->get_unmapped_area(file, addr, len, pgoff, flags);
-#if !defined(CONFIG_MMU)
-	return -ENOSYS;
-#elif defined(HAVE_MM_GET_UNMAPPED_AREA)
+#ifdef HAVE_MM_GET_UNMAPPED_AREA
 	return mm_get_unmapped_area(current->mm, file, addr, len, pgoff, flags);
 #else
 	return current->mm->get_unmapped_area(file, addr, len, pgoff, flags);
+#endif
+#else
+	if (file->f_op->get_unmapped_area)
+		return file->f_op->get_unmapped_area(file, addr, len, pgoff, flags);
+	return -ENOSYS;
 #endif
 }
 
