@@ -455,7 +455,7 @@ OBSERVERS = [
     (user_stack_in_a_trace, "user stacks in traces", {}),
     (uprobe, "uprobes by the path", {}),
     (bpf_iterator, "BPF's iterator over vmas, `bpf_d_path`",
-     {"6.12": BRANCH, "6.12+": BRANCH, "6.1": NUMBERS, "6.1+": NUMBERS, "vm_prfile": BRANCH}),
+     {"6.12": BRANCH, "6.12+": BRANCH, "6.1": NUMBERS, "6.1+": NUMBERS}),
     (prctl_exe_file, "`PR_SET_MM_EXE_FILE` while the program is mapped", {"6.12": "wrong"}),
     (apparmor_attaches, "AppArmor: whose profile", {}),
     (apparmor_confined, "AppArmor: confined processes and programs work", {}),

@@ -28,6 +28,11 @@ struct vm_area_struct {
 	struct file *vm_file;
 };
 
+/* The same, in a kernel where the mapping holds the user's file. */
+struct vm_area_struct___vm_prfile {
+	struct file *vm_prfile;
+};
+
 struct task_struct {
 	int pid;
 };
@@ -51,6 +56,9 @@ static long (*bpf_seq_printf)(struct seq_file *m, const char *format, unsigned i
 			      const void *data, unsigned int data_size) = (void *)126;
 static long (*bpf_d_path)(struct path *path, char *text, unsigned int size) = (void *)147;
 
+/* Of __builtin_preserve_field_info(): whether the kernel has it. */
+#define FIELD_EXISTS 2
+
 static char text[256];
 
 __attribute__((section("iter/task_vma"), used)) int each_vma(struct bpf_iter__task_vma *context)
@@ -58,12 +66,16 @@ __attribute__((section("iter/task_vma"), used)) int each_vma(struct bpf_iter__ta
 	static const char format[] = "%d %lx %u %lu %s\n";
 	struct task_struct *task = context->task;
 	struct vm_area_struct *vma = context->vma;
+	struct vm_area_struct___vm_prfile *with_prfile = (void *)vma;
 	struct file *file;
 	unsigned long values[5];
 
 	if (!task || !vma)
 		return 0;
 	file = vma->vm_file;
+	if (__builtin_preserve_field_info(with_prfile->vm_prfile, FIELD_EXISTS) &&
+	    with_prfile->vm_prfile)
+		file = with_prfile->vm_prfile;
 	if (!file || bpf_d_path(&file->f_path, text, sizeof(text)) < 0)
 		return 0;
 	values[0] = task->pid;
