@@ -25,6 +25,9 @@ test:
 observers:
 	@scripts/observers
 
+bench:
+	@OPS='$(OPS)' FILESYSTEMS='$(FILESYSTEMS)' BASES='$(BASES)' scripts/bench
+
 kunit:
 	@ARCH='$(ARCH)' KERNEL='$(KERNEL)' NOMMU='$(NOMMU)' scripts/kunit $(TESTS)
 
@@ -40,7 +43,7 @@ setup:
 help:
 	@sed -n 's/^#: \{0,1\}//p' Makefile
 
-.PHONY: module compile_commands.json clean demo vm test observers kunit kunit-mutants lint setup help
+.PHONY: module compile_commands.json clean demo vm test observers bench kunit kunit-mutants lint setup help
 
 #: make [LLVM=1 | LLVM=-19] [KVER=RELEASE | KDIR=DIR]
 #:                        build aufs.ko, and its companion aufs-observers.ko, with clang (the
@@ -55,6 +58,9 @@ help:
 #: make test              all tests
 #: make observers         what each observer reports, as a table: for this filesystem and overlayfs,
 #:                        without and with aufs-observers.ko
+#: make bench [OPS='PATTERN...'] [FILESYSTEMS='PATTERN...'] [BASES='PATTERN...']
+#:                        what operations cost, in instructions: here, on the branch alone, and on
+#:                        other unions
 #: make kunit [ARCH=x86_64 | ARCH=riscv NOMMU=1] [KERNEL=6.1] [TESTS=GLOB]
 #:                        the KUnit suites, on a kernel that has vm_prfile: user-mode Linux 6.12,
 #:                        or another one in QEMU

@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// usage: measure [--operations [!]PATTERN,...] [--size N] [--memory] [--calibrate]
+//                [--place FILESYSTEM BASE DIRECTORY] [--mount FILESYSTEM BASE DIRECTORY TYPE OPTIONS]...
+//
+// Counts the instructions of operations on each of the places, in the test machine of
+// `scripts/vm --icount`, and prints a line of JSON for each operation, size and place:
+// "batches" are instructions per operation of each batch. The places take turns, batch by batch, so
+// that what the kernel does meanwhile meets all of them.
+
+#include "measure.hh"
+
+#include <algorithm>
+#include <cstdarg>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <fcntl.h>
+#include <fnmatch.h>
+#include <termios.h>
+#include <time.h>
+#include <unistd.h>
+
+namespace bench
+{
+
+void die(const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	std::fputs("measure: ", stderr);
+	std::vfprintf(stderr, format, arguments);
+	std::fputs("\n", stderr);
+	va_end(arguments);
+	std::exit(1);
+}
+
+namespace
+{
+
+// A tick of the guest's timer comes each 4 million instructions: a batch is to be shorter, so that
+// most have none.
+constexpr std::uint64_t batch_length = 1'500'000;
+constexpr unsigned batches = 15, batches_of_long = 5;
+constexpr std::uint64_t is_long = 20'000'000;
+
+// The serial line is silent again before anything is measured.
+void drain()
+{
+	std::fflush(stdout);
+	tcdrain(STDOUT_FILENO);
+}
+
+struct Running {
+	Place &place;
+	std::unique_ptr<Operation> operation;
+	unsigned count = 1;
+	std::vector<double> results;
+};
+
+void enter(const Place &place)
+{
+	// A place without a descriptor is for what mounts it.
+	if (place.fd >= 0)
+		must(fchdir(place.fd), place.path.c_str());
+}
+
+// One batch; instructions of a single operation.
+double batch(const Kind &kind, Running &one)
+{
+	enter(one.place);
+	one.operation->begin(one.count);
+	if (kind.count == 0)
+		one.operation->run(std::max(1U, one.count / 16));
+	const std::uint64_t took = one.operation->run(one.count);
+	one.operation->end();
+	return static_cast<double>(took) / one.count / kind.divisor;
+}
+
+void report(const Kind &kind, long size, const Running &one)
+{
+	std::printf(
+		"{\"operation\": \"%s\", \"size\": %ld, \"filesystem\": \"%s\", \"base\": \"%s\", "
+		"\"count\": %u, \"batches\": [",
+		kind.name, size, one.place.filesystem.c_str(), one.place.base.c_str(), one.count);
+	const char *comma = "";
+	for (const double result : one.results) {
+		std::printf("%s%.2f", comma, result);
+		comma = ", ";
+	}
+	std::printf("]}\n");
+}
+
+void measure(const Kind &kind, long size, std::vector<Place> &places)
+{
+	std::vector<Running> all;
+	unsigned rounds = batches;
+
+	for (Place &place : places) {
+		Running one{place, kind.make(place, size), kind.count ? kind.count : 1, {}};
+		enter(place);
+		if (one.operation->possible())
+			all.push_back(std::move(one));
+	}
+	for (Running &one : all) {
+		if (kind.count == 0) {
+			batch(kind, one);
+			const double took = batch(kind, one) * kind.divisor;
+			if (took > is_long)
+				rounds = batches_of_long;
+			// A power of two, so that a little more or less does not change it.
+			while (one.count * 2 * took <= batch_length && one.count < 1024)
+				one.count *= 2;
+		}
+		batch(kind, one);
+	}
+	if (kind.batches)
+		rounds = kind.batches;
+	for (unsigned round = 0; round < rounds; ++round) {
+		for (Running &one : all)
+			one.results.push_back(batch(kind, one));
+	}
+	for (const Running &one : all)
+		report(kind, size, one);
+	drain();
+}
+
+double raw_clock()
+{
+	timespec now;
+	clock_gettime(CLOCK_MONOTONIC_RAW, &now);
+	return static_cast<double>(now.tv_sec) * 1e9 + static_cast<double>(now.tv_nsec);
+}
+
+// How many ticks known numbers of instructions take, and what the raw clock makes of them.
+void calibrate()
+{
+	std::uint64_t least = ~0ULL, copied = ~0ULL;
+	double raw = 1e18;
+
+	for (int i = 0; i < 9; ++i) {
+		std::uint64_t loops = 500'000;
+		const double raw_began = raw_clock();
+		std::uint64_t begin = ticks();
+		asm volatile("1: dec %0\n\tjnz 1b" : "+r"(loops) : : "cc");
+		least = std::min(least, ticks() - begin);
+		raw = std::min(raw, raw_clock() - raw_began);
+		static char from[4096], to[4096];
+		char *source = from, *target = to;
+		std::uint64_t left = sizeof(from);
+		begin = ticks();
+		asm volatile("rep movsb" : "+S"(source), "+D"(target), "+c"(left) : : "memory");
+		copied = std::min(copied, ticks() - begin);
+	}
+	std::printf("{\"calibrate\": \"a loop of 1000000 instructions\", \"rdtsc\": %llu, "
+		    "\"monotonic_raw\": %.0f, \"rep_movsb_4096\": %llu}\n",
+		    static_cast<unsigned long long>(least), raw,
+		    static_cast<unsigned long long>(copied));
+	drain();
+}
+
+// One of the patterns fits, and none that begins with "!".
+bool chosen(const std::string &patterns, const char *name)
+{
+	bool found = false;
+
+	for (size_t at = 0; at <= patterns.size();) {
+		const size_t comma = std::min(patterns.find(',', at), patterns.size());
+		const std::string pattern = patterns.substr(at, comma - at);
+		if (pattern.starts_with('!')) {
+			if (fnmatch(pattern.c_str() + 1, name, 0) == 0)
+				return false;
+		} else {
+			found = found || fnmatch(pattern.c_str(), name, 0) == 0;
+		}
+		at = comma + 1;
+	}
+	return found;
+}
+
+int run(int argc, char **argv)
+{
+	std::vector<Place> places;
+	std::string patterns = "*";
+	long size_of_places = -1;
+	bool memory = false;
+
+	for (int i = 1; i < argc;) {
+		const std::string option = argv[i];
+		const int left = argc - i - 1;
+		if (option == "--calibrate") {
+			calibrate();
+			return 0;
+		} else if (option == "--memory") {
+			memory = true;
+			i += 1;
+		} else if (option == "--operations" && left >= 1) {
+			patterns = argv[i + 1];
+			i += 2;
+		} else if (option == "--size" && left >= 1) {
+			size_of_places = std::atol(argv[i + 1]);
+			i += 2;
+		} else if (option == "--place" && left >= 3) {
+			Place place{argv[i + 1], argv[i + 2], argv[i + 3], "", "", ""};
+			place.writable = place.is_branch() ? "lower" : "upper";
+			place.fd = must(open(argv[i + 3], O_RDONLY | O_DIRECTORY), argv[i + 3]);
+			places.push_back(place);
+			i += 4;
+		} else if (option == "--mount" && left >= 5) {
+			places.push_back({argv[i + 1], argv[i + 2], argv[i + 3], "", argv[i + 4],
+					  argv[i + 5]});
+			i += 6;
+		} else {
+			die("unknown or incomplete option '%s'", argv[i]);
+		}
+	}
+	if (memory) {
+		for (Place &place : places)
+			measure_memory(place);
+		return 0;
+	}
+	for (const auto *kinds :
+	     {&mapping_kinds(), &file_kinds(), &name_kinds(), &process_kinds()}) {
+		for (const Kind &kind : *kinds) {
+			for (const long size : kind.sizes) {
+				// What is about the places themselves is measured when they say how big they are.
+				if ((size == -1) == (size_of_places >= 0) &&
+				    chosen(patterns, kind.name))
+					measure(kind, size == -1 ? size_of_places : size, places);
+			}
+		}
+	}
+	return 0;
+}
+
+} // namespace
+} // namespace bench
+
+int main(int argc, char **argv)
+{
+	return bench::run(argc, argv);
+}

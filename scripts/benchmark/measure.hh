@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef BENCHMARK_MEASURE_HH
+#define BENCHMARK_MEASURE_HH
+
+// What the operations share. A batch is begin(), run() and end(), with the working directory at the
+// place's root; run() alone is measured.
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+#include <x86intrin.h>
+
+namespace bench
+{
+
+constexpr long page = 4096;
+
+// Under -icount shift=0 this counts instructions, exactly: QEMU ends a block at each rdtsc.
+inline std::uint64_t ticks()
+{
+	return __rdtsc();
+}
+
+[[noreturn, gnu::format(printf, 1, 2)]] void die(const char *format, ...);
+
+// The result of a system call, or the end of the program.
+template <typename T> T must(T result, const char *what)
+{
+	if (result == static_cast<T>(-1))
+		die("%s: %m", what);
+	return result;
+}
+
+// A mount to measure: the branch itself or a union over it.
+struct Place {
+	std::string filesystem, base, path;
+	// The directory whose files are on the rw branch. Both names are of the same length.
+	std::string writable;
+	// mount(2)'s type and options, for what mounts.
+	std::string type, options;
+	int fd = -1;
+
+	bool is_branch() const
+	{
+		return filesystem == "branch";
+	}
+};
+
+class Operation
+{
+public:
+	virtual ~Operation() = default;
+
+	// Whether the place can do it at all; tried before anything is measured.
+	virtual bool possible()
+	{
+		return true;
+	}
+	virtual void begin(unsigned count)
+	{
+		(void)count;
+	}
+	// Does it COUNT times; what that took.
+	virtual std::uint64_t run(unsigned count) = 0;
+	virtual void end()
+	{
+	}
+};
+
+// Something that needs neither begin() nor end().
+template <typename Step> class Simple final : public Operation
+{
+public:
+	explicit Simple(Step step) : step_(step)
+	{
+	}
+	bool possible() override
+	{
+		return step_();
+	}
+	std::uint64_t run(unsigned count) override
+	{
+		const std::uint64_t begin = ticks();
+		for (unsigned i = 0; i < count; ++i) {
+			if (!step_()) [[unlikely]]
+				die("an operation that worked does no more: %m");
+		}
+		return ticks() - begin;
+	}
+
+private:
+	Step step_;
+};
+
+template <typename Step> std::unique_ptr<Operation> simple(Step step)
+{
+	return std::make_unique<Simple<Step>>(step);
+}
+
+struct Kind {
+	const char *name;
+	// {0} for what has no size.
+	std::vector<long> sizes;
+	std::unique_ptr<Operation> (*make)(const Place &place, long size);
+	// How many a batch has, and how many batches count; 0: as the first tries suggest.
+	unsigned count = 0, batches = 0;
+	// How many results one step gives (pages, names).
+	unsigned divisor = 1;
+};
+
+const std::vector<Kind> &file_kinds();
+const std::vector<Kind> &name_kinds();
+const std::vector<Kind> &mapping_kinds();
+const std::vector<Kind> &process_kinds();
+
+// Bytes of kernel memory per cached file, open file and mapping, as JSON lines.
+void measure_memory(Place &place);
+
+} // namespace bench
+
+#endif

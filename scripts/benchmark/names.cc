@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// Names: stat, lookup, readdir, mount.
+
+#include "measure.hh"
+
+#include <cerrno>
+#include <cstdio>
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+namespace bench
+{
+namespace
+{
+
+char entries[32768];
+
+std::unique_ptr<Operation> stat_hot(const Place &, long)
+{
+	return simple([] {
+		struct stat status;
+		return stat("read/dir/4k", &status) == 0;
+	});
+}
+
+// Names that the dentry cache does not have, as it has been emptied. (What is on tmpfs stays there.)
+class StatCold final : public Operation
+{
+public:
+	void begin(unsigned) override
+	{
+		const int fd = must(open("/proc/sys/vm/drop_caches", O_WRONLY), "drop_caches");
+		must(write(fd, "2", 1), "drop_caches");
+		close(fd);
+		next_ = 0;
+	}
+	std::uint64_t run(unsigned count) override
+	{
+		char name[32];
+		struct stat status;
+		std::uint64_t sum = 0;
+
+		for (unsigned i = 0; i < count; ++i) {
+			std::snprintf(name, sizeof(name), "read/cold/%u", next_++);
+			const std::uint64_t begin = ticks();
+			must(stat(name, &status), name);
+			sum += ticks() - begin;
+		}
+		return sum;
+	}
+
+private:
+	unsigned next_ = 0;
+};
+
+std::unique_ptr<Operation> stat_cold(const Place &, long)
+{
+	return std::make_unique<StatCold>();
+}
+
+std::unique_ptr<Operation> negative(const Place &, long)
+{
+	return simple([] {
+		struct stat status;
+		return stat("read/dir/not", &status) == -1 && errno == ENOENT;
+	});
+}
+
+// Each time a name that nobody has asked for.
+class NegativeNew final : public Operation
+{
+public:
+	std::uint64_t run(unsigned count) override
+	{
+		char name[48];
+		struct stat status;
+		std::uint64_t sum = 0;
+
+		for (unsigned i = 0; i < count; ++i) {
+			std::snprintf(name, sizeof(name), "read/dir/not%08u", next_++);
+			const std::uint64_t begin = ticks();
+			const int result = stat(name, &status);
+			sum += ticks() - begin;
+			if (result == 0)
+				die("%s is there", name);
+		}
+		return sum;
+	}
+
+private:
+	unsigned next_ = 0;
+};
+
+std::unique_ptr<Operation> negative_new(const Place &, long)
+{
+	return std::make_unique<NegativeNew>();
+}
+
+// open, getdents64 to the end, close.
+template <bool Merged> std::unique_ptr<Operation> readdir_all(const Place &, long size)
+{
+	const std::string path = (Merged ? "merged/" : "read/") + std::to_string(size);
+	return simple([path, size] {
+		long left = 0;
+		const int fd = open(path.c_str(), O_RDONLY | O_DIRECTORY);
+		for (;;) {
+			const long got = syscall(SYS_getdents64, fd, entries, sizeof(entries));
+			if (got <= 0)
+				break;
+			left += got;
+		}
+		// No record is shorter.
+		return close(fd) == 0 && left >= size * 24;
+	});
+}
+
+std::unique_ptr<Operation> mount_umount(const Place &place, long)
+{
+	return simple([&place] {
+		// aufs and overlayfs look these up in order; nothing else is mounted there.
+		return mount("none", place.path.c_str(), place.type.c_str(), 0,
+			     place.options.c_str()) == 0 &&
+		       umount2(place.path.c_str(), 0) == 0;
+	});
+}
+
+std::unique_ptr<Operation> depth_stat(const Place &, long)
+{
+	return simple([] {
+		struct stat status;
+		return stat("lowest", &status) == 0;
+	});
+}
+
+class DepthNegative final : public Operation
+{
+public:
+	std::uint64_t run(unsigned count) override
+	{
+		char name[32];
+		struct stat status;
+		std::uint64_t sum = 0;
+
+		for (unsigned i = 0; i < count; ++i) {
+			std::snprintf(name, sizeof(name), "not%08u", next_++);
+			const std::uint64_t begin = ticks();
+			const int result = stat(name, &status);
+			sum += ticks() - begin;
+			if (result == 0)
+				die("%s is there", name);
+		}
+		return sum;
+	}
+
+private:
+	unsigned next_ = 0;
+};
+
+std::unique_ptr<Operation> depth_negative(const Place &, long)
+{
+	return std::make_unique<DepthNegative>();
+}
+
+} // namespace
+
+const std::vector<Kind> &name_kinds()
+{
+	static const std::vector<Kind> kinds = {
+		{"stat_hot", {0}, stat_hot},
+		{"stat_cold", {0}, stat_cold, 200, 9},
+		{"negative", {0}, negative},
+		{"negative_new", {0}, negative_new, 200, 9},
+		{"readdir", {10, 10000}, readdir_all<false>},
+		{"readdir_merged", {10, 10000}, readdir_all<true>},
+		// Their size is the number of branches of the places that are given.
+		{"mount", {-1}, mount_umount, 0, 9},
+		{"depth_stat", {-1}, depth_stat},
+		{"depth_negative", {-1}, depth_negative, 100, 9},
+	};
+	return kinds;
+}
+
+} // namespace bench

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// Processes with many mappings of a file, what procfs says of them, and programs.
+
+#include "measure.hh"
+
+#include <cstring>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace bench
+{
+namespace
+{
+
+char text[65536];
+
+// While it is there, this process has SIZE mappings of a file which do not merge: all of its first page.
+class Mapped : public Operation
+{
+public:
+	explicit Mapped(long size) : length_(static_cast<size_t>(size) * page)
+	{
+	}
+	void begin(unsigned) override
+	{
+		void *got = mmap(nullptr, length_, PROT_NONE,
+				 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+		if (got == MAP_FAILED)
+			die("mmap: %m");
+		space_ = static_cast<char *>(got);
+		const int fd = must(open("read/dir/4k", O_RDONLY), "read/dir/4k");
+		for (size_t at = 0; at < length_; at += page) {
+			if (mmap(space_ + at, page, PROT_READ, MAP_SHARED | MAP_FIXED, fd, 0) ==
+			    MAP_FAILED)
+				die("mmap: %m");
+		}
+		close(fd);
+	}
+	void end() override
+	{
+		munmap(space_, length_);
+	}
+
+private:
+	size_t length_;
+	char *space_ = nullptr;
+};
+
+bool reap(pid_t child)
+{
+	int status = -1;
+
+	return child > 0 && waitpid(child, &status, 0) == child && status == 0;
+}
+
+class ForkExit final : public Mapped
+{
+public:
+	using Mapped::Mapped;
+	std::uint64_t run(unsigned count) override
+	{
+		const std::uint64_t begin = ticks();
+		for (unsigned i = 0; i < count; ++i) {
+			const pid_t child = fork();
+			if (child == 0)
+				_exit(0);
+			if (!reap(child))
+				die("fork or its child failed");
+		}
+		return ticks() - begin;
+	}
+};
+
+std::unique_ptr<Operation> fork_exit(const Place &, long size)
+{
+	return std::make_unique<ForkExit>(size);
+}
+
+class ReadProc final : public Mapped
+{
+public:
+	ReadProc(const char *path, long size) : Mapped(size), path_(path)
+	{
+	}
+	std::uint64_t run(unsigned count) override
+	{
+		const std::uint64_t begin = ticks();
+		for (unsigned i = 0; i < count; ++i) {
+			const int fd = must(open(path_, O_RDONLY), path_);
+			while (must(read(fd, text, sizeof(text)), path_) > 0)
+				;
+			close(fd);
+		}
+		return ticks() - begin;
+	}
+
+private:
+	const char *path_;
+};
+
+std::unique_ptr<Operation> maps(const Place &, long size)
+{
+	return std::make_unique<ReadProc>("/proc/self/maps", size);
+}
+
+std::unique_ptr<Operation> smaps(const Place &, long size)
+{
+	return std::make_unique<ReadProc>("/proc/self/smaps", size);
+}
+
+// /bin/true with the place as the root, so that its loader and library are from there.
+std::unique_ptr<Operation> exec(const Place &, long)
+{
+	return simple([] {
+		const pid_t child = vfork();
+		if (child == 0) {
+			char *const arguments[] = {const_cast<char *>("true"), nullptr};
+			char *const environment[] = {nullptr};
+			if (chroot(".") == 0)
+				execve("/bin/true", arguments, environment);
+			_exit(1);
+		}
+		return reap(child);
+	});
+}
+
+} // namespace
+
+const std::vector<Kind> &process_kinds()
+{
+	static const std::vector<Kind> kinds = {
+		{"fork_exit", {16, 512, 8192}, fork_exit},
+		{"maps", {16, 512, 8192}, maps},
+		{"smaps", {16, 512, 8192}, smaps},
+		{"exec", {0}, exec},
+	};
+	return kinds;
+}
+
+} // namespace bench
