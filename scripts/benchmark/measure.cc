@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// usage: measure [--operations [!]PATTERN,...] [--size N] [--memory] [--calibrate]
+// usage: measure [--operations [!]PATTERN,...] [--size N] [--memory] [--calibrate] [--list]
+//                [--repeat COUNT]
 //                [--place FILESYSTEM BASE DIRECTORY] [--mount FILESYSTEM BASE DIRECTORY TYPE OPTIONS]...
 //
 // Counts the instructions of operations on each of the places, in the test machine of
 // `scripts/vm --icount`, and prints a line of JSON for each operation, size and place:
 // "batches" are instructions per operation of each batch. The places take turns, batch by batch, so
-// that what the kernel does meanwhile meets all of them.
+// that what the kernel does meanwhile meets all of them. With --repeat each is done so often at one go,
+// and nothing is printed: for a profiler.
 
 #include "measure.hh"
 
@@ -17,6 +19,7 @@
 #include <cstring>
 #include <fcntl.h>
 #include <fnmatch.h>
+#include <sys/prctl.h>
 #include <termios.h>
 #include <time.h>
 #include <unistd.h>
@@ -39,10 +42,12 @@ void die(const char *format, ...)
 namespace
 {
 
-// A tick of the guest's timer comes each 4 million instructions: a batch is to be shorter, so that
-// most have none.
-constexpr std::uint64_t batch_length = 1'500'000;
-constexpr unsigned batches = 15, batches_of_long = 5;
+// The guest's timer ticks each 4 million instructions, and with it comes what has been put off, such as
+// RCU's callbacks. A batch begins soon after a tick, when nothing is left of that, and is to end before
+// the next one. What is longer has its share of them.
+constexpr std::int64_t tick = 4'000'000, after_tick = 200'000, settled = 60'000'000;
+constexpr std::uint64_t batch_length = 2'500'000;
+constexpr unsigned batches = 15, batches_of_long = 7;
 constexpr std::uint64_t is_long = 20'000'000;
 
 // The serial line is silent again before anything is measured.
@@ -50,6 +55,43 @@ void drain()
 {
 	std::fflush(stdout);
 	tcdrain(STDOUT_FILENO);
+}
+
+std::int64_t now()
+{
+	timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return time.tv_sec * 1'000'000'000LL + time.tv_nsec;
+}
+
+// When the timer ticks, modulo its period: where this program was interrupted most often.
+std::int64_t phase_of_ticks()
+{
+	std::vector<std::int64_t> phases;
+	std::int64_t last = now();
+
+	while (phases.size() < 15) {
+		const std::int64_t time = now();
+		if (time - last > 1000)
+			phases.push_back(last % tick);
+		last = time;
+	}
+	std::sort(phases.begin(), phases.end());
+	return phases[phases.size() / 2];
+}
+
+// Sleeps, which takes no time outside of the guest, until nothing is left of what was put off, and a
+// tick has just been.
+void settle()
+{
+	static const std::int64_t phase = phase_of_ticks();
+	std::int64_t then = now() + settled;
+
+	then += tick - (then - phase) % tick + after_tick;
+	const timespec time = {then / 1'000'000'000, then % 1'000'000'000};
+	while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &time, nullptr) != 0)
+		;
 }
 
 struct Running {
@@ -73,6 +115,7 @@ double batch(const Kind &kind, Running &one)
 	one.operation->begin(one.count);
 	if (kind.count == 0)
 		one.operation->run(std::max(1U, one.count / 16));
+	settle();
 	const std::uint64_t took = one.operation->run(one.count);
 	one.operation->end();
 	return static_cast<double>(took) / one.count / kind.divisor;
@@ -124,6 +167,16 @@ void measure(const Kind &kind, long size, std::vector<Place> &places)
 	for (const Running &one : all)
 		report(kind, size, one);
 	drain();
+}
+
+void repeat(const Kind &kind, long size, std::vector<Place> &places, unsigned count)
+{
+	for (Place &place : places) {
+		Running one{place, kind.make(place, size), kind.count ? kind.count : count, {}};
+		enter(place);
+		if (one.operation->possible())
+			batch(kind, one);
+	}
 }
 
 double raw_clock()
@@ -179,17 +232,31 @@ bool chosen(const std::string &patterns, const char *name)
 	return found;
 }
 
+constexpr auto all_kinds = {&mapping_kinds, &file_kinds, &name_kinds, &process_kinds};
+
+void list()
+{
+	for (const auto kinds : all_kinds) {
+		for (const Kind &kind : kinds())
+			std::printf("%s\n", kind.name);
+	}
+}
+
 int run(int argc, char **argv)
 {
 	std::vector<Place> places;
 	std::string patterns = "*";
 	long size_of_places = -1;
 	bool memory = false;
+	unsigned repeats = 0;
 
 	for (int i = 1; i < argc;) {
 		const std::string option = argv[i];
 		const int left = argc - i - 1;
-		if (option == "--calibrate") {
+		if (option == "--list") {
+			list();
+			return 0;
+		} else if (option == "--calibrate") {
 			calibrate();
 			return 0;
 		} else if (option == "--memory") {
@@ -197,6 +264,9 @@ int run(int argc, char **argv)
 			i += 1;
 		} else if (option == "--operations" && left >= 1) {
 			patterns = argv[i + 1];
+			i += 2;
+		} else if (option == "--repeat" && left >= 1) {
+			repeats = static_cast<unsigned>(std::atol(argv[i + 1]));
 			i += 2;
 		} else if (option == "--size" && left >= 1) {
 			size_of_places = std::atol(argv[i + 1]);
@@ -215,6 +285,7 @@ int run(int argc, char **argv)
 			die("unknown or incomplete option '%s'", argv[i]);
 		}
 	}
+	must(prctl(PR_SET_TIMERSLACK, 1UL), "PR_SET_TIMERSLACK");
 	if (memory) {
 		for (Place &place : places)
 			measure_memory(place);
@@ -225,9 +296,14 @@ int run(int argc, char **argv)
 		for (const Kind &kind : *kinds) {
 			for (const long size : kind.sizes) {
 				// What is about the places themselves is measured when they say how big they are.
-				if ((size == -1) == (size_of_places >= 0) &&
-				    chosen(patterns, kind.name))
-					measure(kind, size == -1 ? size_of_places : size, places);
+				if ((size == -1) != (size_of_places >= 0) ||
+				    !chosen(patterns, kind.name))
+					continue;
+				const long actual = size == -1 ? size_of_places : size;
+				if (repeats)
+					repeat(kind, actual, places, repeats);
+				else
+					measure(kind, actual, places);
 			}
 		}
 	}

@@ -1,0 +1,340 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-only
+"""What the lines of guest-run say.
+
+    report.py tables LINES DIRECTORY     figures.json, table.md and plot.svg, from one run
+    report.py agreement FIGURES FIGURES  how far two runs differ, the worst first
+    report.py check LINES RECORDED       ratios to the branch, against the recorded ones: exit 1 if one
+                                         is above by more than TOLERANCE
+    report.py record LINES RECORDED      put this run's ratios there
+
+A figure is the median of a run's batches, in instructions.
+"""
+import json
+import os
+import statistics
+import sys
+
+import plot
+
+FILESYSTEMS = ["branch", "aufs", "overlayfs", "fuse-overlayfs", "unionfs-fuse", "mergerfs"]
+TITLES = {"branch": "branch", "aufs": "aufs-cxx"}
+TOLERANCE = 0.01
+# What the sizes are of, and what each operation is called; in the order of the table.
+OPERATIONS = {
+    "mmap_munmap": ("mmap + munmap", ""),
+    "fault_read_around": ("read fault, around, per page", ""),
+    "fault_read": ("read fault, per page", ""),
+    "fault_write": ("shared write fault, per page", ""),
+    "fault_private": ("private write fault, per page", ""),
+    "fault_huge": ("read fault, per huge page", ""),
+    "split_merge": ("mprotect: split + merge", ""),
+    "mremap": ("mremap", ""),
+    "open_close": ("open + close", ""),
+    "open_read_close": ("open + read 4 KiB + close", ""),
+    "stat_hot": ("stat", ""),
+    "stat_cold": ("stat, dentries dropped", ""),
+    "negative": ("stat of no file", ""),
+    "negative_new": ("stat of no file, new name", ""),
+    "pread": ("pread", "byte"),
+    "pwrite": ("pwrite", "byte"),
+    "readdir": ("readdir, one branch", "entry"),
+    "readdir_merged": ("readdir, two branches", "entry"),
+    "exec": ("exec + exit, dynamic", ""),
+    "fork_exit": ("fork + exit", "mapping"),
+    "maps": ("read /proc/self/maps", "mapping"),
+    "smaps": ("read /proc/self/smaps", "mapping"),
+    "copy_up": ("copy-up", "byte"),
+    "mount": ("mount + umount", "branch"),
+    "depth_stat": ("stat in the lowest of", "branch"),
+    "depth_negative": ("stat of no file, new name, in", "branch"),
+}
+PLURALS = {"byte": "B", "entry": "entries", "mapping": "mappings", "branch": "branches"}
+# What `make bench-check` watches, on tmpfs.
+WATCHED = [("mmap_munmap", 0), ("fault_read", 0), ("open_close", 0), ("open_read_close", 0),
+           ("stat_hot", 0), ("negative", 0), ("pread", 4096), ("pwrite", 4096), ("readdir", 10000),
+           ("exec", 0)]
+
+
+class Run:
+    """The lines of one run: about[], figures[(base, operation, size)][filesystem], memory[]."""
+
+    def __init__(self, path):
+        self.about, self.figures, self.memory, self.spread = {}, {}, {}, {}
+        self.profiles = []
+        with open(path, encoding="utf-8") as file:
+            for line in file:
+                if line.startswith("{"):
+                    self.line(json.loads(line))
+
+    def line(self, record):
+        if "operation" in record:
+            key = record["base"], record["operation"], record["size"]
+            filesystem, batches = record["filesystem"], record["batches"]
+            self.figures.setdefault(key, {})[filesystem] = statistics.median(batches)
+            self.spread.setdefault(key, {})[filesystem] = batches
+        elif "profile" in record:
+            self.profiles.append(record)
+        elif "memory" in record:
+            key = record["base"], record["memory"]
+            self.memory.setdefault(key, {})[record["filesystem"]] = record["bytes"]
+        else:
+            self.about.update(record)
+
+    def ratio(self, key, filesystem):
+        values = self.figures.get(key, {})
+        if filesystem not in values or not values.get("branch"):
+            return None
+        return values[filesystem] / values["branch"]
+
+    def bases(self):
+        return list(dict.fromkeys(base for base, _, _ in self.figures))
+
+    def filesystems(self):
+        found = {name for values in self.figures.values() for name in values}
+        return [name for name in FILESYSTEMS if name in found]
+
+    def identity(self):
+        return f"{self.about.get('release')}, {self.about.get('compiler')}"
+
+    def as_json(self):
+        figures = [{"base": base, "operation": operation, "size": size, "filesystem": filesystem,
+                    "instructions": value, "ratio": self.ratio((base, operation, size), filesystem),
+                    "batches": self.spread[base, operation, size][filesystem]}
+                   for (base, operation, size), values in self.figures.items()
+                   for filesystem, value in values.items()]
+        memory = [{"base": base, "of": what, "bytes": values}
+                  for (base, what), values in self.memory.items()]
+        return {"about": self.about, "figures": figures, "memory": memory}
+
+
+def size_text(operation, size):
+    unit = OPERATIONS[operation][1]
+    if not unit or not size:
+        return ""
+    if unit == "byte":
+        for factor, name in ((1 << 20, "MiB"), (1 << 10, "KiB")):
+            if size % factor == 0:
+                return f"{size // factor} {name}"
+    return f"{size:,} {unit if size == 1 else PLURALS[unit]}"
+
+
+def label(operation, size):
+    text = size_text(operation, size)
+    title = OPERATIONS[operation][0]
+    return f"{title} {text}" if title.endswith((" of", " in")) else f"{title}, {text}".rstrip(", ")
+
+
+def ordered(run, base):
+    """The (operation, size) of a base, in the order of the table."""
+    names = list(OPERATIONS)
+    keys = [(operation, size) for where, operation, size in run.figures if where == base]
+    return sorted(keys, key=lambda key: (names.index(key[0]), key[1]))
+
+
+def line_through(points):
+    """y = a + b x through points, weighted by 1/y: (a, b, largest relative deviation)."""
+    weights = [1 / (y * y) for _, y in points]
+    total = sum(weights)
+    mean_x = sum(w * x for w, (x, _) in zip(weights, points)) / total
+    mean_y = sum(w * y for w, (_, y) in zip(weights, points)) / total
+    slope = (sum(w * (x - mean_x) * (y - mean_y) for w, (x, y) in zip(weights, points))
+             / sum(w * (x - mean_x) ** 2 for w, (x, _) in zip(weights, points)))
+    base = mean_y - slope * mean_x
+    return base, slope, max(abs(base + slope * x - y) / y for x, y in points)
+
+
+def growth(run, base):
+    """Rows: what one more of something costs on each filesystem."""
+    rows = []
+    filesystems = run.filesystems()
+    for operation, (title, unit) in OPERATIONS.items():
+        sizes = sorted(size for where, name, size in run.figures
+                       if where == base and name == operation)
+        if not unit or len(sizes) < 2:
+            continue
+        cells = []
+        for filesystem in filesystems:
+            points = [(size, run.figures[base, operation, size][filesystem]) for size in sizes
+                      if filesystem in run.figures[base, operation, size]]
+            if len(points) < 2:
+                cells.append("-")
+                continue
+            _, slope, deviation = line_through(points)
+            text = f"{slope:,.2f}" if slope < 10 else f"{slope:,.0f}"
+            # Two points are always on a line.
+            cells.append(text + (f" (±{100 * deviation:.0f} %)" if len(points) > 2 else ""))
+        rows.append((f"{title.removesuffix(' of').removesuffix(' in')}, per {unit}", cells))
+    return rows
+
+
+def markdown(header, rows):
+    lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
+    lines += ["| " + " | ".join([title, *cells]) + " |" for title, cells in rows]
+    return "\n".join(lines)
+
+
+def titles(filesystems):
+    return [TITLES.get(name, name) for name in filesystems]
+
+
+def table(run):
+    """All figures, base by base, as Markdown."""
+    text = [f"{run.identity()}; instructions on the branch itself, and ratios to it"]
+    filesystems = run.filesystems()
+    for base in run.bases():
+        rows = []
+        for operation, size in ordered(run, base):
+            values = run.figures[base, operation, size]
+            cells = []
+            for filesystem in filesystems:
+                ratio = run.ratio((base, operation, size), filesystem)
+                if filesystem not in values:
+                    cells.append("-")
+                elif filesystem == "branch" or ratio is None:
+                    cells.append(f"{values[filesystem]:,.0f}")
+                else:
+                    cells.append(f"{ratio:.2f}" if ratio < 100 else f"{ratio:,.0f}")
+            rows.append((label(operation, size), cells))
+        text.append(markdown([base, *titles(filesystems)], rows))
+        rows = growth(run, base)
+        if rows:
+            text.append(markdown([f"{base}: growth, and how far from a line", *titles(filesystems)],
+                                 rows))
+    if run.memory:
+        kernel = [name for name in filesystems if name in ("branch", "aufs", "overlayfs")]
+        rows = [(f"{base}: {what}", [f"{values[name]:,.0f}" if name in values else "-"
+                                     for name in kernel])
+                for (base, what), values in run.memory.items()]
+        text.append(markdown(["bytes of slab objects per", *titles(kernel)], rows))
+    return "\n\n".join(text) + "\n"
+
+
+def profile(run):
+    """Per operation: the functions in which filesystems differ, in instructions per operation."""
+    text = []
+    for operation, base in dict.fromkeys((one["profile"], one["base"]) for one in run.profiles):
+        columns = {}
+        for one in run.profiles:
+            if (one["profile"], one["base"]) != (operation, base):
+                continue
+            # Several sizes have one profile, the sum; a share of it then says more.
+            sizes = [key for key in run.figures if key[:2] == (base, operation)]
+            whole = run.figures[sizes[0]][one["filesystem"]] if len(sizes) == 1 else 1000
+            total = sum(one["samples"].values()) or 1
+            columns[one["filesystem"]] = {name: whole * count / total
+                                          for name, count in one["samples"].items()}
+        names = {name for column in columns.values() for name in column}
+        worst = sorted(names, key=lambda name: min(columns.get("branch", {}).get(name, 0)
+                                                   - column.get(name, 0)
+                                                   for column in columns.values()))
+        rows = [(name, [f"{column.get(name, 0):,.0f}" for column in columns.values()])
+                for name in worst[:40]]
+        text.append(markdown([f"{operation} ({base})", *titles(columns)], rows))
+    return "\n\n".join(text)
+
+
+def write(path, text):
+    with open(path + ".new", "w", encoding="utf-8") as file:
+        file.write(text)
+    os.replace(path + ".new", path)
+
+
+def tables(lines, directory):
+    run = Run(lines)
+    text = table(run)
+    write(directory + "/table.md", text)
+    write(directory + "/figures.json", json.dumps(run.as_json(), indent=1) + "\n")
+    base = run.bases()[0]
+    rows = [(label(operation, size),
+             {name: run.ratio((base, operation, size), name) for name in run.filesystems()[1:]
+              if run.ratio((base, operation, size), name)})
+            for operation, size in ordered(run, base)
+            if not operation.startswith(("mount", "depth"))]
+    names = {name: TITLES.get(name, name) for name in run.filesystems()[1:]}
+    write(directory + "/plot.svg", plot.dots(rows, names, f"instructions, ratio to the branch ({base})"))
+    print(text)
+    if run.profiles:
+        write(directory + "/profile.md", profile(run) + "\n")
+    return 0
+
+
+def agreement(first, second):
+    runs = []
+    for path in first, second:
+        with open(path, encoding="utf-8") as file:
+            runs.append({(figure["base"], figure["operation"], figure["size"], figure["filesystem"]):
+                         figure for figure in json.load(file)["figures"]})
+    rows = []
+    for key in runs[0].keys() & runs[1].keys():
+        one, two = (run[key] for run in runs)
+        value = abs(two["instructions"] / one["instructions"] - 1)
+        ratio = abs(two["ratio"] / one["ratio"] - 1) if one["ratio"] and two["ratio"] else value
+        rows.append((ratio, value, key))
+    rows.sort(reverse=True)
+    for title, wanted in (("in the kernel", FILESYSTEMS[:3]), ("FUSE", FILESYSTEMS[3:])):
+        some = [row for row in rows if row[2][3] in wanted]
+        within = [row for row in some if row[0] <= 0.005]
+        print(f"{title}: {len(some)} ratios in both runs, {len(within)} of them within 0.5 %")
+        for ratio, value, key in some[:max(0, len(some) - len(within))]:
+            print(f"  {100 * ratio:6.2f} % (instructions {100 * value:6.2f} %)  "
+                  f"{' '.join(str(part) for part in key)}")
+    return 0
+
+
+def watched(run):
+    found = {}
+    for operation, size in WATCHED:
+        ratio = run.ratio(("tmpfs", operation, size), "aufs")
+        if ratio is None:
+            sys.exit(f"report.py: this run has no {label(operation, size)}")
+        found[label(operation, size)] = round(ratio, 4)
+    return found
+
+
+def read_recorded(path):
+    try:
+        with open(path, encoding="utf-8") as file:
+            return json.load(file)
+    except FileNotFoundError:
+        return {"license": "SPDX-License-Identifier: GPL-2.0-only", "ratios": {}}
+
+
+def check(lines, path):
+    run, recorded = Run(lines), read_recorded(path)["ratios"]
+    now = watched(run)
+    before = recorded.get(run.identity())
+    if before is None:
+        for name, ratio in now.items():
+            print(f"{'':13}{ratio:8.3f}  {name}")
+        print(f"nothing is compared: there is no record for {run.identity()}, only for "
+              f"{'; '.join(recorded) or 'none'}. 'RECORD=y make bench-check' records these")
+        return 0
+    worse = 0
+    for name, ratio in now.items():
+        change = ratio / before[name] - 1
+        verdict = "ok"
+        if change > TOLERANCE:
+            verdict = "WORSE"
+            worse += 1
+        elif change < -TOLERANCE:
+            verdict = "better"
+        print(f"{verdict:7} {before[name]:8.3f} -> {ratio:6.3f}  {name}")
+    if worse:
+        print(f"{worse} of {len(now)} ratios to the branch are more than {100 * TOLERANCE:.0f} % above "
+              "the recorded ones. Where that is meant, 'RECORD=y make bench-check' records these")
+    return 1 if worse else 0
+
+
+def record(lines, path):
+    run, all_of_them = Run(lines), read_recorded(path)
+    all_of_them["ratios"][run.identity()] = watched(run)
+    write(path, json.dumps(all_of_them, indent=1) + "\n")
+    print(f"recorded for {run.identity()}")
+    return 0
+
+
+COMMANDS = {"tables": tables, "agreement": agreement, "check": check, "record": record}
+if len(sys.argv) != 4 or sys.argv[1] not in COMMANDS:
+    sys.exit(__doc__)
+sys.exit(COMMANDS[sys.argv[1]](*sys.argv[2:]))
