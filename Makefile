@@ -26,7 +26,10 @@ observers:
 	@scripts/observers
 
 bench:
-	@OPS='$(OPS)' FILESYSTEMS='$(FILESYSTEMS)' BASES='$(BASES)' scripts/bench
+	@OPS='$(OPS)' FILESYSTEMS='$(FILESYSTEMS)' BASES='$(BASES)' PROFILE='$(PROFILE)' scripts/bench
+
+bench-check:
+	@RECORD='$(RECORD)' scripts/bench-check
 
 kunit:
 	@ARCH='$(ARCH)' KERNEL='$(KERNEL)' NOMMU='$(NOMMU)' scripts/kunit $(TESTS)
@@ -43,7 +46,7 @@ setup:
 help:
 	@sed -n 's/^#: \{0,1\}//p' Makefile
 
-.PHONY: module compile_commands.json clean demo vm test observers bench kunit kunit-mutants lint setup help
+.PHONY: module compile_commands.json clean demo vm test observers bench bench-check kunit kunit-mutants lint setup help
 
 #: make [LLVM=1 | LLVM=-19] [KVER=RELEASE | KDIR=DIR]
 #:                        build aufs.ko, and its companion aufs-observers.ko, with clang (the
@@ -58,9 +61,11 @@ help:
 #: make test              all tests
 #: make observers         what each observer reports, as a table: for this filesystem and overlayfs,
 #:                        without and with aufs-observers.ko
-#: make bench [OPS='PATTERN...'] [FILESYSTEMS='PATTERN...'] [BASES='PATTERN...']
+#: make bench [OPS='PATTERN...'] [FILESYSTEMS='PATTERN...'] [BASES='PATTERN...'] [PROFILE=y]
 #:                        what operations cost, in instructions: here, on the branch alone, and on
-#:                        other unions
+#:                        other unions; with PROFILE, in which functions of the kernel
+#: make bench-check [RECORD=y]
+#:                        whether the ten that matter most cost what is recorded; or record it
 #: make kunit [ARCH=x86_64 | ARCH=riscv NOMMU=1] [KERNEL=6.1] [TESTS=GLOB]
 #:                        the KUnit suites, on a kernel that has vm_prfile: user-mode Linux 6.12,
 #:                        or another one in QEMU

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
 // usage: measure [--operations [!]PATTERN,...] [--size N] [--memory] [--calibrate] [--list]
-//                [--repeat COUNT]
+//                [--repeat INSTRUCTIONS]
 //                [--place FILESYSTEM BASE DIRECTORY] [--mount FILESYSTEM BASE DIRECTORY TYPE OPTIONS]...
 //
 // Counts the instructions of operations on each of the places, in the test machine of
 // `scripts/vm --icount`, and prints a line of JSON for each operation, size and place:
 // "batches" are instructions per operation of each batch. The places take turns, batch by batch, so
-// that what the kernel does meanwhile meets all of them. With --repeat each is done so often at one go,
-// and nothing is printed: for a profiler.
+// that what the kernel does meanwhile meets all of them. With --repeat each is done at one go, for so
+// many instructions, and nothing is printed: for a profiler.
 
 #include "measure.hh"
 
@@ -169,13 +169,17 @@ void measure(const Kind &kind, long size, std::vector<Place> &places)
 	drain();
 }
 
-void repeat(const Kind &kind, long size, std::vector<Place> &places, unsigned count)
+void repeat(const Kind &kind, long size, std::vector<Place> &places, double instructions)
 {
 	for (Place &place : places) {
-		Running one{place, kind.make(place, size), kind.count ? kind.count : count, {}};
+		Running one{place, kind.make(place, size), kind.count ? kind.count : 1, {}};
 		enter(place);
-		if (one.operation->possible())
-			batch(kind, one);
+		if (!one.operation->possible())
+			continue;
+		const double took = batch(kind, one) * kind.divisor;
+		if (kind.count == 0)
+			one.count = static_cast<unsigned>(std::max(1.0, instructions / took));
+		batch(kind, one);
 	}
 }
 
@@ -248,7 +252,7 @@ int run(int argc, char **argv)
 	std::string patterns = "*";
 	long size_of_places = -1;
 	bool memory = false;
-	unsigned repeats = 0;
+	double repeats = 0;
 
 	for (int i = 1; i < argc;) {
 		const std::string option = argv[i];
@@ -266,7 +270,7 @@ int run(int argc, char **argv)
 			patterns = argv[i + 1];
 			i += 2;
 		} else if (option == "--repeat" && left >= 1) {
-			repeats = static_cast<unsigned>(std::atol(argv[i + 1]));
+			repeats = std::atof(argv[i + 1]);
 			i += 2;
 		} else if (option == "--size" && left >= 1) {
 			size_of_places = std::atol(argv[i + 1]);
@@ -300,7 +304,7 @@ int run(int argc, char **argv)
 				    !chosen(patterns, kind.name))
 					continue;
 				const long actual = size == -1 ? size_of_places : size;
-				if (repeats)
+				if (repeats > 0)
 					repeat(kind, actual, places, repeats);
 				else
 					measure(kind, actual, places);

@@ -7,6 +7,7 @@
     report.py check LINES RECORDED       ratios to the branch, against the recorded ones: exit 1 if one
                                          is above by more than TOLERANCE
     report.py record LINES RECORDED      put this run's ratios there
+    report.py watched                    the operations that these two look at
 
 A figure is the median of a run's batches, in instructions.
 """
@@ -164,7 +165,7 @@ def growth(run, base):
             text = f"{slope:,.2f}" if slope < 10 else f"{slope:,.0f}"
             # Two points are always on a line.
             cells.append(text + (f" (±{100 * deviation:.0f} %)" if len(points) > 2 else ""))
-        rows.append((f"{title.removesuffix(' of').removesuffix(' in')}, per {unit}", cells))
+        rows.append((f"{title.removesuffix(' of').removesuffix(', in')}, per {unit}", cells))
     return rows
 
 
@@ -334,7 +335,14 @@ def record(lines, path):
     return 0
 
 
-COMMANDS = {"tables": tables, "agreement": agreement, "check": check, "record": record}
-if len(sys.argv) != 4 or sys.argv[1] not in COMMANDS:
+def names_of_watched():
+    print(" ".join(operation for operation, _ in WATCHED))
+    return 0
+
+
+COMMANDS = {"tables": (tables, 2), "agreement": (agreement, 2), "check": (check, 2),
+            "record": (record, 2), "watched": (names_of_watched, 0)}
+command, wanted_arguments = COMMANDS.get(sys.argv[1] if len(sys.argv) > 1 else "", (None, 0))
+if not command or len(sys.argv) != 2 + wanted_arguments:
     sys.exit(__doc__)
-sys.exit(COMMANDS[sys.argv[1]](*sys.argv[2:]))
+sys.exit(command(*sys.argv[2:]))
