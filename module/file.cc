@@ -127,10 +127,11 @@ int release(struct inode *, struct file *file) noexcept
 		return 0;
 	}
 
-	auto h_file = Ref<struct file>::adopt(&h_file_of(*file));
+	struct file &h_file = h_file_of(*file);
 
 	if (file->f_flags & __FMODE_EXEC)
-		aufs_allow_write_access(h_file.get());
+		aufs_allow_write_access(&h_file);
+	aufs_fput_now(&h_file);
 	return 0;
 }
 

@@ -144,6 +144,17 @@ void Inode::copy_attributes() noexcept
 	fsstack_copy_inode_size(&vfs, top.dentry->d_inode);
 }
 
+void Inode::copy_written() noexcept
+{
+	struct inode &h = h_inode();
+
+	/* These are all of a mode that a write takes. */
+	if (vfs.i_mode & (S_ISUID | S_ISGID))
+		refresh(vfs.i_mode, branch().shown_mode(h.i_mode));
+	copy_times(vfs, h);
+	fsstack_copy_inode_size(&vfs, &h);
+}
+
 void Inode::copy_links() noexcept
 {
 	copy_attributes();

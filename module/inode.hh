@@ -210,6 +210,8 @@ public:
 
 	/* Copies what the union shows without asking the branch, but for the links. Any context. */
 	void copy_attributes() noexcept;
+	/* Copies what a write of data changes. Any context. */
+	void copy_written() noexcept;
 	/*
 	 * Copies the number of links as well. The caller holds the inode's i_rwsem, or nobody else
 	 * knows the inode.

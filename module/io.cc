@@ -13,13 +13,9 @@ namespace aufs
 namespace
 {
 
-/*
- * What the union shows of a file that was written: its size, and the mode, from which a write takes
- * setuid bits.
- */
 void note_written(struct inode &inode) noexcept
 {
-	Inode::of(inode).copy_attributes();
+	Inode::of(inode).copy_written();
 }
 
 struct kiocb for_branch(const struct kiocb &iocb, struct file &h_file) noexcept

@@ -153,6 +153,7 @@ void aufs_file_start_write(struct file *file);
 struct posix_acl *aufs_get_acl(struct vfsmount *mnt, struct inode *inode, int type);
 struct posix_acl *aufs_get_cached_acl_rcu(struct inode *inode, int type);
 const struct cred *aufs_get_cred(const struct cred *cred);
+void aufs_fput_now(struct file *file);
 void aufs_get_file(struct file *file);
 int aufs_get_write_access(struct inode *inode);
 loff_t aufs_i_size_read(const struct inode *inode);
