@@ -5,7 +5,7 @@
     report.py tables LINES DIRECTORY     figures.json, table.md and plot.svg, from one run
     report.py agreement FIGURES FIGURES  how far two runs differ, the worst first
     report.py check LINES RECORDED       ratios to the branch, against the recorded ones: exit 1 if one
-                                         is above by more than TOLERANCE
+                                         is above by more than TOLERANCE, and the instructions, too
     report.py record LINES RECORDED      put this run's ratios there
     report.py watched                    the operations that these two look at
 
@@ -284,12 +284,14 @@ def agreement(first, second):
 
 
 def watched(run):
+    """{label: [ratio to the branch, instructions]}"""
     found = {}
     for operation, size in WATCHED:
-        ratio = run.ratio(("tmpfs", operation, size), "aufs")
+        key = "tmpfs", operation, size
+        ratio = run.ratio(key, "aufs")
         if ratio is None:
             sys.exit(f"report.py: this run has no {label(operation, size)}")
-        found[label(operation, size)] = round(ratio, 4)
+        found[label(operation, size)] = [round(ratio, 4), round(run.figures[key]["aufs"], 1)]
     return found
 
 
@@ -306,21 +308,22 @@ def check(lines, path):
     now = watched(run)
     before = recorded.get(run.identity())
     if before is None:
-        for name, ratio in now.items():
+        for name, (ratio, _) in now.items():
             print(f"{'':13}{ratio:8.3f}  {name}")
         print(f"nothing is compared: there is no record for {run.identity()}, only for "
               f"{'; '.join(recorded) or 'none'}. 'RECORD=y make bench-check' records these")
         return 0
     worse = 0
-    for name, ratio in now.items():
-        change = ratio / before[name] - 1
+    for name, (ratio, instructions) in now.items():
+        change = ratio / before[name][0] - 1
         verdict = "ok"
-        if change > TOLERANCE:
+        # Where the branch alone has become cheaper, nothing here has become worse.
+        if change > TOLERANCE and instructions > before[name][1] * (1 + TOLERANCE):
             verdict = "WORSE"
             worse += 1
         elif change < -TOLERANCE:
             verdict = "better"
-        print(f"{verdict:7} {before[name]:8.3f} -> {ratio:6.3f}  {name}")
+        print(f"{verdict:7} {before[name][0]:8.3f} -> {ratio:6.3f}  {name}")
     if worse:
         print(f"{worse} of {len(now)} ratios to the branch are more than {100 * TOLERANCE:.0f} % above "
               "the recorded ones. Where that is meant, 'RECORD=y make bench-check' records these")
