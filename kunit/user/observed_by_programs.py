@@ -278,7 +278,7 @@ OBSERVERS = [
     (eu_stack, "`eu-stack`", {}),
     (needrestart, "`needrestart`: a library was replaced", {"6.1": "wrong"}),
     (checkrestart, "`checkrestart`: a library was replaced", {}),
-    (criu, "CRIU: dumped and restored", {}),
+    (criu, "CRIU: dumped and restored", {"vm_prfile": "-"}),
 ]
 
 if __name__ == "__main__":
