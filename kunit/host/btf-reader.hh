@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* observers::Btf over bytes of its own, for tests. */
+/* observers::Btf over bytes of its own, for tests and the fuzzer. */
 #pragma once
 
 #include "observers/btf.hh"
@@ -37,6 +37,10 @@ public:
 		return count.ok() ? static_cast<long>(count.value()) : count.error();
 	}
 
+	const observers::Btf *operator->() const
+	{
+		return &btf_;
+	}
 	long count() const
 	{
 		return count_;

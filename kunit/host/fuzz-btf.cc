@@ -6,8 +6,7 @@
 #include <errno.h>
 #include <stdint.h>
 
-#include "observers/btf.hh"
-#include "text.hh"
+#include "btf-reader.hh"
 
 using cxxrt::Result;
 using cxxrt::Span;
@@ -47,34 +46,7 @@ unsigned int word(StringView data, Size at)
 	return value;
 }
 
-/* One reader of bytes of its own, with an index that is exactly as large as it must be. */
-class Reader final
-{
-public:
-	Reader(StringView data, Size count)
-		: data_(data), index_(static_cast<unsigned int *>(malloc(count * sizeof(int)))),
-		  btf_({reinterpret_cast<const Byte *>(StringView(data_).data()), data_.size()},
-		       {index_, count})
-	{
-	}
-	Reader(const Reader &) = delete;
-	Reader &operator=(const Reader &) = delete;
-	~Reader()
-	{
-		free(index_);
-	}
-	const Btf *operator->() const
-	{
-		return &btf_;
-	}
-
-private:
-	Text data_;
-	unsigned int *index_;
-	Btf btf_;
-};
-
-void check_prototype(const Reader &a, const Reader &b, StringView name)
+void check_prototype(const BtfReader &a, const BtfReader &b, StringView name)
 {
 	/* What was there before stays there, and of what is appended nothing is lost. */
 	observers::Text text;
@@ -105,7 +77,7 @@ void check_prototype(const Reader &a, const Reader &b, StringView name)
 		"a text is appended to");
 }
 
-void check_record(const Reader &a, const Reader &b, StringView record, StringView member,
+void check_record(const BtfReader &a, const BtfReader &b, StringView record, StringView member,
 		  StringView data)
 {
 	Result<Size> size = a->size_of(record);
@@ -148,7 +120,7 @@ Size find_names(StringView strings, StringView (&names)[most_names])
 void check_data(StringView bytes)
 {
 	Text data = bytes;
-	Span<const Byte> span(reinterpret_cast<const Byte *>(StringView(data).data()), data.size());
+	Span<const Byte> span = BtfReader::bytes(data);
 	Result<Size> count = Btf::types_in(span);
 
 	if (!count.ok()) {
@@ -160,8 +132,8 @@ void check_data(StringView bytes)
 	require(count.value() * type_size <= word(data, 12), "the types have room");
 
 	StringView names[most_names];
-	Reader a(data, count.value());
-	Reader b(data, count.value());
+	BtfReader a(data);
+	BtfReader b(data);
 	Size known = find_names(
 		StringView(data).substr(word(data, 4) + word(data, 16), word(data, 20)), names);
 

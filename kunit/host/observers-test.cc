@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The parts of the companion that need no kernel: how a function begins and the line of a mapping,
- * here; BTF in btf-test.cc and
- * btf-data-test.cc.
+ * here; BTF in btf-test.cc and btf-data-test.cc.
  */
 #include <initializer_list>
 

@@ -5,10 +5,8 @@ import ctypes
 import fcntl
 import os
 import re
-import shutil
 import signal
 import struct
-import subprocess
 import sys
 import time
 

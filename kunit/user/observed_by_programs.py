@@ -5,7 +5,6 @@ import os
 import re
 import shutil
 import signal
-import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -221,8 +220,9 @@ def checkrestart(scene):
 def criu(scene):
     """A process is dumped, and lives on with the same mappings."""
     need("criu")
-    if "Looks good" not in run("criu", "check"):
-        raise NotHere(f"CRIU does not run on this kernel: {run('criu', 'check')[-500:]}")
+    checked = run("criu", "check")
+    if "Looks good" not in checked:
+        raise NotHere(f"CRIU does not run on this kernel: {checked[-500:]}")
     process = scene.start_observed()
     pid = process.pid
     images = TMP + "/criu"

@@ -100,8 +100,8 @@ public:
 
 		for (unsigned i = 0; i < count; ++i) {
 			const std::string name = std::to_string(next_++);
-			const std::string from = directory_ + name,
-					  to = place_.writable + "/" + directory_ + name;
+			const std::string from = directory_ + name;
+			const std::string to = place_.writable + "/" + from;
 			const std::uint64_t begin = ticks();
 			if (place_.is_branch())
 				copy(from.c_str(), to.c_str());

@@ -5,7 +5,6 @@
 #include "measure.hh"
 
 #include <cstdio>
-#include <cstring>
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -21,20 +20,6 @@ constexpr int faulted = 256;
 int open_file(const std::string &path, int flags)
 {
 	return must(open(path.c_str(), flags), path.c_str());
-}
-
-char *map(void *where, size_t length, int protection, int flags, int fd, off_t offset = 0)
-{
-	void *got = mmap(where, length, protection, flags, fd, offset);
-	if (got == MAP_FAILED)
-		die("mmap: %m");
-	return static_cast<char *>(got);
-}
-
-// Address space for mappings, with nothing beside it that they could merge with.
-char *reserve(size_t length)
-{
-	return map(nullptr, length, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1);
 }
 
 class OnFile : public Operation
@@ -133,11 +118,7 @@ public:
 private:
 	static void around(int bytes)
 	{
-		char text[16];
-		const int length = std::snprintf(text, sizeof(text), "%d", bytes);
-		const int fd = open_file("/sys/kernel/debug/fault_around_bytes", O_WRONLY);
-		must(write(fd, text, static_cast<size_t>(length)), "fault_around_bytes");
-		close(fd);
+		write_file("/sys/kernel/debug/fault_around_bytes", std::to_string(bytes).c_str());
 	}
 
 	int protection_, mapping_;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// usage: measure [--operations [!]PATTERN,...] [--size N] [--memory] [--calibrate] [--list]
-//                [--repeat INSTRUCTIONS]
+// usage: measure --list | --calibrate
+//        measure [--operations [!]PATTERN,...] [--size N] [--memory] [--repeat INSTRUCTIONS]
 //                [--place FILESYSTEM BASE DIRECTORY] [--mount FILESYSTEM BASE DIRECTORY TYPE OPTIONS]...
 //
 // Counts the instructions of operations on each of the places, in the test machine of
@@ -19,6 +19,7 @@
 #include <cstring>
 #include <fcntl.h>
 #include <fnmatch.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <termios.h>
 #include <time.h>
@@ -36,7 +37,34 @@ void die(const char *format, ...)
 	std::vfprintf(stderr, format, arguments);
 	std::fputs("\n", stderr);
 	va_end(arguments);
-	std::exit(1);
+	std::fflush(stdout);
+	_exit(1);
+}
+
+char *map(void *where, size_t length, int protection, int flags, int fd)
+{
+	void *got = mmap(where, length, protection, flags, fd, 0);
+	if (got == MAP_FAILED)
+		die("mmap: %m");
+	return static_cast<char *>(got);
+}
+
+char *reserve(size_t length)
+{
+	return map(nullptr, length, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1);
+}
+
+void write_file(const char *path, const char *text)
+{
+	const int fd = must(open(path, O_WRONLY), path);
+
+	must(write(fd, text, std::strlen(text)), path);
+	close(fd);
+}
+
+void drop_dentries()
+{
+	write_file("/proc/sys/vm/drop_caches", "2");
 }
 
 namespace
@@ -193,7 +221,8 @@ double raw_clock()
 // How many ticks known numbers of instructions take, and what the raw clock makes of them.
 void calibrate()
 {
-	std::uint64_t least = ~0ULL, copied = ~0ULL;
+	std::uint64_t least = ~0ULL;
+	std::uint64_t copied = ~0ULL;
 	double raw = 1e18;
 
 	for (int i = 0; i < 9; ++i) {
@@ -203,8 +232,10 @@ void calibrate()
 		asm volatile("1: dec %0\n\tjnz 1b" : "+r"(loops) : : "cc");
 		least = std::min(least, ticks() - begin);
 		raw = std::min(raw, raw_clock() - raw_began);
-		static char from[4096], to[4096];
-		char *source = from, *target = to;
+		static char from[4096];
+		static char to[4096];
+		char *source = from;
+		char *target = to;
 		std::uint64_t left = sizeof(from);
 		begin = ticks();
 		asm volatile("rep movsb" : "+S"(source), "+D"(target), "+c"(left) : : "memory");
@@ -246,72 +277,91 @@ void list()
 	}
 }
 
-int run(int argc, char **argv)
-{
+// What the command line asks for.
+struct Settings {
 	std::vector<Place> places;
 	std::string patterns = "*";
 	long size_of_places = -1;
 	bool memory = false;
 	double repeats = 0;
+};
 
-	for (int i = 1; i < argc;) {
-		const std::string option = argv[i];
-		const int left = argc - i - 1;
-		if (option == "--list") {
-			list();
-			return 0;
-		} else if (option == "--calibrate") {
-			calibrate();
-			return 0;
-		} else if (option == "--memory") {
-			memory = true;
-			i += 1;
-		} else if (option == "--operations" && left >= 1) {
-			patterns = argv[i + 1];
-			i += 2;
-		} else if (option == "--repeat" && left >= 1) {
-			repeats = std::atof(argv[i + 1]);
-			i += 2;
-		} else if (option == "--size" && left >= 1) {
-			size_of_places = std::atol(argv[i + 1]);
-			i += 2;
-		} else if (option == "--place" && left >= 3) {
-			Place place{argv[i + 1], argv[i + 2], argv[i + 3], "", "", ""};
-			place.writable = place.is_branch() ? "lower" : "upper";
-			place.fd = must(open(argv[i + 3], O_RDONLY | O_DIRECTORY), argv[i + 3]);
-			places.push_back(place);
-			i += 4;
-		} else if (option == "--mount" && left >= 5) {
-			places.push_back({argv[i + 1], argv[i + 2], argv[i + 3], "", argv[i + 4],
-					  argv[i + 5]});
-			i += 6;
-		} else {
-			die("unknown or incomplete option '%s'", argv[i]);
-		}
+// Takes the option at @words, of which there are @left more behind it; how many words that was.
+int take_option(Settings &settings, char **words, int left)
+{
+	const std::string option = words[0];
+
+	if (option == "--memory") {
+		settings.memory = true;
+		return 1;
 	}
+	if (option == "--operations" && left >= 1) {
+		settings.patterns = words[1];
+		return 2;
+	}
+	if (option == "--repeat" && left >= 1) {
+		settings.repeats = std::atof(words[1]);
+		return 2;
+	}
+	if (option == "--size" && left >= 1) {
+		settings.size_of_places = std::atol(words[1]);
+		return 2;
+	}
+	if (option == "--place" && left >= 3) {
+		Place place{words[1], words[2], words[3], "", "", ""};
+		place.writable = place.is_branch() ? "lower" : "upper";
+		place.fd = must(open(words[3], O_RDONLY | O_DIRECTORY), words[3]);
+		settings.places.push_back(place);
+		return 4;
+	}
+	if (option == "--mount" && left >= 5) {
+		settings.places.push_back({words[1], words[2], words[3], "", words[4], words[5]});
+		return 6;
+	}
+	die("unknown or incomplete option '%s'", words[0]);
+}
+
+void measure_chosen(const Kind &kind, Settings &settings)
+{
+	for (const long size : kind.sizes) {
+		// What is about the places themselves is measured when they say how big they are.
+		if ((size == -1) != (settings.size_of_places >= 0))
+			continue;
+		const long actual = size == -1 ? settings.size_of_places : size;
+		if (settings.repeats > 0)
+			repeat(kind, actual, settings.places, settings.repeats);
+		else
+			measure(kind, actual, settings.places);
+	}
+}
+
+void run(int argc, char **argv)
+{
+	const std::string first = argc > 1 ? argv[1] : "";
+	Settings settings;
+
+	if (first == "--list") {
+		list();
+		return;
+	}
+	if (first == "--calibrate") {
+		calibrate();
+		return;
+	}
+	for (int i = 1; i < argc;)
+		i += take_option(settings, argv + i, argc - i - 1);
 	must(prctl(PR_SET_TIMERSLACK, 1UL), "PR_SET_TIMERSLACK");
-	if (memory) {
-		for (Place &place : places)
+	if (settings.memory) {
+		for (Place &place : settings.places)
 			measure_memory(place);
-		return 0;
+		return;
 	}
-	for (const auto *kinds :
-	     {&mapping_kinds(), &file_kinds(), &name_kinds(), &process_kinds()}) {
-		for (const Kind &kind : *kinds) {
-			for (const long size : kind.sizes) {
-				// What is about the places themselves is measured when they say how big they are.
-				if ((size == -1) != (size_of_places >= 0) ||
-				    !chosen(patterns, kind.name))
-					continue;
-				const long actual = size == -1 ? size_of_places : size;
-				if (repeats > 0)
-					repeat(kind, actual, places, repeats);
-				else
-					measure(kind, actual, places);
-			}
+	for (const auto kinds : all_kinds) {
+		for (const Kind &kind : kinds()) {
+			if (chosen(settings.patterns, kind.name))
+				measure_chosen(kind, settings);
 		}
 	}
-	return 0;
 }
 
 } // namespace
@@ -319,5 +369,6 @@ int run(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-	return bench::run(argc, argv);
+	bench::run(argc, argv);
+	return 0;
 }

@@ -32,6 +32,17 @@ template <typename T> T must(T result, const char *what)
 	return result;
 }
 
+// mmap(2), or the end of the program.
+char *map(void *where, size_t length, int protection, int flags, int fd);
+
+// Address space for mappings, with nothing beside it that they could merge with.
+char *reserve(size_t length);
+
+void write_file(const char *path, const char *text);
+
+// Empties the caches of dentries and inodes.
+void drop_dentries();
+
 // A mount to measure: the branch itself or a union over it.
 struct Place {
 	std::string filesystem, base, path;

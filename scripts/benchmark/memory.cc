@@ -22,8 +22,11 @@ constexpr int files = 2000;
 // Bytes of all active objects.
 double slabs()
 {
-	char line[512], name[64];
-	unsigned long active, all, size;
+	char line[512];
+	char name[64];
+	unsigned long active = 0;
+	unsigned long all = 0;
+	unsigned long size = 0;
 	double sum = 0;
 	FILE *file = std::fopen("/proc/slabinfo", "r");
 
@@ -39,13 +42,10 @@ double slabs()
 
 void settle()
 {
-	const int fd = must(open("/proc/sys/vm/drop_caches", O_WRONLY), "drop_caches");
-
 	for (int i = 0; i < 3; ++i) {
-		must(write(fd, "2", 1), "drop_caches");
+		drop_dentries();
 		usleep(100000);
 	}
-	close(fd);
 }
 
 void say(const Place &place, const char *what, double bytes)
@@ -60,7 +60,7 @@ void say(const Place &place, const char *what, double bytes)
 void measure_memory(Place &place)
 {
 	static int fds[files];
-	static void *mappings[files];
+	static char *mappings[files];
 	struct stat status;
 	const rlimit limit = {files + 100, files + 100};
 
@@ -85,11 +85,8 @@ void measure_memory(Place &place)
 	after = slabs();
 	say(place, "open file", after - before);
 	before = after;
-	for (int i = 0; i < files; ++i) {
-		mappings[i] = mmap(nullptr, page, PROT_READ, MAP_SHARED, fds[i], 0);
-		if (mappings[i] == MAP_FAILED)
-			die("mmap: %m");
-	}
+	for (int i = 0; i < files; ++i)
+		mappings[i] = map(nullptr, page, PROT_READ, MAP_SHARED, fds[i]);
 	after = slabs();
 	say(place, "mapping", after - before);
 	for (int i = 0; i < files; ++i) {

@@ -8,6 +8,8 @@
                                          is above by more than TOLERANCE, and the instructions, too
     report.py record LINES RECORDED      put this run's ratios there
     report.py watched                    the operations that these two look at
+    report.py companion LINES LINES      what /proc/self/maps costs with the companion, on two kernels:
+                                         exit 1 if that is more than COMPANION_TOLERANCE above
 
 A figure is the median of a run's batches, in instructions.
 """
@@ -21,6 +23,7 @@ import plot
 FILESYSTEMS = ["branch", "aufs", "overlayfs", "fuse-overlayfs", "unionfs-fuse", "mergerfs"]
 TITLES = {"branch": "branch", "aufs": "aufs-cxx"}
 TOLERANCE = 0.01
+COMPANION_TOLERANCE = 0.02
 # What the sizes are of, and what each operation is called; in the order of the table.
 OPERATIONS = {
     "mmap_munmap": ("mmap + munmap", ""),
@@ -343,7 +346,26 @@ def names_of_watched():
     return 0
 
 
-COMMANDS = {"tables": (tables, 2), "agreement": (agreement, 2), "check": (check, 2),
+def companion(*paths):
+    rows, worst = [], 0
+    for path in paths:
+        run = Run(path)
+        for (_, _, size), values in run.figures.items():
+            for filesystem, what in (("branch", "an ordinary file"), ("aufs", "a union's file")):
+                without, with_it = (values.get(filesystem + suffix) for suffix in ("", "+companion"))
+                if without is None or with_it is None:
+                    sys.exit(f"report.py: {path} lacks {size} mappings of {what}")
+                rows.append((f"{run.about['release']}, {size} of {what}",
+                             [f"{without:,.0f}", f"{with_it:,.0f}", f"{with_it / without:.3f}"]))
+                worst = max(worst, with_it / without - 1)
+    print(markdown(["reading `/proc/self/maps`, mappings", "instructions", "with the companion", "ratio"],
+                   rows))
+    if worst > COMPANION_TOLERANCE:
+        sys.exit(f"with the companion it costs more than {1 + COMPANION_TOLERANCE} of what it does without")
+    return 0 if rows else 1
+
+
+COMMANDS = {"companion": (companion, 2), "tables": (tables, 2), "agreement": (agreement, 2), "check": (check, 2),
             "record": (record, 2), "watched": (names_of_watched, 0)}
 command, wanted_arguments = COMMANDS.get(sys.argv[1] if len(sys.argv) > 1 else "", (None, 0))
 if not command or len(sys.argv) != 2 + wanted_arguments:
