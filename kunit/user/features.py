@@ -419,6 +419,9 @@ def attempt(function, kind, whole_mount):
 
 
 def main():
+    if os.environ["AUFS_COMBO"] not in ("tmpfs", "ext4+xfs"):
+        print("KTAP version 1\n1..0 # SKIP done on tmpfs, ext4+xfs", flush=True)
+        return 0
     words = {True: "yes", False: "no", None: "error"}
     todo = [(*feature, False) for feature in FEATURES] + [(*feature, True) for feature in MOUNTS]
     print(f"KTAP version 1\n1..{len(todo)}", flush=True)

@@ -116,7 +116,7 @@ tar_and_rsync()
 	tar --acls --xattrs --xattrs-include='*' -S -cf archive tree
 	tar --acls --xattrs --xattrs-include='*' -S -C unpacked -xpf archive
 	tar --acls --xattrs -df archive
-	rsync -aHAXS tree synced
+	rsync -aHAXS --modify-window=-1 tree synced
 	expect_alike tree unpacked/tree
 	expect_alike tree synced/tree
 	# Over what lies below: all of it again, and then only what differs.
@@ -125,7 +125,7 @@ tar_and_rsync()
 	rm tree/many/file7
 	echo more >>tree/many/file8
 	touch tree/plain/new
-	same "what rsync does" "$(rsync -aHAXSi --delete unpacked/tree/ tree | grep -v '^\.d' | sort | xargs)" \
+	same "what rsync does" "$(rsync -aHAXSi --modify-window=-1 --delete unpacked/tree/ tree | grep -v '^\.d' | sort | xargs)" \
 		"$(printf '%s\n' '*deleting plain/new' '>f+++++++++ many/file7' '>f.st...... many/file8' | sort | xargs)"
 	expect_alike tree unpacked/tree
 	expect_sparse unpacked/tree/plain/sparse
