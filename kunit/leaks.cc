@@ -44,7 +44,8 @@ ssize_t scan(struct kunit *test, char *buffer, size_t size) noexcept
 
 /*
  * Objects that nothing refers to: their addresses are kept in a way that kmemleak does not take for
- * one. Several, as an address of one may still lie on a stack somewhere.
+ * one. Several, as an address of one may still lie on a stack somewhere; and zeroed, as what has just
+ * been free has the address of what is free next in it, so that who found one would find all.
  */
 struct Lost {
 	static constexpr unsigned int count = 8;
@@ -53,7 +54,8 @@ struct Lost {
 	[[gnu::noinline]] Lost() noexcept
 	{
 		for (unsigned long &address : inverted)
-			address = ~reinterpret_cast<unsigned long>(cxxrt_alloc(4000, GFP_KERNEL));
+			address = ~reinterpret_cast<unsigned long>(
+				cxxrt_alloc(4000, GFP_KERNEL | __GFP_ZERO));
 	}
 	Lost(const Lost &) = delete;
 	Lost &operator=(const Lost &) = delete;
