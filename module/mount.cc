@@ -181,27 +181,48 @@ Result<Found> find_root(const Super &super) noexcept
 	return found;
 }
 
-bool changes_by_itself(const Branch &branch) noexcept
+/* Whether there may be encrypted directories in it. */
+template <class Sb> bool can_encrypt(const Sb &sb) noexcept
+{
+	if constexpr (requires { sb.s_cop; })
+		return sb.s_cop;
+	return false;
+}
+
+/* How @branch changes although nobody writes to it. */
+Changes changes_of(const Branch &branch) noexcept
 {
 	const struct super_block &sb = branch.sb();
+	const struct dentry &root = branch.root();
+	const struct dentry_operations *ops = nullptr;
 
-	if (branch.root().d_flags & (DCACHE_OP_REVALIDATE | DCACHE_OP_WEAK_REVALIDATE))
-		return true;
 	/*
 	 * The root of a filesystem may have nothing to ask where all else has, as FUSE's. Overlayfs
 	 * has the operation for all, and its root's flags say whether there is a use for it.
 	 */
-	return sb.s_magic != OVERLAYFS_SUPER_MAGIC && sb.s_d_op && sb.s_d_op->d_revalidate;
+	if (root.d_flags & (DCACHE_OP_REVALIDATE | DCACHE_OP_WEAK_REVALIDATE))
+		ops = root.d_op;
+	else if (sb.s_magic != OVERLAYFS_SUPER_MAGIC)
+		ops = sb.s_d_op;
+	if (ops && (ops->d_revalidate || ops->d_weak_revalidate) && !aufs_asks_for_key(ops))
+		return Changes::anywhere;
+	return can_encrypt(sb) ? Changes::where_encrypted : Changes::never;
 }
 
-/* Whether the VFS must ask before it believes its cache. */
-bool changes_by_itself(const Super &super) noexcept
+/* Without its key a branch has none of the names that it was written with. */
+Result<void> refuse_locked(struct fs_context *fc, const Branch &branch) noexcept
 {
-	for (unsigned int i = 0; i < super.count(); i++) {
-		if (changes_by_itself(super.branch(i)))
-			return true;
-	}
-	return false;
+	struct inode &root = *branch.root().d_inode;
+
+	if (!(root.i_flags & S_ENCRYPTED))
+		return {};
+	/* A filesystem looks for the key when it is asked for a name. */
+	TRY(lookup_in(branch, branch.root(), opaque_name));
+	if (aufs_has_key(&root))
+		return {};
+	aufs_errorf(fc, "branch '%s' is encrypted and its key is not there: add it first",
+		    branch.name().data());
+	return Error{-ENOKEY};
 }
 
 /* What copies and removals had not finished when the branches were used last goes. */
@@ -225,6 +246,12 @@ Result<void> Context::fill(struct fs_context *fc, struct super_block &sb) noexce
 	}
 	super_->set_settings(settings_);
 	TRY(super_->attach(fc));
+	for (unsigned int i = 0; i < super_->count(); i++) {
+		ScopedCreds creds(super_->mounter());
+
+		TRY(refuse_locked(fc, super_->branch(i)));
+		super_->note_changes(changes_of(super_->branch(i)));
+	}
 
 	const Super &super = *super_;
 
@@ -243,7 +270,9 @@ Result<void> Context::fill(struct fs_context *fc, struct super_block &sb) noexce
 	if (!super.has_rw())
 		sb.s_flags |= SB_RDONLY;
 	sb.s_op = &super_operations;
-	sb.s_d_op = changes_by_itself(super) ? &remote_dentry_operations : &dentry_operations;
+	/* Whether the VFS must ask before it believes its cache. */
+	sb.s_d_op = super.changes() == Changes::never ? &dentry_operations :
+							&remote_dentry_operations;
 	sb.s_xattr = const_cast<decltype(sb.s_xattr)>(xattr_handlers);
 
 	auto root = TRY(Inode::get(sb, TRY(find_root(super))));

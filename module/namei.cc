@@ -83,6 +83,18 @@ Result<void> uncover(const Inode &dir, StringView name, unsigned int index) noex
 namespace
 {
 
+/* Whether the names in @dir are others when a key comes or goes. */
+bool is_encrypted(const Inode &dir) noexcept
+{
+	const Found &found = dir.found();
+
+	for (unsigned int i = 0; i < found.parts(); i++) {
+		if (found.part(i).dentry->d_inode->i_flags & S_ENCRYPTED)
+			return true;
+	}
+	return false;
+}
+
 struct dentry *lookup(struct inode *dir, struct dentry *dentry, unsigned int) noexcept
 {
 	StringView name = name_of(*dentry);
@@ -105,6 +117,8 @@ struct dentry *lookup(struct inode *dir, struct dentry *dentry, unsigned int) no
 
 	if (!inode.ok())
 		return error_pointer<struct dentry>(inode.error());
+	if (union_dir.super().changes() == Changes::where_encrypted && !is_encrypted(union_dir))
+		aufs_d_is_not_asked(dentry);
 	return d_splice_alias(inode.value().leak(), dentry);
 }
 

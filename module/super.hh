@@ -8,6 +8,13 @@
 namespace aufs
 {
 
+/* Where branches change although nobody writes to them; each includes those before it. */
+enum class Changes : unsigned char {
+	never,
+	where_encrypted, /* other names are there, as soon as an encrypted directory has its key */
+	anywhere /* a server's or a daemon's */
+};
+
 class Super final
 {
 public:
@@ -99,6 +106,17 @@ public:
 		return idmapped_;
 	}
 
+	Changes changes() const noexcept
+	{
+		return changes_;
+	}
+	/* One branch changes like that. Nobody else has this yet. */
+	void note_changes(Changes changes) noexcept
+	{
+		if (changes > changes_)
+			changes_ = changes;
+	}
+
 	/* The deepest branch's stack depth. */
 	int branch_depth() const noexcept;
 
@@ -136,6 +154,7 @@ private:
 	Settings settings_;
 	mutable unsigned int turn_ = 0;
 	bool idmapped_ = false;
+	Changes changes_ = Changes::never;
 };
 
 } // namespace aufs

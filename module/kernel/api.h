@@ -135,9 +135,13 @@ enum aufs_mutex_kind {
 void aufs_allow_write_access(struct file *file);
 void aufs_annotate_inode(struct inode *inode, int depth);
 void aufs_annotate_super(struct super_block *sb, int depth);
+/* Whether @op's d_revalidate asks nothing but whether an encrypted directory has got its key. */
+bool aufs_asks_for_key(const struct dentry_operations *op);
 int aufs_create(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry, umode_t mode);
 const struct cred *aufs_current_cred(void);
 struct dentry *aufs_d_find_any_alias(struct inode *inode);
+/* From now on the VFS believes @dentry, which is being looked up, without ->d_revalidate. */
+void aufs_d_is_not_asked(struct dentry *dentry);
 struct dentry *aufs_d_alloc_parallel(struct dentry *parent, const char *name, unsigned int len);
 int aufs_copy_up_creds(struct dentry *dentry, struct cred **creds);
 int aufs_copy_up_xattr(struct dentry *dentry, const char *name);
@@ -156,6 +160,8 @@ const struct cred *aufs_get_cred(const struct cred *cred);
 void aufs_fput_now(struct file *file);
 void aufs_get_file(struct file *file);
 int aufs_get_write_access(struct inode *inode);
+/* Whether the encrypted @inode's key has been found. */
+bool aufs_has_key(const struct inode *inode);
 loff_t aufs_i_size_read(const struct inode *inode);
 void aufs_inode_lock_nested(struct inode *inode, unsigned int subclass);
 void aufs_inode_unlock(struct inode *inode);

@@ -59,6 +59,15 @@ void aufs_annotate_super(struct super_block *sb, int depth)
 #endif
 }
 
+bool aufs_asks_for_key(const struct dentry_operations *op)
+{
+#ifdef CONFIG_FS_ENCRYPTION
+	return op->d_revalidate == fscrypt_d_revalidate;
+#else
+	return false;
+#endif
+}
+
 /*
  * The credentials to create a copy of @dentry with, as a security module wants them,
  * from the current ones; the caller puts *@creds.
@@ -132,6 +141,13 @@ struct dentry *aufs_d_alloc_parallel(struct dentry *parent, const char *name, un
 struct dentry *aufs_d_find_any_alias(struct inode *inode)
 {
 	return d_find_any_alias(inode);
+}
+
+void aufs_d_is_not_asked(struct dentry *dentry)
+{
+	spin_lock(&dentry->d_lock);
+	dentry->d_flags &= ~DCACHE_OP_REVALIDATE;
+	spin_unlock(&dentry->d_lock);
 }
 
 int aufs_deny_write_access(struct file *file)
@@ -223,6 +239,11 @@ void aufs_get_file(struct file *file)
 int aufs_get_write_access(struct inode *inode)
 {
 	return get_write_access(inode);
+}
+
+bool aufs_has_key(const struct inode *inode)
+{
+	return fscrypt_has_encryption_key(inode);
 }
 
 loff_t aufs_i_size_read(const struct inode *inode)
