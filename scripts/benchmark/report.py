@@ -10,6 +10,8 @@
     report.py watched                    the operations that these two look at
     report.py companion LINES LINES      what /proc/self/maps costs with the companion, on two kernels:
                                          exit 1 if that is more than COMPANION_TOLERANCE above
+    report.py vm_prfile LINES LINES      what mappings cost on a kernel without the member and on one with
+                                         it: exit 1 if that is more than MEMBER_TOLERANCE above
 
 A figure is the median of a run's batches, in instructions.
 """
@@ -24,6 +26,7 @@ FILESYSTEMS = ["branch", "aufs", "overlayfs", "fuse-overlayfs", "unionfs-fuse", 
 TITLES = {"branch": "branch", "aufs": "aufs-cxx"}
 TOLERANCE = 0.01
 COMPANION_TOLERANCE = 0.02
+MEMBER_TOLERANCE = 0.002
 # What the sizes are of, and what each operation is called; in the order of the table.
 OPERATIONS = {
     "mmap_munmap": ("mmap + munmap", ""),
@@ -365,8 +368,24 @@ def companion(*paths):
     return 0 if rows else 1
 
 
+def vm_prfile(plain, member):
+    without, with_it = Run(plain), Run(member)
+    rows, above = [], 0
+    for key in sorted(without.figures, key=lambda key: (list(OPERATIONS).index(key[1]), key[2])):
+        one = without.figures[key]["branch"]
+        values = [with_it.figures[key][name] for name in ("branch", "branch+aufs")]
+        rows.append((label(*key[1:]), [f"{one:,.0f}", *(f"{value / one:.4f}" for value in values)]))
+        above += values[0] / one - 1 > MEMBER_TOLERANCE
+    rows.append(("bytes of a vma", [str(without.about["bytes"]), *[str(with_it.about["bytes"])] * 2]))
+    print(markdown([f"{with_it.about['release']}, of an ordinary file", "without the member, instructions",
+                    "with it", "with it, and aufs loaded"], rows))
+    if above:
+        sys.exit(f"{above} of these cost more than {1 + MEMBER_TOLERANCE} of what they do without the member")
+    return 0
+
+
 COMMANDS = {"companion": (companion, 2), "tables": (tables, 2), "agreement": (agreement, 2), "check": (check, 2),
-            "record": (record, 2), "watched": (names_of_watched, 0)}
+            "record": (record, 2), "watched": (names_of_watched, 0), "vm_prfile": (vm_prfile, 2)}
 command, wanted_arguments = COMMANDS.get(sys.argv[1] if len(sys.argv) > 1 else "", (None, 0))
 if not command or len(sys.argv) != 2 + wanted_arguments:
     sys.exit(__doc__)
