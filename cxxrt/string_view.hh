@@ -49,9 +49,13 @@ public:
 		return data_ + size_;
 	}
 
+	/* Most do not, and then no function is called: the first byte tells. */
 	constexpr bool starts_with(StringView prefix) const noexcept
 	{
-		return size_ >= prefix.size_ && equal(data_, prefix.data_, prefix.size_);
+		if (prefix.empty())
+			return true;
+		return size_ >= prefix.size_ && data_[0] == prefix.data_[0] &&
+		       equal(data_, prefix.data_, prefix.size_);
 	}
 	/* From @start (at most size()), @count bytes or as many as there are. */
 	constexpr StringView substr(Size start, Size count = static_cast<Size>(-1)) const noexcept

@@ -32,6 +32,18 @@ Super::~Super()
 	}
 }
 
+namespace
+{
+
+/* Of two in one directory, which is how branches lie as a rule, none is within the other. */
+bool are_siblings(const struct dentry &a, const struct dentry &b) noexcept
+{
+	/* A root is its own parent. */
+	return a.d_parent == b.d_parent && a.d_parent != &a && b.d_parent != &b;
+}
+
+} // namespace
+
 Result<void> Super::add(struct fs_context *fc, const BranchItem &item) noexcept
 {
 	if (count_ == max_branches) {
@@ -52,6 +64,8 @@ Result<void> Super::add(struct fs_context *fc, const BranchItem &item) noexcept
 				    item.path.data(), other.name().data());
 			return Error{-EINVAL};
 		}
+		if (are_siblings(branch.root(), other.root()))
+			continue;
 		if (is_subdir(&branch.root(), &other.root())) {
 			aufs_errorf(fc, "branch '%s' lies within branch '%s'", branch.name().data(),
 				    other.name().data());

@@ -112,6 +112,14 @@ CASE(branch_within_a_branch)
 	/* Siblings are fine, and a name that only begins alike is no parent. */
 	make_dir(u.low + "/aa");
 	EXPECT_EQ(try_mount(u.mnt, "br=" + u.low + "/a:" + u.low + "/aa"), 0);
+	/* The root of a filesystem, and what lies right in it. */
+	Mounted whole = mount_tmpfs("whole");
+	string root = whole.path();
+	make_dir(root + "/a");
+	make_dir(root + "/aa");
+	expect_refused(u, "br", root + ":" + root + "/a", EINVAL, root + "/a");
+	expect_refused(u, "br", root + "/a:" + root, EINVAL, root);
+	EXPECT_EQ(try_mount(u.mnt, "br=" + root + "/a:" + root + "/aa"), 0);
 }
 
 CASE(no_branches)

@@ -3,6 +3,7 @@
 """What the lines of guest-run say.
 
     report.py tables LINES DIRECTORY     figures.json, table.md and plot.svg, from one run
+    report.py readme LINES README SVG    the tables for users, between README's marks, and the plot
     report.py agreement FIGURES FIGURES  how far two runs differ, the worst first
     report.py check LINES RECORDED       ratios to the branch, against the recorded ones: exit 1 if one
                                          is above by more than TOLERANCE, and the instructions, too
@@ -57,6 +58,10 @@ OPERATIONS = {
     "depth_negative": ("stat of no file, new name, in", "branch"),
 }
 PLURALS = {"byte": "B", "entry": "entries", "mapping": "mappings", "branch": "branches"}
+# Where the README shows fewer sizes, and which.
+SHOWN_SIZES = {"fork_exit": (512,), "maps": (512,), "smaps": (512,), "depth_stat": (1, 127), "mount": (1, 127),
+               "depth_negative": (1, 127), "readdir_merged": (10000,)}
+README_BEGIN, README_END = "<!-- by scripts/bench -->\n", "<!-- to here -->\n"
 # What `make bench-check` watches, on tmpfs.
 WATCHED = [("mmap_munmap", 0), ("fault_read", 0), ("open_close", 0), ("open_read_close", 0),
            ("stat_hot", 0), ("negative", 0), ("pread", 4096), ("pwrite", 4096), ("readdir", 10000),
@@ -217,6 +222,35 @@ def table(run):
     return "\n\n".join(text) + "\n"
 
 
+def ratio_text(ratio):
+    if ratio is None:
+        return "-"
+    return f"{ratio:.3f}" if ratio < 9.995 else f"{ratio:,.1f}" if ratio < 100 else f"{ratio:,.0f}"
+
+
+def readme_tables(run):
+    """Ratios to the branch on both bases, growth, memory."""
+    filesystems = run.filesystems()[1:]
+    columns = [("tmpfs", name) for name in filesystems] + [("ext4", name) for name in ("aufs", "overlayfs")]
+    rows = []
+    for operation, size in ordered(run, "tmpfs"):
+        if size not in SHOWN_SIZES.get(operation, (size,)):
+            continue
+        branch = run.figures["tmpfs", operation, size].get("branch")
+        rows.append((label(operation, size),
+                     [f"{branch:,.0f}" if branch else "-",
+                      *(ratio_text(run.ratio((base, operation, size), name)) for base, name in columns)]))
+    header = ["operation", "tmpfs itself, instructions", *titles(filesystems), "ext4: aufs-cxx", "ext4: overlayfs"]
+    text = [f"{run.identity()}; {run.about.get('date')}", markdown(header, rows),
+            markdown(["tmpfs: one more costs, in instructions (how far three sizes are from a line)",
+                      *titles(run.filesystems())], growth(run, "tmpfs"))]
+    rows = [(f"{base}: {what}", [f"{values[name]:,.0f}" if name in values else "-"
+                                 for name in ("branch", "aufs", "overlayfs")])
+            for (base, what), values in run.memory.items()]
+    text.append(markdown(["bytes in the kernel's slabs, beside what others hold", "branch", "aufs-cxx", "overlayfs"], rows))
+    return "\n\n".join(text) + "\n"
+
+
 def profile(run):
     """Per operation: the functions in which filesystems differ, in instructions per operation."""
     text = []
@@ -247,11 +281,7 @@ def write(path, text):
     os.replace(path + ".new", path)
 
 
-def tables(lines, directory):
-    run = Run(lines)
-    text = table(run)
-    write(directory + "/table.md", text)
-    write(directory + "/figures.json", json.dumps(run.as_json(), indent=1) + "\n")
+def plotted(run):
     base = run.bases()[0]
     rows = [(label(operation, size),
              {name: run.ratio((base, operation, size), name) for name in run.filesystems()[1:]
@@ -259,10 +289,27 @@ def tables(lines, directory):
             for operation, size in ordered(run, base)
             if not operation.startswith(("mount", "depth"))]
     names = {name: TITLES.get(name, name) for name in run.filesystems()[1:]}
-    write(directory + "/plot.svg", plot.dots(rows, names, f"instructions, ratio to the branch ({base})"))
+    return plot.dots(rows, names, f"instructions, ratio to the branch ({base})")
+
+
+def tables(lines, directory):
+    run = Run(lines)
+    text = table(run)
+    write(directory + "/table.md", text)
+    write(directory + "/figures.json", json.dumps(run.as_json(), indent=1) + "\n")
+    write(directory + "/plot.svg", plotted(run))
     print(text)
     if run.profiles:
         write(directory + "/profile.md", profile(run) + "\n")
+    return 0
+
+
+def readme(lines, path, svg):
+    run = Run(lines)
+    with open(path, encoding="utf-8") as file:
+        before, rest = file.read().split(README_BEGIN)
+    write(path, before + README_BEGIN + readme_tables(run) + rest[rest.index(README_END):])
+    write(svg, plotted(run))
     return 0
 
 
@@ -385,7 +432,7 @@ def vm_prfile(plain, member):
 
 
 COMMANDS = {"companion": (companion, 2), "tables": (tables, 2), "agreement": (agreement, 2), "check": (check, 2),
-            "record": (record, 2), "watched": (names_of_watched, 0), "vm_prfile": (vm_prfile, 2)}
+            "record": (record, 2), "watched": (names_of_watched, 0), "readme": (readme, 3), "vm_prfile": (vm_prfile, 2)}
 command, wanted_arguments = COMMANDS.get(sys.argv[1] if len(sys.argv) > 1 else "", (None, 0))
 if not command or len(sys.argv) != 2 + wanted_arguments:
     sys.exit(__doc__)
