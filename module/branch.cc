@@ -73,11 +73,24 @@ Result<Branch> Branch::create(struct fs_context *fc, const BranchItem &item) noe
 	return branch;
 }
 
+namespace
+{
+
+/* Whether there may be casefolded directories in it. */
+template <class Sb> bool can_fold(const Sb &sb) noexcept
+{
+	if constexpr (requires { sb.s_encoding; })
+		return sb.s_encoding;
+	return false;
+}
+
+} // namespace
+
 Result<void> Branch::check_filesystem(struct fs_context *fc, bool perm_given) noexcept
 {
 	const char *name = name_.get();
 
-	if (root().d_flags & (DCACHE_OP_HASH | DCACHE_OP_COMPARE)) {
+	if (root().d_flags & (DCACHE_OP_HASH | DCACHE_OP_COMPARE) || can_fold(sb())) {
 		aufs_errorf(
 			fc,
 			"branch '%s': its filesystem compares names in its own way (casefolding)",

@@ -3,9 +3,12 @@
 // What cannot be mounted: the errno, and the text that says why, in the log of the filesystem
 // context (what `read(fsopen fd)` gives) and in the kernel's log.
 
-#include "fixture.hh"
+#include "disk.hh"
 
 #include <sched.h>
+#include <sys/ioctl.h>
+
+#include <linux/fs.h>
 
 /* The error lines in the log of a filesystem context. */
 static string context_log(int context)
@@ -120,6 +123,33 @@ CASE(branch_within_a_branch)
 	expect_refused(u, "br", root + ":" + root + "/a", EINVAL, root + "/a");
 	expect_refused(u, "br", root + "/a:" + root, EINVAL, root);
 	EXPECT_EQ(try_mount(u.mnt, "br=" + root + "/a:" + root + "/aa"), 0);
+}
+
+/* Names would be one in a branch and two in the union. */
+CASE(casefolded_branch)
+{
+	Union u;
+	if (!on("ext4"))
+		SKIP("with ext4 only");
+	Disk disk(u.tmp + "/disk", 16 << 20);
+	make_ext4(disk.name, {"-O", "casefold"});
+	string branch = u.tmp + "/branch", folded = branch + "/folded", plain = branch + "/plain";
+	Mounted mounted = mount_ext4(disk.name, branch);
+	make_dir(folded);
+	make_dir(plain);
+	{
+		Fd dir = open_file(folded, O_RDONLY | O_DIRECTORY);
+		int flags = 0;
+		OK(ioctl(dir, FS_IOC_GETFLAGS, &flags));
+		flags |= FS_CASEFOLD_FL;
+		OK(ioctl(dir, FS_IOC_SETFLAGS, &flags));
+	}
+	make_dir(folded + "/Name");
+	EXPECT(exists(folded + "/nAME"));
+	for (const string &path : {branch, folded, plain, folded + "/Name"}) {
+		expect_refused(u, "br", path + "=rw", EINVAL, path + "'");
+		expect_refused(u, "br", u.top + "=rw:" + path + "=ro", EINVAL, path + "'");
+	}
 }
 
 CASE(no_branches)
