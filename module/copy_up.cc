@@ -263,10 +263,11 @@ void protect(Inode &inode, unsigned int from) noexcept
 
 	if (!write.ok() || vfs_fileattr_get(top.dentry.get(), &attr) != 0)
 		return;
-	attr.flags |= (from & S_APPEND ? FS_APPEND_FL : 0U) |
-		      (from & S_IMMUTABLE ? FS_IMMUTABLE_FL : 0U) |
-		      (from & S_SYNC ? FS_SYNC_FL : 0U) | (from & S_NOATIME ? FS_NOATIME_FL : 0U);
-	attr.flags_valid = true;
+	/* XFS looks at its own form of the flags, which this sets as well. */
+	fileattr_fill_flags(&attr, attr.flags | (from & S_APPEND ? FS_APPEND_FL : 0U) |
+					   (from & S_IMMUTABLE ? FS_IMMUTABLE_FL : 0U) |
+					   (from & S_SYNC ? FS_SYNC_FL : 0U) |
+					   (from & S_NOATIME ? FS_NOATIME_FL : 0U));
 	aufs_set_fileattr(mnt, top.dentry.get(), &attr);
 	inode.copy_attributes();
 }

@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// Immutable and append-only files and directories, on the rw branch and on a lower one: what is
+// forbidden there is EPERM in the union, and a copy-up does not set them free.
+
+#include "fixture.hh"
+
+#include <sys/ioctl.h>
+#include <sys/xattr.h>
+
+#include <linux/fs.h>
+
+using Names = std::vector<string>;
+
+namespace
+{
+
+unsigned flags_of(const string &path)
+{
+	Fd file = open_file(path, O_RDONLY);
+	unsigned flags = 0;
+	OK(ioctl(file, FS_IOC_GETFLAGS, &flags));
+	return flags;
+}
+
+/* @path has @flag, as long as this lives. */
+class Flagged
+{
+public:
+	Flagged(const string &path, unsigned flag) : path_(path), flag_(flag)
+	{
+		if (!set(true))
+			SKIP("%s has no such flags", ktap::env("AUFS_COMBO"));
+	}
+	~Flagged()
+	{
+		set(false);
+	}
+
+private:
+	bool set(bool on)
+	{
+		Fd file = open(path_.c_str(), O_RDONLY | O_CLOEXEC);
+		unsigned flags = 0;
+		if (ioctl(file, FS_IOC_GETFLAGS, &flags))
+			return false;
+		flags = on ? flags | flag_ : flags & ~flag_;
+		return !ioctl(file, FS_IOC_SETFLAGS, &flags);
+	}
+
+	string path_;
+	unsigned flag_;
+};
+
+/* A file and a directory with a file, on the branch that the case is about. */
+struct Protected : Union {
+	string branch;
+
+	explicit Protected(const string &which) : branch(which == "top" ? top : low)
+	{
+		write_file(branch + "/file", "text");
+		make_dir(branch + "/dir");
+		write_file(branch + "/dir/inner", "inner");
+	}
+};
+
+/* What neither kind of file permits. */
+void expect_no_change(const Union &u, const string &path)
+{
+	string file = u.at(path), other = u.at("other");
+	timespec times[2] = {{1, 2}, {3, 4}};
+
+	EXPECT_ERR(open(file.c_str(), O_WRONLY), EPERM);
+	EXPECT_ERR(open(file.c_str(), O_RDWR), EPERM);
+	EXPECT_ERR(open(file.c_str(), O_RDONLY | O_TRUNC), EPERM);
+	EXPECT_ERR(truncate(file.c_str(), 1), EPERM);
+	EXPECT_ERR(chmod(file.c_str(), 0600), EPERM);
+	EXPECT_ERR(chown(file.c_str(), 5, 5), EPERM);
+	EXPECT_ERR(utimensat(AT_FDCWD, file.c_str(), times, 0), EPERM);
+	EXPECT_ERR(setxattr(file.c_str(), "trusted.mine", "x", 1, 0), EPERM);
+	EXPECT_ERR(link(file.c_str(), other.c_str()), EPERM);
+	EXPECT_ERR(rename(file.c_str(), other.c_str()), EPERM);
+	EXPECT_ERR(unlink(file.c_str()), EPERM);
+	EXPECT(!exists(other));
+}
+
+} // namespace
+
+PARAM_CASE(immutable_file, "top", "low")
+{
+	Protected u(ktap::param());
+	Flagged flagged(u.branch + "/file", FS_IMMUTABLE_FL);
+	string before = snapshot(u.low);
+	u.mount();
+	expect_no_change(u, "file");
+	EXPECT_ERR(open(u.at("file").c_str(), O_WRONLY | O_APPEND), EPERM);
+	EXPECT_EQ(read_file(u.at("file")), "text");
+	EXPECT_EQ(flags_of(u.at("file")) & FS_IMMUTABLE_FL, unsigned(FS_IMMUTABLE_FL));
+	EXPECT_EQ(snapshot(u.low), before);
+	expect_no_debris(u.top);
+}
+
+/* The copy is append-only, too. */
+PARAM_CASE(append_only_file, "top", "low")
+{
+	Protected u(ktap::param());
+	Flagged flagged(u.branch + "/file", FS_APPEND_FL);
+	u.mount();
+	expect_no_change(u, "file");
+	Fd file = open_file(u.at("file"), O_WRONLY | O_APPEND);
+	Flagged copy(u.top + "/file", FS_APPEND_FL);
+	OK(write(file, " and more", 9));
+	EXPECT_EQ(read_file(u.at("file")), "text and more");
+	EXPECT_EQ(read_file(u.top + "/file"), "text and more");
+	EXPECT_EQ(flags_of(u.at("file")) & FS_APPEND_FL, unsigned(FS_APPEND_FL));
+	expect_no_change(u, "file");
+	file.reset();
+	u.unmount();
+	u.mount();
+	expect_no_change(u, "file");
+	if (string(ktap::param()) == "low")
+		EXPECT_EQ(read_file(u.low + "/file"), "text");
+	expect_no_debris(u.top);
+}
+
+/* The flag of a copy is there before anyone could have it opened without. */
+CASE(copy_is_protected_at_once)
+{
+	Protected u("low");
+	Flagged flagged(u.low + "/file", FS_APPEND_FL);
+	u.mount();
+	Fd file = open_file(u.at("file"), O_WRONLY | O_APPEND);
+	EXPECT_EQ(flags_of(u.top + "/file") & FS_APPEND_FL, unsigned(FS_APPEND_FL));
+	Flagged copy(u.top + "/file", FS_APPEND_FL);
+}
+
+PARAM_CASE(immutable_directory, "top", "low")
+{
+	Protected u(ktap::param());
+	Flagged flagged(u.branch + "/dir", FS_IMMUTABLE_FL);
+	u.mount();
+	EXPECT_ERR(open(u.at("dir/new").c_str(), O_CREAT | O_WRONLY, 0644), EPERM);
+	EXPECT_ERR(mkdir(u.at("dir/new").c_str(), 0755), EPERM);
+	EXPECT_ERR(unlink(u.at("dir/inner").c_str()), EPERM);
+	EXPECT_ERR(rename(u.at("dir/inner").c_str(), u.at("inner").c_str()), EPERM);
+	EXPECT_ERR(rename(u.at("file").c_str(), u.at("dir/file").c_str()), EPERM);
+	EXPECT_ERR(chmod(u.at("dir").c_str(), 0700), EPERM);
+	EXPECT_EQ(names_in(u.at("dir")), Names{"inner"});
+	/* What lies in it may be written to; a copy would have to lie in a copy of the directory. */
+	int fd = open(u.at("dir/inner").c_str(), O_WRONLY | O_CLOEXEC);
+	if (string(ktap::param()) == "top")
+		OK(fd);
+	else
+		EXPECT_ERR(fd, EPERM);
+	if (fd >= 0)
+		close(fd);
+	EXPECT_EQ(read_file(u.at("dir/inner")), "inner");
+	expect_no_debris(u.top);
+}
+
+PARAM_CASE(append_only_directory, "top", "low")
+{
+	Protected u(ktap::param());
+	Flagged flagged(u.branch + "/dir", FS_APPEND_FL);
+	u.mount();
+	EXPECT_ERR(unlink(u.at("dir/inner").c_str()), EPERM);
+	EXPECT_ERR(rename(u.at("dir/inner").c_str(), u.at("inner").c_str()), EPERM);
+	EXPECT_ERR(rename(u.at("dir/inner").c_str(), u.at("dir/other").c_str()), EPERM);
+	int fd = open(u.at("dir/new").c_str(), O_CREAT | O_WRONLY | O_CLOEXEC, 0644);
+	if (string(ktap::param()) == "top")
+		OK(fd);
+	else
+		EXPECT_ERR(fd, EPERM);
+	if (fd >= 0)
+		close(fd);
+	EXPECT_EQ(names_in(u.at("dir")),
+		  string(ktap::param()) == "top" ? (Names{"inner", "new"}) : Names{"inner"});
+	expect_no_debris(u.top);
+}
