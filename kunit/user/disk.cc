@@ -66,6 +66,11 @@ void BreakableDisk::fail_writes()
 	load("flakey " + disk_.name + " 0 0 3600 1 error_writes");
 }
 
+void BreakableDisk::lose_writes()
+{
+	load("flakey " + disk_.name + " 0 0 3600 1 drop_writes");
+}
+
 void BreakableDisk::mend()
 {
 	load("linear " + disk_.name + " 0");
@@ -77,6 +82,11 @@ void make_ext4(const string &device, const std::vector<string> &arguments)
 	command.insert(command.end(), arguments.begin(), arguments.end());
 	command.push_back(device);
 	must_run(command);
+}
+
+void make_xfs(const string &device)
+{
+	must_run({"/sbin/mkfs.xfs", "-q", "-f", device});
 }
 
 Mounted mount_ext4(const string &device, const string &path, const string &data)

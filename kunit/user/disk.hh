@@ -28,6 +28,8 @@ public:
 		load("error");
 	}
 	void fail_writes();
+	/* As if the power was cut: what is written from now on is not there after mend(). */
+	void lose_writes();
 	void mend();
 	string name;
 
@@ -41,6 +43,7 @@ private:
 
 /* mkfs.ext4 on @device, with these further arguments. */
 void make_ext4(const string &device, const std::vector<string> &arguments = {});
+void make_xfs(const string &device);
 /* Mounts the ext4 on @device at the new directory @path. */
 Mounted mount_ext4(const string &device, const string &path, const string &data = "");
 
