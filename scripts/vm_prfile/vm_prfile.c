@@ -66,6 +66,8 @@ EXPORT_SYMBOL_GPL(__vma_prfile_copied);
 
 void __vma_prfile_put(struct vm_area_struct *vma)
 {
+	if (!vma->vm_prfile)
+		return;
 	rcu_read_lock();
 	rcu_dereference(vm_prfile_ops)->vma_put(vma);
 	rcu_read_unlock();
@@ -74,6 +76,8 @@ EXPORT_SYMBOL_GPL(__vma_prfile_put);
 
 void __region_prfile_put(struct vm_region *region)
 {
+	if (!region->vm_prfile)
+		return;
 	rcu_read_lock();
 	rcu_dereference(vm_prfile_ops)->region_put(region);
 	rcu_read_unlock();

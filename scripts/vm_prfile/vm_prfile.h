@@ -12,7 +12,7 @@
  *
  * The bookkeeping belongs to the filesystem that sets prfiles (ops below). Here is only what its
  * sites cost others: nothing but a patched-out branch while no such filesystem is loaded, and then
- * one load and one branch a site for a mapping without a prfile.
+ * one load and one branch a site for a mapping without a prfile, and a call where one is put.
  */
 #ifndef _LINUX_VM_PRFILE_H
 #define _LINUX_VM_PRFILE_H
@@ -70,11 +70,14 @@ static inline void vma_get_file(struct vm_area_struct *vma)
 		__vma_prfile_copied(vma);
 }
 
-/* @vma has a vm_file: it puts its references. vm_file is left as it is, vm_prfile is NULL. */
+/*
+ * @vma has a vm_file: it puts its references. vm_file is left as it is, vm_prfile is NULL. Small, so that
+ * compilers go on to inline what calls this (remove_vma() in its loop).
+ */
 static inline void vma_put_file(struct vm_area_struct *vma)
 {
 	fput(vma->vm_file);
-	if (static_branch_unlikely(&vm_prfile_key) && vma->vm_prfile)
+	if (static_branch_unlikely(&vm_prfile_key))
 		__vma_prfile_put(vma);
 }
 
@@ -82,7 +85,7 @@ static inline void vma_put_file(struct vm_area_struct *vma)
 static inline void region_put_file(struct vm_region *region)
 {
 	fput(region->vm_file);
-	if (static_branch_unlikely(&vm_prfile_key) && region->vm_prfile)
+	if (static_branch_unlikely(&vm_prfile_key))
 		__region_prfile_put(region);
 }
 
