@@ -64,7 +64,7 @@ static void sync_path(const string &path)
 // ---- what goes on, until it is killed ----------------------------------------------------------
 
 /* Each of them does step(i), for one i after the other. */
-template <typename Step> pid_t worker(Progress &progress, Step step, unsigned last = count)
+template <typename Step> static pid_t worker(Progress &progress, Step step, unsigned last = count)
 {
 	return spawn([&progress, step, last] {
 		for (unsigned i = 0; i < last; i++) {
@@ -154,7 +154,7 @@ static bool link_to(const string &mnt, unsigned i)
 	do {                                                                                       \
 		if (!(condition))                                                                  \
 			ktap::fail(__FILE__, __LINE__,                                             \
-				   string(#condition) + "\n  not so: " + path);                    \
+				   string(#condition) + "\n  not so: " + (path));                  \
 	} while (0)
 
 static string read_if_there(const string &path)
