@@ -71,8 +71,8 @@ static inline void vma_get_file(struct vm_area_struct *vma)
 }
 
 /*
- * @vma has a vm_file: it puts its references. vm_file is left as it is, vm_prfile is NULL. Small, so that
- * compilers go on to inline what calls this (remove_vma() in its loop).
+ * @vma has a vm_file: it puts its references. vm_file is left as it is, vm_prfile is NULL.
+ * Small, so that compilers go on to inline what calls this (remove_vma() in its loop).
  */
 static inline void vma_put_file(struct vm_area_struct *vma)
 {
