@@ -2,7 +2,7 @@
 #
 # What a person types. `make help` tells; the kernel's build reads Kbuild instead.
 
-export KDIR KVER LLVM C
+export KDIR KVER LLVM C BASE
 
 module:
 	+@scripts/build modules
@@ -19,8 +19,9 @@ demo:
 vm:
 	@scripts/vm shell
 
-test:
-	@scripts/test
+check test-all: COMMAND = $(@:test-%=%)
+test check test-all:
+	@scripts/test $(COMMAND)
 
 observers:
 	@scripts/observers
@@ -46,7 +47,7 @@ setup:
 help:
 	@sed -n 's/^#: \{0,1\}//p' Makefile
 
-.PHONY: module compile_commands.json clean demo vm test observers bench bench-check kunit kunit-mutants lint setup help
+.PHONY: module compile_commands.json clean demo vm check test test-all observers bench bench-check kunit kunit-mutants lint setup help
 
 #: make [LLVM=1 | LLVM=-19] [KVER=RELEASE | KDIR=DIR]
 #:                        build aufs.ko, and its companion aufs-observers.ko, with clang (the
@@ -58,7 +59,10 @@ help:
 #:                        for clangd and clang-tidy, as the last build compiled
 #: make demo              show it: a union in a virtual machine, and what reports what
 #: make vm                a shell in that machine
-#: make test              all tests
+#: make check [BASE=COMMIT]
+#:                        between two edits: what concerns the files that differ from HEAD, or BASE
+#: make test              what has to pass before a change lands
+#: make test-all          all there is; called again for the same tree, it goes on where it was
 #: make observers         what each observer reports, as a table: for this filesystem and overlayfs,
 #:                        without and with aufs-observers.ko
 #: make bench [OPS='PATTERN...'] [FILESYSTEMS='PATTERN...'] [BASES='PATTERN...'] [PROFILE=y]

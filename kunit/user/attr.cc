@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
 // stat, statfs and the attributes that the branch keeps.
+//
+// Combinations: tmpfs xfs
 
 #include "fixture.hh"
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
 // Copy-up: when it happens, what the copy has, and what is left where it cannot be finished.
+//
+// Combinations: tmpfs xfs ext4+xfs
 
 #include "fixture.hh"
 

@@ -2,6 +2,8 @@
 //
 // Who copies up is killed, at any point: there is the old file or the new one, and no debris. The
 // lower branch is served slowly, so that there is something to interrupt.
+//
+// Combinations: tmpfs ext4
 
 #include "fuse_server.hh"
 

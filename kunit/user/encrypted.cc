@@ -2,6 +2,8 @@
 //
 // Branches with encrypted directories (fscrypt): their names and data come and go with the key, and
 // all other names are believed without asking.
+//
+// Combinations: ext4
 
 #include "disk.hh"
 

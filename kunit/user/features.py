@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
+#
+# Combinations: ext4+xfs
 """What this filesystem does, and what overlayfs does, tried on both with the same branches.
 
 Each feature is a case; it fails if this filesystem does not do what the feature says, or where

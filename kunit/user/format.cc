@@ -2,6 +2,8 @@
 //
 // The on-disk format is the original's, both ways: branches as it leaves them show what it would
 // show, and what we leave is what its rules, written down here once more, make of the branches.
+//
+// Combinations: tmpfs ext4
 
 #include "fixture.hh"
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
 // Branches whose filesystem is frozen, as for a snapshot of its disk.
+//
+// Combinations: ext4 xfs
 
 #include "fixture.hh"
 

@@ -3,6 +3,8 @@
 // One file of the union beside its content in memory: it is read and written by several descriptors
 // and mappings, cut, punched, collapsed and copied, from when it lies on a lower branch on. AUFS_SEED
 // and AUFS_STEPS choose another run.
+//
+// Combinations: tmpfs ext4+xfs
 
 #include "tree_ops.hh"
 

@@ -2,6 +2,8 @@
 //
 // Branches that are idmapped mounts: what the branch has for one owner is another's for users, and
 // what they make goes the other way. "Raw" is what the branch has without the mapping.
+//
+// Combinations: tmpfs ext4
 
 #include "acl.hh"
 #include "proc.hh"

@@ -2,6 +2,8 @@
 //
 // Inode numbers: unique in the mount, the same wherever one can look, stable while the inode lives;
 // and one st_dev for the whole union.
+//
+// Combinations: tmpfs ext4+xfs
 
 #include "proc.hh"
 

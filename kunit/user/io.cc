@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
 // Reading and writing: every way the kernel offers, and positions.
+//
+// Combinations: tmpfs ext4+xfs
 
 #include "fixture.hh"
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
 // O_DIRECT and asynchronous I/O (raw system calls).
+//
+// Combinations: tmpfs ext4 xfs
 
 #include "fixture.hh"
 

@@ -4,6 +4,8 @@
 # Programs that keep their data in files which they map, on data that begins on a lower branch: they
 # read it there, and the first write copies it up.
 # shellcheck disable=SC2317 # cases are called by their names
+#
+# Runs: once in `make test`, on 6.12
 set -euo pipefail
 # shellcheck source=kunit/user/ktap.inc
 . "$(dirname "$0")/ktap.inc"

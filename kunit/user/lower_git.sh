@@ -4,6 +4,8 @@
 # git works in a repository that lies on a lower branch: what it writes, links and renames there
 # is copied up, and git's own check of all objects and of the index judges it.
 # shellcheck disable=SC2317 # cases are called by their names
+#
+# Runs: once in `make test`, on 6.12
 set -euo pipefail
 # shellcheck source=kunit/user/ktap.inc
 . "$(dirname "$0")/ktap.inc"

@@ -4,6 +4,8 @@
 # Trees with all that files can have, on a lower branch: programs that copy, move, pack and remove
 # them work in the union as on any filesystem, and leave the branch as it is.
 # shellcheck disable=SC2317 # cases are called by their names
+#
+# Runs: once in `make test`, on 6.12
 set -euo pipefail
 # shellcheck source=kunit/user/ktap.inc
 . "$(dirname "$0")/ktap.inc"

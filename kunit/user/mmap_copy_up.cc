@@ -2,6 +2,8 @@
 //
 // Mappings across copy-up: a mapping keeps reporting the union's file, and keeps the data that it
 // was served; what a mapping of the old file sees of later writes is nothing.
+//
+// Combinations: tmpfs ext4
 
 #include "proc.hh"
 

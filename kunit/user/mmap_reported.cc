@@ -4,6 +4,8 @@
 // map_files, exe and fdinfo, and the PROCMAP_QUERY ioctl. expect_reported() asks all of those that
 // know mappings; on kernels without backing files device and inode in maps and smaps are the
 // branch's, which the README says and which is checked too.
+//
+// Combinations: tmpfs ext4+xfs
 
 #include "proc.hh"
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
 // A mapped file is served by the branch: one page cache, the branch's own operations.
+//
+// Combinations: tmpfs ext4+xfs
 
 #include "proc.hh"
 

@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
+#
+# Combinations: ext4+xfs
 """What the kernel itself reports of a mapped file of a union: each place where that can be read."""
 import ctypes
 import fcntl

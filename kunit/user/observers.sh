@@ -3,6 +3,8 @@
 #
 # The programs by which people look at mappings: each names the union's file.
 # shellcheck disable=SC2317 # cases are called by their names
+#
+# Runs: once in `make test`, on 6.12
 set -euo pipefail
 # shellcheck source=kunit/user/ktap.inc
 . "$(dirname "$0")/ktap.inc"

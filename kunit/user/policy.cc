@@ -2,6 +2,8 @@
 //
 // Several rw branches: which one takes what is new and what is copied up, and that names which lie
 // on different ones can be moved, linked and removed as if there were one.
+//
+// Combinations: tmpfs ext4
 
 #include "fixture.hh"
 

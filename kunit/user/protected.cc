@@ -2,6 +2,8 @@
 //
 // Immutable and append-only files and directories, on the rw branch and on a lower one: what is
 // forbidden there is EPERM in the union, and a copy-up does not set them free.
+//
+// Combinations: ext4 xfs
 
 #include "fixture.hh"
 

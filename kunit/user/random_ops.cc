@@ -3,6 +3,8 @@
 // Random operations on a union and, one by one, on a plain directory with the content that the union
 // must show: each has to have the same result on both, and both have to look alike all the time.
 // AUFS_SEED and AUFS_STEPS choose another run.
+//
+// Combinations: tmpfs xfs tmpfs+ext4
 
 #include "layers.hh"
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
 // What lies on the first rw branch can be used as on any filesystem.
+//
+// Combinations: tmpfs ext4
 
 #include "fixture.hh"
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
 // rename within the first rw branch.
+//
+// Combinations: tmpfs ext4+xfs
 
 #include "fixture.hh"
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
 // O_TMPFILE, fallocate, the bits that a write takes away, and full disks.
+//
+// Combinations: tmpfs ext4
 
 #include "fixture.hh"
 

@@ -4,6 +4,8 @@
 # Judges that others wrote: fio and stress-ng in a union, bounded by work done and
 # not by time.
 # shellcheck disable=SC2317 # cases are called by their names
+#
+# Runs: once in `make test`, on 6.12
 set -euo pipefail
 # shellcheck source=kunit/user/ktap.inc
 . "$(dirname "$0")/ktap.inc"

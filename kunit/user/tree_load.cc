@@ -3,6 +3,8 @@
 // Several processes change one union at the same time, each at random; nobody knows what the result
 // has to be, but it must be one tree, and the same one after a remount. AUFS_SEED and AUFS_STEPS
 // (of each process) choose another run.
+//
+// Combinations: tmpfs+ext4
 
 #include "layers.hh"
 

@@ -2,6 +2,8 @@
 //
 // What is removed and replaced although it lies on a branch that does not change, as the original's
 // on-disk format has it.
+//
+// Combinations: tmpfs ext4+xfs
 
 #include "fixture.hh"
 

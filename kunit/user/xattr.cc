@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
 // Extended attributes and POSIX ACLs, as raw xattrs.
+//
+// Combinations: tmpfs ext4 xfs
 
 #include "acl.hh"
 

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The user-space programs in a test machine, as a step whose results are kept one by one."""
+import re
+import shutil
+import subprocess
+
+import ktap
+from common import CACHE, TOP, Trouble, say
+from runner import Step
+
+
+USER_TESTS = CACHE / "user-tests"
+
+
+def results_of(directory):
+    """The blocks that are kept in @directory, by name."""
+    kept = {}
+    for path in sorted(directory.glob("*.ktap")):
+        for block in ktap.blocks(path.read_text(encoding="utf-8").split("\n")):
+            kept[block.name] = block
+    return kept
+
+
+class Guest(Step):
+    """One machine of the kernel @which that runs @todo, [(program, combination)].
+
+    @results: the directory in which each result is kept as soon as it is there. What is kept there, and
+    good, is not run again.
+    """
+
+    def __init__(self, name, which, todo, results, after, seconds, boot="", options=(), memory=2048):
+        super().__init__(name, [], after, seconds, counts=False)
+        self.which, self.todo, self.results = which, todo, results
+        self.boot, self.options, self.memory = boot, options, memory
+        self.ended, self.failed = 0, 0
+
+    def output(self, _out):
+        return subprocess.PIPE
+
+    def start(self, out):
+        job = out / f"job-{self.name}"
+        shutil.rmtree(job, ignore_errors=True)
+        job.mkdir()
+        made = subprocess.run([TOP / "scripts/build-module", self.which], stdout=subprocess.PIPE,
+                              text=True, check=False)
+        if made.returncode:
+            raise Trouble(f"there is no module for {self.which}")
+        module = made.stdout.strip()
+        shutil.copy(module, job)
+        # Where the kernel can have it.
+        companion = re.sub(r"aufs\.ko$", "aufs-observers.ko", module)
+        if companion != module and (TOP / companion).exists():
+            shutil.copy(companion, job)
+        shutil.copy(TOP / "scripts/guest/run-tests", job / "run")
+        shutil.copy(TOP / "scripts/check-log", job / "check-log")
+        (job / "tests").symlink_to(USER_TESTS)
+        (job / "todo").write_text("".join(f"{program} {combo}\n" for program, combo in self.todo))
+        self.command = [TOP / "scripts/vm", "run", "--kernel", self.which,
+                        "--memory", str(self.memory), "--append", self.boot,
+                        "--timeout", "0", "--log", out / f"{self.name}.kernel-log",
+                        job, "--todo", "/job/todo", *self.options]
+        self.results.mkdir(parents=True, exist_ok=True)
+        super().start(out)
+
+    def wait(self):
+        lines = (line.decode(errors="replace") for line in self.process.stdout)
+        with open(self.log.with_suffix(".ktap"), "w", encoding="utf-8") as copy:
+
+            def copied():
+                for line in lines:
+                    copy.write(line)
+                    copy.flush()
+                    yield line
+
+            for block in ktap.blocks(copied()):
+                self.ended += 1
+                self.failed += not block.well
+                if not block.well:
+                    say(f"{self.name}: not ok: {block.name}")
+                path = self.results / f"{block.name}.ktap"
+                path.write_text("\n".join(block.lines) + "\n", encoding="utf-8")
+        self.status = self.process.wait()
+        if self.status not in (0, 1):
+            say(f"{self.name}: the machine ended with status {self.status}")
+        return self.status == 0
+
+    def progress(self):
+        return f"{self.name} ({self.ended} of {len(self.todo)}, {self.failed} failed)"
+
+
+def whole(which, todo, results):
+    """The stream of a kernel: what is kept in @results of @todo, and what is missing there."""
+    kept = results_of(results)
+    parts = []
+    for program, combo in todo:
+        name = f"{program}.{combo}"
+        parts.append(kept.pop(name, None)
+                     or ktap.Block.missing(name, f"no result: the machine ended before (see {which}'s log)"))
+    # Such as what lockdep says at the end.
+    return parts + list(kept.values())

@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Which steps the commands have, and what comes before what."""
+import subprocess
+
+import programs
+from common import TOP, sources
+from guests import USER_TESTS, Guest, results_of
+from runner import Step
+
+STOCK = ["6.12", "6.1"]
+# What a user-space program takes where nothing was measured yet, and a machine until it is up.
+PROGRAM_SECONDS, BOOT_SECONDS = 5, 10
+# On the debug kernel without other people's programs: they take hours there.
+DEBUG_PATTERNS = ["*", "!apt", "!builds", "!lower_*", "!programs", "!observe*", "!stress", "!uprobe"]
+
+
+def script(name):
+    """A program of scripts/."""
+    return TOP / "scripts" / name
+
+
+def steps_to_build(kernels):
+    """The kernels, and the module for each, without a warning."""
+    steps = []
+    for which in kernels:
+        own = which not in ("6.12", "6.12-amd64", "6.1")
+        steps.append(Step(f"kernel-{which}", [script("kernel"), which],
+                          seconds=600 if own else 8, counts=False))
+        steps.append(Step(f"build-{which}", [script("test-build"), which], [f"kernel-{which}"], 30))
+    return steps
+
+
+def steps_for_guests():
+    """What each machine needs beside its kernel and module."""
+    return [Step("root-image", [script("rootfs")], seconds=60, counts=False)]
+
+
+def build_user_tests():
+    """The user-space programs, compiled once for all kernels."""
+    return Step("build-user-tests", ["make", "-C", TOP / "kunit/user", "-j2", f"OUT={USER_TESTS}"],
+                seconds=90)
+
+
+def lint(check, seconds, after=(), jobs=1):
+    """One of the checks of scripts/lint."""
+    return Step(f"lint-{check}", [script("lint"), check], after, seconds,
+                environment={"LINT_JOBS": str(jobs)})
+
+
+def steps_to_judge_sources():
+    """What needs no machine, but the KUnit suites."""
+    return [
+        Step("kernel-tools", [script("kernel-tools")], seconds=15, counts=False),
+        Step("sparse", [script("test-build"), "6.12", "C=2"], ["build-6.12"], 10),
+        lint("format", 5),
+        lint("kernel", 15, ["kernel-tools"]),
+        lint("rules", 5),
+        lint("scripts", 15),
+        lint("tidy", 180, ["sparse"]),
+        lint("tests", 150),
+        lint("suites", 40, ["kunit-um"]),
+        Step("check-log", [script("check-log"), "--self-test"], seconds=1),
+        Step("test-itself", [script("test"), "--self-test"], seconds=2),
+        Step("mutants-apply", [TOP / "kunit/user/mutate", "--check"], seconds=5),
+        Step("test-machine", [script("test-machine")], ["build-6.12", "root-image"], 60),
+    ]
+
+
+class Ktap(Step):
+    """A step whose results are a KTAP stream, NAME.ktap: its stdout, or what it writes into $KTAP."""
+
+    def __init__(self, name, command, after=(), seconds=10, environment=None, stdout=False):
+        super().__init__(name, command, after, seconds, False, environment)
+        self.stdout = stdout
+
+    def output(self, out):
+        return open(out / f"{self.name}.ktap", "wb") if self.stdout else None
+
+    def start(self, out):
+        self.environment["KTAP"] = str(out / f"{self.name}.ktap")
+        super().start(out)
+
+
+def host_tests(seconds):
+    """The tests that need no kernel; @seconds of fuzzing."""
+    return Ktap("host", [TOP / "kunit/host/run", str(seconds)], ["kernel-6.12"], 60 + seconds,
+                stdout=True)
+
+
+def suites(arch, seconds):
+    """The KUnit suites, on a kernel of their own."""
+    return Ktap(f"kunit-{arch}", [script("kunit")], ["tree-6.12"], seconds, {"ARCH": arch})
+
+
+def steps_for_vm_prfile():
+    """The semantic patch, on both kernels."""
+    return [
+        Step("tree-6.12", [script("kernel-tree"), "6.12"], seconds=90, counts=False),
+        Step("vm_prfile-6.1", [script("kernel-tree"), "6.1"], seconds=90),
+        Step("vma", [script("vma-test")], ["tree-6.12"], 20),
+        Step("vm_prfile-check", [script("test-sites")], ["tree-6.12"], 60),
+    ]
+
+
+def machines(which, todo, out, measured, shards=1, options=(), memory=2048, resume=False):
+    """Divides @todo into machines that take about as long as each other; each word for the kernel's
+    command line needs machines of its own."""
+    known = programs.programs()
+    results = out / "results" / which
+    if resume and results.exists():
+        kept = results_of(results)
+        todo = [(program, combo) for program, combo in todo
+                if not (kept.get(f"{program}.{combo}") and kept[f"{program}.{combo}"].well)]
+
+    def seconds(one):
+        return measured.get(f"{which}:{one[0]}.{one[1]}", PROGRAM_SECONDS)
+
+    steps = []
+    for boot in sorted({known[program].boot for program, _ in todo}):
+        mine = [one for one in todo if known[one[0]].boot == boot]
+        parts = [[] for _ in range(1 if boot else min(shards, len(mine)))]
+        for one in sorted(mine, key=seconds, reverse=True):
+            min(parts, key=lambda part: sum(map(seconds, part))).append(one)
+        for part in parts:
+            name = f"guest-{which}-{len(steps) + 1}"
+            steps.append(Guest(name, which, part, results, [f"build-{which}", "root-image", "build-user-tests"],
+                               BOOT_SECONDS + sum(map(seconds, part)), boot, options, memory))
+    return steps
+
+
+def todo(patterns, combos=None, once=True):
+    """[(program, combination)]: what these patterns choose, on what the programs ask for or on @combos;
+    @once: with what runs on only one kernel."""
+    return [(program.name, combo) for program in programs.programs().values()
+            if programs.chosen(program.name, patterns) and (once or not program.once)
+            for combo in (combos or program.combos)]
+
+
+def changed_files(base):
+    """What differs from the commit @base, and what git does not know yet."""
+    def git(*words):
+        done = subprocess.run(["git", "-c", f"safe.directory={TOP}", *words], cwd=TOP, text=True,
+                              stdout=subprocess.PIPE, check=True)
+        return done.stdout.split("\n")
+
+    listed = set(sources())
+    return sorted(listed & set(git("diff", "--name-only", base)
+                               + git("ls-files", "--others", "--exclude-standard")))

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The user-space programs of kunit/user, what each says of itself, and what concerns what.
+
+A program says near its head, in a comment, what it needs of the test machine:
+
+    Combinations: tmpfs ext4+xfs    on which filesystems: of the rw branch, and of the ro ones if that is
+                                    another. tmpfs, if it says nothing
+    Boot: security=selinux          words for the kernel's command line
+    Runs: once in `make test`, on 6.12      what takes minutes: other people's programs. (`make test-all` runs
+                                    all programs on all kernels and combinations)
+"""
+import fnmatch
+import re
+
+from common import TOP, Trouble, sources
+
+USER = "kunit/user/"
+COMBOS = ["tmpfs", "ext4", "xfs", "ext4+xfs", "tmpfs+ext4"]
+LINE = re.compile(r"^(?://|#) (Combinations|Boot|Runs): (.*)$", re.MULTILINE)
+CONCERNS = TOP / "scripts/testing/concerns"
+
+
+class Program:
+    """One test program."""
+
+    def __init__(self, name, text):
+        said = dict(LINE.findall("\n".join(text.split("\n")[:40])))
+        self.name = name
+        self.combos = said.get("Combinations", "tmpfs").split()
+        self.boot = said.get("Boot", "")
+        self.once = "Runs" in said
+        unknown = [combo for combo in self.combos if combo not in COMBOS]
+        if unknown:
+            raise Trouble(f"{USER}{name}: unknown combination '{unknown[0]}' (known are"
+                          f" {', '.join(COMBOS)})")
+
+
+def programs():
+    """All of them, by name."""
+    found = {}
+    for name in sources():
+        if not name.startswith(USER) or not name.endswith((".cc", ".sh", ".py")):
+            continue
+        text = (TOP / name).read_text(encoding="utf-8")
+        if text.startswith("#!") or re.search(r"^(PARAM_)?CASE\w*\(", text, re.MULTILINE):
+            stem = name[len(USER):].rsplit(".", 1)[0]
+            found[stem] = Program(stem, text)
+    return found
+
+
+def chosen(name, patterns):
+    """Whether some pattern takes @name and none leaves it out ("!PATTERN")."""
+    out = [pattern[1:] for pattern in patterns if pattern.startswith("!")]
+    taken = [pattern for pattern in patterns if not pattern.startswith("!")] or ["*"]
+    return (any(fnmatch.fnmatchcase(name, pattern) for pattern in taken)
+            and not any(fnmatch.fnmatchcase(name, pattern) for pattern in out))
+
+
+def concerns():
+    """The table of which programs a source file concerns: [(pattern of files, programs)]."""
+    table = []
+    for line in CONCERNS.read_text(encoding="utf-8").split("\n"):
+        line = line.split("#")[0].strip()
+        if line:
+            pattern, *names = line.split()
+            table.append((pattern.rstrip(":"), names))
+    return table
+
+
+def concerned(files):
+    """The programs that the changed @files concern."""
+    found = set()
+    for file in files:
+        if file.startswith(USER):
+            found.add(file[len(USER):].rsplit(".", 1)[0])
+        for pattern, names in concerns():
+            if fnmatch.fnmatchcase(file, pattern):
+                found.update(names)
+    return found & programs().keys()
+
+
+def check_concerns(mutants):
+    """What is wrong with the table. @mutants: (program, file) as kunit/user/mutate has them."""
+    wrong = []
+    known = programs()
+    for pattern, names in concerns():
+        wrong += [f"{CONCERNS}: {pattern}: there is no program '{name}'"
+                  for name in names if name not in known]
+        if not any(fnmatch.fnmatchcase(file, pattern) for file in sources()):
+            wrong.append(f"{CONCERNS}: no file is called {pattern}")
+    for file in sources():
+        if file.startswith("module/") and file.endswith((".cc", ".c")) and not concerned([file]):
+            wrong.append(f"{CONCERNS}: no program for {file}")
+    named = {name for _, names in concerns() for name in names}
+    wrong += [f"{CONCERNS}: the program {name} is nowhere" for name in known if name not in named]
+    for program, file in mutants:
+        if program not in concerned([file]):
+            wrong.append(f"{CONCERNS}: {program} notices a mutant of {file}, and is not there")
+    return wrong

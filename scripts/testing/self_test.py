@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Tests of what runs the tests: python3 scripts/testing/self_test.py, or scripts/test --self-test."""
+import pathlib
+import sys
+import tempfile
+import time
+import unittest
+from unittest import mock
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+import guests  # noqa: E402
+import ktap  # noqa: E402
+import programs  # noqa: E402
+import runner  # noqa: E402
+from common import Trouble  # noqa: E402
+
+STREAM = """KTAP version 1
+1..3
+    KTAP version 1
+    # Subtest: rw.tmpfs
+    1..1
+    ok 1 case
+# rw.tmpfs: 2.5 s
+ok 1 rw.tmpfs
+    KTAP version 1
+    1..1
+    not ok 1 case
+not ok 2 io.tmpfs
+""".split("\n")
+
+
+def shell(name, script, after=(), **more):
+    """A step that is a line of shell."""
+    return runner.Step(name, ["sh", "-c", script], after, **more)
+
+
+class Streams(unittest.TestCase):
+    """What is cut out of a stream, and put together again."""
+
+    def test_blocks(self):
+        one, two = ktap.blocks(STREAM)
+        self.assertEqual((one.name, one.well, one.seconds), ("rw.tmpfs", True, 2.5))
+        self.assertEqual((two.name, two.well, two.seconds), ("io.tmpfs", False, 0.0))
+        self.assertEqual(one.lines[0], "    KTAP version 1")
+
+    def test_stream(self):
+        parts = [*ktap.blocks(STREAM), ktap.Block.missing("xattr.ext4", "it never came")]
+        lines = ktap.stream(parts[1:])
+        self.assertEqual(lines[1], "1..2")
+        self.assertIn("not ok 1 io.tmpfs", lines)
+        self.assertEqual(lines[-1], "not ok 2 xattr.ext4")
+        again = list(ktap.blocks(ktap.stream(parts)))
+        self.assertEqual([(block.name, block.well) for block in again],
+                         [("rw.tmpfs", True), ("io.tmpfs", False), ("xattr.ext4", False)])
+
+    def test_what_is_missing_is_a_failure(self):
+        with tempfile.TemporaryDirectory() as name:
+            results = pathlib.Path(name)
+            (results / "rw.tmpfs.ktap").write_text("ok 7 rw.tmpfs\n")
+            parts = guests.whole("6.12", [("rw", "tmpfs"), ("io", "tmpfs")], results)
+        self.assertEqual([(block.name, block.well) for block in parts],
+                         [("rw.tmpfs", True), ("io.tmpfs", False)])
+
+
+class Steps(unittest.TestCase):
+    """In which order steps run, and what becomes of them."""
+
+    def run_steps(self, steps, slots=2):
+        """Run them; how they ended, in the order in which they did."""
+        ended = []
+        with tempfile.TemporaryDirectory() as name, mock.patch.object(runner, "say"), \
+                mock.patch.object(runner, "DURATIONS", pathlib.Path(name) / "durations"), \
+                mock.patch.object(sys, "stderr"):
+            verdicts = runner.Runner(steps, pathlib.Path(name), slots).run(
+                lambda step, well: ended.append((step.name, well)))
+        self.assertEqual(dict(ended), verdicts)
+        return ended
+
+    def test_order(self):
+        steps = [shell("short", "true", seconds=1), shell("long", "true", seconds=50),
+                 shell("head", "true", seconds=2), shell("tail", "true", ["head"], seconds=60)]
+        self.assertEqual([name for name, _ in self.run_steps(steps, 1)],
+                         ["head", "tail", "long", "short"])
+
+    def test_two_at_once(self):
+        began = time.monotonic()
+        self.run_steps([shell("a", "sleep 1"), shell("b", "sleep 1")])
+        self.assertLess(time.monotonic() - began, 1.9)
+
+    def test_failure(self):
+        ended = dict(self.run_steps([shell("bad", "exit 3"), shell("next", "true", ["bad"]),
+                                     shell("last", "true", ["next"]), shell("other", "true")]))
+        self.assertEqual(ended, {"bad": False, "next": False, "last": False, "other": True})
+
+    def test_unknown_step(self):
+        with self.assertRaises(Trouble):
+            runner.Runner([shell("a", "true", ["b"])], pathlib.Path("/tmp"))
+
+    def test_what_runs_ends_with_it(self):
+        step = shell("sleeps", "sleep 100")
+        with tempfile.TemporaryDirectory() as name:
+            step.start(pathlib.Path(name))
+            step.kill()
+        self.assertIsNotNone(step.process.poll())
+
+
+class Programs(unittest.TestCase):
+    """What programs say of themselves."""
+
+    def test_head(self):
+        program = programs.Program("x", "// Combinations: tmpfs ext4+xfs\n// Boot: security=selinux\n")
+        self.assertEqual((program.combos, program.boot, program.once),
+                         (["tmpfs", "ext4+xfs"], "security=selinux", False))
+        self.assertEqual(programs.Program("x", "").combos, ["tmpfs"])
+        with self.assertRaises(Trouble):
+            programs.Program("x", "# Combinations: ntfs\n")
+
+    def test_patterns(self):
+        self.assertTrue(programs.chosen("mmap_race", ["mmap*", "!*_errors"]))
+        self.assertFalse(programs.chosen("mmap_errors", ["mmap*", "!*_errors"]))
+        self.assertTrue(programs.chosen("rw", ["!apt"]))
+
+    def test_concerned(self):
+        self.assertIn("rw_rename", programs.concerned(["module/rename.cc"]))
+        self.assertEqual(programs.concerned(["kunit/user/rw.cc"]), {"rw"})
+
+
+def passed():
+    """Run all of them."""
+    suite = unittest.defaultTestLoader.loadTestsFromModule(sys.modules[__name__])
+    return unittest.TextTestRunner(stream=sys.stdout).run(suite).wasSuccessful()
+
+
+if __name__ == "__main__":
+    sys.exit(0 if passed() else 1)
