@@ -255,7 +255,8 @@ Result<void> Context::fill(struct fs_context *fc, struct super_block &sb) noexce
 
 	const Super &super = *super_;
 
-	if (!(sb.s_flags & SB_RDONLY))
+	/* What others that share a branch have not finished yet looks the same. */
+	if (!(sb.s_flags & SB_RDONLY) && !super.settings().share_rw)
 		clean(super);
 	/* From here on ->kill_sb frees it. */
 	sb.s_fs_info = super_.leak();

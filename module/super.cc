@@ -21,6 +21,8 @@ Super::~Super()
 	struct vfsmount *mnts[16];
 	unsigned int held = 0;
 
+	release_claim();
+
 	/* An unmount waits for a grace period: take many branches in one. */
 	for (unsigned int i = 0; i < count_; i++) {
 		if (struct vfsmount *mnt = branches_[i].detach())
@@ -124,7 +126,7 @@ Result<void> Super::attach(struct fs_context *fc) noexcept
 		TRY(branches_[i].attach(fc));
 		idmapped_ = idmapped_ || branches_[i].idmapped();
 	}
-	return {};
+	return claim(fc);
 }
 
 int Super::branch_depth() const noexcept

@@ -40,7 +40,10 @@ public:
 
 	/* Adds the next branch below the others. Explains its errors in @fc's log. May sleep. */
 	[[nodiscard]] Result<void> add(struct fs_context *fc, const BranchItem &item) noexcept;
-	/* Makes all branches usable, for the caller, who becomes the mounter. */
+	/*
+	 * Makes all branches usable, for the caller, who becomes the mounter, and claims them
+	 * (claims.cc). -EBUSY where another union has a rw branch.
+	 */
 	[[nodiscard]] Result<void> attach(struct fs_context *fc) noexcept;
 
 	/* The index of the first rw branch, or none. */
@@ -142,6 +145,14 @@ public:
 
 private:
 	Super() noexcept = default;
+
+	Result<void> claim(struct fs_context *fc) noexcept;
+	void release_claim() noexcept;
+
+	/* The unions whose branches are claimed; under aufs_claims_lock(). */
+	static Super *claimed;
+	Super *next_claimed_ = nullptr;
+	bool claims_ = false;
 
 	/* The mount's table: fixed once it is mounted. */
 	Own<Branch[]> branches_;

@@ -331,8 +331,8 @@ CASE(two_unions)
 {
 	Union u;
 	write_file(u.low + "/file", "low");
-	u.mount("br=" + u.low);
-	Mounted second("none", u.tmp, "aufs", 0, "br=" + u.low);
+	u.mount("br=" + u.low + "=ro");
+	Mounted second("none", u.tmp, "aufs", 0, "br=" + u.low + "=ro");
 	EXPECT_NE(stat_of(u.at("file")).st_dev, stat_of(u.tmp + "/file").st_dev);
 	EXPECT_EQ(read_file(u.tmp + "/file"), "low");
 }

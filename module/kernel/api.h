@@ -138,6 +138,8 @@ void aufs_annotate_inode(struct inode *inode, int depth);
 void aufs_annotate_super(struct super_block *sb, int depth);
 /* Whether @op's d_revalidate asks nothing but whether an encrypted directory has got its key. */
 bool aufs_asks_for_key(const struct dentry_operations *op);
+void aufs_claims_lock(void);
+void aufs_claims_unlock(void);
 int aufs_create(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry, umode_t mode);
 const struct cred *aufs_current_cred(void);
 struct dentry *aufs_d_find_any_alias(struct inode *inode);
@@ -170,6 +172,8 @@ ssize_t aufs_iocb_write(struct file *file, struct kiocb *iocb, struct iov_iter *
 bool aufs_is_idmapped(const struct vfsmount *mnt);
 void *aufs_kvmalloc(size_t size, gfp_t gfp);
 void aufs_kiocb_end_write(struct kiocb *iocb);
+/* Whether @dentry, or what it lies in, is the upper or the work directory of an overlayfs. */
+bool aufs_is_overlays(struct dentry *dentry);
 int aufs_link(struct dentry *old, struct vfsmount *mnt, struct inode *dir, struct dentry *dentry);
 const struct cred *aufs_limited_creds(void);
 struct dentry *aufs_lookup_locked(struct vfsmount *mnt, const char *name, struct dentry *base,
