@@ -343,7 +343,8 @@ Result<RawOption> MonolithicOptions::next(OptionError &error) noexcept
 	/* Only these names may end at a colon; in all others it is a part of the name. */
 	if (name == "br" || name == "append")
 		key_end = colon;
-	at_ = stop;
+	/* The caller may overwrite what ends an option. */
+	at_ = stop < data_.size() ? stop + 1 : stop;
 
 	StringView key = option.substr(0, key_end);
 

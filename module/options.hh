@@ -144,8 +144,8 @@ struct RawOption {
 
 /*
  * Splits mount(2)'s data at the commas that are not escaped; empty options are skipped, as the
- * kernel's own splitter does. The byte after a key is a separator or the end of the data, so that
- * a caller who owns the data may put a zero there.
+ * kernel's own splitter does. The byte after a key is a separator or the end of the data, and it is
+ * not read again, so that a caller who owns the data may put a zero there.
  */
 class MonolithicOptions final
 {
