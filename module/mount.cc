@@ -382,8 +382,15 @@ constinit const struct fs_context_operations context_operations = {
 
 } // namespace aufs
 
+/*
+ * Whoever may not mount is told so at once: a user namespace lets anybody come as far as the options,
+ * which look up paths, take memory and write to the log.
+ */
 int aufs_init_fs_context(struct fs_context *fc)
 {
+	if (!aufs_may_mount())
+		return -EPERM;
+
 	auto context = aufs::Context::create(*fc);
 
 	if (!context.ok())

@@ -181,6 +181,7 @@ struct dentry *aufs_lookup_locked(struct vfsmount *mnt, const char *name, struct
 struct dentry *aufs_lookup_unlocked(struct vfsmount *mnt, const char *name, struct dentry *base,
 				    int len);
 bool aufs_may_exceed_limits(void);
+bool aufs_may_mount(void);
 int aufs_mkdir(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry, umode_t mode);
 int aufs_mknod(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry, umode_t mode,
 	       dev_t rdev);

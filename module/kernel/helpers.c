@@ -171,24 +171,6 @@ void aufs_dont_cache_acls(struct inode *inode)
 	inode->i_default_acl = ACL_DONT_CACHE;
 }
 
-/* To the context's log where somebody can read it, and to the kernel's. */
-void aufs_errorf(struct fs_context *fc, const char *format, ...)
-{
-	struct va_format vaf;
-	va_list args;
-
-	va_start(args, format);
-	vaf.fmt = format;
-	vaf.va = &args;
-	pr_err("%pV\n", &vaf);
-	va_end(args);
-	if (!fc || !fc->log.log)
-		return;
-	va_start(args, format);
-	errorf(fc, "aufs: %pV", &vaf);
-	va_end(args);
-}
-
 struct dentry *aufs_file_dentry(struct file *file)
 {
 	return file_dentry(file);
@@ -459,22 +441,6 @@ int aufs_sync_super(struct super_block *sb)
 	err = sync_filesystem(sb);
 	up_read(&sb->s_umount);
 	return err;
-}
-
-/* A line in the kernel's log; a flood of them is cut. */
-void aufs_warn(const char *format, ...)
-{
-	static DEFINE_RATELIMIT_STATE(limit, DEFAULT_RATELIMIT_INTERVAL, DEFAULT_RATELIMIT_BURST);
-	struct va_format vaf;
-	va_list args;
-
-	if (!__ratelimit(&limit))
-		return;
-	va_start(args, format);
-	vaf.fmt = format;
-	vaf.va = &args;
-	pr_warn("%pV\n", &vaf);
-	va_end(args);
 }
 
 void *cxxrt_alloc(size_t size, unsigned int gfp)
