@@ -45,6 +45,11 @@ bool numbers_unknown(const struct super_block &sb) noexcept
 	return !sb.s_bdev && sb.s_magic != TMPFS_MAGIC && sb.s_magic != RAMFS_MAGIC;
 }
 
+bool keeps_change_times(const struct super_block &sb) noexcept
+{
+	return !numbers_unknown(sb) || sb.s_magic == BTRFS_SUPER_MAGIC;
+}
+
 } // namespace
 
 Result<Branch> Branch::create(struct fs_context *fc, const BranchItem &item) noexcept
@@ -70,6 +75,7 @@ Result<Branch> Branch::create(struct fs_context *fc, const BranchItem &item) noe
 	if (!branch.reserved_)
 		return Error{-ENOMEM};
 	branch.numbers_by_inode_ = numbers_unknown(branch.sb());
+	branch.tells_changes_ = keeps_change_times(branch.sb());
 	return branch;
 }
 

@@ -110,6 +110,16 @@ public:
 		return numbers_by_inode_;
 	}
 
+	/*
+	 * Whether the change time of a directory is another one whenever a name has come or gone. On
+	 * filesystems that make their directories up as they are read, and on what others have the
+	 * data of, one cannot know.
+	 */
+	bool tells_changes() const noexcept
+	{
+		return tells_changes_;
+	}
+
 	/* The number of its filesystem: that of the first branch that lies on the same one. */
 	unsigned int filesystem() const noexcept
 	{
@@ -174,6 +184,7 @@ private:
 	BranchPerm perm_ = BranchPerm::ro;
 	CopyOnOpen copy_on_open_ = CopyOnOpen::nothing;
 	bool numbers_by_inode_ = false;
+	bool tells_changes_ = false;
 	bool grants_rights_ = true;
 	bool idmapped_ = false;
 };

@@ -30,7 +30,6 @@ char *d_path(const struct path *path, char *buffer, int size);
 struct dentry *d_splice_alias(struct inode *inode, struct dentry *dentry);
 void d_tmpfile(struct file *file, struct inode *inode);
 void dput(struct dentry *dentry);
-unsigned int full_name_hash(const void *salt, const char *name, unsigned int len);
 bool is_subdir(struct dentry *dentry, struct dentry *ancestor);
 int kern_path(const char *name, unsigned int flags, struct path *path);
 struct dentry *lock_rename(struct dentry *a, struct dentry *b);
@@ -140,6 +139,8 @@ void aufs_annotate_super(struct super_block *sb, int depth);
 bool aufs_asks_for_key(const struct dentry_operations *op);
 void aufs_claims_lock(void);
 void aufs_claims_unlock(void);
+/* The time that a change now would be noted with, at the earliest, in ns. */
+s64 aufs_coarse_time(void);
 int aufs_create(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry, umode_t mode);
 const struct cred *aufs_current_cred(void);
 struct dentry *aufs_d_find_any_alias(struct inode *inode);
@@ -165,6 +166,10 @@ void aufs_get_file(struct file *file);
 int aufs_get_write_access(struct inode *inode);
 /* Whether the encrypted @inode's key has been found. */
 bool aufs_has_key(const struct inode *inode);
+/* A hash that nobody can foresee who does not know @key. */
+unsigned int aufs_hash(const unsigned long key[2], const void *data, size_t size);
+void aufs_i_lock(struct inode *inode);
+void aufs_i_unlock(struct inode *inode);
 loff_t aufs_i_size_read(const struct inode *inode);
 void aufs_inode_lock_nested(struct inode *inode, unsigned int subclass);
 void aufs_inode_unlock(struct inode *inode);
@@ -197,6 +202,7 @@ void aufs_owner_through(struct vfsmount *mnt, const struct inode *inode, kuid_t 
 void aufs_posix_acl_release(struct posix_acl *acl);
 void aufs_put_cred(const struct cred *cred);
 void aufs_put_write_access(struct inode *inode);
+void aufs_random_key(unsigned long key[2]);
 ssize_t aufs_getxattr(struct vfsmount *mnt, struct dentry *dentry, const char *name, void *value,
 		      size_t size);
 int aufs_removexattr(struct vfsmount *mnt, struct dentry *dentry, const char *name);

@@ -68,6 +68,14 @@ bool aufs_asks_for_key(const struct dentry_operations *op)
 #endif
 }
 
+s64 aufs_coarse_time(void)
+{
+	struct timespec64 now;
+
+	ktime_get_coarse_real_ts64(&now);
+	return timespec64_to_ns(&now);
+}
+
 /*
  * The credentials to create a copy of @dentry with, as a security module wants them,
  * from the current ones; the caller puts *@creds.
@@ -228,6 +236,24 @@ bool aufs_has_key(const struct inode *inode)
 	return fscrypt_has_encryption_key(inode);
 }
 
+unsigned int aufs_hash(const unsigned long key[2], const void *data, size_t size)
+{
+	hsiphash_key_t secret;
+
+	memcpy(secret.key, key, sizeof(secret.key));
+	return hsiphash(data, size, &secret);
+}
+
+void aufs_i_lock(struct inode *inode)
+{
+	spin_lock(&inode->i_lock);
+}
+
+void aufs_i_unlock(struct inode *inode)
+{
+	spin_unlock(&inode->i_lock);
+}
+
 loff_t aufs_i_size_read(const struct inode *inode)
 {
 	return i_size_read(inode);
@@ -360,6 +386,12 @@ void aufs_put_cred(const struct cred *cred)
 void aufs_put_write_access(struct inode *inode)
 {
 	put_write_access(inode);
+}
+
+void aufs_random_key(unsigned long key[2])
+{
+	key[0] = get_random_long();
+	key[1] = get_random_long();
 }
 
 void aufs_sb_end_write(struct super_block *sb)
