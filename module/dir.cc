@@ -136,6 +136,10 @@ struct Through : dir_context {
 
 		if (is_reserved(view))
 			return true;
+		if (view.size() > max_name) {
+			self.super.note_hidden(self.branch, view);
+			return true;
+		}
 		if (view == StringView("."))
 			number = self.self_number;
 		else if (view == StringView(".."))
@@ -327,7 +331,8 @@ Result<bool> is_logically_empty(Inode &dir) noexcept
 		if (names[i].visible)
 			return false;
 	}
-	return true;
+	/* What goes with a directory of a rw branch is gone. */
+	return !listing->has_hidden_on_rw();
 }
 
 constinit const struct ::file_operations dir_operations = for_dir_file(::file_operations{});

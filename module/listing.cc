@@ -145,6 +145,15 @@ Result<void> Listing::add(Inode &dir, unsigned int part, const BranchEntry &entr
 			return {};
 	}
 
+	if (name.size() > max_name) {
+		const Super &super = dir.super();
+		unsigned int branch = dir.found().part(part).branch;
+
+		super.note_hidden(branch, name);
+		has_hidden_on_rw_ = has_hidden_on_rw_ || super.branch(branch).writable();
+		return {};
+	}
+
 	NameTable::Entry *known = names_.find(name);
 
 	/* A whiteout hides the name in later parts, not in its own. */

@@ -34,6 +34,12 @@ public:
 		return names_;
 	}
 
+	/* Whether a rw branch has something in the directory that users do not see (max_name). */
+	bool has_hidden_on_rw() const noexcept
+	{
+		return has_hidden_on_rw_;
+	}
+
 	/* The same for a look at what is there, which nobody shares. */
 	[[nodiscard]] static Result<Own<Listing>> read(Inode &dir) noexcept;
 
@@ -47,6 +53,7 @@ private:
 	/* The directory's parts, and the change time of each, in ns; null where it is not known. */
 	const Found *found_ = nullptr;
 	Own<s64[]> changed_;
+	bool has_hidden_on_rw_ = false;
 	unsigned int users_ = 1; /* under the inode's i_lock */
 };
 

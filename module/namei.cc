@@ -100,7 +100,7 @@ struct dentry *lookup(struct inode *dir, struct dentry *dentry, unsigned int) no
 	StringView name = name_of(*dentry);
 	Inode &union_dir = Inode::of(*dir);
 	auto run = [&]() -> Result<Ref<struct inode>> {
-		if (name.size() > NAME_MAX)
+		if (name.size() > max_name)
 			return Error{-ENAMETOOLONG};
 		if (is_reserved(name))
 			return Ref<struct inode>();

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "super.hh"
+#include "whiteout.hh"
 
 namespace aufs
 {
@@ -88,6 +89,15 @@ Result<void> Super::add(struct fs_context *fc, const BranchItem &item) noexcept
 	}
 	branches_[count_++] = move(branch);
 	return {};
+}
+
+void Super::note_hidden(unsigned int index, StringView name) const noexcept
+{
+	if (__atomic_exchange_n(&warned_of_hidden_, true, __ATOMIC_RELAXED))
+		return;
+	aufs_warn("branch '%s' has names of more than %u bytes, which are not shown, as '%.*s'",
+		  branches_[index].name().data(), static_cast<unsigned int>(max_name),
+		  static_cast<int>(name.size()), name.data());
 }
 
 unsigned int Super::filesystem_of(const unsigned char (&uuid)[UUID_SIZE]) const noexcept

@@ -137,6 +137,9 @@ public:
 		__atomic_store(&settings_, &settings, __ATOMIC_RELAXED);
 	}
 
+	/* Says, once, where branch @index has @name, which is not shown because it is too long. */
+	void note_hidden(unsigned int index, StringView name) const noexcept;
+
 	/* For policy.cc: a number that is another one each time. */
 	unsigned int next_turn() const noexcept
 	{
@@ -164,6 +167,7 @@ private:
 	u64 fresh_ = 0;
 	Settings settings_;
 	mutable unsigned int turn_ = 0;
+	mutable bool warned_of_hidden_ = false;
 	bool idmapped_ = false;
 	Changes changes_ = Changes::never;
 };

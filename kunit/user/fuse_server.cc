@@ -180,9 +180,12 @@ bool Server::serve()
 	case FUSE_READDIR: {
 		auto *read_in = reinterpret_cast<const fuse_read_in *>(body);
 		string list;
-		if (in->nodeid == root_node && read_in->offset < 2)
-			for (uint64_t at = read_in->offset; at < 2; at++) {
-				string name = at ? "dir" : "file";
+		uint64_t count = faults->long_name ? 3 : 2;
+		if (in->nodeid == root_node)
+			for (uint64_t at = read_in->offset; at < count; at++) {
+				string name = at == 0 ? "file" :
+					      at == 1 ? "dir" :
+							string(faults->long_name, 'x');
 				fuse_dirent entry = {};
 				/* "Unknown", as libfuse has it: many do not tell the number here. */
 				entry.ino = 0xffffffff;

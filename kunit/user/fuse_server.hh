@@ -18,6 +18,7 @@ struct Faults {
 	/* Of the file and the directory, beside their kinds. */
 	unsigned file_mode, dir_mode, file_uid, dir_uid;
 	bool capability; /* the file has security.capability */
+	unsigned long_name; /* length of the name of a third entry, 0 for none */
 };
 
 class Server
