@@ -32,8 +32,8 @@ Result<Own<char[]>> absolute_name(const struct path &path, StringView given) noe
 }
 
 /*
- * On a disk and in shared memory, what readdir calls an inode is its i_ino, and no other inode has
- * it. Elsewhere (subvolumes, servers, daemons, stacked filesystems) one cannot know.
+ * On a disk and in shared memory no two inodes have one i_ino. Elsewhere (subvolumes, servers,
+ * daemons, stacked filesystems) one cannot know.
  */
 bool numbers_unknown(const struct super_block &sb) noexcept
 {
@@ -45,9 +45,32 @@ bool numbers_unknown(const struct super_block &sb) noexcept
 	return !sb.s_bdev && sb.s_magic != TMPFS_MAGIC && sb.s_magic != RAMFS_MAGIC;
 }
 
-bool keeps_change_times(const struct super_block &sb) noexcept
+/*
+ * Where what readdir calls an inode is its i_ino. Whatever is not here has not been looked at (each
+ * of these has: kunit/user/filesystems.cc), or does not have it so, as iso9660, which gives the
+ * place of a file's entry in its directory.
+ */
+bool is_known_to_list_numbers(const struct super_block &sb) noexcept
 {
-	return !numbers_unknown(sb) || sb.s_magic == BTRFS_SUPER_MAGIC;
+	switch (sb.s_magic) {
+	case EROFS_SUPER_MAGIC_V1:
+	case EXT4_SUPER_MAGIC: /* ext2 and ext3 as well */
+	case F2FS_SUPER_MAGIC:
+	case RAMFS_MAGIC:
+	case SQUASHFS_MAGIC:
+	case TMPFS_MAGIC:
+	case UDF_SUPER_MAGIC:
+	case XFS_SUPER_MAGIC:
+		return true;
+	default:
+		return false;
+	}
+}
+
+bool is_known_to_tell_changes(const struct super_block &sb) noexcept
+{
+	return is_known_to_list_numbers(sb) || sb.s_magic == BTRFS_SUPER_MAGIC ||
+	       sb.s_magic == ISOFS_SUPER_MAGIC;
 }
 
 } // namespace
@@ -75,7 +98,8 @@ Result<Branch> Branch::create(struct fs_context *fc, const BranchItem &item) noe
 	if (!branch.reserved_)
 		return Error{-ENOMEM};
 	branch.numbers_by_inode_ = numbers_unknown(branch.sb());
-	branch.tells_changes_ = keeps_change_times(branch.sb());
+	branch.lists_numbers_ = !branch.numbers_by_inode_ && is_known_to_list_numbers(branch.sb());
+	branch.tells_changes_ = is_known_to_tell_changes(branch.sb());
 	return branch;
 }
 

@@ -102,14 +102,19 @@ public:
 		return idmapped_;
 	}
 	/*
-	 * A readdir of this branch may give inode numbers that are not those of its inodes, or two
-	 * inodes may have one number. Then the union's numbers come from its inodes alone.
+	 * Two inodes of this branch may have one number. Then the union's numbers come from its inodes
+	 * alone.
 	 */
 	bool numbers_by_inode() const noexcept
 	{
 		return numbers_by_inode_;
 	}
 
+	/* Whether a readdir of this branch gives the numbers of its inodes, and they are unique. */
+	bool lists_numbers() const noexcept
+	{
+		return lists_numbers_;
+	}
 	/*
 	 * Whether the change time of a directory is another one whenever a name has come or gone. On
 	 * filesystems that make their directories up as they are read, and on what others have the
@@ -184,6 +189,7 @@ private:
 	BranchPerm perm_ = BranchPerm::ro;
 	CopyOnOpen copy_on_open_ = CopyOnOpen::nothing;
 	bool numbers_by_inode_ = false;
+	bool lists_numbers_ = false;
 	bool tells_changes_ = false;
 	bool grants_rights_ = true;
 	bool idmapped_ = false;

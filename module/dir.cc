@@ -24,7 +24,7 @@ Result<Ref<struct file>> open_directory(const Super &super, const Branch &branch
 }
 
 /*
- * An open directory of the union. One that has one part on a branch with numbers of its own is read
+ * An open directory of the union. One that has one part on a branch that lists its numbers is read
  * through, entry by entry. All others have a listing, from when they are first read, and another one
  * after a rewind: a position is an index into it.
  */
@@ -84,7 +84,7 @@ Result<Own<DirFile>> DirFile::create(Inode &dir) noexcept
 /* How the directory is read, from its beginning: it may have got a second part. */
 Result<void> DirFile::choose(Inode &dir) noexcept
 {
-	bool through = !dir.merged() && !dir.branch().numbers_by_inode() && !is_impure(dir);
+	bool through = !dir.merged() && dir.branch().lists_numbers() && !is_impure(dir);
 
 	if (!through)
 		h_file_ = {};

@@ -135,6 +135,9 @@ Result<NameList> NameList::read(const Branch &branch, struct dentry &dir) noexce
 
 Result<void> Listing::add(Inode &dir, unsigned int part, const BranchEntry &entry) noexcept
 {
+	const Super &super = dir.super();
+	unsigned int index = dir.found().part(part).branch;
+	const Branch &branch = super.branch(index);
 	StringView name = entry.name;
 	bool whiteout = is_reserved(name);
 
@@ -146,11 +149,8 @@ Result<void> Listing::add(Inode &dir, unsigned int part, const BranchEntry &entr
 	}
 
 	if (name.size() > max_name) {
-		const Super &super = dir.super();
-		unsigned int branch = dir.found().part(part).branch;
-
-		super.note_hidden(branch, name);
-		has_hidden_on_rw_ = has_hidden_on_rw_ || super.branch(branch).writable();
+		super.note_hidden(index, name);
+		has_hidden_on_rw_ = has_hidden_on_rw_ || branch.writable();
 		return {};
 	}
 
@@ -165,9 +165,10 @@ Result<void> Listing::add(Inode &dir, unsigned int part, const BranchEntry &entr
 	known->visible = !whiteout;
 	known->type = static_cast<unsigned char>(entry.type);
 	/* Copies have the numbers of what they are copies of. */
-	known->number = dir.purity() == Inode::Purity::impure ?
-				0 :
-				dir.super().number_for(dir.found().part(part).branch, entry.number);
+	if (dir.purity() != Inode::Purity::impure && branch.lists_numbers())
+		known->number = super.number_for(index, entry.number);
+	else
+		known->number = 0;
 	return {};
 }
 
