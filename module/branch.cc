@@ -121,10 +121,8 @@ Result<void> Branch::check_filesystem(struct fs_context *fc, bool perm_given) no
 	const char *name = name_.get();
 
 	if (root().d_flags & (DCACHE_OP_HASH | DCACHE_OP_COMPARE) || can_fold(sb())) {
-		aufs_errorf(
-			fc,
-			"branch '%s': its filesystem compares names in its own way (casefolding)",
-			name);
+		aufs_errorf(fc, "'%s' cannot be a branch: names are compared without case on %s",
+			    name, sb().s_type->name);
 		return Error{-EINVAL};
 	}
 	if (sb().s_stack_depth >= FILESYSTEM_MAX_STACK_DEPTH) {

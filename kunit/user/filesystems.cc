@@ -211,3 +211,23 @@ PARAM_CASE(change_times, FILESYSTEMS)
 	changes("rename here",
 		[&] { OK(rename((branch.path + "/other").c_str(), (dir + "/other").c_str())); });
 }
+
+/* What compares names in its own way: said in so many words. */
+PARAM_CASE(names_without_case, "vfat", "joliet")
+{
+	Union u;
+	bool vfat = ktap::param() == "vfat";
+	Filesystem kind = {"",
+			   "iso9660",
+			   {"/usr/bin/genisoimage", "-quiet", "-J", "-o", "IMAGE", "SOURCE"},
+			   true,
+			   false};
+	if (vfat)
+		kind = {"", "vfat", {"/sbin/mkfs.vfat", "DEVICE"}, false, false};
+	Mounting branch(u, kind);
+	KernelLog log;
+	EXPECT_EQ(try_mount(u.mnt, "br=" + u.top + "=rw:" + branch.path + "=ro"), EINVAL);
+	EXPECT_HAS(log.read(), "'" + branch.path +
+				       "' cannot be a branch: names are compared without case on " +
+				       kind.type);
+}
