@@ -72,7 +72,8 @@ Result<void> compare(struct fs_context *fc, const Super &super, const Super &oth
 			}
 			/* Once: the other branches of the two are as a rule the same case. */
 			if (!warned)
-				aufs_warn(
+				aufs_warnf(
+					fc,
 					"branch '%s' shares files with branch '%s' of another union: what one changes the other may not see",
 					mine.name().data(), theirs.name().data());
 			warned = true;
@@ -91,8 +92,9 @@ Result<void> refuse_overlays(struct fs_context *fc, const Branch &branch, bool s
 			    branch.name().data());
 		return Error{-EBUSY};
 	}
-	aufs_warn("branch '%s' shares files with an overlayfs: what that changes may not be seen",
-		  branch.name().data());
+	aufs_warnf(fc,
+		   "branch '%s' shares files with an overlayfs: what that changes may not be seen",
+		   branch.name().data());
 	return {};
 }
 

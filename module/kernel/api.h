@@ -229,6 +229,8 @@ struct file *aufs_tmpfile_open(const struct path *parent, umode_t mode, int flag
 			       const struct cred *cred);
 int aufs_unlink(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry);
 void aufs_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void aufs_warnf(struct fs_context *fc, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
 
 /* mapping.c */
 int aufs_branch_mmap(struct file *user, struct file *branch, struct vm_area_struct *vma,

@@ -36,19 +36,32 @@ static const char *or_none(const char *text)
  * To the context's log where somebody can read it, and to the kernel's if the
  * caller could mount. A flood of them is cut there.
  */
-void aufs_errorf(struct fs_context *fc, const char *format, ...)
+static void tell_mounter(struct fs_context *fc, bool error, const char *text)
 {
 	static DEFINE_RATELIMIT_STATE(limit, DEFAULT_RATELIMIT_INTERVAL, 100);
+	bool logged = aufs_may_mount() && __ratelimit(&limit);
+
+	if (logged && error)
+		pr_err("%s\n", text);
+	else if (logged)
+		pr_warn("%s\n", text);
+	if (!fc || !fc->log.log)
+		return;
+	if (error)
+		errorf(fc, "aufs: %s", text);
+	else
+		warnf(fc, "aufs: %s", text);
+}
+
+void aufs_errorf(struct fs_context *fc, const char *format, ...)
+{
 	va_list args;
 	char *text;
 
 	va_start(args, format);
 	text = printable(format, args);
 	va_end(args);
-	if (aufs_may_mount() && __ratelimit(&limit))
-		pr_err("%s\n", or_none(text));
-	if (fc && fc->log.log)
-		errorf(fc, "aufs: %s", or_none(text));
+	tell_mounter(fc, true, or_none(text));
 	kfree(text);
 }
 
@@ -71,5 +84,18 @@ void aufs_warn(const char *format, ...)
 	text = printable(format, args);
 	va_end(args);
 	pr_warn("%s\n", or_none(text));
+	kfree(text);
+}
+
+/* What is no error, but the mounter should know. */
+void aufs_warnf(struct fs_context *fc, const char *format, ...)
+{
+	va_list args;
+	char *text;
+
+	va_start(args, format);
+	text = printable(format, args);
+	va_end(args);
+	tell_mounter(fc, false, or_none(text));
 	kfree(text);
 }
