@@ -73,6 +73,8 @@ Result<void> uncover(const Inode &dir, StringView name, unsigned int index) noex
 			TRY(remove_whiteout(branch, *part.dentry, name));
 		if (object && is_dir(object->d_inode->i_mode)) {
 			Grave grave = TRY(Grave::bury(branch, *part.dentry, name, *object));
+
+			TRY(grave.check_contents(*part.dentry, name));
 		} else if (object) {
 			TRY(remove_entry(branch, *part.dentry, name, object->d_inode, aufs_unlink));
 		}

@@ -138,6 +138,9 @@ Result<void> replace(const Branch &branch, Side &from, Side &to, unsigned int in
 	TRY(to.cover(index));
 
 	Grave grave = TRY(Grave::bury(branch, *to.h_dir, to.name(), *replaced));
+
+	TRY(grave.check_contents(*to.h_dir, to.name()));
+
 	auto renamed = rename_on_branch(branch, from, to, flags);
 
 	if (!renamed.ok())

@@ -58,10 +58,26 @@ unsigned int next_number() noexcept
 	return __atomic_add_fetch(&last, 1, __ATOMIC_RELAXED);
 }
 
-/* Removes all that is in @dir: whiteouts, and what a broken branch has. One level deep. */
+/* -ENOTEMPTY where one of @names is not the format's own. */
+Result<void> check_reserved(const NameList &names) noexcept
+{
+	return names.for_each([](StringView name) -> Result<void> {
+		if (!is_reserved(name))
+			return Error{-ENOTEMPTY};
+		return {};
+	});
+}
+
+/*
+ * Removes the whiteouts and marks in @dir. -ENOTEMPTY where it has anything else: that is not ours to
+ * remove, and everything stays.
+ */
 Result<void> empty(const Branch &branch, struct dentry &dir) noexcept
 {
 	NameList names = TRY(NameList::read(branch, dir));
+
+	TRY(check_reserved(names));
+
 	DirLock lock(*dir.d_inode);
 
 	return names.for_each([&](StringView name) -> Result<void> {
@@ -268,6 +284,18 @@ Result<Grave> Grave::bury(const Branch &branch, struct dentry &h_dir, StringView
 	TRY(check(aufs_rename(branch.mnt(), h_dir.d_inode, from.get(), orphans->d_inode, to.get(),
 			      0)));
 	return Grave(branch, move(orphans), move(from));
+}
+
+Result<void> Grave::check_contents(struct dentry &parent, StringView name) noexcept
+{
+	auto run = [this]() -> Result<void> {
+		return check_reserved(TRY(NameList::read(branch_, *dir_)));
+	};
+	auto result = run();
+
+	if (!result.ok())
+		exhume(parent, name);
+	return result;
 }
 
 Grave::~Grave()

@@ -125,6 +125,11 @@ public:
 	Grave &operator=(Grave &&) = delete;
 	~Grave();
 
+	/*
+	 * -ENOTEMPTY where something was made in it after users were seen to have nothing there; it
+	 * is back in @parent as @name then.
+	 */
+	[[nodiscard]] Result<void> check_contents(struct dentry &parent, StringView name) noexcept;
 	/* Puts it back; complains to the log where it cannot. */
 	void exhume(struct dentry &parent, StringView name) noexcept;
 
