@@ -254,6 +254,7 @@ Result<void> Context::fill(struct fs_context *fc, struct super_block &sb) noexce
 	}
 
 	const Super &super = *super_;
+	const struct super_block &main = super.branch(super.has_rw() ? super.rw_index() : 0).sb();
 
 	/* What others that share a branch have not finished yet looks the same. */
 	if (!(sb.s_flags & SB_RDONLY) && !super.settings().share_rw)
@@ -265,6 +266,9 @@ Result<void> Context::fill(struct fs_context *fc, struct super_block &sb) noexce
 	sb.s_magic = Super::magic;
 	sb.s_maxbytes = MAX_LFS_FILESIZE;
 	sb.s_time_gran = 1;
+	/* For FIGETBSZ. */
+	sb.s_blocksize = main.s_blocksize;
+	sb.s_blocksize_bits = main.s_blocksize_bits;
 	sb.s_flags |= SB_POSIXACL;
 	/* sync(2) comes to the branches by itself. */
 	sb.s_iflags |= SB_I_SKIP_SYNC;
