@@ -136,7 +136,7 @@ Result<NameList> NameList::read(const Branch &branch, struct dentry &dir) noexce
 Result<void> Listing::add(Inode &dir, unsigned int part, const BranchEntry &entry) noexcept
 {
 	const Super &super = dir.super();
-	unsigned int index = dir.found().part(part).branch;
+	unsigned int index = found_->part(part).branch;
 	const Branch &branch = super.branch(index);
 	StringView name = entry.name;
 	bool whiteout = is_reserved(name);

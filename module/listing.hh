@@ -47,6 +47,7 @@ private:
 	Listing() noexcept = default;
 
 	Result<void> read_parts(Inode &dir) noexcept;
+	/* @entry of that part of found_. */
 	Result<void> add(Inode &dir, unsigned int part, const BranchEntry &entry) noexcept;
 
 	NameTable names_;
