@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "attr.hh"
 #include "file.hh"
+#include "handed_down.hh"
 
 namespace aufs
 {
@@ -49,12 +50,43 @@ int getattr(AUFS_IDMAP *, const struct path *path, struct kstat *stat, u32 reque
 	/* What the branch knows is not all. */
 	if (union_inode.merged() || union_inode.links() || !union_inode.on_rw())
 		stat->nlink = inode->i_nlink;
-#ifdef HAVE_STATX_SUBVOL
-	/* What names a part of the branch's filesystem. */
-	stat->result_mask &= ~static_cast<u32>(STATX_SUBVOL);
-#endif
+	stat->result_mask &= handed_down::results;
+	stat->attributes &= handed_down::stat_attributes;
+	stat->attributes_mask &= handed_down::stat_attributes;
 	return 0;
 }
+
+namespace
+{
+
+/* What of @attr is asked of a branch, but for the file. */
+struct iattr for_branch(const struct iattr &attr) noexcept
+{
+	struct iattr h_attr = attr;
+
+	h_attr.ia_valid &= handed_down::attributes;
+	/* The branch's notify_change() makes the mode of these itself. */
+	if (h_attr.ia_valid & (ATTR_KILL_SUID | ATTR_KILL_SGID))
+		h_attr.ia_valid &= ~static_cast<unsigned int>(ATTR_MODE);
+	return h_attr;
+}
+
+/*
+ * Says with whose file @h_inode is changed, where @user has one: to a filesystem that has its own
+ * idea of an open file (FUSE, NFS) it is the right to do so. @user may be a file that was opened
+ * before a copy-up, or for reading, and its branch file another filesystem's.
+ */
+void name_file(struct iattr &h_attr, const struct file &user, const struct inode &h_inode) noexcept
+{
+	struct file *h_file = h_file_or_null(user);
+
+	if (!h_file || h_file->f_inode != &h_inode || !(h_file->f_mode & FMODE_WRITE))
+		return;
+	h_attr.ia_valid |= ATTR_FILE;
+	h_attr.ia_file = h_file;
+}
+
+} // namespace
 
 int setattr(AUFS_IDMAP *idmap, struct dentry *dentry, struct iattr *attr) noexcept
 {
@@ -62,23 +94,19 @@ int setattr(AUFS_IDMAP *idmap, struct dentry *dentry, struct iattr *attr) noexce
 	if (int error = setattr_prepare(idmap, dentry, attr))
 		return error;
 
-	struct iattr h_attr = *attr;
-
-	if (h_attr.ia_valid & ATTR_FILE)
-		h_attr.ia_file = &h_file_of(*attr->ia_file);
-	/* The branch's notify_change() makes the mode of these itself. */
-	if (h_attr.ia_valid & (ATTR_KILL_SUID | ATTR_KILL_SGID))
-		h_attr.ia_valid &= ~static_cast<unsigned int>(ATTR_MODE);
-
+	struct iattr h_attr = for_branch(*attr);
 	bool truncates = h_attr.ia_valid & ATTR_SIZE;
 
 	/* A copy-up for it ends at the new size: then XFS sees no change, and leaves the times. */
 	if (truncates && aufs_i_size_read(&Inode::of(*dentry->d_inode).h_inode()) != attr->ia_size)
 		h_attr.ia_valid |= ATTR_MTIME | ATTR_CTIME;
 
-	auto run = [&h_attr, truncates](Inode &, struct vfsmount *mnt, struct dentry &h_dentry) {
+	auto run = [&h_attr, attr, truncates](Inode &, struct vfsmount *mnt,
+					      struct dentry &h_dentry) {
 		struct inode &h_inode = *h_dentry.d_inode;
 
+		if (attr->ia_valid & ATTR_FILE)
+			name_file(h_attr, *attr->ia_file, h_inode);
 		/* A program that runs from the branch is not cut. */
 		if (truncates) {
 			if (int error = aufs_get_write_access(&h_inode))

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "copy_up.hh"
 #include "file.hh"
+#include "handed_down.hh"
 #include "prfile.hh"
 
 namespace aufs
@@ -13,12 +14,6 @@ struct file *h_file_or_null(const struct file &file) noexcept
 
 namespace
 {
-
-/*
- * Flags of an open that are over when the branch file is opened: creation and truncation were done
- * by name.
- */
-constexpr unsigned int spent_flags = O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC;
 
 /* What a branch file can do and the VFS asks the union's file for. */
 constexpr unsigned int inherited_modes = FMODE_CAN_ODIRECT;
@@ -49,7 +44,7 @@ Result<void> copy_up_to_write(const Inode &inode, const struct file &file) noexc
 /* With which flags of @file its branch file is opened. */
 int branch_flags(const struct file &file) noexcept
 {
-	unsigned int flags = file.f_flags & ~spent_flags;
+	unsigned int flags = file.f_flags & handed_down::open_flags;
 
 	/* The branch file notes accesses as its own mount has it; the union's may have none noted. */
 	if (file.f_path.mnt->mnt_flags & MNT_NOATIME)

@@ -6,6 +6,7 @@
  * the caller by the user's file; the branch file is the mounter's for them (aufs_branch_open()).
  */
 #include "file.hh"
+#include "handed_down.hh"
 
 namespace aufs
 {
@@ -23,6 +24,7 @@ struct kiocb for_branch(const struct kiocb &iocb, struct file &h_file) noexcept
 	struct kiocb h_iocb = iocb;
 
 	h_iocb.ki_filp = &h_file;
+	h_iocb.ki_flags &= handed_down::io_flags;
 	return h_iocb;
 }
 
@@ -64,10 +66,6 @@ private:
 		  h_file_(Ref<struct file>::retain(&h_file))
 	{
 		h_iocb_.ki_complete = complete;
-#ifdef HAVE_IOCB_DIO_CALLER_COMP
-		/* The caller would complete our request and not its own. */
-		h_iocb_.ki_flags &= ~IOCB_DIO_CALLER_COMP;
-#endif
 	}
 
 	static void complete(struct kiocb *h_iocb, long result) noexcept
