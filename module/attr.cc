@@ -86,6 +86,58 @@ void name_file(struct iattr &h_attr, const struct file &user, const struct inode
 	h_attr.ia_file = h_file;
 }
 
+int change_on(struct vfsmount *mnt, struct dentry &h_dentry, const struct iattr &attr,
+	      struct iattr &h_attr) noexcept
+{
+	if (attr.ia_valid & ATTR_FILE)
+		name_file(h_attr, *attr.ia_file, *h_dentry.d_inode);
+
+	InodeLock lock(*h_dentry.d_inode);
+
+	return aufs_notify_change(mnt, &h_dentry, &h_attr);
+}
+
+/*
+ * Changes the size, and what else @attr says. Only here it is certain that the caller may: what has to
+ * be copied up for it is copied as far as it stays. All that can still fail is done to the copy before
+ * it takes the original's place: that the branch truncates it, and that a file which is being opened
+ * with O_TRUNC can be opened there.
+ */
+Result<void> truncate(struct dentry &dentry, const struct iattr &attr,
+		      struct iattr &h_attr) noexcept
+{
+	struct file *user = attr.ia_valid & ATTR_FILE ? attr.ia_file : nullptr;
+	bool waits = user && (attr.ia_valid & ATTR_OPEN) && h_file_or_null(*user) &&
+		     waits_for_truncation(*user);
+	const struct cred &caller = *aufs_current_cred();
+	Ref<struct file> opened;
+	auto run = [&](const Branch &branch, struct dentry &h_dentry) -> Result<void> {
+		struct inode &h_inode = *h_dentry.d_inode;
+
+		if (waits) {
+			ScopedCreds creds(caller);
+
+			opened = TRY(open_truncated(*user, branch, h_dentry));
+		}
+		/* A program that runs from the branch is not cut. */
+		TRY(check(aufs_get_write_access(&h_inode)));
+
+		int error = change_on(branch.mnt(), h_dentry, attr, h_attr);
+
+		aufs_put_write_access(&h_inode);
+		return check(error);
+	};
+
+	if (!TRY(copy_up_and(dentry, attr.ia_size, FinishCopy(run))))
+		TRY(check(change(dentry,
+				 [&run](Inode &inode, struct vfsmount *, struct dentry &h_dentry) {
+					 return to_errno(run(inode.branch(), h_dentry));
+				 })));
+	if (opened)
+		take_truncated(*user, move(opened));
+	return {};
+}
+
 } // namespace
 
 int setattr(AUFS_IDMAP *idmap, struct dentry *dentry, struct iattr *attr) noexcept
@@ -101,30 +153,12 @@ int setattr(AUFS_IDMAP *idmap, struct dentry *dentry, struct iattr *attr) noexce
 	if (truncates && aufs_i_size_read(&Inode::of(*dentry->d_inode).h_inode()) != attr->ia_size)
 		h_attr.ia_valid |= ATTR_MTIME | ATTR_CTIME;
 
-	auto run = [&h_attr, attr, truncates](Inode &, struct vfsmount *mnt,
-					      struct dentry &h_dentry) {
-		struct inode &h_inode = *h_dentry.d_inode;
-
-		if (attr->ia_valid & ATTR_FILE)
-			name_file(h_attr, *attr->ia_file, h_inode);
-		/* A program that runs from the branch is not cut. */
-		if (truncates) {
-			if (int error = aufs_get_write_access(&h_inode))
-				return error;
-		}
-
-		int error;
-		{
-			InodeLock lock(h_inode);
-
-			error = aufs_notify_change(mnt, &h_dentry, &h_attr);
-		}
-		if (truncates)
-			aufs_put_write_access(&h_inode);
-		return error;
-	};
-
-	return change(*dentry, run, truncates ? attr->ia_size : whole_file);
+	if (truncates)
+		return to_errno(truncate(*dentry, *attr, h_attr));
+	return change(*dentry,
+		      [&h_attr, attr](Inode &, struct vfsmount *mnt, struct dentry &h_dentry) {
+			      return change_on(mnt, h_dentry, *attr, h_attr);
+		      });
 }
 
 struct posix_acl *get_acl(struct inode *inode, int type, bool rcu) noexcept

@@ -174,12 +174,18 @@ Result<void> inherit_project(struct dentry &h_parent, const Workfile &work) noex
 	return check(aufs_set_fileattr(mnt, &work.dentry(), &attr));
 }
 
+/* How a copy is made: its first bytes, and what is done to it before it has a name. */
+struct CopyPlan {
+	loff_t size = 0;
+	const FinishCopy *finish = nullptr;
+};
+
 /*
  * Makes the copy of what @dentry is on @branch, in @h_parent, or without a name if that is empty. The
  * links are counted when it is done, for the workfile's name is one until then.
  */
 Result<void> make_copy(struct dentry &dentry, Inode &parent, const Ref<struct dentry> &h_parent,
-		       unsigned int index, loff_t size) noexcept
+		       unsigned int index, CopyPlan plan) noexcept
 {
 	Inode &inode = Inode::of(*dentry.d_inode);
 	const Super &super = inode.super();
@@ -191,7 +197,7 @@ Result<void> make_copy(struct dentry &dentry, Inode &parent, const Ref<struct de
 
 	if (h_parent)
 		TRY(inherit_project(*h_parent, work));
-	TRY(copy_content(super, from, work, size));
+	TRY(copy_content(super, from, work, plan.size));
 
 	auto next = TRY(inode.found_with(Ref<struct dentry>::retain(&work.dentry()), index));
 	{
@@ -199,6 +205,8 @@ Result<void> make_copy(struct dentry &dentry, Inode &parent, const Ref<struct de
 		const BranchDentry copy{Ref<struct dentry>::retain(&work.dentry()), index};
 
 		TRY(copy_attributes(from, super.branch(source.branch), branch, work.dentry()));
+		if (plan.finish)
+			TRY((*plan.finish)(branch, work.dentry()));
 		/* Of a directory the upper part says who it is. */
 		if (index < source.branch)
 			links = TRY(identify(inode, copy, true));
@@ -224,9 +232,9 @@ Result<void> make_copy(struct dentry &dentry, Inode &parent, const Ref<struct de
 }
 
 Result<void> copy_object(struct dentry &dentry, Inode &parent, const Ref<struct dentry> &h_parent,
-			 unsigned int index, loff_t size) noexcept
+			 unsigned int index, CopyPlan plan) noexcept
 {
-	TRY(make_copy(dentry, parent, h_parent, index, size));
+	TRY(make_copy(dentry, parent, h_parent, index, plan));
 	Inode::of(*dentry.d_inode).copy_links();
 	return {};
 }
@@ -246,7 +254,7 @@ Result<void> copy_one_directory(struct dentry &dir, struct dentry &parent,
 
 	Inode &union_parent = Inode::of(*parent.d_inode);
 
-	return copy_object(dir, union_parent, part_of(union_parent, index), index, 0);
+	return copy_object(dir, union_parent, part_of(union_parent, index), index, {});
 }
 
 /* What a rw branch lacks of what was copied to it, and is set last because it stops all else. */
@@ -313,12 +321,16 @@ Result<Ref<struct dentry>> copy_up_directory(struct dentry &dir, unsigned int br
 	}
 }
 
-Result<void> copy_up(struct dentry &dentry, loff_t size) noexcept
+namespace
+{
+
+/* As copy_up_and(). */
+Result<bool> copy_up_by(struct dentry &dentry, CopyPlan plan) noexcept
 {
 	Inode &inode = Inode::of(*dentry.d_inode);
 
 	if (inode.on_rw())
-		return {};
+		return false;
 
 	ScopedCreds creds(inode.super().mounter());
 	auto parent = parent_of(dentry);
@@ -327,7 +339,7 @@ Result<void> copy_up(struct dentry &dentry, loff_t size) noexcept
 
 	if (is_dir(inode.vfs.i_mode)) {
 		TRY(copy_up_directory(dentry, index));
-		return {};
+		return false;
 	}
 
 	auto h_parent = copy_up_directory(*parent, index);
@@ -339,14 +351,27 @@ Result<void> copy_up(struct dentry &dentry, loff_t size) noexcept
 	auto lock = TRY(KillableLock::get(inode.copy_lock()));
 
 	if (inode.on_rw())
-		return {};
+		return false;
 
 	unsigned int flags = inode.h_inode().i_flags;
 
 	TRY(copy_object(dentry, union_parent,
-			h_parent.ok() ? h_parent.release() : Ref<struct dentry>(), index, size));
+			h_parent.ok() ? h_parent.release() : Ref<struct dentry>(), index, plan));
 	protect(inode, flags);
+	return true;
+}
+
+} // namespace
+
+Result<void> copy_up(struct dentry &dentry, loff_t size) noexcept
+{
+	TRY(copy_up_by(dentry, {.size = size}));
 	return {};
+}
+
+Result<bool> copy_up_and(struct dentry &dentry, loff_t size, FinishCopy finish) noexcept
+{
+	return copy_up_by(dentry, {.size = size, .finish = &finish});
 }
 
 Result<void> copy_up_on_open(const struct file &file) noexcept

@@ -32,6 +32,15 @@ inline constexpr loff_t whole_file = LLONG_MAX;
 [[nodiscard]] Result<void> copy_up(struct dentry &dentry, loff_t size = whole_file) noexcept;
 
 /*
+ * The same, and @finish(branch, copy) is run on the copy before anybody can see it: where that
+ * fails, there is no copy, and nothing has changed. With the mounter's credentials and write access
+ * to the branch. Whether it was run: not where there is nothing to be copied, or another was faster.
+ */
+using FinishCopy = FunctionRef<Result<void>(const Branch &, struct dentry &)>;
+[[nodiscard]] Result<bool> copy_up_and(struct dentry &dentry, loff_t size,
+				       FinishCopy finish) noexcept;
+
+/*
  * The same, and it has its name there: one that came up by another of its names is linked. For what
  * moves names.
  */

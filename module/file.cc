@@ -20,7 +20,7 @@ constexpr unsigned int inherited_modes = FMODE_CAN_ODIRECT;
 
 /*
  * @file is opened to be written to. A copy-up changes a branch, and so waits while the union is
- * frozen: the VFS sees to that for a file that it is going to truncate, and not for others.
+ * frozen.
  */
 Result<void> copy_up_to_write(const Inode &inode, const struct file &file) noexcept
 {
@@ -30,9 +30,6 @@ Result<void> copy_up_to_write(const Inode &inode, const struct file &file) noexc
 	auto dentry = TRY(dentry_of(file));
 	struct super_block &sb = *inode.vfs.i_sb;
 
-	/* With O_DIRECT the open may fail yet, and then nothing is truncated. */
-	if (file.f_flags & O_TRUNC)
-		return copy_up(*dentry, file.f_flags & O_DIRECT ? whole_file : 0);
 	aufs_sb_start_write(&sb);
 
 	auto copied = copy_up(*dentry);
@@ -52,9 +49,29 @@ int branch_flags(const struct file &file) noexcept
 	return static_cast<int>(flags);
 }
 
+/* What @file, which is to be truncated and written to, has until the VFS truncates it. */
+Result<void> open_to_truncate(Inode &inode, struct file &file) noexcept
+{
+	constexpr unsigned int writers = O_ACCMODE | O_APPEND | O_DIRECT;
+	auto waiting = Own<Followed>::adopt(new (Gfp{GFP_KERNEL_ACCOUNT}) Followed);
+	unsigned int flags = static_cast<unsigned int>(branch_flags(file)) & ~writers;
+
+	if (!waiting)
+		return Error{-ENOMEM};
+	waiting->now = TRY(prfile::open(file, inode.super(), inode.h_path(),
+					static_cast<int>(flags) | O_RDONLY));
+	waiting->waits = true;
+	/* The branch of the copy says whether it can; the truncation fails if not. */
+	file.f_mode |= file.f_flags & O_DIRECT ? FMODE_CAN_ODIRECT : 0U;
+	file.private_data = waiting.leak()->tagged();
+	return {};
+}
+
 Result<void> open_branch_file(Inode &inode, struct file &file) noexcept
 {
 	if (file.f_mode & FMODE_WRITE) {
+		if ((file.f_flags & O_TRUNC) && !inode.on_rw())
+			return open_to_truncate(inode, file);
 		TRY(copy_up_to_write(inode, file));
 		/* A branch file at the user's path would ask the union's mount alone. */
 		if (aufs_mnt_is_readonly(inode.branch().mnt()))
@@ -63,7 +80,7 @@ Result<void> open_branch_file(Inode &inode, struct file &file) noexcept
 		TRY(copy_up_on_open(file));
 	}
 
-	auto h_file = TRY(prfile::open(file, inode, branch_flags(file)));
+	auto h_file = TRY(prfile::open(file, inode.super(), inode.h_path(), branch_flags(file)));
 
 	/*
 	 * A program that runs is not written to, by whatever path: until it ends, it keeps this
@@ -82,8 +99,12 @@ Result<struct file *> h_file_to_read(struct file &file) noexcept
 {
 	void *data = __atomic_load_n(&file.private_data, __ATOMIC_ACQUIRE);
 
-	if (Followed *followed = Followed::in(data))
+	if (Followed *followed = Followed::in(data)) {
+		if (followed->waits &&
+		    followed->now->f_inode != &Inode::of(*file.f_inode).h_inode())
+			return h_file_to_write(file);
 		return &*followed->now;
+	}
 
 	auto &opened = *static_cast<struct file *>(data);
 	Inode &inode = Inode::of(*file.f_inode);
@@ -97,7 +118,7 @@ Result<struct file *> h_file_to_read(struct file &file) noexcept
 
 	if (!next)
 		return Error{-ENOMEM};
-	next->now = TRY(prfile::open(file, inode, branch_flags(file)));
+	next->now = TRY(prfile::open(file, inode.super(), inode.h_path(), branch_flags(file)));
 	next->before = Ref<struct file>::adopt(&opened);
 	if (__atomic_compare_exchange_n(&file.private_data, &data, next->tagged(), false,
 					__ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
@@ -105,6 +126,46 @@ Result<struct file *> h_file_to_read(struct file &file) noexcept
 	/* Another was faster, and has what was opened first. */
 	(void)next->before.leak();
 	return &*Followed::in(data)->now;
+}
+
+Result<struct file *> h_file_to_write(struct file &file) noexcept
+{
+	void *data = __atomic_load_n(&file.private_data, __ATOMIC_ACQUIRE);
+	Followed *waiting = Followed::in(data);
+
+	if (!waiting)
+		return static_cast<struct file *>(data);
+	if (!waiting->waits)
+		return &*waiting->now;
+
+	Inode &inode = Inode::of(*file.f_inode);
+
+	TRY(copy_up(*TRY(dentry_of(file))));
+
+	auto next = Own<Followed>::adopt(new (Gfp{GFP_KERNEL_ACCOUNT}) Followed);
+
+	if (!next)
+		return Error{-ENOMEM};
+	next->now = TRY(prfile::open(file, inode.super(), inode.h_path(), branch_flags(file)));
+	next->older = Own<Followed>::adopt(waiting);
+	if (__atomic_compare_exchange_n(&file.private_data, &data, next->tagged(), false,
+					__ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+		return &*next.leak()->now;
+	(void)next->older.leak();
+	return &*Followed::in(data)->now;
+}
+
+Result<Ref<struct file>> open_truncated(const struct file &file, const Branch &branch,
+					struct dentry &copy) noexcept
+{
+	return prfile::open(file, Super::of(*file.f_inode->i_sb), branch.path_to(copy),
+			    branch_flags(file));
+}
+
+void take_truncated(struct file &file, Ref<struct file> h_file) noexcept
+{
+	file.f_mode |= h_file->f_mode & inherited_modes;
+	delete Followed::in(cxxrt::exchange(file.private_data, static_cast<void *>(h_file.leak())));
 }
 
 namespace

@@ -21,6 +21,7 @@
 
 #include "kernel/kernel.hh"
 
+#include "function_ref.hh"
 #include "own.hh"
 #include "ref.hh"
 #include "result.hh"
@@ -118,6 +119,7 @@ namespace aufs
 {
 
 using cxxrt::Error;
+using cxxrt::FunctionRef;
 using cxxrt::Gfp;
 using cxxrt::KvArray;
 using cxxrt::move;
