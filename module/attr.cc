@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "attr.hh"
 #include "file.hh"
-#include "handed_down.hh"
 
 namespace aufs
 {

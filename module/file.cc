@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "copy_up.hh"
 #include "file.hh"
-#include "handed_down.hh"
 #include "prfile.hh"
 
 namespace aufs
@@ -93,6 +92,25 @@ Result<void> open_branch_file(Inode &inode, struct file &file) noexcept
 	return {};
 }
 
+/*
+ * Brings the flags of @file, by which @h_file is used, to it. Where the union's mount notes no accesses
+ * they always seem to differ.
+ */
+Result<struct file *> with_flags(struct file &file, struct file &h_file) noexcept
+{
+	constexpr unsigned int mask = handed_down::settable_flags;
+	unsigned int flags = static_cast<unsigned int>(branch_flags(file)) & mask;
+
+	if ((h_file.f_flags & mask) == flags)
+		return &h_file;
+	if ((flags & O_DIRECT) && !(h_file.f_mode & FMODE_CAN_ODIRECT))
+		return Error{-EINVAL};
+	if (h_file.f_op->check_flags)
+		TRY(check(h_file.f_op->check_flags(static_cast<int>(flags))));
+	aufs_set_file_flags(&file, &h_file, mask, flags & ~file.f_flags & O_NOATIME);
+	return &h_file;
+}
+
 } // namespace
 
 Result<struct file *> h_file_to_read(struct file &file) noexcept
@@ -100,9 +118,10 @@ Result<struct file *> h_file_to_read(struct file &file) noexcept
 	void *data = __atomic_load_n(&file.private_data, __ATOMIC_ACQUIRE);
 
 	if (Followed *followed = Followed::in(data)) {
-		if (followed->waits &&
-		    followed->now->f_inode != &Inode::of(*file.f_inode).h_inode())
-			return h_file_to_write(file);
+		if (!followed->waits)
+			return with_flags(file, *followed->now);
+		if (followed->now->f_inode != &Inode::of(*file.f_inode).h_inode())
+			return prepare_to_write(file);
 		return &*followed->now;
 	}
 
@@ -111,8 +130,11 @@ Result<struct file *> h_file_to_read(struct file &file) noexcept
 
 	/* What is written to is on a rw branch, and a program that runs is one file until it ends. */
 	if (opened.f_inode == &inode.h_inode() || (file.f_mode & FMODE_WRITE) ||
-	    (file.f_flags & __FMODE_EXEC))
+	    (file.f_flags & __FMODE_EXEC)) {
+		if (flags_differ(file, opened))
+			return with_flags(file, opened);
 		return &opened;
+	}
 
 	auto next = Own<Followed>::adopt(new (Gfp{GFP_KERNEL_ACCOUNT}) Followed);
 
@@ -128,15 +150,13 @@ Result<struct file *> h_file_to_read(struct file &file) noexcept
 	return &*Followed::in(data)->now;
 }
 
-Result<struct file *> h_file_to_write(struct file &file) noexcept
+Result<struct file *> prepare_to_write(struct file &file) noexcept
 {
 	void *data = __atomic_load_n(&file.private_data, __ATOMIC_ACQUIRE);
 	Followed *waiting = Followed::in(data);
 
-	if (!waiting)
-		return static_cast<struct file *>(data);
-	if (!waiting->waits)
-		return &*waiting->now;
+	if (!waiting || !waiting->waits)
+		return with_flags(file, h_file_of(file));
 
 	Inode &inode = Inode::of(*file.f_inode);
 

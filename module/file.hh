@@ -2,6 +2,7 @@
 /* An open regular file: the virtual file that the user has, and the branch file that serves it. */
 #pragma once
 
+#include "handed_down.hh"
 #include "inode.hh"
 
 namespace aufs
@@ -52,16 +53,34 @@ inline struct file &h_file_of(const struct file &file) noexcept
 }
 
 /*
- * The branch file to read from: where @file was opened for reading before a copy-up, that of the
- * copy, which stays @file's then. Errors of an open. May sleep; not under mmap_lock.
+ * The branch file to read from, with the flags that @file has by now: where @file was opened for
+ * reading before a copy-up, that of the copy, which stays @file's then. Errors of an open, and as
+ * h_file_to_write(). May sleep; not under mmap_lock.
  */
 [[nodiscard]] Result<struct file *> h_file_to_read(struct file &file) noexcept;
 
+/* Whether fcntl(F_SETFL) has given @file other flags than @h_file has. Any context. */
+inline bool flags_differ(const struct file &file, const struct file &h_file) noexcept
+{
+	return (file.f_flags ^ h_file.f_flags) & handed_down::settable_flags;
+}
+
+/* h_file_to_write() where there is something to be done first. */
+[[nodiscard]] Result<struct file *> prepare_to_write(struct file &file) noexcept;
+
 /*
- * The branch file to write to. One that still waits, as somebody in the kernel has opened it and does
- * not truncate it, is copied up for this. Freeze protection of the union is held. May sleep.
+ * The branch file to write to, with the flags that @file has by now. One that still waits, as somebody
+ * in the kernel has opened it and does not truncate it, is copied up for this. Freeze protection of the
+ * union is held. -EINVAL where the branch cannot do what a flag says. May sleep.
  */
-[[nodiscard]] Result<struct file *> h_file_to_write(struct file &file) noexcept;
+[[nodiscard]] inline Result<struct file *> h_file_to_write(struct file &file) noexcept
+{
+	void *data = __atomic_load_n(&file.private_data, __ATOMIC_ACQUIRE);
+
+	if (Followed::in(data) || flags_differ(file, *static_cast<struct file *>(data)))
+		return prepare_to_write(file);
+	return static_cast<struct file *>(data);
+}
 
 /* Whether @file waits for its truncation, and may be mapped by nobody yet. Any context. */
 inline bool waits_for_truncation(const struct file &file) noexcept

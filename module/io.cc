@@ -6,7 +6,6 @@
  * the caller by the user's file; the branch file is the mounter's for them (aufs_branch_open()).
  */
 #include "file.hh"
-#include "handed_down.hh"
 
 namespace aufs
 {

@@ -108,3 +108,18 @@ CASE(changes_of_attributes)
 	OK(utimensat(AT_FDCWD, u.at("file").c_str(), fixed, 0));
 	EXPECT_EQ(seen() & (FATTR_ATIME_NOW | FATTR_MTIME_NOW), 0u);
 }
+
+/* What a write says of how it is done; and F_SETFL counts. */
+CASE(flags_of_a_write)
+{
+	Setup u;
+	Fd file = open_file(u.at("file"), O_RDWR);
+	for (int flag : {O_APPEND, O_NONBLOCK}) {
+		OK(fcntl(file, F_SETFL, flag));
+		OK(write(file, "x", 1));
+		EXPECT_EQ(u.faults->write_flags & (O_APPEND | O_NONBLOCK), uint32_t(flag));
+	}
+	OK(fcntl(file, F_SETFL, 0));
+	OK(write(file, "x", 1));
+	EXPECT_EQ(u.faults->write_flags & (O_APPEND | O_NONBLOCK), 0u);
+}

@@ -202,6 +202,8 @@ void aufs_sb_end_write(struct super_block *sb);
 bool aufs_sb_rdonly(const struct super_block *sb);
 void aufs_sb_start_write(struct super_block *sb);
 int aufs_set_acl(struct vfsmount *mnt, struct dentry *dentry, int type, struct posix_acl *acl);
+void aufs_set_file_flags(struct file *user, struct file *file, unsigned int mask,
+			 unsigned int more);
 int aufs_set_fileattr(struct vfsmount *mnt, struct dentry *dentry, struct fileattr *attr);
 int aufs_setxattr(struct vfsmount *mnt, struct dentry *dentry, const char *name, const void *value,
 		  size_t size, int flags);

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Helpers as those of helpers.c, for what is copied between the union's file and the
+ * branch's, and for what a copy-up asks of its caller. Alphabetical.
+ */
+#include "linux.h"
+#include "generated/declared.h"
+#include "api.h"
+
+/*
+ * Gives @file those of @user's flags that are in @mask, and @more. Under @user's lock, as F_SETFL
+ * changes them: so the last one who changes @user's finds @file with all that came before.
+ */
+void aufs_set_file_flags(struct file *user, struct file *file, unsigned int mask, unsigned int more)
+{
+	spin_lock(&user->f_lock);
+	file->f_flags = (file->f_flags & ~mask) | (user->f_flags & mask) | more;
+	file->f_iocb_flags = iocb_flags(file);
+	spin_unlock(&user->f_lock);
+}
