@@ -302,6 +302,7 @@ Result<Ref<struct dentry>> copy_up_directory(struct dentry &dir, unsigned int br
 	for (;;) {
 		if (auto part = part_of(inode, branch))
 			return part;
+		aufs_assert_sb_write(inode.vfs.i_sb);
 
 		auto lacks = Ref<struct dentry>::retain(&dir);
 		auto parent = parent_of(*lacks);
@@ -331,6 +332,7 @@ Result<bool> copy_up_by(struct dentry &dentry, CopyPlan plan) noexcept
 
 	if (inode.on_rw())
 		return false;
+	aufs_assert_sb_write(inode.vfs.i_sb);
 
 	ScopedCreds creds(inode.super().mounter());
 	auto parent = parent_of(dentry);
@@ -383,8 +385,17 @@ Result<void> copy_up_on_open(const struct file &file) noexcept
 	    (is_dir(inode.vfs.i_mode) && what != CopyOnOpen::all))
 		return {};
 
-	auto copied = copy_up(*TRY(dentry_of(file)));
+	/* The truncation copies up what it leaves. */
+	if (inode.on_rw() || (file.f_flags & O_TRUNC))
+		return {};
 
+	auto dentry = TRY(dentry_of(file));
+
+	aufs_sb_start_write(inode.vfs.i_sb);
+
+	auto copied = copy_up(*dentry);
+
+	aufs_sb_end_write(inode.vfs.i_sb);
 	switch (copied.error()) {
 	case -EROFS:
 	case -ENOSPC:

@@ -7,7 +7,9 @@
  *
  * Never in ->mmap. No lock of the branch is held while data is copied. All may sleep and take and
  * drop write access to the branch; the caller holds none, whatever VFS lock of the union it holds,
- * and any credentials. -EROFS where no rw branch is above, -EINTR on a fatal signal, -EOVERFLOW for
+ * and any credentials. The caller holds the union's freeze protection, for a copy-up changes a branch:
+ * the VFS takes it for all that changes something, and an open, for which it does not, takes it by
+ * itself. -EROFS where no rw branch is above, -EINTR on a fatal signal, -EOVERFLOW for
  * an owner that the mounter's user namespace does not know.
  */
 #pragma once

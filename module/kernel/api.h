@@ -136,6 +136,8 @@ enum aufs_mutex_kind {
 void aufs_allow_write_access(struct file *file);
 void aufs_annotate_inode(struct inode *inode, int depth);
 void aufs_annotate_super(struct super_block *sb, int depth);
+/* The caller holds @sb's freeze protection; where lockdep knows, that is checked. */
+void aufs_assert_sb_write(const struct super_block *sb);
 /* Whether @op's d_revalidate asks nothing but whether an encrypted directory has got its key. */
 bool aufs_asks_for_key(const struct dentry_operations *op);
 int aufs_create(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry, umode_t mode);

@@ -7,6 +7,13 @@
 #include "generated/declared.h"
 #include "api.h"
 
+void aufs_assert_sb_write(const struct super_block *sb)
+{
+#ifdef CONFIG_LOCKDEP
+	WARN_ON_ONCE(debug_locks && !sb_write_started(sb));
+#endif
+}
+
 /*
  * Gives @file those of @user's flags that are in @mask, and @more. Under @user's lock, as F_SETFL
  * changes them: so the last one who changes @user's finds @file with all that came before.
