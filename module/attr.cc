@@ -55,6 +55,36 @@ int getattr(AUFS_IDMAP *, const struct path *path, struct kstat *stat, u32 reque
 	return 0;
 }
 
+int permission_asked(AUFS_IDMAP *idmap, struct inode *inode, int mask) noexcept
+{
+	Inode &union_inode = Inode::of(*inode);
+
+	if (union_inode.branch().changes_by_itself()) {
+		struct path h_path = union_inode.h_path();
+		struct kstat stat;
+
+		if (mask & MAY_NOT_BLOCK)
+			return -ECHILD;
+
+		ScopedCreds creds(union_inode.super().mounter());
+
+		if (int error = vfs_getattr_nosec(&h_path, &stat, STATX_BASIC_STATS, 0))
+			return error;
+		union_inode.learn();
+	}
+	return permission(idmap, inode, mask);
+}
+
+int getattr_asked(AUFS_IDMAP *idmap, const struct path *path, struct kstat *stat, u32 request_mask,
+		  unsigned int flags) noexcept
+{
+	int error = getattr(idmap, path, stat, request_mask, flags);
+
+	if (!error)
+		Inode::of(*path->dentry->d_inode).learn();
+	return error;
+}
+
 namespace
 {
 
@@ -291,18 +321,18 @@ int fiemap(struct inode *inode, struct fiemap_extent_info *info, u64 start, u64 
 	return h_inode.i_op->fiemap(&h_inode, info, start, length);
 }
 
-template <class Ops> constexpr Ops for_file(Ops ops) noexcept
+template <class Ops> constexpr Ops for_file(Ops ops, bool asks) noexcept
 {
 	ops.fiemap = fiemap;
 	ops.fileattr_get = fileattr_get;
 	ops.fileattr_set = fileattr_set;
-	return with_common(ops);
+	return with_common(ops, asks);
 }
 
 /* Symlinks have no ACLs. */
-template <class Ops> constexpr Ops for_symlink(Ops ops) noexcept
+template <class Ops> constexpr Ops for_symlink(Ops ops, bool asks) noexcept
 {
-	ops = with_common(ops);
+	ops = with_common(ops, asks);
 	ops.get_link = get_link;
 	if constexpr (requires { ops.get_inode_acl; })
 		ops.get_inode_acl = nullptr;
@@ -314,10 +344,11 @@ template <class Ops> constexpr Ops for_symlink(Ops ops) noexcept
 
 } // namespace
 
-constinit const struct ::inode_operations file_inode_operations = for_file(::inode_operations{});
-constinit const struct ::inode_operations symlink_inode_operations =
-	for_symlink(::inode_operations{});
-constinit const struct ::inode_operations special_inode_operations =
-	with_common(::inode_operations{});
+constinit const struct ::inode_operations file_inode_operations[] = {
+	for_file(::inode_operations{}, false), for_file(::inode_operations{}, true)};
+constinit const struct ::inode_operations symlink_inode_operations[] = {
+	for_symlink(::inode_operations{}, false), for_symlink(::inode_operations{}, true)};
+constinit const struct ::inode_operations special_inode_operations[] = {
+	with_common(::inode_operations{}, false), with_common(::inode_operations{}, true)};
 
 } // namespace aufs

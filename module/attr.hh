@@ -15,6 +15,15 @@ int permission(AUFS_IDMAP *idmap, struct inode *inode, int mask) noexcept;
 
 int getattr(AUFS_IDMAP *idmap, const struct path *path, struct kstat *stat, u32 request_mask,
 	    unsigned int flags) noexcept;
+
+/*
+ * The same of unions in which some branch changes by itself: such a branch is asked first, as it is for
+ * its own files, and what it says is what the union shows. Where it may not sleep, permission_asked()
+ * is -ECHILD.
+ */
+int permission_asked(AUFS_IDMAP *idmap, struct inode *inode, int mask) noexcept;
+int getattr_asked(AUFS_IDMAP *idmap, const struct path *path, struct kstat *stat, u32 request_mask,
+		  unsigned int flags) noexcept;
 int setattr(AUFS_IDMAP *idmap, struct dentry *dentry, struct iattr *attr) noexcept;
 ssize_t listxattr(struct dentry *dentry, char *list, size_t size) noexcept;
 struct posix_acl *get_acl(struct inode *inode, int type, bool rcu) noexcept;
@@ -26,10 +35,10 @@ int update_time(struct inode *inode, int flags) noexcept;
 int update_time(struct inode *inode, struct timespec64 *now, int flags) noexcept;
 
 /* @ops with those operations; kernels differ in the names of two of them. */
-template <class Ops> constexpr Ops with_common(Ops ops) noexcept
+template <class Ops> constexpr Ops with_common(Ops ops, bool asks) noexcept
 {
-	ops.permission = permission;
-	ops.getattr = getattr;
+	ops.permission = asks ? permission_asked : permission;
+	ops.getattr = asks ? getattr_asked : getattr;
 	ops.setattr = setattr;
 	ops.listxattr = listxattr;
 	ops.update_time = update_time;

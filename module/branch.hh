@@ -110,6 +110,19 @@ public:
 		return numbers_by_inode_;
 	}
 
+	/*
+	 * Whether it changes although nobody writes to it: a server's or a daemon's. Then what the
+	 * union's inodes have copies of is copied again whenever the branch has been asked.
+	 */
+	bool changes_by_itself() const noexcept
+	{
+		return changes_by_itself_;
+	}
+	void note_changes_by_itself() noexcept
+	{
+		changes_by_itself_ = true;
+	}
+
 	/* The number of its filesystem: that of the first branch that lies on the same one. */
 	unsigned int filesystem() const noexcept
 	{
@@ -176,6 +189,7 @@ private:
 	bool numbers_by_inode_ = false;
 	bool grants_rights_ = true;
 	bool idmapped_ = false;
+	bool changes_by_itself_ = false;
 };
 
 } // namespace aufs

@@ -59,8 +59,13 @@ Result<void> copy_data(struct file &from, struct file &to, loff_t size) noexcept
 	 * get to the end of a large file. A splice gives up for any that is pending.
 	 */
 	SignalsBlocked signals(aufs_signals_block_handled);
-	loff_t length = aufs_i_size_read(from.f_inode);
+	struct kstat stat;
 	loff_t end = 0;
+
+	/* What a server's file has by now, and not what is known of it here. */
+	TRY(check(vfs_getattr_nosec(&from.f_path, &stat, STATX_BASIC_STATS, AT_STATX_FORCE_SYNC)));
+
+	loff_t length = stat.size;
 
 	if (size >= length) {
 		size = length;

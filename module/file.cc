@@ -227,14 +227,16 @@ loff_t llseek(struct file *file, loff_t offset, int whence) noexcept
 
 	struct file &h_file = *followed.value();
 
-	if (whence == SEEK_SET || whence == SEEK_CUR || whence == SEEK_END) {
+	bool asks = whence == SEEK_END && Inode::of(*file->f_inode).branch().changes_by_itself();
+
+	if (!asks && (whence == SEEK_SET || whence == SEEK_CUR || whence == SEEK_END)) {
 		const struct inode *h_inode = h_file.f_inode;
 
 		return generic_file_llseek_size(file, offset, whence, h_inode->i_sb->s_maxbytes,
 						aufs_i_size_read(h_inode));
 	}
 
-	/* Data and holes: only the branch knows. */
+	/* Data and holes, or the end where others move it: only the branch knows. */
 	offset = vfs_llseek(&h_file, offset, whence);
 	if (offset >= 0)
 		file->f_pos = offset;

@@ -189,6 +189,7 @@ void Inode::become(Found &found, unsigned int links) noexcept
 	h_inode_ = first_.top.dentry->d_inode;
 
 	umode_t mode = h_inode().i_mode;
+	bool asks = super.changes() == Changes::anywhere;
 
 	vfs.i_ino = number ? number : super.fresh_number();
 	vfs.i_mode = mode;
@@ -198,18 +199,18 @@ void Inode::become(Found &found, unsigned int links) noexcept
 	aufs_mutex_init(&copy_lock_, AUFS_MUTEX_COPY, depth());
 	switch (mode & S_IFMT) {
 	case S_IFREG:
-		vfs.i_op = &file_inode_operations;
+		vfs.i_op = &file_inode_operations[asks];
 		vfs.i_fop = &file_operations;
 		break;
 	case S_IFDIR:
-		vfs.i_op = &dir_inode_operations;
+		vfs.i_op = &dir_inode_operations[asks];
 		vfs.i_fop = &dir_operations;
 		break;
 	case S_IFLNK:
-		vfs.i_op = &symlink_inode_operations;
+		vfs.i_op = &symlink_inode_operations[asks];
 		break;
 	default:
-		vfs.i_op = &special_inode_operations;
+		vfs.i_op = &special_inode_operations[asks];
 		init_special_inode(&vfs, mode, h_inode().i_rdev);
 		break;
 	}

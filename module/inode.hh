@@ -213,6 +213,14 @@ public:
 	/* Copies what a write of data changes. Any context. */
 	void copy_written() noexcept;
 	/*
+	 * The branch has been asked what it has: copies that, if it changes by itself. Any context.
+	 */
+	void learn() noexcept
+	{
+		if (branch().changes_by_itself())
+			copy_attributes();
+	}
+	/*
 	 * Copies the number of links as well. The caller holds the inode's i_rwsem, or nobody else
 	 * knows the inode.
 	 */
@@ -242,11 +250,14 @@ private:
 	struct mutex copy_lock_;
 };
 
-/* inode.cc, namei.cc, xattr.cc, dir.cc, file.cc, dentry.cc: what the VFS calls. */
-extern const struct ::inode_operations dir_inode_operations;
-extern const struct ::inode_operations file_inode_operations;
-extern const struct ::inode_operations symlink_inode_operations;
-extern const struct ::inode_operations special_inode_operations;
+/*
+ * inode.cc, namei.cc, xattr.cc, dir.cc, file.cc, dentry.cc: what the VFS calls. The second of two is for
+ * unions in which some branch changes by itself, so that others need not ask whether theirs does.
+ */
+extern const struct ::inode_operations dir_inode_operations[2];
+extern const struct ::inode_operations file_inode_operations[2];
+extern const struct ::inode_operations symlink_inode_operations[2];
+extern const struct ::inode_operations special_inode_operations[2];
 extern const struct ::file_operations dir_operations;
 extern const struct ::file_operations file_operations;
 extern const struct ::dentry_operations dentry_operations;

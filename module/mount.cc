@@ -250,7 +250,7 @@ Result<void> Context::fill(struct fs_context *fc, struct super_block &sb) noexce
 		ScopedCreds creds(super_->mounter());
 
 		TRY(refuse_locked(fc, super_->branch(i)));
-		super_->note_changes(changes_of(super_->branch(i)));
+		super_->note_changes(i, changes_of(super_->branch(i)));
 	}
 
 	const Super &super = *super_;

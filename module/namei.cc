@@ -344,7 +344,7 @@ int tmpfile(AUFS_IDMAP *, struct inode *dir, struct file *file, umode_t mode) no
 	return error ? error : finish_open(file, file->f_path.dentry, nullptr);
 }
 
-template <class Ops> constexpr Ops for_dir(Ops ops) noexcept
+template <class Ops> constexpr Ops for_dir(Ops ops, bool asks) noexcept
 {
 	ops.lookup = lookup;
 	ops.create = create;
@@ -358,11 +358,12 @@ template <class Ops> constexpr Ops for_dir(Ops ops) noexcept
 	ops.tmpfile = tmpfile;
 	ops.fileattr_get = fileattr_get;
 	ops.fileattr_set = fileattr_set;
-	return with_common(ops);
+	return with_common(ops, asks);
 }
 
 } // namespace
 
-constinit const struct ::inode_operations dir_inode_operations = for_dir(::inode_operations{});
+constinit const struct ::inode_operations dir_inode_operations[] = {
+	for_dir(::inode_operations{}, false), for_dir(::inode_operations{}, true)};
 
 } // namespace aufs

@@ -110,9 +110,11 @@ public:
 	{
 		return changes_;
 	}
-	/* One branch changes like that. Nobody else has this yet. */
-	void note_changes(Changes changes) noexcept
+	/* Branch @index changes like that. Nobody else has this yet. */
+	void note_changes(unsigned int index, Changes changes) noexcept
 	{
+		if (changes == Changes::anywhere)
+			branches_[index].note_changes_by_itself();
 		if (changes > changes_)
 			changes_ = changes;
 	}
