@@ -21,6 +21,13 @@ Super::~Super()
 	struct vfsmount *mnts[16];
 	unsigned int held = 0;
 
+	/*
+	 * A path walk under RCU (permission(), get_acl()) may have come to an inode of the union
+	 * before that was killed, and look at the table of branches still. The memory goes after this
+	 * body; the unmounts in it wait for a grace period, and what was never attached has no
+	 * inode. Nobody under RCU looks at a branch's mount.
+	 */
+
 	/* An unmount waits for a grace period: take many branches in one. */
 	for (unsigned int i = 0; i < count_; i++) {
 		if (struct vfsmount *mnt = branches_[i].detach())
