@@ -13,7 +13,11 @@ namespace
  */
 constexpr unsigned int copied_flags = S_SYNC | S_NOATIME | S_APPEND | S_IMMUTABLE | S_DIRSYNC;
 
-/* The times lie in one struct each on some kernels and in two numbers each on others. */
+/*
+ * Nobody is told these, as getattr() asks the branch: by them the VFS only judges whether an access is
+ * noted, so that it does not matter whether one is the last.
+ *
+ * The times lie in one struct each on some kernels and in two numbers each on others. */
 template <class I> void copy_times(I &to, const I &from) noexcept
 {
 	if constexpr (requires { to.i_atime_sec; }) {
@@ -31,13 +35,26 @@ template <class I> void copy_times(I &to, const I &from) noexcept
 }
 
 /*
- * Readers take no lock: write a field only where it differs, so that the common case shares its
- * cache line.
+ * Makes @to what @now(), of the branch, is. Readers take no lock, and writers, some in interrupts,
+ * neither: who has stored a value looks again, so that the last of them has seen the last change.
+ * A field is written only where it differs: the common case shares its cache line.
  */
-template <class T> void refresh(T &to, T from) noexcept
+template <class T, class Now> void follow(T &to, Now &&now) noexcept
 {
-	if (to != from)
-		__atomic_store_n(&to, from, __ATOMIC_RELAXED);
+	for (T value = now(); __atomic_load_n(&to, __ATOMIC_RELAXED) != value; value = now()) {
+		__atomic_store_n(&to, value, __ATOMIC_RELAXED);
+		__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	}
+}
+
+/* The same for those of @mask in @to, whose other bits others change: S_DEAD is not lost. */
+template <class Now> void follow_bits(unsigned int &to, unsigned int mask, Now &&now) noexcept
+{
+	unsigned int old = __atomic_load_n(&to, __ATOMIC_RELAXED);
+
+	while (unsigned int wrong = (old ^ now()) & mask)
+		__atomic_compare_exchange_n(&to, &old, old ^ wrong, false, __ATOMIC_SEQ_CST,
+					    __ATOMIC_RELAXED);
 }
 
 } // namespace
@@ -127,32 +144,55 @@ void Inode::publish(Own<Found> next) noexcept
 
 void Inode::copy_attributes() noexcept
 {
-	const BranchDentry &top = this->top();
+	const BranchDentry *from;
+
+	/* A copy-up meanwhile puts another in its place: who stores last has seen that as well. */
+	do {
+		from = &top();
+		copy_attributes_of(*from);
+	} while (from != &top());
+}
+
+void Inode::copy_attributes_of(const BranchDentry &top) noexcept
+{
 	const struct inode &h = *top.dentry->d_inode;
 	const Branch &branch = super().branch(top.branch);
-	kuid_t uid = h.i_uid;
-	kgid_t gid = h.i_gid;
+	auto owner = [&] {
+		struct {
+			kuid_t uid;
+			kgid_t gid;
+		} owner = {h.i_uid, h.i_gid};
 
-	if (branch.idmapped())
-		aufs_owner_through(branch.mnt(), &h, &uid, &gid);
-	refresh(vfs.i_mode, branch.shown_mode(h.i_mode));
-	refresh(vfs.i_uid.val, uid.val);
-	refresh(vfs.i_gid.val, gid.val);
-	refresh(vfs.i_flags, (vfs.i_flags & ~copied_flags) | (h.i_flags & copied_flags));
+		if (branch.idmapped())
+			aufs_owner_through(branch.mnt(), &h, &owner.uid, &owner.gid);
+		return owner;
+	};
+
+	follow_mode(branch, h);
+	follow(vfs.i_uid.val, [&] { return owner().uid.val; });
+	follow(vfs.i_gid.val, [&] { return owner().gid.val; });
+	follow_bits(vfs.i_flags, copied_flags,
+		    [&h] { return __atomic_load_n(&h.i_flags, __ATOMIC_RELAXED); });
 	vfs.i_blkbits = h.i_blkbits;
 	copy_times(vfs, h);
-	fsstack_copy_inode_size(&vfs, top.dentry->d_inode);
+	aufs_copy_size(&vfs, &h);
+}
+
+void Inode::follow_mode(const Branch &branch, const struct inode &h) noexcept
+{
+	follow(vfs.i_mode,
+	       [&] { return branch.shown_mode(__atomic_load_n(&h.i_mode, __ATOMIC_RELAXED)); });
 }
 
 void Inode::copy_written() noexcept
 {
-	struct inode &h = h_inode();
+	const struct inode &h = h_inode();
 
 	/* These are all of a mode that a write takes. */
 	if (vfs.i_mode & (S_ISUID | S_ISGID))
-		refresh(vfs.i_mode, branch().shown_mode(h.i_mode));
+		follow_mode(branch(), h);
 	copy_times(vfs, h);
-	fsstack_copy_inode_size(&vfs, &h);
+	aufs_copy_size(&vfs, &h);
 }
 
 void Inode::copy_links() noexcept

@@ -230,6 +230,8 @@ private:
 	static int test(struct inode *inode, void *key) noexcept;
 	static int set(struct inode *inode, void *key) noexcept;
 	void become(Found &found, unsigned int links) noexcept;
+	void copy_attributes_of(const BranchDentry &top) noexcept;
+	void follow_mode(const Branch &branch, const struct inode &h) noexcept;
 	/* Takes @found for a new inode. */
 	static Result<Ref<struct inode>>
 	get_by_identity(struct super_block &sb, const ObjectId &identity, Found &found) noexcept;

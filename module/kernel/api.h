@@ -40,7 +40,6 @@ void path_put(const struct path *path);
 
 /* inodes */
 void clear_inode(struct inode *inode);
-void fsstack_copy_inode_size(struct inode *dst, struct inode *src);
 void iget_failed(struct inode *inode);
 struct inode *iget5_locked(struct super_block *sb, unsigned long hash,
 			   int (*test)(struct inode *inode, void *data),
@@ -146,6 +145,7 @@ struct dentry *aufs_d_find_any_alias(struct inode *inode);
 /* From now on the VFS believes @dentry, which is being looked up, without ->d_revalidate. */
 void aufs_d_is_not_asked(struct dentry *dentry);
 struct dentry *aufs_d_alloc_parallel(struct dentry *parent, const char *name, unsigned int len);
+void aufs_copy_size(struct inode *to, const struct inode *from);
 int aufs_copy_up_creds(struct dentry *dentry, struct cred **creds);
 int aufs_copy_up_xattr(struct dentry *dentry, const char *name);
 int aufs_deny_write_access(struct file *file);
