@@ -259,6 +259,36 @@ int fadvise(struct file *file, loff_t offset, loff_t len, int advice) noexcept
 	return vfs_fadvise(&h_file_of(*file), offset, len, advice);
 }
 
+/*
+ * Requests that are the branch's to answer and change nothing there. Others would go behind the union's
+ * back; those that the VFS knows (FS_IOC_GETFLAGS and its like) do not come here.
+ */
+bool only_reads(unsigned int request) noexcept
+{
+	return request == FS_IOC_GETVERSION || request == FS_IOC32_GETVERSION ||
+	       request == FS_IOC_GETFSLABEL;
+}
+
+template <class Method>
+long ask_branch(struct file &file, Method method, unsigned int request, unsigned long arg) noexcept
+{
+	return method && only_reads(request) ? method(&file, request, arg) : -ENOTTY;
+}
+
+long ioctl(struct file *file, unsigned int request, unsigned long arg) noexcept
+{
+	struct file &h_file = h_file_of(*file);
+
+	return ask_branch(h_file, h_file.f_op->unlocked_ioctl, request, arg);
+}
+
+long compat_ioctl(struct file *file, unsigned int request, unsigned long arg) noexcept
+{
+	struct file &h_file = h_file_of(*file);
+
+	return ask_branch(h_file, h_file.f_op->compat_ioctl, request, arg);
+}
+
 /* NOMMU_MAP_*: what the branch can do, as mm/nommu.c finds it out. Without an MMU only. */
 template <class Ops> unsigned int mmap_capabilities(struct file *file) noexcept
 {
@@ -278,6 +308,8 @@ template <class Ops> constexpr Ops for_regular_file(Ops ops) noexcept
 	ops.llseek = llseek;
 	ops.fsync = fsync;
 	ops.fadvise = fadvise;
+	ops.unlocked_ioctl = ioctl;
+	ops.compat_ioctl = compat_ioctl;
 	ops.read_iter = read_iter;
 	ops.write_iter = write_iter;
 	ops.splice_read = splice_read;
