@@ -118,11 +118,13 @@ Result<bool> place(Workfile &work, struct dentry &h_dir, const struct dentry &de
 {
 	const Branch &branch = work.branch();
 	StringView name = name_of(dentry);
-	KeepTimes times(branch, h_dir);
 	RenameLock lock(work.dir(), h_dir);
 
 	if (!lock.locked() || (h_dir.d_inode->i_flags & S_DEAD))
 		return false;
+
+	KeepTimes times(branch, h_dir);
+
 	if (!is_entry_of(work.dentry(), work.dir()))
 		return Error{-ESTALE};
 	if (name.size() <= max_name) {
@@ -424,8 +426,8 @@ Result<void> copy_up_with_name(struct dentry &dentry) noexcept
 	ScopedCreds creds(inode.super().mounter());
 	auto write = TRY(BranchWrite::get(branch.mnt()));
 	{
-		KeepTimes times(branch, *h_parent);
 		DirLock dir_lock(*h_parent->d_inode);
+		KeepTimes times(branch, *h_parent);
 		auto h_dentry = TRY(lookup_locked(branch, *h_parent, name_of(dentry)));
 
 		if (h_dentry->d_inode == top.dentry->d_inode)

@@ -66,7 +66,6 @@ struct Side {
 
 		const Branch &branch = dir.super().branch(index);
 		struct dentry &h_dentry = from.inode()->h_dentry();
-		KeepTimes times(branch, h_dentry);
 
 		from.opaque_made = TRY(make_opaque(branch, h_dentry));
 		return {};
@@ -85,11 +84,8 @@ struct Side {
 
 		if (whiteout_made)
 			(void)remove_whiteout(branch, *h_dir, name()).ok();
-		if (opaque_made) {
-			KeepTimes times(branch, inode()->h_dentry());
-
+		if (opaque_made)
 			undo_opaque(branch, inode()->h_dentry());
-		}
 	}
 	/* @came is here now. */
 	void arrived(const Inode &came, unsigned int index) noexcept

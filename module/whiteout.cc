@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+#include "copy_up.hh"
 #include "entry.hh"
 #include "whiteout.hh"
 
@@ -23,7 +24,8 @@ Result<void> create_in(const Branch &branch, struct inode &dir, struct dentry &w
 }
 
 /* Makes the reserved @name in @h_dir. Whether it was not there. */
-Result<bool> make_reserved(const Branch &branch, struct dentry &h_dir, StringView name) noexcept
+Result<bool> make_reserved(const Branch &branch, struct dentry &h_dir, StringView name,
+			   KeepTimes::Change change) noexcept
 {
 	Ref<struct dentry> base;
 
@@ -41,6 +43,9 @@ Result<bool> make_reserved(const Branch &branch, struct dentry &h_dir, StringVie
 				return false;
 			return wrong_whiteout(branch, h_dir, name);
 		}
+
+		KeepTimes times(branch, h_dir, change);
+
 		TRY(create_in(branch, lock.dir(), *whiteout, base.get()));
 		full = base && whiteout->d_inode != base->d_inode;
 	}
@@ -59,7 +64,7 @@ Result<bool> make_whiteout(const Branch &branch, struct dentry &h_dir, StringVie
 
 	WhiteoutName whiteout(name);
 
-	return make_reserved(branch, h_dir, whiteout.view());
+	return make_reserved(branch, h_dir, whiteout.view(), KeepTimes::Change::seen);
 }
 
 Result<void> remove_whiteout(const Branch &branch, struct dentry &h_dir, StringView name) noexcept
@@ -75,12 +80,20 @@ Result<void> remove_whiteout(const Branch &branch, struct dentry &h_dir, StringV
 
 Result<bool> make_opaque(const Branch &branch, struct dentry &h_dir) noexcept
 {
-	return make_reserved(branch, h_dir, opaque_name);
+	return make_reserved(branch, h_dir, opaque_name, KeepTimes::Change::unseen);
 }
 
 void undo_opaque(const Branch &branch, struct dentry &h_dir) noexcept
 {
-	(void)remove_entry(branch, h_dir, opaque_name, nullptr, aufs_unlink).ok();
+	DirLock lock(*h_dir.d_inode);
+	auto mark = lookup_locked(branch, h_dir, opaque_name);
+
+	if (!mark.ok() || !is_positive(*mark.value()))
+		return;
+
+	KeepTimes times(branch, h_dir);
+
+	aufs_unlink(branch.mnt(), &lock.dir(), mark.value().get());
 }
 
 } // namespace aufs
