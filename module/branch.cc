@@ -110,6 +110,21 @@ Result<void> Branch::check_filesystem(struct fs_context *fc, bool perm_given) no
 	return {};
 }
 
+namespace
+{
+
+/* Whether @branch has the kind of attributes that origins are: it knows that this one is not there. */
+bool has_private_attributes(const Branch &branch) noexcept
+{
+	char value;
+	ssize_t size =
+		aufs_getxattr(branch.mnt(), &branch.root(), "trusted.aufs.origin", &value, 1);
+
+	return size >= 0 || size == -ENODATA || size == -ERANGE;
+}
+
+} // namespace
+
 Result<void> Branch::attach(struct fs_context *fc) noexcept
 {
 	struct vfsmount *mnt = clone_private_mount(&found_.path);
@@ -134,6 +149,8 @@ Result<void> Branch::attach(struct fs_context *fc) noexcept
 	grants_rights_ = writable() || aufs_mnt_grants_rights(mnt);
 	mnt_ = mnt;
 	found_ = {};
+	if (writable() && !has_private_attributes(*this))
+		keeps_none_ = all_kinds;
 	return reserved_->find(*this);
 }
 

@@ -125,6 +125,19 @@ public:
 		return reserved_->used();
 	}
 	/*
+	 * Whether a copy of that kind here can be told what it is a copy of, and get further names:
+	 * as far as one knows before it is tried.
+	 */
+	bool keeps_identity(umode_t mode) const noexcept
+	{
+		return !(__atomic_load_n(&keeps_none_, __ATOMIC_RELAXED) & kind_bit(mode));
+	}
+	/* It was tried, and cannot be. */
+	void note_keeps_none(umode_t mode) const noexcept
+	{
+		__atomic_fetch_or(&keeps_none_, kind_bit(mode), __ATOMIC_RELAXED);
+	}
+	/*
 	 * Bytes that users may still write, as it said at most @seconds ago; 0 where it does not
 	 * say. May sleep.
 	 */
@@ -162,6 +175,13 @@ private:
 		}
 	};
 
+	static constexpr unsigned char all_kinds = 3;
+	/* Some filesystems keep attributes for files, and not for symlinks and devices. */
+	static unsigned char kind_bit(umode_t mode) noexcept
+	{
+		return is_reg(mode) || is_dir(mode) ? 1 : 2;
+	}
+
 	Result<void> check_filesystem(struct fs_context *fc, bool perm_given) noexcept;
 
 	HeldPath found_;
@@ -170,6 +190,7 @@ private:
 	Own<Reserved> reserved_;
 	mutable u64 free_ = 0;
 	mutable s64 free_until_ = 0; /* seconds since boot, when free_ is too old */
+	mutable unsigned char keeps_none_ = 0; /* kinds */
 	unsigned int filesystem_ = 0;
 	BranchPerm perm_ = BranchPerm::ro;
 	CopyOnOpen copy_on_open_ = CopyOnOpen::nothing;

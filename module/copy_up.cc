@@ -175,6 +175,54 @@ Result<void> inherit_project(struct dentry &h_parent, const Workfile &work) noex
 }
 
 /*
+ * Whether the names of @inode, which are one file on a lower branch, would be one in memory alone
+ * after a copy-up. It was looked up before that was known.
+ */
+bool would_part_unseen(const Inode &inode) noexcept
+{
+	return !is_dir(inode.vfs.i_mode) && !inode.has_one_name() && inode.vfs.i_nlink > 1 &&
+	       !inode.super().names_stay(inode.top().branch, inode.vfs.i_mode);
+}
+
+/*
+ * Tells @work, the finished copy of what @dentry is, what it is a copy of, and moves it to its name.
+ * Returns what Inode::links() becomes. Write access is held.
+ */
+Result<unsigned int> give_name(Workfile &work, struct dentry &dentry, Inode &parent,
+			       const Ref<struct dentry> &h_parent, unsigned int index) noexcept
+{
+	Inode &inode = Inode::of(*dentry.d_inode);
+	const Super &super = inode.super();
+	const BranchDentry copy{Ref<struct dentry>::retain(&work.dentry()), index};
+	const Key key = inode.key();
+	Identified identified;
+	ScopeExit undo([&] {
+		if (identified.links)
+			(void)remove_plink(super, work.branch(), key).ok();
+		inode.rehash(key);
+	});
+
+	/* Of a directory the upper part says who it is. */
+	if (index < inode.top().branch) {
+		identified = TRY(identify(inode, copy, true));
+		if (!identified.noted)
+			inode.rehash(identity_of(super, copy).key);
+	}
+
+	bool placed = h_parent && TRY(place(work, *h_parent, dentry));
+
+	/* A directory that is gone has nothing that could be changed. */
+	if (!placed && is_dir(inode.vfs.i_mode))
+		return Error{-ENOENT};
+	if (placed)
+		note_impure(parent, {h_parent.clone(), index});
+	else
+		identified = TRY(identify(inode, copy, false));
+	undo.dismiss();
+	return identified.links;
+}
+
+/*
  * Makes the copy of what @dentry is on @branch, in @h_parent, or without a name if that is empty. The
  * links are counted when it is done, for the workfile's name is one until then.
  */
@@ -196,27 +244,9 @@ Result<void> make_copy(struct dentry &dentry, Inode &parent, const Ref<struct de
 	auto next = TRY(inode.found_with(Ref<struct dentry>::retain(&work.dentry()), index));
 	{
 		auto write = TRY(BranchWrite::get(branch.mnt()));
-		const BranchDentry copy{Ref<struct dentry>::retain(&work.dentry()), index};
 
 		TRY(copy_attributes(from, super.branch(source.branch), branch, work.dentry()));
-		/* Of a directory the upper part says who it is. */
-		if (index < source.branch)
-			links = TRY(identify(inode, copy, true));
-
-		auto placed = h_parent ? place(work, *h_parent, dentry) : Result<bool>(false);
-
-		if (!placed.ok()) {
-			if (links)
-				TRY(remove_plink(super, branch, inode.key()));
-			return Error{placed.error()};
-		}
-		/* A directory that is gone has nothing that could be changed. */
-		if (!placed.value() && is_dir(inode.vfs.i_mode))
-			return Error{-ENOENT};
-		if (placed.value())
-			note_impure(parent, {h_parent.clone(), index});
-		else
-			links = TRY(identify(inode, copy, false));
+		links = TRY(give_name(work, dentry, parent, h_parent, index));
 	}
 	inode.set_links(links);
 	inode.publish(move(next));
@@ -342,9 +372,16 @@ Result<void> copy_up(struct dentry &dentry, loff_t size) noexcept
 		return {};
 
 	unsigned int flags = inode.h_inode().i_flags;
+	auto copied = would_part_unseen(inode) ?
+			      Result<void>(Error{-ESTALE}) :
+			      copy_object(dentry, union_parent,
+					  h_parent.ok() ? h_parent.release() : Ref<struct dentry>(),
+					  index, size);
 
-	TRY(copy_object(dentry, union_parent,
-			h_parent.ok() ? h_parent.release() : Ref<struct dentry>(), index, size));
+	/* The VFS then looks the name up again, and finds an inode for this name alone. */
+	if (would_part_unseen(inode))
+		d_drop(&dentry);
+	TRY(move(copied));
 	protect(inode, flags);
 	return {};
 }

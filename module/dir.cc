@@ -120,7 +120,8 @@ private:
 	Result<void> read_through(Inode &dir, struct dentry &dentry,
 				  struct dir_context &ctx) noexcept;
 	Result<void> merge(Inode &dir) noexcept;
-	Result<void> merge_entry(Inode &dir, unsigned int part, const BranchEntry &entry) noexcept;
+	Result<void> merge_entry(Inode &dir, unsigned int part, bool numbered,
+				 const BranchEntry &entry) noexcept;
 	Result<void> emit_merged(Inode &dir, struct dentry &dentry,
 				 struct dir_context &ctx) noexcept;
 
@@ -147,7 +148,8 @@ Result<Own<DirFile>> DirFile::create(Inode &dir) noexcept
 /* How the directory is read, from its beginning: it may have got a second part. */
 Result<void> DirFile::choose(Inode &dir) noexcept
 {
-	bool through = !dir.merged() && !dir.branch().numbers_by_inode() && !is_impure(dir);
+	bool through = !dir.merged() && dir.super().numbers_entries(dir.top().branch) &&
+		       !is_impure(dir);
 
 	if (!through)
 		h_file_ = {};
@@ -229,7 +231,8 @@ Result<void> DirFile::read_through(Inode &dir, struct dentry &dentry,
 	return check(through.error);
 }
 
-Result<void> DirFile::merge_entry(Inode &dir, unsigned int part, const BranchEntry &entry) noexcept
+Result<void> DirFile::merge_entry(Inode &dir, unsigned int part, bool numbered,
+				  const BranchEntry &entry) noexcept
 {
 	StringView name = entry.name;
 	bool whiteout = is_reserved(name);
@@ -252,7 +255,8 @@ Result<void> DirFile::merge_entry(Inode &dir, unsigned int part, const BranchEnt
 	known->visible = !whiteout;
 	known->type = static_cast<unsigned char>(entry.type);
 	/* Copies have the numbers of what they are copies of. */
-	known->number = dir.purity() == Inode::Purity::impure ?
+	known->number = dir.purity() == Inode::Purity::impure ||
+					(!numbered && entry.type != DT_DIR) ?
 				0 :
 				dir.super().number_for(dir.found().part(part).branch, entry.number);
 	return {};
@@ -267,10 +271,11 @@ Result<void> DirFile::merge(Inode &dir) noexcept
 
 	for (unsigned int part = 0; part < found.parts(); part++) {
 		const BranchDentry &from = found.part(part);
+		bool numbered = dir.super().numbers_entries(from.branch);
 
 		TRY(for_each_entry(dir.super().branch(from.branch), *from.dentry,
 				   [&](const BranchEntry &entry) {
-					   return merge_entry(dir, part, entry);
+					   return merge_entry(dir, part, numbered, entry);
 				   }));
 	}
 	merged_ = true;

@@ -55,6 +55,7 @@ void Inode::begin() noexcept
 	key_ = {};
 	links_ = 0;
 	purity_ = static_cast<unsigned char>(Purity::unknown);
+	one_name_ = false;
 }
 
 void Inode::end() noexcept
@@ -176,12 +177,22 @@ int Inode::set(struct inode *inode, void *key) noexcept
 	return 0;
 }
 
-void Inode::become(Found &found, unsigned int links) noexcept
+void Inode::rehash(const Key &key) noexcept
+{
+	if (key_ == key)
+		return;
+	__remove_inode_hash(&vfs);
+	key_ = key;
+	__insert_inode_hash(&vfs, key_.hash());
+}
+
+void Inode::become(Found &found, const ObjectId &identity) noexcept
 {
 	Super &super = this->super();
 	u64 number = super.number_of(key_);
 
-	links_ = links;
+	links_ = identity.links;
+	one_name_ = identity.one_name;
 	first_.top = move(found.top);
 	first_.lower = move(found.lower);
 	first_.lower_count = found.lower_count;
@@ -225,17 +236,39 @@ Result<Ref<struct inode>> Inode::get_by_identity(struct super_block &sb, const O
 	if (!inode)
 		return Error{-ENOMEM};
 	if (inode->i_state & I_NEW) {
-		of(*inode).become(found, identity.links);
+		of(*inode).become(found, identity);
 		unlock_new_inode(inode);
 	}
 	return Ref<struct inode>::adopt(inode);
 }
 
+namespace
+{
+
+/* Whether names of what @top is would be one inode in memory alone. */
+bool names_part(const Super &super, const BranchDentry &top) noexcept
+{
+	const struct inode &h_inode = *top.dentry->d_inode;
+
+	/* Where nothing is known of the numbers, the branch need not know all names, either. */
+	if (is_dir(h_inode.i_mode) ||
+	    (h_inode.i_nlink <= 1 && !super.branch(top.branch).numbers_by_inode()))
+		return false;
+	return !super.names_stay(top.branch, h_inode.i_mode);
+}
+
+} // namespace
+
 Result<Ref<struct inode>> Inode::get(struct super_block &sb, Found &&found, Age age) noexcept
 {
 	struct inode *h_inode = found.top.dentry->d_inode;
 	auto pinned = found.top.dentry.clone();
-	ObjectId identity = identity_of(Super::of(sb), found.top);
+	const Super &super = Super::of(sb);
+	ObjectId identity = identity_of(super, found.top);
+
+	if (names_part(super, found.top))
+		identity = {.key = Key::of_pointer(found.top.dentry.get()), .one_name = true};
+
 	auto inode = TRY(get_by_identity(sb, identity, found));
 
 	if (of(*inode).is_or_was(h_inode))

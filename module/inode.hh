@@ -56,11 +56,16 @@ struct Found {
 };
 
 /*
+ * Two names are one inode where they are one file on a branch, and stay it: a lower file whose copy
+ * could not be found by its other names (Super::names_stay) is an inode of its own by each name, so
+ * that what is written by one name is never shown by another from memory alone.
+ *
  * Invariants, from the end of get() until the inode is destroyed:
  *  - what found() gives does not change and stays valid; a copy-up puts another in its place;
  *  - its top is positive and has h_inode() or had it before the last copy-up; all are pinned;
  *  - only a directory has lower parts, in the order of the branches;
- *  - i_ino does not change, nor what lies behind it (Key);
+ *  - i_ino does not change; key() does at a copy-up that cannot be noted on the copy, so that a
+ *    lookup of the copy finds this inode;
  *  - i_mode, i_uid, i_gid, i_flags and the times are copies of the branch's, taken when the inode
  *    was made and after each change through the union; sizes and link counts likewise. Owners are
  *    as the branch's mount maps them.
@@ -157,6 +162,16 @@ public:
 	{
 		return key_;
 	}
+	/*
+	 * Lookups find it by @key from now on, and by the old one no more. The caller holds
+	 * copy_lock(), and a dentry through which nobody looks it up anew.
+	 */
+	void rehash(const Key &key) noexcept;
+	/* Whether it stands for one name of a lower file alone, and other names are other inodes. */
+	bool has_one_name() const noexcept
+	{
+		return one_name_;
+	}
 	/* Whether i_ino is what the branch's readdir and the position of the branch give. */
 	bool has_natural_number() const noexcept
 	{
@@ -205,6 +220,8 @@ public:
 	/* The names that users see of what has @h_links on its branch. */
 	unsigned int visible_links(unsigned int h_links) const noexcept
 	{
+		if (one_name_ && !on_rw())
+			return 1;
 		return links_ ? h_links + links_ - 2 : h_links;
 	}
 
@@ -221,7 +238,7 @@ public:
 private:
 	static int test(struct inode *inode, void *key) noexcept;
 	static int set(struct inode *inode, void *key) noexcept;
-	void become(Found &found, unsigned int links) noexcept;
+	void become(Found &found, const ObjectId &identity) noexcept;
 	/* Takes @found for a new inode. */
 	static Result<Ref<struct inode>>
 	get_by_identity(struct super_block &sb, const ObjectId &identity, Found &found) noexcept;
@@ -239,6 +256,7 @@ private:
 	Key key_;
 	unsigned int links_;
 	unsigned char purity_; /* a Purity */
+	bool one_name_;
 	struct mutex copy_lock_;
 };
 

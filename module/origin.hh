@@ -27,9 +27,10 @@ struct Key {
 	u64 number = 0;
 	unsigned int filesystem = pointer; /* as Super counts them, or pointer */
 
-	static Key of_pointer(const struct inode *h_inode) noexcept
+	/* Of what is there as long as the inode that has the key. */
+	static Key of_pointer(const void *object) noexcept
 	{
-		return {reinterpret_cast<unsigned long>(h_inode), pointer};
+		return {reinterpret_cast<unsigned long>(object), pointer};
 	}
 	unsigned long hash() const noexcept
 	{
@@ -48,6 +49,7 @@ inline constexpr StringView capability_name{"security.capability"};
 struct ObjectId {
 	Key key;
 	unsigned int links = 0; /* as Inode::links() has it */
+	bool one_name = false; /* as Inode::has_one_name() has it */
 };
 
 /* What @top is: what it was copied from, or itself. The mounter's credentials are held. Sleeps. */

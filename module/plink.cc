@@ -39,6 +39,14 @@ Result<void> make_plink(const Super &super, const Branch &branch, const Key &key
 	return check(aufs_link(&object, branch.mnt(), &lock.dir(), plink.get()));
 }
 
+Error names_part(const Branch &branch, umode_t mode) noexcept
+{
+	branch.note_keeps_none(mode);
+	aufs_warn("branch '%s' has no pseudo-links: names of one lower file part at a copy-up",
+		  branch.name().data());
+	return Error{-ESTALE};
+}
+
 } // namespace
 
 Result<void> remove_plink(const Super &super, const Branch &branch, const Key &key) noexcept
@@ -55,27 +63,35 @@ Result<void> remove_plink(const Super &super, const Branch &branch, const Key &k
 				     Result<void>();
 }
 
-Result<unsigned int> identify(const Inode &inode, const BranchDentry &copy, bool named) noexcept
+Result<Identified> identify(const Inode &inode, const BranchDentry &copy, bool named) noexcept
 {
 	const Super &super = inode.super();
 	/* Not the branch's count: names may have been removed, which it does not know. */
 	unsigned int names = is_dir(inode.vfs.i_mode) ? 1 : inode.vfs.i_nlink + (named ? 0 : 1);
 	ObjectId identity{inode.key(), names > 1 ? names : 0};
 
-	if (!TRY(set_identity(super, copy, identity)) || names <= 1)
-		return 0U;
-
 	const Branch &branch = super.branch(copy.branch);
+	bool noted = TRY(set_identity(super, copy, identity));
+
+	if (names <= 1)
+		return Identified{.noted = noted};
+	if (!noted)
+		return names_part(branch, inode.vfs.i_mode);
+
 	auto linked = make_plink(super, branch, inode.key(), *copy.dentry);
 
-	if (linked.ok())
-		return names;
-	/* Then the other names stay what they are. */
-	aufs_warn("branch '%s': no pseudo-link for inode %lu (errno %d): its names part",
-		  branch.name().data(), inode.vfs.i_ino, -linked.error());
-	identity.links = 0;
-	TRY(set_identity(super, copy, identity));
-	return 0U;
+	switch (linked.error()) {
+	case 0:
+		return Identified{names, noted};
+	case -EPERM:
+	case -EOPNOTSUPP:
+	case -ENOSYS:
+	case -EMLINK:
+	case -EXDEV: /* another project's */
+		return names_part(branch, inode.vfs.i_mode);
+	default:
+		return Error{linked.error()};
+	}
 }
 
 void note_lower_name_gone(Inode &inode) noexcept

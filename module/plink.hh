@@ -10,14 +10,21 @@
 namespace aufs
 {
 
+/* What identify() did. */
+struct Identified {
+	unsigned int links = 0; /* what Inode::links() becomes */
+	bool noted = false; /* the copy says what it is a copy of */
+};
+
 /*
  * Notes on @copy, of what @inode was until now, what it is a copy of, and gives it a pseudo-link where
  * the original has further names: others than the one that the copy gets, or any, if it gets none
- * (@named is false). Returns what Inode::links() becomes. The mounter's credentials and write
- * access are held. May sleep.
+ * (@named is false). -ESTALE where the branch cannot keep that, which it is known for from then on:
+ * the inode stands for names that would part unseen. The mounter's credentials and write access are
+ * held. May sleep.
  */
-[[nodiscard]] Result<unsigned int> identify(const Inode &inode, const BranchDentry &copy,
-					    bool named) noexcept;
+[[nodiscard]] Result<Identified> identify(const Inode &inode, const BranchDentry &copy,
+					  bool named) noexcept;
 
 /* Removes the pseudo-link of @key on @branch, if there is one. As identify(). */
 [[nodiscard]] Result<void> remove_plink(const Super &super, const Branch &branch,

@@ -112,6 +112,19 @@ const unsigned char *Super::uuid_of(unsigned int filesystem) const noexcept
 	return filesystem_of(uuid) == filesystem ? uuid : nullptr;
 }
 
+bool Super::names_stay(unsigned int index, umode_t mode) const noexcept
+{
+	if (branches_[index].writable() || rw_above(index) == none)
+		return true;
+	if (branches_[index].numbers_by_inode() || !uuid_of(branches_[index].filesystem()))
+		return false;
+	for (unsigned int i = rw_above(index); i != none; i = rw_above(i)) {
+		if (!branches_[i].keeps_identity(mode))
+			return false;
+	}
+	return true;
+}
+
 Result<void> Super::attach(struct fs_context *fc) noexcept
 {
 	mounter_ = Ref<const struct cred>::retain(aufs_current_cred());

@@ -83,6 +83,15 @@ public:
 			return 0;
 		return number_of({number, branches_[index].filesystem()});
 	}
+	/*
+	 * Whether the numbers of all entries of branch @index follow from those that it gives; if
+	 * not, those of its directories may.
+	 */
+	bool numbers_entries(unsigned int index) const noexcept
+	{
+		return !branches_[index].numbers_by_inode() && names_stay(index, S_IFREG) &&
+		       names_stay(index, S_IFLNK);
+	}
 	u64 number_of(const Key &key) const noexcept
 	{
 		if (key.filesystem == Key::pointer || key.number >> (64 - index_bits_))
@@ -93,6 +102,12 @@ public:
 	unsigned int filesystem_of(const unsigned char (&uuid)[UUID_SIZE]) const noexcept;
 	/* The other way round; null where the uuid does not tell the filesystem. */
 	const unsigned char *uuid_of(unsigned int filesystem) const noexcept;
+
+	/*
+	 * Whether names of one file on branch @index stay one file when it is copied up, whatever
+	 * rw branch takes the copy; if not, they are shown as files of their own from the beginning.
+	 */
+	bool names_stay(unsigned int index, umode_t mode) const noexcept;
 
 	/* A number that no inode of this mount has had: as if of one branch more than there are. */
 	u64 fresh_number() noexcept

@@ -48,6 +48,8 @@ struct inode *iget5_locked(struct super_block *sb, unsigned long hash,
 void ihold(struct inode *inode);
 void init_special_inode(struct inode *inode, umode_t mode, dev_t rdev);
 void inode_init_once(struct inode *inode);
+void __insert_inode_hash(struct inode *inode, unsigned long hash);
+void __remove_inode_hash(struct inode *inode);
 void iput(struct inode *inode);
 void set_nlink(struct inode *inode, unsigned int nlink);
 void touch_atime(const struct path *path);
