@@ -55,7 +55,7 @@ int change(struct dentry &dentry, Change &&change, loff_t size = whole_file) noe
 		return copied.error();
 
 	const BranchDentry &top = inode.top();
-	auto write = BranchWrite::get(inode.super().branch(top.branch).mnt());
+	auto write = BranchWrite::get(inode.super().branch(top.branch));
 
 	if (!write.ok())
 		return write.error();

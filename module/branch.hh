@@ -199,4 +199,43 @@ private:
 	bool idmapped_ = false;
 };
 
+/*
+ * Leave to change a branch: write access to its mount, with freeze protection. Only a rw branch gives
+ * it (-EROFS), so who has one cannot be changing another. Sleeps while the branch is frozen.
+ */
+class BranchWrite final
+{
+public:
+	[[nodiscard]] static Result<BranchWrite> get(const Branch &branch) noexcept
+	{
+		if (!branch.writable())
+			return Error{-EROFS};
+		TRY(check(mnt_want_write(branch.mnt())));
+		return BranchWrite(branch);
+	}
+	BranchWrite(BranchWrite &&other) noexcept : branch_(cxxrt::exchange(other.branch_, nullptr))
+	{
+	}
+	BranchWrite(const BranchWrite &) = delete;
+	BranchWrite &operator=(const BranchWrite &) = delete;
+	BranchWrite &operator=(BranchWrite &&) = delete;
+	~BranchWrite()
+	{
+		if (branch_)
+			mnt_drop_write(branch_->mnt());
+	}
+
+	const Branch &branch() const noexcept
+	{
+		return *branch_;
+	}
+
+private:
+	explicit BranchWrite(const Branch &branch) noexcept : branch_(&branch)
+	{
+	}
+
+	const Branch *branch_;
+};
+
 } // namespace aufs

@@ -38,11 +38,11 @@ Result<void> copy_extent(struct file &from, struct file &to, loff_t pos, loff_t 
 	return {};
 }
 
-Result<void> set_size(struct file &to, loff_t size) noexcept
+Result<void> set_size(const Branch &branch, struct file &to, loff_t size) noexcept
 {
 	struct iattr attr = {};
 	struct inode &inode = *to.f_inode;
-	auto write = TRY(BranchWrite::get(to.f_path.mnt));
+	auto write = TRY(BranchWrite::get(branch));
 	InodeLock lock(inode);
 
 	attr.ia_valid = ATTR_SIZE;
@@ -52,7 +52,8 @@ Result<void> set_size(struct file &to, loff_t size) noexcept
 
 } // namespace
 
-Result<void> copy_data(struct file &from, struct file &to, loff_t size) noexcept
+Result<void> copy_data(struct file &from, const Branch &branch, struct file &to,
+		       loff_t size) noexcept
 {
 	/*
 	 * A signal that does not end the task must not end the copy: who has a timer would never
@@ -84,7 +85,7 @@ Result<void> copy_data(struct file &from, struct file &to, loff_t size) noexcept
 		pos = end = hole;
 	}
 	if (end < size)
-		TRY(set_size(to, size));
+		TRY(set_size(branch, to, size));
 	if (size == 0)
 		return {};
 

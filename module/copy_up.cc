@@ -107,7 +107,7 @@ Result<void> copy_content(const Super &super, const struct path &from, const Wor
 	auto creds = TRY(data_creds(super));
 	ScopedCreds writer(*creds);
 
-	return copy_data(*in, *out, size);
+	return copy_data(*in, work.branch(), *out, size);
 }
 
 /*
@@ -169,7 +169,7 @@ Result<void> inherit_project(struct dentry &h_parent, const Workfile &work) noex
 	attr.flags_valid = false;
 	attr.fsx_valid = true;
 
-	auto write = TRY(BranchWrite::get(mnt));
+	auto write = TRY(BranchWrite::get(work.branch()));
 
 	return check(aufs_set_fileattr(mnt, &work.dentry(), &attr));
 }
@@ -186,38 +186,39 @@ bool would_part_unseen(const Inode &inode) noexcept
 
 /*
  * Tells @work, the finished copy of what @dentry is, what it is a copy of, and moves it to its name.
- * Returns what Inode::links() becomes. Write access is held.
+ * Returns what Inode::links() becomes.
  */
-Result<unsigned int> give_name(Workfile &work, struct dentry &dentry, Inode &parent,
-			       const Ref<struct dentry> &h_parent, unsigned int index) noexcept
+Result<unsigned int> give_name(const BranchWrite &write, Workfile &work, struct dentry &dentry,
+			       Inode &parent, const Ref<struct dentry> &h_parent,
+			       unsigned int index) noexcept
 {
 	Inode &inode = Inode::of(*dentry.d_inode);
 	const Super &super = inode.super();
-	const BranchDentry copy{Ref<struct dentry>::retain(&work.dentry()), index};
+	auto copy = Ref<struct dentry>::retain(&work.dentry());
 	const Key key = inode.key();
 	Identified identified;
 	ScopeExit undo([&] {
 		if (identified.links)
-			(void)remove_plink(super, work.branch(), key).ok();
+			(void)remove_plink(write, super, key).ok();
 		inode.rehash(key);
 	});
 
 	/* Of a directory the upper part says who it is. */
 	if (index < inode.top().branch) {
-		identified = TRY(identify(inode, copy, true));
+		identified = TRY(identify(write, inode, *copy, index, true));
 		if (!identified.noted)
-			inode.rehash(identity_of(super, copy).key);
+			inode.rehash(identity_of(super, {copy.clone(), index}).key);
 	}
+	if (h_parent)
+		note_impure(write, parent, *h_parent);
 
 	bool placed = h_parent && TRY(place(work, *h_parent, dentry));
 
 	/* A directory that is gone has nothing that could be changed. */
 	if (!placed && is_dir(inode.vfs.i_mode))
 		return Error{-ENOENT};
-	if (placed)
-		note_impure(parent, {h_parent.clone(), index});
-	else
-		identified = TRY(identify(inode, copy, false));
+	if (!placed)
+		identified = TRY(identify(write, inode, *copy, index, false));
 	undo.dismiss();
 	return identified.links;
 }
@@ -243,10 +244,10 @@ Result<void> make_copy(struct dentry &dentry, Inode &parent, const Ref<struct de
 
 	auto next = TRY(inode.found_with(Ref<struct dentry>::retain(&work.dentry()), index));
 	{
-		auto write = TRY(BranchWrite::get(branch.mnt()));
+		auto write = TRY(BranchWrite::get(branch));
 
 		TRY(copy_attributes(from, super.branch(source.branch), branch, work.dentry()));
-		links = TRY(give_name(work, dentry, parent, h_parent, index));
+		links = TRY(give_name(write, work, dentry, parent, h_parent, index));
 	}
 	inode.set_links(links);
 	inode.publish(move(next));
@@ -283,13 +284,14 @@ Result<void> copy_one_directory(struct dentry &dir, struct dentry &parent,
 void protect(Inode &inode, unsigned int from) noexcept
 {
 	const BranchDentry &top = inode.top();
-	struct vfsmount *mnt = inode.super().branch(top.branch).mnt();
+	const Branch &branch = inode.super().branch(top.branch);
+	struct vfsmount *mnt = branch.mnt();
 	struct fileattr attr = {};
 
 	if (!(from & (S_APPEND | S_IMMUTABLE | S_SYNC | S_NOATIME)))
 		return;
 
-	auto write = BranchWrite::get(mnt);
+	auto write = BranchWrite::get(branch);
 
 	if (!write.ok() || vfs_fileattr_get(top.dentry.get(), &attr) != 0)
 		return;
@@ -409,6 +411,27 @@ Result<void> copy_up_on_open(const struct file &file) noexcept
 	}
 }
 
+namespace
+{
+
+/* Gives @h_dentry the name @name in @h_parent as well; false where it has it. */
+Result<bool> link_name(const Branch &branch, struct dentry &h_dentry, struct dentry &h_parent,
+		       StringView name) noexcept
+{
+	KeepTimes times(branch, h_parent);
+	DirLock lock(*h_parent.d_inode);
+	auto found = TRY(lookup_locked(branch, h_parent, name));
+
+	if (found->d_inode == h_dentry.d_inode)
+		return false;
+	if (is_positive(*found))
+		return Error{-ESTALE};
+	TRY(check(aufs_link(&h_dentry, branch.mnt(), &lock.dir(), found.get())));
+	return true;
+}
+
+} // namespace
+
 Result<void> copy_up_with_name(struct dentry &dentry) noexcept
 {
 	Inode &inode = Inode::of(*dentry.d_inode);
@@ -423,20 +446,13 @@ Result<void> copy_up_with_name(struct dentry &dentry) noexcept
 	auto h_parent = TRY(copy_up_directory(*parent, top.branch));
 	auto lock = TRY(KillableLock::get(inode.copy_lock()));
 	ScopedCreds creds(inode.super().mounter());
-	auto write = TRY(BranchWrite::get(branch.mnt()));
 	{
-		KeepTimes times(branch, *h_parent);
-		DirLock dir_lock(*h_parent->d_inode);
-		auto h_dentry = TRY(lookup_locked(branch, *h_parent, name_of(dentry)));
+		auto write = TRY(BranchWrite::get(branch));
 
-		if (h_dentry->d_inode == top.dentry->d_inode)
+		note_impure(write, Inode::of(*parent->d_inode), *h_parent);
+		if (!TRY(link_name(branch, *top.dentry, *h_parent, name_of(dentry))))
 			return {};
-		if (is_positive(*h_dentry))
-			return Error{-ESTALE};
-		TRY(check(aufs_link(top.dentry.get(), branch.mnt(), &dir_lock.dir(),
-				    h_dentry.get())));
 	}
-	note_impure(Inode::of(*parent->d_inode), {move(h_parent), top.branch});
 	note_lower_name_gone(inode);
 	return {};
 }

@@ -86,8 +86,9 @@ private:
 [[nodiscard]] Result<Ref<struct dentry>> copy_up_directory(struct dentry &dir,
 							   unsigned int branch) noexcept;
 
-/* copy_data.cc: the first @size bytes; holes stay holes. Sleeps, killable. */
-[[nodiscard]] Result<void> copy_data(struct file &from, struct file &to, loff_t size) noexcept;
+/* copy_data.cc: the first @size bytes, to @to of @branch; holes stay holes. Sleeps, killable. */
+[[nodiscard]] Result<void> copy_data(struct file &from, const Branch &branch, struct file &to,
+				     loff_t size) noexcept;
 
 /*
  * copy_attributes.cc: owner, mode, extended attributes, ACLs and times of @from to the new object

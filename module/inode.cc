@@ -159,11 +159,32 @@ void Inode::copy_written() noexcept
 void Inode::copy_links() noexcept
 {
 	copy_attributes();
-	/* The subdirectories of a merged directory are not counted by any one branch. */
-	if (is_dir(vfs.i_mode))
-		set_nlink(&vfs, merged() ? 1 : h_inode().i_nlink);
-	else
-		set_nlink(&vfs, visible_links(h_inode().i_nlink));
+
+	/* A directory's are copied from several sides: the last one copies what all have done. */
+	InodeSpinLock lock(vfs);
+	unsigned int h_links = h_inode().i_nlink;
+
+	if (!is_dir(vfs.i_mode))
+		set_nlink(&vfs, visible_links(h_links));
+	/* One that has been removed does not come back. */
+	else if (vfs.i_nlink > 0)
+		/* Subdirectories of a merged one are not counted by any one branch. */
+		set_nlink(&vfs, merged() ? 1 : h_links);
+}
+
+void Inode::drop_link() noexcept
+{
+	InodeSpinLock lock(vfs);
+
+	if (vfs.i_nlink > 0)
+		set_nlink(&vfs, vfs.i_nlink - 1);
+}
+
+void Inode::note_removed() noexcept
+{
+	InodeSpinLock lock(vfs);
+
+	set_nlink(&vfs, 0);
 }
 
 int Inode::test(struct inode *inode, void *key) noexcept

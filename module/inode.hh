@@ -230,10 +230,14 @@ public:
 	/* Copies what a write of data changes. Any context. */
 	void copy_written() noexcept;
 	/*
-	 * Copies the number of links as well. The caller holds the inode's i_rwsem, or nobody else
-	 * knows the inode.
+	 * Copies the number of links as well: of a file under copy_lock(), under which names come
+	 * and go, or while nobody else knows the inode.
 	 */
 	void copy_links() noexcept;
+	/* A name that lay on branches alone that are not written to is gone. Under copy_lock(). */
+	void drop_link() noexcept;
+	/* It is a directory that has been removed. */
+	void note_removed() noexcept;
 
 private:
 	static int test(struct inode *inode, void *key) noexcept;

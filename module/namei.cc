@@ -67,7 +67,7 @@ Result<void> uncover(const Inode &dir, StringView name, unsigned int index) noex
 		if (!whiteout && !object)
 			continue;
 
-		auto write = TRY(BranchWrite::get(branch.mnt()));
+		auto write = TRY(BranchWrite::get(branch));
 
 		if (whiteout)
 			TRY(remove_whiteout(branch, *part.dentry, name));
@@ -177,8 +177,12 @@ Result<Ref<struct inode>> make_at(Inode &dir, const Place &place, StringView nam
 {
 	const Branch &branch = place.branch;
 	struct dentry &h_dir = *place.h_dir;
-	auto write = TRY(BranchWrite::get(branch.mnt()));
+	auto write = TRY(BranchWrite::get(branch));
 	bool whiteout = static_cast<bool>(TRY(find_whiteout(branch, h_dir, name)));
+
+	if (existing && !Inode::of(*existing).has_natural_number())
+		note_impure(write, dir, h_dir);
+
 	auto h_dentry = TRY(make_on_branch(dir.super(), branch, h_dir, name, caller, create));
 	ScopeExit undo([&] { unmake(branch, h_dir, *h_dentry); });
 	auto inode = Ref<struct inode>::retain(existing);
@@ -191,12 +195,12 @@ Result<Ref<struct inode>> make_at(Inode &dir, const Place &place, StringView nam
 
 		found.top = {h_dentry.clone(), place.index};
 		inode = TRY(Inode::get(*dir.vfs.i_sb, move(found), Inode::Age::made_just_now));
+		if (!Inode::of(*inode).has_natural_number())
+			note_impure(write, dir, h_dir);
 	}
 	if (whiteout)
 		TRY(remove_whiteout(branch, h_dir, name));
 	undo.dismiss();
-	if (!Inode::of(*inode).has_natural_number())
-		note_impure(dir, {place.h_dir.clone(), place.index});
 	return inode;
 }
 
@@ -208,7 +212,7 @@ Result<void> uncover_link(const Inode &dir, const Place &place, StringView name)
 	if (uncovered.ok())
 		return uncovered;
 
-	auto write = TRY(BranchWrite::get(place.branch.mnt()));
+	auto write = TRY(BranchWrite::get(place.branch));
 
 	unmake(place.branch, *place.h_dir, *TRY(lookup_in(place.branch, *place.h_dir, name)));
 	return uncovered;
@@ -242,11 +246,24 @@ Result<void> make(struct inode &dir, struct dentry &dentry, struct inode *existi
 	}
 
 	Place place = {super.branch(index), index, TRY(copy_up_directory(*dentry.d_parent, index))};
-	auto inode = TRY(make_at(union_dir, place, name, existing, creds.caller(), create));
+	auto run = [&]() -> Result<Ref<struct inode>> {
+		auto inode = TRY(make_at(union_dir, place, name, existing, creds.caller(), create));
 
-	if (hidden == Hidden::removable)
-		TRY(uncover_link(union_dir, place, name));
-	Inode::of(*inode).copy_links();
+		if (hidden == Hidden::removable)
+			TRY(uncover_link(union_dir, place, name));
+		Inode::of(*inode).copy_links();
+		return inode;
+	};
+	Ref<struct inode> inode;
+
+	if (existing) {
+		/* Names are counted under it. */
+		auto lock = TRY(KillableLock::get(Inode::of(*existing).copy_lock()));
+
+		inode = TRY(run());
+	} else {
+		inode = TRY(run());
+	}
 	union_dir.copy_links();
 	d_instantiate(&dentry, inode.leak());
 	return {};
@@ -317,7 +334,7 @@ Result<void> make_tmpfile(struct inode &dir, struct file &file, umode_t mode) no
 	struct path parent = branch.path_to(*h_dir);
 	Ref<struct file> h_file;
 	{
-		auto write = TRY(BranchWrite::get(branch.mnt()));
+		auto write = TRY(BranchWrite::get(branch));
 		auto creator = TRY(CreatorCreds::create(super, mounter.caller()));
 		ScopedCreds creds(creator.get());
 

@@ -48,7 +48,7 @@ ObjectId identity_of(const Super &super, const BranchDentry &top) noexcept
 	return {{h_inode->i_ino, branch.filesystem()}};
 }
 
-Result<bool> set_identity(const Super &super, const BranchDentry &top,
+Result<bool> set_identity(const BranchWrite &write, const Super &super, const BranchDentry &top,
 			  const ObjectId &identity) noexcept
 {
 	const unsigned char *uuid = super.uuid_of(identity.key.filesystem);
@@ -63,8 +63,8 @@ Result<bool> set_identity(const Super &super, const BranchDentry &top,
 	origin.number = identity.key.number;
 	__builtin_memcpy(origin.uuid, uuid, sizeof(origin.uuid));
 
-	int error = aufs_setxattr(super.branch(top.branch).mnt(), top.dentry.get(), origin_name,
-				  &origin, sizeof(origin), 0);
+	int error = aufs_setxattr(write.branch().mnt(), top.dentry.get(), origin_name, &origin,
+				  sizeof(origin), 0);
 
 	/* No such attributes; or none on what is no file and no directory. */
 	if (error == -EOPNOTSUPP || error == -EPERM)
@@ -73,13 +73,12 @@ Result<bool> set_identity(const Super &super, const BranchDentry &top,
 	return true;
 }
 
-void note_impure(Inode &dir, const BranchDentry &h_dir) noexcept
+void note_impure(const BranchWrite &write, Inode &dir, struct dentry &h_dir) noexcept
 {
 	if (dir.purity() == Inode::Purity::impure)
 		return;
 	/* Where there is no room for it the origins are not kept, either. */
-	aufs_setxattr(dir.super().branch(h_dir.branch).mnt(), h_dir.dentry.get(), impure_name, "y",
-		      1, 0);
+	aufs_setxattr(write.branch().mnt(), &h_dir, impure_name, "y", 1, 0);
 	dir.set_purity(Inode::Purity::impure);
 }
 

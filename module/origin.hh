@@ -17,6 +17,7 @@
 namespace aufs
 {
 
+class BranchWrite;
 class Super;
 struct BranchDentry;
 
@@ -57,16 +58,19 @@ ObjectId identity_of(const Super &super, const BranchDentry &top) noexcept;
 
 /*
  * Notes on @top that it is a copy of @identity. Where the branch has no room for it that is no
- * error: the number is another one after the inode is gone. The mounter's credentials and write
- * access are held. Whether it was noted.
+ * error: the number is another one after the inode is gone. The mounter's credentials are held.
+ * Whether it was noted.
  */
-[[nodiscard]] Result<bool> set_identity(const Super &super, const BranchDentry &top,
-					const ObjectId &identity) noexcept;
+[[nodiscard]] Result<bool> set_identity(const BranchWrite &write, const Super &super,
+					const BranchDentry &top, const ObjectId &identity) noexcept;
 
 class Inode;
 
-/* Notes that @dir has an entry whose number is not the branch's; @h_dir is its part there. */
-void note_impure(Inode &dir, const BranchDentry &h_dir) noexcept;
+/*
+ * Notes that @dir gets an entry whose number is not the branch's, before it is there; @h_dir is its
+ * part there.
+ */
+void note_impure(const BranchWrite &write, Inode &dir, struct dentry &h_dir) noexcept;
 /* Reads from the branches what note_impure() left there. */
 bool is_impure(Inode &dir) noexcept;
 

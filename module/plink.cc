@@ -27,11 +27,12 @@ private:
 	int size_;
 };
 
-Result<void> make_plink(const Super &super, const Branch &branch, const Key &key,
+Result<void> make_plink(const BranchWrite &write, const Super &super, const Key &key,
 			struct dentry &object) noexcept
 {
-	TRY(remove_plink(super, branch, key));
+	TRY(remove_plink(write, super, key));
 
+	const Branch &branch = write.branch();
 	auto plinks = TRY(branch.reserved().directory(branch, ReservedDir::plinks));
 	DirLock lock(*plinks->d_inode);
 	auto plink = TRY(lookup_locked(branch, *plinks, PlinkName(super, key).view()));
@@ -49,8 +50,9 @@ Error names_part(const Branch &branch, umode_t mode) noexcept
 
 } // namespace
 
-Result<void> remove_plink(const Super &super, const Branch &branch, const Key &key) noexcept
+Result<void> remove_plink(const BranchWrite &write, const Super &super, const Key &key) noexcept
 {
+	const Branch &branch = write.branch();
 	auto plinks = branch.reserved().existing(ReservedDir::plinks);
 
 	if (!plinks)
@@ -63,22 +65,22 @@ Result<void> remove_plink(const Super &super, const Branch &branch, const Key &k
 				     Result<void>();
 }
 
-Result<Identified> identify(const Inode &inode, const BranchDentry &copy, bool named) noexcept
+Result<Identified> identify(const BranchWrite &write, const Inode &inode, struct dentry &copy,
+			    unsigned int index, bool named) noexcept
 {
 	const Super &super = inode.super();
 	/* Not the branch's count: names may have been removed, which it does not know. */
 	unsigned int names = is_dir(inode.vfs.i_mode) ? 1 : inode.vfs.i_nlink + (named ? 0 : 1);
 	ObjectId identity{inode.key(), names > 1 ? names : 0};
-
-	const Branch &branch = super.branch(copy.branch);
-	bool noted = TRY(set_identity(super, copy, identity));
+	bool noted = TRY(
+		set_identity(write, super, {Ref<struct dentry>::retain(&copy), index}, identity));
 
 	if (names <= 1)
 		return Identified{.noted = noted};
 	if (!noted)
-		return names_part(branch, inode.vfs.i_mode);
+		return names_part(write.branch(), inode.vfs.i_mode);
 
-	auto linked = make_plink(super, branch, inode.key(), *copy.dentry);
+	auto linked = make_plink(write, super, inode.key(), copy);
 
 	switch (linked.error()) {
 	case 0:
@@ -88,32 +90,47 @@ Result<Identified> identify(const Inode &inode, const BranchDentry &copy, bool n
 	case -ENOSYS:
 	case -EMLINK:
 	case -EXDEV: /* another project's */
-		return names_part(branch, inode.vfs.i_mode);
+		return names_part(write.branch(), inode.vfs.i_mode);
 	default:
 		return Error{linked.error()};
 	}
 }
 
-void note_lower_name_gone(Inode &inode) noexcept
+namespace
 {
-	const BranchDentry &top = inode.top();
+
+/* Tells the copy that @inode is how many names there are. It has a pseudo-link. */
+Result<void> store_links(Inode &inode, unsigned int links) noexcept
+{
 	const Super &super = inode.super();
-
-	if (inode.links() <= 1) {
-		if (!inode.on_rw() && inode.vfs.i_nlink > 0)
-			set_nlink(&inode.vfs, inode.vfs.i_nlink - 1);
-		return;
-	}
-
-	unsigned int links = inode.links() - 1;
+	const BranchDentry &top = inode.top();
+	auto write = TRY(BranchWrite::get(super.branch(top.branch)));
 
 	/* All names are on the branch: nobody needs the pseudo-link. */
-	if (links == 1 && remove_plink(super, super.branch(top.branch), inode.key()).ok())
+	if (links == 1 && remove_plink(write, super, inode.key()).ok())
 		links = 0;
 	inode.set_links(links);
-	if (!set_identity(super, top, {inode.key(), links}).ok())
-		aufs_warn("branch '%s': inode %lu keeps a wrong count of names",
-			  super.branch(top.branch).name().data(), top.dentry->d_inode->i_ino);
+	TRY(set_identity(write, super, top, {inode.key(), links}));
+	return {};
+}
+
+} // namespace
+
+void note_lower_name_gone(Inode &inode) noexcept
+{
+	/* A branch that is not written to does not learn of it. */
+	if (!inode.on_rw()) {
+		inode.drop_link();
+		return;
+	}
+	if (inode.links() <= 1)
+		return;
+
+	auto stored = store_links(inode, inode.links() - 1);
+
+	if (!stored.ok())
+		aufs_warn("branch '%s': inode %lu keeps a wrong count of names (errno %d)",
+			  inode.branch().name().data(), inode.h_inode().i_ino, -stored.error());
 	inode.copy_links();
 }
 

@@ -17,22 +17,23 @@ struct Identified {
 };
 
 /*
- * Notes on @copy, of what @inode was until now, what it is a copy of, and gives it a pseudo-link where
- * the original has further names: others than the one that the copy gets, or any, if it gets none
- * (@named is false). -ESTALE where the branch cannot keep that, which it is known for from then on:
- * the inode stands for names that would part unseen. The mounter's credentials and write access are
- * held. May sleep.
+ * Notes on @copy on branch @index, of what @inode was until now, what it is a copy of, and gives it a
+ * pseudo-link where the original has further names: others than the one that the copy gets, or any, if
+ * it gets none (@named is false). -ESTALE where the branch cannot keep that, which it is known for
+ * from then on: the inode stands for names that would part unseen. The caller holds copy_lock() and
+ * the mounter's credentials. May sleep.
  */
-[[nodiscard]] Result<Identified> identify(const Inode &inode, const BranchDentry &copy,
+[[nodiscard]] Result<Identified> identify(const BranchWrite &write, const Inode &inode,
+					  struct dentry &copy, unsigned int index,
 					  bool named) noexcept;
 
-/* Removes the pseudo-link of @key on @branch, if there is one. As identify(). */
-[[nodiscard]] Result<void> remove_plink(const Super &super, const Branch &branch,
+/* Removes the pseudo-link of @key, if there is one. The mounter's credentials are held. */
+[[nodiscard]] Result<void> remove_plink(const BranchWrite &write, const Super &super,
 					const Key &key) noexcept;
 
 /*
- * One name of @inode, which lay on lower branches alone, is gone or has been linked. The mounter's
- * credentials are held, and write access to the branch of a copy.
+ * One name of @inode, which lay on lower branches alone, is gone or has been linked. The caller holds
+ * copy_lock() and the mounter's credentials, and no write access.
  */
 void note_lower_name_gone(Inode &inode) noexcept;
 

@@ -91,11 +91,11 @@ struct Side {
 			undo_opaque(branch, inode()->h_dentry());
 		}
 	}
-	/* @came is here now. */
-	void arrived(const Inode &came, unsigned int index) noexcept
+	/* @coming will be here. */
+	void expect(const BranchWrite &write, const Inode &coming) const noexcept
 	{
-		if (!came.has_natural_number())
-			note_impure(dir, {h_dir.clone(), index});
+		if (!coming.has_natural_number())
+			note_impure(write, dir, *h_dir);
 	}
 };
 
@@ -166,7 +166,7 @@ Result<bool> link_below(const Branch &branch, const Side &from, const Side &to) 
 /* Takes the old name away from the file @from. */
 Result<void> unlink_old(const Branch &branch, Side &from, unsigned int index) noexcept
 {
-	auto write = TRY(BranchWrite::get(branch.mnt()));
+	auto write = TRY(BranchWrite::get(branch));
 
 	TRY(from.cover(index));
 
@@ -177,7 +177,7 @@ Result<void> unlink_old(const Branch &branch, Side &from, unsigned int index) no
 /* Gives @from its old name alone. */
 Result<void> take_back(const Branch &branch, const Side &from, const Side &to, bool linked) noexcept
 {
-	auto write = TRY(BranchWrite::get(branch.mnt()));
+	auto write = TRY(BranchWrite::get(branch));
 	RenameLock lock(*from.h_dir, *to.h_dir);
 
 	if (!lock.locked())
@@ -203,7 +203,7 @@ Result<void> replace_below(const Branch &branch, Side &from, Side &to, unsigned 
 {
 	bool linked = false;
 	{
-		auto write = TRY(BranchWrite::get(branch.mnt()));
+		auto write = TRY(BranchWrite::get(branch));
 
 		linked = !from.directory() && TRY(link_below(branch, from, to));
 		if (!linked) {
@@ -223,18 +223,16 @@ Result<void> replace_below(const Branch &branch, Side &from, Side &to, unsigned 
 }
 
 /* What the union knows of the two inodes afterwards. */
-void note_moved(Side &from, Side &to, unsigned int index, bool exchange,
-		bool replaced_on_rw) noexcept
+void note_moved(const Side &from, const Side &to, bool exchange, bool replaced_on_rw) noexcept
 {
-	to.arrived(*from.inode(), index);
 	from.inode()->copy_attributes();
 	if (Inode *other = to.inode()) {
 		if (exchange)
-			from.arrived(*other, index);
-		if (exchange || (replaced_on_rw && !to.directory()))
-			other->copy_links();
+			other->copy_attributes();
 		else if (to.directory())
-			set_nlink(&other->vfs, 0);
+			other->note_removed();
+		else if (replaced_on_rw)
+			other->copy_links();
 		else
 			note_lower_name_gone(*other);
 	}
@@ -282,7 +280,7 @@ public:
 	void remove(const Side &to) const noexcept
 	{
 		const Branch &branch = to.dir.super().branch(branch_);
-		auto write = BranchWrite::get(branch.mnt());
+		auto write = BranchWrite::get(branch);
 
 		if (write.ok())
 			(void)remove_entry(branch, *h_dir_, to.name(),
@@ -297,11 +295,14 @@ private:
 
 Result<void> exchange_names(const Branch &branch, Side &from, Side &to, unsigned int index) noexcept
 {
-	auto write = TRY(BranchWrite::get(branch.mnt()));
+	auto write = TRY(BranchWrite::get(branch));
 	ScopeExit undo([&] {
 		from.undo(index);
 		to.undo(index);
 	});
+
+	to.expect(write, *from.inode());
+	from.expect(write, *to.inode());
 
 	TRY(to.prepare_arrival(from, index));
 	TRY(from.prepare_arrival(to, index));
@@ -314,16 +315,17 @@ Result<void> move_name(const Branch &branch, Side &from, Side &to, unsigned int 
 		       unsigned int flags, bool hidden) noexcept
 {
 	auto on_branch = [&](auto &&run) -> Result<void> {
-		auto write = TRY(BranchWrite::get(branch.mnt()));
+		auto write = TRY(BranchWrite::get(branch));
 
-		return run();
+		return run(write);
 	};
-	auto undo = [&]() -> Result<void> {
+	auto undo = [&](const BranchWrite &) -> Result<void> {
 		from.undo(index);
 		to.undo(index);
 		return {};
 	};
-	auto moved = on_branch([&]() -> Result<void> {
+	auto moved = on_branch([&](const BranchWrite &write) -> Result<void> {
+		to.expect(write, *from.inode());
 		TRY(to.prepare_arrival(from, index));
 		if (hidden)
 			return {};
@@ -341,7 +343,8 @@ Result<void> move_name(const Branch &branch, Side &from, Side &to, unsigned int 
 	 * The name is there now and comes before the whiteout, which hides what it hid. One that
 	 * cannot be removed does no harm, and a rename that has replaced a file cannot be undone.
 	 */
-	auto removed = on_branch([&] { return remove_whiteout(branch, *to.h_dir, to.name()); });
+	auto removed = on_branch(
+		[&](const BranchWrite &) { return remove_whiteout(branch, *to.h_dir, to.name()); });
 
 	if (!removed.ok())
 		aufs_warn("branch '%s': a spent whiteout stays in inode %lu (errno %d)",
@@ -379,20 +382,30 @@ Result<void> rename_checked(Side from, Side to, unsigned int flags) noexcept
 	to.h_dir = TRY(copy_up_directory(*to.dentry.d_parent, index));
 
 	const Branch &branch = super.branch(index);
-	bool replaced_on_rw = false;
 
 	if (exchange) {
 		TRY(exchange_names(branch, from, to, index));
-	} else {
+		note_moved(from, to, exchange, false);
+		return {};
+	}
+
+	auto run = [&]() -> Result<void> {
 		Covered covered = TRY(Covered::find(to));
 
-		replaced_on_rw = covered.exists();
 		TRY(move_name(branch, from, to, index, flags, hidden == Hidden::removable));
 		if (covered.branch() > index)
 			covered.remove(to);
-	}
-	note_moved(from, to, index, exchange, replaced_on_rw);
-	return {};
+		note_moved(from, to, exchange, covered.exists());
+		return {};
+	};
+
+	if (!to.inode() || to.directory())
+		return run();
+
+	/* The names of what is replaced are counted under this, by a copy-up as well. */
+	auto lock = TRY(KillableLock::get(to.inode()->copy_lock()));
+
+	return run();
 }
 
 } // namespace

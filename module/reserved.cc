@@ -143,7 +143,7 @@ void Reserved::clean(const Branch &branch) noexcept
 			if (!name.starts_with(work_prefix))
 				return {};
 
-			auto write = TRY(BranchWrite::get(branch.mnt()));
+			auto write = TRY(BranchWrite::get(branch));
 			auto dentry = TRY(lookup_in(branch, *orphans, name));
 
 			return dentry ? remove_orphan(branch, *orphans, *dentry) : Result<void>();
@@ -240,7 +240,7 @@ Workfile::~Workfile()
 		return;
 
 	auto run = [this]() -> Result<void> {
-		auto write = TRY(BranchWrite::get(branch_.mnt()));
+		auto write = TRY(BranchWrite::get(branch_));
 
 		return remove_orphan(branch_, *dir_, *dentry_);
 	};

@@ -59,7 +59,7 @@ public:
 	template <class Create>
 	[[nodiscard]] static Result<Workfile> create(const Branch &branch, Create &&create) noexcept
 	{
-		auto write = TRY(BranchWrite::get(branch.mnt()));
+		auto write = TRY(BranchWrite::get(branch));
 		auto dir = TRY(branch.reserved().directory(branch, ReservedDir::orphans));
 		DirLock lock(*dir->d_inode);
 		auto dentry = TRY(free_work_name(branch, *dir));

@@ -169,3 +169,87 @@ CASE(one_inode_for_one_copy)
 	watch.reset();
 	u.unmount();
 }
+
+/* Runs both at once, as far as two processes can. Whatever they answer. */
+template <typename A, typename B> static void at_once(A a, B b)
+{
+	Pipe go;
+	auto start = [&](auto &body) {
+		return spawn([&] {
+			go.write.reset();
+			wait_byte(go.read);
+			body();
+		});
+	};
+	pid_t one = start(a), other = start(b);
+	go.write.reset();
+	wait_for(one);
+	wait_for(other);
+}
+
+/* Each file has as many links as there are names of it in @dir. */
+static void expect_counts(const string &dir, const string &when)
+{
+	std::map<ino_t, nlink_t> names, links;
+	for (const string &name : names_in(dir)) {
+		struct stat is = stat_of(dir + "/" + name);
+		names[is.st_ino]++;
+		links[is.st_ino] = is.st_nlink;
+	}
+	unsigned wrong = 0;
+	for (const auto &[number, count] : names)
+		wrong += count != links[number];
+	EXPECT_EQ(when + ": " + std::to_string(wrong), when + ": 0");
+}
+
+PARAM_CASE(counts_in_a_race, "unlink", "unlink_itself", "link", "rename", "rename_over")
+{
+	Union u;
+	string p = ktap::param();
+	constexpr unsigned rounds = 40;
+	make_dir(u.low + "/dir");
+	for (unsigned i = 0; i < rounds; i++) {
+		string file = u.low + "/dir/" + std::to_string(i);
+		write_file(file, "old");
+		OK(link(file.c_str(), (file + ".l").c_str()));
+		OK(link(file.c_str(), (file + ".m").c_str()));
+	}
+	u.mount();
+	for (unsigned i = 0; i < rounds; i++) {
+		string file = u.at("dir/") + std::to_string(i), other = file + ".m";
+		if (p == "rename_over")
+			write_file(file + ".new", "new");
+		/* The inode stays, and with it what it knows. */
+		stat_of(file);
+		stat_of(other);
+		at_once(
+			[&] {
+				Fd fd(open(file.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC));
+				if (fd >= 0)
+					OK(write(fd, "+", 1));
+			},
+			[&] {
+				if (p == "unlink")
+					unlink(other.c_str());
+				else if (p == "unlink_itself")
+					unlink(file.c_str());
+				else if (p == "link")
+					OK(link(other.c_str(), (file + ".n").c_str()));
+				else if (p == "rename")
+					OK(rename(other.c_str(), (file + ".n").c_str()));
+				else
+					OK(rename((file + ".new").c_str(), other.c_str()));
+			});
+	}
+	expect_counts(u.at("dir"), "after the race");
+	/* Where nothing was copied up, the lower branch's count comes back. */
+	for (unsigned i = 0; i < rounds; i++)
+		OK(chmod((u.at("dir/") + std::to_string(i) + ".l").c_str(), 0600));
+	expect_counts(u.at("dir"), "after a chmod");
+	u.unmount();
+	u.mount();
+	expect_counts(u.at("dir"), "after a remount");
+	for (const string &name : names_in(u.at("dir")))
+		OK(unlink((u.at("dir/") + name).c_str()));
+	EXPECT_EQ(names_in(u.top + "/.wh..wh.plnk"), Names{});
+}

@@ -167,6 +167,8 @@ int aufs_get_write_access(struct inode *inode);
 bool aufs_has_key(const struct inode *inode);
 loff_t aufs_i_size_read(const struct inode *inode);
 void aufs_inode_lock_nested(struct inode *inode, unsigned int subclass);
+void aufs_inode_spin_lock(struct inode *inode);
+void aufs_inode_spin_unlock(struct inode *inode);
 void aufs_inode_unlock(struct inode *inode);
 ssize_t aufs_iocb_write(struct file *file, struct kiocb *iocb, struct iov_iter *iter);
 bool aufs_is_idmapped(const struct vfsmount *mnt);
