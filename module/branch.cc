@@ -123,7 +123,51 @@ bool has_private_attributes(const Branch &branch) noexcept
 	return size >= 0 || size == -ENODATA || size == -ERANGE;
 }
 
+/* FNV-1a: of what is no secret and lies on a branch. */
+u64 fingerprint(u64 basis, const u64 *words, unsigned int count) noexcept
+{
+	constexpr u64 prime = 0x100000001b3;
+
+	for (unsigned int i = 0; i < count * 8; i++)
+		basis = (basis ^ ((words[i / 8] >> (i % 8 * 8)) & 0xff)) * prime;
+	return basis;
+}
+
 } // namespace
+
+/*
+ * Its uuid. An image that can only be made as a whole is known without one: by its size, the number
+ * of its files, and what its root is and when that was made.
+ */
+void Branch::identify_filesystem() noexcept
+{
+	constexpr u64 bases[] = {0xcbf29ce484222325, 0x84222325cbf29ce4};
+	struct kstatfs fs = {};
+	struct kstat root = {};
+	struct path path = path_to(*sb().s_root);
+
+	static_assert(sizeof(bases) == sizeof(id_) && sizeof(sb().s_uuid) == sizeof(id_));
+	__builtin_memcpy(id_, sb().s_uuid.b, sizeof(id_));
+	for (unsigned char byte : id_)
+		has_id_ = has_id_ || byte;
+	if (has_id_ || sb().s_magic != SQUASHFS_MAGIC)
+		return;
+	if (vfs_statfs(&path, &fs) != 0 ||
+	    vfs_getattr_nosec(&path, &root, STATX_BASIC_STATS, 0) != 0)
+		return;
+
+	const u64 words[] = {sb().s_magic, static_cast<u64>(fs.f_bsize),
+			     fs.f_blocks,  fs.f_files,
+			     root.ino,	   static_cast<u64>(root.size),
+			     root.mode,	   static_cast<u64>(root.mtime.tv_sec)};
+
+	for (unsigned int i = 0; i < 2; i++) {
+		u64 half = fingerprint(bases[i], words, sizeof(words) / sizeof(words[0]));
+
+		__builtin_memcpy(id_ + i * sizeof(half), &half, sizeof(half));
+	}
+	has_id_ = true;
+}
 
 Result<void> Branch::attach(struct fs_context *fc) noexcept
 {
@@ -149,6 +193,7 @@ Result<void> Branch::attach(struct fs_context *fc) noexcept
 	grants_rights_ = writable() || aufs_mnt_grants_rights(mnt);
 	mnt_ = mnt;
 	found_ = {};
+	identify_filesystem();
 	if (writable() && !has_private_attributes(*this))
 		keeps_none_ = all_kinds;
 	return reserved_->find(*this);

@@ -119,6 +119,14 @@ public:
 	{
 		filesystem_ = filesystem;
 	}
+	/*
+	 * What tells its filesystem from others, in any mount; null where nothing does. Filled in by
+	 * attach().
+	 */
+	const unsigned char *filesystem_id() const noexcept
+	{
+		return has_id_ ? id_ : nullptr;
+	}
 	/* Whether it has ever been written to by this filesystem: objects may have origins. */
 	bool has_origins() const noexcept
 	{
@@ -183,6 +191,7 @@ private:
 	}
 
 	Result<void> check_filesystem(struct fs_context *fc, bool perm_given) noexcept;
+	void identify_filesystem() noexcept;
 
 	HeldPath found_;
 	struct vfsmount *mnt_ = nullptr;
@@ -191,6 +200,8 @@ private:
 	mutable u64 free_ = 0;
 	mutable s64 free_until_ = 0; /* seconds since boot, when free_ is too old */
 	mutable unsigned char keeps_none_ = 0; /* kinds */
+	unsigned char id_[UUID_SIZE];
+	bool has_id_ = false;
 	unsigned int filesystem_ = 0;
 	BranchPerm perm_ = BranchPerm::ro;
 	CopyOnOpen copy_on_open_ = CopyOnOpen::nothing;

@@ -181,7 +181,7 @@ Result<void> inherit_project(struct dentry &h_parent, const Workfile &work) noex
 bool would_part_unseen(const Inode &inode) noexcept
 {
 	return !is_dir(inode.vfs.i_mode) && !inode.has_one_name() && inode.vfs.i_nlink > 1 &&
-	       !inode.super().names_stay(inode.top().branch, inode.vfs.i_mode);
+	       !inode.super().names_stay(inode.top().branch, inode.vfs.i_mode, inode.identity());
 }
 
 /*
@@ -199,15 +199,18 @@ Result<unsigned int> give_name(const BranchWrite &write, Workfile &work, struct 
 	Identified identified;
 	ScopeExit undo([&] {
 		if (identified.links)
-			(void)remove_plink(write, super, key).ok();
+			(void)remove_plink(write, super, inode.identity(), *copy->d_inode).ok();
 		inode.rehash(key);
 	});
 
 	/* Of a directory the upper part says who it is. */
 	if (index < inode.top().branch) {
 		identified = TRY(identify(write, inode, *copy, index, true));
+		/* A lookup of the copy finds the inode: by what is noted, or by the copy itself. */
 		if (!identified.noted)
 			inode.rehash(identity_of(super, {copy.clone(), index}).key);
+		else if (key.filesystem == Key::pointer)
+			inode.rehash(Key::of_pointer(copy->d_inode));
 	}
 	if (h_parent)
 		note_impure(write, parent, *h_parent);

@@ -55,13 +55,14 @@ void Inode::begin() noexcept
 	key_ = {};
 	links_ = 0;
 	purity_ = static_cast<unsigned char>(Purity::unknown);
-	one_name_ = false;
+	identity_ = {};
 }
 
 void Inode::end() noexcept
 {
 	for (Found *found = found_; found; found = found->older) {
 		found->top.dentry = {};
+		found->named = {};
 		found->lower = {};
 	}
 }
@@ -213,8 +214,9 @@ void Inode::become(Found &found, const ObjectId &identity) noexcept
 	u64 number = super.number_of(key_);
 
 	links_ = identity.links;
-	one_name_ = identity.one_name;
+	identity_ = identity;
 	first_.top = move(found.top);
+	first_.named = move(found.named);
 	first_.lower = move(found.lower);
 	first_.lower_count = found.lower_count;
 	first_.bottom = first_.part(first_.parts() - 1).branch;
@@ -248,11 +250,11 @@ void Inode::become(Found &found, const ObjectId &identity) noexcept
 	copy_links();
 }
 
-Result<Ref<struct inode>> Inode::get_by_identity(struct super_block &sb, const ObjectId &identity,
-						 Found &found) noexcept
+Result<Ref<struct inode>> Inode::get_by_key(struct super_block &sb, const Key &key,
+					    const ObjectId &identity, Found &found) noexcept
 {
-	Key key = identity.key;
-	struct inode *inode = iget5_locked(&sb, key.hash(), test, set, &key);
+	Key wanted = key;
+	struct inode *inode = iget5_locked(&sb, wanted.hash(), test, set, &wanted);
 
 	if (!inode)
 		return Error{-ENOMEM};
@@ -266,16 +268,16 @@ Result<Ref<struct inode>> Inode::get_by_identity(struct super_block &sb, const O
 namespace
 {
 
-/* Whether names of what @top is would be one inode in memory alone. */
-bool names_part(const Super &super, const BranchDentry &top) noexcept
+/* Whether names of what @top is, which is @identity, would be one inode in memory alone. */
+bool names_part(const Super &super, const BranchDentry &top, const ObjectId &identity) noexcept
 {
 	const struct inode &h_inode = *top.dentry->d_inode;
 
 	/* Where nothing is known of the numbers, the branch need not know all names, either. */
-	if (is_dir(h_inode.i_mode) ||
-	    (h_inode.i_nlink <= 1 && !super.branch(top.branch).numbers_by_inode()))
+	if (is_dir(h_inode.i_mode) || (h_inode.i_nlink <= 1 && identity.links <= 1 &&
+				       !super.branch(top.branch).numbers_by_inode()))
 		return false;
-	return !super.names_stay(top.branch, h_inode.i_mode);
+	return !super.names_stay(top.branch, h_inode.i_mode, identity);
 }
 
 } // namespace
@@ -286,11 +288,16 @@ Result<Ref<struct inode>> Inode::get(struct super_block &sb, Found &&found, Age 
 	auto pinned = found.top.dentry.clone();
 	const Super &super = Super::of(sb);
 	ObjectId identity = identity_of(super, found.top);
+	Key key = identity.key;
 
-	if (names_part(super, found.top))
-		identity = {.key = Key::of_pointer(found.top.dentry.get()), .one_name = true};
+	if (identity.generation == ObjectId::unknown)
+		identity.generation = found.generation;
+	if (names_part(super, found.top, identity)) {
+		key = Key::of_pointer(found.named ? found.named.get() : found.top.dentry.get());
+		identity = {.one_name = true};
+	}
 
-	auto inode = TRY(get_by_identity(sb, identity, found));
+	auto inode = TRY(get_by_key(sb, key, identity, found));
 
 	if (of(*inode).is_or_was(h_inode))
 		return inode;
@@ -305,11 +312,14 @@ Result<Ref<struct inode>> Inode::get(struct super_block &sb, Found &&found, Age 
 			return inode;
 	}
 	/*
-	 * Two objects say that they are the same: one was copied, with its attributes, on the
-	 * branch itself, or a branch that should not change has. They are two.
+	 * Two objects have one number: one has got it after the other, whose copy remembers it, or
+	 * it was copied, with its attributes, on the branch itself. They are two, and what is only
+	 * a copy of an attribute says nothing.
 	 */
+	if (of(*inode).identity().generation == identity.generation)
+		identity = {.one_name = identity.one_name};
 	inode = {};
-	return get_by_identity(sb, {.key = Key::of_pointer(h_inode)}, found);
+	return get_by_key(sb, Key::of_pointer(h_inode), identity, found);
 }
 
 } // namespace aufs

@@ -22,6 +22,10 @@ struct Found {
 	unsigned int lower_count = 0;
 	/* The branch of the lowest part, for who must not look at the others: under RCU. */
 	unsigned int bottom = 0;
+	/* What has the name, where a pseudo-link led from it to the top. */
+	Ref<struct dentry> named;
+	/* ObjectId's, where what led to it knows it: a pseudo-link that was believed. */
+	u64 generation = ObjectId::unknown;
 	/* What the inode had before: readers without a lock may still use it. */
 	Found *older = nullptr;
 
@@ -162,6 +166,11 @@ public:
 	{
 		return key_;
 	}
+	/* What is told a copy of it. Its links are those of when the inode was made. */
+	const ObjectId &identity() const noexcept
+	{
+		return identity_;
+	}
 	/*
 	 * Lookups find it by @key from now on, and by the old one no more. The caller holds
 	 * copy_lock(), and a dentry through which nobody looks it up anew.
@@ -170,7 +179,7 @@ public:
 	/* Whether it stands for one name of a lower file alone, and other names are other inodes. */
 	bool has_one_name() const noexcept
 	{
-		return one_name_;
+		return identity_.one_name;
 	}
 	/* Whether i_ino is what the branch's readdir and the position of the branch give. */
 	bool has_natural_number() const noexcept
@@ -220,7 +229,7 @@ public:
 	/* The names that users see of what has @h_links on its branch. */
 	unsigned int visible_links(unsigned int h_links) const noexcept
 	{
-		if (one_name_ && !on_rw())
+		if (has_one_name() && !on_rw())
 			return 1;
 		return links_ ? h_links + links_ - 2 : h_links;
 	}
@@ -244,8 +253,9 @@ private:
 	static int set(struct inode *inode, void *key) noexcept;
 	void become(Found &found, const ObjectId &identity) noexcept;
 	/* Takes @found for a new inode. */
-	static Result<Ref<struct inode>>
-	get_by_identity(struct super_block &sb, const ObjectId &identity, Found &found) noexcept;
+	static Result<Ref<struct inode>> get_by_key(struct super_block &sb, const Key &key,
+						    const ObjectId &identity,
+						    Found &found) noexcept;
 
 	/*
 	 * The first one that the inode had, in its own memory. Readers under RCU may look at its
@@ -258,9 +268,9 @@ private:
 	/* The inode of found().top, which permission checks ask under RCU. */
 	struct inode *h_inode_;
 	Key key_;
+	ObjectId identity_;
 	unsigned int links_;
 	unsigned char purity_; /* a Purity */
-	bool one_name_;
 	struct mutex copy_lock_;
 };
 

@@ -4,7 +4,8 @@
  * remembers where it came from in an extended attribute, so that its inode number outlives the
  * copy-up, the inode and the mount:
  *
- *	trusted.aufs.origin	on the copy: filesystem (uuid) and inode number of what was copied
+ *	trusted.aufs.origin	on the copy: filesystem (uuid), inode number and generation of what
+ *				was copied
  *	trusted.aufs.impure	on a directory of a rw branch: some entries are such copies, so the
  *				numbers that the branch's readdir gives are not the union's
  *
@@ -48,13 +49,31 @@ inline constexpr StringView capability_name{"security.capability"};
 
 /* What an object of a branch says about itself. */
 struct ObjectId {
+	static constexpr u64 unknown = ~0ULL;
+
 	Key key;
+	/* Tells it from what had the number before or will have it; copies of old are without. */
+	u64 generation = unknown;
 	unsigned int links = 0; /* as Inode::links() has it */
 	bool one_name = false; /* as Inode::has_one_name() has it */
+
+	/* Whether it says so in any mount, and of this object alone. */
+	bool lasts() const noexcept
+	{
+		return key.filesystem != Key::pointer && generation != unknown;
+	}
 };
 
 /* What @top is: what it was copied from, or itself. The mounter's credentials are held. Sleeps. */
 ObjectId identity_of(const Super &super, const BranchDentry &top) noexcept;
+
+/*
+ * Whether @copy says that it is a copy of @original, which is @id: by number and generation, or where
+ * it has been said without the latter, if @original was there before it. The mounter's credentials
+ * are held. May sleep.
+ */
+bool is_copy_of(const Super &super, const BranchDentry &copy, const BranchDentry &original,
+		const ObjectId &id) noexcept;
 
 /*
  * Notes on @top that it is a copy of @identity. Where the branch has no room for it that is no

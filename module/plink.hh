@@ -27,9 +27,12 @@ struct Identified {
 					  struct dentry &copy, unsigned int index,
 					  bool named) noexcept;
 
-/* Removes the pseudo-link of @key, if there is one. The mounter's credentials are held. */
+/*
+ * Removes the pseudo-link that @object has as a copy of what is @id, if there is one. The mounter's
+ * credentials are held.
+ */
 [[nodiscard]] Result<void> remove_plink(const BranchWrite &write, const Super &super,
-					const Key &key) noexcept;
+					const ObjectId &id, const struct inode &object) noexcept;
 
 /*
  * One name of @inode, which lay on lower branches alone, is gone or has been linked. The caller holds

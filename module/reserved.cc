@@ -109,6 +109,29 @@ void warn_of_orphan(const Branch &branch, int error) noexcept
 
 } // namespace
 
+void OldPlinks::note(StringView name) noexcept
+{
+	u64 numbers[2] = {};
+	unsigned int which = 0;
+
+	for (StringView::Size i = 0; i < name.size(); i++) {
+		char c = name.data()[i];
+
+		if (c == '.' && which == 0)
+			which++;
+		else if (c < '0' || c > '9' ||
+			 __builtin_mul_overflow(numbers[which], 10, &numbers[which]) ||
+			 __builtin_add_overflow(numbers[which], c - '0', &numbers[which]))
+			return;
+	}
+	for (unsigned int bits = 1; numbers[1] && bits <= max_bits; bits++) {
+		unsigned int branch = numbers[0] & ((1U << bits) - 1);
+
+		if (numbers[0] >> bits == numbers[1])
+			seen_[bits][branch / 64] |= 1ULL << branch % 64;
+	}
+}
+
 Own<Reserved> Reserved::create(int depth) noexcept
 {
 	return Own<Reserved>::adopt(new (Gfp{GFP_KERNEL}) Reserved(depth));
@@ -126,7 +149,15 @@ Result<void> Reserved::find(const Branch &branch) noexcept
 			note_used();
 		}
 	}
-	return {};
+	if (!plinks_)
+		return {};
+
+	NameList names = TRY(NameList::read(branch, *plinks_));
+
+	return names.for_each([this](StringView name) -> Result<void> {
+		old_plinks_.note(name);
+		return {};
+	});
 }
 
 void Reserved::clean(const Branch &branch) noexcept

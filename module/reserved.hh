@@ -16,6 +16,37 @@ namespace aufs
 class Branch;
 class Super;
 
+/*
+ * Which names pseudo-links of older versions have: UNION_NUMBER.NUMBER. The inode's number in the
+ * union is made of its number on its branch and some bits for which branch that was, of as many as
+ * there were branches then. Few such combinations occur on a branch, and these are remembered.
+ */
+class OldPlinks final
+{
+public:
+	/* @name is there: remembers how it is made, if it is one. */
+	void note(StringView name) noexcept;
+
+	/* Calls @action(UNION_NUMBER) for each that @number may have had, until it is true. */
+	template <class Action> Result<void> for_each(u64 number, Action &&action) const noexcept
+	{
+		for (unsigned int bits = 1; bits <= max_bits; bits++) {
+			for (unsigned int branch = 0; branch >> bits == 0; branch++) {
+				if (!(seen_[bits][branch / 64] >> branch % 64 & 1))
+					continue;
+				if (TRY(action(number << bits | branch)))
+					return {};
+			}
+		}
+		return {};
+	}
+
+private:
+	static constexpr unsigned int max_bits = 7; /* there were at most 127 branches */
+
+	u64 seen_[max_bits + 1][2] = {};
+};
+
 enum class ReservedDir : unsigned char { plinks, orphans };
 
 class Reserved final
@@ -31,6 +62,11 @@ public:
 	bool used() const noexcept
 	{
 		return __atomic_load_n(&used_, __ATOMIC_RELAXED);
+	}
+	/* What find() has seen. Any context. */
+	const OldPlinks &old_plinks() const noexcept
+	{
+		return old_plinks_;
 	}
 	/* Looks what is there. The mounter's credentials are held. */
 	[[nodiscard]] Result<void> find(const Branch &branch) noexcept;
@@ -70,6 +106,7 @@ private:
 	Ref<struct dentry> base_;
 	Ref<struct dentry> plinks_;
 	Ref<struct dentry> orphans_;
+	OldPlinks old_plinks_;
 	bool used_ = false;
 };
 

@@ -88,13 +88,16 @@ Result<void> Super::add(struct fs_context *fc, const BranchItem &item) noexcept
 	return {};
 }
 
-unsigned int Super::filesystem_of(const unsigned char (&uuid)[UUID_SIZE]) const noexcept
+unsigned int Super::filesystem_of(const unsigned char *id) const noexcept
 {
 	unsigned int found = none;
 
 	for (unsigned int i = 0; i < count_; i++) {
-		if (__builtin_memcmp(branches_[i].sb().s_uuid.b, uuid, sizeof(uuid)) != 0)
+		const unsigned char *other = branches_[i].filesystem_id();
+
+		if (!other || __builtin_memcmp(other, id, UUID_SIZE) != 0)
 			continue;
+		/* Copies of one image say that they are one filesystem. */
 		if (found != none && found != branches_[i].filesystem())
 			return none;
 		found = branches_[i].filesystem();
@@ -102,27 +105,41 @@ unsigned int Super::filesystem_of(const unsigned char (&uuid)[UUID_SIZE]) const 
 	return found;
 }
 
-const unsigned char *Super::uuid_of(unsigned int filesystem) const noexcept
+const unsigned char *Super::id_of(unsigned int filesystem) const noexcept
 {
 	if (filesystem == Key::pointer)
 		return nullptr;
 
-	const auto &uuid = branches_[filesystem].sb().s_uuid.b;
+	const unsigned char *id = branches_[filesystem].filesystem_id();
 
-	return filesystem_of(uuid) == filesystem ? uuid : nullptr;
+	return id && filesystem_of(id) == filesystem ? id : nullptr;
 }
 
-bool Super::names_stay(unsigned int index, umode_t mode) const noexcept
+/* Whether copies of what is on branch @index do, on each branch that may take them. */
+bool Super::copies_keep_identity(unsigned int index, umode_t mode) const noexcept
 {
-	if (branches_[index].writable() || rw_above(index) == none)
-		return true;
-	if (branches_[index].numbers_by_inode() || !uuid_of(branches_[index].filesystem()))
-		return false;
 	for (unsigned int i = rw_above(index); i != none; i = rw_above(i)) {
 		if (!branches_[i].keeps_identity(mode))
 			return false;
 	}
 	return true;
+}
+
+bool Super::names_stay(unsigned int index, umode_t mode, const ObjectId &identity) const noexcept
+{
+	/* What is never copied is one file. */
+	if (branches_[index].writable() || rw_above(index) == none)
+		return true;
+	return identity.lasts() && id_of(identity.key.filesystem) &&
+	       copies_keep_identity(index, mode);
+}
+
+bool Super::names_stay(unsigned int index) const noexcept
+{
+	if (branches_[index].writable() || rw_above(index) == none)
+		return true;
+	return !branches_[index].numbers_by_inode() && id_of(branches_[index].filesystem()) &&
+	       copies_keep_identity(index, S_IFREG) && copies_keep_identity(index, S_IFLNK);
 }
 
 Result<void> Super::attach(struct fs_context *fc) noexcept

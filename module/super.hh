@@ -89,8 +89,7 @@ public:
 	 */
 	bool numbers_entries(unsigned int index) const noexcept
 	{
-		return !branches_[index].numbers_by_inode() && names_stay(index, S_IFREG) &&
-		       names_stay(index, S_IFLNK);
+		return !branches_[index].numbers_by_inode() && names_stay(index);
 	}
 	u64 number_of(const Key &key) const noexcept
 	{
@@ -98,16 +97,22 @@ public:
 			return 0;
 		return key.number << index_bits_ | key.filesystem;
 	}
-	/* The branches' filesystem of that uuid, or none where there is none or more than one. */
-	unsigned int filesystem_of(const unsigned char (&uuid)[UUID_SIZE]) const noexcept;
-	/* The other way round; null where the uuid does not tell the filesystem. */
-	const unsigned char *uuid_of(unsigned int filesystem) const noexcept;
+	/*
+	 * The branches' filesystem of that Branch::filesystem_id(), or none where there is none or
+	 * more than one.
+	 */
+	unsigned int filesystem_of(const unsigned char *id) const noexcept;
+	/* The other way round; null where that does not tell the filesystem. */
+	const unsigned char *id_of(unsigned int filesystem) const noexcept;
 
 	/*
-	 * Whether names of one file on branch @index stay one file when it is copied up, whatever
-	 * rw branch takes the copy; if not, they are shown as files of their own from the beginning.
+	 * Whether the names of one file on branch @index, which is @identity, stay one file when it
+	 * is copied up, whatever rw branch takes the copy; if not, they are shown as files of their
+	 * own from the beginning.
 	 */
-	bool names_stay(unsigned int index, umode_t mode) const noexcept;
+	bool names_stay(unsigned int index, umode_t mode, const ObjectId &identity) const noexcept;
+	/* Whether they do whatever file it is. */
+	bool names_stay(unsigned int index) const noexcept;
 
 	/* A number that no inode of this mount has had: as if of one branch more than there are. */
 	u64 fresh_number() noexcept
@@ -157,6 +162,8 @@ public:
 
 private:
 	Super() noexcept = default;
+
+	bool copies_keep_identity(unsigned int index, umode_t mode) const noexcept;
 
 	/* The mount's table: fixed once it is mounted. */
 	Own<Branch[]> branches_;
