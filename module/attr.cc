@@ -47,8 +47,10 @@ int getattr(AUFS_IDMAP *, const struct path *path, struct kstat *stat, u32 reque
 	stat->dev = inode->i_sb->s_dev;
 	stat->ino = inode->i_ino;
 	/* What the branch knows is not all. */
-	if (union_inode.merged() || union_inode.links() || !union_inode.on_rw())
+	if (union_inode.merged() || union_inode.links() || !union_inode.on_rw()) {
 		stat->nlink = inode->i_nlink;
+		union_inode.correct_ctime(stat->ctime);
+	}
 #ifdef HAVE_STATX_SUBVOL
 	/* What names a part of the branch's filesystem. */
 	stat->result_mask &= ~static_cast<u32>(STATX_SUBVOL);

@@ -56,6 +56,7 @@ void Inode::begin() noexcept
 	links_ = 0;
 	purity_ = static_cast<unsigned char>(Purity::unknown);
 	identity_ = {};
+	name_gone_ = {};
 }
 
 void Inode::end() noexcept
@@ -179,6 +180,19 @@ void Inode::drop_link() noexcept
 
 	if (vfs.i_nlink > 0)
 		set_nlink(&vfs, vfs.i_nlink - 1);
+	name_gone_ = current_time(&vfs);
+}
+
+void Inode::correct_ctime(struct timespec64 &ctime) noexcept
+{
+	if (!__atomic_load_n(&name_gone_.tv_sec, __ATOMIC_RELAXED))
+		return;
+
+	InodeSpinLock lock(vfs);
+
+	if (name_gone_.tv_sec > ctime.tv_sec ||
+	    (name_gone_.tv_sec == ctime.tv_sec && name_gone_.tv_nsec > ctime.tv_nsec))
+		ctime = name_gone_;
 }
 
 void Inode::note_removed() noexcept

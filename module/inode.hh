@@ -243,8 +243,13 @@ public:
 	 * and go, or while nobody else knows the inode.
 	 */
 	void copy_links() noexcept;
-	/* A name that lay on branches alone that are not written to is gone. Under copy_lock(). */
+	/*
+	 * A name that lay on branches alone that are not written to is gone: the branch learns of
+	 * neither that nor the new ctime. Under copy_lock().
+	 */
 	void drop_link() noexcept;
+	/* When that was last, if it is later than @ctime, the branch's. */
+	void correct_ctime(struct timespec64 &ctime) noexcept;
 	/* It is a directory that has been removed. */
 	void note_removed() noexcept;
 
@@ -269,6 +274,7 @@ private:
 	struct inode *h_inode_;
 	Key key_;
 	ObjectId identity_;
+	struct timespec64 name_gone_; /* under vfs.i_lock; 0: never */
 	unsigned int links_;
 	unsigned char purity_; /* a Purity */
 	struct mutex copy_lock_;

@@ -253,3 +253,35 @@ PARAM_CASE(counts_in_a_race, "unlink", "unlink_itself", "link", "rename", "renam
 		OK(unlink((u.at("dir/") + name).c_str()));
 	EXPECT_EQ(names_in(u.top + "/.wh..wh.plnk"), Names{});
 }
+
+static bool later(const timespec &a, const timespec &b)
+{
+	return a.tv_sec > b.tv_sec || (a.tv_sec == b.tv_sec && a.tv_nsec > b.tv_nsec);
+}
+
+/* Whoever has another name sees that one is gone, where nothing is copied up as well. */
+PARAM_CASE(ctime_of_other_names, "unlink", "rename_over", "unlink_of_copied", "rename_over_copied")
+{
+	Union u;
+	string p = ktap::param();
+	write_file(u.low + "/a", "old");
+	for (const char *name : {"b", "c"})
+		OK(link((u.low + "/a").c_str(), (u.low + "/" + name).c_str()));
+	u.mount();
+	write_file(u.at("other"), "other");
+	if (p.ends_with("copied"))
+		OK(chmod(u.at("a").c_str(), 0600));
+	Fd held = open_file(u.at("b"), O_RDONLY);
+	struct stat before = fstat_of(held);
+	usleep(50000);
+	if (p.starts_with("unlink"))
+		OK(unlink(u.at("c").c_str()));
+	else
+		OK(rename(u.at("other").c_str(), u.at("c").c_str()));
+	EXPECT(later(stat_of(u.at("b")).st_ctim, before.st_ctim));
+	EXPECT(later(fstat_of(held).st_ctim, before.st_ctim));
+	EXPECT_EQ(stat_of(u.at("b")).st_nlink, 2u);
+	EXPECT_EQ(fstat_of(held).st_mtim.tv_nsec, before.st_mtim.tv_nsec);
+	/* Nothing was copied for it. */
+	EXPECT(!exists(u.top + "/b"));
+}

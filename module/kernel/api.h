@@ -40,6 +40,7 @@ void path_put(const struct path *path);
 
 /* inodes */
 void clear_inode(struct inode *inode);
+struct timespec64 current_time(struct inode *inode);
 void fsstack_copy_inode_size(struct inode *dst, struct inode *src);
 void iget_failed(struct inode *inode);
 struct inode *iget5_locked(struct super_block *sb, unsigned long hash,
