@@ -215,6 +215,30 @@ public:
 	}
 
 	/*
+	 * The branch whose part of it has been told last that it is: others have not, whether they
+	 * are mounted beside it the next time or not.
+	 */
+	const Branch *impure_on() const noexcept
+	{
+		return __atomic_load_n(&impure_on_, __ATOMIC_RELAXED);
+	}
+	void set_impure_on(const Branch *branch) noexcept
+	{
+		__atomic_store_n(&impure_on_, branch, __ATOMIC_RELAXED);
+	}
+	/* Sets purity() for who has looked, unless it is known by now; what it is then. */
+	Purity learn_purity(Purity purity) noexcept
+	{
+		unsigned char known = static_cast<unsigned char>(Purity::unknown);
+
+		return __atomic_compare_exchange_n(&purity_, &known,
+						   static_cast<unsigned char>(purity), false,
+						   __ATOMIC_RELAXED, __ATOMIC_RELAXED) ?
+			       purity :
+			       static_cast<Purity>(known);
+	}
+
+	/*
 	 * A copy of what had several names, and has a pseudo-link: 1 and the names that are still
 	 * on lower branches alone; else 0. Changes under copy_lock().
 	 */
@@ -277,6 +301,7 @@ private:
 	struct timespec64 name_gone_; /* under vfs.i_lock; 0: never */
 	unsigned int links_;
 	unsigned char purity_; /* a Purity */
+	const Branch *impure_on_;
 	struct mutex copy_lock_;
 };
 

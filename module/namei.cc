@@ -110,8 +110,18 @@ struct dentry *lookup(struct inode *dir, struct dentry *dentry, unsigned int) no
 
 		if (!found.exists())
 			return Ref<struct inode>();
-		TRY(follow_plink(union_dir.super(), found));
-		return Inode::get(*dir->i_sb, move(found));
+
+		const Super &super = union_dir.super();
+		/* What a readdir says of it; 0 where that looks it up as well. */
+		u64 listed = super.number_for(found.top.branch, found.top.dentry->d_inode->i_ino);
+
+		TRY(follow_plink(super, found));
+
+		auto inode = TRY(Inode::get(*dir->i_sb, move(found)));
+
+		if (listed && inode->i_ino != listed)
+			union_dir.set_purity(Inode::Purity::impure);
+		return inode;
 	};
 	auto inode = run();
 

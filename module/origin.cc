@@ -137,11 +137,14 @@ Result<bool> set_identity(const BranchWrite &write, const Super &super, const Br
 
 void note_impure(const BranchWrite &write, Inode &dir, struct dentry &h_dir) noexcept
 {
-	if (dir.purity() == Inode::Purity::impure)
+	const Branch &branch = write.branch();
+
+	if (dir.impure_on() == &branch)
 		return;
 	/* Where there is no room for it the origins are not kept, either. */
-	aufs_setxattr(write.branch().mnt(), &h_dir, impure_name, "y", 1, 0);
+	aufs_setxattr(branch.mnt(), &h_dir, impure_name, "y", 1, 0);
 	dir.set_purity(Inode::Purity::impure);
+	dir.set_impure_on(&branch);
 }
 
 bool is_impure(Inode &dir) noexcept
@@ -161,8 +164,8 @@ bool is_impure(Inode &dir) noexcept
 							  impure_name, &value, 1) == 1)
 			purity = Inode::Purity::impure;
 	}
-	dir.set_purity(purity);
-	return purity == Inode::Purity::impure;
+	/* Who has noted it meanwhile knows better. */
+	return dir.learn_purity(purity) == Inode::Purity::impure;
 }
 
 } // namespace aufs
