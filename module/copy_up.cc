@@ -119,12 +119,13 @@ Result<bool> place(Workfile &work, struct dentry &h_dir, const struct dentry &de
 	const Branch &branch = work.branch();
 	StringView name = name_of(dentry);
 	KeepTimes times(branch, h_dir);
-	RenameLock lock(work.dir(), h_dir);
+	auto locked = RenameLock::get(branch.mnt(), work.dir(), h_dir);
 
-	if (!lock.locked() || (h_dir.d_inode->i_flags & S_DEAD))
+	if (!locked.ok())
 		return false;
-	if (!is_entry_of(work.dentry(), work.dir()))
-		return Error{-ESTALE};
+
+	const RenameLock &lock = locked.value();
+
 	if (name.size() <= max_name) {
 		WhiteoutName whiteout(name);
 
@@ -141,8 +142,7 @@ Result<bool> place(Workfile &work, struct dentry &h_dir, const struct dentry &de
 		/* The union would show it, had it been there. */
 		return Error{-ESTALE};
 	}
-	TRY(check(aufs_rename(branch.mnt(), work.dir().d_inode, &work.dentry(), h_dir.d_inode,
-			      to.get(), 0)));
+	TRY(lock.rename(work.dentry(), *to));
 	work.keep();
 	return true;
 }
@@ -389,15 +389,14 @@ Result<void> copy_up_with_name(struct dentry &dentry) noexcept
 	auto write = TRY(BranchWrite::get(branch.mnt()));
 	{
 		KeepTimes times(branch, *h_parent);
-		DirLock dir_lock(*h_parent->d_inode);
+		auto dir_lock = TRY(DirLock::get(branch.mnt(), *h_parent));
 		auto h_dentry = TRY(lookup_locked(branch, *h_parent, name_of(dentry)));
 
 		if (h_dentry->d_inode == top.dentry->d_inode)
 			return {};
 		if (is_positive(*h_dentry))
 			return Error{-ESTALE};
-		TRY(check(aufs_link(top.dentry.get(), branch.mnt(), &dir_lock.dir(),
-				    h_dentry.get())));
+		TRY(dir_lock.link(*top.dentry, *h_dentry));
 	}
 	note_impure(Inode::of(*parent->d_inode), {move(h_parent), top.branch});
 	note_lower_name_gone(inode);

@@ -13,6 +13,7 @@
 #pragma once
 
 #include "inode.hh"
+#include "kernel/dir_lock.hh"
 
 namespace aufs
 {
@@ -71,6 +72,10 @@ public:
 		attr.ia_mtime = stat_.mtime;
 
 		InodeLock lock(*dir_->d_inode);
+
+		/* Somebody has moved it away meanwhile. */
+		if (!is_live_directory(*branch_.mnt(), *dir_))
+			return;
 
 		aufs_notify_change(branch_.mnt(), dir_.get(), &attr);
 	}

@@ -431,7 +431,12 @@ template <class Ops> constexpr Ops for_dir_file(Ops ops) noexcept
 
 Result<bool> is_logically_empty(Inode &dir) noexcept
 {
-	return DirFile::sees_nothing(dir);
+	auto nothing = DirFile::sees_nothing(dir);
+
+	/* So a part says that somebody has removed it. */
+	if (nothing.error() == -ENOENT)
+		return Error{-ESTALE};
+	return nothing;
 }
 
 constinit const struct ::file_operations dir_operations = for_dir_file(::file_operations{});

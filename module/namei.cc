@@ -74,7 +74,8 @@ Result<void> uncover(const Inode &dir, StringView name, unsigned int index) noex
 		if (object && is_dir(object->d_inode->i_mode)) {
 			Grave grave = TRY(Grave::bury(branch, *part.dentry, name, *object));
 		} else if (object) {
-			TRY(remove_entry(branch, *part.dentry, name, object->d_inode, aufs_unlink));
+			TRY(remove_entry(branch, *part.dentry, name, object->d_inode,
+					 &DirLock::unlink));
 		}
 	}
 	return {};
@@ -128,12 +129,14 @@ void unmake(const Branch &branch, struct dentry &h_dir, struct dentry &h_dentry)
 	if (is_dir(h_dentry.d_inode->i_mode))
 		undo_opaque(branch, h_dentry);
 
-	DirLock lock(*h_dir.d_inode);
+	auto run = [&]() -> Result<void> {
+		auto lock = TRY(DirLock::get(branch.mnt(), h_dir));
 
-	if (!is_entry_of(h_dentry, h_dir))
-		return;
+		return remove_locked(lock, h_dentry);
+	};
 
-	if (auto removed = remove_locked(branch, lock, h_dentry); !removed.ok())
+	/* What somebody has moved or removed by now is theirs. */
+	if (auto removed = run(); !removed.ok() && removed.error() != -ESTALE)
 		aufs_warn("branch '%s': a half-made object stays in inode %lu (errno %d)",
 			  branch.name().data(), h_dir.d_inode->i_ino, -removed.error());
 }
@@ -146,13 +149,13 @@ Result<Ref<struct dentry>> make_on_branch(const Super &super, const Branch &bran
 {
 	auto creator = TRY(CreatorCreds::create(super, caller));
 	ScopedCreds creds(creator.get());
-	DirLock lock(*h_dir.d_inode);
+	auto lock = TRY(DirLock::get(branch.mnt(), h_dir));
 	auto h_dentry = TRY(lookup_locked(branch, h_dir, name));
 
 	/* The branch has by now what the union does not. */
 	if (is_positive(*h_dentry))
 		return Error{-ESTALE};
-	TRY(check(create(branch.mnt(), lock.dir(), *h_dentry)));
+	TRY(lock.make(*h_dentry, create));
 	h_dentry = TRY(find_made(branch, h_dir, move(h_dentry)));
 	if (!is_positive(*h_dentry))
 		return Error{-ENOENT};

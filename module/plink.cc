@@ -33,26 +33,25 @@ Result<void> make_plink(const Super &super, const Branch &branch, const Key &key
 	TRY(remove_plink(super, branch, key));
 
 	auto plinks = TRY(branch.reserved().directory(branch, ReservedDir::plinks));
-	DirLock lock(*plinks->d_inode);
+	auto lock = TRY(DirLock::get(branch.mnt(), *plinks));
 	auto plink = TRY(lookup_locked(branch, *plinks, PlinkName(super, key).view()));
 
-	return check(aufs_link(&object, branch.mnt(), &lock.dir(), plink.get()));
+	return lock.link(object, *plink);
 }
 
 } // namespace
 
 Result<void> remove_plink(const Super &super, const Branch &branch, const Key &key) noexcept
 {
-	auto plinks = branch.reserved().existing(ReservedDir::plinks);
+	auto plinks = branch.reserved().existing(branch, ReservedDir::plinks);
 
 	if (!plinks)
 		return {};
 
-	DirLock lock(*plinks->d_inode);
+	auto lock = TRY(DirLock::get(branch.mnt(), *plinks));
 	auto plink = TRY(lookup_locked(branch, *plinks, PlinkName(super, key).view()));
 
-	return is_positive(*plink) ? check(aufs_unlink(branch.mnt(), &lock.dir(), plink.get())) :
-				     Result<void>();
+	return is_positive(*plink) ? lock.unlink(*plink) : Result<void>();
 }
 
 Result<unsigned int> identify(const Inode &inode, const BranchDentry &copy, bool named) noexcept
@@ -110,7 +109,7 @@ Result<void> follow_plink(const Super &super, Found &found) noexcept
 	for (unsigned int i = super.rw_above(found.top.branch); i != Super::none;
 	     i = super.rw_above(i)) {
 		const Branch &branch = super.branch(i);
-		auto plinks = branch.reserved().existing(ReservedDir::plinks);
+		auto plinks = branch.reserved().existing(branch, ReservedDir::plinks);
 
 		if (!plinks)
 			continue;

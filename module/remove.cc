@@ -17,7 +17,7 @@ namespace
 Result<void> remove_directory(const Branch &branch, struct dentry &h_dir, StringView name,
 			      struct dentry &victim) noexcept
 {
-	auto removed = remove_entry(branch, h_dir, name, victim.d_inode, aufs_rmdir);
+	auto removed = remove_entry(branch, h_dir, name, victim.d_inode, &DirLock::rmdir);
 
 	if (removed.ok())
 		return {};
@@ -65,9 +65,9 @@ Result<void> remove_name(struct inode &dir, struct dentry &dentry) noexcept
 
 	if (!directory) {
 		/* A copy-up that was under way may have got there first. */
-		removed =
-			TRY(remove_entry(branch, *h_dir, name,
-					 on_rw ? found.top.dentry->d_inode : nullptr, aufs_unlink));
+		removed = TRY(remove_entry(branch, *h_dir, name,
+					   on_rw ? found.top.dentry->d_inode : nullptr,
+					   &DirLock::unlink));
 	} else if (on_rw) {
 		TRY(remove_directory(branch, *h_dir, name, *found.top.dentry));
 	}

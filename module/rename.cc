@@ -104,11 +104,7 @@ Result<void> rename_on_branch(const Branch &branch, const Side &from, const Side
 			      unsigned int flags) noexcept
 {
 	bool exchange = flags & RENAME_EXCHANGE;
-	RenameLock lock(*from.h_dir, *to.h_dir);
-
-	if (!lock.locked())
-		return Error{-EXDEV};
-
+	auto lock = TRY(RenameLock::get(branch.mnt(), *from.h_dir, *to.h_dir));
 	auto h_from = TRY(lookup_locked(branch, *from.h_dir, from.name()));
 	auto h_to = TRY(lookup_locked(branch, *to.h_dir, to.name()));
 
@@ -116,12 +112,7 @@ Result<void> rename_on_branch(const Branch &branch, const Side &from, const Side
 		return Error{-ESTALE};
 	if (exchange && h_to->d_inode != &to.inode()->h_inode())
 		return Error{-ESTALE};
-	if (lock.traps(*h_from))
-		return Error{-EINVAL};
-	if (lock.traps(*h_to))
-		return Error{exchange ? -EINVAL : -ENOTEMPTY};
-	return check(aufs_rename(branch.mnt(), from.h_dir->d_inode, h_from.get(), to.h_dir->d_inode,
-				 h_to.get(), flags));
+	return lock.rename(*h_from, *h_to, flags);
 }
 
 /*
@@ -151,16 +142,16 @@ Result<void> replace(const Branch &branch, Side &from, Side &to, unsigned int in
  */
 Result<bool> link_below(const Branch &branch, const Side &from, const Side &to) noexcept
 {
-	DirLock lock(*to.h_dir->d_inode);
+	auto lock = TRY(DirLock::get(branch.mnt(), *to.h_dir));
 	auto h_to = TRY(lookup_locked(branch, *to.h_dir, to.name()));
 
 	if (is_positive(*h_to)) {
 		if (is_dir(h_to->d_inode->i_mode))
 			return false;
-		TRY(check(aufs_unlink(branch.mnt(), &lock.dir(), h_to.get())));
+		TRY(lock.unlink(*h_to));
 		h_to = TRY(lookup_locked(branch, *to.h_dir, to.name()));
 	}
-	return aufs_link(&from.inode()->h_dentry(), branch.mnt(), &lock.dir(), h_to.get()) == 0;
+	return lock.link(from.inode()->h_dentry(), *h_to).ok();
 }
 
 /* Takes the old name away from the file @from. */
@@ -170,7 +161,8 @@ Result<void> unlink_old(const Branch &branch, Side &from, unsigned int index) no
 
 	TRY(from.cover(index));
 
-	TRY(remove_entry(branch, *from.h_dir, from.name(), &from.inode()->h_inode(), aufs_unlink));
+	TRY(remove_entry(branch, *from.h_dir, from.name(), &from.inode()->h_inode(),
+			 &DirLock::unlink));
 	return {};
 }
 
@@ -178,20 +170,20 @@ Result<void> unlink_old(const Branch &branch, Side &from, unsigned int index) no
 Result<void> take_back(const Branch &branch, const Side &from, const Side &to, bool linked) noexcept
 {
 	auto write = TRY(BranchWrite::get(branch.mnt()));
-	RenameLock lock(*from.h_dir, *to.h_dir);
 
-	if (!lock.locked())
-		return Error{-EXDEV};
+	if (linked) {
+		TRY(remove_entry(branch, *to.h_dir, to.name(), &from.inode()->h_inode(),
+				 &DirLock::unlink));
+		return {};
+	}
 
-	auto h_from = TRY(lookup_locked(branch, *from.h_dir, from.name()));
+	auto lock = TRY(RenameLock::get(branch.mnt(), *to.h_dir, *from.h_dir));
 	auto h_to = TRY(lookup_locked(branch, *to.h_dir, to.name()));
+	auto h_from = TRY(lookup_locked(branch, *from.h_dir, from.name()));
 
 	if (h_to->d_inode != &from.inode()->h_inode())
 		return Error{-ESTALE};
-	if (linked)
-		return check(aufs_unlink(branch.mnt(), to.h_dir->d_inode, h_to.get()));
-	return check(aufs_rename(branch.mnt(), to.h_dir->d_inode, h_to.get(), from.h_dir->d_inode,
-				 h_from.get(), 0));
+	return lock.rename(*h_to, *h_from);
 }
 
 /*
@@ -286,7 +278,7 @@ public:
 
 		if (write.ok())
 			(void)remove_entry(branch, *h_dir_, to.name(),
-					   to.inode()->top().dentry->d_inode, aufs_unlink)
+					   to.inode()->top().dentry->d_inode, &DirLock::unlink)
 				.ok();
 	}
 

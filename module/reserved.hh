@@ -5,6 +5,10 @@
  *	.wh..wh.aufs	the file that whiteouts are links of
  *	.wh..wh.plnk	pseudo-links: one more name of each copy whose original has further names
  *	.wh..wh.orph	what is not finished yet, and what is to go
+ *
+ * Nobody else may put things there or take them away: what is found under these names is used only
+ * if it is the mounter's or root's, and a directory only if nobody else may write to it. It is
+ * looked at each time, for who may write to the branch's root may move and replace it.
  */
 #pragma once
 
@@ -44,7 +48,7 @@ public:
 	[[nodiscard]] Result<Ref<struct dentry>> directory(const Branch &branch,
 							   ReservedDir which) noexcept;
 	/* The same, or empty where it is not there. Without write access. */
-	Ref<struct dentry> existing(ReservedDir which) noexcept;
+	Ref<struct dentry> existing(const Branch &branch, ReservedDir which) noexcept;
 
 	/* The file that whiteouts are links of; as directory(). */
 	[[nodiscard]] Result<Ref<struct dentry>> whiteout_base(const Branch &branch) noexcept;
@@ -57,7 +61,23 @@ private:
 		aufs_mutex_init(&lock_, AUFS_MUTEX_RESERVED, depth);
 	}
 
-	Ref<struct dentry> &slot(ReservedDir which) noexcept
+	/* What was found or made, and who it belonged to then. */
+	struct Kept {
+		Ref<struct dentry> dentry;
+		uid_t owner = 0;
+		umode_t mode = 0;
+
+		Kept() noexcept = default;
+		explicit Kept(Ref<struct dentry> found) noexcept
+			: dentry(move(found)), owner(dentry->d_inode->i_uid.val),
+			  mode(dentry->d_inode->i_mode)
+		{
+		}
+		/* Whether it is still what it was, by @name in the root of @branch. */
+		bool is_there(const Branch &branch, StringView name) const noexcept;
+	};
+
+	Kept &slot(ReservedDir which) noexcept
 	{
 		return which == ReservedDir::plinks ? plinks_ : orphans_;
 	}
@@ -67,9 +87,9 @@ private:
 	}
 
 	struct mutex lock_; /* of what follows; outside the branch's i_rwsem */
-	Ref<struct dentry> base_;
-	Ref<struct dentry> plinks_;
-	Ref<struct dentry> orphans_;
+	Kept base_;
+	Kept plinks_;
+	Kept orphans_;
 	bool used_ = false;
 };
 

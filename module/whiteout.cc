@@ -11,15 +11,16 @@ namespace
 constexpr umode_t whiteout_mode = S_IRUSR | S_IRGRP | S_IROTH;
 
 /*
- * Makes @whiteout, which is negative, in @dir, which is locked: a further name of the one file that
+ * Makes @whiteout, which is negative, in the directory of @lock: a further name of the one file that
  * most whiteouts are, or where that cannot be, a file of its own.
  */
-Result<void> create_in(const Branch &branch, struct inode &dir, struct dentry &whiteout,
-		       struct dentry *base) noexcept
+Result<void> create_in(const DirLock &lock, struct dentry &whiteout, struct dentry *base) noexcept
 {
-	if (base && aufs_link(base, branch.mnt(), &dir, &whiteout) == 0)
+	if (base && lock.link(*base, whiteout).ok())
 		return {};
-	return check(aufs_create(branch.mnt(), &dir, &whiteout, whiteout_mode));
+	return lock.make(whiteout, [](struct vfsmount *mnt, struct inode &dir, struct dentry &d) {
+		return aufs_create(mnt, &dir, &d, whiteout_mode);
+	});
 }
 
 /* Makes the reserved @name in @h_dir. Whether it was not there. */
@@ -33,7 +34,7 @@ Result<bool> make_reserved(const Branch &branch, struct dentry &h_dir, StringVie
 
 	bool full = false;
 	{
-		DirLock lock(*h_dir.d_inode);
+		auto lock = TRY(DirLock::get(branch.mnt(), h_dir));
 		auto whiteout = TRY(lookup_locked(branch, h_dir, name));
 
 		if (is_positive(*whiteout)) {
@@ -41,7 +42,7 @@ Result<bool> make_reserved(const Branch &branch, struct dentry &h_dir, StringVie
 				return false;
 			return wrong_whiteout(branch, h_dir, name);
 		}
-		TRY(create_in(branch, lock.dir(), *whiteout, base.get()));
+		TRY(create_in(lock, *whiteout, base.get()));
 		full = base && whiteout->d_inode != base->d_inode;
 	}
 	if (full)
@@ -69,7 +70,7 @@ Result<void> remove_whiteout(const Branch &branch, struct dentry &h_dir, StringV
 
 	WhiteoutName whiteout(name);
 
-	TRY(remove_entry(branch, h_dir, whiteout.view(), nullptr, aufs_unlink));
+	TRY(remove_entry(branch, h_dir, whiteout.view(), nullptr, &DirLock::unlink));
 	return {};
 }
 
@@ -80,7 +81,7 @@ Result<bool> make_opaque(const Branch &branch, struct dentry &h_dir) noexcept
 
 void undo_opaque(const Branch &branch, struct dentry &h_dir) noexcept
 {
-	(void)remove_entry(branch, h_dir, opaque_name, nullptr, aufs_unlink).ok();
+	(void)remove_entry(branch, h_dir, opaque_name, nullptr, &DirLock::unlink).ok();
 }
 
 } // namespace aufs

@@ -8,39 +8,6 @@
 namespace aufs
 {
 
-/* Both directories of a rename, locked in the VFS's order. */
-class RenameLock final
-{
-public:
-	RenameLock(struct dentry &a, struct dentry &b) noexcept
-		: a_(a), b_(b), trap_(lock_rename(&a, &b))
-	{
-	}
-	RenameLock(const RenameLock &) = delete;
-	RenameLock &operator=(const RenameLock &) = delete;
-	~RenameLock()
-	{
-		if (locked())
-			unlock_rename(&a_, &b_);
-	}
-
-	/* The directories may have been moved into different trees behind our back. */
-	bool locked() const noexcept
-	{
-		return !is_error(trap_);
-	}
-	/* What must not be moved: it is above the other name. */
-	bool traps(const struct dentry &dentry) const noexcept
-	{
-		return trap_ == &dentry;
-	}
-
-private:
-	struct dentry &a_;
-	struct dentry &b_;
-	struct dentry *trap_;
-};
-
 /* A name in @dir, the directory for orphans, whose i_rwsem is held: negative. */
 [[nodiscard]] Result<Ref<struct dentry>> free_work_name(const Branch &branch,
 							struct dentry &dir) noexcept;
@@ -61,10 +28,10 @@ public:
 	{
 		auto write = TRY(BranchWrite::get(branch.mnt()));
 		auto dir = TRY(branch.reserved().directory(branch, ReservedDir::orphans));
-		DirLock lock(*dir->d_inode);
+		auto lock = TRY(DirLock::get(branch.mnt(), *dir));
 		auto dentry = TRY(free_work_name(branch, *dir));
 
-		TRY(check(create(branch.mnt(), lock.dir(), *dentry)));
+		TRY(lock.make(*dentry, create));
 		dentry = TRY(find_made(branch, *dir, move(dentry)));
 		if (!is_positive(*dentry))
 			return Error{-EIO};

@@ -34,6 +34,8 @@ unsigned int full_name_hash(const void *salt, const char *name, unsigned int len
 bool is_subdir(struct dentry *dentry, struct dentry *ancestor);
 int kern_path(const char *name, unsigned int flags, struct path *path);
 struct dentry *lock_rename(struct dentry *a, struct dentry *b);
+void release_dentry_name_snapshot(struct name_snapshot *name);
+void take_dentry_name_snapshot(struct name_snapshot *name, struct dentry *dentry);
 void unlock_rename(struct dentry *a, struct dentry *b);
 void path_get(const struct path *path);
 void path_put(const struct path *path);

@@ -217,30 +217,6 @@ private:
 	const struct cred *old_;
 };
 
-/* Holds the i_rwsem of a branch directory that is about to change. Sleeps. */
-class DirLock final
-{
-public:
-	explicit DirLock(struct inode &dir) noexcept : dir_(dir)
-	{
-		aufs_inode_lock_nested(&dir_, I_MUTEX_PARENT);
-	}
-	DirLock(const DirLock &) = delete;
-	DirLock &operator=(const DirLock &) = delete;
-	~DirLock()
-	{
-		aufs_inode_unlock(&dir_);
-	}
-
-	struct inode &dir() const noexcept
-	{
-		return dir_;
-	}
-
-private:
-	struct inode &dir_;
-};
-
 /*
  * Signals are seen after this scope only: those that the task has handlers for
  * (aufs_signals_block_handled), or all (aufs_signals_block_all, around what is short: what has been
