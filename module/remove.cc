@@ -26,7 +26,7 @@ Result<void> remove_directory(const Branch &branch, struct dentry &h_dir, String
 
 	Grave grave = TRY(Grave::bury(branch, h_dir, name, victim));
 
-	return {};
+	return grave.close(h_dir, name);
 }
 
 Result<void> remove_name(struct inode &dir, struct dentry &dentry) noexcept

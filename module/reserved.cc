@@ -80,10 +80,22 @@ unsigned int next_number() noexcept
 	return __atomic_add_fetch(&last, 1, __ATOMIC_RELAXED);
 }
 
-/* Removes all that is in @dir: whiteouts, and what a broken branch has. One level deep. */
-Result<void> empty(const Branch &branch, struct dentry &dir) noexcept
+/* Whether there is nothing in @dir but what users do not see; -ENOTEMPTY. */
+Result<void> check_empty(const NameList &names) noexcept
 {
-	NameList names = TRY(NameList::read(branch, dir));
+	return names.for_each([](StringView name) -> Result<void> {
+		return is_reserved(name) ? Result<void>() : Error{-ENOTEMPTY};
+	});
+}
+
+/*
+ * Removes @names from @dir, of which users see none: whiteouts, and what a broken branch has, one level
+ * deep. -ENOTEMPTY, and nothing is done, where there is another one.
+ */
+Result<void> empty(const Branch &branch, struct dentry &dir, const NameList &names) noexcept
+{
+	TRY(check_empty(names));
+
 	auto lock = TRY(DirLock::get(branch.mnt(), dir));
 
 	return names.for_each([&](StringView name) -> Result<void> {
@@ -95,11 +107,31 @@ Result<void> empty(const Branch &branch, struct dentry &dir) noexcept
 	});
 }
 
-Result<void> try_remove_orphan(const Branch &branch, struct dentry &orphans,
-			       struct dentry &dentry) noexcept
+/* Hides again in @dir what @names hid, as it was before empty(). */
+Result<void> hide_again(const Branch &branch, struct dentry &dir, const NameList &names) noexcept
 {
-	if (is_positive(dentry) && is_dir(dentry.d_inode->i_mode))
-		TRY(empty(branch, dentry));
+	return names.for_each([&](StringView name) -> Result<void> {
+		if (!is_reserved(name))
+			return {};
+
+		StringView hidden = name.substr(whiteout_prefix.size());
+
+		if (name == opaque_name)
+			TRY(make_opaque(branch, dir));
+		else if (!is_reserved(hidden))
+			TRY(make_whiteout(branch, dir, hidden));
+		return {};
+	});
+}
+
+/* @names are those that were in it. */
+Result<void> try_remove_orphan(const Branch &branch, struct dentry &orphans, struct dentry &dentry,
+			       NameList &names) noexcept
+{
+	if (is_positive(dentry) && is_dir(dentry.d_inode->i_mode)) {
+		names = TRY(NameList::read(branch, dentry));
+		TRY(empty(branch, dentry, names));
+	}
 
 	auto lock = TRY(DirLock::get(branch.mnt(), orphans));
 
@@ -108,17 +140,25 @@ Result<void> try_remove_orphan(const Branch &branch, struct dentry &orphans,
 }
 
 /*
- * Removes @dentry of the directory for orphans, with what is in it. Once more where it was for want
- * of memory: nobody else comes by before the next mount.
+ * Removes @dentry of the directory for orphans, with what is in it but users do not see: -ENOTEMPTY, and
+ * all is as it was, where they do. Once more where it was for want of memory: nobody else comes by before
+ * the next mount.
  */
 Result<void> remove_orphan(const Branch &branch, struct dentry &orphans,
 			   struct dentry &dentry) noexcept
 {
 	SignalsBlocked signals(aufs_signals_block_all);
-	auto result = try_remove_orphan(branch, orphans, dentry);
+	NameList names;
+	auto result = try_remove_orphan(branch, orphans, dentry, names);
 
 	if (result.error() == -ENOMEM)
-		result = try_remove_orphan(branch, orphans, dentry);
+		result = try_remove_orphan(branch, orphans, dentry, names);
+	/* Who has it open has made something in it meanwhile. */
+	if (result.error() == -ENOTEMPTY) {
+		if (auto hidden = hide_again(branch, dentry, names); !hidden.ok())
+			aufs_warn("branch '%s': whiteouts in inode %lu are lost (errno %d)",
+				  branch.name().data(), dentry.d_inode->i_ino, -hidden.error());
+	}
 	return result;
 }
 
@@ -178,8 +218,14 @@ void Reserved::clean(const Branch &branch) noexcept
 
 			auto write = TRY(BranchWrite::get(branch.mnt()));
 			auto dentry = TRY(lookup_in(branch, *orphans, name));
+			auto removed = dentry ? remove_orphan(branch, *orphans, *dentry) :
+						Result<void>();
 
-			return dentry ? remove_orphan(branch, *orphans, *dentry) : Result<void>();
+			/* Somebody has made something in it. */
+			if (removed.error() != -ENOTEMPTY)
+				return removed;
+			warn_of_orphan(branch, removed.error());
+			return {};
 		});
 	};
 
@@ -274,8 +320,8 @@ Workfile::~Workfile()
 		warn_of_orphan(branch_, result.error());
 }
 
-Result<Grave> Grave::bury(const Branch &branch, struct dentry &h_dir, StringView name,
-			  struct dentry &victim) noexcept
+Result<Grave> Grave::dig(const Branch &branch, struct dentry &h_dir, StringView name,
+			 struct dentry &victim) noexcept
 {
 	auto orphans = TRY(branch.reserved().directory(branch, ReservedDir::orphans));
 	auto lock = TRY(RenameLock::get(branch.mnt(), h_dir, *orphans));
@@ -288,6 +334,36 @@ Result<Grave> Grave::bury(const Branch &branch, struct dentry &h_dir, StringView
 
 	TRY(lock.rename(*from, *to));
 	return Grave(branch, move(orphans), move(from));
+}
+
+Result<Grave> Grave::bury(const Branch &branch, struct dentry &h_dir, StringView name,
+			  struct dentry &victim) noexcept
+{
+	Grave grave = TRY(dig(branch, h_dir, name, victim));
+	auto run = [&]() -> Result<void> {
+		return check_empty(TRY(NameList::read(branch, *grave.dir_)));
+	};
+
+	/* Nobody finds it by its name any more, and before that somebody may have used it. */
+	if (auto found = run(); !found.ok()) {
+		grave.exhume(h_dir, name);
+		return Error{found.error()};
+	}
+	return grave;
+}
+
+Result<void> Grave::close(struct dentry &parent, StringView name) noexcept
+{
+	auto removed = remove_orphan(branch_, *orphans_, *dir_);
+
+	if (removed.error() == -ENOTEMPTY) {
+		exhume(parent, name);
+		return removed;
+	}
+	if (!removed.ok())
+		warn_of_orphan(branch_, removed.error());
+	dir_ = {};
+	return {};
 }
 
 Grave::~Grave()

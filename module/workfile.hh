@@ -82,7 +82,10 @@ private:
 class Grave final
 {
 public:
-	/* @victim is @name in @h_dir. -ESTALE where it is no longer there. Takes their locks. */
+	/*
+	 * @victim is @name in @h_dir. -ESTALE where it is no longer there, -ENOTEMPTY where it has what
+	 * users see. Takes their locks.
+	 */
 	[[nodiscard]] static Result<Grave> bury(const Branch &branch, struct dentry &h_dir,
 						StringView name, struct dentry &victim) noexcept;
 	Grave(Grave &&other) noexcept
@@ -92,10 +95,18 @@ public:
 	Grave &operator=(Grave &&) = delete;
 	~Grave();
 
+	/*
+	 * Removes it now. -ENOTEMPTY, and it is back, where somebody who has it open made something in
+	 * it.
+	 */
+	[[nodiscard]] Result<void> close(struct dentry &parent, StringView name) noexcept;
 	/* Puts it back; complains to the log where it cannot. */
 	void exhume(struct dentry &parent, StringView name) noexcept;
 
 private:
+	static Result<Grave> dig(const Branch &branch, struct dentry &h_dir, StringView name,
+				 struct dentry &victim) noexcept;
+
 	Grave(const Branch &branch, Ref<struct dentry> orphans, Ref<struct dentry> dir) noexcept
 		: branch_(branch), orphans_(move(orphans)), dir_(move(dir))
 	{

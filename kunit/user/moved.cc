@@ -8,6 +8,8 @@
 
 #include "fixture.hh"
 
+#include <sys/wait.h>
+
 using Names = std::vector<string>;
 
 /* A branch that is not the root of what it lies in, so that things can be moved out of it. */
@@ -274,4 +276,87 @@ CASE(mounted_over)
 	EXPECT_EQ(names_in(u.elsewhere), Names{});
 	over.unmount();
 	expect_no_debris(u.branch);
+}
+
+/*
+ * Who has a directory open that is being removed makes something in it: then it is there, and what
+ * its whiteouts hid is not.
+ */
+CASE(made_while_it_is_removed)
+{
+	constexpr unsigned rounds = 40, hidden = 200;
+	Within u;
+	unsigned kept = 0, removed = 0;
+	u.mount_it();
+	for (unsigned round = 0; round < rounds; round++) {
+		string name = ktap::format("dir%u", round);
+		make_dir(u.low + "/" + name);
+		make_dir(u.branch + "/" + name);
+		for (unsigned i = 0; i < hidden; i++) {
+			write_file(u.low + "/" + name + ktap::format("/f%u", i), "");
+			write_file(u.branch + "/" + name + ktap::format("/.wh.f%u", i), "", 0444);
+		}
+		EXPECT_EQ(names_in(u.at(name)), Names{});
+		Fd direct = open_file(u.branch + "/" + name, O_RDONLY | O_DIRECTORY);
+		pid_t remover = spawn([&] { return rmdir(u.at(name).c_str()) ? errno : 0; });
+		/* As soon as something is happening to it. */
+		siginfo_t ended = {};
+		while (exists(u.branch + "/" + name) && !ended.si_pid)
+			OK(waitid(P_PID, remover, &ended, WEXITED | WNOHANG | WNOWAIT));
+		usleep(round * 50);
+		Fd fd(openat(direct, "data", O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0644));
+		int status = wait_for(remover);
+		if (fd < 0) {
+			EXPECT_EQ(status, 0);
+			EXPECT(!exists(u.at(name)));
+			removed++;
+			continue;
+		}
+		kept++;
+		EXPECT_EQ(status, ENOTEMPTY);
+		write_control("/proc/sys/vm/drop_caches", "2");
+		EXPECT_EQ(names_in(u.at(name)), Names{"data"});
+		EXPECT(exists(u.branch + "/" + name + "/data"));
+	}
+	ktap::say(ktap::format("%u kept, %u removed", kept, removed));
+	expect_no_debris(u.branch);
+}
+
+/* The same where another takes its place. */
+CASE(made_before_it_is_replaced)
+{
+	Within u;
+	make_dir(u.low + "/to");
+	make_dir(u.branch + "/to");
+	write_file(u.low + "/to/x", "");
+	write_file(u.branch + "/to/.wh.x", "", 0444);
+	u.mount_it();
+	make_dir(u.at("from"));
+	write_file(u.at("from/mine"), "mine");
+	EXPECT_EQ(names_in(u.at("to")), Names{});
+	write_file(u.branch + "/to/data", "data");
+	EXPECT_ERR(move_to(u.at("from"), u.at("to")), ENOTEMPTY);
+	EXPECT_EQ(read_file(u.branch + "/to/data"), "data");
+	EXPECT_EQ(read_file(u.at("from/mine")), "mine");
+	EXPECT(exists(u.branch + "/to/.wh.x"));
+	OK(unlink((u.branch + "/to/data").c_str()));
+	EXPECT_OK(move_to(u.at("from"), u.at("to")));
+	EXPECT_EQ(read_file(u.at("to/mine")), "mine");
+	expect_no_debris(u.branch);
+}
+
+/* What a crash left in there is not removed if it is more than whiteouts. */
+CASE(left_by_a_crash)
+{
+	Within u;
+	make_dir(u.branch + orphans, 0700);
+	make_dir(u.branch + orphans + "/cpup.1");
+	write_file(u.branch + orphans + "/cpup.1/.wh.x", "");
+	make_dir(u.branch + orphans + "/cpup.2");
+	write_file(u.branch + orphans + "/cpup.2/.wh.x", "");
+	write_file(u.branch + orphans + "/cpup.2/data", "data");
+	u.mount_it();
+	EXPECT_EQ(names_in(u.branch + orphans), Names{"cpup.2"});
+	EXPECT_EQ(read_file(u.branch + orphans + "/cpup.2/data"), "data");
+	expect_works(u, "name");
 }
