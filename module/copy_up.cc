@@ -3,6 +3,7 @@
 #include "copy_up.hh"
 #include "plink.hh"
 #include "policy.hh"
+#include "presence.hh"
 #include "whiteout.hh"
 #include "workfile.hh"
 
@@ -111,18 +112,30 @@ Result<void> copy_content(const Super &super, const struct path &from, const Wor
 }
 
 /*
- * Renames @work to the name of the union's @dentry, in @h_dir. False where the name has been taken
- * away meanwhile, or its directory. Write access is held.
+ * What is not as the union has it, where @dentry was to get its copy: false where the union itself has
+ * taken the name away, or its directory. Else somebody else did, and nobody would find the copy.
  */
-Result<bool> place(Workfile &work, struct dentry &h_dir, const struct dentry &dentry) noexcept
+Result<bool> is_no_place(const struct dentry &dentry) noexcept
+{
+	if (Going::is(dentry))
+		return false;
+	return Error{-ESTALE};
+}
+
+/*
+ * Renames @work to the name of the union's @dentry, in @h_dir. False where the union has taken the name
+ * away meanwhile, or its directory; -ESTALE where somebody else did. Write access is held.
+ */
+Result<bool> place(Workfile &work, struct dentry &h_dir, struct dentry &dentry) noexcept
 {
 	const Branch &branch = work.branch();
-	StringView name = name_of(dentry);
+	NameSnapshot snapshot(dentry);
+	StringView name = snapshot.view();
 	KeepTimes times(branch, h_dir);
 	auto locked = RenameLock::get(branch.mnt(), work.dir(), h_dir);
 
 	if (!locked.ok())
-		return false;
+		return is_no_place(dentry);
 
 	const RenameLock &lock = locked.value();
 
@@ -130,18 +143,14 @@ Result<bool> place(Workfile &work, struct dentry &h_dir, const struct dentry &de
 		WhiteoutName whiteout(name);
 
 		if (is_positive(*TRY(lookup_locked(branch, h_dir, whiteout.view()))))
-			return false;
+			return is_no_place(dentry);
 	}
 
 	auto to = TRY(lookup_locked(branch, h_dir, name));
 
-	if (is_positive(*to)) {
-		/* It was removed, and another has its name by now. */
-		if (!dentry.d_hash.pprev)
-			return false;
-		/* The union would show it, had it been there. */
-		return Error{-ESTALE};
-	}
+	/* Another has its name by now. */
+	if (is_positive(*to))
+		return is_no_place(dentry);
 	TRY(lock.rename(work.dentry(), *to));
 	work.keep();
 	return true;
@@ -318,7 +327,7 @@ Result<void> copy_up(struct dentry &dentry, loff_t size) noexcept
 	Inode &inode = Inode::of(*dentry.d_inode);
 
 	if (inode.on_rw())
-		return {};
+		return check_presence(dentry);
 
 	ScopedCreds creds(inode.super().mounter());
 	auto parent = parent_of(dentry);
@@ -332,9 +341,13 @@ Result<void> copy_up(struct dentry &dentry, loff_t size) noexcept
 
 	auto h_parent = copy_up_directory(*parent, index);
 
-	/* Its directory is gone, and so is its name. */
-	if (!h_parent.ok() && h_parent.error() != -ENOENT)
-		return Error{h_parent.error()};
+	if (!h_parent.ok()) {
+		bool gone = h_parent.error() == -ENOENT || h_parent.error() == -ESTALE;
+
+		/* The union has removed it, and then its directory. */
+		if (!gone || !Going::is(dentry))
+			return Error{gone ? -ESTALE : h_parent.error()};
+	}
 
 	auto lock = TRY(KillableLock::get(inode.copy_lock()));
 
@@ -354,7 +367,7 @@ Result<void> copy_up_on_open(const struct file &file) noexcept
 	const Inode &inode = Inode::of(*file.f_inode);
 	CopyOnOpen what = inode.branch().copy_on_open();
 
-	if (what == CopyOnOpen::nothing || aufs_sb_rdonly(inode.vfs.i_sb) ||
+	if (what == CopyOnOpen::nothing || inode.on_rw() || aufs_sb_rdonly(inode.vfs.i_sb) ||
 	    (is_dir(inode.vfs.i_mode) && what != CopyOnOpen::all))
 		return {};
 

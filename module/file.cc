@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "copy_up.hh"
 #include "file.hh"
+#include "presence.hh"
 #include "prfile.hh"
 
 namespace aufs
@@ -30,7 +31,7 @@ constexpr unsigned int inherited_modes = FMODE_CAN_ODIRECT;
 Result<void> copy_up_to_write(const Inode &inode, const struct file &file) noexcept
 {
 	if (inode.on_rw())
-		return {};
+		return check_presence(*TRY(dentry_of(file)));
 
 	auto dentry = TRY(dentry_of(file));
 	struct super_block &sb = *inode.vfs.i_sb;

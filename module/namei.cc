@@ -5,6 +5,7 @@
 #include "namei.hh"
 #include "plink.hh"
 #include "policy.hh"
+#include "presence.hh"
 #include "workfile.hh"
 
 namespace aufs
@@ -251,6 +252,7 @@ Result<void> make(struct inode &dir, struct dentry &dentry, struct inode *existi
 		TRY(uncover_link(union_dir, place, name));
 	Inode::of(*inode).copy_links();
 	union_dir.copy_links();
+	Going::forget(dentry);
 	d_instantiate(&dentry, inode.leak());
 	return {};
 }
@@ -319,6 +321,9 @@ Result<void> make_tmpfile(struct inode &dir, struct file &file, umode_t mode) no
 	const Branch &branch = super.branch(index);
 	struct path parent = branch.path_to(*h_dir);
 	Ref<struct file> h_file;
+
+	if (!is_live_directory(*branch.mnt(), *h_dir))
+		return Error{-ESTALE};
 	{
 		auto write = TRY(BranchWrite::get(branch.mnt()));
 		auto creator = TRY(CreatorCreds::create(super, mounter.caller()));

@@ -5,6 +5,7 @@
 #include "namei.hh"
 #include "plink.hh"
 #include "policy.hh"
+#include "presence.hh"
 #include "workfile.hh"
 
 namespace aufs
@@ -53,6 +54,7 @@ Result<void> remove_name(struct inode &dir, struct dentry &dentry) noexcept
 	auto h_dir = TRY(copy_up_directory(*dentry.d_parent, index));
 	const Branch &branch = super.branch(index);
 	auto write = TRY(BranchWrite::get(branch.mnt()));
+	Going going(dentry);
 	bool below = !on_rw ||
 		     TRY(find(union_dir, name, union_dir.found().part_on(index) + 1)).exists();
 	bool made = below && TRY(make_whiteout(branch, *h_dir, name));
@@ -72,6 +74,7 @@ Result<void> remove_name(struct inode &dir, struct dentry &dentry) noexcept
 		TRY(remove_directory(branch, *h_dir, name, *found.top.dentry));
 	}
 	undo.dismiss();
+	going.keep();
 	if (directory)
 		set_nlink(&victim.vfs, 0);
 	else if (removed)

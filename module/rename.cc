@@ -4,6 +4,7 @@
 #include "entry.hh"
 #include "namei.hh"
 #include "plink.hh"
+#include "presence.hh"
 #include "workfile.hh"
 
 namespace aufs
@@ -378,8 +379,11 @@ Result<void> rename_checked(Side from, Side to, unsigned int flags) noexcept
 	} else {
 		Covered covered = TRY(Covered::find(to));
 
+		Going going(to.dentry);
+
 		replaced_on_rw = covered.exists();
 		TRY(move_name(branch, from, to, index, flags, hidden == Hidden::removable));
+		going.keep();
 		if (covered.branch() > index)
 			covered.remove(to);
 	}

@@ -153,6 +153,9 @@ PARAM_CASE(a_directory_that_went, "out of the branch", "for good")
 	EXPECT_ERR(move_to(at("dir/file"), at("dir/other")), ESTALE);
 	EXPECT_ERR(unlink(at("dir/other").c_str()), ESTALE);
 	EXPECT_ERR(rmdir(at("dir/sub").c_str()), ESTALE);
+	EXPECT_ERR(open(at("dir").c_str(), O_TMPFILE | O_WRONLY, 0644), ESTALE);
+	EXPECT_ERR(append(at("dir/low"), "+"), ESTALE);
+	EXPECT_ERR(chmod(at("dir").c_str(), 0700), ESTALE);
 	EXPECT_EQ(snapshot(u.elsewhere), before);
 	EXPECT_EQ(read_file(u.branch + "/mine"), "/mine");
 	/* After all has been forgotten, there is what there is. */
