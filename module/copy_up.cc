@@ -240,22 +240,30 @@ Result<void> copy_object(struct dentry &dentry, Inode &parent, const Ref<struct 
 	return {};
 }
 
-/* @dir, whose parent has a part on @index, gets one. */
-Result<void> copy_one_directory(struct dentry &dir, struct dentry &parent,
+/*
+ * @dir, whose parent has a part on @index, gets one. False where it is being renamed, or has another
+ * parent by now; -EXDEV where a part there would not be seen.
+ */
+Result<bool> copy_one_directory(struct dentry &dir, struct dentry &parent,
 				unsigned int index) noexcept
 {
 	Inode &inode = Inode::of(*dir.d_inode);
 	auto lock = TRY(KillableLock::get(inode.copy_lock()));
 
 	if (part_of(inode, index))
-		return {};
+		return true;
+	if (inode.is_moving(dir) || parent_of(dir).get() != &parent)
+		return false;
+	if (index > inode.found().bottom && !TRY(shows_below(dir, index)))
+		return Error{-EXDEV};
 	/* Its copy could not be protected like this and be copied into. */
 	if (inode.h_inode().i_flags & (S_IMMUTABLE | S_APPEND))
 		return Error{-EPERM};
 
 	Inode &union_parent = Inode::of(*parent.d_inode);
 
-	return copy_object(dir, union_parent, part_of(union_parent, index), index, 0);
+	TRY(copy_object(dir, union_parent, part_of(union_parent, index), index, 0));
+	return true;
 }
 
 /* What a rw branch lacks of what was copied to it, and is set last because it stops all else. */
@@ -318,7 +326,8 @@ Result<Ref<struct dentry>> copy_up_directory(struct dentry &dir, unsigned int br
 			return Error{-EROFS};
 		if (aufs_signal_pending())
 			return Error{-EINTR};
-		TRY(copy_one_directory(*lacks, *parent, branch));
+		if (!TRY(copy_one_directory(*lacks, *parent, branch)))
+			aufs_pause();
 	}
 }
 

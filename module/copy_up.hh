@@ -76,7 +76,6 @@ public:
 		/* Somebody has moved it away meanwhile. */
 		if (!is_live_directory(*branch_.mnt(), *dir_))
 			return;
-
 		aufs_notify_change(branch_.mnt(), dir_.get(), &attr);
 	}
 
@@ -87,7 +86,10 @@ private:
 	bool known_;
 };
 
-/* Gives the union directory @dir a part on the rw branch @branch, and all above it. */
+/*
+ * Gives the union directory @dir a part on the rw branch @branch, and all above it. -EXDEV where that
+ * would not be seen.
+ */
 [[nodiscard]] Result<Ref<struct dentry>> copy_up_directory(struct dentry &dir,
 							   unsigned int branch) noexcept;
 

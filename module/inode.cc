@@ -55,6 +55,7 @@ void Inode::begin() noexcept
 	key_ = {};
 	links_ = 0;
 	purity_ = static_cast<unsigned char>(Purity::unknown);
+	moving_ = false;
 }
 
 void Inode::end() noexcept

@@ -179,6 +179,29 @@ public:
 		return copy_lock_;
 	}
 
+	/*
+	 * A directory is renamed on its branch, and only then in the VFS. Until both are done it gets no
+	 * further part, which would have a name of its own. All under copy_lock().
+	 */
+	void begin_move(const struct dentry &dentry) noexcept
+	{
+		moving_ = true;
+		moved_from_ = sequence_of(dentry);
+	}
+	/* It was not moved after all. */
+	void cancel_move() noexcept
+	{
+		moving_ = false;
+	}
+	bool is_moving(const struct dentry &dentry) noexcept
+	{
+		unsigned int sequence = sequence_of(dentry);
+
+		/* Odd while it happens. */
+		moving_ = moving_ && (sequence == moved_from_ || sequence % 2);
+		return moving_;
+	}
+
 	/* A directory: whether entries on rw branches have other numbers than the branch gives. */
 	enum class Purity : unsigned char { unknown, pure, impure };
 	Purity purity() const noexcept
@@ -219,6 +242,11 @@ public:
 	void copy_links() noexcept;
 
 private:
+	/* Another one, modulo 2^32, each time that @dentry is renamed. */
+	static unsigned int sequence_of(const struct dentry &dentry) noexcept
+	{
+		return __atomic_load_n(&dentry.d_seq.seqcount.sequence, __ATOMIC_ACQUIRE);
+	}
 	static int test(struct inode *inode, void *key) noexcept;
 	static int set(struct inode *inode, void *key) noexcept;
 	void become(Found &found, unsigned int links) noexcept;
@@ -239,6 +267,8 @@ private:
 	Key key_;
 	unsigned int links_;
 	unsigned char purity_; /* a Purity */
+	bool moving_;
+	unsigned int moved_from_; /* what the dentry's sequence was before */
 	struct mutex copy_lock_;
 };
 

@@ -171,6 +171,26 @@ struct Place {
 };
 
 /*
+ * The place for a new @name in @dir. A directory on the way may be renamed while a branch is chosen, and
+ * then another branch is the right one.
+ */
+Result<Place> place_for_new(struct dentry &dir, StringView name, NewKind kind) noexcept
+{
+	constexpr int most = 10;
+	const Super &super = Super::of(*dir.d_sb);
+
+	for (int tries = 1;; tries++) {
+		unsigned int index = TRY(branch_for_new(dir, name, kind));
+		auto h_dir = copy_up_directory(dir, index);
+
+		if (h_dir.ok())
+			return Place{super.branch(index), index, h_dir.release()};
+		if (h_dir.error() != -EXDEV || tries == most)
+			return Error{h_dir.error()};
+	}
+}
+
+/*
  * Makes @name at @place by @create(mount, directory, dentry), and then the union's inode for it, or
  * @existing for a further link. Takes and drops write access.
  */
@@ -234,18 +254,18 @@ Result<void> make(struct inode &dir, struct dentry &dentry, struct inode *existi
 
 	ScopedCreds creds(super.mounter());
 	Hidden hidden = Hidden::no;
-	unsigned int index;
+	unsigned int index = 0;
 
 	if (existing) {
 		index = Inode::of(*existing).top().branch;
 		hidden = TRY(hidden_above(union_dir, name, index));
 		if (hidden == Hidden::for_good)
 			return Error{-EXDEV};
-	} else {
-		index = TRY(branch_for_new(*dentry.d_parent, name, kind));
 	}
 
-	Place place = {super.branch(index), index, TRY(copy_up_directory(*dentry.d_parent, index))};
+	Place place = existing ? Place{super.branch(index), index,
+				       TRY(copy_up_directory(*dentry.d_parent, index))} :
+				 TRY(place_for_new(*dentry.d_parent, name, kind));
 	auto inode = TRY(make_at(union_dir, place, name, existing, creds.caller(), create));
 
 	if (hidden == Hidden::removable)
@@ -316,13 +336,12 @@ Result<void> make_tmpfile(struct inode &dir, struct file &file, umode_t mode) no
 	Inode &union_dir = Inode::of(dir);
 	const Super &super = union_dir.super();
 	ScopedCreds mounter(super.mounter());
-	unsigned int index = TRY(branch_for_new(*file.f_path.dentry->d_parent, {}, NewKind::other));
-	auto h_dir = TRY(copy_up_directory(*file.f_path.dentry->d_parent, index));
-	const Branch &branch = super.branch(index);
-	struct path parent = branch.path_to(*h_dir);
+	Place place = TRY(place_for_new(*file.f_path.dentry->d_parent, {}, NewKind::other));
+	const Branch &branch = place.branch;
+	struct path parent = branch.path_to(*place.h_dir);
 	Ref<struct file> h_file;
 
-	if (!is_live_directory(*branch.mnt(), *h_dir))
+	if (!is_live_directory(*branch.mnt(), *place.h_dir))
 		return Error{-ESTALE};
 	{
 		auto write = TRY(BranchWrite::get(branch.mnt()));
@@ -335,7 +354,7 @@ Result<void> make_tmpfile(struct inode &dir, struct file &file, umode_t mode) no
 
 	Found found;
 
-	found.top = {Ref<struct dentry>::retain(aufs_file_dentry(h_file.get())), index};
+	found.top = {Ref<struct dentry>::retain(aufs_file_dentry(h_file.get())), place.index};
 
 	auto inode = TRY(Inode::get(*dir.i_sb, move(found), Inode::Age::made_just_now));
 

@@ -20,6 +20,7 @@ struct Side {
 	Ref<struct dentry> h_dir; /* once the branch is known */
 	bool whiteout_made = false;
 	bool opaque_made = false;
+	bool held = false;
 
 	Side(struct inode &d, struct dentry &e) noexcept : dir(Inode::of(d)), dentry(e)
 	{
@@ -53,6 +54,32 @@ struct Side {
 	Result<Found> below(unsigned int index) const noexcept
 	{
 		return find(dir, name(), dir.found().part_on(index) + 1);
+	}
+	/*
+	 * A directory stays on branch @index alone while it is renamed: who makes something in it may be
+	 * about to give it a part on another one.
+	 */
+	Result<void> hold(unsigned int index) noexcept
+	{
+		if (!directory())
+			return {};
+
+		auto lock = TRY(KillableLock::get(inode()->copy_lock()));
+
+		if (inode()->merged() || inode()->top().branch != index)
+			return Error{-EXDEV};
+		inode()->begin_move(dentry);
+		held = true;
+		return {};
+	}
+	void release() noexcept
+	{
+		if (!held)
+			return;
+
+		MutexLock lock(inode()->copy_lock());
+
+		inode()->cancel_move();
 	}
 	/* Lets the directory that comes to this name from @from not merge with one below. */
 	Result<void> prepare_arrival(Side &from, unsigned int index) const noexcept
@@ -373,6 +400,14 @@ Result<void> rename_checked(Side from, Side to, unsigned int flags) noexcept
 
 	const Branch &branch = super.branch(index);
 	bool replaced_on_rw = false;
+	ScopeExit let_go([&] {
+		from.release();
+		to.release();
+	});
+
+	TRY(from.hold(index));
+	if (exchange)
+		TRY(to.hold(index));
 
 	if (exchange) {
 		TRY(exchange_names(branch, from, to, index));
@@ -387,6 +422,8 @@ Result<void> rename_checked(Side from, Side to, unsigned int flags) noexcept
 		if (covered.branch() > index)
 			covered.remove(to);
 	}
+	/* The VFS goes on. */
+	let_go.dismiss();
 	note_moved(from, to, index, exchange, replaced_on_rw);
 	return {};
 }

@@ -190,6 +190,8 @@ int aufs_mutex_lock_killable(struct mutex *mutex);
 void aufs_mutex_unlock(struct mutex *mutex);
 AUFS_IDMAP *aufs_nop_idmap(void);
 int aufs_notify_change(struct vfsmount *mnt, struct dentry *dentry, struct iattr *attr);
+/* Lets others run, for a tick, or until a fatal signal. */
+void aufs_pause(void);
 void aufs_owner_through(struct vfsmount *mnt, const struct inode *inode, kuid_t *uid, kgid_t *gid);
 void aufs_posix_acl_release(struct posix_acl *acl);
 void aufs_put_cred(const struct cred *cred);

@@ -365,6 +365,11 @@ AUFS_IDMAP *aufs_nop_idmap(void)
 #endif
 }
 
+void aufs_pause(void)
+{
+	schedule_timeout_killable(1);
+}
+
 void aufs_posix_acl_release(struct posix_acl *acl)
 {
 	posix_acl_release(acl);
