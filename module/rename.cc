@@ -4,6 +4,7 @@
 #include "entry.hh"
 #include "namei.hh"
 #include "plink.hh"
+#include "policy.hh"
 #include "presence.hh"
 #include "workfile.hh"
 
@@ -39,16 +40,26 @@ struct Side {
 		return dentry.d_inode && is_dir(dentry.d_inode->i_mode);
 	}
 	/*
-	 * What moves lies on a rw branch, by this name. A directory that lies, in part, on another
-	 * branch would have to be copied with all that is below it: rename(2)'s callers do that.
+	 * What moves lies on the rw branch @index afterwards, by this name. A directory that lies, in
+	 * part, on another branch would have to be copied with all that is below it: rename(2)'s
+	 * callers do that.
 	 */
-	Result<void> prepare_to_move() noexcept
+	Result<void> prepare_to_move(unsigned int index) noexcept
 	{
 		if (!directory())
-			return copy_up_with_name(dentry);
-		if (!inode()->on_rw() || inode()->merged())
+			TRY(copy_up_with_name(dentry));
+		if (inode()->top().branch != index)
 			return Error{-EXDEV};
 		return {};
+	}
+	/* On which branch it will be then: to be known before anything is changed. */
+	Result<unsigned int> branch_to_move() const noexcept
+	{
+		if (directory() && (!inode()->on_rw() || inode()->merged()))
+			return Error{-EXDEV};
+		if (inode()->on_rw())
+			return inode()->top().branch;
+		return branch_for_copy(dir, inode()->top().branch);
 	}
 	/* What branches below @index have under this name. */
 	Result<Found> below(unsigned int index) const noexcept
@@ -382,19 +393,19 @@ Result<void> rename_checked(Side from, Side to, unsigned int flags) noexcept
 
 	if (!exchange && to.directory() && !TRY(is_logically_empty(*to.inode())))
 		return Error{-ENOTEMPTY};
-	TRY(from.prepare_to_move());
-	if (exchange)
-		TRY(to.prepare_to_move());
 
-	unsigned int index = from.inode()->top().branch;
+	unsigned int index = TRY(from.branch_to_move());
 
-	if (exchange && to.inode()->top().branch != index)
+	if (exchange && TRY(to.branch_to_move()) != index)
 		return Error{-EXDEV};
 
 	Hidden hidden = TRY(hidden_above(to.dir, to.name(), index));
 
 	if (hidden == Hidden::for_good)
 		return Error{-EXDEV};
+	TRY(from.prepare_to_move(index));
+	if (exchange)
+		TRY(to.prepare_to_move(index));
 	from.h_dir = TRY(copy_up_directory(*from.dentry.d_parent, index));
 	to.h_dir = TRY(copy_up_directory(*to.dentry.d_parent, index));
 
