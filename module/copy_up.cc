@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "attr.hh"
 #include "copy_up.hh"
+#include "inherited.hh"
 #include "plink.hh"
 #include "policy.hh"
 #include "whiteout.hh"
@@ -27,24 +28,26 @@ Result<Ref<const struct cred>> copy_creds(struct dentry &dentry) noexcept
 	return Ref<const struct cred>::adopt(creds);
 }
 
-/* A new object of the kind of @source, empty. */
-Result<Workfile> make_alike(struct dentry &dentry, struct dentry &source,
-			    const Branch &branch) noexcept
+/* A new object of the kind of @source, empty; in @shop unless that is null. */
+Result<Workfile> make_alike(struct dentry &dentry, struct dentry &source, const Branch &branch,
+			    struct dentry *shop) noexcept
 {
 	auto creds = TRY(copy_creds(dentry));
 	ScopedCreds as_wanted(*creds);
 	const struct inode &inode = *source.d_inode;
 	umode_t kind = inode.i_mode & S_IFMT;
 
+	auto make = [&branch, shop](auto &&create) noexcept {
+		return Workfile::create(branch, create, shop);
+	};
+
 	switch (kind) {
 	case S_IFREG:
-		return Workfile::create(branch, [](struct vfsmount *mnt, struct inode &dir,
-						   struct dentry &d) {
+		return make([](struct vfsmount *mnt, struct inode &dir, struct dentry &d) {
 			return aufs_create(mnt, &dir, &d, S_IRUSR | S_IWUSR);
 		});
 	case S_IFDIR:
-		return Workfile::create(branch, [](struct vfsmount *mnt, struct inode &dir,
-						   struct dentry &d) {
+		return make([](struct vfsmount *mnt, struct inode &dir, struct dentry &d) {
 			return aufs_mkdir(mnt, &dir, &d, S_IRWXU);
 		});
 	case S_IFLNK: {
@@ -55,8 +58,7 @@ Result<Workfile> make_alike(struct dentry &dentry, struct dentry &source,
 			return error_of(target);
 
 		auto result =
-			Workfile::create(branch, [target](struct vfsmount *mnt, struct inode &dir,
-							  struct dentry &d) {
+			make([target](struct vfsmount *mnt, struct inode &dir, struct dentry &d) {
 				return aufs_symlink(mnt, &dir, &d, target);
 			});
 
@@ -65,9 +67,8 @@ Result<Workfile> make_alike(struct dentry &dentry, struct dentry &source,
 		return result;
 	}
 	default:
-		return Workfile::create(branch, [kind, &inode](struct vfsmount *mnt,
-							       struct inode &dir,
-							       struct dentry &d) {
+		return make([kind, &inode](struct vfsmount *mnt, struct inode &dir,
+					   struct dentry &d) {
 			return aufs_mknod(mnt, &dir, &d, kind | S_IRUSR | S_IWUSR, inode.i_rdev);
 		});
 	}
@@ -148,49 +149,43 @@ Result<bool> place(Workfile &work, struct dentry &h_dir, const struct dentry &de
 }
 
 /*
- * Gives @work, which is empty yet, the project of @h_parent where that is handed down: with another
- * it could not be renamed there, and its data would count for nobody.
+ * A directory for the making of what lies in a project by its directory alone, as symlinks and
+ * devices do: it hands down the project of @h_parent.
  */
-Result<void> inherit_project(struct dentry &h_parent, const Workfile &work) noexcept
+Result<Workfile> make_workshop(const Branch &branch, struct dentry &h_parent) noexcept
 {
-	struct vfsmount *mnt = work.branch().mnt();
-	struct fileattr parent = {};
-	struct fileattr attr = {};
+	auto shop = TRY(Workfile::create(branch, [](struct vfsmount *mnt, struct inode &dir,
+						    struct dentry &d) {
+		return aufs_mkdir(mnt, &dir, &d, S_IRWXU);
+	}));
+	auto write = TRY(BranchWrite::get(branch.mnt()));
 
-	if (vfs_fileattr_get(&h_parent, &parent) != 0 ||
-	    !(parent.fsx_xflags & FS_XFLAG_PROJINHERIT))
-		return {};
-	/* Not for symlinks and devices: the rename tells whether they can come there. */
-	if (vfs_fileattr_get(&work.dentry(), &attr) != 0)
-		return {};
-	attr.fsx_projid = parent.fsx_projid;
-	if (is_dir(work.dentry().d_inode->i_mode))
-		attr.fsx_xflags |= FS_XFLAG_PROJINHERIT;
-	attr.flags_valid = false;
-	attr.fsx_valid = true;
-
-	auto write = TRY(BranchWrite::get(mnt));
-
-	return check(aufs_set_fileattr(mnt, &work.dentry(), &attr));
+	TRY(hand_project_down(branch, shop.dentry(), h_parent));
+	return shop;
 }
 
 /*
- * Makes the copy of what @dentry is on @branch, in @h_parent, or without a name if that is empty. The
- * links are counted when it is done, for the workfile's name is one until then.
+ * Makes the copy of what @dentry is on @branch, in @h_parent, or without a name if that is empty; in
+ * @shop at first, unless that is null. The links are counted when it is done, for the workfile's
+ * name is one until then.
  */
 Result<void> make_copy(struct dentry &dentry, Inode &parent, const Ref<struct dentry> &h_parent,
-		       unsigned int index, loff_t size) noexcept
+		       unsigned int index, loff_t size, struct dentry *shop) noexcept
 {
 	Inode &inode = Inode::of(*dentry.d_inode);
 	const Super &super = inode.super();
 	const Branch &branch = super.branch(index);
 	const BranchDentry &source = inode.top();
 	struct path from = super.branch(source.branch).path_to(*source.dentry);
-	Workfile work = TRY(make_alike(dentry, *source.dentry, branch));
+	Workfile work = TRY(make_alike(dentry, *source.dentry, branch, shop));
 	unsigned int links = 0;
 
-	if (h_parent)
-		TRY(inherit_project(*h_parent, work));
+	{
+		auto write = TRY(BranchWrite::get(branch.mnt()));
+
+		TRY(copy_flags(super.branch(source.branch), *source.dentry, branch, work.dentry(),
+			       h_parent.get()));
+	}
 	TRY(copy_content(super, from, work, size));
 
 	auto next = TRY(inode.found_with(Ref<struct dentry>::retain(&work.dentry()), index));
@@ -226,8 +221,17 @@ Result<void> make_copy(struct dentry &dentry, Inode &parent, const Ref<struct de
 Result<void> copy_object(struct dentry &dentry, Inode &parent, const Ref<struct dentry> &h_parent,
 			 unsigned int index, loff_t size) noexcept
 {
-	TRY(make_copy(dentry, parent, h_parent, index, size));
-	Inode::of(*dentry.d_inode).copy_links();
+	Inode &inode = Inode::of(*dentry.d_inode);
+	umode_t mode = inode.vfs.i_mode;
+
+	if (h_parent && !is_reg(mode) && !is_dir(mode) && hands_project_down(*h_parent)) {
+		Workfile shop = TRY(make_workshop(inode.super().branch(index), *h_parent));
+
+		TRY(make_copy(dentry, parent, h_parent, index, size, &shop.dentry()));
+	} else {
+		TRY(make_copy(dentry, parent, h_parent, index, size, nullptr));
+	}
+	inode.copy_links();
 	return {};
 }
 
@@ -249,26 +253,16 @@ Result<void> copy_one_directory(struct dentry &dir, struct dentry &parent,
 	return copy_object(dir, union_parent, part_of(union_parent, index), index, 0);
 }
 
-/* What a rw branch lacks of what was copied to it, and is set last because it stops all else. */
+/* Sets last what stops all else. */
 void protect(Inode &inode, unsigned int from) noexcept
 {
 	const BranchDentry &top = inode.top();
-	struct vfsmount *mnt = inode.super().branch(top.branch).mnt();
-	struct fileattr attr = {};
+	const Branch &branch = inode.super().branch(top.branch);
 
 	if (!(from & (S_APPEND | S_IMMUTABLE | S_SYNC | S_NOATIME)))
 		return;
-
-	auto write = BranchWrite::get(mnt);
-
-	if (!write.ok() || vfs_fileattr_get(top.dentry.get(), &attr) != 0)
-		return;
-	/* XFS looks at its own form of the flags, which this sets as well. */
-	fileattr_fill_flags(&attr, attr.flags | (from & S_APPEND ? FS_APPEND_FL : 0U) |
-					   (from & S_IMMUTABLE ? FS_IMMUTABLE_FL : 0U) |
-					   (from & S_SYNC ? FS_SYNC_FL : 0U) |
-					   (from & S_NOATIME ? FS_NOATIME_FL : 0U));
-	aufs_set_fileattr(mnt, top.dentry.get(), &attr);
+	if (auto write = BranchWrite::get(branch.mnt()); write.ok())
+		protect(branch, *top.dentry, from);
 	inode.copy_attributes();
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "dir.hh"
+#include "inherited.hh"
 #include "whiteout.hh"
 #include "workfile.hh"
 
@@ -122,7 +123,7 @@ Result<void> Reserved::find(const Branch &branch) noexcept
 		auto dentry = TRY(lookup_in(branch, branch.root(), name_of(which)));
 
 		if (dentry && is_dir(dentry->d_inode->i_mode)) {
-			slot(which) = move(dentry);
+			slot(which).dir = move(dentry);
 			note_used();
 		}
 	}
@@ -157,10 +158,11 @@ void Reserved::clean(const Branch &branch) noexcept
 Result<Ref<struct dentry>> Reserved::directory(const Branch &branch, ReservedDir which) noexcept
 {
 	MutexLock lock(lock_);
-	Ref<struct dentry> &dir = slot(which);
+	Slot &slot = this->slot(which);
+	Ref<struct dentry> &dir = slot.dir;
 
 	if (!dir || is_gone(*dir)) {
-		dir = {};
+		slot = {};
 		dir = TRY(
 			find_or_make(branch, name_of(which),
 				     [](struct vfsmount *mnt, struct inode &in, struct dentry &d) {
@@ -172,6 +174,10 @@ Result<Ref<struct dentry>> Reserved::directory(const Branch &branch, ReservedDir
 		}
 		note_used();
 	}
+	/* It may be an older one's, who let it hand down what the branch's root does. */
+	if (!slot.hands_nothing_down)
+		hand_nothing_down(branch, *dir);
+	slot.hands_nothing_down = true;
 	return dir.clone();
 }
 
@@ -181,7 +187,7 @@ Ref<struct dentry> Reserved::existing(ReservedDir which) noexcept
 		return {};
 
 	MutexLock lock(lock_);
-	Ref<struct dentry> &dir = slot(which);
+	const Ref<struct dentry> &dir = slot(which).dir;
 
 	return dir && !is_gone(*dir) ? dir.clone() : Ref<struct dentry>();
 }
@@ -201,6 +207,8 @@ Result<Ref<struct dentry>> Reserved::whiteout_base(const Branch &branch) noexcep
 			base_ = {};
 			TRY(wrong_kind(branch, base_name));
 		}
+		/* Whiteouts are links of it. */
+		TRY(remove_acl(branch, *base_, ACL_TYPE_ACCESS));
 	}
 	return base_.clone();
 }

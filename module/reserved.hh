@@ -38,8 +38,9 @@ public:
 	void clean(const Branch &branch) noexcept;
 
 	/*
-	 * The directory @which of @branch, made if it is not there. The mounter's credentials and
-	 * write access are held, no lock of the branch.
+	 * The directory @which of @branch, made if it is not there, from which nothing that is made
+	 * in it or linked to it inherits anything. The mounter's credentials and write access are
+	 * held, no lock of the branch.
 	 */
 	[[nodiscard]] Result<Ref<struct dentry>> directory(const Branch &branch,
 							   ReservedDir which) noexcept;
@@ -57,7 +58,12 @@ private:
 		aufs_mutex_init(&lock_, AUFS_MUTEX_RESERVED, depth);
 	}
 
-	Ref<struct dentry> &slot(ReservedDir which) noexcept
+	struct Slot {
+		Ref<struct dentry> dir;
+		bool hands_nothing_down = false;
+	};
+
+	Slot &slot(ReservedDir which) noexcept
 	{
 		return which == ReservedDir::plinks ? plinks_ : orphans_;
 	}
@@ -68,8 +74,8 @@ private:
 
 	struct mutex lock_; /* of what follows; outside the branch's i_rwsem */
 	Ref<struct dentry> base_;
-	Ref<struct dentry> plinks_;
-	Ref<struct dentry> orphans_;
+	Slot plinks_;
+	Slot orphans_;
 	bool used_ = false;
 };
 

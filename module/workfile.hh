@@ -53,14 +53,17 @@ class Workfile final
 {
 public:
 	/*
-	 * Makes one by @create(mount, directory inode, dentry). The mounter's credentials are held,
+	 * Makes one by @create(mount, directory inode, dentry); in @shop, which is the directory of
+	 * another one that outlives it, unless that is null. The mounter's credentials are held,
 	 * and write access is not.
 	 */
 	template <class Create>
-	[[nodiscard]] static Result<Workfile> create(const Branch &branch, Create &&create) noexcept
+	[[nodiscard]] static Result<Workfile> create(const Branch &branch, Create &&create,
+						     struct dentry *shop = nullptr) noexcept
 	{
 		auto write = TRY(BranchWrite::get(branch.mnt()));
-		auto dir = TRY(branch.reserved().directory(branch, ReservedDir::orphans));
+		auto dir = shop ? Ref<struct dentry>::retain(shop) :
+				  TRY(branch.reserved().directory(branch, ReservedDir::orphans));
 		DirLock lock(*dir->d_inode);
 		auto dentry = TRY(free_work_name(branch, *dir));
 

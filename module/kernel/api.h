@@ -58,6 +58,7 @@ int vfs_getattr_nosec(const struct path *path, struct kstat *stat, u32 request_m
 const char *vfs_get_link(struct dentry *dentry, struct delayed_call *done);
 ssize_t vfs_listxattr(struct dentry *dentry, char *list, size_t size);
 void fileattr_fill_flags(struct fileattr *fa, u32 flags);
+void fileattr_fill_xflags(struct fileattr *fa, u32 xflags);
 int vfs_fileattr_get(struct dentry *dentry, struct fileattr *attr);
 
 /* files */
