@@ -99,6 +99,14 @@ Result<ssize_t> read_xattr(const Branch &from, struct dentry &dentry, const char
 	return size;
 }
 
+/* Whether @value of "security.evm" is good for the one inode alone that it was made for. */
+bool is_bound_to_inode(const char *value, ssize_t size) noexcept
+{
+	constexpr char portable_signature = 5;
+
+	return size < 1 || value[0] != portable_signature;
+}
+
 /* Copies the attribute @name by way of @value, which has @room bytes and grows. */
 Result<void> copy_xattr(const Branch &from, struct dentry &source, const Branch &branch,
 			struct dentry &to, const char *name, KvArray<char> &value,
@@ -117,6 +125,10 @@ Result<void> copy_xattr(const Branch &from, struct dentry &source, const Branch 
 			return {};
 		return Error{got.error()};
 	}
+
+	/* Not all kernels leave it out themselves. */
+	if (view == StringView("security.evm") && is_bound_to_inode(value.data, got.value()))
+		return {};
 
 	int error = aufs_setxattr(branch.mnt(), &to, name, value.data,
 				  static_cast<size_t>(got.value()), 0);

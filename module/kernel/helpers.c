@@ -68,44 +68,6 @@ bool aufs_asks_for_key(const struct dentry_operations *op)
 #endif
 }
 
-/*
- * The credentials to create a copy of @dentry with, as a security module wants them,
- * from the current ones; the caller puts *@creds.
- */
-int aufs_copy_up_creds(struct dentry *dentry, struct cred **creds)
-{
-	struct cred *new = prepare_creds();
-	struct cred *made = new;
-	int err;
-
-	if (!new)
-		return -ENOMEM;
-	err = security_inode_copy_up(dentry, &made);
-	if (made != new)
-		put_cred(new);
-	if (err < 0) {
-		put_cred(made);
-		return err;
-	}
-	*creds = made;
-	return 0;
-}
-
-/* 1: do not copy the attribute @name of @dentry; 0: copy it; or an error. */
-int aufs_copy_up_xattr(struct dentry *dentry, const char *name)
-{
-	/* It takes the dentry since 6.9. */
-	int (*by_name)(const char *name) = (void *)security_inode_copy_up_xattr;
-	int (*by_dentry)(struct dentry *dentry, const char *name) =
-		(void *)security_inode_copy_up_xattr;
-	int ret = __builtin_types_compatible_p(typeof(security_inode_copy_up_xattr),
-					       int(const char *)) ?
-			  by_name(name) :
-			  by_dentry(dentry, name);
-
-	return ret == -EOPNOTSUPP ? 0 : ret;
-}
-
 const struct cred *aufs_current_cred(void)
 {
 	return current_cred();

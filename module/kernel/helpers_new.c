@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Helpers as those of helpers.c, for what new objects get: labels, ACLs, modes.
+ * Alphabetical.
+ */
+#include "linux.h"
+#include "generated/declared.h"
+#include "api.h"
+
+/*
+ * The credentials to create a copy of @dentry with, as a security module wants them,
+ * from the current ones; the caller puts *@creds.
+ */
+int aufs_copy_up_creds(struct dentry *dentry, struct cred **creds)
+{
+	struct cred *new = prepare_creds();
+	struct cred *made = new;
+	int err;
+
+	if (!new)
+		return -ENOMEM;
+	err = security_inode_copy_up(dentry, &made);
+	if (made != new)
+		put_cred(new);
+	if (err < 0) {
+		put_cred(made);
+		return err;
+	}
+	*creds = made;
+	return 0;
+}
+
+/*
+ * 1: do not copy the attribute @name of @dentry; 0: copy it; or an error. Modules
+ * say 1 or, since 6.11 and with the same prototype, -ECANCELED for "do not", and
+ * mean nothing else by either.
+ */
+int aufs_copy_up_xattr(struct dentry *dentry, const char *name)
+{
+	/* It takes the dentry since 6.9. */
+	int (*by_name)(const char *name) = (void *)security_inode_copy_up_xattr;
+	int (*by_dentry)(struct dentry *dentry, const char *name) =
+		(void *)security_inode_copy_up_xattr;
+	int ret = __builtin_types_compatible_p(typeof(security_inode_copy_up_xattr),
+					       int(const char *)) ?
+			  by_name(name) :
+			  by_dentry(dentry, name);
+
+	if (ret == -ECANCELED)
+		return 1;
+	return ret == -EOPNOTSUPP ? 0 : ret;
+}
