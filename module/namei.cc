@@ -10,7 +10,8 @@
 namespace aufs
 {
 
-Result<CreatorCreds> CreatorCreds::create(const Super &super, const struct cred &caller) noexcept
+Result<CreatorCreds> CreatorCreds::create(const Super &super, const struct cred &caller,
+					  struct dentry &dentry, umode_t mode) noexcept
 {
 	ScopedCreds creds(super.mounter());
 	struct cred *made = prepare_creds();
@@ -23,6 +24,8 @@ Result<CreatorCreds> CreatorCreds::create(const Super &super, const struct cred 
 	CreatorCreds result;
 
 	result.creds_ = Ref<const struct cred>::adopt(made);
+	if (mode)
+		TRY(check(aufs_create_files_as(&dentry, mode, &caller, made)));
 	return result;
 }
 
@@ -138,16 +141,24 @@ void unmake(const Branch &branch, struct dentry &h_dir, struct dentry &h_dentry)
 			  branch.name().data(), h_dir.d_inode->i_ino, -removed.error());
 }
 
-/* Makes @name in @h_dir by @create(mount, directory, dentry) as the caller's. */
+/* What make() is to make: the union's dentry, and its kind, or what it is a further link of. */
+struct Wanted {
+	struct dentry &dentry;
+	umode_t mode; /* 0 for a link */
+	struct inode *existing; /* null but for a link */
+	const struct cred &caller;
+};
+
+/* Makes what is @wanted in @h_dir by @create(mount, directory, dentry) as the caller's. */
 template <class Create>
 Result<Ref<struct dentry>> make_on_branch(const Super &super, const Branch &branch,
-					  struct dentry &h_dir, StringView name,
-					  const struct cred &caller, Create &&create) noexcept
+					  struct dentry &h_dir, const Wanted &wanted,
+					  Create &&create) noexcept
 {
-	auto creator = TRY(CreatorCreds::create(super, caller));
+	auto creator = TRY(CreatorCreds::create(super, wanted.caller, wanted.dentry, wanted.mode));
 	ScopedCreds creds(creator.get());
 	DirLock lock(*h_dir.d_inode);
-	auto h_dentry = TRY(lookup_locked(branch, h_dir, name));
+	auto h_dentry = TRY(lookup_locked(branch, h_dir, name_of(wanted.dentry)));
 
 	/* The branch has by now what the union does not. */
 	if (is_positive(*h_dentry))
@@ -167,21 +178,21 @@ struct Place {
 };
 
 /*
- * Makes @name at @place by @create(mount, directory, dentry), and then the union's inode for it, or
- * @existing for a further link. Takes and drops write access.
+ * Makes what is @wanted at @place by @create(mount, directory, dentry), and then the union's inode
+ * for it, or the existing one for a further link. Takes and drops write access.
  */
 template <class Create>
-Result<Ref<struct inode>> make_at(Inode &dir, const Place &place, StringView name,
-				  struct inode *existing, const struct cred &caller,
+Result<Ref<struct inode>> make_at(Inode &dir, const Place &place, const Wanted &wanted,
 				  Create &&create) noexcept
 {
+	StringView name = name_of(wanted.dentry);
 	const Branch &branch = place.branch;
 	struct dentry &h_dir = *place.h_dir;
 	auto write = TRY(BranchWrite::get(branch.mnt()));
 	bool whiteout = static_cast<bool>(TRY(find_whiteout(branch, h_dir, name)));
-	auto h_dentry = TRY(make_on_branch(dir.super(), branch, h_dir, name, caller, create));
+	auto h_dentry = TRY(make_on_branch(dir.super(), branch, h_dir, wanted, create));
 	ScopeExit undo([&] { unmake(branch, h_dir, *h_dentry); });
-	auto inode = Ref<struct inode>::retain(existing);
+	auto inode = Ref<struct inode>::retain(wanted.existing);
 
 	/* What the whiteout hid must not become a part of a new directory. */
 	if (whiteout && is_dir(h_dentry->d_inode->i_mode))
@@ -215,11 +226,11 @@ Result<void> uncover_link(const Inode &dir, const Place &place, StringView name)
 }
 
 /*
- * Makes @dentry's name on a rw branch by @create(mount, directory, dentry), for a new inode or for
- * @existing, which lies on a rw branch.
+ * Makes @dentry's name on a rw branch by @create(mount, directory, dentry), for a new inode of
+ * @mode, or for @existing, which lies on a rw branch, where @mode is 0.
  */
 template <class Create>
-Result<void> make(struct inode &dir, struct dentry &dentry, struct inode *existing, NewKind kind,
+Result<void> make(struct inode &dir, struct dentry &dentry, struct inode *existing, umode_t mode,
 		  Create &&create) noexcept
 {
 	Inode &union_dir = Inode::of(dir);
@@ -238,11 +249,13 @@ Result<void> make(struct inode &dir, struct dentry &dentry, struct inode *existi
 		if (hidden == Hidden::for_good)
 			return Error{-EXDEV};
 	} else {
-		index = TRY(branch_for_new(*dentry.d_parent, name, kind));
+		index = TRY(branch_for_new(*dentry.d_parent, name,
+					   is_dir(mode) ? NewKind::directory : NewKind::other));
 	}
 
 	Place place = {super.branch(index), index, TRY(copy_up_directory(*dentry.d_parent, index))};
-	auto inode = TRY(make_at(union_dir, place, name, existing, creds.caller(), create));
+	Wanted wanted = {dentry, mode, existing, creds.caller()};
+	auto inode = TRY(make_at(union_dir, place, wanted, create));
 
 	if (hidden == Hidden::removable)
 		TRY(uncover_link(union_dir, place, name));
@@ -254,7 +267,7 @@ Result<void> make(struct inode &dir, struct dentry &dentry, struct inode *existi
 
 int create(AUFS_IDMAP *, struct inode *dir, struct dentry *dentry, umode_t mode, bool) noexcept
 {
-	return to_errno(make(*dir, *dentry, nullptr, NewKind::other,
+	return to_errno(make(*dir, *dentry, nullptr, S_IFREG | mode,
 			     [mode](struct vfsmount *mnt, struct inode &h_dir, struct dentry &h) {
 				     return aufs_create(mnt, &h_dir, &h, mode);
 			     }));
@@ -263,7 +276,7 @@ int create(AUFS_IDMAP *, struct inode *dir, struct dentry *dentry, umode_t mode,
 int mknod(AUFS_IDMAP *, struct inode *dir, struct dentry *dentry, umode_t mode, dev_t rdev) noexcept
 {
 	return to_errno(
-		make(*dir, *dentry, nullptr, NewKind::other,
+		make(*dir, *dentry, nullptr, mode,
 		     [mode, rdev](struct vfsmount *mnt, struct inode &h_dir, struct dentry &h) {
 			     return aufs_mknod(mnt, &h_dir, &h, mode, rdev);
 		     }));
@@ -271,7 +284,7 @@ int mknod(AUFS_IDMAP *, struct inode *dir, struct dentry *dentry, umode_t mode, 
 
 int symlink(AUFS_IDMAP *, struct inode *dir, struct dentry *dentry, const char *target) noexcept
 {
-	return to_errno(make(*dir, *dentry, nullptr, NewKind::other,
+	return to_errno(make(*dir, *dentry, nullptr, S_IFLNK | S_IRWXUGO,
 			     [target](struct vfsmount *mnt, struct inode &h_dir, struct dentry &h) {
 				     return aufs_symlink(mnt, &h_dir, &h, target);
 			     }));
@@ -282,7 +295,7 @@ template <class Return>
 Return mkdir(AUFS_IDMAP *, struct inode *dir, struct dentry *dentry, umode_t mode) noexcept
 {
 	int error =
-		to_errno(make(*dir, *dentry, nullptr, NewKind::directory,
+		to_errno(make(*dir, *dentry, nullptr, S_IFDIR | mode,
 			      [mode](struct vfsmount *mnt, struct inode &h_dir, struct dentry &h) {
 				      return aufs_mkdir(mnt, &h_dir, &h, mode);
 			      }));
@@ -299,7 +312,7 @@ int link(struct dentry *old_dentry, struct inode *dir, struct dentry *new_dentry
 
 	if (auto copied = copy_up(*old_dentry); !copied.ok())
 		return copied.error();
-	return to_errno(make(*dir, *new_dentry, &inode.vfs, NewKind::other,
+	return to_errno(make(*dir, *new_dentry, &inode.vfs, 0,
 			     [&inode](struct vfsmount *mnt, struct inode &h_dir, struct dentry &h) {
 				     return aufs_link(&inode.h_dentry(), mnt, &h_dir, &h);
 			     }));
@@ -318,7 +331,8 @@ Result<void> make_tmpfile(struct inode &dir, struct file &file, umode_t mode) no
 	Ref<struct file> h_file;
 	{
 		auto write = TRY(BranchWrite::get(branch.mnt()));
-		auto creator = TRY(CreatorCreds::create(super, mounter.caller()));
+		auto creator = TRY(CreatorCreds::create(super, mounter.caller(),
+							*file.f_path.dentry, S_IFREG | mode));
 		ScopedCreds creds(creator.get());
 
 		h_file = TRY(adopt_or_error(

@@ -147,6 +147,8 @@ void aufs_d_is_not_asked(struct dentry *dentry);
 struct dentry *aufs_d_alloc_parallel(struct dentry *parent, const char *name, unsigned int len);
 int aufs_copy_up_creds(struct dentry *dentry, struct cred **creds);
 int aufs_copy_up_xattr(struct dentry *dentry, const char *name);
+int aufs_create_files_as(struct dentry *dentry, umode_t mode, const struct cred *caller,
+			 struct cred *new_cred);
 int aufs_deny_write_access(struct file *file);
 void aufs_dget(struct dentry *dentry);
 struct dentry *aufs_dget_parent(struct dentry *dentry);

@@ -50,3 +50,13 @@ int aufs_copy_up_xattr(struct dentry *dentry, const char *name)
 		return 1;
 	return ret == -EOPNOTSUPP ? 0 : ret;
 }
+
+/*
+ * Lets @new make @dentry, an object of @mode, with the label that security modules
+ * give it when @caller makes it.
+ */
+int aufs_create_files_as(struct dentry *dentry, umode_t mode, const struct cred *caller,
+			 struct cred *new)
+{
+	return security_dentry_create_files_as(dentry, mode, &dentry->d_name, caller, new);
+}
