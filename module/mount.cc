@@ -316,6 +316,50 @@ int parse_param(struct fs_context *fc, struct fs_parameter *param) noexcept
 		fc, key, param->type == fs_value_is_string ? param->string : nullptr));
 }
 
+bool has_byte(StringView text, char byte) noexcept
+{
+	for (char c : text) {
+		if (c == byte)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Calls @visit(byte) for each comma in @text that is escaped, and ends nothing; what stands there is
+ * @comma.
+ */
+template <class Visit> void for_each_escaped(char *text, char comma, Visit &&visit) noexcept
+{
+	for (char *at = text; *at; at++) {
+		if (*at != '\\' || !at[1])
+			continue;
+		at++;
+		if (*at == comma)
+			visit(*at);
+	}
+}
+
+/*
+ * Lets security modules take their options out of @text: the values may have commas, in quotes. They
+ * do not know our escaped commas, in which another byte stands for a while.
+ */
+int eat_security_options(struct fs_context *fc, char *text) noexcept
+{
+	char hidden = '\1';
+
+	for (StringView rest = StringView::from_c_string(text); has_byte(rest, hidden);)
+		hidden++;
+	if (!hidden)
+		return -EINVAL;
+	for_each_escaped(text, ',', [hidden](char &byte) { byte = hidden; });
+
+	int error = aufs_eat_security_options(fc, text);
+
+	for_each_escaped(text, hidden, [](char &byte) { byte = ','; });
+	return error;
+}
+
 /*
  * mount(2)'s data: split with respect to escaped commas, then as if each option had come by
  * fsconfig(2).
@@ -326,6 +370,10 @@ int parse_monolithic(struct fs_context *fc, void *data) noexcept
 		return 0;
 
 	char *text = static_cast<char *>(data);
+
+	if (int error = eat_security_options(fc, text))
+		return error;
+
 	MonolithicOptions options(StringView::from_c_string(text));
 
 	while (options.more()) {

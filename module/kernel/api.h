@@ -153,6 +153,7 @@ int aufs_deny_write_access(struct file *file);
 void aufs_dget(struct dentry *dentry);
 struct dentry *aufs_dget_parent(struct dentry *dentry);
 void aufs_dont_cache_acls(struct inode *inode);
+int aufs_eat_security_options(struct fs_context *fc, char *options);
 void aufs_errorf(struct fs_context *fc, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 struct dentry *aufs_file_dentry(struct file *file);

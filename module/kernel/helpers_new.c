@@ -60,3 +60,9 @@ int aufs_create_files_as(struct dentry *dentry, umode_t mode, const struct cred 
 {
 	return security_dentry_create_files_as(dentry, mode, &dentry->d_name, caller, new);
 }
+
+/* Takes the options that are the security modules' out of @options. */
+int aufs_eat_security_options(struct fs_context *fc, char *options)
+{
+	return security_sb_eat_lsm_opts(options, &fc->security);
+}
