@@ -190,6 +190,74 @@ Result<void> copy_flags(const Branch &from, struct dentry &source, const Branch 
 	return is_refusal(set.error()) ? Result<void>() : set;
 }
 
+namespace
+{
+
+/* The ACL of @type of @dentry, or empty. */
+Result<Ref<struct posix_acl>> acl_of(const Branch &branch, struct dentry &dentry, int type) noexcept
+{
+	struct posix_acl *acl = aufs_get_acl(branch.mnt(), dentry.d_inode, type);
+
+	if (acl == error_pointer<struct posix_acl>(-EOPNOTSUPP))
+		acl = nullptr;
+	return adopt_or_error(acl);
+}
+
+Result<void> set_or_remove_acl(const Branch &branch, struct dentry &dentry, int type,
+			       struct posix_acl *acl) noexcept
+{
+	return acl ? check(aufs_set_acl(branch.mnt(), &dentry, type, acl)) :
+		     remove_acl(branch, dentry, type);
+}
+
+/* As the VFS and a filesystem do together; *@mode becomes what the object is to have. */
+Result<void> inherit_acls(const Branch &part_branch, struct dentry &part, const Branch &branch,
+			  struct dentry &made, umode_t &mode) noexcept
+{
+	auto handed_down = TRY(acl_of(part_branch, part, ACL_TYPE_DEFAULT));
+
+	if (is_dir(mode))
+		TRY(set_or_remove_acl(branch, made, ACL_TYPE_DEFAULT, handed_down.get()));
+	if (!handed_down) {
+		mode &= ~aufs_umask();
+		return remove_acl(branch, made, ACL_TYPE_ACCESS);
+	}
+
+	struct posix_acl *acl = handed_down.leak();
+	int needed = aufs_acl_for_new(&acl, &mode);
+
+	TRY(check(needed));
+
+	auto own = Ref<struct posix_acl>::adopt(acl);
+
+	return set_or_remove_acl(branch, made, ACL_TYPE_ACCESS, needed ? own.get() : nullptr);
+}
+
+} // namespace
+
+Result<void> inherit_from(const Branch &part_branch, struct dentry &part, const Branch &branch,
+			  struct dentry &made, umode_t mode, const struct cred &caller) noexcept
+{
+	struct path path = part_branch.path_to(part);
+	struct iattr attr = {};
+	struct kstat stat;
+
+	TRY(check(vfs_getattr_nosec(&path, &stat, STATX_MODE | STATX_GID, 0)));
+	attr.ia_valid = ATTR_GID;
+	attr.ia_gid = stat.mode & S_ISGID ? stat.gid : caller.fsgid;
+	if (!is_lnk(mode)) {
+		if (is_dir(mode))
+			mode = static_cast<umode_t>((mode & ~S_ISGID) | (stat.mode & S_ISGID));
+		TRY(inherit_acls(part_branch, part, branch, made, mode));
+		attr.ia_valid |= ATTR_MODE;
+		attr.ia_mode = mode;
+	}
+
+	InodeLock lock(*made.d_inode);
+
+	return check(aufs_notify_change(branch.mnt(), &made, &attr));
+}
+
 void protect(const Branch &branch, struct dentry &to, unsigned int i_flags) noexcept
 {
 	u32 flags = flags_from(i_flags) & late_flags;

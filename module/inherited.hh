@@ -39,6 +39,15 @@ bool hands_project_down(struct dentry &dir) noexcept;
 				      const Branch &branch, struct dentry &to,
 				      struct dentry *h_parent) noexcept;
 
+/*
+ * Gives @made, which was made with @mode for the owner of @caller in one of the parts of a directory,
+ * the ACLs and the group that @part, the upper one and what users see, hands down, on @part_branch;
+ * and not those of the part that it is in.
+ */
+[[nodiscard]] Result<void> inherit_from(const Branch &part_branch, struct dentry &part,
+					const Branch &branch, struct dentry &made, umode_t mode,
+					const struct cred &caller) noexcept;
+
 /* Sets those that stop or slow down what is done before a copy is complete: @i_flags of its source. */
 void protect(const Branch &branch, struct dentry &to, unsigned int i_flags) noexcept;
 

@@ -2,6 +2,7 @@
 #include "attr.hh"
 #include "copy_up.hh"
 #include "entry.hh"
+#include "inherited.hh"
 #include "namei.hh"
 #include "plink.hh"
 #include "policy.hh"
@@ -177,6 +178,18 @@ struct Place {
 	Ref<struct dentry> h_dir;
 };
 
+/* Users see one part of the directory, and what is made has what that hands down. */
+Result<void> inherit(const Inode &dir, const Place &place, const Wanted &wanted,
+		     struct dentry &h_dentry) noexcept
+{
+	const BranchDentry &top = dir.top();
+
+	if (!wanted.mode || top.branch == place.index)
+		return {};
+	return inherit_from(dir.super().branch(top.branch), *top.dentry, place.branch, h_dentry,
+			    wanted.mode, wanted.caller);
+}
+
 /*
  * Makes what is @wanted at @place by @create(mount, directory, dentry), and then the union's inode
  * for it, or the existing one for a further link. Takes and drops write access.
@@ -194,6 +207,7 @@ Result<Ref<struct inode>> make_at(Inode &dir, const Place &place, const Wanted &
 	ScopeExit undo([&] { unmake(branch, h_dir, *h_dentry); });
 	auto inode = Ref<struct inode>::retain(wanted.existing);
 
+	TRY(inherit(dir, place, wanted, *h_dentry));
 	/* What the whiteout hid must not become a part of a new directory. */
 	if (whiteout && is_dir(h_dentry->d_inode->i_mode))
 		TRY(make_opaque(branch, *h_dentry));
@@ -337,6 +351,10 @@ Result<void> make_tmpfile(struct inode &dir, struct file &file, umode_t mode) no
 
 		h_file = TRY(adopt_or_error(
 			aufs_tmpfile_open(&parent, mode, O_RDWR | O_LARGEFILE, &creator.get())));
+		TRY(inherit(union_dir, {branch, index, h_dir.clone()},
+			    {*file.f_path.dentry, static_cast<umode_t>(S_IFREG | mode), nullptr,
+			     mounter.caller()},
+			    *aufs_file_dentry(h_file.get())));
 	}
 
 	Found found;

@@ -302,3 +302,51 @@ CASE(project_and_housekeeping)
 	EXPECT_EQ(names_in(u.rw + "/.wh..wh.plnk").size(), 1u);
 	expect_no_debris(u.rw);
 }
+
+/*
+ * New objects lie in one of the parts of a directory: they have what the upper one hands down, which
+ * is what users see.
+ */
+PARAM_CASE(parts, "upper_has", "lower_has")
+{
+	Union u;
+	string second = u.tmp + "/second", plain = u.tmp + "/plain";
+	bool upper = ktap::param() == "upper_has";
+	for (const string &dir : {u.top + "/dir", second, second + "/dir", plain})
+		make_dir(dir);
+	for (const string &dir : {upper ? u.top + "/dir" : second + "/dir", upper ? plain : ""}) {
+		if (dir.empty())
+			continue;
+		set_acl(dir, default_acl, for_alice);
+		OK(chown(dir.c_str(), 0, staff));
+		OK(chmod(dir.c_str(), 02775));
+	}
+	u.mount("br=" + u.top + "=rw:" + second + "=rw,create=rr");
+	auto make = [](const string &dir, const string &suffix) {
+		open_file(dir + "/file" + suffix, O_WRONLY | O_CREAT | O_EXCL, 0666);
+		OK(mkdir((dir + "/dir" + suffix).c_str(), 0777));
+		OK(mknod((dir + "/fifo" + suffix).c_str(), S_IFIFO | 0666, 0));
+		OK(symlink("x", (dir + "/symlink" + suffix).c_str()));
+		Fd file = open_file(dir, O_TMPFILE | O_RDWR, 0666);
+		OK(linkat(AT_FDCWD, ktap::format("/proc/self/fd/%d", int(file)).c_str(), AT_FDCWD,
+			  (dir + "/tmpfile" + suffix).c_str(), AT_SYMLINK_FOLLOW));
+	};
+	umask(027);
+	make(plain, "");
+	for (const char *suffix : {"1", "2", "3"})
+		make(u.at("dir"), suffix);
+	umask(022);
+	EXPECT_GT(names_in(u.top + "/dir").size(), 3u);
+	EXPECT_GT(names_in(second + "/dir").size(), 3u);
+	for (const char *name : {"/file", "/dir", "/fifo", "/symlink", "/tmpfile"}) {
+		struct stat expected = lstat_of(plain + name);
+		for (const char *suffix : {"1", "2", "3"}) {
+			string made = u.at("dir") + name + suffix;
+			ktap::say(made);
+			EXPECT_EQ(lstat_of(made).st_mode, expected.st_mode);
+			EXPECT_EQ(lstat_of(made).st_gid, expected.st_gid);
+			for (const char *acl : {access_acl, default_acl})
+				EXPECT_EQ(get(made, acl), get(plain + name, acl));
+		}
+	}
+}

@@ -134,6 +134,7 @@ enum aufs_mutex_kind {
 };
 
 /* helpers.c, alphabetical */
+int aufs_acl_for_new(struct posix_acl **acl, umode_t *mode);
 void aufs_allow_write_access(struct file *file);
 void aufs_annotate_inode(struct inode *inode, int depth);
 void aufs_annotate_super(struct super_block *sb, int depth);
@@ -220,6 +221,7 @@ int aufs_symlink(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry,
 int aufs_sync_super(struct super_block *sb);
 struct file *aufs_tmpfile_open(const struct path *parent, umode_t mode, int flags,
 			       const struct cred *cred);
+umode_t aufs_umask(void);
 int aufs_unlink(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry);
 void aufs_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 

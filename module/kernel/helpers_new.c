@@ -8,6 +8,15 @@
 #include "api.h"
 
 /*
+ * Makes of the default ACL *@acl, which is used up, the ACL of a new object that is
+ * made with *@mode, and of that its mode. Positive: the ACL says more than the mode.
+ */
+int aufs_acl_for_new(struct posix_acl **acl, umode_t *mode)
+{
+	return __posix_acl_create(acl, GFP_KERNEL, mode);
+}
+
+/*
  * The credentials to create a copy of @dentry with, as a security module wants them,
  * from the current ones; the caller puts *@creds.
  */
@@ -65,4 +74,9 @@ int aufs_create_files_as(struct dentry *dentry, umode_t mode, const struct cred 
 int aufs_eat_security_options(struct fs_context *fc, char *options)
 {
 	return security_sb_eat_lsm_opts(options, &fc->security);
+}
+
+umode_t aufs_umask(void)
+{
+	return current_umask();
 }
