@@ -120,14 +120,29 @@ struct posix_acl *get_acl(struct inode *inode, int type, bool rcu) noexcept
 namespace
 {
 
+/* Whether what is to be removed is not there: then there is nothing to copy up for. */
+bool has_no_acl(const Inode &inode, int type) noexcept
+{
+	const BranchDentry &top = inode.top();
+	ScopedCreds creds(inode.super().mounter());
+	struct posix_acl *acl =
+		aufs_get_acl(inode.super().branch(top.branch).mnt(), top.dentry->d_inode, type);
+
+	if (acl && !is_error(acl))
+		aufs_posix_acl_release(acl);
+	return !acl || acl == error_pointer<struct posix_acl>(-EOPNOTSUPP);
+}
+
 int set_acl_on(struct dentry &dentry, struct posix_acl *acl, int type) noexcept
 {
 	struct inode &inode = *dentry.d_inode;
 	/* The branch's own check asks the mounter, who may always keep S_ISGID. */
-	bool drops_sgid = type == ACL_TYPE_ACCESS && (inode.i_mode & S_ISGID) &&
+	bool drops_sgid = acl && type == ACL_TYPE_ACCESS && (inode.i_mode & S_ISGID) &&
 			  !in_group_p(inode.i_gid) &&
 			  !capable_wrt_inode_uidgid(aufs_nop_idmap(), &inode, CAP_FSETID);
 
+	if (!acl && !Inode::of(inode).on_rw() && has_no_acl(Inode::of(inode), type))
+		return 0;
 	return change(dentry, [acl, type, drops_sgid](Inode &, struct vfsmount *mnt,
 						      struct dentry &h_dentry) {
 		if (drops_sgid) {

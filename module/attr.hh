@@ -43,11 +43,13 @@ template <class Ops> constexpr Ops with_common(Ops ops) noexcept
 
 /*
  * Runs @change(union inode, its top) on the branch object of @dentry, copied up if need be, with
- * write access to the branch and the mounter's credentials, and copies the result. -EROFS where the
- * object cannot come to a rw branch. Of a regular file no more than @size bytes are copied up.
+ * write access to the branch and the mounter's credentials, or @as, and copies the result. -EROFS
+ * where the object cannot come to a rw branch. Of a regular file no more than @size bytes are copied
+ * up.
  */
 template <class Change>
-int change(struct dentry &dentry, Change &&change, loff_t size = whole_file) noexcept
+int change(struct dentry &dentry, Change &&change, loff_t size = whole_file,
+	   const struct cred *as = nullptr) noexcept
 {
 	Inode &inode = Inode::of(*dentry.d_inode);
 
@@ -62,7 +64,7 @@ int change(struct dentry &dentry, Change &&change, loff_t size = whole_file) noe
 
 	int error;
 	{
-		ScopedCreds creds(inode.super().mounter());
+		ScopedCreds creds(as ? *as : inode.super().mounter());
 
 		error = change(inode, inode.super().branch(top.branch).mnt(), *top.dentry);
 	}

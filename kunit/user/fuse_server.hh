@@ -18,6 +18,9 @@ struct Faults {
 	/* Of the file and the directory, beside their kinds. */
 	unsigned file_mode, dir_mode, file_uid, dir_uid;
 	bool capability; /* the file has security.capability */
+	/* Not faults: who asked last for an attribute, and to set one; how often that was. */
+	unsigned xattr_reader, xattr_writer;
+	int xattr_writes;
 };
 
 class Server

@@ -104,6 +104,7 @@ bool capable(int cap);
 bool capable_wrt_inode_uidgid(AUFS_IDMAP *idmap, const struct inode *inode, int cap);
 int generic_permission(AUFS_IDMAP *idmap, struct inode *inode, int mask);
 int in_group_p(kgid_t gid);
+bool inode_owner_or_capable(AUFS_IDMAP *idmap, const struct inode *inode);
 const struct cred *override_creds(const struct cred *cred);
 struct cred *prepare_creds(void);
 void revert_creds(const struct cred *old);
