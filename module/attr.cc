@@ -179,10 +179,62 @@ int fileattr_get(struct dentry *dentry, struct fileattr *attr) noexcept
 	return vfs_fileattr_get(&union_inode.h_dentry(), attr);
 }
 
+namespace
+{
+
+/* What chattr(1) and its like change; a filesystem has others to say what a file is. */
+constexpr u32 known_flags = FS_SECRM_FL | FS_UNRM_FL | FS_COMPR_FL | FS_SYNC_FL | FS_IMMUTABLE_FL |
+			    FS_APPEND_FL | FS_NODUMP_FL | FS_NOATIME_FL | FS_NOCOMP_FL |
+			    FS_JOURNAL_DATA_FL | FS_NOTAIL_FL | FS_DIRSYNC_FL | FS_TOPDIR_FL |
+			    FS_EXTENT_FL | FS_NOCOW_FL | FS_DAX_FL | FS_PROJINHERIT_FL;
+constexpr u32 known_xflags = FS_XFLAG_REALTIME | FS_XFLAG_IMMUTABLE | FS_XFLAG_APPEND |
+			     FS_XFLAG_SYNC | FS_XFLAG_NOATIME | FS_XFLAG_NODUMP |
+			     FS_XFLAG_RTINHERIT | FS_XFLAG_PROJINHERIT | FS_XFLAG_NOSYMLINKS |
+			     FS_XFLAG_EXTSIZE | FS_XFLAG_EXTSZINHERIT | FS_XFLAG_NODEFRAG |
+			     FS_XFLAG_FILESTREAM | FS_XFLAG_DAX | FS_XFLAG_COWEXTSIZE;
+
+/* What becomes of @have where somebody who saw @shown asked for @wanted. */
+template <class T> T changed(T have, T shown, T wanted) noexcept
+{
+	return wanted == shown ? have : wanted;
+}
+
+} // namespace
+
+/*
+ * Who sets flags gives back all that were shown, of the branch where the object lies; its copy may
+ * lie on another filesystem, with others. So what is different is changed, and nothing else.
+ */
 int fileattr_set(AUFS_IDMAP *, struct dentry *dentry, struct fileattr *attr) noexcept
 {
-	return change(*dentry, [attr](Inode &, struct vfsmount *mnt, struct dentry &h_dentry) {
-		return aufs_set_fileattr(mnt, &h_dentry, attr);
+	struct fileattr shown = {};
+
+	if (int error = fileattr_get(dentry, &shown))
+		return error;
+
+	u32 flags = attr->flags ^ shown.flags;
+	u32 xflags = attr->fsx_xflags ^ shown.fsx_xflags;
+
+	if ((flags & ~known_flags) || (attr->fsx_valid && (xflags & ~known_xflags)))
+		return -EOPNOTSUPP;
+	return change(*dentry, [&, attr](Inode &, struct vfsmount *mnt, struct dentry &h_dentry) {
+		struct fileattr next = {};
+		struct fileattr have = {};
+
+		if (int error = vfs_fileattr_get(&h_dentry, &have))
+			return error;
+		if (attr->flags_valid) {
+			fileattr_fill_flags(&next, have.flags ^ flags);
+		} else {
+			fileattr_fill_xflags(&next, have.fsx_xflags ^ (xflags & known_xflags));
+			next.fsx_projid =
+				changed(have.fsx_projid, shown.fsx_projid, attr->fsx_projid);
+			next.fsx_extsize =
+				changed(have.fsx_extsize, shown.fsx_extsize, attr->fsx_extsize);
+			next.fsx_cowextsize = changed(have.fsx_cowextsize, shown.fsx_cowextsize,
+						      attr->fsx_cowextsize);
+		}
+		return aufs_set_fileattr(mnt, &h_dentry, &next);
 	});
 }
 

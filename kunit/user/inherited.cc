@@ -3,7 +3,7 @@
 // A copy has what its source has, and nothing of what the place hands down that it is made in: ACLs,
 // a group, flags, a project. What is new has what its own directory hands down.
 //
-// Combinations: tmpfs ext4 xfs ext4+xfs
+// Combinations: tmpfs ext4 xfs ext4+xfs tmpfs+ext4
 
 #include "acl.hh"
 #include "disk.hh"
@@ -229,6 +229,40 @@ PARAM_CASE(flags, "handed_down", "of_the_source", "both")
 		EXPECT_NE(flags_of(u.top + "/new") & compared, 0u);
 	for (const char *name : {"/file", "/dir", "/dir/file"})
 		OK(lchown((u.at(name)).c_str(), 0, 0));
+}
+
+/*
+ * Flags that one filesystem shows and another does not have do not come along when somebody sets what
+ * he was shown and one more.
+ */
+CASE(flags_of_another_filesystem)
+{
+	if (!on("ext4", true) || on("ext4"))
+		SKIP("the lower branch alone has to be on ext4");
+	Union u;
+	write_file(u.low + "/file", "content");
+	ASSERT(flags_of(u.low + "/file") & FS_EXTENT_FL);
+	u.mount();
+	EXPECT(add_flags(u.at("file"), FS_NODUMP_FL));
+	EXPECT_EQ(flags_of(u.top + "/file") & FS_NODUMP_FL, unsigned(FS_NODUMP_FL));
+	EXPECT_EQ(flags_of(u.low + "/file") & FS_NODUMP_FL, 0u);
+	EXPECT_EQ(read_file(u.at("file")), "content");
+}
+
+/* What says what a file is, and what nobody knows, is not set, and nothing is copied up for it. */
+PARAM_CASE(unknown_flags, "casefold", "encrypted", "unknown")
+{
+	Union u;
+	string p = ktap::param();
+	make_dir(u.low + "/dir");
+	if (!add_flags(u.low + "/dir", 0))
+		SKIP("%s has no flags", ktap::env("AUFS_COMBO"));
+	u.mount();
+	EXPECT(!add_flags(u.at("dir"), p == "casefold"	? FS_CASEFOLD_FL :
+				       p == "encrypted" ? FS_ENCRYPT_FL :
+							  0x04000000));
+	EXPECT_EQ(errno, EOPNOTSUPP);
+	EXPECT(!exists(u.top + "/dir"));
 }
 
 namespace
