@@ -136,6 +136,9 @@ Result<void> copy_xattr(const Branch &from, struct dentry &source, const Branch 
 	/* Good on the one branch and not on the other: it has an id. */
 	if (error == -EINVAL && view == capability_name)
 		error = -EOVERFLOW;
+	if (error == -ENOSPC || error == -E2BIG)
+		aufs_warn("branch '%s' has no room for the attribute '%s' of %zd bytes (errno %d)",
+			  branch.name().data(), name, got.value(), -error);
 	/* What rights depend on is not left out. */
 	if (error == -EOPNOTSUPP && !view.starts_with(StringView("security."))) {
 		aufs_warn("branch '%s' cannot have the attribute '%s'", branch.name().data(), name);

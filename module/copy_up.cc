@@ -357,6 +357,7 @@ Result<void> copy_up_on_open(const struct file &file) noexcept
 	switch (copied.error()) {
 	case -EROFS:
 	case -ENOSPC:
+	case -E2BIG:
 	case -EDQUOT:
 	case -EPERM:
 	case -EOVERFLOW:
