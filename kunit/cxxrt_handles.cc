@@ -2,6 +2,7 @@
 /* The handles on what the kernel counts and locks: see cxxrt.cc. */
 #include "file.hh"
 #include "fixture.hh"
+#include "kernel/dir_lock.hh"
 #include "noted.hh"
 #include "span.hh"
 
@@ -336,11 +337,11 @@ CASE_BODY(cxxrt_locks_end_with_the_scope)
 	struct inode &inode = *file->f_inode;
 	auto in_order = [&](int error) noexcept -> Result<void> {
 		MutexLock lock(mutex);
-		DirLock dir(inode);
+		auto dir = TRY(DirLock::get(file->f_path.mnt, *file->f_path.dentry));
 
 		EXPECT(test, aufs_test_mutex_is_locked(&mutex));
 		EXPECT(test, aufs_test_inode_is_locked(&inode));
-		EXPECT(test, &dir.dir() == &inode);
+		EXPECT(test, &dir.dir() == file->f_path.dentry);
 		TRY(check(error));
 		return {};
 	};
@@ -360,7 +361,7 @@ CASE_BODY(cxxrt_locks_end_with_the_scope)
 	EXPECT(test, !aufs_test_inode_is_locked(&inode));
 }
 
-/* Who has write access keeps the mount from being made read-only, and only as long. */
+/* Who has write access keeps the filesystem from being made read-only, and only as long. */
 CASE_BODY(cxxrt_branch_write)
 {
 	Union mount(test);
@@ -368,21 +369,28 @@ CASE_BODY(cxxrt_branch_write)
 	if (!mount.ok())
 		return;
 
-	auto dir = mount.open(Union::branches, O_RDONLY | O_DIRECTORY);
+	auto dir = mount.open(Union::at, O_RDONLY | O_DIRECTORY);
 
 	if (!dir)
 		return;
+
+	const Super &super = Inode::of(*dir->f_inode).super();
+	const Branch &branch = super.branch(0);
+
+	/* Whatever its filesystem would allow. */
+	EXPECT_EQ(test, BranchWrite::get(super.branch(1)).error(), -EROFS);
 	EXPECT_EQ(test, aufs_test_remount(Union::branches, true), 0);
-	EXPECT_EQ(test, BranchWrite::get(dir->f_path.mnt).error(), -EROFS);
+	EXPECT_EQ(test, BranchWrite::get(branch).error(), -EROFS);
 	EXPECT_EQ(test, aufs_test_remount(Union::branches, false), 0);
 	{
-		auto write = BranchWrite::get(dir->f_path.mnt);
+		auto write = BranchWrite::get(branch);
 
 		if (!EXPECT(test, write.ok()))
 			return;
 
 		BranchWrite moved = write.release();
 
+		EXPECT(test, &moved.branch() == &branch);
 		EXPECT_EQ(test, aufs_test_remount(Union::branches, true), -EBUSY);
 	}
 	EXPECT_EQ(test, aufs_test_remount(Union::branches, true), 0);

@@ -103,7 +103,7 @@ int aufs_test_remount(const char *path, bool read_only)
 
 	if (err)
 		return err;
-	err = path_mount(NULL, &at, NULL, MS_REMOUNT | MS_BIND | (read_only ? MS_RDONLY : 0), NULL);
+	err = path_mount(NULL, &at, NULL, MS_REMOUNT | (read_only ? MS_RDONLY : 0), NULL);
 	path_put(&at);
 	return err;
 }

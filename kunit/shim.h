@@ -42,7 +42,7 @@ void aufs_test_skip(struct kunit *test, const char *why);
 /* -EEXIST is fine. */
 int aufs_test_mkdir(const char *path);
 int aufs_test_mount(const char *source, const char *path, const char *type, const char *options);
-/* The mount at @path; the filesystem stays as it is. */
+/* The filesystem that is mounted at @path. */
 int aufs_test_remount(const char *path, bool read_only);
 /* Not lazily: -EBUSY while anything holds a path on it. */
 int aufs_test_umount(const char *path);

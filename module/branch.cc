@@ -32,8 +32,8 @@ Result<Own<char[]>> absolute_name(const struct path &path, StringView given) noe
 }
 
 /*
- * On a disk and in shared memory, what readdir calls an inode is its i_ino, and no other inode has
- * it. Elsewhere (subvolumes, servers, daemons, stacked filesystems) one cannot know.
+ * On a disk and in shared memory no two inodes have one i_ino. Elsewhere (subvolumes, servers,
+ * daemons, stacked filesystems) one cannot know.
  */
 bool numbers_unknown(const struct super_block &sb) noexcept
 {
@@ -43,6 +43,34 @@ bool numbers_unknown(const struct super_block &sb) noexcept
 	if (sb.s_magic == FUSE_SUPER_MAGIC)
 		return true;
 	return !sb.s_bdev && sb.s_magic != TMPFS_MAGIC && sb.s_magic != RAMFS_MAGIC;
+}
+
+/*
+ * Where what readdir calls an inode is its i_ino. Whatever is not here has not been looked at (each
+ * of these has: kunit/user/filesystems.cc), or does not have it so, as iso9660, which gives the
+ * place of a file's entry in its directory.
+ */
+bool is_known_to_list_numbers(const struct super_block &sb) noexcept
+{
+	switch (sb.s_magic) {
+	case EROFS_SUPER_MAGIC_V1:
+	case EXT4_SUPER_MAGIC: /* ext2 and ext3 as well */
+	case F2FS_SUPER_MAGIC:
+	case RAMFS_MAGIC:
+	case SQUASHFS_MAGIC:
+	case TMPFS_MAGIC:
+	case UDF_SUPER_MAGIC:
+	case XFS_SUPER_MAGIC:
+		return true;
+	default:
+		return false;
+	}
+}
+
+bool is_known_to_tell_changes(const struct super_block &sb) noexcept
+{
+	return is_known_to_list_numbers(sb) || sb.s_magic == BTRFS_SUPER_MAGIC ||
+	       sb.s_magic == ISOFS_SUPER_MAGIC;
 }
 
 } // namespace
@@ -70,6 +98,8 @@ Result<Branch> Branch::create(struct fs_context *fc, const BranchItem &item) noe
 	if (!branch.reserved_)
 		return Error{-ENOMEM};
 	branch.numbers_by_inode_ = numbers_unknown(branch.sb());
+	branch.lists_numbers_ = !branch.numbers_by_inode_ && is_known_to_list_numbers(branch.sb());
+	branch.tells_changes_ = is_known_to_tell_changes(branch.sb());
 	return branch;
 }
 
@@ -91,10 +121,8 @@ Result<void> Branch::check_filesystem(struct fs_context *fc, bool perm_given) no
 	const char *name = name_.get();
 
 	if (root().d_flags & (DCACHE_OP_HASH | DCACHE_OP_COMPARE) || can_fold(sb())) {
-		aufs_errorf(
-			fc,
-			"branch '%s': its filesystem compares names in its own way (casefolding)",
-			name);
+		aufs_errorf(fc, "'%s' cannot be a branch: names are compared without case on %s",
+			    name, sb().s_type->name);
 		return Error{-EINVAL};
 	}
 	if (sb().s_stack_depth >= FILESYSTEM_MAX_STACK_DEPTH) {
@@ -108,6 +136,65 @@ Result<void> Branch::check_filesystem(struct fs_context *fc, bool perm_given) no
 		return Error{-EROFS};
 	}
 	return {};
+}
+
+namespace
+{
+
+/* Whether @branch has the kind of attributes that origins are: it knows that this one is not there. */
+bool has_private_attributes(const Branch &branch) noexcept
+{
+	char value;
+	ssize_t size =
+		aufs_getxattr(branch.mnt(), &branch.root(), "trusted.aufs.origin", &value, 1);
+
+	return size >= 0 || size == -ENODATA || size == -ERANGE;
+}
+
+/* FNV-1a: of what is no secret and lies on a branch. */
+u64 fingerprint(u64 basis, const u64 *words, unsigned int count) noexcept
+{
+	constexpr u64 prime = 0x100000001b3;
+
+	for (unsigned int i = 0; i < count * 8; i++)
+		basis = (basis ^ ((words[i / 8] >> (i % 8 * 8)) & 0xff)) * prime;
+	return basis;
+}
+
+} // namespace
+
+/*
+ * Its uuid. An image that can only be made as a whole is known without one: by its size, the number
+ * of its files, and what its root is and when that was made.
+ */
+void Branch::identify_filesystem() noexcept
+{
+	constexpr u64 bases[] = {0xcbf29ce484222325, 0x84222325cbf29ce4};
+	struct kstatfs fs = {};
+	struct kstat root = {};
+	struct path path = path_to(*sb().s_root);
+
+	static_assert(sizeof(bases) == sizeof(id_) && sizeof(sb().s_uuid) == sizeof(id_));
+	__builtin_memcpy(id_, sb().s_uuid.b, sizeof(id_));
+	for (unsigned char byte : id_)
+		has_id_ = has_id_ || byte;
+	if (has_id_ || sb().s_magic != SQUASHFS_MAGIC)
+		return;
+	if (vfs_statfs(&path, &fs) != 0 ||
+	    vfs_getattr_nosec(&path, &root, STATX_BASIC_STATS, 0) != 0)
+		return;
+
+	const u64 words[] = {sb().s_magic, static_cast<u64>(fs.f_bsize),
+			     fs.f_blocks,  fs.f_files,
+			     root.ino,	   static_cast<u64>(root.size),
+			     root.mode,	   static_cast<u64>(root.mtime.tv_sec)};
+
+	for (unsigned int i = 0; i < 2; i++) {
+		u64 half = fingerprint(bases[i], words, sizeof(words) / sizeof(words[0]));
+
+		__builtin_memcpy(id_ + i * sizeof(half), &half, sizeof(half));
+	}
+	has_id_ = true;
 }
 
 Result<void> Branch::attach(struct fs_context *fc) noexcept
@@ -134,6 +221,9 @@ Result<void> Branch::attach(struct fs_context *fc) noexcept
 	grants_rights_ = writable() || aufs_mnt_grants_rights(mnt);
 	mnt_ = mnt;
 	found_ = {};
+	identify_filesystem();
+	if (writable() && !has_private_attributes(*this))
+		keeps_none_ = all_kinds;
 	return reserved_->find(*this);
 }
 

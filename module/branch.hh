@@ -102,12 +102,40 @@ public:
 		return idmapped_;
 	}
 	/*
-	 * A readdir of this branch may give inode numbers that are not those of its inodes, or two
-	 * inodes may have one number. Then the union's numbers come from its inodes alone.
+	 * Two inodes of this branch may have one number. Then the union's numbers come from its inodes
+	 * alone.
 	 */
 	bool numbers_by_inode() const noexcept
 	{
 		return numbers_by_inode_;
+	}
+
+	/* Whether a readdir of this branch gives the numbers of its inodes, and they are unique. */
+	bool lists_numbers() const noexcept
+	{
+		return lists_numbers_;
+	}
+	/*
+	 * Whether the change time of a directory is another one whenever a name has come or gone. On
+	 * filesystems that make their directories up as they are read, and on what others have the
+	 * data of, one cannot know.
+	 */
+	bool tells_changes() const noexcept
+	{
+		return tells_changes_;
+	}
+
+	/*
+	 * Whether it changes although nobody writes to it: a server's or a daemon's. Then what the
+	 * union's inodes have copies of is copied again whenever the branch has been asked.
+	 */
+	bool changes_by_itself() const noexcept
+	{
+		return changes_by_itself_;
+	}
+	void note_changes_by_itself() noexcept
+	{
+		changes_by_itself_ = true;
 	}
 
 	/* The number of its filesystem: that of the first branch that lies on the same one. */
@@ -119,10 +147,31 @@ public:
 	{
 		filesystem_ = filesystem;
 	}
+	/*
+	 * What tells its filesystem from others, in any mount; null where nothing does. Filled in by
+	 * attach().
+	 */
+	const unsigned char *filesystem_id() const noexcept
+	{
+		return has_id_ ? id_ : nullptr;
+	}
 	/* Whether it has ever been written to by this filesystem: objects may have origins. */
 	bool has_origins() const noexcept
 	{
 		return reserved_->used();
+	}
+	/*
+	 * Whether a copy of that kind here can be told what it is a copy of, and get further names:
+	 * as far as one knows before it is tried.
+	 */
+	bool keeps_identity(umode_t mode) const noexcept
+	{
+		return !(__atomic_load_n(&keeps_none_, __ATOMIC_RELAXED) & kind_bit(mode));
+	}
+	/* It was tried, and cannot be. */
+	void note_keeps_none(umode_t mode) const noexcept
+	{
+		__atomic_fetch_or(&keeps_none_, kind_bit(mode), __ATOMIC_RELAXED);
 	}
 	/*
 	 * Bytes that users may still write, as it said at most @seconds ago; 0 where it does not
@@ -162,7 +211,15 @@ private:
 		}
 	};
 
+	static constexpr unsigned char all_kinds = 3;
+	/* Some filesystems keep attributes for files, and not for symlinks and devices. */
+	static unsigned char kind_bit(umode_t mode) noexcept
+	{
+		return is_reg(mode) || is_dir(mode) ? 1 : 2;
+	}
+
 	Result<void> check_filesystem(struct fs_context *fc, bool perm_given) noexcept;
+	void identify_filesystem() noexcept;
 
 	HeldPath found_;
 	struct vfsmount *mnt_ = nullptr;
@@ -170,12 +227,57 @@ private:
 	Own<Reserved> reserved_;
 	mutable u64 free_ = 0;
 	mutable s64 free_until_ = 0; /* seconds since boot, when free_ is too old */
+	mutable unsigned char keeps_none_ = 0; /* kinds */
+	unsigned char id_[UUID_SIZE];
+	bool has_id_ = false;
 	unsigned int filesystem_ = 0;
 	BranchPerm perm_ = BranchPerm::ro;
 	CopyOnOpen copy_on_open_ = CopyOnOpen::nothing;
 	bool numbers_by_inode_ = false;
+	bool lists_numbers_ = false;
+	bool tells_changes_ = false;
 	bool grants_rights_ = true;
 	bool idmapped_ = false;
+	bool changes_by_itself_ = false;
+};
+
+/*
+ * Leave to change a branch: write access to its mount, with freeze protection. Only a rw branch gives
+ * it (-EROFS), so who has one cannot be changing another. Sleeps while the branch is frozen.
+ */
+class BranchWrite final
+{
+public:
+	[[nodiscard]] static Result<BranchWrite> get(const Branch &branch) noexcept
+	{
+		if (!branch.writable())
+			return Error{-EROFS};
+		TRY(check(mnt_want_write(branch.mnt())));
+		return BranchWrite(branch);
+	}
+	BranchWrite(BranchWrite &&other) noexcept : branch_(cxxrt::exchange(other.branch_, nullptr))
+	{
+	}
+	BranchWrite(const BranchWrite &) = delete;
+	BranchWrite &operator=(const BranchWrite &) = delete;
+	BranchWrite &operator=(BranchWrite &&) = delete;
+	~BranchWrite()
+	{
+		if (branch_)
+			mnt_drop_write(branch_->mnt());
+	}
+
+	const Branch &branch() const noexcept
+	{
+		return *branch_;
+	}
+
+private:
+	explicit BranchWrite(const Branch &branch) noexcept : branch_(&branch)
+	{
+	}
+
+	const Branch *branch_;
 };
 
 } // namespace aufs

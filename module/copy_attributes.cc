@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "copy_up.hh"
+#include "inherited.hh"
 #include "whiteout.hh"
 
 namespace aufs
@@ -15,14 +16,67 @@ Result<void> change_attributes(const Branch &branch, struct dentry &to, struct i
 	return check(aufs_notify_change(branch.mnt(), &to, &attr));
 }
 
+bool is_acl(StringView name) noexcept
+{
+	return name == StringView("system.posix_acl_access") ||
+	       name == StringView("system.posix_acl_default");
+}
+
 /* Whether the union's own and those that are copied in other ways. */
 bool is_copied_otherwise(StringView name) noexcept
 {
-	return name.starts_with(private_prefix) || name == StringView("system.posix_acl_access") ||
-	       name == StringView("system.posix_acl_default") ||
+	return name.starts_with(private_prefix) || is_acl(name) ||
 	       /* XFS shows how it keeps ACLs, which means nothing on others. */
 	       name.starts_with(StringView("trusted.SGI_ACL_"));
 }
+
+/* The names of an object's attributes. */
+class Names final
+{
+public:
+	[[nodiscard]] static Result<Names> of(struct dentry &dentry) noexcept
+	{
+		ssize_t size = vfs_listxattr(&dentry, nullptr, 0);
+		Names names;
+
+		if (size == -EOPNOTSUPP || size == 0)
+			return names;
+		if (size < 0)
+			return Error{static_cast<int>(size)};
+		names.text_ = KvArray<char>::allocate(static_cast<size_t>(size));
+		if (!names.text_.data)
+			return Error{-ENOMEM};
+		size = vfs_listxattr(&dentry, names.text_.data, static_cast<size_t>(size));
+		if (size < 0)
+			return Error{static_cast<int>(size)};
+		names.size_ = size;
+		return names;
+	}
+
+	/* @visit(name, which ends with a null) for each, until one fails. */
+	template <class Visit> [[nodiscard]] Result<void> for_each(Visit &&visit) const noexcept
+	{
+		for (const char *name = text_.data; name < text_.data + size_;) {
+			StringView view = StringView::from_c_string(name);
+
+			TRY(visit(view));
+			name += view.size() + 1;
+		}
+		return {};
+	}
+
+	bool has(StringView wanted) const noexcept
+	{
+		return !for_each([wanted](StringView name) {
+				return name == wanted ? Result<void>(Error{-EEXIST}) :
+							Result<void>();
+			}).ok();
+	}
+
+private:
+	KvArray<char> text_;
+	ssize_t size_ = 0;
+};
 
 /* A buffer that grows. */
 Result<ssize_t> read_xattr(const Branch &from, struct dentry &dentry, const char *name,
@@ -45,6 +99,14 @@ Result<ssize_t> read_xattr(const Branch &from, struct dentry &dentry, const char
 	return size;
 }
 
+/* Whether @value of "security.evm" is good for the one inode alone that it was made for. */
+bool is_bound_to_inode(const char *value, ssize_t size) noexcept
+{
+	constexpr char portable_signature = 5;
+
+	return size < 1 || value[0] != portable_signature;
+}
+
 /* Copies the attribute @name by way of @value, which has @room bytes and grows. */
 Result<void> copy_xattr(const Branch &from, struct dentry &source, const Branch &branch,
 			struct dentry &to, const char *name, KvArray<char> &value,
@@ -64,12 +126,19 @@ Result<void> copy_xattr(const Branch &from, struct dentry &source, const Branch 
 		return Error{got.error()};
 	}
 
+	/* Not all kernels leave it out themselves. */
+	if (view == StringView("security.evm") && is_bound_to_inode(value.data, got.value()))
+		return {};
+
 	int error = aufs_setxattr(branch.mnt(), &to, name, value.data,
 				  static_cast<size_t>(got.value()), 0);
 
 	/* Good on the one branch and not on the other: it has an id. */
 	if (error == -EINVAL && view == capability_name)
 		error = -EOVERFLOW;
+	if (error == -ENOSPC || error == -E2BIG)
+		aufs_warn("branch '%s' has no room for the attribute '%s' of %zd bytes (errno %d)",
+			  branch.name().data(), name, got.value(), -error);
 	/* What rights depend on is not left out. */
 	if (error == -EOPNOTSUPP && !view.starts_with(StringView("security."))) {
 		aufs_warn("branch '%s' cannot have the attribute '%s'", branch.name().data(), name);
@@ -78,51 +147,77 @@ Result<void> copy_xattr(const Branch &from, struct dentry &source, const Branch 
 	return check(error);
 }
 
+/* Whether the security module makes the attribute @name of a copy itself. */
+Result<bool> is_left_out(struct dentry &source, StringView name) noexcept
+{
+	int skip = aufs_copy_up_xattr(&source, name.data());
+
+	TRY(check(skip));
+	return skip != 0;
+}
+
+/* What EVM and IMA note of an object is that object's. */
+bool is_integrity(StringView name) noexcept
+{
+	return name == StringView("security.evm") || name == StringView("security.ima");
+}
+
+/*
+ * Takes those from @to that @source, which has @names, does not have: the branch handed them down.
+ * What the filesystem or a security module does not let go of is its own.
+ */
+Result<void> remove_inherited(struct dentry &source, const Names &names, const Branch &branch,
+			      struct dentry &to) noexcept
+{
+	Names found = TRY(Names::of(to));
+
+	return found.for_each([&](StringView name) -> Result<void> {
+		if ((is_copied_otherwise(name) && !is_acl(name)) || is_integrity(name) ||
+		    names.has(name) || TRY(is_left_out(source, name)))
+			return {};
+
+		int error = aufs_removexattr(branch.mnt(), &to, name.data());
+
+		switch (error) {
+		case -EACCES:
+		case -EINVAL:
+		case -ENODATA:
+		case -EOPNOTSUPP:
+		case -EPERM:
+			return {};
+		default:
+			return check(error);
+		}
+	});
+}
+
 Result<void> copy_xattrs(const Branch &from, struct dentry &source, const Branch &branch,
 			 struct dentry &to) noexcept
 {
-	ssize_t size = vfs_listxattr(&source, nullptr, 0);
-
-	if (size == -EOPNOTSUPP || size == 0)
-		return {};
-	if (size < 0)
-		return Error{static_cast<int>(size)};
-
-	auto names = KvArray<char>::allocate(static_cast<size_t>(size));
+	Names names = TRY(Names::of(source));
 	KvArray<char> value;
 	size_t room = 0;
 
-	if (!names.data)
-		return Error{-ENOMEM};
-	size = vfs_listxattr(&source, names.data, static_cast<size_t>(size));
-	if (size < 0)
-		return Error{static_cast<int>(size)};
-	for (const char *name = names.data; name < names.data + size;) {
-		StringView view = StringView::from_c_string(name);
-		const char *next = name + view.size() + 1;
-		bool left_out = is_copied_otherwise(view) ||
-				(view == capability_name && !from.grants_rights());
-		int skip = left_out ? 1 : aufs_copy_up_xattr(&source, name);
-
-		TRY(check(skip));
-		if (!skip)
-			TRY(copy_xattr(from, source, branch, to, name, value, room));
-		name = next;
-	}
-	return {};
+	TRY(remove_inherited(source, names, branch, to));
+	return names.for_each([&](StringView name) -> Result<void> {
+		if (is_copied_otherwise(name) ||
+		    (name == capability_name && !from.grants_rights()) ||
+		    TRY(is_left_out(source, name)))
+			return {};
+		return copy_xattr(from, source, branch, to, name.data(), value, room);
+	});
 }
 
+/* @to gets the ACL of @source, or none. */
 Result<void> copy_acl(const Branch &from, struct dentry &source, const Branch &branch,
 		      struct dentry &to, int type) noexcept
 {
 	struct posix_acl *acl = aufs_get_acl(from.mnt(), source.d_inode, type);
 
-	if (acl == error_pointer<struct posix_acl>(-EOPNOTSUPP))
-		return {};
+	if (!acl || acl == error_pointer<struct posix_acl>(-EOPNOTSUPP))
+		return remove_acl(branch, to, type);
 	if (is_error(acl))
 		return error_of(acl);
-	if (!acl)
-		return {};
 
 	auto held = Ref<struct posix_acl>::adopt(acl);
 
@@ -152,6 +247,7 @@ Result<void> copy_attributes(const struct path &from, const Branch &from_branch,
 	if (!is_lnk(stat.mode)) {
 		struct iattr mode = {};
 
+		/* Before the mode, which opens the mask of an ACL that is there. */
 		TRY(copy_acl(from_branch, source, branch, to, ACL_TYPE_ACCESS));
 		if (is_dir(stat.mode))
 			TRY(copy_acl(from_branch, source, branch, to, ACL_TYPE_DEFAULT));

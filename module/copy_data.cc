@@ -38,11 +38,11 @@ Result<void> copy_extent(struct file &from, struct file &to, loff_t pos, loff_t 
 	return {};
 }
 
-Result<void> set_size(struct file &to, loff_t size) noexcept
+Result<void> set_size(const Branch &branch, struct file &to, loff_t size) noexcept
 {
 	struct iattr attr = {};
 	struct inode &inode = *to.f_inode;
-	auto write = TRY(BranchWrite::get(to.f_path.mnt));
+	auto write = TRY(BranchWrite::get(branch));
 	InodeLock lock(inode);
 
 	attr.ia_valid = ATTR_SIZE;
@@ -52,15 +52,21 @@ Result<void> set_size(struct file &to, loff_t size) noexcept
 
 } // namespace
 
-Result<void> copy_data(struct file &from, struct file &to, loff_t size) noexcept
+Result<void> copy_data(struct file &from, const Branch &branch, struct file &to,
+		       loff_t size) noexcept
 {
 	/*
 	 * A signal that does not end the task must not end the copy: who has a timer would never
 	 * get to the end of a large file. A splice gives up for any that is pending.
 	 */
 	SignalsBlocked signals(aufs_signals_block_handled);
-	loff_t length = aufs_i_size_read(from.f_inode);
+	struct kstat stat;
 	loff_t end = 0;
+
+	/* What a server's file has by now, and not what is known of it here. */
+	TRY(check(vfs_getattr_nosec(&from.f_path, &stat, STATX_BASIC_STATS, AT_STATX_FORCE_SYNC)));
+
+	loff_t length = stat.size;
 
 	if (size >= length) {
 		size = length;
@@ -84,7 +90,7 @@ Result<void> copy_data(struct file &from, struct file &to, loff_t size) noexcept
 		pos = end = hole;
 	}
 	if (end < size)
-		TRY(set_size(to, size));
+		TRY(set_size(branch, to, size));
 	if (size == 0)
 		return {};
 

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "attr.hh"
 #include "copy_up.hh"
+#include "inherited.hh"
 #include "plink.hh"
 #include "policy.hh"
+#include "presence.hh"
 #include "whiteout.hh"
 #include "workfile.hh"
 
@@ -27,24 +29,26 @@ Result<Ref<const struct cred>> copy_creds(struct dentry &dentry) noexcept
 	return Ref<const struct cred>::adopt(creds);
 }
 
-/* A new object of the kind of @source, empty. */
-Result<Workfile> make_alike(struct dentry &dentry, struct dentry &source,
-			    const Branch &branch) noexcept
+/* A new object of the kind of @source, empty; in @shop unless that is null. */
+Result<Workfile> make_alike(struct dentry &dentry, struct dentry &source, const Branch &branch,
+			    struct dentry *shop) noexcept
 {
 	auto creds = TRY(copy_creds(dentry));
 	ScopedCreds as_wanted(*creds);
 	const struct inode &inode = *source.d_inode;
 	umode_t kind = inode.i_mode & S_IFMT;
 
+	auto make = [&branch, shop](auto &&create) noexcept {
+		return Workfile::create(branch, create, shop);
+	};
+
 	switch (kind) {
 	case S_IFREG:
-		return Workfile::create(branch, [](struct vfsmount *mnt, struct inode &dir,
-						   struct dentry &d) {
+		return make([](struct vfsmount *mnt, struct inode &dir, struct dentry &d) {
 			return aufs_create(mnt, &dir, &d, S_IRUSR | S_IWUSR);
 		});
 	case S_IFDIR:
-		return Workfile::create(branch, [](struct vfsmount *mnt, struct inode &dir,
-						   struct dentry &d) {
+		return make([](struct vfsmount *mnt, struct inode &dir, struct dentry &d) {
 			return aufs_mkdir(mnt, &dir, &d, S_IRWXU);
 		});
 	case S_IFLNK: {
@@ -55,8 +59,7 @@ Result<Workfile> make_alike(struct dentry &dentry, struct dentry &source,
 			return error_of(target);
 
 		auto result =
-			Workfile::create(branch, [target](struct vfsmount *mnt, struct inode &dir,
-							  struct dentry &d) {
+			make([target](struct vfsmount *mnt, struct inode &dir, struct dentry &d) {
 				return aufs_symlink(mnt, &dir, &d, target);
 			});
 
@@ -65,9 +68,8 @@ Result<Workfile> make_alike(struct dentry &dentry, struct dentry &source,
 		return result;
 	}
 	default:
-		return Workfile::create(branch, [kind, &inode](struct vfsmount *mnt,
-							       struct inode &dir,
-							       struct dentry &d) {
+		return make([kind, &inode](struct vfsmount *mnt, struct inode &dir,
+					   struct dentry &d) {
 			return aufs_mknod(mnt, &dir, &d, kind | S_IRUSR | S_IWUSR, inode.i_rdev);
 		});
 	}
@@ -107,116 +109,160 @@ Result<void> copy_content(const Super &super, const struct path &from, const Wor
 	auto creds = TRY(data_creds(super));
 	ScopedCreds writer(*creds);
 
-	return copy_data(*in, *out, size);
+	return copy_data(*in, work.branch(), *out, size);
 }
 
 /*
- * Renames @work to the name of the union's @dentry, in @h_dir. False where the name has been taken
- * away meanwhile, or its directory. Write access is held.
+ * What is not as the union has it, where @dentry was to get its copy: false where the union itself has
+ * taken the name away, or its directory. Else somebody else did, and nobody would find the copy.
  */
-Result<bool> place(Workfile &work, struct dentry &h_dir, const struct dentry &dentry) noexcept
+Result<bool> is_no_place(const struct dentry &dentry) noexcept
+{
+	if (Going::is(dentry))
+		return false;
+	return Error{-ESTALE};
+}
+
+/*
+ * Renames @work to the name of the union's @dentry, in @h_dir. False where the union has taken the name
+ * away meanwhile, or its directory; -ESTALE where somebody else did. Write access is held.
+ */
+Result<bool> place(Workfile &work, struct dentry &h_dir, struct dentry &dentry) noexcept
 {
 	const Branch &branch = work.branch();
-	StringView name = name_of(dentry);
-	KeepTimes times(branch, h_dir);
-	RenameLock lock(work.dir(), h_dir);
+	NameSnapshot snapshot(dentry);
+	StringView name = snapshot.view();
+	auto locked = RenameLock::get(branch.mnt(), work.dir(), h_dir);
 
-	if (!lock.locked() || (h_dir.d_inode->i_flags & S_DEAD))
-		return false;
-	if (!is_entry_of(work.dentry(), work.dir()))
-		return Error{-ESTALE};
+	if (!locked.ok())
+		return is_no_place(dentry);
+
+	const RenameLock &lock = locked.value();
+	KeepTimes times(branch, h_dir);
+
 	if (name.size() <= max_name) {
 		WhiteoutName whiteout(name);
 
 		if (is_positive(*TRY(lookup_locked(branch, h_dir, whiteout.view()))))
-			return false;
+			return is_no_place(dentry);
 	}
 
 	auto to = TRY(lookup_locked(branch, h_dir, name));
 
-	if (is_positive(*to)) {
-		/* It was removed, and another has its name by now. */
-		if (!dentry.d_hash.pprev)
-			return false;
-		/* The union would show it, had it been there. */
-		return Error{-ESTALE};
-	}
-	TRY(check(aufs_rename(branch.mnt(), work.dir().d_inode, &work.dentry(), h_dir.d_inode,
-			      to.get(), 0)));
+	/* Another has its name by now. */
+	if (is_positive(*to))
+		return is_no_place(dentry);
+	TRY(lock.rename(work.dentry(), *to));
 	work.keep();
 	return true;
 }
 
 /*
- * Gives @work, which is empty yet, the project of @h_parent where that is handed down: with another
- * it could not be renamed there, and its data would count for nobody.
+ * A directory for the making of what lies in a project by its directory alone, as symlinks and
+ * devices do: it hands down the project of @h_parent.
  */
-Result<void> inherit_project(struct dentry &h_parent, const Workfile &work) noexcept
+Result<Workfile> make_workshop(const Branch &branch, struct dentry &h_parent) noexcept
 {
-	struct vfsmount *mnt = work.branch().mnt();
-	struct fileattr parent = {};
-	struct fileattr attr = {};
+	auto shop = TRY(Workfile::create(branch, [](struct vfsmount *mnt, struct inode &dir,
+						    struct dentry &d) {
+		return aufs_mkdir(mnt, &dir, &d, S_IRWXU);
+	}));
+	auto write = TRY(BranchWrite::get(branch));
 
-	if (vfs_fileattr_get(&h_parent, &parent) != 0 ||
-	    !(parent.fsx_xflags & FS_XFLAG_PROJINHERIT))
-		return {};
-	/* Not for symlinks and devices: the rename tells whether they can come there. */
-	if (vfs_fileattr_get(&work.dentry(), &attr) != 0)
-		return {};
-	attr.fsx_projid = parent.fsx_projid;
-	if (is_dir(work.dentry().d_inode->i_mode))
-		attr.fsx_xflags |= FS_XFLAG_PROJINHERIT;
-	attr.flags_valid = false;
-	attr.fsx_valid = true;
+	TRY(hand_project_down(branch, shop.dentry(), h_parent));
+	return shop;
+}
 
-	auto write = TRY(BranchWrite::get(mnt));
+/* How a copy is made: its first bytes, and what is done to it before it has a name. */
+struct CopyPlan {
+	loff_t size = 0;
+	const FinishCopy *finish = nullptr;
+};
 
-	return check(aufs_set_fileattr(mnt, &work.dentry(), &attr));
+/*
+ * Whether the names of @inode, which are one file on a lower branch, would be one in memory alone
+ * after a copy-up. It was looked up before that was known.
+ */
+bool would_part_unseen(const Inode &inode) noexcept
+{
+	return !is_dir(inode.vfs.i_mode) && !inode.has_one_name() && inode.vfs.i_nlink > 1 &&
+	       !inode.super().names_stay(inode.top().branch, inode.vfs.i_mode, inode.identity());
 }
 
 /*
- * Makes the copy of what @dentry is on @branch, in @h_parent, or without a name if that is empty. The
- * links are counted when it is done, for the workfile's name is one until then.
+ * Tells @work, the finished copy of what @dentry is, what it is a copy of, and moves it to its name.
+ * Returns what Inode::links() becomes.
+ */
+Result<unsigned int> give_name(const BranchWrite &write, Workfile &work, struct dentry &dentry,
+			       Inode &parent, const Ref<struct dentry> &h_parent,
+			       unsigned int index) noexcept
+{
+	Inode &inode = Inode::of(*dentry.d_inode);
+	const Super &super = inode.super();
+	auto copy = Ref<struct dentry>::retain(&work.dentry());
+	const Key key = inode.key();
+	Identified identified;
+	ScopeExit undo([&] {
+		if (identified.links)
+			(void)remove_plink(write, super, inode.identity(), *copy->d_inode).ok();
+		inode.rehash(key);
+	});
+
+	/* Of a directory the upper part says who it is. */
+	if (index < inode.top().branch) {
+		identified = TRY(identify(write, inode, *copy, index, true));
+		/* A lookup of the copy finds the inode: by what is noted, or by the copy itself. */
+		if (!identified.noted)
+			inode.rehash(identity_of(super, {copy.clone(), index}).key);
+		else if (key.filesystem == Key::pointer)
+			inode.rehash(Key::of_pointer(copy->d_inode));
+	}
+	if (h_parent)
+		note_impure(write, parent, *h_parent);
+
+	bool placed = h_parent && TRY(place(work, *h_parent, dentry));
+
+	/* A directory that is gone has nothing that could be changed. */
+	if (!placed && is_dir(inode.vfs.i_mode))
+		return Error{-ENOENT};
+	if (!placed)
+		identified = TRY(identify(write, inode, *copy, index, false));
+	undo.dismiss();
+	return identified.links;
+}
+
+/*
+ * Makes the copy of what @dentry is on @branch, in @h_parent, or without a name if that is empty; in
+ * @shop at first, unless that is null. The links are counted when it is done, for the workfile's
+ * name is one until then.
  */
 Result<void> make_copy(struct dentry &dentry, Inode &parent, const Ref<struct dentry> &h_parent,
-		       unsigned int index, loff_t size) noexcept
+		       unsigned int index, CopyPlan plan, struct dentry *shop) noexcept
 {
 	Inode &inode = Inode::of(*dentry.d_inode);
 	const Super &super = inode.super();
 	const Branch &branch = super.branch(index);
 	const BranchDentry &source = inode.top();
 	struct path from = super.branch(source.branch).path_to(*source.dentry);
-	Workfile work = TRY(make_alike(dentry, *source.dentry, branch));
+	Workfile work = TRY(make_alike(dentry, *source.dentry, branch, shop));
 	unsigned int links = 0;
 
-	if (h_parent)
-		TRY(inherit_project(*h_parent, work));
-	TRY(copy_content(super, from, work, size));
+	{
+		auto write = TRY(BranchWrite::get(branch));
+
+		TRY(copy_flags(super.branch(source.branch), *source.dentry, branch, work.dentry(),
+			       h_parent.get()));
+	}
+	TRY(copy_content(super, from, work, plan.size));
 
 	auto next = TRY(inode.found_with(Ref<struct dentry>::retain(&work.dentry()), index));
 	{
-		auto write = TRY(BranchWrite::get(branch.mnt()));
-		const BranchDentry copy{Ref<struct dentry>::retain(&work.dentry()), index};
+		auto write = TRY(BranchWrite::get(branch));
 
 		TRY(copy_attributes(from, super.branch(source.branch), branch, work.dentry()));
-		/* Of a directory the upper part says who it is. */
-		if (index < source.branch)
-			links = TRY(identify(inode, copy, true));
-
-		auto placed = h_parent ? place(work, *h_parent, dentry) : Result<bool>(false);
-
-		if (!placed.ok()) {
-			if (links)
-				TRY(remove_plink(super, branch, inode.key()));
-			return Error{placed.error()};
-		}
-		/* A directory that is gone has nothing that could be changed. */
-		if (!placed.value() && is_dir(inode.vfs.i_mode))
-			return Error{-ENOENT};
-		if (placed.value())
-			note_impure(parent, {h_parent.clone(), index});
-		else
-			links = TRY(identify(inode, copy, false));
+		if (plan.finish)
+			TRY((*plan.finish)(branch, work.dentry()));
+		links = TRY(give_name(write, work, dentry, parent, h_parent, index));
 	}
 	inode.set_links(links);
 	inode.publish(move(next));
@@ -224,51 +270,58 @@ Result<void> make_copy(struct dentry &dentry, Inode &parent, const Ref<struct de
 }
 
 Result<void> copy_object(struct dentry &dentry, Inode &parent, const Ref<struct dentry> &h_parent,
-			 unsigned int index, loff_t size) noexcept
+			 unsigned int index, CopyPlan plan) noexcept
 {
-	TRY(make_copy(dentry, parent, h_parent, index, size));
-	Inode::of(*dentry.d_inode).copy_links();
+	Inode &inode = Inode::of(*dentry.d_inode);
+	umode_t mode = inode.vfs.i_mode;
+
+	if (h_parent && !is_reg(mode) && !is_dir(mode) && hands_project_down(*h_parent)) {
+		Workfile shop = TRY(make_workshop(inode.super().branch(index), *h_parent));
+
+		TRY(make_copy(dentry, parent, h_parent, index, plan, &shop.dentry()));
+	} else {
+		TRY(make_copy(dentry, parent, h_parent, index, plan, nullptr));
+	}
+	inode.copy_links();
 	return {};
 }
 
-/* @dir, whose parent has a part on @index, gets one. */
-Result<void> copy_one_directory(struct dentry &dir, struct dentry &parent,
+/*
+ * @dir, whose parent has a part on @index, gets one. False where it is being renamed, or has another
+ * parent by now; -EXDEV where a part there would not be seen.
+ */
+Result<bool> copy_one_directory(struct dentry &dir, struct dentry &parent,
 				unsigned int index) noexcept
 {
 	Inode &inode = Inode::of(*dir.d_inode);
 	auto lock = TRY(KillableLock::get(inode.copy_lock()));
 
 	if (part_of(inode, index))
-		return {};
+		return true;
+	if (inode.is_moving(dir) || parent_of(dir).get() != &parent)
+		return false;
+	if (index > inode.found().bottom && !TRY(shows_below(dir, index)))
+		return Error{-EXDEV};
 	/* Its copy could not be protected like this and be copied into. */
 	if (inode.h_inode().i_flags & (S_IMMUTABLE | S_APPEND))
 		return Error{-EPERM};
 
 	Inode &union_parent = Inode::of(*parent.d_inode);
 
-	return copy_object(dir, union_parent, part_of(union_parent, index), index, 0);
+	TRY(copy_object(dir, union_parent, part_of(union_parent, index), index, {}));
+	return true;
 }
 
-/* What a rw branch lacks of what was copied to it, and is set last because it stops all else. */
+/* Sets last what stops all else. */
 void protect(Inode &inode, unsigned int from) noexcept
 {
 	const BranchDentry &top = inode.top();
-	struct vfsmount *mnt = inode.super().branch(top.branch).mnt();
-	struct fileattr attr = {};
+	const Branch &branch = inode.super().branch(top.branch);
 
 	if (!(from & (S_APPEND | S_IMMUTABLE | S_SYNC | S_NOATIME)))
 		return;
-
-	auto write = BranchWrite::get(mnt);
-
-	if (!write.ok() || vfs_fileattr_get(top.dentry.get(), &attr) != 0)
-		return;
-	/* XFS looks at its own form of the flags, which this sets as well. */
-	fileattr_fill_flags(&attr, attr.flags | (from & S_APPEND ? FS_APPEND_FL : 0U) |
-					   (from & S_IMMUTABLE ? FS_IMMUTABLE_FL : 0U) |
-					   (from & S_SYNC ? FS_SYNC_FL : 0U) |
-					   (from & S_NOATIME ? FS_NOATIME_FL : 0U));
-	aufs_set_fileattr(mnt, top.dentry.get(), &attr);
+	if (auto write = BranchWrite::get(branch); write.ok())
+		protect(branch, *top.dentry, from);
 	inode.copy_attributes();
 }
 
@@ -294,6 +347,7 @@ Result<Ref<struct dentry>> copy_up_directory(struct dentry &dir, unsigned int br
 	for (;;) {
 		if (auto part = part_of(inode, branch))
 			return part;
+		aufs_assert_sb_write(inode.vfs.i_sb);
 
 		auto lacks = Ref<struct dentry>::retain(&dir);
 		auto parent = parent_of(*lacks);
@@ -309,16 +363,24 @@ Result<Ref<struct dentry>> copy_up_directory(struct dentry &dir, unsigned int br
 			return Error{-EROFS};
 		if (aufs_signal_pending())
 			return Error{-EINTR};
-		TRY(copy_one_directory(*lacks, *parent, branch));
+		if (!TRY(copy_one_directory(*lacks, *parent, branch)))
+			aufs_pause();
 	}
 }
 
-Result<void> copy_up(struct dentry &dentry, loff_t size) noexcept
+namespace
+{
+
+/* As copy_up_and(). */
+Result<bool> copy_up_by(struct dentry &dentry, CopyPlan plan) noexcept
 {
 	Inode &inode = Inode::of(*dentry.d_inode);
 
-	if (inode.on_rw())
-		return {};
+	if (inode.on_rw()) {
+		TRY(check_presence(dentry));
+		return false;
+	}
+	aufs_assert_sb_write(inode.vfs.i_sb);
 
 	ScopedCreds creds(inode.super().mounter());
 	auto parent = parent_of(dentry);
@@ -327,26 +389,50 @@ Result<void> copy_up(struct dentry &dentry, loff_t size) noexcept
 
 	if (is_dir(inode.vfs.i_mode)) {
 		TRY(copy_up_directory(dentry, index));
-		return {};
+		return false;
 	}
 
 	auto h_parent = copy_up_directory(*parent, index);
 
-	/* Its directory is gone, and so is its name. */
-	if (!h_parent.ok() && h_parent.error() != -ENOENT)
-		return Error{h_parent.error()};
+	if (!h_parent.ok()) {
+		bool gone = h_parent.error() == -ENOENT || h_parent.error() == -ESTALE;
+
+		/* The union has removed it, and then its directory. */
+		if (!gone || !Going::is(dentry))
+			return Error{gone ? -ESTALE : h_parent.error()};
+	}
 
 	auto lock = TRY(KillableLock::get(inode.copy_lock()));
 
 	if (inode.on_rw())
-		return {};
+		return false;
 
 	unsigned int flags = inode.h_inode().i_flags;
+	auto copied = would_part_unseen(inode) ?
+			      Result<void>(Error{-ESTALE}) :
+			      copy_object(dentry, union_parent,
+					  h_parent.ok() ? h_parent.release() : Ref<struct dentry>(),
+					  index, plan);
 
-	TRY(copy_object(dentry, union_parent,
-			h_parent.ok() ? h_parent.release() : Ref<struct dentry>(), index, size));
+	/* The VFS then looks the name up again, and finds an inode for this name alone. */
+	if (would_part_unseen(inode))
+		d_drop(&dentry);
+	TRY(move(copied));
 	protect(inode, flags);
+	return true;
+}
+
+} // namespace
+
+Result<void> copy_up(struct dentry &dentry, loff_t size) noexcept
+{
+	TRY(copy_up_by(dentry, {.size = size}));
 	return {};
+}
+
+Result<bool> copy_up_and(struct dentry &dentry, loff_t size, FinishCopy finish) noexcept
+{
+	return copy_up_by(dentry, {.size = size, .finish = &finish});
 }
 
 Result<void> copy_up_on_open(const struct file &file) noexcept
@@ -358,11 +444,21 @@ Result<void> copy_up_on_open(const struct file &file) noexcept
 	    (is_dir(inode.vfs.i_mode) && what != CopyOnOpen::all))
 		return {};
 
-	auto copied = copy_up(*TRY(dentry_of(file)));
+	/* The truncation copies up what it leaves. */
+	if (inode.on_rw() || (file.f_flags & O_TRUNC))
+		return {};
 
+	auto dentry = TRY(dentry_of(file));
+
+	aufs_sb_start_write(inode.vfs.i_sb);
+
+	auto copied = copy_up(*dentry);
+
+	aufs_sb_end_write(inode.vfs.i_sb);
 	switch (copied.error()) {
 	case -EROFS:
 	case -ENOSPC:
+	case -E2BIG:
 	case -EDQUOT:
 	case -EPERM:
 	case -EOVERFLOW:
@@ -370,38 +466,6 @@ Result<void> copy_up_on_open(const struct file &file) noexcept
 	default:
 		return copied;
 	}
-}
-
-Result<void> copy_up_with_name(struct dentry &dentry) noexcept
-{
-	Inode &inode = Inode::of(*dentry.d_inode);
-
-	TRY(copy_up(dentry));
-	if (inode.links() <= 1)
-		return {};
-
-	const BranchDentry &top = inode.top();
-	const Branch &branch = inode.super().branch(top.branch);
-	auto parent = parent_of(dentry);
-	auto h_parent = TRY(copy_up_directory(*parent, top.branch));
-	auto lock = TRY(KillableLock::get(inode.copy_lock()));
-	ScopedCreds creds(inode.super().mounter());
-	auto write = TRY(BranchWrite::get(branch.mnt()));
-	{
-		KeepTimes times(branch, *h_parent);
-		DirLock dir_lock(*h_parent->d_inode);
-		auto h_dentry = TRY(lookup_locked(branch, *h_parent, name_of(dentry)));
-
-		if (h_dentry->d_inode == top.dentry->d_inode)
-			return {};
-		if (is_positive(*h_dentry))
-			return Error{-ESTALE};
-		TRY(check(aufs_link(top.dentry.get(), branch.mnt(), &dir_lock.dir(),
-				    h_dentry.get())));
-	}
-	note_impure(Inode::of(*parent->d_inode), {move(h_parent), top.branch});
-	note_lower_name_gone(inode);
-	return {};
 }
 
 } // namespace aufs

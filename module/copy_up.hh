@@ -7,12 +7,15 @@
  *
  * Never in ->mmap. No lock of the branch is held while data is copied. All may sleep and take and
  * drop write access to the branch; the caller holds none, whatever VFS lock of the union it holds,
- * and any credentials. -EROFS where no rw branch is above, -EINTR on a fatal signal, -EOVERFLOW for
+ * and any credentials. The caller holds the union's freeze protection, for a copy-up changes a branch:
+ * the VFS takes it for all that changes something, and an open, for which it does not, takes it by
+ * itself. -EROFS where no rw branch is above, -EINTR on a fatal signal, -EOVERFLOW for
  * an owner that the mounter's user namespace does not know.
  */
 #pragma once
 
 #include "inode.hh"
+#include "kernel/dir_lock.hh"
 
 namespace aufs
 {
@@ -32,6 +35,15 @@ inline constexpr loff_t whole_file = LLONG_MAX;
 [[nodiscard]] Result<void> copy_up(struct dentry &dentry, loff_t size = whole_file) noexcept;
 
 /*
+ * The same, and @finish(branch, copy) is run on the copy before anybody can see it: where that
+ * fails, there is no copy, and nothing has changed. With the mounter's credentials and write access
+ * to the branch. Whether it was run: not where there is nothing to be copied, or another was faster.
+ */
+using FinishCopy = FunctionRef<Result<void>(const Branch &, struct dentry &)>;
+[[nodiscard]] Result<bool> copy_up_and(struct dentry &dentry, loff_t size,
+				       FinishCopy finish) noexcept;
+
+/*
  * The same, and it has its name there: one that came up by another of its names is linked. For what
  * moves names.
  */
@@ -46,17 +58,22 @@ inline constexpr loff_t whole_file = LLONG_MAX;
 
 /*
  * The times of a directory of a branch stay what they are while it is changed in ways that users do
- * not see. Write access and the mounter's credentials are held, no lock of the directory.
+ * not see. Write access and the mounter's credentials are held, and the directory's i_rwsem before and
+ * after this: else the times of what another does there meanwhile would be taken back as well.
  */
 class KeepTimes final
 {
 public:
-	KeepTimes(const Branch &branch, struct dentry &dir) noexcept
+	/* What users see changes the times. */
+	enum class Change : unsigned char { unseen, seen };
+
+	KeepTimes(const Branch &branch, struct dentry &dir, Change change = Change::unseen) noexcept
 		: branch_(branch), dir_(Ref<struct dentry>::retain(&dir))
 	{
 		struct path path = branch.path_to(dir);
 
-		known_ = vfs_getattr_nosec(&path, &stat_, STATX_ATIME | STATX_MTIME, 0) == 0;
+		known_ = change == Change::unseen &&
+			 vfs_getattr_nosec(&path, &stat_, STATX_ATIME | STATX_MTIME, 0) == 0;
 	}
 	KeepTimes(const KeepTimes &) = delete;
 	KeepTimes &operator=(const KeepTimes &) = delete;
@@ -69,9 +86,6 @@ public:
 		attr.ia_valid = ATTR_ATIME | ATTR_ATIME_SET | ATTR_MTIME | ATTR_MTIME_SET;
 		attr.ia_atime = stat_.atime;
 		attr.ia_mtime = stat_.mtime;
-
-		InodeLock lock(*dir_->d_inode);
-
 		aufs_notify_change(branch_.mnt(), dir_.get(), &attr);
 	}
 
@@ -82,12 +96,16 @@ private:
 	bool known_;
 };
 
-/* Gives the union directory @dir a part on the rw branch @branch, and all above it. */
+/*
+ * Gives the union directory @dir a part on the rw branch @branch, and all above it. -EXDEV where that
+ * would not be seen.
+ */
 [[nodiscard]] Result<Ref<struct dentry>> copy_up_directory(struct dentry &dir,
 							   unsigned int branch) noexcept;
 
-/* copy_data.cc: the first @size bytes; holes stay holes. Sleeps, killable. */
-[[nodiscard]] Result<void> copy_data(struct file &from, struct file &to, loff_t size) noexcept;
+/* copy_data.cc: the first @size bytes, to @to of @branch; holes stay holes. Sleeps, killable. */
+[[nodiscard]] Result<void> copy_data(struct file &from, const Branch &branch, struct file &to,
+				     loff_t size) noexcept;
 
 /*
  * copy_attributes.cc: owner, mode, extended attributes, ACLs and times of @from to the new object

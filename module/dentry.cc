@@ -46,7 +46,8 @@ int revalidate(struct dentry *dentry, unsigned int flags) noexcept
 	if (!inode)
 		return 0;
 
-	const Found &found = Inode::of(*inode).found();
+	Inode &union_inode = Inode::of(*inode);
+	const Found &found = union_inode.found();
 
 	for (unsigned int i = 0; i < found.parts(); i++) {
 		struct dentry &h = *found.part(i).dentry;
@@ -56,6 +57,7 @@ int revalidate(struct dentry *dentry, unsigned int flags) noexcept
 		if (int valid = h.d_op->d_revalidate(&h, flags); valid <= 0)
 			return valid;
 	}
+	union_inode.learn();
 	return 1;
 }
 

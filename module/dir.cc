@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "copy_up.hh"
 #include "dir.hh"
+#include "listing.hh"
 #include "whiteout.hh"
 
 namespace aufs
@@ -8,11 +9,6 @@ namespace aufs
 
 namespace
 {
-
-bool is_dot_or_dotdot(StringView name) noexcept
-{
-	return name == StringView(".") || name == StringView("..");
-}
 
 /*
  * Opens the directory @dir of @branch as the mounter. Reading a branch that is not written leaves
@@ -27,71 +23,9 @@ Result<Ref<struct file>> open_directory(const Super &super, const Branch &branch
 		dentry_open(&path, O_RDONLY | O_DIRECTORY | O_LARGEFILE, &super.mounter()));
 }
 
-/* A visit of one branch directory, as the kernel calls it back. */
-template <class Visit> struct Visitor : dir_context {
-	Visit &visit;
-	int error = 0;
-	bool called = false;
-
-	explicit Visitor(Visit &v) noexcept : dir_context{}, visit(v)
-	{
-		actor = act;
-	}
-
-	static bool act(struct dir_context *ctx, const char *name, int size, loff_t, u64 number,
-			unsigned int type) noexcept
-	{
-		auto &self = static_cast<Visitor &>(*ctx);
-		StringView view(name, static_cast<StringView::Size>(size));
-
-		self.called = true;
-		if (is_dot_or_dotdot(view))
-			return true;
-		self.error = self.visit(BranchEntry{view, number, type}).error();
-		return self.error == 0;
-	}
-};
-
-} // namespace
-
-template <class Visit>
-Result<void> for_each_entry(const Branch &branch, struct dentry &dir, Visit &&visit) noexcept
-{
-	struct path path = branch.path_to(dir);
-	auto file = TRY(adopt_or_error(
-		dentry_open(&path, O_RDONLY | O_DIRECTORY | O_LARGEFILE, aufs_current_cred())));
-	Visitor<Visit> visitor(visit);
-
-	/* A filesystem may stop after any number of entries; at the end it gives none. */
-	do {
-		visitor.called = false;
-		TRY(check(iterate_dir(file.get(), &visitor)));
-		TRY(check(visitor.error));
-		if (aufs_signal_pending())
-			return Error{-EINTR};
-	} while (visitor.called);
-	return {};
-}
-
-Result<NameList> NameList::read(const Branch &branch, struct dentry &dir) noexcept
-{
-	NameList list;
-
-	TRY(for_each_entry(branch, dir, [&list](const BranchEntry &entry) -> Result<void> {
-		NameTable::Entry *added = TRY(list.names_.add(entry.name));
-
-		added->visible = !is_reserved(entry.name);
-		return {};
-	}));
-	return list;
-}
-
-namespace
-{
-
 /*
- * An open directory of the union. One that has one part on a branch with numbers of its own is read
- * through, entry by entry. All others are merged into a table when they are first read, and again
+ * An open directory of the union. One that has one part on a branch that lists its numbers is read
+ * through, entry by entry. All others have a listing, from when they are first read, and another one
  * after a rewind: a position is an index into it.
  */
 class DirFile final
@@ -104,14 +38,17 @@ public:
 		return *static_cast<DirFile *>(file.private_data);
 	}
 
-	/* Of no open file: to see what there is. */
-	[[nodiscard]] static Result<bool> sees_nothing(Inode &dir) noexcept;
+	~DirFile()
+	{
+		if (listing_)
+			Listing::put(dir_, listing_);
+	}
 
 	[[nodiscard]] Result<void> iterate(struct file &file, struct dir_context &ctx) noexcept;
 	[[nodiscard]] Result<loff_t> seek(struct file &file, loff_t offset, int whence) noexcept;
 
 private:
-	explicit DirFile(const Inode &dir) noexcept
+	explicit DirFile(Inode &dir) noexcept : dir_(dir)
 	{
 		aufs_mutex_init(&lock_, AUFS_MUTEX_DIR_FILE, dir.depth());
 	}
@@ -119,16 +56,16 @@ private:
 	Result<void> choose(Inode &dir) noexcept;
 	Result<void> read_through(Inode &dir, struct dentry &dentry,
 				  struct dir_context &ctx) noexcept;
-	Result<void> merge(Inode &dir) noexcept;
-	Result<void> merge_entry(Inode &dir, unsigned int part, const BranchEntry &entry) noexcept;
+	Result<void> read_anew(Inode &dir) noexcept;
 	Result<void> emit_merged(Inode &dir, struct dentry &dentry,
 				 struct dir_context &ctx) noexcept;
 
 	/* iterate and seek of one open directory do not overlap, whatever holds f_pos_lock. */
 	struct mutex lock_;
 	Ref<struct file> h_file_;
-	NameTable table_;
-	bool merged_ = false;
+	Inode &dir_;
+	Listing *listing_ = nullptr;
+	bool current_ = false; /* the listing is: there was no rewind since */
 };
 
 Result<Own<DirFile>> DirFile::create(Inode &dir) noexcept
@@ -147,7 +84,8 @@ Result<Own<DirFile>> DirFile::create(Inode &dir) noexcept
 /* How the directory is read, from its beginning: it may have got a second part. */
 Result<void> DirFile::choose(Inode &dir) noexcept
 {
-	bool through = !dir.merged() && !dir.branch().numbers_by_inode() && !is_impure(dir);
+	bool through = !dir.merged() && dir.super().numbers_entries(dir.top().branch) &&
+		       !is_impure(dir);
 
 	if (!through)
 		h_file_ = {};
@@ -156,18 +94,16 @@ Result<void> DirFile::choose(Inode &dir) noexcept
 	return {};
 }
 
-Result<bool> DirFile::sees_nothing(Inode &dir) noexcept
+/* What there is now, instead of what was there before. */
+Result<void> DirFile::read_anew(Inode &dir) noexcept
 {
-	auto self = Own<DirFile>::adopt(new (Gfp{GFP_KERNEL_ACCOUNT}) DirFile(dir));
+	Listing *old = listing_;
 
-	if (!self)
-		return Error{-ENOMEM};
-	TRY(self->merge(dir));
-	for (unsigned long i = 0; i < self->table_.count(); i++) {
-		if (self->table_[i].visible)
-			return false;
-	}
-	return true;
+	listing_ = TRY(Listing::get(dir));
+	if (old)
+		Listing::put(dir, old);
+	current_ = true;
+	return {};
 }
 
 u64 parent_number(struct dentry &dentry) noexcept
@@ -201,6 +137,10 @@ struct Through : dir_context {
 
 		if (is_reserved(view))
 			return true;
+		if (view.size() > max_name) {
+			self.super.note_hidden(self.branch, view);
+			return true;
+		}
 		if (view == StringView("."))
 			number = self.self_number;
 		else if (view == StringView(".."))
@@ -229,54 +169,6 @@ Result<void> DirFile::read_through(Inode &dir, struct dentry &dentry,
 	return check(through.error);
 }
 
-Result<void> DirFile::merge_entry(Inode &dir, unsigned int part, const BranchEntry &entry) noexcept
-{
-	StringView name = entry.name;
-	bool whiteout = is_reserved(name);
-
-	if (whiteout) {
-		name = name.substr(whiteout_prefix.size());
-		/* The format's own: .wh..wh.opq and its like. */
-		if (is_reserved(name))
-			return {};
-	}
-
-	NameTable::Entry *known = table_.find(name);
-
-	/* A whiteout hides the name in later parts, not in its own. */
-	if (known && (whiteout || known->visible || known->part != part))
-		return {};
-	if (!known)
-		known = TRY(table_.add(name));
-	known->part = static_cast<unsigned short>(part);
-	known->visible = !whiteout;
-	known->type = static_cast<unsigned char>(entry.type);
-	/* Copies have the numbers of what they are copies of. */
-	known->number = dir.purity() == Inode::Purity::impure ?
-				0 :
-				dir.super().number_for(dir.found().part(part).branch, entry.number);
-	return {};
-}
-
-Result<void> DirFile::merge(Inode &dir) noexcept
-{
-	table_ = NameTable();
-	is_impure(dir);
-
-	const Found &found = dir.found();
-
-	for (unsigned int part = 0; part < found.parts(); part++) {
-		const BranchDentry &from = found.part(part);
-
-		TRY(for_each_entry(dir.super().branch(from.branch), *from.dentry,
-				   [&](const BranchEntry &entry) {
-					   return merge_entry(dir, part, entry);
-				   }));
-	}
-	merged_ = true;
-	return {};
-}
-
 /*
  * The number of an entry whose branch cannot tell: that of its inode. 0 where the name has gone by
  * now.
@@ -302,9 +194,11 @@ Result<void> DirFile::emit_merged(Inode &dir, struct dentry &dentry,
 			return {};
 		ctx.pos = 2;
 	}
-	for (; ctx.pos >= 2 && static_cast<unsigned long>(ctx.pos - 2) < table_.count();
-	     ctx.pos++) {
-		const NameTable::Entry &entry = table_[static_cast<unsigned long>(ctx.pos - 2)];
+
+	const NameTable &names = listing_->names();
+
+	for (; ctx.pos >= 2 && static_cast<unsigned long>(ctx.pos - 2) < names.count(); ctx.pos++) {
+		const NameTable::Entry &entry = names[static_cast<unsigned long>(ctx.pos - 2)];
 		u64 number = entry.number;
 
 		if (!entry.visible)
@@ -325,12 +219,12 @@ Result<void> DirFile::iterate(struct file &file, struct dir_context &ctx) noexce
 	{
 		ScopedCreds creds(dir.super().mounter());
 
-		if (ctx.pos == 0 && !merged_)
+		if (ctx.pos == 0 && !current_)
 			TRY(choose(dir));
 		if (h_file_)
 			return read_through(dir, dentry, ctx);
-		if (!merged_)
-			TRY(merge(dir));
+		if (!current_)
+			TRY(read_anew(dir));
 	}
 	return emit_merged(dir, dentry, ctx);
 }
@@ -355,7 +249,7 @@ Result<loff_t> DirFile::seek(struct file &file, loff_t offset, int whence) noexc
 		return Error{-EINVAL};
 	/* A rewind shows what has changed since. */
 	if (offset == 0 && (whence == SEEK_SET || file.f_pos != 0))
-		merged_ = false;
+		current_ = false;
 	file.f_pos = offset;
 	return offset;
 }
@@ -431,7 +325,21 @@ template <class Ops> constexpr Ops for_dir_file(Ops ops) noexcept
 
 Result<bool> is_logically_empty(Inode &dir) noexcept
 {
-	return DirFile::sees_nothing(dir);
+	auto read = Listing::read(dir);
+
+	/* So a part says that somebody has removed it. */
+	if (read.error() == -ENOENT)
+		return Error{-ESTALE};
+
+	auto listing = TRY(move(read));
+	const NameTable &names = listing->names();
+
+	for (unsigned long i = 0; i < names.count(); i++) {
+		if (names[i].visible)
+			return false;
+	}
+	/* What goes with a directory of a rw branch is gone. */
+	return !listing->has_hidden_on_rw();
 }
 
 constinit const struct ::file_operations dir_operations = for_dir_file(::file_operations{});

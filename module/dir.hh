@@ -45,7 +45,8 @@ private:
 };
 
 /*
- * Whether users see nothing in @dir, whatever its parts have. The mounter's credentials are held.
+ * Whether users see nothing in @dir, whatever its parts have. -ESTALE where one of these has been removed
+ * directly. The mounter's credentials are held.
  */
 [[nodiscard]] Result<bool> is_logically_empty(Inode &dir) noexcept;
 

@@ -12,25 +12,22 @@ Result<Ref<struct dentry>> find_made(const Branch &branch, struct dentry &h_dir,
 	return lookup_locked(branch, h_dir, name_of(*dentry));
 }
 
-Result<void> remove_locked(const Branch &branch, const DirLock &lock,
-			   struct dentry &dentry) noexcept
+Result<void> remove_locked(const DirLock &lock, struct dentry &dentry) noexcept
 {
-	if (is_dir(dentry.d_inode->i_mode))
-		return check(aufs_rmdir(branch.mnt(), &lock.dir(), &dentry));
-	return check(aufs_unlink(branch.mnt(), &lock.dir(), &dentry));
+	return is_dir(dentry.d_inode->i_mode) ? lock.rmdir(dentry) : lock.unlink(dentry);
 }
 
 Result<bool> remove_entry(const Branch &branch, struct dentry &h_dir, StringView name,
-			  const struct inode *expected, RemoveEntry *remove) noexcept
+			  const struct inode *expected, RemoveEntry remove) noexcept
 {
-	DirLock lock(*h_dir.d_inode);
+	auto lock = TRY(DirLock::get(branch.mnt(), h_dir));
 	auto h_dentry = TRY(lookup_locked(branch, h_dir, name));
 
 	if (expected && h_dentry->d_inode != expected)
 		return Error{-ESTALE};
 	if (!is_positive(*h_dentry))
 		return false;
-	TRY(check(remove(branch.mnt(), &lock.dir(), h_dentry.get())));
+	TRY((lock.*remove)(*h_dentry));
 	return true;
 }
 

@@ -18,15 +18,14 @@ namespace aufs
 						   Ref<struct dentry> dentry) noexcept;
 
 /* Removes the positive @dentry; @lock is its directory's. What is a directory must be empty. */
-[[nodiscard]] Result<void> remove_locked(const Branch &branch, const DirLock &lock,
-					 struct dentry &dentry) noexcept;
+[[nodiscard]] Result<void> remove_locked(const DirLock &lock, struct dentry &dentry) noexcept;
 
 /*
- * Removes @name from @h_dir by @remove (aufs_unlink or aufs_rmdir) if it is there, and tells whether it
+ * Removes @name from @h_dir by @remove (&DirLock::unlink or rmdir) if it is there, and tells whether it
  * was; -ESTALE unless it is @expected, where that is not null. Takes the i_rwsem of @h_dir.
  */
-using RemoveEntry = int(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry);
+using RemoveEntry = Result<void> (DirLock::*)(struct dentry &dentry) const noexcept;
 [[nodiscard]] Result<bool> remove_entry(const Branch &branch, struct dentry &h_dir, StringView name,
-					const struct inode *expected, RemoveEntry *remove) noexcept;
+					const struct inode *expected, RemoveEntry remove) noexcept;
 
 } // namespace aufs

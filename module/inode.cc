@@ -13,7 +13,11 @@ namespace
  */
 constexpr unsigned int copied_flags = S_SYNC | S_NOATIME | S_APPEND | S_IMMUTABLE | S_DIRSYNC;
 
-/* The times lie in one struct each on some kernels and in two numbers each on others. */
+/*
+ * Nobody is told these, as getattr() asks the branch: by them the VFS only judges whether an access is
+ * noted, so that it does not matter whether one is the last.
+ *
+ * The times lie in one struct each on some kernels and in two numbers each on others. */
 template <class I> void copy_times(I &to, const I &from) noexcept
 {
 	if constexpr (requires { to.i_atime_sec; }) {
@@ -31,13 +35,26 @@ template <class I> void copy_times(I &to, const I &from) noexcept
 }
 
 /*
- * Readers take no lock: write a field only where it differs, so that the common case shares its
- * cache line.
+ * Makes @to what @now(), of the branch, is. Readers take no lock, and writers, some in interrupts,
+ * neither: who has stored a value looks again, so that the last of them has seen the last change.
+ * A field is written only where it differs: the common case shares its cache line.
  */
-template <class T> void refresh(T &to, T from) noexcept
+template <class T, class Now> void follow(T &to, Now &&now) noexcept
 {
-	if (to != from)
-		__atomic_store_n(&to, from, __ATOMIC_RELAXED);
+	for (T value = now(); __atomic_load_n(&to, __ATOMIC_RELAXED) != value; value = now()) {
+		__atomic_store_n(&to, value, __ATOMIC_RELAXED);
+		__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	}
+}
+
+/* The same for those of @mask in @to, whose other bits others change: S_DEAD is not lost. */
+template <class Now> void follow_bits(unsigned int &to, unsigned int mask, Now &&now) noexcept
+{
+	unsigned int old = __atomic_load_n(&to, __ATOMIC_RELAXED);
+
+	while (unsigned int wrong = (old ^ now()) & mask)
+		__atomic_compare_exchange_n(&to, &old, old ^ wrong, false, __ATOMIC_SEQ_CST,
+					    __ATOMIC_RELAXED);
 }
 
 } // namespace
@@ -55,12 +72,17 @@ void Inode::begin() noexcept
 	key_ = {};
 	links_ = 0;
 	purity_ = static_cast<unsigned char>(Purity::unknown);
+	impure_on_ = nullptr;
+	identity_ = {};
+	name_gone_ = {};
+	moving_ = false;
 }
 
 void Inode::end() noexcept
 {
 	for (Found *found = found_; found; found = found->older) {
 		found->top.dentry = {};
+		found->named = {};
 		found->lower = {};
 	}
 }
@@ -127,42 +149,99 @@ void Inode::publish(Own<Found> next) noexcept
 
 void Inode::copy_attributes() noexcept
 {
-	const BranchDentry &top = this->top();
+	const BranchDentry *from;
+
+	/* A copy-up meanwhile puts another in its place: who stores last has seen that as well. */
+	do {
+		from = &top();
+		copy_attributes_of(*from);
+	} while (from != &top());
+}
+
+void Inode::copy_attributes_of(const BranchDentry &top) noexcept
+{
 	const struct inode &h = *top.dentry->d_inode;
 	const Branch &branch = super().branch(top.branch);
-	kuid_t uid = h.i_uid;
-	kgid_t gid = h.i_gid;
+	auto owner = [&] {
+		struct {
+			kuid_t uid;
+			kgid_t gid;
+		} owner = {h.i_uid, h.i_gid};
 
-	if (branch.idmapped())
-		aufs_owner_through(branch.mnt(), &h, &uid, &gid);
-	refresh(vfs.i_mode, branch.shown_mode(h.i_mode));
-	refresh(vfs.i_uid.val, uid.val);
-	refresh(vfs.i_gid.val, gid.val);
-	refresh(vfs.i_flags, (vfs.i_flags & ~copied_flags) | (h.i_flags & copied_flags));
+		if (branch.idmapped())
+			aufs_owner_through(branch.mnt(), &h, &owner.uid, &owner.gid);
+		return owner;
+	};
+
+	follow_mode(branch, h);
+	follow(vfs.i_uid.val, [&] { return owner().uid.val; });
+	follow(vfs.i_gid.val, [&] { return owner().gid.val; });
+	follow_bits(vfs.i_flags, copied_flags,
+		    [&h] { return __atomic_load_n(&h.i_flags, __ATOMIC_RELAXED); });
 	vfs.i_blkbits = h.i_blkbits;
 	copy_times(vfs, h);
-	fsstack_copy_inode_size(&vfs, top.dentry->d_inode);
+	aufs_copy_size(&vfs, &h);
+}
+
+void Inode::follow_mode(const Branch &branch, const struct inode &h) noexcept
+{
+	follow(vfs.i_mode,
+	       [&] { return branch.shown_mode(__atomic_load_n(&h.i_mode, __ATOMIC_RELAXED)); });
 }
 
 void Inode::copy_written() noexcept
 {
-	struct inode &h = h_inode();
+	const struct inode &h = h_inode();
 
 	/* These are all of a mode that a write takes. */
 	if (vfs.i_mode & (S_ISUID | S_ISGID))
-		refresh(vfs.i_mode, branch().shown_mode(h.i_mode));
+		follow_mode(branch(), h);
 	copy_times(vfs, h);
-	fsstack_copy_inode_size(&vfs, &h);
+	aufs_copy_size(&vfs, &h);
 }
 
 void Inode::copy_links() noexcept
 {
 	copy_attributes();
-	/* The subdirectories of a merged directory are not counted by any one branch. */
-	if (is_dir(vfs.i_mode))
-		set_nlink(&vfs, merged() ? 1 : h_inode().i_nlink);
-	else
-		set_nlink(&vfs, visible_links(h_inode().i_nlink));
+
+	/* A directory's are copied from several sides: the last one copies what all have done. */
+	InodeSpinLock lock(vfs);
+	unsigned int h_links = h_inode().i_nlink;
+
+	if (!is_dir(vfs.i_mode))
+		set_nlink(&vfs, visible_links(h_links));
+	/* One that has been removed does not come back. */
+	else if (vfs.i_nlink > 0)
+		/* Subdirectories of a merged one are not counted by any one branch. */
+		set_nlink(&vfs, merged() ? 1 : h_links);
+}
+
+void Inode::drop_link() noexcept
+{
+	InodeSpinLock lock(vfs);
+
+	if (vfs.i_nlink > 0)
+		set_nlink(&vfs, vfs.i_nlink - 1);
+	name_gone_ = current_time(&vfs);
+}
+
+void Inode::correct_ctime(struct timespec64 &ctime) noexcept
+{
+	if (!__atomic_load_n(&name_gone_.tv_sec, __ATOMIC_RELAXED))
+		return;
+
+	InodeSpinLock lock(vfs);
+
+	if (name_gone_.tv_sec > ctime.tv_sec ||
+	    (name_gone_.tv_sec == ctime.tv_sec && name_gone_.tv_nsec > ctime.tv_nsec))
+		ctime = name_gone_;
+}
+
+void Inode::note_removed() noexcept
+{
+	InodeSpinLock lock(vfs);
+
+	set_nlink(&vfs, 0);
 }
 
 int Inode::test(struct inode *inode, void *key) noexcept
@@ -176,19 +255,31 @@ int Inode::set(struct inode *inode, void *key) noexcept
 	return 0;
 }
 
-void Inode::become(Found &found, unsigned int links) noexcept
+void Inode::rehash(const Key &key) noexcept
+{
+	if (key_ == key)
+		return;
+	__remove_inode_hash(&vfs);
+	key_ = key;
+	__insert_inode_hash(&vfs, key_.hash());
+}
+
+void Inode::become(Found &found, const ObjectId &identity) noexcept
 {
 	Super &super = this->super();
 	u64 number = super.number_of(key_);
 
-	links_ = links;
+	links_ = identity.links;
+	identity_ = identity;
 	first_.top = move(found.top);
+	first_.named = move(found.named);
 	first_.lower = move(found.lower);
 	first_.lower_count = found.lower_count;
 	first_.bottom = first_.part(first_.parts() - 1).branch;
 	h_inode_ = first_.top.dentry->d_inode;
 
 	umode_t mode = h_inode().i_mode;
+	bool asks = super.changes() == Changes::anywhere;
 
 	vfs.i_ino = number ? number : super.fresh_number();
 	vfs.i_mode = mode;
@@ -198,45 +289,72 @@ void Inode::become(Found &found, unsigned int links) noexcept
 	aufs_mutex_init(&copy_lock_, AUFS_MUTEX_COPY, depth());
 	switch (mode & S_IFMT) {
 	case S_IFREG:
-		vfs.i_op = &file_inode_operations;
+		vfs.i_op = &file_inode_operations[asks];
 		vfs.i_fop = &file_operations;
 		break;
 	case S_IFDIR:
-		vfs.i_op = &dir_inode_operations;
+		vfs.i_op = &dir_inode_operations[asks];
 		vfs.i_fop = &dir_operations;
 		break;
 	case S_IFLNK:
-		vfs.i_op = &symlink_inode_operations;
+		vfs.i_op = &symlink_inode_operations[asks];
 		break;
 	default:
-		vfs.i_op = &special_inode_operations;
+		vfs.i_op = &special_inode_operations[asks];
 		init_special_inode(&vfs, mode, h_inode().i_rdev);
 		break;
 	}
 	copy_links();
 }
 
-Result<Ref<struct inode>> Inode::get_by_identity(struct super_block &sb, const ObjectId &identity,
-						 Found &found) noexcept
+Result<Ref<struct inode>> Inode::get_by_key(struct super_block &sb, const Key &key,
+					    const ObjectId &identity, Found &found) noexcept
 {
-	Key key = identity.key;
-	struct inode *inode = iget5_locked(&sb, key.hash(), test, set, &key);
+	Key wanted = key;
+	struct inode *inode = iget5_locked(&sb, wanted.hash(), test, set, &wanted);
 
 	if (!inode)
 		return Error{-ENOMEM};
 	if (inode->i_state & I_NEW) {
-		of(*inode).become(found, identity.links);
+		of(*inode).become(found, identity);
 		unlock_new_inode(inode);
 	}
 	return Ref<struct inode>::adopt(inode);
 }
 
+namespace
+{
+
+/* Whether names of what @top is, which is @identity, would be one inode in memory alone. */
+bool names_part(const Super &super, const BranchDentry &top, const ObjectId &identity) noexcept
+{
+	const struct inode &h_inode = *top.dentry->d_inode;
+
+	/* Where nothing is known of the numbers, the branch need not know all names, either. */
+	if (is_dir(h_inode.i_mode) || (h_inode.i_nlink <= 1 && identity.links <= 1 &&
+				       !super.branch(top.branch).numbers_by_inode()))
+		return false;
+	return !super.names_stay(top.branch, h_inode.i_mode, identity);
+}
+
+} // namespace
+
 Result<Ref<struct inode>> Inode::get(struct super_block &sb, Found &&found, Age age) noexcept
 {
 	struct inode *h_inode = found.top.dentry->d_inode;
 	auto pinned = found.top.dentry.clone();
-	ObjectId identity = identity_of(Super::of(sb), found.top);
-	auto inode = TRY(get_by_identity(sb, identity, found));
+	const Super &super = Super::of(sb);
+	ObjectId identity = identity_of(super, found.top);
+	Key key = identity.key;
+
+	if (identity.generation == ObjectId::unknown)
+		identity.generation = found.generation;
+	if (names_part(super, found.top, identity)) {
+		key = Key::of_pointer(found.named ? found.named.get() : found.top.dentry.get());
+		identity = {.one_name = true};
+	}
+
+	auto inode = TRY(get_by_key(sb, key, identity, found));
 
 	if (of(*inode).is_or_was(h_inode))
 		return inode;
@@ -251,11 +369,14 @@ Result<Ref<struct inode>> Inode::get(struct super_block &sb, Found &&found, Age 
 			return inode;
 	}
 	/*
-	 * Two objects say that they are the same: one was copied, with its attributes, on the
-	 * branch itself, or a branch that should not change has. They are two.
+	 * Two objects have one number: one has got it after the other, whose copy remembers it, or
+	 * it was copied, with its attributes, on the branch itself. They are two, and what is only
+	 * a copy of an attribute says nothing.
 	 */
+	if (of(*inode).identity().generation == identity.generation)
+		identity = {.one_name = identity.one_name};
 	inode = {};
-	return get_by_identity(sb, {.key = Key::of_pointer(h_inode)}, found);
+	return get_by_key(sb, Key::of_pointer(h_inode), identity, found);
 }
 
 } // namespace aufs

@@ -22,6 +22,10 @@ struct Found {
 	unsigned int lower_count = 0;
 	/* The branch of the lowest part, for who must not look at the others: under RCU. */
 	unsigned int bottom = 0;
+	/* What has the name, where a pseudo-link led from it to the top. */
+	Ref<struct dentry> named;
+	/* ObjectId's, where what led to it knows it: a pseudo-link that was believed. */
+	u64 generation = ObjectId::unknown;
 	/* What the inode had before: readers without a lock may still use it. */
 	Found *older = nullptr;
 
@@ -56,11 +60,16 @@ struct Found {
 };
 
 /*
+ * Two names are one inode where they are one file on a branch, and stay it: a lower file whose copy
+ * could not be found by its other names (Super::names_stay) is an inode of its own by each name, so
+ * that what is written by one name is never shown by another from memory alone.
+ *
  * Invariants, from the end of get() until the inode is destroyed:
  *  - what found() gives does not change and stays valid; a copy-up puts another in its place;
  *  - its top is positive and has h_inode() or had it before the last copy-up; all are pinned;
  *  - only a directory has lower parts, in the order of the branches;
- *  - i_ino does not change, nor what lies behind it (Key);
+ *  - i_ino does not change; key() does at a copy-up that cannot be noted on the copy, so that a
+ *    lookup of the copy finds this inode;
  *  - i_mode, i_uid, i_gid, i_flags and the times are copies of the branch's, taken when the inode
  *    was made and after each change through the union; sizes and link counts likewise. Owners are
  *    as the branch's mount maps them.
@@ -157,6 +166,21 @@ public:
 	{
 		return key_;
 	}
+	/* What is told a copy of it. Its links are those of when the inode was made. */
+	const ObjectId &identity() const noexcept
+	{
+		return identity_;
+	}
+	/*
+	 * Lookups find it by @key from now on, and by the old one no more. The caller holds
+	 * copy_lock(), and a dentry through which nobody looks it up anew.
+	 */
+	void rehash(const Key &key) noexcept;
+	/* Whether it stands for one name of a lower file alone, and other names are other inodes. */
+	bool has_one_name() const noexcept
+	{
+		return identity_.one_name;
+	}
 	/* Whether i_ino is what the branch's readdir and the position of the branch give. */
 	bool has_natural_number() const noexcept
 	{
@@ -179,6 +203,29 @@ public:
 		return copy_lock_;
 	}
 
+	/*
+	 * A directory is renamed on its branch, and only then in the VFS. Until both are done it gets no
+	 * further part, which would have a name of its own. All under copy_lock().
+	 */
+	void begin_move(const struct dentry &dentry) noexcept
+	{
+		moving_ = true;
+		moved_from_ = sequence_of(dentry);
+	}
+	/* It was not moved after all. */
+	void cancel_move() noexcept
+	{
+		moving_ = false;
+	}
+	bool is_moving(const struct dentry &dentry) noexcept
+	{
+		unsigned int sequence = sequence_of(dentry);
+
+		/* Odd while it happens. */
+		moving_ = moving_ && (sequence == moved_from_ || sequence % 2);
+		return moving_;
+	}
+
 	/* A directory: whether entries on rw branches have other numbers than the branch gives. */
 	enum class Purity : unsigned char { unknown, pure, impure };
 	Purity purity() const noexcept
@@ -188,6 +235,30 @@ public:
 	void set_purity(Purity purity) noexcept
 	{
 		__atomic_store_n(&purity_, static_cast<unsigned char>(purity), __ATOMIC_RELAXED);
+	}
+
+	/*
+	 * The branch whose part of it has been told last that it is: others have not, whether they
+	 * are mounted beside it the next time or not.
+	 */
+	const Branch *impure_on() const noexcept
+	{
+		return __atomic_load_n(&impure_on_, __ATOMIC_RELAXED);
+	}
+	void set_impure_on(const Branch *branch) noexcept
+	{
+		__atomic_store_n(&impure_on_, branch, __ATOMIC_RELAXED);
+	}
+	/* Sets purity() for who has looked, unless it is known by now; what it is then. */
+	Purity learn_purity(Purity purity) noexcept
+	{
+		unsigned char known = static_cast<unsigned char>(Purity::unknown);
+
+		return __atomic_compare_exchange_n(&purity_, &known,
+						   static_cast<unsigned char>(purity), false,
+						   __ATOMIC_RELAXED, __ATOMIC_RELAXED) ?
+			       purity :
+			       static_cast<Purity>(known);
 	}
 
 	/*
@@ -205,6 +276,8 @@ public:
 	/* The names that users see of what has @h_links on its branch. */
 	unsigned int visible_links(unsigned int h_links) const noexcept
 	{
+		if (has_one_name() && !on_rw())
+			return 1;
 		return links_ ? h_links + links_ - 2 : h_links;
 	}
 
@@ -213,18 +286,43 @@ public:
 	/* Copies what a write of data changes. Any context. */
 	void copy_written() noexcept;
 	/*
-	 * Copies the number of links as well. The caller holds the inode's i_rwsem, or nobody else
-	 * knows the inode.
+	 * The branch has been asked what it has: copies that, if it changes by itself. Any context.
+	 */
+	void learn() noexcept
+	{
+		if (branch().changes_by_itself())
+			copy_attributes();
+	}
+	/*
+	 * Copies the number of links as well: of a file under copy_lock(), under which names come
+	 * and go, or while nobody else knows the inode.
 	 */
 	void copy_links() noexcept;
+	/*
+	 * A name that lay on branches alone that are not written to is gone: the branch learns of
+	 * neither that nor the new ctime. Under copy_lock().
+	 */
+	void drop_link() noexcept;
+	/* When that was last, if it is later than @ctime, the branch's. */
+	void correct_ctime(struct timespec64 &ctime) noexcept;
+	/* It is a directory that has been removed. */
+	void note_removed() noexcept;
 
 private:
+	/* Another one, modulo 2^32, each time that @dentry is renamed. */
+	static unsigned int sequence_of(const struct dentry &dentry) noexcept
+	{
+		return __atomic_load_n(&dentry.d_seq.seqcount.sequence, __ATOMIC_ACQUIRE);
+	}
 	static int test(struct inode *inode, void *key) noexcept;
 	static int set(struct inode *inode, void *key) noexcept;
-	void become(Found &found, unsigned int links) noexcept;
+	void become(Found &found, const ObjectId &identity) noexcept;
+	void copy_attributes_of(const BranchDentry &top) noexcept;
+	void follow_mode(const Branch &branch, const struct inode &h) noexcept;
 	/* Takes @found for a new inode. */
-	static Result<Ref<struct inode>>
-	get_by_identity(struct super_block &sb, const ObjectId &identity, Found &found) noexcept;
+	static Result<Ref<struct inode>> get_by_key(struct super_block &sb, const Key &key,
+						    const ObjectId &identity,
+						    Found &found) noexcept;
 
 	/*
 	 * The first one that the inode had, in its own memory. Readers under RCU may look at its
@@ -237,16 +335,24 @@ private:
 	/* The inode of found().top, which permission checks ask under RCU. */
 	struct inode *h_inode_;
 	Key key_;
+	ObjectId identity_;
+	struct timespec64 name_gone_; /* under vfs.i_lock; 0: never */
 	unsigned int links_;
 	unsigned char purity_; /* a Purity */
+	const Branch *impure_on_;
+	bool moving_;
+	unsigned int moved_from_; /* what the dentry's sequence was before */
 	struct mutex copy_lock_;
 };
 
-/* inode.cc, namei.cc, xattr.cc, dir.cc, file.cc, dentry.cc: what the VFS calls. */
-extern const struct ::inode_operations dir_inode_operations;
-extern const struct ::inode_operations file_inode_operations;
-extern const struct ::inode_operations symlink_inode_operations;
-extern const struct ::inode_operations special_inode_operations;
+/*
+ * inode.cc, namei.cc, xattr.cc, dir.cc, file.cc, dentry.cc: what the VFS calls. The second of two is for
+ * unions in which some branch changes by itself, so that others need not ask whether theirs does.
+ */
+extern const struct ::inode_operations dir_inode_operations[2];
+extern const struct ::inode_operations file_inode_operations[2];
+extern const struct ::inode_operations symlink_inode_operations[2];
+extern const struct ::inode_operations special_inode_operations[2];
 extern const struct ::file_operations dir_operations;
 extern const struct ::file_operations file_operations;
 extern const struct ::dentry_operations dentry_operations;

@@ -23,6 +23,7 @@ struct kiocb for_branch(const struct kiocb &iocb, struct file &h_file) noexcept
 	struct kiocb h_iocb = iocb;
 
 	h_iocb.ki_filp = &h_file;
+	h_iocb.ki_flags &= handed_down::io_flags;
 	return h_iocb;
 }
 
@@ -64,10 +65,6 @@ private:
 		  h_file_(Ref<struct file>::retain(&h_file))
 	{
 		h_iocb_.ki_complete = complete;
-#ifdef HAVE_IOCB_DIO_CALLER_COMP
-		/* The caller would complete our request and not its own. */
-		h_iocb_.ki_flags &= ~IOCB_DIO_CALLER_COMP;
-#endif
 	}
 
 	static void complete(struct kiocb *h_iocb, long result) noexcept
@@ -145,7 +142,12 @@ ssize_t read_iter(struct kiocb *iocb, struct iov_iter *iter) noexcept
 
 ssize_t write_iter(struct kiocb *iocb, struct iov_iter *iter) noexcept
 {
-	struct file &h_file = h_file_of(*iocb->ki_filp);
+	auto to_write = h_file_to_write(*iocb->ki_filp);
+
+	if (!to_write.ok())
+		return to_write.error();
+
+	struct file &h_file = *to_write.value();
 
 	if (is_sync(*iocb)) {
 		struct kiocb h_iocb = for_branch(*iocb, h_file);
@@ -182,7 +184,12 @@ ssize_t splice_read(struct file *in, loff_t *ppos, struct pipe_inode_info *pipe,
 ssize_t splice_write(struct pipe_inode_info *pipe, struct file *out, loff_t *ppos, size_t len,
 		     unsigned int flags) noexcept
 {
-	struct file &h_file = h_file_of(*out);
+	auto to_write = h_file_to_write(*out);
+
+	if (!to_write.ok())
+		return to_write.error();
+
+	struct file &h_file = *to_write.value();
 
 	if (!h_file.f_op->splice_write)
 		return -EINVAL;
@@ -197,7 +204,12 @@ ssize_t splice_write(struct pipe_inode_info *pipe, struct file *out, loff_t *ppo
 
 long fallocate(struct file *file, int mode, loff_t offset, loff_t len) noexcept
 {
-	long error = vfs_fallocate(&h_file_of(*file), mode, offset, len);
+	auto to_write = h_file_to_write(*file);
+
+	if (!to_write.ok())
+		return to_write.error();
+
+	long error = vfs_fallocate(to_write.value(), mode, offset, len);
 
 	note_written(*file->f_inode);
 	return error;
@@ -206,19 +218,18 @@ long fallocate(struct file *file, int mode, loff_t offset, loff_t len) noexcept
 ssize_t copy_file_range(struct file *in, loff_t pos_in, struct file *out, loff_t pos_out,
 			size_t len, unsigned int flags) noexcept
 {
-	struct file *h_in = h_file_or_null(*in);
-	struct file *h_out = h_file_or_null(*out);
-
 	/* Both are of this filesystem type, or the VFS would not ask. */
-	if (!h_in || !h_out)
+	if (!h_file_or_null(*in) || !h_file_or_null(*out))
 		return -EXDEV;
 
 	auto to_read = h_file_to_read(*in);
+	auto to_write = h_file_to_write(*out);
 
-	if (!to_read.ok())
-		return to_read.error();
-	h_in = to_read.value();
+	if (!to_read.ok() || !to_write.ok())
+		return to_read.ok() ? to_write.error() : to_read.error();
 
+	struct file *h_in = to_read.value();
+	struct file *h_out = to_write.value();
 	ssize_t copied = vfs_copy_file_range(h_in, pos_in, h_out, pos_out, len, flags);
 
 	/* For users this is one filesystem; two branches need a copy through a pipe. */
@@ -231,10 +242,7 @@ ssize_t copy_file_range(struct file *in, loff_t pos_in, struct file *out, loff_t
 loff_t remap_file_range(struct file *in, loff_t pos_in, struct file *out, loff_t pos_out,
 			loff_t len, unsigned int flags) noexcept
 {
-	struct file *h_in = h_file_or_null(*in);
-	struct file *h_out = h_file_or_null(*out);
-
-	if (!h_in || !h_out)
+	if (!h_file_or_null(*in) || !h_file_or_null(*out))
 		return -EXDEV;
 	/*
 	 * Sharing changes nothing in the destination but where it is kept; still, that is a write
@@ -244,11 +252,13 @@ loff_t remap_file_range(struct file *in, loff_t pos_in, struct file *out, loff_t
 		return -EROFS;
 
 	auto to_read = h_file_to_read(*in);
+	auto to_write = h_file_to_write(*out);
 
-	if (!to_read.ok())
-		return to_read.error();
-	h_in = to_read.value();
+	if (!to_read.ok() || !to_write.ok())
+		return to_read.ok() ? to_write.error() : to_read.error();
 
+	struct file *h_in = to_read.value();
+	struct file *h_out = to_write.value();
 	loff_t done = flags & REMAP_FILE_DEDUP ?
 			      vfs_dedupe_file_range_one(h_in, pos_in, h_out, pos_out, len, flags) :
 			      vfs_clone_file_range(h_in, pos_in, h_out, pos_out, len, flags);

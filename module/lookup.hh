@@ -6,6 +6,7 @@
 #pragma once
 
 #include "inode.hh"
+#include "kernel/dir_lock.hh"
 
 namespace aufs
 {
@@ -17,15 +18,6 @@ namespace aufs
 /* The same with the i_rwsem of @base held; may be negative, never empty. */
 [[nodiscard]] Result<Ref<struct dentry>> lookup_locked(const Branch &branch, struct dentry &base,
 						       StringView name) noexcept;
-
-/*
- * Whether @dentry is still an entry of @dir, whose i_rwsem is held: nobody has moved or removed it
- * behind our back. The VFS takes it for granted.
- */
-inline bool is_entry_of(const struct dentry &dentry, const struct dentry &dir) noexcept
-{
-	return dentry.d_parent == &dir && dentry.d_hash.pprev && is_positive(dentry);
-}
 
 /* The whiteout of @name in @base, or empty. -EIO where its place is taken by something else. */
 [[nodiscard]] Result<Ref<struct dentry>> find_whiteout(const Branch &branch, struct dentry &base,

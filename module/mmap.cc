@@ -12,6 +12,8 @@ namespace aufs
 
 int mmap(struct file *file, struct vm_area_struct *vma) noexcept
 {
+	if (waits_for_truncation(*file))
+		return -ENODEV;
 	return to_errno(prfile::map(*file, h_file_of(*file), *vma));
 }
 

@@ -250,12 +250,14 @@ Result<void> Context::fill(struct fs_context *fc, struct super_block &sb) noexce
 		ScopedCreds creds(super_->mounter());
 
 		TRY(refuse_locked(fc, super_->branch(i)));
-		super_->note_changes(changes_of(super_->branch(i)));
+		super_->note_changes(i, changes_of(super_->branch(i)));
 	}
 
 	const Super &super = *super_;
+	const struct super_block &main = super.branch(super.has_rw() ? super.rw_index() : 0).sb();
 
-	if (!(sb.s_flags & SB_RDONLY))
+	/* What others that share a branch have not finished yet looks the same. */
+	if (!(sb.s_flags & SB_RDONLY) && !super.settings().share_rw)
 		clean(super);
 	/* From here on ->kill_sb frees it. */
 	sb.s_fs_info = super_.leak();
@@ -264,6 +266,9 @@ Result<void> Context::fill(struct fs_context *fc, struct super_block &sb) noexce
 	sb.s_magic = Super::magic;
 	sb.s_maxbytes = MAX_LFS_FILESIZE;
 	sb.s_time_gran = 1;
+	/* For FIGETBSZ. */
+	sb.s_blocksize = main.s_blocksize;
+	sb.s_blocksize_bits = main.s_blocksize_bits;
 	sb.s_flags |= SB_POSIXACL;
 	/* sync(2) comes to the branches by itself. */
 	sb.s_iflags |= SB_I_SKIP_SYNC;
@@ -316,6 +321,50 @@ int parse_param(struct fs_context *fc, struct fs_parameter *param) noexcept
 		fc, key, param->type == fs_value_is_string ? param->string : nullptr));
 }
 
+bool has_byte(StringView text, char byte) noexcept
+{
+	for (char c : text) {
+		if (c == byte)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Calls @visit(byte) for each comma in @text that is escaped, and ends nothing; what stands there is
+ * @comma.
+ */
+template <class Visit> void for_each_escaped(char *text, char comma, Visit &&visit) noexcept
+{
+	for (char *at = text; *at; at++) {
+		if (*at != '\\' || !at[1])
+			continue;
+		at++;
+		if (*at == comma)
+			visit(*at);
+	}
+}
+
+/*
+ * Lets security modules take their options out of @text: the values may have commas, in quotes. They
+ * do not know our escaped commas, in which another byte stands for a while.
+ */
+int eat_security_options(struct fs_context *fc, char *text) noexcept
+{
+	char hidden = '\1';
+
+	for (StringView rest = StringView::from_c_string(text); has_byte(rest, hidden);)
+		hidden++;
+	if (!hidden)
+		return -EINVAL;
+	for_each_escaped(text, ',', [hidden](char &byte) { byte = hidden; });
+
+	int error = aufs_eat_security_options(fc, text);
+
+	for_each_escaped(text, hidden, [](char &byte) { byte = ','; });
+	return error;
+}
+
 /*
  * mount(2)'s data: split with respect to escaped commas, then as if each option had come by
  * fsconfig(2).
@@ -326,6 +375,10 @@ int parse_monolithic(struct fs_context *fc, void *data) noexcept
 		return 0;
 
 	char *text = static_cast<char *>(data);
+
+	if (int error = eat_security_options(fc, text))
+		return error;
+
 	MonolithicOptions options(StringView::from_c_string(text));
 
 	while (options.more()) {
@@ -381,8 +434,15 @@ constinit const struct fs_context_operations context_operations = {
 
 } // namespace aufs
 
+/*
+ * Whoever may not mount is told so at once: a user namespace lets anybody come as far as the options,
+ * which look up paths, take memory and write to the log.
+ */
 int aufs_init_fs_context(struct fs_context *fc)
 {
+	if (!aufs_may_mount())
+		return -EPERM;
+
 	auto context = aufs::Context::create(*fc);
 
 	if (!context.ok())

@@ -14,9 +14,15 @@ namespace aufs
 class CreatorCreds final
 {
 public:
-	/* -ENOMEM. May sleep. */
+	/*
+	 * For the making of the union's @dentry, with the label that security modules give what
+	 * @caller makes there; for a further link @mode is 0, else it has the kind of the object.
+	 * -ENOMEM, or what a security module says. May sleep.
+	 */
 	[[nodiscard]] static Result<CreatorCreds> create(const Super &super,
-							 const struct cred &caller) noexcept;
+							 const struct cred &caller,
+							 struct dentry &dentry,
+							 umode_t mode) noexcept;
 
 	const struct cred &get() const noexcept
 	{

@@ -7,7 +7,7 @@ namespace aufs
 NameTable::NameTable(NameTable &&other) noexcept
 	: chunks_(cxxrt::exchange(other.chunks_, nullptr)), entries_(move(other.entries_)),
 	  slots_(move(other.slots_)), count_(cxxrt::exchange(other.count_, 0)),
-	  room_(cxxrt::exchange(other.room_, 0))
+	  room_(cxxrt::exchange(other.room_, 0)), key_{other.key_[0], other.key_[1]}
 {
 }
 
@@ -50,9 +50,7 @@ NameTable::Entry *NameTable::find(StringView name) const noexcept
 	if (!count_)
 		return nullptr;
 
-	unsigned int hash =
-		full_name_hash(nullptr, name.data(), static_cast<unsigned int>(name.size()));
-	unsigned long slot = *slot_of(name, hash);
+	unsigned long slot = *slot_of(name, hash_of(name));
 
 	return slot ? entries_.data[slot - 1] : nullptr;
 }
@@ -65,6 +63,8 @@ Result<void> NameTable::grow() noexcept
 
 	if (!entries.data || !slots.data)
 		return Error{-ENOMEM};
+	if (!room_)
+		aufs_random_key(key_);
 	for (unsigned long i = 0; i < count_; i++)
 		entries.data[i] = entries_.data[i];
 	__builtin_memset(slots.data, 0, 2 * room * sizeof(slots.data[0]));
@@ -97,14 +97,16 @@ Result<NameTable::Entry *> NameTable::allocate(unsigned long size) noexcept
 
 Result<NameTable::Entry *> NameTable::add(StringView name) noexcept
 {
+	if (name.size() >= PATH_MAX)
+		return Error{-EIO};
 	if (count_ == room_)
 		TRY(grow());
 
 	Entry *entry = TRY(allocate(sizeof(Entry) + name.size()));
 
 	__builtin_memset(static_cast<void *>(entry), 0, sizeof(*entry));
-	entry->hash = full_name_hash(nullptr, name.data(), static_cast<unsigned int>(name.size()));
-	entry->size = static_cast<unsigned char>(name.size());
+	entry->hash = hash_of(name);
+	entry->size = static_cast<unsigned short>(name.size());
 	__builtin_memcpy(entry->name, name.data(), name.size());
 	entries_.data[count_] = entry;
 	*slot_of(name, entry->hash) = ++count_;

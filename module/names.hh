@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * A set of directory entries that keeps the order in which they came. Not locked; allocation may
+ * A set of directory entries that keeps the order in which they came. Whoever chooses the names
+ * cannot choose them so that they collide: the key of the hash is secret. Not locked; allocation may
  * sleep.
  */
 #pragma once
@@ -19,7 +20,7 @@ public:
 		unsigned short part; /* the part of the directory that it was read from */
 		unsigned char type; /* DT_... */
 		bool visible; /* not: it is a whiteout, which hides the name in later parts */
-		unsigned char size;
+		unsigned short size; /* a server's may be longer than NAME_MAX */
 		char name[];
 
 		StringView view() const noexcept
@@ -47,10 +48,15 @@ public:
 	/* The entry @name, or null. */
 	Entry *find(StringView name) const noexcept;
 	/*
-	 * A new entry @name (at most NAME_MAX bytes), which is not there yet; its other members are
-	 * 0. -ENOMEM.
+	 * A new entry @name (less than PATH_MAX bytes, as the VFS wants it), which is not there yet;
+	 * its other members are 0. -ENOMEM; -EIO where it is longer.
 	 */
 	[[nodiscard]] Result<Entry *> add(StringView name) noexcept;
+	/* Nothing is found or added any more: gives up the memory for that. */
+	void complete() noexcept
+	{
+		slots_ = {};
+	}
 
 private:
 	/*
@@ -64,6 +70,10 @@ private:
 	};
 	static constexpr unsigned long chunk_size = 32768;
 
+	unsigned int hash_of(StringView name) const noexcept
+	{
+		return aufs_hash(key_, name.data(), name.size());
+	}
 	unsigned long *slot_of(StringView name, unsigned int hash) const noexcept;
 	Result<void> grow() noexcept;
 	Result<Entry *> allocate(unsigned long size) noexcept;
@@ -74,6 +84,7 @@ private:
 		slots_; /* indices plus 1; twice as many as there is room for entries */
 	unsigned long count_ = 0;
 	unsigned long room_ = 0;
+	unsigned long key_[2] = {}; /* of the hash; there as soon as there is room */
 };
 
 } // namespace aufs

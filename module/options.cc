@@ -189,7 +189,14 @@ constexpr KnownKey known_keys[] = {
 	{"copyup_policy", OptionKey::copy_up},
 	{"sum", OptionKey::sum},
 	{"nosum", OptionKey::nosum},
+	{"share_rw", OptionKey::share_rw},
 };
+
+/* Whether the option is a word without a value. */
+bool is_flag(OptionKey key) noexcept
+{
+	return key == OptionKey::sum || key == OptionKey::nosum || key == OptionKey::share_rw;
+}
 
 const KnownKey *find_key(StringView name) noexcept
 {
@@ -336,7 +343,8 @@ Result<RawOption> MonolithicOptions::next(OptionError &error) noexcept
 	/* Only these names may end at a colon; in all others it is a part of the name. */
 	if (name == "br" || name == "append")
 		key_end = colon;
-	at_ = stop;
+	/* The caller may overwrite what ends an option. */
+	at_ = stop < data_.size() ? stop + 1 : stop;
 
 	StringView key = option.substr(0, key_end);
 
@@ -356,12 +364,13 @@ Result<OptionUse> OptionSet::accept(StringView key, bool has_value, OptionError 
 	const KnownKey *known = find_key(has_list ? name : key);
 
 	if (!known)
-		return refuse(error,
-			      {.text = "unknown option",
-			       .word = key,
-			       .hint = "known are br, dirs, append, create, cpup, sum, nosum"});
+		return refuse(
+			error,
+			{.text = "unknown option",
+			 .word = key,
+			 .hint = "known are br, dirs, append, create, cpup, sum, nosum, share_rw"});
 	use.key = known->key;
-	if (use.key == OptionKey::sum || use.key == OptionKey::nosum) {
+	if (is_flag(use.key)) {
 		if (has_value)
 			return refuse(error, {.text = "no value goes with option", .word = key});
 		return use;

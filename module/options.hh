@@ -7,7 +7,7 @@
  *	option  = ( "br" | "dirs" | "append" ) "=" list | "br:" list | "append:" list |
  *		  ( "create" | "create_policy" ) "=" ( "tdp" | "rr" | "mfs" [ ":" seconds ] ) |
  *		  ( "cpup" | "copyup" | "copyup_policy" ) "=" ( "tdp" | "bup" | "bu" ) |
- *		  "sum" | "nosum"
+ *		  "sum" | "nosum" | "share_rw"
  *	list    = branch { ":" branch }
  *	branch  = path [ "=" permission { "+" attribute } ]
  *
@@ -64,6 +64,7 @@ struct alignas(8) Settings {
 	CreatePolicy create = CreatePolicy::tdp;
 	CopyPolicy copy_up = CopyPolicy::tdp;
 	bool sum = false; /* statfs adds up the branches */
+	bool share_rw = false; /* other unions may use the rw branches as well */
 
 	friend bool operator==(const Settings &, const Settings &) = default;
 };
@@ -143,8 +144,8 @@ struct RawOption {
 
 /*
  * Splits mount(2)'s data at the commas that are not escaped; empty options are skipped, as the
- * kernel's own splitter does. The byte after a key is a separator or the end of the data, so that
- * a caller who owns the data may put a zero there.
+ * kernel's own splitter does. The byte after a key is a separator or the end of the data, and it is
+ * not read again, so that a caller who owns the data may put a zero there.
  */
 class MonolithicOptions final
 {
@@ -169,7 +170,7 @@ private:
  * branches replaces nothing and comes first; append adds to the end, as often as one likes:
  * fsconfig(2) takes no value over 255 bytes, so that is how it gives a long list.
  */
-enum class OptionKey : unsigned char { branches, append, create, copy_up, sum, nosum };
+enum class OptionKey : unsigned char { branches, append, create, copy_up, sum, nosum, share_rw };
 
 /* An option that was accepted. */
 struct OptionUse {

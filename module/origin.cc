@@ -12,21 +12,62 @@ constexpr const char *impure_name = "trusted.aufs.impure";
 
 /* The value of origin_name, in the byte order of the machine, as the branch's own numbers are. */
 struct Origin {
-	static constexpr u32 current = 0x31736661; /* the format: "afs1" */
+	static constexpr u32 current = 0x32736661; /* the format: "afs2" */
+	static constexpr u32 old = 0x31736661; /* "afs1": ends before the generation */
+	static constexpr ssize_t old_size = 32;
 
 	u32 format;
 	u32 links; /* as Inode::links() */
 	u64 number;
-	unsigned char uuid[UUID_SIZE];
-};
-static_assert(sizeof(Origin) == 32);
+	unsigned char filesystem[UUID_SIZE]; /* Branch::filesystem_id() */
+	u32 generation;
+	u32 unused;
 
-/* Empty where there is none, or one that we do not understand. */
+	u64 known_generation() const noexcept
+	{
+		return format == current ? generation : ObjectId::unknown;
+	}
+};
+static_assert(sizeof(Origin) == 40 &&
+	      __builtin_offsetof(struct Origin, generation) == Origin::old_size);
+
+/* False where there is none, or one that we do not understand. */
 bool read_origin(const Branch &branch, struct dentry &h_dentry, Origin &origin) noexcept
 {
+	if (!branch.has_origins())
+		return false;
+
 	ssize_t size = aufs_getxattr(branch.mnt(), &h_dentry, origin_name, &origin, sizeof(origin));
 
-	return size == sizeof(origin) && origin.format == Origin::current;
+	return (size == sizeof(origin) && origin.format == Origin::current) ||
+	       (size == Origin::old_size && origin.format == Origin::old);
+}
+
+bool not_after(const struct timespec64 &a, const struct timespec64 &b) noexcept
+{
+	return a.tv_sec < b.tv_sec || (a.tv_sec == b.tv_sec && a.tv_nsec <= b.tv_nsec);
+}
+
+/*
+ * Whether @original was there when @copy was made. What gets a number that was in use is made later
+ * than the copy of what had it, and changed later.
+ */
+bool was_there_before(const Super &super, const BranchDentry &copy,
+		      const BranchDentry &original) noexcept
+{
+	struct kstat of_copy = {};
+	struct kstat of_original = {};
+	struct path copy_path = super.branch(copy.branch).path_to(*copy.dentry);
+	struct path original_path = super.branch(original.branch).path_to(*original.dentry);
+	constexpr u32 wanted = STATX_CTIME | STATX_BTIME;
+
+	if (vfs_getattr_nosec(&copy_path, &of_copy, wanted, 0) != 0 ||
+	    vfs_getattr_nosec(&original_path, &of_original, wanted, 0) != 0 ||
+	    !(of_copy.result_mask & STATX_BTIME))
+		return false;
+	if (of_original.result_mask & STATX_BTIME)
+		return not_after(of_original.btime, of_copy.btime);
+	return not_after(of_original.ctime, of_copy.btime);
 }
 
 } // namespace
@@ -37,34 +78,55 @@ ObjectId identity_of(const Super &super, const BranchDentry &top) noexcept
 	const struct inode *h_inode = top.dentry->d_inode;
 	Origin origin;
 
-	if (branch.has_origins() && read_origin(branch, *top.dentry, origin)) {
-		unsigned int filesystem = super.filesystem_of(origin.uuid);
+	if (read_origin(branch, *top.dentry, origin)) {
+		unsigned int filesystem = super.filesystem_of(origin.filesystem);
 
 		if (filesystem != Super::none)
-			return {{origin.number, filesystem}, origin.links};
+			return {{origin.number, filesystem},
+				origin.known_generation(),
+				origin.links};
 	}
 	if (!super.number_for(top.branch, h_inode->i_ino))
 		return {Key::of_pointer(h_inode)};
-	return {{h_inode->i_ino, branch.filesystem()}};
+	return {{h_inode->i_ino, branch.filesystem()}, h_inode->i_generation};
 }
 
-Result<bool> set_identity(const Super &super, const BranchDentry &top,
+bool is_copy_of(const Super &super, const BranchDentry &copy, const BranchDentry &original,
+		const ObjectId &id) noexcept
+{
+	const unsigned char *filesystem = super.id_of(id.key.filesystem);
+	Origin origin;
+
+	if (!filesystem || !id.lasts() ||
+	    (copy.dentry->d_inode->i_mode ^ original.dentry->d_inode->i_mode) & S_IFMT ||
+	    !read_origin(super.branch(copy.branch), *copy.dentry, origin) ||
+	    origin.number != id.key.number ||
+	    __builtin_memcmp(origin.filesystem, filesystem, sizeof(origin.filesystem)) != 0)
+		return false;
+	if (origin.known_generation() != ObjectId::unknown)
+		return origin.known_generation() == id.generation;
+	return was_there_before(super, copy, original);
+}
+
+Result<bool> set_identity(const BranchWrite &write, const Super &super, const BranchDentry &top,
 			  const ObjectId &identity) noexcept
 {
-	const unsigned char *uuid = super.uuid_of(identity.key.filesystem);
+	const unsigned char *filesystem = super.id_of(identity.key.filesystem);
 
-	if (!uuid)
+	if (!filesystem)
 		return false;
 
 	Origin origin = {};
+	bool lasts = identity.lasts();
 
-	origin.format = Origin::current;
+	origin.format = lasts ? Origin::current : Origin::old;
 	origin.links = identity.links;
 	origin.number = identity.key.number;
-	__builtin_memcpy(origin.uuid, uuid, sizeof(origin.uuid));
+	__builtin_memcpy(origin.filesystem, filesystem, sizeof(origin.filesystem));
+	origin.generation = lasts ? static_cast<u32>(identity.generation) : 0;
 
-	int error = aufs_setxattr(super.branch(top.branch).mnt(), top.dentry.get(), origin_name,
-				  &origin, sizeof(origin), 0);
+	int error = aufs_setxattr(write.branch().mnt(), top.dentry.get(), origin_name, &origin,
+				  lasts ? sizeof(origin) : Origin::old_size, 0);
 
 	/* No such attributes; or none on what is no file and no directory. */
 	if (error == -EOPNOTSUPP || error == -EPERM)
@@ -73,14 +135,16 @@ Result<bool> set_identity(const Super &super, const BranchDentry &top,
 	return true;
 }
 
-void note_impure(Inode &dir, const BranchDentry &h_dir) noexcept
+void note_impure(const BranchWrite &write, Inode &dir, struct dentry &h_dir) noexcept
 {
-	if (dir.purity() == Inode::Purity::impure)
+	const Branch &branch = write.branch();
+
+	if (dir.impure_on() == &branch)
 		return;
 	/* Where there is no room for it the origins are not kept, either. */
-	aufs_setxattr(dir.super().branch(h_dir.branch).mnt(), h_dir.dentry.get(), impure_name, "y",
-		      1, 0);
+	aufs_setxattr(branch.mnt(), &h_dir, impure_name, "y", 1, 0);
 	dir.set_purity(Inode::Purity::impure);
+	dir.set_impure_on(&branch);
 }
 
 bool is_impure(Inode &dir) noexcept
@@ -100,8 +164,8 @@ bool is_impure(Inode &dir) noexcept
 							  impure_name, &value, 1) == 1)
 			purity = Inode::Purity::impure;
 	}
-	dir.set_purity(purity);
-	return purity == Inode::Purity::impure;
+	/* Who has noted it meanwhile knows better. */
+	return dir.learn_purity(purity) == Inode::Purity::impure;
 }
 
 } // namespace aufs

@@ -4,7 +4,8 @@
  * remembers where it came from in an extended attribute, so that its inode number outlives the
  * copy-up, the inode and the mount:
  *
- *	trusted.aufs.origin	on the copy: filesystem (uuid) and inode number of what was copied
+ *	trusted.aufs.origin	on the copy: filesystem (uuid), inode number and generation of what
+ *				was copied
  *	trusted.aufs.impure	on a directory of a rw branch: some entries are such copies, so the
  *				numbers that the branch's readdir gives are not the union's
  *
@@ -17,6 +18,7 @@
 namespace aufs
 {
 
+class BranchWrite;
 class Super;
 struct BranchDentry;
 
@@ -27,9 +29,10 @@ struct Key {
 	u64 number = 0;
 	unsigned int filesystem = pointer; /* as Super counts them, or pointer */
 
-	static Key of_pointer(const struct inode *h_inode) noexcept
+	/* Of what is there as long as the inode that has the key. */
+	static Key of_pointer(const void *object) noexcept
 	{
-		return {reinterpret_cast<unsigned long>(h_inode), pointer};
+		return {reinterpret_cast<unsigned long>(object), pointer};
 	}
 	unsigned long hash() const noexcept
 	{
@@ -46,25 +49,47 @@ inline constexpr StringView capability_name{"security.capability"};
 
 /* What an object of a branch says about itself. */
 struct ObjectId {
+	static constexpr u64 unknown = ~0ULL;
+
 	Key key;
+	/* Tells it from what had the number before or will have it; copies of old are without. */
+	u64 generation = unknown;
 	unsigned int links = 0; /* as Inode::links() has it */
+	bool one_name = false; /* as Inode::has_one_name() has it */
+
+	/* Whether it says so in any mount, and of this object alone. */
+	bool lasts() const noexcept
+	{
+		return key.filesystem != Key::pointer && generation != unknown;
+	}
 };
 
 /* What @top is: what it was copied from, or itself. The mounter's credentials are held. Sleeps. */
 ObjectId identity_of(const Super &super, const BranchDentry &top) noexcept;
 
 /*
- * Notes on @top that it is a copy of @identity. Where the branch has no room for it that is no
- * error: the number is another one after the inode is gone. The mounter's credentials and write
- * access are held. Whether it was noted.
+ * Whether @copy says that it is a copy of @original, which is @id: by number and generation, or where
+ * it has been said without the latter, if @original was there before it. The mounter's credentials
+ * are held. May sleep.
  */
-[[nodiscard]] Result<bool> set_identity(const Super &super, const BranchDentry &top,
-					const ObjectId &identity) noexcept;
+bool is_copy_of(const Super &super, const BranchDentry &copy, const BranchDentry &original,
+		const ObjectId &id) noexcept;
+
+/*
+ * Notes on @top that it is a copy of @identity. Where the branch has no room for it that is no
+ * error: the number is another one after the inode is gone. The mounter's credentials are held.
+ * Whether it was noted.
+ */
+[[nodiscard]] Result<bool> set_identity(const BranchWrite &write, const Super &super,
+					const BranchDentry &top, const ObjectId &identity) noexcept;
 
 class Inode;
 
-/* Notes that @dir has an entry whose number is not the branch's; @h_dir is its part there. */
-void note_impure(Inode &dir, const BranchDentry &h_dir) noexcept;
+/*
+ * Notes that @dir gets an entry whose number is not the branch's, before it is there; @h_dir is its
+ * part there.
+ */
+void note_impure(const BranchWrite &write, Inode &dir, struct dentry &h_dir) noexcept;
 /* Reads from the branches what note_impure() left there. */
 bool is_impure(Inode &dir) noexcept;
 

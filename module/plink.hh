@@ -10,22 +10,33 @@
 namespace aufs
 {
 
+/* What identify() did. */
+struct Identified {
+	unsigned int links = 0; /* what Inode::links() becomes */
+	bool noted = false; /* the copy says what it is a copy of */
+};
+
 /*
- * Notes on @copy, of what @inode was until now, what it is a copy of, and gives it a pseudo-link where
- * the original has further names: others than the one that the copy gets, or any, if it gets none
- * (@named is false). Returns what Inode::links() becomes. The mounter's credentials and write
- * access are held. May sleep.
+ * Notes on @copy on branch @index, of what @inode was until now, what it is a copy of, and gives it a
+ * pseudo-link where the original has further names: others than the one that the copy gets, or any, if
+ * it gets none (@named is false). -ESTALE where the branch cannot keep that, which it is known for
+ * from then on: the inode stands for names that would part unseen. The caller holds copy_lock() and
+ * the mounter's credentials. May sleep.
  */
-[[nodiscard]] Result<unsigned int> identify(const Inode &inode, const BranchDentry &copy,
-					    bool named) noexcept;
-
-/* Removes the pseudo-link of @key on @branch, if there is one. As identify(). */
-[[nodiscard]] Result<void> remove_plink(const Super &super, const Branch &branch,
-					const Key &key) noexcept;
+[[nodiscard]] Result<Identified> identify(const BranchWrite &write, const Inode &inode,
+					  struct dentry &copy, unsigned int index,
+					  bool named) noexcept;
 
 /*
- * One name of @inode, which lay on lower branches alone, is gone or has been linked. The mounter's
- * credentials are held, and write access to the branch of a copy.
+ * Removes the pseudo-link that @object has as a copy of what is @id, if there is one. The mounter's
+ * credentials are held.
+ */
+[[nodiscard]] Result<void> remove_plink(const BranchWrite &write, const Super &super,
+					const ObjectId &id, const struct inode &object) noexcept;
+
+/*
+ * One name of @inode, which lay on lower branches alone, is gone or has been linked. The caller holds
+ * copy_lock() and the mounter's credentials, and no write access.
  */
 void note_lower_name_gone(Inode &inode) noexcept;
 

@@ -52,16 +52,15 @@ Result<unsigned int> lowest_for(const Inode &dir, StringView name) noexcept
 	return super.count() - 1;
 }
 
-/*
- * Whether branch @index, below all that have @dir, would show what it had of it: no part hides it,
- * and neither it nor a branch on the way there has another use for the name.
- */
+} // namespace
+
 Result<bool> shows_below(struct dentry &dir, unsigned int index) noexcept
 {
 	const Inode &inode = Inode::of(*dir.d_inode);
 	const Super &super = inode.super();
 	const BranchDentry &lowest = inode.found().part(inode.found().parts() - 1);
 	auto parent = parent_of(dir);
+	NameSnapshot name(dir);
 
 	/* Of the root all branches have a part. */
 	if (parent.get() == &dir || TRY(is_opaque(super.branch(lowest.branch), *lowest.dentry)))
@@ -75,14 +74,17 @@ Result<bool> shows_below(struct dentry &dir, unsigned int index) noexcept
 
 		if (part.branch < lowest.branch || part.branch > index)
 			continue;
-		if (TRY(find_whiteout(branch, *part.dentry, name_of(dir))))
+		if (TRY(find_whiteout(branch, *part.dentry, name.view())))
 			return false;
 		if (part.branch > lowest.branch &&
-		    TRY(lookup_in(branch, *part.dentry, name_of(dir))))
+		    TRY(lookup_in(branch, *part.dentry, name.view())))
 			return false;
 	}
 	return true;
 }
+
+namespace
+{
 
 /* Whether what branch @index has in @dir, or gets, is seen there. */
 Result<bool> shows(struct dentry &dir, unsigned int index) noexcept

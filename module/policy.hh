@@ -25,6 +25,12 @@ enum class NewKind : unsigned char { directory, other };
 						  NewKind kind) noexcept;
 
 /*
+ * Whether branch @index, below all that have @dir, would show a part of it: no part hides it, and neither
+ * it nor a branch on the way there has another use for the name.
+ */
+[[nodiscard]] Result<bool> shows_below(struct dentry &dir, unsigned int index) noexcept;
+
+/*
  * Where what lies in @parent on the branch @source is copied up to:
  *	tdp	the topmost rw branch above @source that has the directory, else as bu
  *	bup	the nearest one above @source that has it, else as bu

@@ -63,15 +63,14 @@ template <Mapping Vma> void carry(Vma &vma, struct file &user) noexcept
 namespace prfile
 {
 
-Result<Ref<struct file>> open(const struct file &user, Inode &inode, int flags) noexcept
+Result<Ref<struct file>> open(const struct file &user, const Super &super, const struct path &path,
+			      int flags) noexcept
 {
-	struct path path = inode.h_path();
-
 	/* Then its mappings report the branch's path, which is wrong and safe. */
 	if (at_users_path && !bears_any_path(*path.dentry->d_sb))
-		return adopt_or_error(dentry_open(&path, flags, &inode.super().mounter()));
-	return adopt_or_error(aufs_branch_open(&user, flags, &path, path.dentry->d_inode,
-					       &inode.super().mounter()));
+		return adopt_or_error(dentry_open(&path, flags, &super.mounter()));
+	return adopt_or_error(
+		aufs_branch_open(&user, flags, &path, path.dentry->d_inode, &super.mounter()));
 }
 
 Result<void> map(struct file &user, struct file &branch, struct vm_area_struct &vma) noexcept

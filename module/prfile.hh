@@ -25,11 +25,12 @@ namespace prfile
 {
 
 /*
- * Opens the branch file of @inode with @flags, to serve @user. Where the branch file is the
- * carrier, the user's path is pinned by the result alone. Errors of an open. May sleep.
+ * Opens the branch file at @path, of a branch of @super, with @flags, to serve @user. Where the
+ * branch file is the carrier, the user's path is pinned by the result alone. Errors of an open. May
+ * sleep.
  */
-[[nodiscard]] Result<Ref<struct file>> open(const struct file &user, Inode &inode,
-					    int flags) noexcept;
+[[nodiscard]] Result<Ref<struct file>> open(const struct file &user, const Super &super,
+					    const struct path &path, int flags) noexcept;
 
 /*
  * Maps @branch, which open() gave for @user, into @vma, which reports @user from then on; on

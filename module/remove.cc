@@ -5,6 +5,7 @@
 #include "namei.hh"
 #include "plink.hh"
 #include "policy.hh"
+#include "presence.hh"
 #include "workfile.hh"
 
 namespace aufs
@@ -17,7 +18,7 @@ namespace
 Result<void> remove_directory(const Branch &branch, struct dentry &h_dir, StringView name,
 			      struct dentry &victim) noexcept
 {
-	auto removed = remove_entry(branch, h_dir, name, victim.d_inode, aufs_rmdir);
+	auto removed = remove_entry(branch, h_dir, name, victim.d_inode, &DirLock::rmdir);
 
 	if (removed.ok())
 		return {};
@@ -26,58 +27,109 @@ Result<void> remove_directory(const Branch &branch, struct dentry &h_dir, String
 
 	Grave grave = TRY(Grave::bury(branch, h_dir, name, victim));
 
+	return grave.close(h_dir, name);
+}
+
+/* Where a name is, as the branches have it: a pseudo-link may serve one that only a lower one has. */
+struct Spot {
+	Found found;
+	bool on_rw = false; /* it is removed from its branch; else it is hidden */
+	unsigned int index = 0; /* the branch that is changed */
+
+	[[nodiscard]] static Result<Spot> find(const Inode &dir, StringView name) noexcept
+	{
+		Spot spot;
+
+		spot.found = TRY(aufs::find(dir, name));
+		if (!spot.found.exists())
+			return Error{-ESTALE};
+
+		unsigned int top = spot.found.top.branch;
+
+		spot.on_rw = dir.super().branch(top).writable();
+		spot.index = spot.on_rw ? top : TRY(branch_for_copy(dir, top));
+		return spot;
+	}
+};
+
+/* Removes @name from the part @h_dir of @dir, or hides it there. Whether it was there. */
+Result<bool> remove_at(const Inode &dir, struct dentry &h_dir, StringView name, const Spot &spot,
+		       bool directory) noexcept
+{
+	const Branch &branch = dir.super().branch(spot.index);
+	auto write = TRY(BranchWrite::get(branch));
+	bool below = !spot.on_rw ||
+		     TRY(find(dir, name, dir.found().part_on(spot.index) + 1)).exists();
+	bool made = below && TRY(make_whiteout(branch, h_dir, name));
+	ScopeExit undo([&] {
+		if (made)
+			(void)remove_whiteout(branch, h_dir, name).ok();
+	});
+
+	bool removed = spot.on_rw;
+
+	if (!directory) {
+		removed = TRY(remove_entry(branch, h_dir, name,
+					   spot.on_rw ? spot.found.top.dentry->d_inode : nullptr,
+					   &DirLock::unlink));
+	} else if (spot.on_rw) {
+		TRY(remove_directory(branch, h_dir, name, *spot.found.top.dentry));
+	}
+	undo.dismiss();
+	return removed;
+}
+
+Result<void> remove_dir(Inode &dir, struct dentry &dentry, Inode &victim) noexcept
+{
+	if (!TRY(is_logically_empty(victim)))
+		return Error{-ENOTEMPTY};
+
+	StringView name = name_of(dentry);
+	Spot spot = TRY(Spot::find(dir, name));
+	auto h_dir = TRY(copy_up_directory(*dentry.d_parent, spot.index));
+
+	Going going(dentry);
+
+	TRY(remove_at(dir, *h_dir, name, spot, true));
+	going.keep();
+	victim.note_removed();
 	return {};
+}
+
+Result<void> remove_file(Inode &dir, struct dentry &dentry, Inode &victim) noexcept
+{
+	StringView name = name_of(dentry);
+
+	for (;;) {
+		unsigned int index = TRY(Spot::find(dir, name)).index;
+		auto h_dir = TRY(copy_up_directory(*dentry.d_parent, index));
+		/* What is counted is removed and counted in one: a copy-up counts, too. */
+		auto lock = TRY(KillableLock::get(victim.copy_lock()));
+		Spot spot = TRY(Spot::find(dir, name));
+
+		/* One that was under way has brought the name to another branch. */
+		if (spot.index != index)
+			continue;
+
+		Going going(dentry);
+
+		if (TRY(remove_at(dir, *h_dir, name, spot, false)))
+			victim.copy_links();
+		else
+			note_lower_name_gone(victim);
+		going.keep();
+		return {};
+	}
 }
 
 Result<void> remove_name(struct inode &dir, struct dentry &dentry) noexcept
 {
 	Inode &union_dir = Inode::of(dir);
 	Inode &victim = Inode::of(*dentry.d_inode);
-	const Super &super = union_dir.super();
-	StringView name = name_of(dentry);
-	bool directory = is_dir(victim.vfs.i_mode);
-	ScopedCreds creds(super.mounter());
+	ScopedCreds creds(union_dir.super().mounter());
 
-	if (directory && !TRY(is_logically_empty(victim)))
-		return Error{-ENOTEMPTY};
-
-	/* As the branches have it: a pseudo-link may serve a name that only a lower one has. */
-	Found found = TRY(find(union_dir, name));
-
-	if (!found.exists())
-		return Error{-ESTALE};
-
-	bool on_rw = super.branch(found.top.branch).writable();
-	unsigned int index = on_rw ? found.top.branch :
-				     TRY(branch_for_copy(union_dir, found.top.branch));
-	auto h_dir = TRY(copy_up_directory(*dentry.d_parent, index));
-	const Branch &branch = super.branch(index);
-	auto write = TRY(BranchWrite::get(branch.mnt()));
-	bool below = !on_rw ||
-		     TRY(find(union_dir, name, union_dir.found().part_on(index) + 1)).exists();
-	bool made = below && TRY(make_whiteout(branch, *h_dir, name));
-	ScopeExit undo([&] {
-		if (made)
-			(void)remove_whiteout(branch, *h_dir, name).ok();
-	});
-
-	bool removed = on_rw;
-
-	if (!directory) {
-		/* A copy-up that was under way may have got there first. */
-		removed =
-			TRY(remove_entry(branch, *h_dir, name,
-					 on_rw ? found.top.dentry->d_inode : nullptr, aufs_unlink));
-	} else if (on_rw) {
-		TRY(remove_directory(branch, *h_dir, name, *found.top.dentry));
-	}
-	undo.dismiss();
-	if (directory)
-		set_nlink(&victim.vfs, 0);
-	else if (removed)
-		victim.copy_links();
-	else
-		note_lower_name_gone(victim);
+	TRY(is_dir(victim.vfs.i_mode) ? remove_dir(union_dir, dentry, victim) :
+					remove_file(union_dir, dentry, victim));
 	union_dir.copy_links();
 	return {};
 }

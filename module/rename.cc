@@ -4,6 +4,8 @@
 #include "entry.hh"
 #include "namei.hh"
 #include "plink.hh"
+#include "policy.hh"
+#include "presence.hh"
 #include "workfile.hh"
 
 namespace aufs
@@ -19,6 +21,7 @@ struct Side {
 	Ref<struct dentry> h_dir; /* once the branch is known */
 	bool whiteout_made = false;
 	bool opaque_made = false;
+	bool held = false;
 
 	Side(struct inode &d, struct dentry &e) noexcept : dir(Inode::of(d)), dentry(e)
 	{
@@ -37,21 +40,57 @@ struct Side {
 		return dentry.d_inode && is_dir(dentry.d_inode->i_mode);
 	}
 	/*
-	 * What moves lies on a rw branch, by this name. A directory that lies, in part, on another
-	 * branch would have to be copied with all that is below it: rename(2)'s callers do that.
+	 * What moves lies on the rw branch @index afterwards, by this name. A directory that lies, in
+	 * part, on another branch would have to be copied with all that is below it: rename(2)'s
+	 * callers do that.
 	 */
-	Result<void> prepare_to_move() noexcept
+	Result<void> prepare_to_move(unsigned int index) noexcept
 	{
 		if (!directory())
-			return copy_up_with_name(dentry);
-		if (!inode()->on_rw() || inode()->merged())
+			TRY(copy_up_with_name(dentry));
+		if (inode()->top().branch != index)
 			return Error{-EXDEV};
 		return {};
+	}
+	/* On which branch it will be then: to be known before anything is changed. */
+	Result<unsigned int> branch_to_move() const noexcept
+	{
+		if (directory() && (!inode()->on_rw() || inode()->merged()))
+			return Error{-EXDEV};
+		if (inode()->on_rw())
+			return inode()->top().branch;
+		return branch_for_copy(dir, inode()->top().branch);
 	}
 	/* What branches below @index have under this name. */
 	Result<Found> below(unsigned int index) const noexcept
 	{
 		return find(dir, name(), dir.found().part_on(index) + 1);
+	}
+	/*
+	 * A directory stays on branch @index alone while it is renamed: who makes something in it may be
+	 * about to give it a part on another one.
+	 */
+	Result<void> hold(unsigned int index) noexcept
+	{
+		if (!directory())
+			return {};
+
+		auto lock = TRY(KillableLock::get(inode()->copy_lock()));
+
+		if (inode()->merged() || inode()->top().branch != index)
+			return Error{-EXDEV};
+		inode()->begin_move(dentry);
+		held = true;
+		return {};
+	}
+	void release() noexcept
+	{
+		if (!held)
+			return;
+
+		MutexLock lock(inode()->copy_lock());
+
+		inode()->cancel_move();
 	}
 	/* Lets the directory that comes to this name from @from not merge with one below. */
 	Result<void> prepare_arrival(Side &from, unsigned int index) const noexcept
@@ -66,7 +105,6 @@ struct Side {
 
 		const Branch &branch = dir.super().branch(index);
 		struct dentry &h_dentry = from.inode()->h_dentry();
-		KeepTimes times(branch, h_dentry);
 
 		from.opaque_made = TRY(make_opaque(branch, h_dentry));
 		return {};
@@ -85,17 +123,14 @@ struct Side {
 
 		if (whiteout_made)
 			(void)remove_whiteout(branch, *h_dir, name()).ok();
-		if (opaque_made) {
-			KeepTimes times(branch, inode()->h_dentry());
-
+		if (opaque_made)
 			undo_opaque(branch, inode()->h_dentry());
-		}
 	}
-	/* @came is here now. */
-	void arrived(const Inode &came, unsigned int index) noexcept
+	/* @coming will be here. */
+	void expect(const BranchWrite &write, const Inode &coming) const noexcept
 	{
-		if (!came.has_natural_number())
-			note_impure(dir, {h_dir.clone(), index});
+		if (!coming.has_natural_number())
+			note_impure(write, dir, *h_dir);
 	}
 };
 
@@ -104,11 +139,7 @@ Result<void> rename_on_branch(const Branch &branch, const Side &from, const Side
 			      unsigned int flags) noexcept
 {
 	bool exchange = flags & RENAME_EXCHANGE;
-	RenameLock lock(*from.h_dir, *to.h_dir);
-
-	if (!lock.locked())
-		return Error{-EXDEV};
-
+	auto lock = TRY(RenameLock::get(branch.mnt(), *from.h_dir, *to.h_dir));
 	auto h_from = TRY(lookup_locked(branch, *from.h_dir, from.name()));
 	auto h_to = TRY(lookup_locked(branch, *to.h_dir, to.name()));
 
@@ -116,12 +147,7 @@ Result<void> rename_on_branch(const Branch &branch, const Side &from, const Side
 		return Error{-ESTALE};
 	if (exchange && h_to->d_inode != &to.inode()->h_inode())
 		return Error{-ESTALE};
-	if (lock.traps(*h_from))
-		return Error{-EINVAL};
-	if (lock.traps(*h_to))
-		return Error{exchange ? -EINVAL : -ENOTEMPTY};
-	return check(aufs_rename(branch.mnt(), from.h_dir->d_inode, h_from.get(), to.h_dir->d_inode,
-				 h_to.get(), flags));
+	return lock.rename(*h_from, *h_to, flags);
 }
 
 /*
@@ -138,6 +164,7 @@ Result<void> replace(const Branch &branch, Side &from, Side &to, unsigned int in
 	TRY(to.cover(index));
 
 	Grave grave = TRY(Grave::bury(branch, *to.h_dir, to.name(), *replaced));
+
 	auto renamed = rename_on_branch(branch, from, to, flags);
 
 	if (!renamed.ok())
@@ -151,47 +178,48 @@ Result<void> replace(const Branch &branch, Side &from, Side &to, unsigned int in
  */
 Result<bool> link_below(const Branch &branch, const Side &from, const Side &to) noexcept
 {
-	DirLock lock(*to.h_dir->d_inode);
+	auto lock = TRY(DirLock::get(branch.mnt(), *to.h_dir));
 	auto h_to = TRY(lookup_locked(branch, *to.h_dir, to.name()));
 
 	if (is_positive(*h_to)) {
 		if (is_dir(h_to->d_inode->i_mode))
 			return false;
-		TRY(check(aufs_unlink(branch.mnt(), &lock.dir(), h_to.get())));
+		TRY(lock.unlink(*h_to));
 		h_to = TRY(lookup_locked(branch, *to.h_dir, to.name()));
 	}
-	return aufs_link(&from.inode()->h_dentry(), branch.mnt(), &lock.dir(), h_to.get()) == 0;
+	return lock.link(from.inode()->h_dentry(), *h_to).ok();
 }
 
 /* Takes the old name away from the file @from. */
 Result<void> unlink_old(const Branch &branch, Side &from, unsigned int index) noexcept
 {
-	auto write = TRY(BranchWrite::get(branch.mnt()));
+	auto write = TRY(BranchWrite::get(branch));
 
 	TRY(from.cover(index));
 
-	TRY(remove_entry(branch, *from.h_dir, from.name(), &from.inode()->h_inode(), aufs_unlink));
+	TRY(remove_entry(branch, *from.h_dir, from.name(), &from.inode()->h_inode(),
+			 &DirLock::unlink));
 	return {};
 }
 
 /* Gives @from its old name alone. */
 Result<void> take_back(const Branch &branch, const Side &from, const Side &to, bool linked) noexcept
 {
-	auto write = TRY(BranchWrite::get(branch.mnt()));
-	RenameLock lock(*from.h_dir, *to.h_dir);
+	auto write = TRY(BranchWrite::get(branch));
 
-	if (!lock.locked())
-		return Error{-EXDEV};
+	if (linked) {
+		TRY(remove_entry(branch, *to.h_dir, to.name(), &from.inode()->h_inode(),
+				 &DirLock::unlink));
+		return {};
+	}
 
-	auto h_from = TRY(lookup_locked(branch, *from.h_dir, from.name()));
+	auto lock = TRY(RenameLock::get(branch.mnt(), *to.h_dir, *from.h_dir));
 	auto h_to = TRY(lookup_locked(branch, *to.h_dir, to.name()));
+	auto h_from = TRY(lookup_locked(branch, *from.h_dir, from.name()));
 
 	if (h_to->d_inode != &from.inode()->h_inode())
 		return Error{-ESTALE};
-	if (linked)
-		return check(aufs_unlink(branch.mnt(), to.h_dir->d_inode, h_to.get()));
-	return check(aufs_rename(branch.mnt(), to.h_dir->d_inode, h_to.get(), from.h_dir->d_inode,
-				 h_from.get(), 0));
+	return lock.rename(*h_to, *h_from);
 }
 
 /*
@@ -203,7 +231,7 @@ Result<void> replace_below(const Branch &branch, Side &from, Side &to, unsigned 
 {
 	bool linked = false;
 	{
-		auto write = TRY(BranchWrite::get(branch.mnt()));
+		auto write = TRY(BranchWrite::get(branch));
 
 		linked = !from.directory() && TRY(link_below(branch, from, to));
 		if (!linked) {
@@ -223,18 +251,16 @@ Result<void> replace_below(const Branch &branch, Side &from, Side &to, unsigned 
 }
 
 /* What the union knows of the two inodes afterwards. */
-void note_moved(Side &from, Side &to, unsigned int index, bool exchange,
-		bool replaced_on_rw) noexcept
+void note_moved(const Side &from, const Side &to, bool exchange, bool replaced_on_rw) noexcept
 {
-	to.arrived(*from.inode(), index);
 	from.inode()->copy_attributes();
 	if (Inode *other = to.inode()) {
 		if (exchange)
-			from.arrived(*other, index);
-		if (exchange || (replaced_on_rw && !to.directory()))
-			other->copy_links();
+			other->copy_attributes();
 		else if (to.directory())
-			set_nlink(&other->vfs, 0);
+			other->note_removed();
+		else if (replaced_on_rw)
+			other->copy_links();
 		else
 			note_lower_name_gone(*other);
 	}
@@ -282,11 +308,11 @@ public:
 	void remove(const Side &to) const noexcept
 	{
 		const Branch &branch = to.dir.super().branch(branch_);
-		auto write = BranchWrite::get(branch.mnt());
+		auto write = BranchWrite::get(branch);
 
 		if (write.ok())
 			(void)remove_entry(branch, *h_dir_, to.name(),
-					   to.inode()->top().dentry->d_inode, aufs_unlink)
+					   to.inode()->top().dentry->d_inode, &DirLock::unlink)
 				.ok();
 	}
 
@@ -297,11 +323,14 @@ private:
 
 Result<void> exchange_names(const Branch &branch, Side &from, Side &to, unsigned int index) noexcept
 {
-	auto write = TRY(BranchWrite::get(branch.mnt()));
+	auto write = TRY(BranchWrite::get(branch));
 	ScopeExit undo([&] {
 		from.undo(index);
 		to.undo(index);
 	});
+
+	to.expect(write, *from.inode());
+	from.expect(write, *to.inode());
 
 	TRY(to.prepare_arrival(from, index));
 	TRY(from.prepare_arrival(to, index));
@@ -314,16 +343,17 @@ Result<void> move_name(const Branch &branch, Side &from, Side &to, unsigned int 
 		       unsigned int flags, bool hidden) noexcept
 {
 	auto on_branch = [&](auto &&run) -> Result<void> {
-		auto write = TRY(BranchWrite::get(branch.mnt()));
+		auto write = TRY(BranchWrite::get(branch));
 
-		return run();
+		return run(write);
 	};
-	auto undo = [&]() -> Result<void> {
+	auto undo = [&](const BranchWrite &) -> Result<void> {
 		from.undo(index);
 		to.undo(index);
 		return {};
 	};
-	auto moved = on_branch([&]() -> Result<void> {
+	auto moved = on_branch([&](const BranchWrite &write) -> Result<void> {
+		to.expect(write, *from.inode());
 		TRY(to.prepare_arrival(from, index));
 		if (hidden)
 			return {};
@@ -341,7 +371,8 @@ Result<void> move_name(const Branch &branch, Side &from, Side &to, unsigned int 
 	 * The name is there now and comes before the whiteout, which hides what it hid. One that
 	 * cannot be removed does no harm, and a rename that has replaced a file cannot be undone.
 	 */
-	auto removed = on_branch([&] { return remove_whiteout(branch, *to.h_dir, to.name()); });
+	auto removed = on_branch(
+		[&](const BranchWrite &) { return remove_whiteout(branch, *to.h_dir, to.name()); });
 
 	if (!removed.ok())
 		aufs_warn("branch '%s': a spent whiteout stays in inode %lu (errno %d)",
@@ -362,37 +393,61 @@ Result<void> rename_checked(Side from, Side to, unsigned int flags) noexcept
 
 	if (!exchange && to.directory() && !TRY(is_logically_empty(*to.inode())))
 		return Error{-ENOTEMPTY};
-	TRY(from.prepare_to_move());
-	if (exchange)
-		TRY(to.prepare_to_move());
 
-	unsigned int index = from.inode()->top().branch;
+	unsigned int index = TRY(from.branch_to_move());
 
-	if (exchange && to.inode()->top().branch != index)
+	if (exchange && TRY(to.branch_to_move()) != index)
 		return Error{-EXDEV};
 
 	Hidden hidden = TRY(hidden_above(to.dir, to.name(), index));
 
 	if (hidden == Hidden::for_good)
 		return Error{-EXDEV};
+	TRY(from.prepare_to_move(index));
+	if (exchange)
+		TRY(to.prepare_to_move(index));
 	from.h_dir = TRY(copy_up_directory(*from.dentry.d_parent, index));
 	to.h_dir = TRY(copy_up_directory(*to.dentry.d_parent, index));
 
 	const Branch &branch = super.branch(index);
-	bool replaced_on_rw = false;
+	ScopeExit let_go([&] {
+		from.release();
+		to.release();
+	});
+
+	TRY(from.hold(index));
+	if (exchange)
+		TRY(to.hold(index));
 
 	if (exchange) {
 		TRY(exchange_names(branch, from, to, index));
-	} else {
+		let_go.dismiss();
+		note_moved(from, to, exchange, false);
+		return {};
+	}
+
+	auto run = [&]() -> Result<void> {
 		Covered covered = TRY(Covered::find(to));
 
-		replaced_on_rw = covered.exists();
+		Going going(to.dentry);
+
 		TRY(move_name(branch, from, to, index, flags, hidden == Hidden::removable));
+		going.keep();
 		if (covered.branch() > index)
 			covered.remove(to);
-	}
-	note_moved(from, to, index, exchange, replaced_on_rw);
-	return {};
+		/* The VFS goes on. */
+		let_go.dismiss();
+		note_moved(from, to, exchange, covered.exists());
+		return {};
+	};
+
+	if (!to.inode() || to.directory())
+		return run();
+
+	/* The names of what is replaced are counted under this, by a copy-up as well. */
+	auto lock = TRY(KillableLock::get(to.inode()->copy_lock()));
+
+	return run();
 }
 
 } // namespace

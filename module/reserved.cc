@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "dir.hh"
+#include "inherited.hh"
 #include "whiteout.hh"
 #include "workfile.hh"
 
@@ -20,34 +21,56 @@ StringView name_of(ReservedDir which) noexcept
 	return which == ReservedDir::plinks ? plinks_name : orphans_name;
 }
 
-/* Whether somebody removed it behind our back. */
-bool is_gone(const struct dentry &dentry) noexcept
+Error not_usable(const Branch &branch, StringView name) noexcept
 {
-	return !is_positive(dentry) || dentry.d_inode->i_nlink == 0 ||
-	       (dentry.d_inode->i_flags & S_DEAD);
-}
-
-Result<void> wrong_kind(const Branch &branch, StringView name) noexcept
-{
-	aufs_warn("branch '%s': '%.*s' is of the wrong kind; remove it", branch.name().data(),
-		  static_cast<int>(name.size()), name.data());
+	aufs_warn("branch '%s': '%.*s' is of the wrong kind or somebody else's; remove it",
+		  branch.name().data(), static_cast<int>(name.size()), name.data());
 	return Error{-EIO};
 }
 
-/* @name in the root of @branch, made by @create(mount, directory, dentry) if it is not there. */
+/*
+ * Whether @dentry was made by who mounted the branch, now or earlier. Anybody may have written to what
+ * is not, and of a directory moved what is made there, or put a name in its place.
+ */
+bool is_ours(const Branch &branch, const struct dentry &dentry, umode_t kind) noexcept
+{
+	const struct inode &inode = *dentry.d_inode;
+	kuid_t uid = inode.i_uid;
+	kgid_t gid = inode.i_gid;
+
+	if ((inode.i_mode & S_IFMT) != kind)
+		return false;
+	if (is_dir(kind) && (inode.i_mode & (S_IWGRP | S_IWOTH)))
+		return false;
+	if (branch.idmapped())
+		aufs_owner_through(branch.mnt(), &inode, &uid, &gid);
+	return uid.val == 0 || uid.val == aufs_current_cred()->fsuid.val;
+}
+
+/*
+ * @name in the root of @branch, made by @create(mount, directory, dentry) if it is not there. What is
+ * made is ours, whoever the filesystem gives it to; an empty directory of somebody else's goes for it.
+ */
 template <class Create>
-Result<Ref<struct dentry>> find_or_make(const Branch &branch, StringView name,
+Result<Ref<struct dentry>> find_or_make(const Branch &branch, StringView name, umode_t kind,
 					Create &&create) noexcept
 {
-	DirLock lock(*branch.root().d_inode);
+	auto lock = TRY(DirLock::get(branch.mnt(), branch.root()));
 	auto dentry = TRY(lookup_locked(branch, branch.root(), name));
 
-	if (!is_positive(*dentry)) {
-		TRY(check(create(branch.mnt(), lock.dir(), *dentry)));
-		dentry = TRY(find_made(branch, branch.root(), move(dentry)));
-		if (!is_positive(*dentry))
+	if (is_positive(*dentry)) {
+		if (is_ours(branch, *dentry, kind))
+			return dentry;
+		if (!is_dir(kind) || !is_dir(dentry->d_inode->i_mode) || !lock.rmdir(*dentry).ok())
+			return not_usable(branch, name);
+		dentry = TRY(lookup_locked(branch, branch.root(), name));
+		if (is_positive(*dentry))
 			return Error{-EIO};
 	}
+	TRY(lock.make(*dentry, create));
+	dentry = TRY(find_made(branch, branch.root(), move(dentry)));
+	if (!is_positive(*dentry) || (dentry->d_inode->i_mode & S_IFMT) != kind)
+		return Error{-EIO};
 	return dentry;
 }
 
@@ -58,46 +81,85 @@ unsigned int next_number() noexcept
 	return __atomic_add_fetch(&last, 1, __ATOMIC_RELAXED);
 }
 
-/* Removes all that is in @dir: whiteouts, and what a broken branch has. One level deep. */
-Result<void> empty(const Branch &branch, struct dentry &dir) noexcept
+/* Whether there is nothing in @dir but what users do not see; -ENOTEMPTY. */
+Result<void> check_empty(const NameList &names) noexcept
 {
-	NameList names = TRY(NameList::read(branch, dir));
-	DirLock lock(*dir.d_inode);
+	return names.for_each([](StringView name) -> Result<void> {
+		return is_reserved(name) ? Result<void>() : Error{-ENOTEMPTY};
+	});
+}
+
+/*
+ * Removes @names from @dir, of which users see none: whiteouts, and what a broken branch has, one level
+ * deep. -ENOTEMPTY, and nothing is done, where there is another one.
+ */
+Result<void> empty(const Branch &branch, struct dentry &dir, const NameList &names) noexcept
+{
+	TRY(check_empty(names));
+
+	auto lock = TRY(DirLock::get(branch.mnt(), dir));
 
 	return names.for_each([&](StringView name) -> Result<void> {
 		auto dentry = TRY(lookup_locked(branch, dir, name));
 
 		if (!is_positive(*dentry))
 			return {};
-		return remove_locked(branch, lock, *dentry);
+		return remove_locked(lock, *dentry);
 	});
 }
 
-Result<void> try_remove_orphan(const Branch &branch, struct dentry &orphans,
-			       struct dentry &dentry) noexcept
+/* Hides again in @dir what @names hid, as it was before empty(). */
+Result<void> hide_again(const Branch &branch, struct dentry &dir, const NameList &names) noexcept
 {
-	if (is_positive(dentry) && is_dir(dentry.d_inode->i_mode))
-		TRY(empty(branch, dentry));
+	return names.for_each([&](StringView name) -> Result<void> {
+		if (!is_reserved(name))
+			return {};
 
-	DirLock lock(*orphans.d_inode);
+		StringView hidden = name.substr(whiteout_prefix.size());
 
-	if (!is_entry_of(dentry, orphans))
+		if (name == opaque_name)
+			TRY(make_opaque(branch, dir));
+		else if (!is_reserved(hidden))
+			TRY(make_whiteout(branch, dir, hidden));
 		return {};
-	return remove_locked(branch, lock, dentry);
+	});
+}
+
+/* @names are those that were in it. */
+Result<void> try_remove_orphan(const Branch &branch, struct dentry &orphans, struct dentry &dentry,
+			       NameList &names) noexcept
+{
+	if (is_positive(dentry) && is_dir(dentry.d_inode->i_mode)) {
+		names = TRY(NameList::read(branch, dentry));
+		TRY(empty(branch, dentry, names));
+	}
+
+	auto lock = TRY(DirLock::get(branch.mnt(), orphans));
+
+	/* What somebody has moved or removed by now is theirs. */
+	return is_entry_of(dentry, orphans) ? remove_locked(lock, dentry) : Result<void>();
 }
 
 /*
- * Removes @dentry of the directory for orphans, with what is in it. Once more where it was for want
- * of memory: nobody else comes by before the next mount.
+ * Removes @dentry of the directory for orphans, with what is in it but users do not see: -ENOTEMPTY, and
+ * all is as it was, where they do. Once more where it was for want of memory: nobody else comes by before
+ * the next mount.
  */
 Result<void> remove_orphan(const Branch &branch, struct dentry &orphans,
 			   struct dentry &dentry) noexcept
 {
 	SignalsBlocked signals(aufs_signals_block_all);
-	auto result = try_remove_orphan(branch, orphans, dentry);
+	NameList names;
+	auto result = try_remove_orphan(branch, orphans, dentry, names);
 
 	if (result.error() == -ENOMEM)
-		result = try_remove_orphan(branch, orphans, dentry);
+		result = try_remove_orphan(branch, orphans, dentry, names);
+	/* Who has it open has made something in it meanwhile. */
+	if (result.error() == -ENOTEMPTY) {
+		if (auto hidden = hide_again(branch, dentry, names); !hidden.ok())
+			aufs_warn("branch '%s': whiteouts in inode %lu are lost (errno %d)",
+				  branch.name().data(), dentry.d_inode->i_ino, -hidden.error());
+	}
 	return result;
 }
 
@@ -108,6 +170,40 @@ void warn_of_orphan(const Branch &branch, int error) noexcept
 }
 
 } // namespace
+
+void OldPlinks::note(StringView name) noexcept
+{
+	u64 numbers[2] = {};
+	unsigned int which = 0;
+
+	for (StringView::Size i = 0; i < name.size(); i++) {
+		char c = name.data()[i];
+
+		if (c == '.' && which == 0)
+			which++;
+		else if (c < '0' || c > '9' ||
+			 __builtin_mul_overflow(numbers[which], 10, &numbers[which]) ||
+			 __builtin_add_overflow(numbers[which], c - '0', &numbers[which]))
+			return;
+	}
+	for (unsigned int bits = 1; numbers[1] && bits <= max_bits; bits++) {
+		unsigned int branch = numbers[0] & ((1U << bits) - 1);
+
+		if (numbers[0] >> bits == numbers[1])
+			seen_[bits][branch / 64] |= 1ULL << branch % 64;
+	}
+}
+
+bool Reserved::Kept::is_there(const Branch &branch, StringView name) const noexcept
+{
+	if (!dentry || !is_entry_of(*dentry, branch.root()))
+		return false;
+
+	const struct inode &inode = *dentry->d_inode;
+
+	return !(inode.i_flags & S_DEAD) && inode.i_uid.val == owner && inode.i_mode == mode &&
+	       NameSnapshot(*dentry).view() == name;
+}
 
 Own<Reserved> Reserved::create(int depth) noexcept
 {
@@ -121,17 +217,26 @@ Result<void> Reserved::find(const Branch &branch) noexcept
 	for (ReservedDir which : all) {
 		auto dentry = TRY(lookup_in(branch, branch.root(), name_of(which)));
 
-		if (dentry && is_dir(dentry->d_inode->i_mode)) {
-			slot(which) = move(dentry);
-			note_used();
-		}
+		if (!dentry || !is_dir(dentry->d_inode->i_mode))
+			continue;
+		note_used();
+		if (is_ours(branch, *dentry, S_IFDIR))
+			slot(which) = Kept(move(dentry));
 	}
-	return {};
+	if (!plinks_.dentry)
+		return {};
+
+	NameList names = TRY(NameList::read(branch, *plinks_.dentry));
+
+	return names.for_each([this](StringView name) -> Result<void> {
+		old_plinks_.note(name);
+		return {};
+	});
 }
 
 void Reserved::clean(const Branch &branch) noexcept
 {
-	auto orphans = existing(ReservedDir::orphans);
+	auto orphans = existing(branch, ReservedDir::orphans);
 
 	if (!orphans)
 		return;
@@ -143,10 +248,16 @@ void Reserved::clean(const Branch &branch) noexcept
 			if (!name.starts_with(work_prefix))
 				return {};
 
-			auto write = TRY(BranchWrite::get(branch.mnt()));
+			auto write = TRY(BranchWrite::get(branch));
 			auto dentry = TRY(lookup_in(branch, *orphans, name));
+			auto removed = dentry ? remove_orphan(branch, *orphans, *dentry) :
+						Result<void>();
 
-			return dentry ? remove_orphan(branch, *orphans, *dentry) : Result<void>();
+			/* Somebody has made something in it. */
+			if (removed.error() != -ENOTEMPTY)
+				return removed;
+			warn_of_orphan(branch, removed.error());
+			return {};
 		});
 	};
 
@@ -157,67 +268,65 @@ void Reserved::clean(const Branch &branch) noexcept
 Result<Ref<struct dentry>> Reserved::directory(const Branch &branch, ReservedDir which) noexcept
 {
 	MutexLock lock(lock_);
-	Ref<struct dentry> &dir = slot(which);
+	Kept &dir = slot(which);
 
-	if (!dir || is_gone(*dir)) {
-		dir = {};
-		dir = TRY(
-			find_or_make(branch, name_of(which),
+	if (!dir.is_there(branch, name_of(which))) {
+		dir = Kept();
+		dir = Kept(TRY(
+			find_or_make(branch, name_of(which), S_IFDIR,
 				     [](struct vfsmount *mnt, struct inode &in, struct dentry &d) {
 					     return aufs_mkdir(mnt, &in, &d, S_IRWXU);
-				     }));
-		if (!is_dir(dir->d_inode->i_mode)) {
-			dir = {};
-			TRY(wrong_kind(branch, name_of(which)));
-		}
+				     })));
 		note_used();
 	}
-	return dir.clone();
+	/* It may be an older one's, who let it hand down what the branch's root does. */
+	if (!dir.hands_nothing_down)
+		hand_nothing_down(branch, *dir.dentry);
+	dir.hands_nothing_down = true;
+	return dir.dentry.clone();
 }
 
-Ref<struct dentry> Reserved::existing(ReservedDir which) noexcept
+Ref<struct dentry> Reserved::existing(const Branch &branch, ReservedDir which) noexcept
 {
 	if (!used())
 		return {};
 
 	MutexLock lock(lock_);
-	Ref<struct dentry> &dir = slot(which);
+	const Kept &dir = slot(which);
 
-	return dir && !is_gone(*dir) ? dir.clone() : Ref<struct dentry>();
+	return dir.is_there(branch, name_of(which)) ? dir.dentry.clone() : Ref<struct dentry>();
 }
 
 Result<Ref<struct dentry>> Reserved::whiteout_base(const Branch &branch) noexcept
 {
 	MutexLock lock(lock_);
 
-	if (!base_ || is_gone(*base_)) {
-		base_ = {};
-		base_ = TRY(find_or_make(
-			branch, base_name,
+	if (!base_.is_there(branch, base_name)) {
+		base_ = Kept();
+		base_ = Kept(TRY(find_or_make(
+			branch, base_name, S_IFREG,
 			[](struct vfsmount *mnt, struct inode &in, struct dentry &d) {
 				return aufs_create(mnt, &in, &d, S_IRUSR | S_IRGRP | S_IROTH);
-			}));
-		if (!is_reg(base_->d_inode->i_mode)) {
-			base_ = {};
-			TRY(wrong_kind(branch, base_name));
-		}
+			})));
+		/* Whiteouts are links of it. */
+		TRY(remove_acl(branch, *base_.dentry, ACL_TYPE_ACCESS));
 	}
-	return base_.clone();
+	return base_.dentry.clone();
 }
 
 void Reserved::retire_whiteout_base(const Branch &branch, struct dentry &base) noexcept
 {
 	MutexLock lock(lock_);
 
-	if (base_.get() != &base)
+	if (base_.dentry.get() != &base)
 		return;
-	base_ = {};
+	base_ = Kept();
 
 	/* Its other names are whiteouts, and stay. Where links cannot be, it is tried once more. */
-	DirLock dir_lock(*branch.root().d_inode);
+	auto dir_lock = DirLock::get(branch.mnt(), branch.root());
 
-	if (is_entry_of(base, branch.root()) && base.d_inode->i_nlink > 1)
-		aufs_unlink(branch.mnt(), &dir_lock.dir(), &base);
+	if (dir_lock.ok() && base.d_inode->i_nlink > 1)
+		(void)dir_lock.value().unlink(base).ok();
 }
 
 Result<Ref<struct dentry>> free_work_name(const Branch &branch, struct dentry &dir) noexcept
@@ -240,7 +349,7 @@ Workfile::~Workfile()
 		return;
 
 	auto run = [this]() -> Result<void> {
-		auto write = TRY(BranchWrite::get(branch_.mnt()));
+		auto write = TRY(BranchWrite::get(branch_));
 
 		return remove_orphan(branch_, *dir_, *dentry_);
 	};
@@ -249,15 +358,11 @@ Workfile::~Workfile()
 		warn_of_orphan(branch_, result.error());
 }
 
-Result<Grave> Grave::bury(const Branch &branch, struct dentry &h_dir, StringView name,
-			  struct dentry &victim) noexcept
+Result<Grave> Grave::dig(const Branch &branch, struct dentry &h_dir, StringView name,
+			 struct dentry &victim) noexcept
 {
 	auto orphans = TRY(branch.reserved().directory(branch, ReservedDir::orphans));
-	RenameLock lock(h_dir, *orphans);
-
-	if (!lock.locked())
-		return Error{-EXDEV};
-
+	auto lock = TRY(RenameLock::get(branch.mnt(), h_dir, *orphans));
 	auto from = TRY(lookup_locked(branch, h_dir, name));
 
 	if (from->d_inode != victim.d_inode)
@@ -265,9 +370,38 @@ Result<Grave> Grave::bury(const Branch &branch, struct dentry &h_dir, StringView
 
 	auto to = TRY(free_work_name(branch, *orphans));
 
-	TRY(check(aufs_rename(branch.mnt(), h_dir.d_inode, from.get(), orphans->d_inode, to.get(),
-			      0)));
+	TRY(lock.rename(*from, *to));
 	return Grave(branch, move(orphans), move(from));
+}
+
+Result<Grave> Grave::bury(const Branch &branch, struct dentry &h_dir, StringView name,
+			  struct dentry &victim) noexcept
+{
+	Grave grave = TRY(dig(branch, h_dir, name, victim));
+	auto run = [&]() -> Result<void> {
+		return check_empty(TRY(NameList::read(branch, *grave.dir_)));
+	};
+
+	/* Nobody finds it by its name any more, and before that somebody may have used it. */
+	if (auto found = run(); !found.ok()) {
+		grave.exhume(h_dir, name);
+		return Error{found.error()};
+	}
+	return grave;
+}
+
+Result<void> Grave::close(struct dentry &parent, StringView name) noexcept
+{
+	auto removed = remove_orphan(branch_, *orphans_, *dir_);
+
+	if (removed.error() == -ENOTEMPTY) {
+		exhume(parent, name);
+		return removed;
+	}
+	if (!removed.ok())
+		warn_of_orphan(branch_, removed.error());
+	dir_ = {};
+	return {};
 }
 
 Grave::~Grave()
@@ -282,17 +416,13 @@ void Grave::exhume(struct dentry &parent, StringView name) noexcept
 {
 	auto dir = move(dir_);
 	auto run = [&]() -> Result<void> {
-		RenameLock lock(*orphans_, parent);
-
-		if (!lock.locked())
-			return Error{-EXDEV};
-		if (!is_entry_of(*dir, *orphans_))
-			return Error{-ESTALE};
-
+		auto lock = TRY(RenameLock::get(branch_.mnt(), *orphans_, parent));
 		auto to = TRY(lookup_locked(branch_, parent, name));
 
-		return check(aufs_rename(branch_.mnt(), orphans_->d_inode, dir.get(),
-					 parent.d_inode, to.get(), 0));
+		/* Somebody has taken the name meanwhile. */
+		if (is_positive(*to))
+			return Error{-EEXIST};
+		return lock.rename(*dir, *to);
 	};
 
 	if (auto result = run(); !result.ok())

@@ -5,6 +5,10 @@
  *	.wh..wh.aufs	the file that whiteouts are links of
  *	.wh..wh.plnk	pseudo-links: one more name of each copy whose original has further names
  *	.wh..wh.orph	what is not finished yet, and what is to go
+ *
+ * Nobody else may put things there or take them away: what is found under these names is used only
+ * if it is the mounter's or root's, and a directory only if nobody else may write to it. It is
+ * looked at each time, for who may write to the branch's root may move and replace it.
  */
 #pragma once
 
@@ -15,6 +19,37 @@ namespace aufs
 
 class Branch;
 class Super;
+
+/*
+ * Which names pseudo-links of older versions have: UNION_NUMBER.NUMBER. The inode's number in the
+ * union is made of its number on its branch and some bits for which branch that was, of as many as
+ * there were branches then. Few such combinations occur on a branch, and these are remembered.
+ */
+class OldPlinks final
+{
+public:
+	/* @name is there: remembers how it is made, if it is one. */
+	void note(StringView name) noexcept;
+
+	/* Calls @action(UNION_NUMBER) for each that @number may have had, until it is true. */
+	template <class Action> Result<void> for_each(u64 number, Action &&action) const noexcept
+	{
+		for (unsigned int bits = 1; bits <= max_bits; bits++) {
+			for (unsigned int branch = 0; branch >> bits == 0; branch++) {
+				if (!(seen_[bits][branch / 64] >> branch % 64 & 1))
+					continue;
+				if (TRY(action(number << bits | branch)))
+					return {};
+			}
+		}
+		return {};
+	}
+
+private:
+	static constexpr unsigned int max_bits = 7; /* there were at most 127 branches */
+
+	u64 seen_[max_bits + 1][2] = {};
+};
 
 enum class ReservedDir : unsigned char { plinks, orphans };
 
@@ -32,19 +67,25 @@ public:
 	{
 		return __atomic_load_n(&used_, __ATOMIC_RELAXED);
 	}
+	/* What find() has seen. Any context. */
+	const OldPlinks &old_plinks() const noexcept
+	{
+		return old_plinks_;
+	}
 	/* Looks what is there. The mounter's credentials are held. */
 	[[nodiscard]] Result<void> find(const Branch &branch) noexcept;
 	/* Removes what was not finished before the branch was mounted. As find(). */
 	void clean(const Branch &branch) noexcept;
 
 	/*
-	 * The directory @which of @branch, made if it is not there. The mounter's credentials and
-	 * write access are held, no lock of the branch.
+	 * The directory @which of @branch, made if it is not there, from which nothing that is made
+	 * in it or linked to it inherits anything. The mounter's credentials and write access are
+	 * held, no lock of the branch.
 	 */
 	[[nodiscard]] Result<Ref<struct dentry>> directory(const Branch &branch,
 							   ReservedDir which) noexcept;
 	/* The same, or empty where it is not there. Without write access. */
-	Ref<struct dentry> existing(ReservedDir which) noexcept;
+	Ref<struct dentry> existing(const Branch &branch, ReservedDir which) noexcept;
 
 	/* The file that whiteouts are links of; as directory(). */
 	[[nodiscard]] Result<Ref<struct dentry>> whiteout_base(const Branch &branch) noexcept;
@@ -57,7 +98,24 @@ private:
 		aufs_mutex_init(&lock_, AUFS_MUTEX_RESERVED, depth);
 	}
 
-	Ref<struct dentry> &slot(ReservedDir which) noexcept
+	/* What was found or made, and who it belonged to then. */
+	struct Kept {
+		Ref<struct dentry> dentry;
+		uid_t owner = 0;
+		umode_t mode = 0;
+		bool hands_nothing_down = false;
+
+		Kept() noexcept = default;
+		explicit Kept(Ref<struct dentry> found) noexcept
+			: dentry(move(found)), owner(dentry->d_inode->i_uid.val),
+			  mode(dentry->d_inode->i_mode)
+		{
+		}
+		/* Whether it is still what it was, by @name in the root of @branch. */
+		bool is_there(const Branch &branch, StringView name) const noexcept;
+	};
+
+	Kept &slot(ReservedDir which) noexcept
 	{
 		return which == ReservedDir::plinks ? plinks_ : orphans_;
 	}
@@ -67,9 +125,10 @@ private:
 	}
 
 	struct mutex lock_; /* of what follows; outside the branch's i_rwsem */
-	Ref<struct dentry> base_;
-	Ref<struct dentry> plinks_;
-	Ref<struct dentry> orphans_;
+	Kept base_;
+	Kept plinks_;
+	Kept orphans_;
+	OldPlinks old_plinks_;
 	bool used_ = false;
 };
 

@@ -114,6 +114,9 @@ Result<void> apply(Settings &settings, OptionKey key, StringView value, OptionEr
 	case OptionKey::nosum:
 		settings.sum = false;
 		break;
+	case OptionKey::share_rw:
+		settings.share_rw = true;
+		break;
 	case OptionKey::branches:
 	case OptionKey::append:
 		break;

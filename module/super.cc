@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "super.hh"
+#include "whiteout.hh"
 
 namespace aufs
 {
@@ -20,6 +21,14 @@ Super::~Super()
 {
 	struct vfsmount *mnts[16];
 	unsigned int held = 0;
+
+	release_claim();
+	/*
+	 * A path walk under RCU (permission(), get_acl()) may have come to an inode of the union
+	 * before that was killed, and look at the table of branches still. The memory goes after this
+	 * body; the unmounts in it wait for a grace period, and what was never attached has no
+	 * inode. Nobody under RCU looks at a branch's mount.
+	 */
 
 	/* An unmount waits for a grace period: take many branches in one. */
 	for (unsigned int i = 0; i < count_; i++) {
@@ -88,13 +97,25 @@ Result<void> Super::add(struct fs_context *fc, const BranchItem &item) noexcept
 	return {};
 }
 
-unsigned int Super::filesystem_of(const unsigned char (&uuid)[UUID_SIZE]) const noexcept
+void Super::note_hidden(unsigned int index, StringView name) const noexcept
+{
+	if (__atomic_exchange_n(&warned_of_hidden_, true, __ATOMIC_RELAXED))
+		return;
+	aufs_warn("branch '%s' has names of more than %u bytes, which are not shown, as '%.*s'",
+		  branches_[index].name().data(), static_cast<unsigned int>(max_name),
+		  static_cast<int>(name.size()), name.data());
+}
+
+unsigned int Super::filesystem_of(const unsigned char *id) const noexcept
 {
 	unsigned int found = none;
 
 	for (unsigned int i = 0; i < count_; i++) {
-		if (__builtin_memcmp(branches_[i].sb().s_uuid.b, uuid, sizeof(uuid)) != 0)
+		const unsigned char *other = branches_[i].filesystem_id();
+
+		if (!other || __builtin_memcmp(other, id, UUID_SIZE) != 0)
 			continue;
+		/* Copies of one image say that they are one filesystem. */
 		if (found != none && found != branches_[i].filesystem())
 			return none;
 		found = branches_[i].filesystem();
@@ -102,14 +123,41 @@ unsigned int Super::filesystem_of(const unsigned char (&uuid)[UUID_SIZE]) const 
 	return found;
 }
 
-const unsigned char *Super::uuid_of(unsigned int filesystem) const noexcept
+const unsigned char *Super::id_of(unsigned int filesystem) const noexcept
 {
 	if (filesystem == Key::pointer)
 		return nullptr;
 
-	const auto &uuid = branches_[filesystem].sb().s_uuid.b;
+	const unsigned char *id = branches_[filesystem].filesystem_id();
 
-	return filesystem_of(uuid) == filesystem ? uuid : nullptr;
+	return id && filesystem_of(id) == filesystem ? id : nullptr;
+}
+
+/* Whether copies of what is on branch @index do, on each branch that may take them. */
+bool Super::copies_keep_identity(unsigned int index, umode_t mode) const noexcept
+{
+	for (unsigned int i = rw_above(index); i != none; i = rw_above(i)) {
+		if (!branches_[i].keeps_identity(mode))
+			return false;
+	}
+	return true;
+}
+
+bool Super::names_stay(unsigned int index, umode_t mode, const ObjectId &identity) const noexcept
+{
+	/* What is never copied is one file. */
+	if (branches_[index].writable() || rw_above(index) == none)
+		return true;
+	return identity.lasts() && id_of(identity.key.filesystem) &&
+	       copies_keep_identity(index, mode);
+}
+
+bool Super::names_stay(unsigned int index) const noexcept
+{
+	if (branches_[index].writable() || rw_above(index) == none)
+		return true;
+	return !branches_[index].numbers_by_inode() && id_of(branches_[index].filesystem()) &&
+	       copies_keep_identity(index, S_IFREG) && copies_keep_identity(index, S_IFLNK);
 }
 
 Result<void> Super::attach(struct fs_context *fc) noexcept
@@ -124,7 +172,7 @@ Result<void> Super::attach(struct fs_context *fc) noexcept
 		TRY(branches_[i].attach(fc));
 		idmapped_ = idmapped_ || branches_[i].idmapped();
 	}
-	return {};
+	return claim(fc);
 }
 
 int Super::branch_depth() const noexcept

@@ -40,7 +40,10 @@ public:
 
 	/* Adds the next branch below the others. Explains its errors in @fc's log. May sleep. */
 	[[nodiscard]] Result<void> add(struct fs_context *fc, const BranchItem &item) noexcept;
-	/* Makes all branches usable, for the caller, who becomes the mounter. */
+	/*
+	 * Makes all branches usable, for the caller, who becomes the mounter, and claims them
+	 * (claims.cc). -EBUSY where another union has a rw branch.
+	 */
 	[[nodiscard]] Result<void> attach(struct fs_context *fc) noexcept;
 
 	/* The index of the first rw branch, or none. */
@@ -83,16 +86,36 @@ public:
 			return 0;
 		return number_of({number, branches_[index].filesystem()});
 	}
+	/*
+	 * Whether the numbers of all entries of branch @index follow from those that it gives; if
+	 * not, those of its directories may.
+	 */
+	bool numbers_entries(unsigned int index) const noexcept
+	{
+		return branches_[index].lists_numbers() && names_stay(index);
+	}
 	u64 number_of(const Key &key) const noexcept
 	{
 		if (key.filesystem == Key::pointer || key.number >> (64 - index_bits_))
 			return 0;
 		return key.number << index_bits_ | key.filesystem;
 	}
-	/* The branches' filesystem of that uuid, or none where there is none or more than one. */
-	unsigned int filesystem_of(const unsigned char (&uuid)[UUID_SIZE]) const noexcept;
-	/* The other way round; null where the uuid does not tell the filesystem. */
-	const unsigned char *uuid_of(unsigned int filesystem) const noexcept;
+	/*
+	 * The branches' filesystem of that Branch::filesystem_id(), or none where there is none or
+	 * more than one.
+	 */
+	unsigned int filesystem_of(const unsigned char *id) const noexcept;
+	/* The other way round; null where that does not tell the filesystem. */
+	const unsigned char *id_of(unsigned int filesystem) const noexcept;
+
+	/*
+	 * Whether the names of one file on branch @index, which is @identity, stay one file when it
+	 * is copied up, whatever rw branch takes the copy; if not, they are shown as files of their
+	 * own from the beginning.
+	 */
+	bool names_stay(unsigned int index, umode_t mode, const ObjectId &identity) const noexcept;
+	/* Whether they do whatever file it is. */
+	bool names_stay(unsigned int index) const noexcept;
 
 	/* A number that no inode of this mount has had: as if of one branch more than there are. */
 	u64 fresh_number() noexcept
@@ -110,9 +133,11 @@ public:
 	{
 		return changes_;
 	}
-	/* One branch changes like that. Nobody else has this yet. */
-	void note_changes(Changes changes) noexcept
+	/* Branch @index changes like that. Nobody else has this yet. */
+	void note_changes(unsigned int index, Changes changes) noexcept
 	{
+		if (changes == Changes::anywhere)
+			branches_[index].note_changes_by_itself();
 		if (changes > changes_)
 			changes_ = changes;
 	}
@@ -134,6 +159,9 @@ public:
 		__atomic_store(&settings_, &settings, __ATOMIC_RELAXED);
 	}
 
+	/* Says, once, where branch @index has @name, which is not shown because it is too long. */
+	void note_hidden(unsigned int index, StringView name) const noexcept;
+
 	/* For policy.cc: a number that is another one each time. */
 	unsigned int next_turn() const noexcept
 	{
@@ -142,6 +170,16 @@ public:
 
 private:
 	Super() noexcept = default;
+
+	bool copies_keep_identity(unsigned int index, umode_t mode) const noexcept;
+
+	Result<void> claim(struct fs_context *fc) noexcept;
+	void release_claim() noexcept;
+
+	/* The unions whose branches are claimed; under aufs_claims_lock(). */
+	static Super *claimed;
+	Super *next_claimed_ = nullptr;
+	bool claims_ = false;
 
 	/* The mount's table: fixed once it is mounted. */
 	Own<Branch[]> branches_;
@@ -153,6 +191,7 @@ private:
 	u64 fresh_ = 0;
 	Settings settings_;
 	mutable unsigned int turn_ = 0;
+	mutable bool warned_of_hidden_ = false;
 	bool idmapped_ = false;
 	Changes changes_ = Changes::never;
 };

@@ -144,6 +144,8 @@ void show_settings(struct seq_file *m, Settings settings) noexcept
 		seq_printf(m, ",cpup=%.*s", static_cast<int>(copy.size()), copy.data());
 	if (settings.sum)
 		seq_printf(m, ",sum");
+	if (settings.share_rw)
+		seq_printf(m, ",share_rw");
 }
 
 /*

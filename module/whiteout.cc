@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+#include "copy_up.hh"
 #include "entry.hh"
 #include "whiteout.hh"
 
@@ -11,19 +12,21 @@ namespace
 constexpr umode_t whiteout_mode = S_IRUSR | S_IRGRP | S_IROTH;
 
 /*
- * Makes @whiteout, which is negative, in @dir, which is locked: a further name of the one file that
+ * Makes @whiteout, which is negative, in the directory of @lock: a further name of the one file that
  * most whiteouts are, or where that cannot be, a file of its own.
  */
-Result<void> create_in(const Branch &branch, struct inode &dir, struct dentry &whiteout,
-		       struct dentry *base) noexcept
+Result<void> create_in(const DirLock &lock, struct dentry &whiteout, struct dentry *base) noexcept
 {
-	if (base && aufs_link(base, branch.mnt(), &dir, &whiteout) == 0)
+	if (base && lock.link(*base, whiteout).ok())
 		return {};
-	return check(aufs_create(branch.mnt(), &dir, &whiteout, whiteout_mode));
+	return lock.make(whiteout, [](struct vfsmount *mnt, struct inode &dir, struct dentry &d) {
+		return aufs_create(mnt, &dir, &d, whiteout_mode);
+	});
 }
 
 /* Makes the reserved @name in @h_dir. Whether it was not there. */
-Result<bool> make_reserved(const Branch &branch, struct dentry &h_dir, StringView name) noexcept
+Result<bool> make_reserved(const Branch &branch, struct dentry &h_dir, StringView name,
+			   KeepTimes::Change change) noexcept
 {
 	Ref<struct dentry> base;
 
@@ -33,7 +36,7 @@ Result<bool> make_reserved(const Branch &branch, struct dentry &h_dir, StringVie
 
 	bool full = false;
 	{
-		DirLock lock(*h_dir.d_inode);
+		auto lock = TRY(DirLock::get(branch.mnt(), h_dir));
 		auto whiteout = TRY(lookup_locked(branch, h_dir, name));
 
 		if (is_positive(*whiteout)) {
@@ -41,7 +44,10 @@ Result<bool> make_reserved(const Branch &branch, struct dentry &h_dir, StringVie
 				return false;
 			return wrong_whiteout(branch, h_dir, name);
 		}
-		TRY(create_in(branch, lock.dir(), *whiteout, base.get()));
+
+		KeepTimes times(branch, h_dir, change);
+
+		TRY(create_in(lock, *whiteout, base.get()));
 		full = base && whiteout->d_inode != base->d_inode;
 	}
 	if (full)
@@ -59,7 +65,7 @@ Result<bool> make_whiteout(const Branch &branch, struct dentry &h_dir, StringVie
 
 	WhiteoutName whiteout(name);
 
-	return make_reserved(branch, h_dir, whiteout.view());
+	return make_reserved(branch, h_dir, whiteout.view(), KeepTimes::Change::seen);
 }
 
 Result<void> remove_whiteout(const Branch &branch, struct dentry &h_dir, StringView name) noexcept
@@ -69,18 +75,30 @@ Result<void> remove_whiteout(const Branch &branch, struct dentry &h_dir, StringV
 
 	WhiteoutName whiteout(name);
 
-	TRY(remove_entry(branch, h_dir, whiteout.view(), nullptr, aufs_unlink));
+	TRY(remove_entry(branch, h_dir, whiteout.view(), nullptr, &DirLock::unlink));
 	return {};
 }
 
 Result<bool> make_opaque(const Branch &branch, struct dentry &h_dir) noexcept
 {
-	return make_reserved(branch, h_dir, opaque_name);
+	return make_reserved(branch, h_dir, opaque_name, KeepTimes::Change::unseen);
 }
 
 void undo_opaque(const Branch &branch, struct dentry &h_dir) noexcept
 {
-	(void)remove_entry(branch, h_dir, opaque_name, nullptr, aufs_unlink).ok();
+	auto lock = DirLock::get(branch.mnt(), h_dir);
+
+	if (!lock.ok())
+		return;
+
+	auto mark = lookup_locked(branch, h_dir, opaque_name);
+
+	if (!mark.ok() || !is_positive(*mark.value()))
+		return;
+
+	KeepTimes times(branch, h_dir);
+
+	(void)lock.value().unlink(*mark.value()).ok();
 }
 
 } // namespace aufs

@@ -15,7 +15,11 @@ class Branch;
 
 inline constexpr StringView whiteout_prefix{".wh."};
 inline constexpr StringView opaque_name{".wh..wh..opq"};
-/* Bytes in a name that can still be whiteouted. */
+/*
+ * Bytes in a name that a whiteout can hide. What a branch has under a longer one could not be removed
+ * or renamed through the union, so the union does not have it at all: it is not listed, and to ask for
+ * it is -ENAMETOOLONG, as for any name of that length.
+ */
 inline constexpr StringView::Size max_name = NAME_MAX - 4;
 
 inline bool is_reserved(StringView name) noexcept

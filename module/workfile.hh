@@ -8,39 +8,6 @@
 namespace aufs
 {
 
-/* Both directories of a rename, locked in the VFS's order. */
-class RenameLock final
-{
-public:
-	RenameLock(struct dentry &a, struct dentry &b) noexcept
-		: a_(a), b_(b), trap_(lock_rename(&a, &b))
-	{
-	}
-	RenameLock(const RenameLock &) = delete;
-	RenameLock &operator=(const RenameLock &) = delete;
-	~RenameLock()
-	{
-		if (locked())
-			unlock_rename(&a_, &b_);
-	}
-
-	/* The directories may have been moved into different trees behind our back. */
-	bool locked() const noexcept
-	{
-		return !is_error(trap_);
-	}
-	/* What must not be moved: it is above the other name. */
-	bool traps(const struct dentry &dentry) const noexcept
-	{
-		return trap_ == &dentry;
-	}
-
-private:
-	struct dentry &a_;
-	struct dentry &b_;
-	struct dentry *trap_;
-};
-
 /* A name in @dir, the directory for orphans, whose i_rwsem is held: negative. */
 [[nodiscard]] Result<Ref<struct dentry>> free_work_name(const Branch &branch,
 							struct dentry &dir) noexcept;
@@ -53,18 +20,21 @@ class Workfile final
 {
 public:
 	/*
-	 * Makes one by @create(mount, directory inode, dentry). The mounter's credentials are held,
+	 * Makes one by @create(mount, directory inode, dentry); in @shop, which is the directory of
+	 * another one that outlives it, unless that is null. The mounter's credentials are held,
 	 * and write access is not.
 	 */
 	template <class Create>
-	[[nodiscard]] static Result<Workfile> create(const Branch &branch, Create &&create) noexcept
+	[[nodiscard]] static Result<Workfile> create(const Branch &branch, Create &&create,
+						     struct dentry *shop = nullptr) noexcept
 	{
-		auto write = TRY(BranchWrite::get(branch.mnt()));
-		auto dir = TRY(branch.reserved().directory(branch, ReservedDir::orphans));
-		DirLock lock(*dir->d_inode);
+		auto write = TRY(BranchWrite::get(branch));
+		auto dir = shop ? Ref<struct dentry>::retain(shop) :
+				  TRY(branch.reserved().directory(branch, ReservedDir::orphans));
+		auto lock = TRY(DirLock::get(branch.mnt(), *dir));
 		auto dentry = TRY(free_work_name(branch, *dir));
 
-		TRY(check(create(branch.mnt(), lock.dir(), *dentry)));
+		TRY(lock.make(*dentry, create));
 		dentry = TRY(find_made(branch, *dir, move(dentry)));
 		if (!is_positive(*dentry))
 			return Error{-EIO};
@@ -115,7 +85,10 @@ private:
 class Grave final
 {
 public:
-	/* @victim is @name in @h_dir. -ESTALE where it is no longer there. Takes their locks. */
+	/*
+	 * @victim is @name in @h_dir. -ESTALE where it is no longer there, -ENOTEMPTY where it has what
+	 * users see. Takes their locks.
+	 */
 	[[nodiscard]] static Result<Grave> bury(const Branch &branch, struct dentry &h_dir,
 						StringView name, struct dentry &victim) noexcept;
 	Grave(Grave &&other) noexcept
@@ -125,10 +98,18 @@ public:
 	Grave &operator=(Grave &&) = delete;
 	~Grave();
 
+	/*
+	 * Removes it now. -ENOTEMPTY, and it is back, where somebody who has it open made something in
+	 * it.
+	 */
+	[[nodiscard]] Result<void> close(struct dentry &parent, StringView name) noexcept;
 	/* Puts it back; complains to the log where it cannot. */
 	void exhume(struct dentry &parent, StringView name) noexcept;
 
 private:
+	static Result<Grave> dig(const Branch &branch, struct dentry &h_dir, StringView name,
+				 struct dentry &victim) noexcept;
+
 	Grave(const Branch &branch, Ref<struct dentry> orphans, Ref<struct dentry> dir) noexcept
 		: branch_(branch), orphans_(move(orphans)), dir_(move(dir))
 	{

@@ -1,7 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Extended attributes are the branch object's; the VFS has checked the caller's rights on the
- * union.
+ * Extended attributes are the branch object's. Who may do what, by the first part of the name:
+ *
+ *	user.		the VFS asks for the right to read or write the union's file
+ *	trusted.	the VFS asks for CAP_SYS_ADMIN; `trusted.aufs.` is nobody's
+ *	security.	a security module decides, or else asks for CAP_SYS_ADMIN or CAP_SETFCAP
+ *	system.		ACLs: the VFS asks for the owner or CAP_FOWNER
+ *	system., other	the VFS asks for nothing and leaves it to the filesystem
+ *	all others	as for user., and some filesystems ask for more
+ *
+ * All is asked on the union; then the mounter reads or changes it on the branch. Of the last two the
+ * branch's filesystem is the judge, so it has to see who asks: there the caller's credentials stay,
+ * and what is not the caller's file is not changed.
  */
 #include "attr.hh"
 
@@ -20,6 +30,57 @@ bool is_hidden(const Branch &branch, StringView name) noexcept
 	       (name == capability_name && !branch.grants_rights());
 }
 
+constexpr StringView security_prefix{"security."};
+constexpr StringView system_prefix{"system."};
+constexpr StringView user_prefix{"user."};
+
+/* Whether the VFS, or a security module, is all that judges who may read and change @name. */
+bool is_judged_on_union(StringView name) noexcept
+{
+	return name.starts_with(user_prefix) || name.starts_with(trusted_prefix) ||
+	       name.starts_with(security_prefix);
+}
+
+/* With whose credentials @name is read or changed on a branch. */
+const struct cred &creds_for(const Super &super, StringView name) noexcept
+{
+	return is_judged_on_union(name) ? super.mounter() : *aufs_current_cred();
+}
+
+/* Whether the object of @inode has the attribute @name, as users see it. */
+Result<bool> has(const Inode &inode, const char *name) noexcept
+{
+	const BranchDentry &top = inode.top();
+	const Branch &branch = inode.super().branch(top.branch);
+
+	if (is_hidden(branch, StringView::from_c_string(name)))
+		return false;
+
+	ssize_t size = aufs_getxattr(branch.mnt(), top.dentry.get(), name, nullptr, 0);
+
+	if (size == -ENODATA || size == -EOPNOTSUPP)
+		return false;
+	/* There, and nothing to be read. */
+	if (size < 0 && size != -ERANGE && size != -EOVERFLOW && size != -EINVAL)
+		return Error{static_cast<int>(size)};
+	return true;
+}
+
+/* What a filesystem says by itself where there is nothing to copy up for that. */
+Result<void> check_there(const Inode &inode, const char *name, bool removes, int flags) noexcept
+{
+	if (inode.on_rw() || !(removes || (flags & (XATTR_CREATE | XATTR_REPLACE))))
+		return {};
+
+	bool there = TRY(has(inode, name));
+
+	if (there && (flags & XATTR_CREATE))
+		return Error{-EEXIST};
+	if (!there && (removes || (flags & XATTR_REPLACE)))
+		return Error{-ENODATA};
+	return {};
+}
+
 int get(const struct xattr_handler *, struct dentry *, struct inode *inode, const char *name,
 	void *value, size_t size) noexcept
 {
@@ -31,7 +92,7 @@ int get(const struct xattr_handler *, struct dentry *, struct inode *inode, cons
 	if (is_hidden(branch, view))
 		return -ENODATA;
 
-	ScopedCreds creds(union_inode.super().mounter());
+	ScopedCreds creds(creds_for(union_inode.super(), view));
 	ssize_t length = aufs_getxattr(branch.mnt(), top.dentry.get(), name, value, size);
 
 	/*
@@ -43,16 +104,32 @@ int get(const struct xattr_handler *, struct dentry *, struct inode *inode, cons
 	return static_cast<int>(length);
 }
 
-int set(const struct xattr_handler *, AUFS_IDMAP *, struct dentry *dentry, struct inode *,
+int set(const struct xattr_handler *, AUFS_IDMAP *, struct dentry *dentry, struct inode *inode,
 	const char *name, const void *value, size_t size, int flags) noexcept
 {
-	if (StringView::from_c_string(name).starts_with(private_prefix))
+	StringView view = StringView::from_c_string(name);
+	const Super &super = Inode::of(*inode).super();
+
+	if (view.starts_with(private_prefix))
 		return -EPERM;
-	return change(*dentry, [=](Inode &, struct vfsmount *mnt, struct dentry &h_dentry) {
-		if (!value)
-			return aufs_removexattr(mnt, &h_dentry, name);
-		return aufs_setxattr(mnt, &h_dentry, name, value, size, flags);
-	});
+	if (view.starts_with(system_prefix) && !inode_owner_or_capable(aufs_nop_idmap(), inode))
+		return -EPERM;
+
+	const struct cred &as = creds_for(super, view);
+	{
+		ScopedCreds creds(as);
+
+		if (auto there = check_there(Inode::of(*inode), name, !value, flags); !there.ok())
+			return there.error();
+	}
+	return change(
+		*dentry,
+		[=](Inode &, struct vfsmount *mnt, struct dentry &h_dentry) {
+			if (!value)
+				return aufs_removexattr(mnt, &h_dentry, name);
+			return aufs_setxattr(mnt, &h_dentry, name, value, size, flags);
+		},
+		whole_file, &as);
 }
 
 template <class Handler> constexpr Handler all_names(Handler handler) noexcept

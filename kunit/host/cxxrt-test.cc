@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "check.hh"
+#include "function_ref.hh"
 #include "new.hh"
 #include "own.hh"
 #include "ref.hh"
@@ -14,6 +15,7 @@
 #include "utility.hh"
 
 using cxxrt::Error;
+using cxxrt::FunctionRef;
 using cxxrt::Gfp;
 using cxxrt::Own;
 using cxxrt::Ref;
@@ -365,6 +367,23 @@ TEST(scope_exit)
 		exit.dismiss();
 	}
 	EXPECT_EQ(runs, 1);
+}
+
+/* What it is called with arrives, what it answers comes back, and what it changes is the caller's. */
+TEST(function_ref)
+{
+	int calls = 0;
+	auto add = [&calls](int a, Probe &b) {
+		calls++;
+		return make_probe(a + b.value);
+	};
+	FunctionRef<Result<Probe>(int, Probe &)> ref(add);
+	FunctionRef<Result<Probe>(int, Probe &)> copy = ref;
+	Probe two(2);
+
+	EXPECT_EQ(ref(1, two).value().value, 3);
+	EXPECT_EQ(copy(5, two).value().value, 7);
+	EXPECT_EQ(calls, 2);
 }
 
 TEST(utility)

@@ -185,7 +185,82 @@ template <class F> void for_all_texts(StringView alphabet, Size most, F action)
 	}
 }
 
+/* What a mount with @data is, or an error: as mount.cc reads it, which ends each key by a zero. */
+Text meaning(Text data)
+{
+	char *text = const_cast<char *>(StringView(data).data());
+	MonolithicOptions options(data);
+	OptionSet set;
+	Settings settings;
+	Text list;
+	OptionError error;
+	char reason[256];
+
+	while (options.more()) {
+		Result<RawOption> option = options.next(error);
+
+		if (option.ok()) {
+			const RawOption &raw = option.value();
+			char *end = text + (raw.key.data() - text) + raw.key.size();
+
+			if (end < text + data.size())
+				*end = '\0';
+
+			Result<OptionUse> use = set.accept(raw.key, raw.has_value, error);
+
+			if (use.ok() && use.value().key == OptionKey::branches)
+				list += raw.value;
+			if (use.ok() && apply(settings, use.value().key, raw.value, error).ok())
+				continue;
+		}
+		return StringView(reason, error.describe(reason, sizeof(reason)));
+	}
+	return list + Text(" ") + Text(create_policy_name(settings.create)) + Text(" ") +
+	       Text::number(settings.mfs_seconds) + Text(" ") +
+	       Text(copy_policy_name(settings.copy_up)) + Text(settings.sum ? " sum" : "") +
+	       Text(settings.share_rw ? " share_rw" : "");
+}
+
+/* Calls @action with @words, from @at on in every order. */
+template <unsigned int count, class F>
+void for_all_orders(StringView (&words)[count], unsigned int at, F action)
+{
+	if (at == count)
+		return action(words);
+	for (unsigned int i = at; i < count; i++) {
+		StringView first = words[i];
+
+		words[i] = words[at];
+		words[at] = first;
+		for_all_orders(words, at + 1, action);
+		words[at] = words[i];
+		words[i] = first;
+	}
+}
+
 } // namespace
+
+TEST(options_mean_the_same_in_every_order)
+{
+	StringView words[] = {"sum",	 "share_rw",	       "create=mfs:7",
+			      "cpup=bu", "br:/a=rw:/b\\,c=ro", ""};
+	int orders = 0;
+
+	for_all_orders(words, 0, [&orders](const StringView(&order)[6]) {
+		Text data;
+
+		for (StringView word : order) {
+			if (!data.empty())
+				data += ',';
+			data += word;
+		}
+		orders++;
+		if (StringView(meaning(data)) != "/a=rw:/b\\,c=ro mfs 7 bu sum share_rw")
+			report("an option means something else in this place",
+			       data + " " + meaning(data));
+	});
+	EXPECT_EQ(orders, 720);
+}
 
 TEST(escaped_paths_parse_to_themselves)
 {

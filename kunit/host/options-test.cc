@@ -87,8 +87,8 @@ Text accept(std::initializer_list<const char *> options)
 
 		if (!use.ok())
 			return Text::number(use.error()) + " " + describe(error);
-		static constexpr const char *names[] = {"br",	"append", "create",
-							"cpup", "sum",	  "nosum"};
+		static constexpr const char *names[] = {"br",  "append", "create",  "cpup",
+							"sum", "nosum",	 "share_rw"};
 
 		all += Text(names[static_cast<int>(use.value().key)]);
 		all += "(" + Text(use.value().head) + ")";
@@ -330,8 +330,9 @@ TEST(keys)
 	EXPECT_TEXT(accept({"dirs="}), "br()");
 	EXPECT_TEXT(accept({"append="}), "append()");
 	EXPECT_TEXT(accept({"br=", "append=", "append="}), "br()append()append()");
-	EXPECT_TEXT(accept({"xino="}), "-22 unknown option 'xino' "
-				       "(known are br, dirs, append, create, cpup, sum, nosum)");
+	EXPECT_TEXT(accept({"xino="}),
+		    "-22 unknown option 'xino' "
+		    "(known are br, dirs, append, create, cpup, sum, nosum, share_rw)");
 	for (const char *key :
 	     {"=", "b=", "bra=", "BR=", "noxino", "dir=", "dirs:/a=", "appen=", "br "})
 		EXPECT_ERRNO(accept({key}), EINVAL);
@@ -347,12 +348,13 @@ TEST(keys_without_value)
 TEST(keys_of_settings)
 {
 	EXPECT_TEXT(accept({"create=", "create_policy=", "cpup=", "copyup=", "copyup_policy=",
-			    "sum", "nosum", "br="}),
-		    "create()create()cpup()cpup()cpup()sum()nosum()br()");
+			    "sum", "nosum", "share_rw", "br="}),
+		    "create()create()cpup()cpup()cpup()sum()nosum()share_rw()br()");
 	EXPECT_TEXT(accept({"create"}), "-22 no policy given with option 'create'");
 	EXPECT_TEXT(accept({"copyup"}), "-22 no policy given with option 'copyup'");
 	EXPECT_TEXT(accept({"sum="}), "-22 no value goes with option 'sum'");
 	EXPECT_ERRNO(accept({"nosum="}), EINVAL);
+	EXPECT_ERRNO(accept({"share_rw="}), EINVAL);
 	for (const char *key : {"create:tdp", "create:tdp=", "cpup:", "sum:", "summ", "cpu="})
 		EXPECT_ERRNO(accept({key}), EINVAL);
 }
@@ -370,7 +372,7 @@ static Text applied(OptionKey key, const Text &value)
 	}
 	return Text(create_policy_name(settings.create)) + " " +
 	       Text::number(settings.mfs_seconds) + " " + Text(copy_policy_name(settings.copy_up)) +
-	       (settings.sum ? " sum" : "");
+	       (settings.sum ? " sum" : "") + (settings.share_rw ? " share_rw" : "");
 }
 
 TEST(create_policies)
@@ -386,6 +388,12 @@ TEST(create_policies)
 	for (const char *value : {"", "td", "tdpx", "rr:", "rr:1", "tdp:1", "mfs:", "mfs:-1",
 				  "mfs:1s", "mfs: 1", "mfs:1000000000", "MFS", ":1"})
 		EXPECT_ERRNO(applied(OptionKey::create, value), EINVAL);
+}
+
+TEST(flags)
+{
+	EXPECT_TEXT(applied(OptionKey::nosum, ""), "rr 7 bup");
+	EXPECT_TEXT(applied(OptionKey::share_rw, ""), "rr 7 bup sum share_rw");
 }
 
 TEST(copy_policies)

@@ -172,21 +172,6 @@ CASE(times_of_what_is_truncated)
 	EXPECT_EQ(read_file(u.at("file")), "con");
 }
 
-/* An open that is refused after all has not truncated: ramfs has no direct I/O. */
-CASE(truncation_that_is_refused)
-{
-	Union u;
-	string top = u.tmp + "/ramfs";
-	make_dir(top);
-	Mounted ramfs("none", top, "ramfs", 0, "");
-	write_file(u.low + "/file", pattern(10000));
-	u.mount("br=" + top + "=rw:" + u.low + "=ro");
-	EXPECT_ERR(open(u.at("file").c_str(), O_RDWR | O_TRUNC | O_DIRECT | O_CLOEXEC), EINVAL);
-	EXPECT(read_file(u.at("file")) == pattern(10000));
-	EXPECT_OK(Fd(open(u.at("file").c_str(), O_RDWR | O_TRUNC | O_CLOEXEC)));
-	EXPECT_EQ(read_file(u.at("file")), "");
-}
-
 PARAM_CASE(kinds, "symlink", "fifo", "device", "directory")
 {
 	Union u;

@@ -10,11 +10,16 @@
 
 #include <linux/capability.h>
 
-static string capability_of(const string &path)
+static string attribute_of(const string &path, const char *name)
 {
 	char value[64];
-	ssize_t size = lgetxattr(path.c_str(), "security.capability", value, sizeof(value));
+	ssize_t size = lgetxattr(path.c_str(), name, value, sizeof(value));
 	return size < 0 ? ktap::errno_name(errno) : string(value, size);
+}
+
+static string capability_of(const string &path)
+{
+	return attribute_of(path, "security.capability");
 }
 
 static void set_capability(const string &path)
@@ -220,4 +225,24 @@ CASE(capability_of_a_user_namespace)
 	EXPECT_EQ(data.rootid, alice.uid);
 	EXPECT_EQ(rights_of(u.at("program")), nothing);
 	EXPECT_EQ(rights_of(u.top + "/program"), nothing);
+}
+
+/*
+ * EVM's signature of a file is good for its inode alone, unless it says that it is not: then it goes
+ * with the copy, and else it stays behind.
+ */
+PARAM_CASE(evm, "bound", "portable")
+{
+	Union u;
+	bool portable = ktap::param() == "portable";
+	string value = string(1, portable ? 5 : 3) + string(30, 'x');
+	write_file(u.low + "/file", "signed");
+	if (setxattr((u.low + "/file").c_str(), "security.evm", value.data(), value.size(), 0))
+		SKIP("this kernel does not take such signatures: %s",
+		     ktap::errno_name(errno).c_str());
+	u.mount();
+	Fd file = open(u.at("file").c_str(), O_WRONLY | O_APPEND | O_CLOEXEC);
+	EXPECT_OK(int(file));
+	EXPECT_EQ(attribute_of(u.top + "/file", "security.evm"), portable ? value : "ENODATA");
+	EXPECT_EQ(attribute_of(u.low + "/file", "security.evm"), value);
 }

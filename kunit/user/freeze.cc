@@ -287,3 +287,27 @@ CASE(union_frozen_twice)
 	OK(ioctl(dir, FITHAW, 0));
 	write_file(u.at("after"), "after");
 }
+
+/* An open that copies up what it only reads is a change, and waits for the thaw as others do. */
+PARAM_CASE(copy_up_on_open_waits, "file", "directory", "truncation")
+{
+	Union u;
+	string p = ktap::param(), name = p == "directory" ? "dir" : "file";
+	make_dir(u.low + "/dir");
+	write_file(u.low + "/file", "content");
+	u.mount("br=" + u.top + "=rw:" + u.low + "=ro+coo_all");
+	/* What is looked at by its name alone is not copied up. */
+	stat_of(u.at(name));
+	freeze(u.mnt, true);
+	pid_t reader = spawn([&] {
+		int flags = p == "directory"  ? O_RDONLY | O_DIRECTORY :
+			    p == "truncation" ? O_RDONLY | O_TRUNC :
+						O_RDONLY;
+		OK(open(u.at(name).c_str(), flags));
+	});
+	EXPECT(waits(reader));
+	EXPECT(!exists(u.top + "/" + name));
+	freeze(u.mnt, false);
+	EXPECT_EQ(wait_for(reader), 0);
+	EXPECT(exists(u.top + "/" + name));
+}

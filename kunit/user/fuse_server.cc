@@ -8,13 +8,16 @@
 
 enum : uint64_t { root_node = 1, file_node = 2, dir_node = 3 };
 
-Server::Server(const string &path, const string &disk, unsigned long flags, size_t size)
-	: path_(path), size_(size)
+Server::Server(const string &path, const string &disk, unsigned long flags, size_t size,
+	       void (*prepare)(Faults &))
+	: path_(path)
 {
 	faults = static_cast<Faults *>(OK(mmap(nullptr, sizeof(Faults), PROT_READ | PROT_WRITE,
 					       MAP_SHARED | MAP_ANONYMOUS, -1, 0)));
 	faults->file_mode = 0644;
 	faults->dir_mode = 0755;
+	faults->size = size;
+	prepare(*faults);
 	device_ = Fd(open("/dev/fuse", O_RDWR | O_CLOEXEC));
 	if (device_ < 0)
 		SKIP("no FUSE here: %s", strerrorname_np(errno));
@@ -68,7 +71,7 @@ fuse_attr Server::attributes(uint64_t node) const
 		attr.uid = faults->dir_uid;
 	}
 	attr.nlink = 1;
-	attr.size = node == file_node ? size_ : 0;
+	attr.size = node == file_node ? faults->size : 0;
 	attr.blksize = 4096;
 	return attr;
 }
@@ -136,6 +139,7 @@ bool Server::serve()
 		out.minor = 31;
 		out.max_readahead = 65536;
 		out.max_write = 65536;
+		out.flags = faults->truncates_at_open ? FUSE_ATOMIC_O_TRUNC : 0;
 		reply(in->unique, 0, &out, sizeof(out));
 		break;
 	}
@@ -163,13 +167,18 @@ bool Server::serve()
 		fuse_open_out out = {};
 		out.open_flags = faults->direct_io && in->opcode == FUSE_OPEN ? FOPEN_DIRECT_IO : 0;
 		int error = in->opcode == FUSE_OPEN ? faults->open : 0;
+		if (in->opcode == FUSE_OPEN && !error) {
+			faults->open_flags = reinterpret_cast<const fuse_open_in *>(body)->flags;
+			if (faults->open_flags & O_TRUNC)
+				faults->size = 0;
+		}
 		reply(in->unique, error, &out, error ? 0 : sizeof(out));
 		break;
 	}
 	case FUSE_READ: {
 		auto *read_in = reinterpret_cast<const fuse_read_in *>(body);
 		__atomic_fetch_add(&faults->reads, 1, __ATOMIC_SEQ_CST);
-		static const string content = pattern(size_);
+		string content = pattern(faults->size);
 		string part = read_in->offset < content.size() ?
 				      content.substr(read_in->offset, read_in->size) :
 				      "";
@@ -177,12 +186,37 @@ bool Server::serve()
 		reply(in->unique, faults->read, part.data(), faults->read ? 0 : part.size());
 		break;
 	}
+	case FUSE_WRITE: {
+		auto *write_in = reinterpret_cast<const fuse_write_in *>(body);
+		fuse_write_out out = {};
+		out.size = write_in->size;
+		faults->write_flags = write_in->flags;
+		faults->size = std::max(faults->size, write_in->offset + write_in->size);
+		reply(in->unique, 0, &out, sizeof(out));
+		break;
+	}
+	case FUSE_SETATTR: {
+		auto *set = reinterpret_cast<const fuse_setattr_in *>(body);
+		fuse_attr_out out = {};
+		faults->setattr_valid |= set->valid;
+		if (set->valid & FATTR_SIZE)
+			faults->size = set->size;
+		if (set->valid & FATTR_MODE)
+			faults->file_mode = set->mode & 07777;
+		out.attr_valid = lifetime;
+		out.attr = attributes(in->nodeid);
+		reply(in->unique, 0, &out, sizeof(out));
+		break;
+	}
 	case FUSE_READDIR: {
 		auto *read_in = reinterpret_cast<const fuse_read_in *>(body);
 		string list;
-		if (in->nodeid == root_node && read_in->offset < 2)
-			for (uint64_t at = read_in->offset; at < 2; at++) {
-				string name = at ? "dir" : "file";
+		uint64_t count = faults->long_name ? 3 : 2;
+		if (in->nodeid == root_node)
+			for (uint64_t at = read_in->offset; at < count; at++) {
+				string name = at == 0 ? "file" :
+					      at == 1 ? "dir" :
+							string(faults->long_name, 'x');
 				fuse_dirent entry = {};
 				/* "Unknown", as libfuse has it: many do not tell the number here. */
 				entry.ino = 0xffffffff;
@@ -197,7 +231,14 @@ bool Server::serve()
 		break;
 	}
 	case FUSE_GETXATTR:
+		faults->xattr_reader = in->uid;
 		answer_getxattr(*in, body);
+		break;
+	case FUSE_SETXATTR:
+	case FUSE_REMOVEXATTR:
+		faults->xattr_writer = in->uid;
+		faults->xattr_writes++;
+		reply(in->unique, 0);
 		break;
 	case FUSE_LISTXATTR:
 		answer_listxattr(*in, body);

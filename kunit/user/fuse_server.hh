@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
 // A FUSE filesystem with one file, "file", and one directory, "dir", as a branch: just enough of the
-// protocol to be read, and to answer wrong.
+// protocol to be read, to answer wrong, and to tell what the file is asked for. What is written to it
+// changes nothing but its size.
 #pragma once
 
 #include "fixture.hh"
@@ -18,6 +19,14 @@ struct Faults {
 	/* Of the file and the directory, beside their kinds. */
 	unsigned file_mode, dir_mode, file_uid, dir_uid;
 	bool capability; /* the file has security.capability */
+	unsigned long_name; /* length of the name of a third entry, 0 for none */
+	uint64_t size; /* the file's, by now */
+	bool truncates_at_open; /* FUSE_ATOMIC_O_TRUNC; before it is mounted */
+	/* What was asked for last: flags of the file's open and of a write, and of setattr all bits. */
+	uint32_t open_flags, write_flags, setattr_valid;
+	/* Not faults: who asked last for an attribute, and to set one; how often that was. */
+	unsigned xattr_reader, xattr_writer;
+	int xattr_writes;
 };
 
 class Server
@@ -29,10 +38,11 @@ public:
 
 	/*
 	 * With @disk, a block device, it is one that keeps its files there (fuseblk). @flags are
-	 * those of mount(2), @size the file's.
+	 * those of mount(2), @size the file's. @prepare is run before it is mounted.
 	 */
-	explicit Server(const string &path, const string &disk = "", unsigned long flags = 0,
-			size_t size = file_size);
+	explicit Server(
+		const string &path, const string &disk = "", unsigned long flags = 0,
+		size_t size = file_size, void (*prepare)(Faults &) = [](Faults &) {});
 	~Server();
 	void die();
 	Faults *faults;
@@ -45,7 +55,6 @@ private:
 	fuse_attr attributes(uint64_t node) const;
 
 	string path_;
-	size_t size_;
 	Fd device_;
 	Mounted mounted_;
 	pid_t pid_ = 0;

@@ -279,3 +279,23 @@ CASE(rename_keeps_the_number)
 	Fd held = open_file(u.at("directory/other"), O_RDONLY);
 	EXPECT_EQ(fstat_of(held).st_ino, stat_of(u.at("directory/other")).st_ino);
 }
+
+/* That a directory has copies is known of each branch: the next mount may be without the other one. */
+CASE(copies_beside_those_of_another_branch)
+{
+	Union u;
+	make_dir(u.low + "/dir");
+	for (const char *name : {"/dir/a", "/dir/b", "/dir/c"})
+		write_file(u.low + name, "low");
+	u.mount("br=" + u.low2 + "=rw:" + u.low + "=ro");
+	write_file(u.at("dir/a"), "copied");
+	u.unmount();
+	u.mount("br=" + u.top + "=rw:" + u.low2 + "=ro:" + u.low + "=ro");
+	EXPECT_EQ(names_in(u.at("dir")).size(), 3u);
+	write_file(u.at("dir/b"), "copied");
+	u.unmount();
+	u.mount();
+	std::map<ino_t, string> seen;
+	collect(u.at("dir"), seen);
+	EXPECT_EQ(seen.size(), 3u);
+}

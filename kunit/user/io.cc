@@ -355,6 +355,27 @@ CASE(immutable_file)
 	EXPECT_OK(unlink(u.at("file").c_str()));
 }
 
+/* What only reads is answered as the branch does; what changes something is not passed on. */
+CASE(ioctls_that_only_read)
+{
+	Union u;
+	write_file(u.top + "/file", "text");
+	u.mount();
+	Fd file = open_file(u.at("file"), O_RDWR), plain = open_file(u.top + "/file", O_RDWR);
+	for (unsigned long request : {FS_IOC_GETVERSION, FS_IOC_GETFSLABEL}) {
+		char wanted[FSLABEL_MAX] = "", got[FSLABEL_MAX] = "";
+		int expected = ioctl(plain, request, wanted), expected_errno = errno;
+		int result = ioctl(file, request, got), result_errno = errno;
+		EXPECT_EQ(result, expected);
+		if (expected < 0)
+			EXPECT_EQ(result_errno, expected_errno);
+		EXPECT(string(got, sizeof(got)) == string(wanted, sizeof(wanted)));
+	}
+	int version = 7;
+	EXPECT_ERR(ioctl(file, FS_IOC_SETVERSION, &version), ENOTTY);
+	EXPECT_ERR(ioctl(file, FS_IOC_SETFSLABEL, "label"), ENOTTY);
+}
+
 CASE(unknown_ioctl)
 {
 	Union u;

@@ -275,6 +275,48 @@ CASE(unprivileged)
 	});
 }
 
+/* Who may not mount does not write to the kernel's log, whatever they have in their own namespace. */
+CASE(users_do_not_write_to_the_log)
+{
+	Union u;
+	OK(chmod(u.mnt.c_str(), 0777));
+	u.mount();
+	KernelLog log;
+	as_user(alice, [&] {
+		if (unshare(CLONE_NEWUSER | CLONE_NEWNS))
+			SKIP("no user namespaces for users here: %s", strerrorname_np(errno));
+		const char *fake = "br=/no\n<0>a line of somebody else";
+		EXPECT_EQ(ktap::errno_name(try_mount(u.mnt, fake)), "EPERM");
+		EXPECT_ERR(mount("none", u.mnt.c_str(), "aufs", MS_REMOUNT, fake), EPERM);
+		EXPECT_ERR(fsopen("aufs", FSOPEN_CLOEXEC), EPERM);
+		EXPECT_ERR(fspick(AT_FDCWD, u.mnt.c_str(), FSPICK_CLOEXEC), EPERM);
+	});
+	EXPECT_EQ(log.read(), "");
+}
+
+/* Nor does a name make a line of its own, or talk to the terminal. (The log shows a \ as \x5c.) */
+CASE(odd_bytes_in_messages)
+{
+	Union u;
+	KernelLog log;
+	string odd = "/a\n<0>b\033[31m\xc2\x9b\x7f";
+	EXPECT_EQ(try_mount(u.mnt, "br=" + odd), ENOENT);
+	string shown = "/a\\012<0>b\\033[31m\\302\\233\\177", in_log;
+	for (char c : shown)
+		in_log += c == '\\' ? "\\x5c" : string(1, c);
+	EXPECT_HAS(log.read(), "aufs: branch '" + in_log + "' cannot be opened");
+	Fd context(OK(fsopen("aufs", FSOPEN_CLOEXEC)));
+	EXPECT_ERR(fsconfig(context, FSCONFIG_SET_STRING, "br", odd.c_str(), 0), ENOENT);
+	EXPECT_HAS(context_log(context), "'" + shown + "'");
+	/* What the branch's names say is quoted, too. */
+	make_dirs(u.top + "/dir/.wh.x\ny");
+	make_dir(u.low + "/dir");
+	write_file(u.low + "/dir/x\ny", "");
+	u.mount();
+	EXPECT(!exists(u.at("dir/x\ny")));
+	EXPECT_HAS(log.read(), "'.wh.x\\x5c012y'");
+}
+
 /* A directory that the mounter names but that lies in the union itself: the union is no branch. */
 CASE(branch_within_the_mount)
 {

@@ -4,6 +4,8 @@
 
 #include "fixture.hh"
 
+#include <algorithm>
+
 static bool is_writable(const string &dir)
 {
 	string name = dir + "/is_writable";
@@ -265,4 +267,49 @@ PARAM_CASE(mount_flags, "ro", "noexec", "nosuid", "nodev", "noatime")
 	size_t at = mounts.find(" " + u.mnt + " aufs ");
 	ASSERT_NE(at, string::npos);
 	EXPECT_HAS(mounts.substr(at, mounts.find('\n', at) - at), p);
+}
+
+/* The options of the mount at @point, as /proc/mounts shows them. */
+static string shown(const string &point)
+{
+	string text = read_file("/proc/self/mounts");
+	size_t at = text.find(" " + point + " aufs ");
+	ASSERT_NE(at, string::npos);
+	return text.substr(at, text.find('\n', at) - at);
+}
+
+/* Options mean the same in every order, by mount(2) and by fsconfig(2). */
+CASE(every_order)
+{
+	Setup u;
+	std::vector<string> words = {"br=" + u.top + "=rw:" + u.low + "=ro", "create=mfs:7",
+				     "cpup=bu", "sum"};
+	const string wanted = words[0] + "," + words[1] + "," + words[2] + "," + words[3] + " ";
+	std::sort(words.begin(), words.end());
+	do {
+		string data;
+		for (const string &word : words)
+			data += (data.empty() ? "" : ",") + word;
+		ktap::say(data);
+		u.mount(data);
+		EXPECT_HAS(shown(u.mnt), wanted);
+		u.unmount();
+		Fd context(OK(fsopen("aufs", FSOPEN_CLOEXEC)));
+		for (const string &word : words) {
+			size_t equals = word.find('=');
+			if (equals == string::npos)
+				OK(fsconfig(context, FSCONFIG_SET_FLAG, word.c_str(), nullptr, 0));
+			else
+				OK(fsconfig(context, FSCONFIG_SET_STRING,
+					    word.substr(0, equals).c_str(),
+					    word.substr(equals + 1).c_str(), 0));
+		}
+		OK(fsconfig(context, FSCONFIG_CMD_CREATE, nullptr, nullptr, 0));
+		Fd tree(OK(fsmount(context, FSMOUNT_CLOEXEC, 0)));
+		OK(move_mount(tree, "", AT_FDCWD, u.mnt.c_str(), MOVE_MOUNT_F_EMPTY_PATH));
+		tree.reset();
+		context.reset();
+		EXPECT_HAS(shown(u.mnt), wanted);
+		OK(umount2(u.mnt.c_str(), 0));
+	} while (std::next_permutation(words.begin(), words.end()));
 }

@@ -4,7 +4,9 @@
 
 #include "fixture.hh"
 
+#include <linux/fs.h>
 #include <mntent.h>
+#include <sys/ioctl.h>
 #include <sys/statfs.h>
 #include <sys/vfs.h>
 
@@ -331,8 +333,8 @@ CASE(two_unions)
 {
 	Union u;
 	write_file(u.low + "/file", "low");
-	u.mount("br=" + u.low);
-	Mounted second("none", u.tmp, "aufs", 0, "br=" + u.low);
+	u.mount("br=" + u.low + "=ro");
+	Mounted second("none", u.tmp, "aufs", 0, "br=" + u.low + "=ro");
 	EXPECT_NE(stat_of(u.at("file")).st_dev, stat_of(u.tmp + "/file").st_dev);
 	EXPECT_EQ(read_file(u.tmp + "/file"), "low");
 }
@@ -360,4 +362,60 @@ CASE(syncfs_and_statfs)
 	struct statfs st = {};
 	OK(fstatfs(dir, &st));
 	EXPECT_EQ(st.f_type, 0x61756673);
+}
+
+CASE(block_size)
+{
+	Union u;
+	u.mount();
+	int of_branch = 0, of_union = 0;
+	OK(ioctl(open_file(u.top, O_RDONLY), FIGETBSZ, &of_branch));
+	OK(ioctl(open_file(u.mnt, O_RDONLY), FIGETBSZ, &of_union));
+	EXPECT_EQ(of_union, of_branch);
+}
+
+/* An overlayfs can have a union as a lower layer; as its upper one it takes no stacked filesystem. */
+PARAM_CASE(layer_of_an_overlayfs, "lower", "upper")
+{
+	Union u;
+	write_file(u.low + "/file", "low");
+	make_dir(u.low + "/dir");
+	write_file(u.low + "/dir/inside", "in");
+	u.mount();
+	for (const char *dir : {"/upper", "/work", "/merged"})
+		make_dir(u.tmp + dir);
+	if (ktap::param() == "upper") {
+		make_dir(u.at("upper"));
+		make_dir(u.at("work"));
+		string data = "lowerdir=" + u.low2 + ",upperdir=" + u.at("upper") +
+			      ",workdir=" + u.at("work");
+		EXPECT_ERR(mount("none", (u.tmp + "/merged").c_str(), "overlay", 0, data.c_str()),
+			   EINVAL);
+		return;
+	}
+	Mounted overlay("none", u.tmp + "/merged", "overlay", 0,
+			"lowerdir=" + u.mnt + ",upperdir=" + u.tmp + "/upper,workdir=" + u.tmp +
+				"/work");
+	EXPECT_EQ(names_in(overlay.path()), (std::vector<string>{"dir", "file"}));
+	EXPECT_EQ(read_file(overlay.path() + "/file"), "low");
+	Map map(page_size(), PROT_READ, MAP_SHARED,
+		open_file(overlay.path() + "/dir/inside", O_RDONLY));
+	EXPECT_EQ(map.text(2), "in");
+	write_file(overlay.path() + "/file", "written");
+	EXPECT_EQ(read_file(overlay.path() + "/file"), "written");
+	EXPECT_EQ(read_file(u.at("file")), "low");
+	OK(unlink((overlay.path() + "/dir/inside").c_str()));
+	OK(rmdir((overlay.path() + "/dir").c_str()));
+	EXPECT_EQ(names_in(overlay.path()), (std::vector<string>{"file"}));
+}
+
+/* The kernel would write to the branch's blocks, past the union. */
+CASE(swap_file)
+{
+	Union u;
+	u.mount();
+	write_file(u.at("swap"), string(40 * page_size(), '\0'), 0600);
+	run({"/sbin/mkswap", u.at("swap")});
+	EXPECT_ERR(syscall(SYS_swapon, u.at("swap").c_str(), 0), EINVAL);
+	EXPECT_OK(unlink(u.at("swap").c_str()));
 }

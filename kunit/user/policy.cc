@@ -407,3 +407,20 @@ PARAM_CASE(copy_up_on_open_that_cannot_be, "no_space", "remounted_ro", "no_rw_br
 	EXPECT(!exists(small.path() + "/file"));
 	u.unmount();
 }
+
+/* What cannot get a name is known before it is copied up. */
+CASE(a_rename_that_cannot_be_changes_nothing)
+{
+	Union u;
+	make_dir(u.low + "/dir");
+	make_dir(u.top + "/dir");
+	write_file(u.low + "/dir/file", "file");
+	write_file(u.top + "/dir/.wh.other", "", 0444);
+	/* The upper one is ro, and the rw one lies below it. */
+	u.mount("br=" + u.top + "=ro:" + u.low2 + "=rw:" + u.low + "=ro");
+	string before = snapshot(u.low2);
+	EXPECT_ERR(renameat2(AT_FDCWD, u.at("dir/file").c_str(), AT_FDCWD,
+			     u.at("dir/other").c_str(), 0),
+		   EXDEV);
+	EXPECT_EQ(snapshot(u.low2), before);
+}

@@ -248,3 +248,25 @@ CASE(in_parallel)
 		EXPECT_EQ(wait_for(worker), 0);
 	EXPECT_EQ(names_in(u.at("x")).size() + names_in(u.at("y")).size(), 4u);
 }
+
+/* It is known before the file is copied up that its other side cannot be moved. */
+PARAM_CASE(exchange_that_cannot_be, "lower directory", "merged directory", "alone")
+{
+	Union u;
+	const string &how = ktap::param();
+	bool alone = how == "alone";
+	write_file(u.low + "/file", "file");
+	make_dir(u.low + "/dir");
+	if (how == "merged directory")
+		make_dir(u.top + "/dir");
+	u.mount();
+	string before = snapshot(u.top), before_low = snapshot(u.low);
+	if (alone) {
+		EXPECT_ERR(rename_with(u.at("dir"), u.at("other"), 0), EXDEV);
+	} else {
+		EXPECT_ERR(rename_with(u.at("file"), u.at("dir"), RENAME_EXCHANGE), EXDEV);
+		EXPECT_ERR(rename_with(u.at("dir"), u.at("file"), RENAME_EXCHANGE), EXDEV);
+	}
+	EXPECT_EQ(snapshot(u.top), before);
+	EXPECT_EQ(snapshot(u.low), before_low);
+}

@@ -30,17 +30,18 @@ char *d_path(const struct path *path, char *buffer, int size);
 struct dentry *d_splice_alias(struct inode *inode, struct dentry *dentry);
 void d_tmpfile(struct file *file, struct inode *inode);
 void dput(struct dentry *dentry);
-unsigned int full_name_hash(const void *salt, const char *name, unsigned int len);
 bool is_subdir(struct dentry *dentry, struct dentry *ancestor);
 int kern_path(const char *name, unsigned int flags, struct path *path);
 struct dentry *lock_rename(struct dentry *a, struct dentry *b);
+void release_dentry_name_snapshot(struct name_snapshot *name);
+void take_dentry_name_snapshot(struct name_snapshot *name, struct dentry *dentry);
 void unlock_rename(struct dentry *a, struct dentry *b);
 void path_get(const struct path *path);
 void path_put(const struct path *path);
 
 /* inodes */
 void clear_inode(struct inode *inode);
-void fsstack_copy_inode_size(struct inode *dst, struct inode *src);
+struct timespec64 current_time(struct inode *inode);
 void iget_failed(struct inode *inode);
 struct inode *iget5_locked(struct super_block *sb, unsigned long hash,
 			   int (*test)(struct inode *inode, void *data),
@@ -48,6 +49,8 @@ struct inode *iget5_locked(struct super_block *sb, unsigned long hash,
 void ihold(struct inode *inode);
 void init_special_inode(struct inode *inode, umode_t mode, dev_t rdev);
 void inode_init_once(struct inode *inode);
+void __insert_inode_hash(struct inode *inode, unsigned long hash);
+void __remove_inode_hash(struct inode *inode);
 void iput(struct inode *inode);
 void set_nlink(struct inode *inode, unsigned int nlink);
 void touch_atime(const struct path *path);
@@ -58,6 +61,7 @@ int vfs_getattr_nosec(const struct path *path, struct kstat *stat, u32 request_m
 const char *vfs_get_link(struct dentry *dentry, struct delayed_call *done);
 ssize_t vfs_listxattr(struct dentry *dentry, char *list, size_t size);
 void fileattr_fill_flags(struct fileattr *fa, u32 flags);
+void fileattr_fill_xflags(struct fileattr *fa, u32 xflags);
 int vfs_fileattr_get(struct dentry *dentry, struct fileattr *attr);
 
 /* files */
@@ -103,6 +107,7 @@ bool capable(int cap);
 bool capable_wrt_inode_uidgid(AUFS_IDMAP *idmap, const struct inode *inode, int cap);
 int generic_permission(AUFS_IDMAP *idmap, struct inode *inode, int mask);
 int in_group_p(kgid_t gid);
+bool inode_owner_or_capable(AUFS_IDMAP *idmap, const struct inode *inode);
 const struct cred *override_creds(const struct cred *cred);
 struct cred *prepare_creds(void);
 void revert_creds(const struct cred *old);
@@ -133,23 +138,34 @@ enum aufs_mutex_kind {
 };
 
 /* helpers.c, alphabetical */
+int aufs_acl_for_new(struct posix_acl **acl, umode_t *mode);
 void aufs_allow_write_access(struct file *file);
 void aufs_annotate_inode(struct inode *inode, int depth);
 void aufs_annotate_super(struct super_block *sb, int depth);
+/* The caller holds @sb's freeze protection; where lockdep knows, that is checked. */
+void aufs_assert_sb_write(const struct super_block *sb);
 /* Whether @op's d_revalidate asks nothing but whether an encrypted directory has got its key. */
 bool aufs_asks_for_key(const struct dentry_operations *op);
+void aufs_claims_lock(void);
+void aufs_claims_unlock(void);
+/* The time that a change now would be noted with, at the earliest, in ns. */
+s64 aufs_coarse_time(void);
 int aufs_create(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry, umode_t mode);
 const struct cred *aufs_current_cred(void);
 struct dentry *aufs_d_find_any_alias(struct inode *inode);
 /* From now on the VFS believes @dentry, which is being looked up, without ->d_revalidate. */
 void aufs_d_is_not_asked(struct dentry *dentry);
 struct dentry *aufs_d_alloc_parallel(struct dentry *parent, const char *name, unsigned int len);
+void aufs_copy_size(struct inode *to, const struct inode *from);
 int aufs_copy_up_creds(struct dentry *dentry, struct cred **creds);
 int aufs_copy_up_xattr(struct dentry *dentry, const char *name);
+int aufs_create_files_as(struct dentry *dentry, umode_t mode, const struct cred *caller,
+			 struct cred *new_cred);
 int aufs_deny_write_access(struct file *file);
 void aufs_dget(struct dentry *dentry);
 struct dentry *aufs_dget_parent(struct dentry *dentry);
 void aufs_dont_cache_acls(struct inode *inode);
+int aufs_eat_security_options(struct fs_context *fc, char *options);
 void aufs_errorf(struct fs_context *fc, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 struct dentry *aufs_file_dentry(struct file *file);
@@ -163,13 +179,19 @@ void aufs_get_file(struct file *file);
 int aufs_get_write_access(struct inode *inode);
 /* Whether the encrypted @inode's key has been found. */
 bool aufs_has_key(const struct inode *inode);
+/* A hash that nobody can foresee who does not know @key. */
+unsigned int aufs_hash(const unsigned long key[2], const void *data, size_t size);
 loff_t aufs_i_size_read(const struct inode *inode);
 void aufs_inode_lock_nested(struct inode *inode, unsigned int subclass);
+void aufs_inode_spin_lock(struct inode *inode);
+void aufs_inode_spin_unlock(struct inode *inode);
 void aufs_inode_unlock(struct inode *inode);
 ssize_t aufs_iocb_write(struct file *file, struct kiocb *iocb, struct iov_iter *iter);
 bool aufs_is_idmapped(const struct vfsmount *mnt);
 void *aufs_kvmalloc(size_t size, gfp_t gfp);
 void aufs_kiocb_end_write(struct kiocb *iocb);
+/* Whether @dentry, or what it lies in, is the upper or the work directory of an overlayfs. */
+bool aufs_is_overlays(struct dentry *dentry);
 int aufs_link(struct dentry *old, struct vfsmount *mnt, struct inode *dir, struct dentry *dentry);
 const struct cred *aufs_limited_creds(void);
 struct dentry *aufs_lookup_locked(struct vfsmount *mnt, const char *name, struct dentry *base,
@@ -177,6 +199,7 @@ struct dentry *aufs_lookup_locked(struct vfsmount *mnt, const char *name, struct
 struct dentry *aufs_lookup_unlocked(struct vfsmount *mnt, const char *name, struct dentry *base,
 				    int len);
 bool aufs_may_exceed_limits(void);
+bool aufs_may_mount(void);
 int aufs_mkdir(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry, umode_t mode);
 int aufs_mknod(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry, umode_t mode,
 	       dev_t rdev);
@@ -188,10 +211,13 @@ int aufs_mutex_lock_killable(struct mutex *mutex);
 void aufs_mutex_unlock(struct mutex *mutex);
 AUFS_IDMAP *aufs_nop_idmap(void);
 int aufs_notify_change(struct vfsmount *mnt, struct dentry *dentry, struct iattr *attr);
+/* Lets others run, for a tick, or until a fatal signal. */
+void aufs_pause(void);
 void aufs_owner_through(struct vfsmount *mnt, const struct inode *inode, kuid_t *uid, kgid_t *gid);
 void aufs_posix_acl_release(struct posix_acl *acl);
 void aufs_put_cred(const struct cred *cred);
 void aufs_put_write_access(struct inode *inode);
+void aufs_random_key(unsigned long key[2]);
 ssize_t aufs_getxattr(struct vfsmount *mnt, struct dentry *dentry, const char *name, void *value,
 		      size_t size);
 int aufs_removexattr(struct vfsmount *mnt, struct dentry *dentry, const char *name);
@@ -202,6 +228,8 @@ void aufs_sb_end_write(struct super_block *sb);
 bool aufs_sb_rdonly(const struct super_block *sb);
 void aufs_sb_start_write(struct super_block *sb);
 int aufs_set_acl(struct vfsmount *mnt, struct dentry *dentry, int type, struct posix_acl *acl);
+void aufs_set_file_flags(struct file *user, struct file *file, unsigned int mask,
+			 unsigned int more);
 int aufs_set_fileattr(struct vfsmount *mnt, struct dentry *dentry, struct fileattr *attr);
 int aufs_setxattr(struct vfsmount *mnt, struct dentry *dentry, const char *name, const void *value,
 		  size_t size, int flags);
@@ -216,8 +244,11 @@ int aufs_symlink(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry,
 int aufs_sync_super(struct super_block *sb);
 struct file *aufs_tmpfile_open(const struct path *parent, umode_t mode, int flags,
 			       const struct cred *cred);
+umode_t aufs_umask(void);
 int aufs_unlink(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry);
 void aufs_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void aufs_warnf(struct fs_context *fc, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
 
 /* mapping.c */
 int aufs_branch_mmap(struct file *user, struct file *branch, struct vm_area_struct *vma,

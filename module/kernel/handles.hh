@@ -8,7 +8,8 @@
  * each depth has lock classes of its own (helpers.c), so that lockdep proves it.
  *
  *	the union's freeze protection, s_vfs_rename_mutex and i_rwsem (taken by the VFS)
- *	  Inode::copy_lock(): of one inode at a time, and never while a branch directory is locked
+ *	  Inode::copy_lock(): of one inode at a time, and never while a branch directory is locked;
+ *	    names of a file come and go under it, and are counted
  *	  DirFile's lock_: within an open directory's iterate and seek alone
  *	    BranchWrite: the branch's freeze protection and mount write count
  *	      Reserved's lock_
@@ -16,11 +17,13 @@
  *	          i_rwsem of branch files (taken by the VFS's own functions)
  *	a pipe's lock comes after the freeze protection of what is written to, of the branch as well
  *	mmap_lock, under which ->mmap runs, is inside all of these: ->mmap takes none of them
+ *	InodeSpinLock, a union inode's i_lock: nothing is taken under it
  */
 #pragma once
 
 #include "kernel/kernel.hh"
 
+#include "function_ref.hh"
 #include "own.hh"
 #include "ref.hh"
 #include "result.hh"
@@ -118,6 +121,7 @@ namespace aufs
 {
 
 using cxxrt::Error;
+using cxxrt::FunctionRef;
 using cxxrt::Gfp;
 using cxxrt::KvArray;
 using cxxrt::move;
@@ -217,30 +221,6 @@ private:
 	const struct cred *old_;
 };
 
-/* Holds the i_rwsem of a branch directory that is about to change. Sleeps. */
-class DirLock final
-{
-public:
-	explicit DirLock(struct inode &dir) noexcept : dir_(dir)
-	{
-		aufs_inode_lock_nested(&dir_, I_MUTEX_PARENT);
-	}
-	DirLock(const DirLock &) = delete;
-	DirLock &operator=(const DirLock &) = delete;
-	~DirLock()
-	{
-		aufs_inode_unlock(&dir_);
-	}
-
-	struct inode &dir() const noexcept
-	{
-		return dir_;
-	}
-
-private:
-	struct inode &dir_;
-};
-
 /*
  * Signals are seen after this scope only: those that the task has handlers for
  * (aufs_signals_block_handled), or all (aufs_signals_block_all, around what is short: what has been
@@ -283,36 +263,26 @@ private:
 	struct inode &inode_;
 };
 
-/* Write access to a branch's mount, with freeze protection. Sleeps while the branch is frozen. */
-class BranchWrite final
+/* Holds the spinlock of one of our inodes, which guards what several sides count. Any task. */
+class InodeSpinLock final
 {
 public:
-	[[nodiscard]] static Result<BranchWrite> get(struct vfsmount *mnt) noexcept
+	explicit InodeSpinLock(struct inode &inode) noexcept : inode_(inode)
 	{
-		TRY(check(mnt_want_write(mnt)));
-		return BranchWrite(mnt);
+		aufs_inode_spin_lock(&inode_);
 	}
-	BranchWrite(BranchWrite &&other) noexcept : mnt_(cxxrt::exchange(other.mnt_, nullptr))
+	InodeSpinLock(const InodeSpinLock &) = delete;
+	InodeSpinLock &operator=(const InodeSpinLock &) = delete;
+	~InodeSpinLock()
 	{
-	}
-	BranchWrite(const BranchWrite &) = delete;
-	BranchWrite &operator=(const BranchWrite &) = delete;
-	BranchWrite &operator=(BranchWrite &&) = delete;
-	~BranchWrite()
-	{
-		if (mnt_)
-			mnt_drop_write(mnt_);
+		aufs_inode_spin_unlock(&inode_);
 	}
 
 private:
-	explicit BranchWrite(struct vfsmount *mnt) noexcept : mnt_(mnt)
-	{
-	}
-
-	struct vfsmount *mnt_;
+	struct inode &inode_;
 };
 
-/* The same, for who may be killed while waiting: -EINTR. */
+/* Holds a mutex, for who may be killed while waiting: -EINTR. */
 class KillableLock final
 {
 public:

@@ -68,42 +68,12 @@ bool aufs_asks_for_key(const struct dentry_operations *op)
 #endif
 }
 
-/*
- * The credentials to create a copy of @dentry with, as a security module wants them,
- * from the current ones; the caller puts *@creds.
- */
-int aufs_copy_up_creds(struct dentry *dentry, struct cred **creds)
+s64 aufs_coarse_time(void)
 {
-	struct cred *new = prepare_creds();
-	struct cred *made = new;
-	int err;
+	struct timespec64 now;
 
-	if (!new)
-		return -ENOMEM;
-	err = security_inode_copy_up(dentry, &made);
-	if (made != new)
-		put_cred(new);
-	if (err < 0) {
-		put_cred(made);
-		return err;
-	}
-	*creds = made;
-	return 0;
-}
-
-/* 1: do not copy the attribute @name of @dentry; 0: copy it; or an error. */
-int aufs_copy_up_xattr(struct dentry *dentry, const char *name)
-{
-	/* It takes the dentry since 6.9. */
-	int (*by_name)(const char *name) = (void *)security_inode_copy_up_xattr;
-	int (*by_dentry)(struct dentry *dentry, const char *name) =
-		(void *)security_inode_copy_up_xattr;
-	int ret = __builtin_types_compatible_p(typeof(security_inode_copy_up_xattr),
-					       int(const char *)) ?
-			  by_name(name) :
-			  by_dentry(dentry, name);
-
-	return ret == -EOPNOTSUPP ? 0 : ret;
+	ktime_get_coarse_real_ts64(&now);
+	return timespec64_to_ns(&now);
 }
 
 const struct cred *aufs_current_cred(void)
@@ -171,24 +141,6 @@ void aufs_dont_cache_acls(struct inode *inode)
 	inode->i_default_acl = ACL_DONT_CACHE;
 }
 
-/* To the context's log where somebody can read it, and to the kernel's. */
-void aufs_errorf(struct fs_context *fc, const char *format, ...)
-{
-	struct va_format vaf;
-	va_list args;
-
-	va_start(args, format);
-	vaf.fmt = format;
-	vaf.va = &args;
-	pr_err("%pV\n", &vaf);
-	va_end(args);
-	if (!fc || !fc->log.log)
-		return;
-	va_start(args, format);
-	errorf(fc, "aufs: %pV", &vaf);
-	va_end(args);
-}
-
 struct dentry *aufs_file_dentry(struct file *file)
 {
 	return file_dentry(file);
@@ -244,6 +196,14 @@ int aufs_get_write_access(struct inode *inode)
 bool aufs_has_key(const struct inode *inode)
 {
 	return fscrypt_has_encryption_key(inode);
+}
+
+unsigned int aufs_hash(const unsigned long key[2], const void *data, size_t size)
+{
+	hsiphash_key_t secret;
+
+	memcpy(secret.key, key, sizeof(secret.key));
+	return hsiphash(data, size, &secret);
 }
 
 loff_t aufs_i_size_read(const struct inode *inode)
@@ -365,6 +325,11 @@ AUFS_IDMAP *aufs_nop_idmap(void)
 #endif
 }
 
+void aufs_pause(void)
+{
+	schedule_timeout_killable(1);
+}
+
 void aufs_posix_acl_release(struct posix_acl *acl)
 {
 	posix_acl_release(acl);
@@ -378,6 +343,12 @@ void aufs_put_cred(const struct cred *cred)
 void aufs_put_write_access(struct inode *inode)
 {
 	put_write_access(inode);
+}
+
+void aufs_random_key(unsigned long key[2])
+{
+	key[0] = get_random_long();
+	key[1] = get_random_long();
 }
 
 void aufs_sb_end_write(struct super_block *sb)
@@ -459,22 +430,6 @@ int aufs_sync_super(struct super_block *sb)
 	err = sync_filesystem(sb);
 	up_read(&sb->s_umount);
 	return err;
-}
-
-/* A line in the kernel's log; a flood of them is cut. */
-void aufs_warn(const char *format, ...)
-{
-	static DEFINE_RATELIMIT_STATE(limit, DEFAULT_RATELIMIT_INTERVAL, DEFAULT_RATELIMIT_BURST);
-	struct va_format vaf;
-	va_list args;
-
-	if (!__ratelimit(&limit))
-		return;
-	va_start(args, format);
-	vaf.fmt = format;
-	vaf.va = &args;
-	pr_warn("%pV\n", &vaf);
-	va_end(args);
 }
 
 void *cxxrt_alloc(size_t size, unsigned int gfp)

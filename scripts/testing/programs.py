@@ -10,7 +10,9 @@ A program says near its head, in a comment, what it needs of the test machine:
                                     all programs on all kernels and combinations)
 """
 import fnmatch
+import functools
 import re
+import subprocess
 
 from common import TOP, Trouble, sources
 
@@ -67,9 +69,22 @@ def concerns():
     return table
 
 
+@functools.cache
+def mutants():
+    """[(program, combination, file)]: what kunit/user/mutate breaks, and who is to notice it."""
+    listed = subprocess.run([TOP / USER / "mutate", "--list"], stdout=subprocess.PIPE, text=True,
+                            check=True)
+    found = []
+    for line in listed.stdout.splitlines():
+        test, file, _ = line.split("|", 2)
+        program, _, combo = test.partition("@")
+        found.append((program, combo or "tmpfs", "module/" + file))
+    return found
+
+
 def concerned(files):
-    """The programs that the changed @files concern."""
-    found = set()
+    """The programs that the changed @files concern: by the table, or since they notice a mutant."""
+    found = {program for program, _, file in mutants() if file in files}
     for file in files:
         if file.startswith(USER):
             found.add(file[len(USER):].rsplit(".", 1)[0])
@@ -79,8 +94,8 @@ def concerned(files):
     return found & programs().keys()
 
 
-def check_concerns(mutants):
-    """What is wrong with the table. @mutants: (program, file) as kunit/user/mutate has them."""
+def check_concerns():
+    """What is wrong with the table, and with the list of mutants."""
     wrong = []
     known = programs()
     for pattern, names in concerns():
@@ -92,8 +107,8 @@ def check_concerns(mutants):
         if file.startswith("module/") and file.endswith((".cc", ".c")) and not concerned([file]):
             wrong.append(f"{CONCERNS}: no program for {file}")
     named = {name for _, names in concerns() for name in names}
+    named |= {program for program, _, _ in mutants()}
     wrong += [f"{CONCERNS}: the program {name} is nowhere" for name in known if name not in named]
-    for program, file in mutants:
-        if program not in concerned([file]):
-            wrong.append(f"{CONCERNS}: {program} notices a mutant of {file}, and is not there")
+    wrong += [f"kunit/user/mutate: there is no program '{program}'"
+              for program, _, _ in mutants() if program not in known]
     return wrong

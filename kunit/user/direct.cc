@@ -1,0 +1,388 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// The branches are changed directly, at random, also by a user whom the rw branches belong to, beside
+// random operations on the union. The results may be old and errors are allowed; but nothing oopses, hangs,
+// or leaves the branches, the union can be unmounted, and a write that it accepted is there, unless
+// somebody took away directly what it was written to. AUFS_SEED and AUFS_STEPS (of each process) choose
+// another run.
+
+#include "layers.hh"
+
+#include <algorithm>
+#include <map>
+
+#include <sched.h>
+
+#include <sys/xattr.h>
+
+namespace
+{
+
+constexpr const char *reserved_names[] = {".wh..wh.orph", ".wh..wh.plnk", ".wh..wh.aufs",
+					  ".wh..wh.opq"};
+
+/* Somebody who changes the branches at @roots. */
+class Intruder
+{
+public:
+	Intruder(std::vector<string> roots, string outside, uint64_t seed)
+		: roots_(std::move(roots)), outside_(std::move(outside)), random_(seed)
+	{
+	}
+	void run(unsigned long steps)
+	{
+		for (unsigned long i = 0; i < steps; i++)
+			step();
+		while (!mounts_.empty())
+			unmount_one();
+	}
+
+private:
+	string plain_name()
+	{
+		return random_.one_in(3) ? random_.pick(dir_names) : random_.pick(file_names);
+	}
+	/* A directory by its descriptor: somebody else may put a link in its place. */
+	static string through(int dir)
+	{
+		return ktap::format("/proc/self/fd/%d", dir);
+	}
+	static Fd open_dir(const string &path)
+	{
+		return Fd(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+	}
+	/* What the union keeps on a branch, or something in it. */
+	string reserved_path()
+	{
+		string path = root_ + "/" + random_.pick(reserved_names);
+		std::vector<string> inside;
+		if (random_.one_in(2))
+			return path;
+		/* A step has two names at most. */
+		Fd &dir = reserved_[++turn_ % 2];
+		dir = open_dir(path);
+		if (dir < 0)
+			return path;
+		for (const Entry &entry : entries_in(through(dir)))
+			if (entry.name != "." && entry.name != "..")
+				inside.push_back(entry.name);
+		return inside.empty() ? path : through(dir) + "/" + random_.pick(inside);
+	}
+	/* A name below the root of the branch, which there may be or not; never `kept`. */
+	string path()
+	{
+		string path = root_ + "/";
+		if (random_.one_in(6))
+			return reserved_path();
+		for (unsigned depth = random_.below(4); depth > 0; depth--)
+			path += string(random_.pick(dir_names)) + "/";
+		if (random_.one_in(6))
+			return path + (random_.one_in(3) ? ".wh..wh.opq" : ".wh." + plain_name());
+		return path + plain_name();
+	}
+	string somewhere()
+	{
+		return random_.one_in(8) ? outside_ + "/" + plain_name() : path();
+	}
+	void make_there(const string &path)
+	{
+		const char *p = path.c_str();
+		switch (random_.below(4)) {
+		case 0:
+			(void)!mkdir(p, random_.pick(modes));
+			break;
+		case 1:
+			(void)!symlink((outside_ + "/a").c_str(),
+				       (root_ + "/" + random_.pick(reserved_names)).c_str());
+			break;
+		default: {
+			Fd fd(open(p,
+				   O_CREAT | O_WRONLY | O_TRUNC | O_NOFOLLOW | O_CLOEXEC |
+					   O_NONBLOCK,
+				   0644));
+			if (fd >= 0)
+				(void)!write(fd, "direct", 6);
+		}
+		}
+	}
+	void set_attribute(const string &path)
+	{
+		static constexpr const char *names[] = {"trusted.aufs.origin",
+							"trusted.aufs.impure", "trusted.t0"};
+		string value =
+			pattern(random_.one_in(2) ? 32 : random_.below(64), random_.below(9));
+		if (random_.one_in(2))
+			value.replace(0, std::min<size_t>(4, value.size()), "afs1", 4);
+		(void)!lsetxattr(path.c_str(), random_.pick(names), value.data(), value.size(), 0);
+	}
+	void unmount_one()
+	{
+		(void)!umount2(mounts_.back().c_str(), MNT_DETACH);
+		mounts_.pop_back();
+	}
+	void mount_over(const string &path)
+	{
+		if (mounts_.size() > 3)
+			return unmount_one();
+		if (!::mount((outside_ + "/mounted").c_str(), path.c_str(), "", MS_BIND, nullptr))
+			mounts_.push_back(path);
+	}
+	/* What was open goes on being used wherever it has gone. */
+	void use_open_directory()
+	{
+		if (dir_ < 0 || random_.one_in(4)) {
+			dir_ = open_dir(path());
+			return;
+		}
+		Fd(openat(dir_, plain_name().c_str(),
+			  O_CREAT | O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0644));
+	}
+	void step()
+	{
+		root_ = random_.pick(roots_);
+		string a = path(), b = somewhere();
+		switch (random_.below(14)) {
+		case 0:
+		case 1:
+		case 2:
+		case 3:
+			if (random_.one_in(4))
+				std::swap(a, b);
+			(void)!renameat2(AT_FDCWD, a.c_str(), AT_FDCWD, b.c_str(),
+					 random_.one_in(4) ? RENAME_EXCHANGE : 0);
+			break;
+		case 4:
+			(void)!rmdir(a.c_str());
+			break;
+		case 5:
+			(void)!unlink(a.c_str());
+			break;
+		case 6:
+			(void)!link(a.c_str(), b.c_str());
+			break;
+		case 7:
+			if (random_.one_in(3))
+				run_rm(a);
+			break;
+		case 8:
+			(void)!lchown(a.c_str(), random_.below(2) * alice.uid, alice.gid);
+			break;
+		case 9:
+			(void)!fchmodat(AT_FDCWD, a.c_str(), random_.pick(modes),
+					AT_SYMLINK_NOFOLLOW);
+			break;
+		case 10:
+			set_attribute(a);
+			break;
+		case 11:
+			mount_over(a);
+			break;
+		case 12:
+			use_open_directory();
+			break;
+		default:
+			make_there(a);
+		}
+	}
+	/* As rm -rf, without a complaint: others may be faster. */
+	static void run_rm(const string &path)
+	{
+		if (unlink(path.c_str()) == 0 || errno != EISDIR)
+			return;
+		Fd dir = open_dir(path);
+		if (dir < 0)
+			return;
+		for (const Entry &entry : entries_in(through(dir)))
+			if (entry.name != "." && entry.name != "..")
+				run_rm(through(dir) + "/" + entry.name);
+		(void)!rmdir(path.c_str());
+	}
+
+	std::vector<string> roots_;
+	string outside_, root_;
+	Random random_;
+	std::vector<string> mounts_;
+	Fd dir_, reserved_[2];
+	unsigned turn_ = 0;
+};
+
+/*
+ * Works on the union. In `kept`, which nobody changes directly, it keeps files whose content is known: what
+ * they have to have goes to @report, a line per file, the last one counts.
+ */
+class Worker
+{
+public:
+	Worker(const Union &u, unsigned self, uint64_t seed, const string &report)
+		: mnt_(u.mnt + "/"), kept_(u.mnt + ktap::format("/kept/%u_", self)), random_(seed),
+		  report_(open_file(report, O_CREAT | O_WRONLY | O_APPEND))
+	{
+	}
+	void run(unsigned long steps)
+	{
+		Known known = look();
+		for (unsigned long i = 0; i < steps; i++) {
+			if (i % 40 == 39)
+				known = look();
+			if (random_.one_in(4)) {
+				keep();
+				continue;
+			}
+			Op op = random_op(random_, known);
+			/* A mapping may lose its file; and whoever is in `kept` knows what he does. */
+			if (op.kind == Op::map_write || op.a.rfind("kept", 0) == 0 ||
+			    op.b.rfind("kept", 0) == 0)
+				continue;
+			(void)!op.apply(mnt_);
+		}
+	}
+
+private:
+	/* Directories may go while they are read. */
+	Known look()
+	{
+		try {
+			return known_in(mnt_);
+		} catch (const ktap::Abort &) {
+			return {{""}, {}};
+		}
+	}
+	void tell(const string &path, const string &content)
+	{
+		string line = path.substr(mnt_.size()) + " " + content + "\n";
+		ASSERT_EQ(write(report_, line.data(), line.size()), ssize_t(line.size()));
+	}
+	static bool put(const string &path, const string &content)
+	{
+		Fd fd(open(path.c_str(), O_CREAT | O_WRONLY | O_TRUNC | O_CLOEXEC, 0644));
+		return fd >= 0 &&
+		       write(fd, content.data(), content.size()) == ssize_t(content.size());
+	}
+	void keep()
+	{
+		string path = kept_ + std::to_string(random_.below(12));
+		string other = kept_ + std::to_string(random_.below(12));
+		string content = ktap::format("%u", ++count_);
+		/* In between nobody can say. */
+		tell(path, "?");
+		switch (random_.below(5)) {
+		case 0:
+			if (!unlink(path.c_str()))
+				tell(path, "-");
+			break;
+		case 1: {
+			auto it = known_.find(path);
+			string moved = it == known_.end() ? "?" : it->second;
+			if (path == other)
+				break;
+			tell(other, "?");
+			known_.erase(other);
+			if (!rename(path.c_str(), other.c_str())) {
+				tell(path, "-");
+				tell(other, moved);
+				known_[other] = moved;
+			}
+			break;
+		}
+		default:
+			if (put(path, content)) {
+				tell(path, content);
+				known_[path] = content;
+				return;
+			}
+		}
+		known_.erase(path);
+	}
+
+	string mnt_, kept_;
+	std::map<string, string> known_;
+	Random random_;
+	Fd report_;
+	unsigned count_ = 0;
+};
+
+/* What the union accepted is there. */
+void check_kept(const Union &u, const string &report)
+{
+	std::map<string, string> wanted;
+	string text = read_file(report);
+	size_t known = 0;
+	for (size_t at = 0; at < text.size();) {
+		size_t end = text.find('\n', at), space = text.find(' ', at);
+		wanted[text.substr(at, space - at)] = text.substr(space + 1, end - space - 1);
+		at = end + 1;
+	}
+	for (const auto &[name, content] : wanted) {
+		if (content == "?")
+			continue;
+		known++;
+		if (content == "-")
+			EXPECT(!exists(u.at(name)));
+		else if (!exists(u.at(name)))
+			ktap::fail(__FILE__, __LINE__, name + " to be there");
+		else
+			EXPECT_EQ(read_file(u.at(name)), content);
+	}
+	ktap::say(ktap::format("%zu of %zu files are known", known, wanted.size()));
+}
+
+} // namespace
+
+PARAM_CASE(changes, "one rw branch", "two rw branches", "of the user")
+{
+	constexpr unsigned workers = 2, intruders = 2;
+	Union u;
+	uint64_t seed = chosen_seed();
+	unsigned long steps = chosen_steps(1500);
+	bool two = ktap::param() == "two rw branches", user = ktap::param() == "of the user";
+	Random random(seed);
+	std::vector<string> roots;
+	string outside = u.top + "/outside", report = u.tmp + "/report";
+	make_dir(outside);
+	make_dir(outside + "/mounted");
+	make_dir(outside + "/safe");
+	write_file(outside + "/safe/file", "safe");
+	if (user)
+		OK(chown(outside.c_str(), alice.uid, alice.gid));
+	string safe = snapshot(outside + "/safe");
+	/* So that things can be moved out of each and back. */
+	for (const string &dir : {u.top, u.low, u.low2}) {
+		roots.push_back(dir + "/branch");
+		make_dir(roots.back());
+	}
+	Layers(roots).fill(random, true);
+	for (const string &root : roots)
+		make_dir(root + "/kept");
+	for (unsigned worker = 0; worker < workers; worker++)
+		for (unsigned i = 0; i < 12; i += 3)
+			write_file(roots[1] + ktap::format("/kept/%u_%u", worker, i), "low");
+	if (user)
+		OK(run({"chown", "-R", "1000:1000", roots[0]}).status);
+	u.mount("br=" + roots[0] + "=rw:" + roots[2] + (two ? "=rw:" : "=ro:") + roots[1] + "=ro" +
+		(two ? ",create=rr" : ""));
+	std::vector<pid_t> pids;
+	for (unsigned i = 0; i < workers; i++)
+		pids.push_back(spawn([&, i] {
+			Worker(u, i, seed * 10 + i, report + std::to_string(i)).run(steps);
+		}));
+	for (unsigned i = 0; i < intruders; i++)
+		pids.push_back(spawn([&, i] {
+			/* What is mounted over goes with its namespace. */
+			if (!user) {
+				OK(unshare(CLONE_NEWNS));
+				OK(::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr));
+			} else {
+				become(alice);
+			}
+			Intruder(roots, outside, seed * 10 + 5 + i).run(2 * steps);
+		}));
+	for (pid_t pid : pids)
+		EXPECT_EQ(wait_for(pid), 0);
+	u.unmount();
+	EXPECT_EQ(snapshot(outside + "/safe"), safe);
+	u.mount("br=" + roots[0] + "=rw:" + roots[2] + (two ? "=rw:" : "=ro:") + roots[1] + "=ro");
+	for (unsigned i = 0; i < workers; i++)
+		check_kept(u, report + std::to_string(i));
+	(void)entries_in(u.mnt);
+	u.unmount();
+}

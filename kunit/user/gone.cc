@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// Somebody removes a file of the rw branch directly, or its directory, or hides it: nothing is written
+// to what no name leads to. What the union itself removed can still be written to by who has it open.
+
+#include "fixture.hh"
+
+#include <sys/xattr.h>
+
+/* How a name goes. */
+static void take_away(Union &u, const string &how, const string &name)
+{
+	string path = u.top + "/" + name;
+	if (how == "removed")
+		OK(unlink(path.c_str()));
+	else if (how == "moved out")
+		OK(rename(path.c_str(), (u.top + ".outside").c_str()));
+	else if (how == "replaced") {
+		write_file(path + ".new", "another");
+		OK(rename((path + ".new").c_str(), path.c_str()));
+	} else if (how == "directory")
+		remove_tree(u.top + "/dir");
+	else if (how == "whiteout")
+		write_file(u.top + "/dir/.wh.file", "", 0444);
+}
+
+static int open_to(const string &path, int flags)
+{
+	Fd fd(open(path.c_str(), flags | O_CLOEXEC));
+	return fd < 0 ? -1 : 0;
+}
+
+/* No change of @name is accepted. */
+static void expect_no_change(const string &path)
+{
+	const char *name = path.c_str();
+	timespec times[2] = {};
+	EXPECT_ERR(open_to(path, O_WRONLY), ESTALE);
+	EXPECT_ERR(open_to(path, O_RDWR | O_APPEND), ESTALE);
+	EXPECT_ERR(open_to(path, O_WRONLY | O_TRUNC), ESTALE);
+	EXPECT_ERR(open_to(path, O_WRONLY | O_CREAT), ESTALE);
+	EXPECT_ERR(truncate(name, 1), ESTALE);
+	EXPECT_ERR(chmod(name, 0600), ESTALE);
+	EXPECT_ERR(chown(name, 1, 1), ESTALE);
+	EXPECT_ERR(utimensat(AT_FDCWD, name, times, 0), ESTALE);
+	EXPECT_ERR(setxattr(name, "trusted.t", "x", 1, 0), ESTALE);
+	EXPECT_ERR(link(name, (path + ".link").c_str()), ESTALE);
+}
+
+PARAM_CASE(on_the_rw_branch, "removed", "moved out", "replaced", "directory")
+{
+	Union u;
+	make_dir(u.low + "/dir");
+	write_file(u.low + "/dir/file", "low");
+	string branch = u.top + "/branch";
+	make_dir(branch);
+	u.top = branch;
+	u.mount();
+	write_file(u.at("dir/file"), "written");
+	string path = u.at("dir/file");
+	take_away(u, ktap::param(), "dir/file");
+	Fd reader = open_file(path, O_RDONLY);
+	EXPECT_EQ(pread_text(reader, 10, 0), "written");
+	expect_no_change(path);
+	EXPECT_ERR(fchmod(reader, 0600), ESTALE);
+	EXPECT_EQ(pread_text(reader, 10, 0), "written");
+	if (ktap::param() == "moved out")
+		EXPECT_EQ(read_file(u.top + ".outside"), "written");
+	write_control("/proc/sys/vm/drop_caches", "2");
+	reader.reset();
+	write_control("/proc/sys/vm/drop_caches", "2");
+	EXPECT_EQ(read_file(path), ktap::param() == "replaced" ? "another" : "low");
+	write_file(path, "again");
+	EXPECT_EQ(read_file(u.top + "/dir/file"), "again");
+	u.top = branch.substr(0, branch.rfind('/'));
+}
+
+PARAM_CASE(on_a_lower_branch, "directory", "whiteout")
+{
+	Union u;
+	make_dir(u.low + "/dir");
+	for (const char *name : {"/dir/file", "/dir/other"})
+		write_file(u.low + name, "low");
+	u.mount();
+	write_file(u.at("dir/other"), "written");
+	string path = u.at("dir/file");
+	Fd reader = open_file(path, O_RDONLY);
+	take_away(u, ktap::param(), "dir/file");
+	expect_no_change(path);
+	EXPECT_ERR(fchmod(reader, 0600), ESTALE);
+	EXPECT_EQ(pread_text(reader, 10, 0), "low");
+	reader.reset();
+	write_control("/proc/sys/vm/drop_caches", "2");
+	EXPECT_EQ(exists(path), ktap::param() == "directory");
+	expect_no_debris(u.top);
+}
+
+/* The attributes of a directory. */
+CASE(directory)
+{
+	Union u;
+	make_dir(u.low + "/dir");
+	u.mount();
+	write_file(u.at("dir/file"), "");
+	remove_tree(u.top + "/dir");
+	EXPECT_ERR(chmod(u.at("dir").c_str(), 0700), ESTALE);
+	EXPECT_ERR(setxattr(u.at("dir").c_str(), "trusted.t", "x", 1, 0), ESTALE);
+}
+
+/* A file by the name that is left, whichever the union knows it by. */
+CASE(one_of_two_names)
+{
+	Union u;
+	u.mount();
+	for (const char *left : {"a", "b"}) {
+		write_file(u.at("a"), "text");
+		OK(link(u.at("a").c_str(), u.at("b").c_str()));
+		OK(unlink((u.top + (*left == 'a' ? "/b" : "/a")).c_str()));
+		write_file(u.at(left), "more");
+		EXPECT_EQ(read_file(u.top + "/" + left), "more");
+		OK(chmod(u.at(left).c_str(), 0640));
+		OK(unlink((u.top + "/" + left).c_str()));
+		write_control("/proc/sys/vm/drop_caches", "2");
+	}
+}
+
+/* As on any filesystem. */
+PARAM_CASE(removed_by_the_union, "unlink", "rename", "with its directory", "lower", "link")
+{
+	Union u;
+	const string &how = ktap::param();
+	make_dir(u.low + "/dir");
+	for (const char *name : {"/dir/file", "/dir/lower"})
+		write_file(u.low + name, "low");
+	u.mount();
+	if (how != "lower")
+		write_file(u.at("dir/file"), "written");
+	Fd fd = open_file(u.at("dir/file"), O_RDONLY);
+	string self = ktap::format("/proc/self/fd/%d", int(fd));
+	if (how == "rename") {
+		write_file(u.at("dir/other"), "other");
+		OK(rename(u.at("dir/other").c_str(), u.at("dir/file").c_str()));
+	} else if (how == "link") {
+		OK(link(u.at("dir/file").c_str(), u.at("dir/second").c_str()));
+		OK(unlink(u.at("dir/file").c_str()));
+	} else {
+		OK(unlink(u.at("dir/file").c_str()));
+	}
+	if (how == "with its directory") {
+		OK(unlink(u.at("dir/lower").c_str()));
+		OK(rmdir(u.at("dir").c_str()));
+	}
+	EXPECT_OK(fchmod(fd, 0600));
+	Fd writer(open(self.c_str(), O_WRONLY | O_TRUNC | O_CLOEXEC));
+	ASSERT_GE(int(writer), 0);
+	EXPECT_EQ(write(writer, "new", 3), 3);
+	EXPECT_OK(ftruncate(writer, 2));
+	EXPECT_EQ(pread_text(fd, 10, 0), "ne");
+	writer.reset();
+	/* And the name is free for another file. */
+	if (how == "unlink") {
+		write_file(u.at("dir/file"), "second");
+		EXPECT_OK(chmod(u.at("dir/file").c_str(), 0640));
+		OK(unlink((u.top + "/dir/file").c_str()));
+		EXPECT_ERR(chmod(u.at("dir/file").c_str(), 0600), ESTALE);
+		EXPECT_OK(fchmod(fd, 0640));
+	}
+	fd.reset();
+	expect_no_debris(u.top);
+}
+
+CASE(without_a_name)
+{
+	Union u;
+	u.mount();
+	Fd fd = open_file(u.mnt, O_TMPFILE | O_RDWR);
+	EXPECT_OK(fchmod(fd, 0600));
+	string self = ktap::format("/proc/self/fd/%d", int(fd));
+	OK(linkat(AT_FDCWD, self.c_str(), AT_FDCWD, u.at("named").c_str(), AT_SYMLINK_FOLLOW));
+	write_file(u.at("named"), "text");
+	EXPECT_EQ(read_file(u.top + "/named"), "text");
+	OK(unlink((u.top + "/named").c_str()));
+	EXPECT_ERR(open_to(u.at("named"), O_WRONLY), ESTALE);
+}

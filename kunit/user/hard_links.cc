@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// Several names of one lower file: they stay one file on the branches, or they part where users see it.
+// What is shown is on a branch, however long it is in memory.
+//
+// Combinations: tmpfs ext4+xfs
+
+#include "fixture.hh"
+
+#include <map>
+#include <memory>
+
+#include <dirent.h>
+#include <sys/inotify.h>
+
+using Names = std::vector<string>;
+
+static void drop_caches()
+{
+	sync();
+	write_control("/proc/sys/vm/drop_caches", "2");
+}
+
+/* What users see of @dir: names, contents, modes, links. */
+static Names seen(const string &dir)
+{
+	Names all;
+	for (const string &name : names_in(dir)) {
+		struct stat is = lstat_of(dir + "/" + name);
+		all.push_back(ktap::format("%s %s %o %lu", name.c_str(),
+					   read_file(dir + "/" + name).c_str(), is.st_mode & 07777,
+					   (unsigned long)is.st_nlink));
+	}
+	return all;
+}
+
+/* readdir and stat agree, and no two files have one number. */
+static void expect_numbers(const string &dir)
+{
+	std::map<ino_t, nlink_t> names, links;
+	std::unique_ptr<DIR, int (*)(DIR *)> stream(opendir(dir.c_str()), closedir);
+	std::vector<std::pair<string, ino_t>> listed;
+	while (dirent *entry = readdir(stream.get())) {
+		if (string(entry->d_name) != "." && string(entry->d_name) != "..")
+			listed.push_back({entry->d_name, entry->d_ino});
+	}
+	for (const auto &[name, number] : listed) {
+		struct stat is = lstat_of(dir + "/" + name);
+		EXPECT_EQ(name + " " + std::to_string(number),
+			  name + " " + std::to_string(is.st_ino));
+		names[is.st_ino]++;
+		links[is.st_ino] = is.st_nlink;
+	}
+	for (const auto &[number, count] : names)
+		EXPECT_LE(count, links[number]);
+}
+
+static void append(const string &path, const string &text)
+{
+	Fd file = open_file(path, O_WRONLY | O_APPEND);
+	OK(write(file, text.data(), text.size()));
+}
+
+/* Eight names of one file on a lower branch of which copies cannot be told what they are copies of. */
+struct Parting : Union {
+	Mounted below, above;
+	string branches = options();
+
+	Parting()
+	{
+		string p = ktap::param();
+		make_dir(low + "/dir");
+		make_dir(low + "/other");
+		write_file(low + "/dir/a", "old");
+		for (const char *name : {"b", "c", "d", "e", "f", "g", "h"})
+			OK(link((low + "/dir/a").c_str(), (low + "/dir/" + name).c_str()));
+		if (p == "overlay") {
+			make_dir(tmp + "/overlay");
+			below = Mounted("none", tmp + "/overlay", "overlay", 0,
+					"lowerdir=" + low + ":" + low2);
+			branches = "br=" + top + "=rw:" + below.path() + "=ro";
+		} else {
+			make_dir(tmp + "/ramfs");
+			above = Mounted("none", tmp + "/ramfs", "ramfs", 0, "");
+			branches = "br=" + above.path() + "=rw:" + low + "=ro";
+		}
+		mount(branches);
+	}
+	~Parting()
+	{
+		unmount();
+	}
+};
+
+PARAM_CASE(names_part_visibly, "overlay", "ramfs")
+{
+	Parting u;
+	string dir = u.at("dir");
+	/* Before anything is known from elsewhere. */
+	expect_numbers(dir);
+	for (const char *name : {"a", "b", "c", "d", "e", "f", "g", "h"})
+		EXPECT_EQ(stat_of(dir + "/" + name).st_nlink, 1u);
+	append(dir + "/a", "+a");
+	/* At once, and whatever is cached. */
+	EXPECT_EQ(read_file(dir + "/b"), "old");
+	EXPECT_OK(rename((dir + "/b").c_str(), (dir + "/b2").c_str()));
+	EXPECT_OK(rename((dir + "/c").c_str(), u.at("other/c").c_str()));
+	EXPECT_OK(renameat2(AT_FDCWD, (dir + "/d").c_str(), AT_FDCWD, (dir + "/e").c_str(),
+			    RENAME_EXCHANGE));
+	EXPECT_OK(chmod((dir + "/e").c_str(), 0600));
+	EXPECT_OK(link((dir + "/f").c_str(), (dir + "/f2").c_str()));
+	append(dir + "/f", "+f");
+	EXPECT_OK(unlink((dir + "/g").c_str()));
+	append(dir + "/h", "+h");
+	EXPECT_OK(chmod((dir + "/h").c_str(), 0640));
+
+	Names wanted = {"a old+a 644 1", "b2 old 644 1",   "d old 644 1",  "e old 600 1",
+			"f old+f 644 2", "f2 old+f 644 2", "h old+h 640 1"};
+	EXPECT_EQ(seen(dir), wanted);
+	expect_numbers(dir);
+	drop_caches();
+	EXPECT_EQ(seen(dir), wanted);
+	EXPECT_EQ(read_file(u.at("other/c")), "old");
+	expect_numbers(dir);
+	u.unmount();
+	u.mount(u.branches);
+	EXPECT_EQ(seen(dir), wanted);
+	expect_numbers(dir);
+}
+
+/* Descriptors of two names, one of which is written to: each is the file of its own name. */
+PARAM_CASE(descriptors_part, "overlay", "ramfs")
+{
+	Parting u;
+	Fd by_a = open_file(u.at("dir/a"), O_RDONLY), by_b = open_file(u.at("dir/b"), O_RDONLY);
+	append(u.at("dir/a"), "+a");
+	OK(fchmod(by_b, 0600));
+	EXPECT_EQ(pread_text(by_a, 5, 0), "old+a");
+	EXPECT_EQ(pread_text(by_b, 5, 0), "old");
+	EXPECT_EQ(stat_of(u.at("dir/a")).st_mode & 07777, 0644u);
+	EXPECT_EQ(stat_of(u.at("dir/b")).st_mode & 07777, 0600u);
+	EXPECT_NE(fstat_of(by_a).st_ino, fstat_of(by_b).st_ino);
+	drop_caches();
+	EXPECT_EQ(stat_of(u.at("dir/b")).st_mode & 07777, 0600u);
+	EXPECT_EQ(read_file(u.at("dir/b")), "old");
+}
+
+/*
+ * A copy that cannot be told what it is a copy of is one inode, whoever looks it up when: a watch
+ * keeps the inode, not its dentry.
+ */
+CASE(one_inode_for_one_copy)
+{
+	Union u;
+	make_dir(u.tmp + "/ramfs");
+	Mounted above("none", u.tmp + "/ramfs", "ramfs", 0, "");
+	write_file(u.low + "/a", "old");
+	u.mount("br=" + above.path() + "=rw:" + u.low + "=ro");
+	ino_t number = stat_of(u.at("a")).st_ino;
+	Fd watch(OK(inotify_init1(IN_CLOEXEC | IN_NONBLOCK)));
+	OK(inotify_add_watch(watch, u.at("a").c_str(), IN_ATTRIB));
+	append(u.at("a"), "+a");
+	EXPECT_EQ(stat_of(u.at("a")).st_ino, number);
+	drop_caches();
+	EXPECT_EQ(stat_of(u.at("a")).st_ino, number);
+	OK(chmod(u.at("a").c_str(), 0600));
+	inotify_event event;
+	EXPECT_EQ(read(watch, &event, sizeof(event)), (ssize_t)sizeof(event));
+	watch.reset();
+	u.unmount();
+}
+
+/* Runs both at once, as far as two processes can. Whatever they answer. */
+template <typename A, typename B> static void at_once(A a, B b)
+{
+	Pipe go;
+	auto start = [&](auto &body) {
+		return spawn([&] {
+			go.write.reset();
+			wait_byte(go.read);
+			body();
+		});
+	};
+	pid_t one = start(a), other = start(b);
+	go.write.reset();
+	wait_for(one);
+	wait_for(other);
+}
+
+/* Each file has as many links as there are names of it in @dir. */
+static void expect_counts(const string &dir, const string &when)
+{
+	std::map<ino_t, nlink_t> names, links;
+	for (const string &name : names_in(dir)) {
+		struct stat is = stat_of(dir + "/" + name);
+		names[is.st_ino]++;
+		links[is.st_ino] = is.st_nlink;
+	}
+	unsigned wrong = 0;
+	for (const auto &[number, count] : names)
+		wrong += count != links[number];
+	EXPECT_EQ(when + ": " + std::to_string(wrong), when + ": 0");
+}
+
+PARAM_CASE(counts_in_a_race, "unlink", "unlink_itself", "link", "rename", "rename_over")
+{
+	Union u;
+	string p = ktap::param();
+	constexpr unsigned rounds = 40;
+	make_dir(u.low + "/dir");
+	for (unsigned i = 0; i < rounds; i++) {
+		string file = u.low + "/dir/" + std::to_string(i);
+		write_file(file, "old");
+		OK(link(file.c_str(), (file + ".l").c_str()));
+		OK(link(file.c_str(), (file + ".m").c_str()));
+	}
+	u.mount();
+	for (unsigned i = 0; i < rounds; i++) {
+		string file = u.at("dir/") + std::to_string(i), other = file + ".m";
+		if (p == "rename_over")
+			write_file(file + ".new", "new");
+		/* The inode stays, and with it what it knows. */
+		stat_of(file);
+		stat_of(other);
+		at_once(
+			[&] {
+				Fd fd(open(file.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC));
+				if (fd >= 0)
+					OK(write(fd, "+", 1));
+			},
+			[&] {
+				if (p == "unlink")
+					unlink(other.c_str());
+				else if (p == "unlink_itself")
+					unlink(file.c_str());
+				else if (p == "link")
+					OK(link(other.c_str(), (file + ".n").c_str()));
+				else if (p == "rename")
+					OK(rename(other.c_str(), (file + ".n").c_str()));
+				else
+					OK(rename((file + ".new").c_str(), other.c_str()));
+			});
+	}
+	expect_counts(u.at("dir"), "after the race");
+	/* Where nothing was copied up, the lower branch's count comes back. */
+	for (unsigned i = 0; i < rounds; i++)
+		OK(chmod((u.at("dir/") + std::to_string(i) + ".l").c_str(), 0600));
+	expect_counts(u.at("dir"), "after a chmod");
+	u.unmount();
+	u.mount();
+	expect_counts(u.at("dir"), "after a remount");
+	for (const string &name : names_in(u.at("dir")))
+		OK(unlink((u.at("dir/") + name).c_str()));
+	EXPECT_EQ(names_in(u.top + "/.wh..wh.plnk"), Names{});
+}
+
+static bool later(const timespec &a, const timespec &b)
+{
+	return a.tv_sec > b.tv_sec || (a.tv_sec == b.tv_sec && a.tv_nsec > b.tv_nsec);
+}
+
+/* Whoever has another name sees that one is gone, where nothing is copied up as well. */
+PARAM_CASE(ctime_of_other_names, "unlink", "rename_over", "unlink_of_copied", "rename_over_copied")
+{
+	Union u;
+	string p = ktap::param();
+	write_file(u.low + "/a", "old");
+	for (const char *name : {"b", "c"})
+		OK(link((u.low + "/a").c_str(), (u.low + "/" + name).c_str()));
+	u.mount();
+	write_file(u.at("other"), "other");
+	if (p.ends_with("copied"))
+		OK(chmod(u.at("a").c_str(), 0600));
+	Fd held = open_file(u.at("b"), O_RDONLY);
+	struct stat before = fstat_of(held);
+	usleep(50000);
+	if (p.starts_with("unlink"))
+		OK(unlink(u.at("c").c_str()));
+	else
+		OK(rename(u.at("other").c_str(), u.at("c").c_str()));
+	EXPECT(later(stat_of(u.at("b")).st_ctim, before.st_ctim));
+	EXPECT(later(fstat_of(held).st_ctim, before.st_ctim));
+	EXPECT_EQ(stat_of(u.at("b")).st_nlink, 2u);
+	EXPECT_EQ(fstat_of(held).st_mtim.tv_nsec, before.st_mtim.tv_nsec);
+	/* Nothing was copied for it. */
+	EXPECT(!exists(u.top + "/b"));
+}

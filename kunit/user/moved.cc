@@ -1,0 +1,365 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// Directories of the rw branch are moved, removed and replaced directly, also by a user whom the branch
+// belongs to: what the union does with them then fails, or happens within the branch; the machine goes on,
+// and nobody's files go.
+//
+// Combinations: tmpfs ext4
+
+#include "fixture.hh"
+
+#include <sys/wait.h>
+
+using Names = std::vector<string>;
+
+/* A branch that is not the root of what it lies in, so that things can be moved out of it. */
+struct Within : Union {
+	string branch = top + "/branch", elsewhere = top + "/elsewhere";
+
+	Within()
+	{
+		make_dir(branch);
+		make_dir(elsewhere);
+	}
+	void mount_it()
+	{
+		mount("br=" + branch + "=rw:" + low + "=ro");
+	}
+};
+
+static const string orphans = "/.wh..wh.orph", plinks = "/.wh..wh.plnk", base = "/.wh..wh.aufs";
+
+static int move_to(const string &from, const string &to)
+{
+	return rename(from.c_str(), to.c_str());
+}
+
+static int make_file(const string &path)
+{
+	Fd fd(open(path.c_str(), O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0644));
+	return fd < 0 ? -1 : 0;
+}
+
+static int append(const string &path, const string &text)
+{
+	Fd fd(open(path.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC));
+	return fd < 0 || write(fd, text.data(), text.size()) < 0 ? -1 : 0;
+}
+
+/* Copies and whiteouts can be made. */
+static void expect_works(Within &u, const string &name)
+{
+	write_file(u.low + "/" + name, "low");
+	write_file(u.low + "/" + name + "_gone", "low");
+	EXPECT_OK(append(u.at(name), "+"));
+	EXPECT_EQ(read_file(u.branch + "/" + name), "low+");
+	EXPECT_OK(unlink(u.at(name + "_gone").c_str()));
+	EXPECT(!exists(u.at(name + "_gone")));
+}
+
+static void expect_ours(const string &path, bool dir)
+{
+	struct stat is = lstat_of(path);
+	EXPECT_EQ(is.st_uid, 0u);
+	EXPECT_EQ(is.st_mode, dir ? S_IFDIR | 0700 : S_IFREG | 0444u);
+}
+
+/* Who may write to the branch moves it, empty or with something in it, into what is then removed. */
+PARAM_CASE(orphans_within_what_is_removed, "itself", "deeper", "full")
+{
+	Within u;
+	bool full = ktap::param() == "full";
+	OK(chown(u.branch.c_str(), alice.uid, alice.gid));
+	u.mount_it();
+	expect_works(u, "before");
+	make_dir(u.at("dir"));
+	string at = u.branch + "/dir";
+	if (ktap::param() == "deeper") {
+		at += "/.wh.between";
+		make_dir(at);
+	}
+	if (full)
+		write_file(u.branch + orphans + "/somebodys", "content");
+	OK(move_to(u.branch + orphans, at + orphans));
+	if (full || ktap::param() == "deeper") {
+		EXPECT_ERR(rmdir(u.at("dir").c_str()), ENOTEMPTY);
+		EXPECT(exists(u.at("dir")));
+	} else {
+		EXPECT_OK(rmdir(u.at("dir").c_str()));
+	}
+	if (full)
+		EXPECT_EQ(read_file(at + orphans + "/somebodys"), "content");
+	expect_works(u, "after");
+	expect_ours(u.branch + orphans, true);
+	expect_no_debris(u.branch);
+}
+
+CASE(orphans_out_of_the_branch)
+{
+	Within u;
+	u.mount_it();
+	expect_works(u, "before");
+	OK(move_to(u.branch + orphans, u.elsewhere + orphans));
+	expect_works(u, "after");
+	EXPECT_EQ(names_in(u.elsewhere + orphans), Names{});
+	expect_ours(u.branch + orphans, true);
+}
+
+/* What was to come into it is above it by now: the branch's own rename would make a loop. */
+CASE(a_directory_within_what_moves_there)
+{
+	Within u;
+	for (const char *name : {"a", "a/x", "b"})
+		make_dir(u.branch + "/" + name);
+	u.mount_it();
+	for (const char *name : {"a/x", "b"})
+		EXPECT(exists(u.at(name)));
+	Fd a = open_file(u.at("a"), O_RDONLY), b = open_file(u.at("b"), O_RDONLY);
+	OK(move_to(u.branch + "/b", u.branch + "/a/x/b"));
+	EXPECT_ERR(renameat(a, "x", b, "x"), ESTALE);
+	EXPECT_ERR(renameat2(a, "x", b, "y", RENAME_NOREPLACE), ESTALE);
+	EXPECT(exists(u.branch + "/a/x/b"));
+}
+
+/* It is no part of the branch any more: nothing is made, changed or removed there. */
+PARAM_CASE(a_directory_that_went, "out of the branch", "for good")
+{
+	Within u;
+	bool out = ktap::param() == "out of the branch";
+	make_dir(u.branch + "/dir");
+	for (const char *name : {"/dir/file", "/dir/other", "/mine"})
+		write_file(u.branch + name, name);
+	make_dir(u.branch + "/dir/sub");
+	make_dir(u.low + "/dir");
+	write_file(u.low + "/dir/low", "low");
+	u.mount_it();
+	for (const char *name : {"dir/file", "dir/other", "dir/sub", "dir/low", "mine"})
+		EXPECT(exists(u.at(name)));
+	if (out)
+		OK(move_to(u.branch + "/dir", u.elsewhere + "/dir"));
+	else
+		remove_tree(u.branch + "/dir");
+	string before = snapshot(u.elsewhere);
+	auto at = [&](const char *name) {
+		return u.at(name);
+	};
+	EXPECT_ERR(make_file(at("dir/new")), ESTALE);
+	EXPECT_ERR(mkdir(at("dir/new").c_str(), 0755), ESTALE);
+	EXPECT_ERR(symlink("x", at("dir/new").c_str()), ESTALE);
+	EXPECT_ERR(mknod(at("dir/new").c_str(), S_IFIFO | 0644, 0), ESTALE);
+	EXPECT_ERR(link(at("mine").c_str(), at("dir/new").c_str()), ESTALE);
+	EXPECT_ERR(move_to(at("mine"), at("dir/new")), ESTALE);
+	EXPECT_ERR(move_to(at("dir/file"), at("new")), ESTALE);
+	EXPECT_ERR(move_to(at("dir/file"), at("dir/other")), ESTALE);
+	EXPECT_ERR(unlink(at("dir/other").c_str()), ESTALE);
+	EXPECT_ERR(rmdir(at("dir/sub").c_str()), ESTALE);
+	EXPECT_ERR(open(at("dir").c_str(), O_TMPFILE | O_WRONLY, 0644), ESTALE);
+	EXPECT_ERR(append(at("dir/low"), "+"), ESTALE);
+	EXPECT_ERR(chmod(at("dir").c_str(), 0700), ESTALE);
+	EXPECT_EQ(snapshot(u.elsewhere), before);
+	EXPECT_EQ(read_file(u.branch + "/mine"), "/mine");
+	/* After all has been forgotten, there is what there is. */
+	write_control("/proc/sys/vm/drop_caches", "2");
+	EXPECT_OK(append(at("dir/low"), "+"));
+	EXPECT_EQ(read_file(u.branch + "/dir/low"), "low+");
+}
+
+CASE(the_branch_itself)
+{
+	Within u;
+	u.mount_it();
+	expect_works(u, "before");
+	/* By whatever name it goes. */
+	OK(move_to(u.branch, u.elsewhere + "/branch"));
+	u.branch = u.elsewhere + "/branch";
+	expect_works(u, "after");
+	remove_tree(u.branch);
+	EXPECT_ERR(make_file(u.at("new")), ESTALE);
+	EXPECT_ERR(mkdir(u.at("new").c_str(), 0755), ESTALE);
+}
+
+/*
+ * Somebody else's: whoever made it may have it open, and put names into it. An empty directory goes, anything
+ * else stays as it is, and is not used.
+ */
+PARAM_CASE(not_the_mounters, "owner", "mode", "symlink", "file", "full")
+{
+	Within u;
+	const string &how = ktap::param();
+	string path = u.branch + orphans;
+	bool usable = how == "owner" || how == "mode";
+	if (how == "symlink")
+		OK(symlink(u.elsewhere.c_str(), path.c_str()));
+	else if (how == "file")
+		write_file(path, "content");
+	else
+		make_dir(path, 0700);
+	if (how == "mode")
+		OK(chmod(path.c_str(), 01777));
+	else
+		OK(lchown(path.c_str(), alice.uid, alice.gid));
+	if (how == "full")
+		write_file(path + "/cpup.1", "content");
+	string before = snapshot(u.branch);
+	write_file(u.low + "/file", "low");
+	u.mount_it();
+	KernelLog log;
+	if (usable) {
+		expect_works(u, "name");
+		expect_ours(path, true);
+	} else {
+		EXPECT_ERR(append(u.at("file"), "+"), EIO);
+		EXPECT_HAS(log.read(), ".wh..wh.orph");
+		EXPECT_EQ(snapshot(u.branch), before);
+		EXPECT_EQ(names_in(u.elsewhere), Names{});
+	}
+	EXPECT_EQ(read_file(u.at("file")), "low");
+}
+
+/* The same while it is mounted. */
+CASE(replaced_while_in_use)
+{
+	Within u;
+	write_file(u.low + "/file", "low");
+	u.mount_it();
+	expect_works(u, "before");
+	string path = u.branch + orphans;
+	OK(move_to(path, u.branch + "/aside"));
+	make_dir(path, 0777);
+	OK(chown(path.c_str(), alice.uid, alice.gid));
+	write_file(path + "/trap", "");
+	EXPECT_ERR(append(u.at("file"), "+"), EIO);
+	EXPECT_EQ(names_in(path), Names{"trap"});
+	EXPECT_EQ(names_in(u.branch + "/aside"), Names{});
+	OK(unlink((path + "/trap").c_str()));
+	expect_works(u, "after");
+	expect_ours(path, true);
+	/* Given away, as by chown -R. */
+	OK(chown(path.c_str(), alice.uid, alice.gid));
+	expect_works(u, "at last");
+	expect_ours(path, true);
+}
+
+/* The file that whiteouts are links of: a whiteout is made without it. */
+CASE(base_of_somebody_else)
+{
+	Within u;
+	write_file(u.branch + base, "alice's");
+	OK(chown((u.branch + base).c_str(), alice.uid, alice.gid));
+	u.mount_it();
+	expect_works(u, "name");
+	EXPECT_EQ(lstat_of(u.branch + base).st_nlink, 1u);
+	EXPECT_EQ(read_file(u.branch + base), "alice's");
+	EXPECT(S_ISREG(lstat_of(u.branch + "/.wh.name_gone").st_mode));
+}
+
+/* Pseudo-links that somebody else made lead nowhere. */
+CASE(plinks_of_somebody_else)
+{
+	Within u;
+	u.mount_it();
+	write_file(u.low + "/a", "low");
+	OK(link((u.low + "/a").c_str(), (u.low + "/b").c_str()));
+	make_dir(u.branch + plinks, 0700);
+	OK(chown((u.branch + plinks).c_str(), alice.uid, alice.gid));
+	write_file(u.branch + plinks + "/hers", "content");
+	EXPECT_OK(append(u.at("a"), "+"));
+	EXPECT_EQ(names_in(u.branch + plinks), Names{"hers"});
+	EXPECT_EQ(read_file(u.at("a")), "low+");
+}
+
+CASE(mounted_over)
+{
+	Within u;
+	u.mount_it();
+	expect_works(u, "before");
+	Mounted over(u.elsewhere, u.branch + orphans, "", MS_BIND, "");
+	make_dir(u.at("dir"));
+	expect_works(u, "after");
+	EXPECT_EQ(names_in(u.elsewhere), Names{});
+	over.unmount();
+	expect_no_debris(u.branch);
+}
+
+/*
+ * Who has a directory open that is being removed makes something in it: then it is there, and what
+ * its whiteouts hid is not.
+ */
+CASE(made_while_it_is_removed)
+{
+	constexpr unsigned rounds = 40, hidden = 200;
+	Within u;
+	unsigned kept = 0, removed = 0;
+	u.mount_it();
+	for (unsigned round = 0; round < rounds; round++) {
+		string name = ktap::format("dir%u", round);
+		make_dir(u.low + "/" + name);
+		make_dir(u.branch + "/" + name);
+		for (unsigned i = 0; i < hidden; i++) {
+			write_file(u.low + "/" + name + ktap::format("/f%u", i), "");
+			write_file(u.branch + "/" + name + ktap::format("/.wh.f%u", i), "", 0444);
+		}
+		EXPECT_EQ(names_in(u.at(name)), Names{});
+		Fd direct = open_file(u.branch + "/" + name, O_RDONLY | O_DIRECTORY);
+		pid_t remover = spawn([&] { return rmdir(u.at(name).c_str()) ? errno : 0; });
+		/* As soon as something is happening to it. */
+		siginfo_t ended = {};
+		while (exists(u.branch + "/" + name) && !ended.si_pid)
+			OK(waitid(P_PID, remover, &ended, WEXITED | WNOHANG | WNOWAIT));
+		usleep(round * 50);
+		Fd fd(openat(direct, "data", O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0644));
+		int status = wait_for(remover);
+		if (fd < 0) {
+			EXPECT_EQ(status, 0);
+			EXPECT(!exists(u.at(name)));
+			removed++;
+			continue;
+		}
+		kept++;
+		EXPECT_EQ(status, ENOTEMPTY);
+		write_control("/proc/sys/vm/drop_caches", "2");
+		EXPECT_EQ(names_in(u.at(name)), Names{"data"});
+		EXPECT(exists(u.branch + "/" + name + "/data"));
+	}
+	ktap::say(ktap::format("%u kept, %u removed", kept, removed));
+	expect_no_debris(u.branch);
+}
+
+/* The same where another takes its place. */
+CASE(made_before_it_is_replaced)
+{
+	Within u;
+	make_dir(u.low + "/to");
+	make_dir(u.branch + "/to");
+	write_file(u.low + "/to/x", "");
+	write_file(u.branch + "/to/.wh.x", "", 0444);
+	u.mount_it();
+	make_dir(u.at("from"));
+	write_file(u.at("from/mine"), "mine");
+	EXPECT_EQ(names_in(u.at("to")), Names{});
+	write_file(u.branch + "/to/data", "data");
+	EXPECT_ERR(move_to(u.at("from"), u.at("to")), ENOTEMPTY);
+	EXPECT_EQ(read_file(u.branch + "/to/data"), "data");
+	EXPECT_EQ(read_file(u.at("from/mine")), "mine");
+	EXPECT(exists(u.branch + "/to/.wh.x"));
+	OK(unlink((u.branch + "/to/data").c_str()));
+	EXPECT_OK(move_to(u.at("from"), u.at("to")));
+	EXPECT_EQ(read_file(u.at("to/mine")), "mine");
+	expect_no_debris(u.branch);
+}
+
+/* What a crash left in there is not removed if it is more than whiteouts. */
+CASE(left_by_a_crash)
+{
+	Within u;
+	make_dir(u.branch + orphans, 0700);
+	make_dir(u.branch + orphans + "/cpup.1");
+	write_file(u.branch + orphans + "/cpup.1/.wh.x", "");
+	make_dir(u.branch + orphans + "/cpup.2");
+	write_file(u.branch + orphans + "/cpup.2/.wh.x", "");
+	write_file(u.branch + orphans + "/cpup.2/data", "data");
+	u.mount_it();
+	EXPECT_EQ(names_in(u.branch + orphans), Names{"cpup.2"});
+	EXPECT_EQ(read_file(u.branch + orphans + "/cpup.2/data"), "data");
+	expect_works(u, "name");
+}

@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// Pseudo-links are the object's own: they are found however the branches are mounted, and a number that
+// is used again leads to nothing. A branch that is not written to any more keeps what it has.
+//
+// Combinations: tmpfs ext4 ext4+xfs
+
+#include "fixture.hh"
+
+#include <sys/xattr.h>
+
+using Names = std::vector<string>;
+
+static void append(const string &path, const string &text)
+{
+	Fd file = open_file(path, O_WRONLY | O_APPEND);
+	OK(write(file, text.data(), text.size()));
+}
+
+/* Two names of a lower file, of which one was written through a union. */
+struct Linked : Union {
+	Linked()
+	{
+		write_file(low + "/a", "old");
+		OK(link((low + "/a").c_str(), (low + "/b").c_str()));
+		mount();
+		append(at("a"), "+new");
+		EXPECT_EQ(read_file(at("b")), "old+new");
+		unmount();
+	}
+	string plinks() const
+	{
+		return top + "/.wh..wh.plnk";
+	}
+	/* trusted.aufs.origin of the copy. */
+	string origin() const
+	{
+		char value[64];
+		ssize_t size = OK(getxattr((top + "/a").c_str(), "trusted.aufs.origin", value,
+					   sizeof(value)));
+		return string(value, size);
+	}
+	/* What an older version left: no generation, and the pseudo-link has the union's number. */
+	void make_old(ino_t number)
+	{
+		string value = "afs1" + origin().substr(4, 28);
+		memcpy(&value[8], &number, sizeof(number));
+		OK(setxattr((top + "/a").c_str(), "trusted.aufs.origin", value.data(), value.size(),
+			    0));
+
+		bool same = stat_of(top).st_dev == stat_of(low).st_dev;
+		string name = std::to_string(number << 2 | !same) + "." + std::to_string(number);
+		Names all = names_in(plinks());
+		ASSERT_EQ(all.size(), 1u);
+		OK(rename((plinks() + "/" + all[0]).c_str(), (plinks() + "/" + name).c_str()));
+	}
+};
+
+PARAM_CASE(found_with_other_branches, "more_between", "more_below", "more_above", "ro",
+	   "ro_below_another_rw")
+{
+	Linked u;
+	string p = ktap::param(), rw = u.top + "=rw", lower = u.low + "=ro", more = u.low2 + "=ro";
+	write_file(u.low2 + "/other", "other");
+	make_dir(u.tmp + "/rw");
+	if (p == "more_between")
+		u.mount("br=" + rw + ":" + more + ":" + lower);
+	else if (p == "more_below")
+		u.mount("br=" + rw + ":" + lower + ":" + more);
+	else if (p == "more_above")
+		u.mount("br=" + more + ":" + rw + ":" + lower);
+	else if (p == "ro")
+		u.mount("br=" + u.top + "=ro:" + lower);
+	else
+		u.mount("br=" + u.tmp + "/rw=rw:" + u.top + "=ro:" + lower);
+	EXPECT_EQ(read_file(u.at("b")), "old+new");
+	EXPECT_EQ(stat_of(u.at("a")).st_ino, stat_of(u.at("b")).st_ino);
+	EXPECT_EQ(stat_of(u.at("b")).st_nlink, 2u);
+	if (p.starts_with("ro"))
+		u.unmount();
+	if (p == "ro")
+		return;
+	if (p == "ro_below_another_rw")
+		u.mount("br=" + u.tmp + "/rw=rw:" + u.top + "=ro:" + lower);
+	append(u.at("b"), "+b");
+	EXPECT_EQ(read_file(u.at("a")), "old+new+b");
+	u.unmount();
+	u.mount(p == "ro_below_another_rw" ?
+			"br=" + u.tmp + "/rw=rw:" + more + ":" + u.top + "=ro:" + lower :
+			u.options());
+	EXPECT_EQ(read_file(u.at("a")), "old+new+b");
+	EXPECT_EQ(read_file(u.at("b")), "old+new+b");
+	u.unmount();
+}
+
+/* What was a rw branch is a ro one now: nothing of it changes, and what is seen is right. */
+PARAM_CASE(former_rw_branch_is_not_written, "unlink", "unlink_other", "rename_over", "chmod",
+	   "rename", "link")
+{
+	Linked u;
+	string p = ktap::param(), top = u.tmp + "/rw", was = snapshot(u.top);
+	string origin = u.origin();
+	make_dir(top);
+	u.mount("br=" + top + "=rw:" + u.top + "=ro:" + u.low + "=ro");
+	string left = p == "unlink" ? "b" : "a";
+	unsigned links = p == "link" ? 3 : p.starts_with("unlink") || p == "rename_over" ? 1 : 2;
+	/* The inode stays, and with it what it knows. */
+	stat_of(u.at(left));
+	if (p == "unlink")
+		OK(unlink(u.at("a").c_str()));
+	else if (p == "unlink_other")
+		OK(unlink(u.at("b").c_str()));
+	else if (p == "rename_over") {
+		write_file(u.at("x"), "x");
+		OK(rename(u.at("x").c_str(), u.at("b").c_str()));
+	} else if (p == "chmod")
+		OK(chmod(u.at("b").c_str(), 0600));
+	else if (p == "rename")
+		OK(rename(u.at("b").c_str(), u.at("c").c_str()));
+	else
+		OK(link(u.at("b").c_str(), u.at("c").c_str()));
+	EXPECT_EQ(read_file(u.at(left)), "old+new");
+	EXPECT_EQ(stat_of(u.at(left)).st_nlink, links);
+	EXPECT_EQ(snapshot(u.top), was);
+	EXPECT(u.origin() == origin);
+	u.unmount();
+	EXPECT_EQ(snapshot(u.top), was);
+	expect_no_debris(top);
+}
+
+/* The number of a file that is gone is another's: the copy is not believed to be that one's. */
+CASE(number_used_again)
+{
+	Linked u;
+	ino_t number = stat_of(u.low + "/a").st_ino;
+	OK(unlink((u.low + "/a").c_str()));
+	OK(unlink((u.low + "/b").c_str()));
+	string name;
+	for (int i = 0; i < 200 && name.empty(); i++) {
+		string made = u.low + "/made" + std::to_string(i);
+		write_file(made, "another");
+		if (stat_of(made).st_ino == number)
+			name = "made" + std::to_string(i);
+	}
+	if (name.empty())
+		SKIP("this filesystem does not use the number again soon");
+	OK(link((u.low + "/" + name).c_str(), (u.low + "/link").c_str()));
+	u.mount();
+	EXPECT_EQ(read_file(u.at("link")), "another");
+	EXPECT_EQ(read_file(u.at(name)), "another");
+	EXPECT_EQ(read_file(u.at("a")), "old+new");
+	EXPECT_EQ(stat_of(u.at("link")).st_ino, stat_of(u.at(name)).st_ino);
+	EXPECT_NE(stat_of(u.at("link")).st_ino, stat_of(u.at("a")).st_ino);
+	append(u.at("link"), "!");
+	for (int remounted = 0; remounted < 2; remounted++) {
+		EXPECT_EQ(read_file(u.at(name)), "another!");
+		EXPECT_EQ(read_file(u.at("link")), "another!");
+		EXPECT_EQ(read_file(u.at("a")), "old+new");
+		EXPECT_NE(stat_of(u.at("link")).st_ino, stat_of(u.at("a")).st_ino);
+		u.unmount();
+		u.mount();
+	}
+	OK(unlink(u.at(name).c_str()));
+	EXPECT_EQ(stat_of(u.at("link")).st_nlink, 1u);
+	EXPECT_EQ(read_file(u.at("link")), "another!");
+}
+
+PARAM_CASE(left_by_an_older_version, "as_it_was", "with_more_branches", "ro")
+{
+	Linked u;
+	string p = ktap::param();
+	u.make_old(stat_of(u.low + "/a").st_ino);
+	if (p == "as_it_was")
+		u.mount();
+	else if (p == "with_more_branches")
+		u.mount("br=" + u.top + "=rw:" + u.low2 + "=ro:" + u.low + "=ro");
+	else
+		u.mount("br=" + u.top + "=ro:" + u.low + "=ro");
+	EXPECT_EQ(read_file(u.at("b")), "old+new");
+	EXPECT_EQ(stat_of(u.at("b")).st_ino, stat_of(u.at("a")).st_ino);
+	EXPECT_EQ(stat_of(u.at("b")).st_nlink, 2u);
+	if (p == "ro")
+		return;
+	append(u.at("b"), "+b");
+	EXPECT_EQ(read_file(u.at("a")), "old+new+b");
+	OK(unlink(u.at("b").c_str()));
+	EXPECT_EQ(stat_of(u.at("a")).st_nlink, 1u);
+	EXPECT_EQ(names_in(u.plinks()), Names{});
+}
+
+/* That says the number alone, of a file that is younger than the copy. */
+CASE(older_version_and_a_number_used_again)
+{
+	Linked u;
+	usleep(50000);
+	write_file(u.low + "/g", "another");
+	OK(link((u.low + "/g").c_str(), (u.low + "/h").c_str()));
+	u.make_old(stat_of(u.low + "/g").st_ino);
+	u.mount();
+	EXPECT_EQ(read_file(u.at("g")), "another");
+	EXPECT_EQ(read_file(u.at("h")), "another");
+	append(u.at("h"), "!");
+	EXPECT_EQ(read_file(u.at("g")), "another!");
+	EXPECT_EQ(read_file(u.at("a")), "old+new");
+	EXPECT_NE(stat_of(u.at("h")).st_ino, stat_of(u.at("a")).st_ino);
+	u.unmount();
+	u.mount();
+	EXPECT_EQ(read_file(u.at("g")), "another!");
+	EXPECT_EQ(read_file(u.at("a")), "old+new");
+}

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// Several rw branches: a directory is renamed while it gets a part on another branch. It has one name
+// and all its files afterwards.
+
+#include "fixture.hh"
+
+/* So long that a dentry does not have it in itself: who reads it meanwhile could read freed memory. */
+static string long_name(char first)
+{
+	return first + string(100, '_');
+}
+
+static string branches(const Union &u, const string &more)
+{
+	return "br=" + u.top + "=rw:" + u.low2 + "=rw:" + u.low + "=ro" + more;
+}
+
+/* Back and forth, until the pipe's other end is closed. */
+static void rename_until(int end, const string &a, const string &b)
+{
+	char byte;
+	OK(fcntl(end, F_SETFL, O_NONBLOCK));
+	while (read(end, &byte, 1) < 0) {
+		/* With two parts it cannot move any more. */
+		if (rename(a.c_str(), b.c_str())) {
+			EXPECT_EQ(errno, EXDEV);
+			return;
+		}
+		if (rename(b.c_str(), a.c_str())) {
+			EXPECT_EQ(errno, EXDEV);
+			return;
+		}
+	}
+}
+
+/* Makes files in @dir, wherever it is, and returns the names of those that were made. */
+static std::vector<string> make_files(int dir)
+{
+	std::vector<string> made;
+	for (unsigned i = 0; i < 6; i++) {
+		string name = ktap::format("file%u", i);
+		Fd fd(openat(dir, name.c_str(), O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0644));
+		EXPECT_OK(int(fd));
+		if (fd >= 0)
+			made.push_back(name);
+		usleep(200);
+	}
+	return made;
+}
+
+static void check_round(const Union &u, const string &a, const string &b,
+			const std::vector<string> &made)
+{
+	write_control("/proc/sys/vm/drop_caches", "2");
+	bool has_a = exists(a), has_b = exists(b);
+	EXPECT(has_a != has_b);
+	EXPECT_EQ(names_in(has_a ? a : b), made);
+	/* So is it on the branches. */
+	for (const string &root : {u.top, u.low2})
+		EXPECT(!exists(root + (has_a ? b : a).substr(u.mnt.size())));
+}
+
+/*
+ * @below: the other name is a directory of a lower branch, so that one that comes there becomes
+ * opaque, and nothing below shows.
+ */
+PARAM_CASE(of_the_directory, "alone", "below", "of its parent")
+{
+	constexpr unsigned rounds = 30;
+	Union u;
+	bool parent = ktap::param() == "of its parent";
+	u.mount(branches(u, ",create=rr"));
+	for (unsigned round = 0; round < rounds && !ktap::shared->failures; round++) {
+		string number = std::to_string(round);
+		string a = u.at(long_name('a') + number), b = u.at(long_name('b') + number);
+		make_dir(a);
+		if (ktap::param() == "below") {
+			make_dir(u.low + b.substr(u.mnt.size()));
+			make_dir(u.low + b.substr(u.mnt.size()) + "/old");
+			/* There may be one to see. */
+			write_file(u.top + "/.wh." + long_name('b') + number, "", 0444);
+		}
+		if (parent)
+			make_dir(a + "/sub");
+		Fd dir = open_file(parent ? a + "/sub" : a, O_RDONLY | O_DIRECTORY);
+		Pipe stop;
+		pid_t renamer = spawn([&] {
+			stop.write.reset();
+			rename_until(stop.read, a, b);
+		});
+		stop.read.reset();
+		usleep(1000);
+		std::vector<string> made = make_files(dir);
+		stop.write.reset();
+		EXPECT_EQ(wait_for(renamer), 0);
+		if (parent) {
+			write_control("/proc/sys/vm/drop_caches", "2");
+			string at = exists(a) ? a : b;
+			EXPECT(exists(a) != exists(b));
+			EXPECT_EQ(names_in(at + "/sub"), made);
+		} else {
+			check_round(u, a, b, made);
+		}
+	}
+}

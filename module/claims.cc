@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Which branches are in use. What one union caches another does not see change, so a rw branch
+ * belongs to one union: it is refused to a second one, as its root, as what lies in it and as what
+ * it lies in. That a rw branch of one union is a ro branch of another is bad for the second alone,
+ * whose mounter is warned.
+ *
+ * A claim lasts from the mount until the last user of the union is gone, also while the union is
+ * mounted read-only: it may become writable at any time. Branches are where they were when the
+ * union was mounted; what is moved into another branch afterwards is not found.
+ *
+ * Overlayfs has a mark of its own on the directories that it writes to. It is looked at, not set:
+ * nobody but overlayfs may do that.
+ */
+#include "super.hh"
+
+namespace aufs
+{
+
+using cxxrt::exchange;
+
+Super *Super::claimed;
+
+namespace
+{
+
+/* The claims of all unions are read and change in this scope. Sleeps. */
+class ClaimsLock final
+{
+public:
+	ClaimsLock() noexcept
+	{
+		aufs_claims_lock();
+	}
+	ClaimsLock(const ClaimsLock &) = delete;
+	ClaimsLock &operator=(const ClaimsLock &) = delete;
+	~ClaimsLock()
+	{
+		aufs_claims_unlock();
+	}
+};
+
+/* Whether some object lies in both. */
+bool overlap(const Branch &a, const Branch &b) noexcept
+{
+	if (&a.sb() != &b.sb())
+		return false;
+	return a.root().d_inode == b.root().d_inode || is_subdir(&a.root(), &b.root()) ||
+	       is_subdir(&b.root(), &a.root());
+}
+
+/* What @super, which is being mounted, and @other have in common. */
+Result<void> compare(struct fs_context *fc, const Super &super, const Super &other,
+		     bool &warned) noexcept
+{
+	bool shared = super.settings().share_rw && other.settings().share_rw;
+
+	for (unsigned int i = 0; i < super.count(); i++) {
+		const Branch &mine = super.branch(i);
+
+		for (unsigned int k = 0; k < other.count(); k++) {
+			const Branch &theirs = other.branch(k);
+
+			if ((!mine.writable() && !theirs.writable()) || !overlap(mine, theirs))
+				continue;
+			if (mine.writable() && theirs.writable() && !shared) {
+				aufs_errorf(
+					fc,
+					"branch '%s' is in use: it is rw branch '%s' of another union (share_rw lets several use it)",
+					mine.name().data(), theirs.name().data());
+				return Error{-EBUSY};
+			}
+			/* Once: the other branches of the two are as a rule the same case. */
+			if (!warned)
+				aufs_warnf(
+					fc,
+					"branch '%s' shares files with branch '%s' of another union: what one changes the other may not see",
+					mine.name().data(), theirs.name().data());
+			warned = true;
+		}
+	}
+	return {};
+}
+
+/* The same for what overlayfs writes to. */
+Result<void> refuse_overlays(struct fs_context *fc, const Branch &branch, bool shared) noexcept
+{
+	if (!aufs_is_overlays(&branch.root()))
+		return {};
+	if (branch.writable() && !shared) {
+		aufs_errorf(fc, "branch '%s' is in use: an overlayfs writes to it",
+			    branch.name().data());
+		return Error{-EBUSY};
+	}
+	aufs_warnf(fc,
+		   "branch '%s' shares files with an overlayfs: what that changes may not be seen",
+		   branch.name().data());
+	return {};
+}
+
+} // namespace
+
+Result<void> Super::claim(struct fs_context *fc) noexcept
+{
+	bool warned = false;
+
+	for (unsigned int i = 0; i < count_; i++)
+		TRY(refuse_overlays(fc, branches_[i], settings().share_rw));
+
+	ClaimsLock lock;
+
+	for (const Super *other = claimed; other; other = other->next_claimed_)
+		TRY(compare(fc, *this, *other, warned));
+	next_claimed_ = exchange(claimed, this);
+	claims_ = true;
+	return {};
+}
+
+void Super::release_claim() noexcept
+{
+	if (!claims_)
+		return;
+
+	ClaimsLock lock;
+	Super **link = &claimed;
+
+	while (*link != this)
+		link = &(*link)->next_claimed_;
+	*link = next_claimed_;
+}
+
+} // namespace aufs

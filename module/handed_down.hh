@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Which bits of a request are the same request on a branch. The VFS says with them what was asked of
+ * the union's file, and a branch would take each for its own: these are handed down, those that are
+ * named as translated are made anew by who hands them down, and all others are cleared, the ones of
+ * newer kernels too. Each bit that a kernel's headers have is named here (kunit/host/handed-down).
+ */
+#pragma once
+
+#include "kernel/handles.hh"
+
+namespace aufs::handed_down
+{
+
+/*
+ * iattr::ia_valid.
+ *
+ * Translated: ATTR_FILE, with whose file the attributes are changed: the branch file of the same
+ * inode, if it can be written to. ATTR_MODE is cleared beside ATTR_KILL_SUID and ATTR_KILL_SGID: the
+ * branch's notify_change() makes it of them.
+ * Cleared: ATTR_OPEN, "the open has truncated this already, or does it": the branch file is opened
+ * without O_TRUNC. ATTR_DELEG, ATTR_CTIME_SET: about a delegation that was given for the union.
+ */
+inline constexpr unsigned int attributes =
+	ATTR_MODE | ATTR_UID | ATTR_GID | ATTR_SIZE | ATTR_ATIME | ATTR_MTIME | ATTR_CTIME |
+	ATTR_ATIME_SET | ATTR_MTIME_SET | ATTR_TIMES_SET | ATTR_TOUCH | ATTR_FORCE |
+	ATTR_KILL_SUID | ATTR_KILL_SGID | ATTR_KILL_PRIV;
+
+/*
+ * file::f_flags for a branch file.
+ *
+ * Translated: O_NOATIME is set as well where the union's mount notes no accesses.
+ * Cleared: O_CREAT, O_EXCL, O_TRUNC, O_TMPFILE, O_DIRECTORY, O_NOFOLLOW, O_NOCTTY, O_PATH: these are
+ * over when the branch file is opened. O_CLOEXEC is a descriptor's. FASYNC: signals come from the
+ * union's file. FMODE_NONOTIFY: aufs_branch_open() sets it for all.
+ */
+inline constexpr unsigned int open_flags = O_ACCMODE | O_APPEND | O_NONBLOCK | O_DSYNC | O_SYNC |
+					   O_DIRECT | O_LARGEFILE | O_NOATIME | __FMODE_EXEC;
+
+/* Those that fcntl(F_SETFL) changes later. */
+inline constexpr unsigned int settable_flags = O_APPEND | O_NONBLOCK | O_DIRECT | O_NOATIME;
+
+/*
+ * kiocb::ki_flags.
+ *
+ * Translated: IOCB_WRITE is set for what is queued.
+ * Cleared: IOCB_AIO_RW says that the kiocb is a part of fs/aio.c's request, and ours is not; so do
+ * IOCB_EVENTFD and IOCB_HAS_METADATA of what stands beside it. IOCB_WAITQ and
+ * IOCB_DIO_CALLER_COMP ask for a completion that our request does not give; IOCB_ALLOC_CACHE is a
+ * hint where the caller knows how it is completed. IOCB_DONTCACHE, IOCB_NOSIGNAL: for files that
+ * say that they know them.
+ */
+inline constexpr int io_flags = IOCB_HIPRI | IOCB_DSYNC | IOCB_SYNC | IOCB_NOWAIT | IOCB_APPEND |
+				IOCB_DIRECT | IOCB_WRITE | IOCB_NOIO
+#ifdef HAVE_IOCB_ATOMIC
+				| IOCB_ATOMIC
+#endif
+	;
+
+/*
+ * kstat::result_mask, what is told: times, sizes and so on are the branch's.
+ *
+ * Translated: STATX_INO, STATX_NLINK and the device are the union's (getattr()).
+ * Cleared: STATX_MNT_ID, STATX_MNT_ID_UNIQUE: the VFS's. STATX_SUBVOL names a part of the branch's
+ * filesystem. STATX_WRITE_ATOMIC: writes through the union are not atomic. STATX_CHANGE_COOKIE: a
+ * copy-up makes another.
+ */
+inline constexpr unsigned int results = STATX_BASIC_STATS | STATX_BTIME | STATX_DIOALIGN
+#ifdef HAVE_STATX_DIO_READ_ALIGN
+					| STATX_DIO_READ_ALIGN
+#endif
+	;
+
+/*
+ * kstat::attributes and attributes_mask.
+ *
+ * Cleared: STATX_ATTR_AUTOMOUNT, STATX_ATTR_MOUNT_ROOT: the VFS's, of the union's dentry.
+ * STATX_ATTR_WRITE_ATOMIC as above; STATX_ATTR_CHANGE_MONOTONIC as its cookie.
+ */
+inline constexpr u64 stat_attributes = STATX_ATTR_COMPRESSED | STATX_ATTR_IMMUTABLE |
+				       STATX_ATTR_APPEND | STATX_ATTR_NODUMP |
+				       STATX_ATTR_ENCRYPTED | STATX_ATTR_VERITY | STATX_ATTR_DAX;
+
+} // namespace aufs::handed_down

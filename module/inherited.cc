@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "inherited.hh"
+
+namespace aufs
+{
+
+namespace
+{
+
+/* Flags that all filesystems understand alike. */
+constexpr u32 common_flags = FS_SYNC_FL | FS_NODUMP_FL | FS_NOATIME_FL | FS_DIRSYNC_FL;
+/* All that some filesystem hands down, but for projects; the others say how a file is stored. */
+constexpr u32 inherited_flags = common_flags | FS_SECRM_FL | FS_UNRM_FL | FS_COMPR_FL |
+				FS_NOCOMP_FL | FS_JOURNAL_DATA_FL | FS_NOTAIL_FL | FS_DAX_FL |
+				FS_NOCOW_FL;
+/* What protect() sets. */
+constexpr u32 late_flags = FS_SYNC_FL | FS_NOATIME_FL | FS_APPEND_FL | FS_IMMUTABLE_FL;
+
+/* Flags that every filesystem tells, of an inode's i_flags. */
+u32 flags_from(unsigned int i_flags) noexcept
+{
+	return (i_flags & S_SYNC ? FS_SYNC_FL : 0U) | (i_flags & S_NOATIME ? FS_NOATIME_FL : 0U) |
+	       (i_flags & S_APPEND ? FS_APPEND_FL : 0U) |
+	       (i_flags & S_IMMUTABLE ? FS_IMMUTABLE_FL : 0U) |
+	       (i_flags & S_DIRSYNC ? FS_DIRSYNC_FL : 0U);
+}
+
+/* Of directories and regular files alone; a daemon would have to open the file for it. */
+Result<struct fileattr> attributes_of(struct dentry &dentry) noexcept
+{
+	struct fileattr attr = {};
+	umode_t mode = dentry.d_inode->i_mode;
+
+	if ((!is_dir(mode) && !is_reg(mode)) || dentry.d_sb->s_magic == FUSE_SUPER_MAGIC)
+		return Error{-EOPNOTSUPP};
+	TRY(check(vfs_fileattr_get(&dentry, &attr)));
+	return attr;
+}
+
+/* Whether a filesystem says by @error that it has no such flag or project. */
+bool is_refusal(int error) noexcept
+{
+	switch (error) {
+	case -EOPNOTSUPP:
+	case -ENOTTY:
+	case -ENOIOCTLCMD:
+	case -EINVAL:
+	case -EPERM:
+	case -ENOSYS:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* XFS looks at its own form of the flags, which this sets as well. */
+Result<void> set_flags(const Branch &branch, struct dentry &dentry, u32 flags) noexcept
+{
+	struct fileattr attr = {};
+
+	fileattr_fill_flags(&attr, flags);
+	return check(aufs_set_fileattr(branch.mnt(), &dentry, &attr));
+}
+
+/* Of the flags @old, those of @mask become those of @flags, as far as the filesystem has them. */
+Result<void> change_flags(const Branch &branch, struct dentry &dentry, u32 old, u32 mask,
+			  u32 flags) noexcept
+{
+	const u32 attempts[] = {flags, flags & common_flags, flags & FS_NODUMP_FL, 0};
+
+	for (u32 attempt : attempts) {
+		u32 wanted = (old & ~mask) | (attempt & mask);
+
+		if (wanted == old)
+			return {};
+
+		auto set = set_flags(branch, dentry, wanted);
+
+		if (!is_refusal(set.error()))
+			return set;
+	}
+	/* It does not let go of what it has handed down. */
+	return {};
+}
+
+Result<void> set_project(const Branch &branch, struct dentry &dentry, u32 project,
+			 bool handed_down) noexcept
+{
+	struct fileattr have = TRY(attributes_of(dentry));
+	struct fileattr attr = {};
+	bool hands_down = have.fsx_xflags & FS_XFLAG_PROJINHERIT;
+
+	if (have.fsx_projid == project && hands_down == handed_down)
+		return {};
+	fileattr_fill_xflags(&attr, (have.fsx_xflags & ~FS_XFLAG_PROJINHERIT) |
+					    (handed_down ? FS_XFLAG_PROJINHERIT : 0U));
+	attr.fsx_projid = project;
+	attr.fsx_extsize = have.fsx_extsize;
+	attr.fsx_cowextsize = have.fsx_cowextsize;
+	return check(aufs_set_fileattr(branch.mnt(), &dentry, &attr));
+}
+
+} // namespace
+
+Result<void> remove_acl(const Branch &branch, struct dentry &dentry, int type) noexcept
+{
+	struct posix_acl *acl = aufs_get_acl(branch.mnt(), dentry.d_inode, type);
+
+	if (!acl || acl == error_pointer<struct posix_acl>(-EOPNOTSUPP))
+		return {};
+	if (is_error(acl))
+		return error_of(acl);
+	aufs_posix_acl_release(acl);
+	return check(aufs_set_acl(branch.mnt(), &dentry, type, nullptr));
+}
+
+void hand_nothing_down(const Branch &branch, struct dentry &dir) noexcept
+{
+	struct inode &inode = *dir.d_inode;
+	struct iattr attr = {};
+
+	(void)remove_acl(branch, dir, ACL_TYPE_DEFAULT).ok();
+	(void)remove_acl(branch, dir, ACL_TYPE_ACCESS).ok();
+	if ((inode.i_mode & S_IALLUGO) != S_IRWXU) {
+		attr.ia_valid |= ATTR_MODE;
+		attr.ia_mode = S_IFDIR | S_IRWXU;
+	}
+	if (inode.i_mode & S_ISGID) {
+		attr.ia_valid |= ATTR_GID;
+		attr.ia_gid = aufs_current_cred()->fsgid;
+	}
+	if (attr.ia_valid) {
+		InodeLock lock(inode);
+
+		aufs_notify_change(branch.mnt(), &dir, &attr);
+	}
+	if (auto have = attributes_of(dir); have.ok())
+		(void)change_flags(branch, dir, have.value().flags,
+				   inherited_flags | FS_PROJINHERIT_FL, 0)
+			.ok();
+}
+
+bool hands_project_down(struct dentry &dir) noexcept
+{
+	auto have = attributes_of(dir);
+
+	return have.ok() && (have.value().fsx_xflags & FS_XFLAG_PROJINHERIT);
+}
+
+Result<void> hand_project_down(const Branch &branch, struct dentry &dir,
+			       struct dentry &h_parent) noexcept
+{
+	return set_project(branch, dir, TRY(attributes_of(h_parent)).fsx_projid, true);
+}
+
+Result<void> copy_flags(const Branch &from, struct dentry &source, const Branch &branch,
+			struct dentry &to, struct dentry *h_parent) noexcept
+{
+	auto have = attributes_of(to);
+
+	if (!have.ok())
+		return {};
+
+	bool dir = is_dir(source.d_inode->i_mode);
+	auto told = attributes_of(source);
+	u32 flags = flags_from(source.d_inode->i_flags);
+	u32 mask = dir ? inherited_flags : inherited_flags & ~(FS_SYNC_FL | FS_NOATIME_FL);
+	u32 project = 0;
+	bool handed_down = false;
+
+	if (told.ok()) {
+		/* How a file is stored means nothing on a filesystem of another type. */
+		flags |= told.value().flags &
+			 (source.d_sb->s_magic == to.d_sb->s_magic ? ~0U : common_flags);
+		/* Who supplies a branch that gives no rights must not fill somebody's quota. */
+		if (from.grants_rights()) {
+			project = told.value().fsx_projid;
+			handed_down = dir && (told.value().fsx_xflags & FS_XFLAG_PROJINHERIT);
+		}
+	}
+	/* What the directory handed down goes, in any case. */
+	TRY(change_flags(branch, to, have.value().flags, inherited_flags, flags & mask));
+
+	if (auto parent = h_parent ? attributes_of(*h_parent) : Error{-ENOENT};
+	    parent.ok() && (parent.value().fsx_xflags & FS_XFLAG_PROJINHERIT))
+		return set_project(branch, to, parent.value().fsx_projid, dir);
+
+	auto set = set_project(branch, to, project, handed_down);
+
+	return is_refusal(set.error()) ? Result<void>() : set;
+}
+
+namespace
+{
+
+/* The ACL of @type of @dentry, or empty. */
+Result<Ref<struct posix_acl>> acl_of(const Branch &branch, struct dentry &dentry, int type) noexcept
+{
+	struct posix_acl *acl = aufs_get_acl(branch.mnt(), dentry.d_inode, type);
+
+	if (acl == error_pointer<struct posix_acl>(-EOPNOTSUPP))
+		acl = nullptr;
+	return adopt_or_error(acl);
+}
+
+Result<void> set_or_remove_acl(const Branch &branch, struct dentry &dentry, int type,
+			       struct posix_acl *acl) noexcept
+{
+	return acl ? check(aufs_set_acl(branch.mnt(), &dentry, type, acl)) :
+		     remove_acl(branch, dentry, type);
+}
+
+/* As the VFS and a filesystem do together; *@mode becomes what the object is to have. */
+Result<void> inherit_acls(const Branch &part_branch, struct dentry &part, const Branch &branch,
+			  struct dentry &made, umode_t &mode) noexcept
+{
+	auto handed_down = TRY(acl_of(part_branch, part, ACL_TYPE_DEFAULT));
+
+	if (is_dir(mode))
+		TRY(set_or_remove_acl(branch, made, ACL_TYPE_DEFAULT, handed_down.get()));
+	if (!handed_down) {
+		mode &= ~aufs_umask();
+		return remove_acl(branch, made, ACL_TYPE_ACCESS);
+	}
+
+	struct posix_acl *acl = handed_down.leak();
+	int needed = aufs_acl_for_new(&acl, &mode);
+
+	TRY(check(needed));
+
+	auto own = Ref<struct posix_acl>::adopt(acl);
+
+	return set_or_remove_acl(branch, made, ACL_TYPE_ACCESS, needed ? own.get() : nullptr);
+}
+
+} // namespace
+
+Result<void> inherit_from(const Branch &part_branch, struct dentry &part, const Branch &branch,
+			  struct dentry &made, umode_t mode, const struct cred &caller) noexcept
+{
+	struct path path = part_branch.path_to(part);
+	struct iattr attr = {};
+	struct kstat stat;
+
+	TRY(check(vfs_getattr_nosec(&path, &stat, STATX_MODE | STATX_GID, 0)));
+	attr.ia_valid = ATTR_GID;
+	attr.ia_gid = stat.mode & S_ISGID ? stat.gid : caller.fsgid;
+	if (!is_lnk(mode)) {
+		if (is_dir(mode))
+			mode = static_cast<umode_t>((mode & ~S_ISGID) | (stat.mode & S_ISGID));
+		TRY(inherit_acls(part_branch, part, branch, made, mode));
+		attr.ia_valid |= ATTR_MODE;
+		attr.ia_mode = mode;
+	}
+
+	InodeLock lock(*made.d_inode);
+
+	return check(aufs_notify_change(branch.mnt(), &made, &attr));
+}
+
+void protect(const Branch &branch, struct dentry &to, unsigned int i_flags) noexcept
+{
+	u32 flags = flags_from(i_flags) & late_flags;
+	u32 rights = flags & (FS_APPEND_FL | FS_IMMUTABLE_FL);
+
+	if (!flags)
+		return;
+
+	auto have = attributes_of(to);
+
+	if (!have.ok())
+		return;
+	/* One that this filesystem does not have must not take the others with it. */
+	if (!set_flags(branch, to, have.value().flags | flags).ok())
+		(void)set_flags(branch, to, have.value().flags | rights).ok();
+}
+
+} // namespace aufs

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * A branch may be changed directly, by whoever has rights there, at any moment: what was looked up once
+ * may have been moved or removed since. The VFS believes what it is called with and stops the machine
+ * where that is wrong, so names of a branch change through DirLock and RenameLock alone, which look
+ * again under the locks and answer -ESTALE.
+ */
+#pragma once
+
+#include "kernel/handles.hh"
+
+namespace aufs
+{
+
+/* Whether @dentry is the root of @mnt, a branch's, or lies below it. Any context. */
+inline bool lies_on(const struct vfsmount &mnt, struct dentry &dentry) noexcept
+{
+	return is_subdir(&dentry, mnt.mnt_root);
+}
+
+/* The same for a directory that can have entries. It stays so while its i_rwsem is held. */
+inline bool is_live_directory(const struct vfsmount &mnt, struct dentry &dir) noexcept
+{
+	return is_positive(dir) && is_dir(dir.d_inode->i_mode) &&
+	       !(dir.d_inode->i_flags & S_DEAD) && lies_on(mnt, dir);
+}
+
+/* Whether @dentry is still an entry of @dir, whose i_rwsem is held. */
+inline bool is_entry_of(const struct dentry &dentry, const struct dentry &dir) noexcept
+{
+	return dentry.d_parent == &dir && dentry.d_hash.pprev && is_positive(dentry);
+}
+
+/* The name of a dentry that may be renamed meanwhile. */
+class NameSnapshot final
+{
+public:
+	explicit NameSnapshot(struct dentry &dentry) noexcept
+	{
+		take_dentry_name_snapshot(&snapshot_, &dentry);
+	}
+	NameSnapshot(const NameSnapshot &) = delete;
+	NameSnapshot &operator=(const NameSnapshot &) = delete;
+	~NameSnapshot()
+	{
+		release_dentry_name_snapshot(&snapshot_);
+	}
+
+	StringView view() const noexcept
+	{
+		return StringView(reinterpret_cast<const char *>(snapshot_.name.name),
+				  snapshot_.name.len);
+	}
+
+private:
+	struct name_snapshot snapshot_;
+};
+
+/* Holds the i_rwsem of a branch directory that is about to change. */
+class DirLock final
+{
+public:
+	/* -ESTALE where @dir is no directory of the branch of @mnt any more. Sleeps. */
+	[[nodiscard]] static Result<DirLock> get(struct vfsmount *mnt, struct dentry &dir) noexcept
+	{
+		aufs_inode_lock_nested(dir.d_inode, I_MUTEX_PARENT);
+
+		DirLock lock(mnt, dir);
+
+		if (!is_live_directory(*mnt, dir))
+			return Error{-ESTALE};
+		return lock;
+	}
+	DirLock(DirLock &&other) noexcept
+		: mnt_(other.mnt_), dir_(cxxrt::exchange(other.dir_, nullptr))
+	{
+	}
+	DirLock &operator=(DirLock &&) = delete;
+	~DirLock()
+	{
+		if (dir_)
+			aufs_inode_unlock(dir_->d_inode);
+	}
+
+	struct dentry &dir() const noexcept
+	{
+		return *dir_;
+	}
+
+	/* Makes what the negative @dentry names by @create(mount, directory inode, dentry). */
+	template <class Create>
+	Result<void> make(struct dentry &dentry, Create &&create) const noexcept
+	{
+		if (dentry.d_parent != dir_)
+			return Error{-ESTALE};
+		return check(create(mnt_, *dir_->d_inode, dentry));
+	}
+	/* Gives @object the name of the negative @dentry. */
+	Result<void> link(struct dentry &object, struct dentry &dentry) const noexcept
+	{
+		return make(dentry, [&](struct vfsmount *mnt, struct inode &dir, struct dentry &d) {
+			return aufs_link(&object, mnt, &dir, &d);
+		});
+	}
+	Result<void> unlink(struct dentry &dentry) const noexcept
+	{
+		if (!is_entry_of(dentry, *dir_))
+			return Error{-ESTALE};
+		return check(aufs_unlink(mnt_, dir_->d_inode, &dentry));
+	}
+	Result<void> rmdir(struct dentry &dentry) const noexcept
+	{
+		if (!is_entry_of(dentry, *dir_))
+			return Error{-ESTALE};
+		return check(aufs_rmdir(mnt_, dir_->d_inode, &dentry));
+	}
+
+private:
+	DirLock(struct vfsmount *mnt, struct dentry &dir) noexcept : mnt_(mnt), dir_(&dir)
+	{
+	}
+
+	struct vfsmount *mnt_;
+	struct dentry *dir_;
+};
+
+/* Both directories of a rename, locked in the VFS's order. */
+class RenameLock final
+{
+public:
+	/*
+	 * For what moves from @from to @to. -ESTALE where one of them is no directory of the branch
+	 * of @mnt any more. Sleeps.
+	 */
+	[[nodiscard]] static Result<RenameLock> get(struct vfsmount *mnt, struct dentry &from,
+						    struct dentry &to) noexcept
+	{
+		struct dentry *trap = lock_rename(&from, &to);
+
+		/* They lie in different trees by now, and nothing is locked. */
+		if (is_error(trap))
+			return Error{-ESTALE};
+
+		RenameLock lock(mnt, from, to, trap);
+
+		if (!is_live_directory(*mnt, from) || !is_live_directory(*mnt, to))
+			return Error{-ESTALE};
+		return lock;
+	}
+	RenameLock(RenameLock &&other) noexcept
+		: mnt_(other.mnt_), from_(cxxrt::exchange(other.from_, nullptr)), to_(other.to_),
+		  trap_(other.trap_)
+	{
+	}
+	RenameLock &operator=(RenameLock &&) = delete;
+	~RenameLock()
+	{
+		if (from_)
+			unlock_rename(from_, to_);
+	}
+
+	/* Whether it is above the other name: then it cannot be moved. */
+	bool traps(const struct dentry &dentry) const noexcept
+	{
+		return trap_ == &dentry;
+	}
+
+	/* Moves @from to the name of @to. */
+	Result<void> rename(struct dentry &from, struct dentry &to,
+			    unsigned int flags = 0) const noexcept
+	{
+		if (!is_entry_of(from, *from_) || to.d_parent != to_ || traps(from) || traps(to))
+			return Error{-ESTALE};
+		return check(aufs_rename(mnt_, from_->d_inode, &from, to_->d_inode, &to, flags));
+	}
+
+private:
+	RenameLock(struct vfsmount *mnt, struct dentry &from, struct dentry &to,
+		   struct dentry *trap) noexcept
+		: mnt_(mnt), from_(&from), to_(&to), trap_(trap)
+	{
+	}
+
+	struct vfsmount *mnt_;
+	struct dentry *from_;
+	struct dentry *to_;
+	struct dentry *trap_;
+};
+
+} // namespace aufs

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Messages. They quote paths, options and names of files, which anybody may have chosen: what is no
+ * printable ASCII is shown as \ooo, so that nobody writes a line of their own into the kernel's log,
+ * or to the terminal of whoever reads it.
+ */
+#undef pr_fmt
+#define pr_fmt(fmt) "aufs: " fmt
+
+#include "linux.h"
+#include <linux/string_helpers.h>
+#include "generated/declared.h"
+#include "api.h"
+
+/* What is said, printable; null without memory. Sleeps; the caller frees it. */
+static char *printable(const char *format, va_list args)
+{
+	char *text = kvasprintf(GFP_KERNEL, format, args);
+	size_t size = text ? strlen(text) : 0;
+	char *shown = text ? kmalloc(4 * size + 1, GFP_KERNEL) : NULL;
+
+	/* It fits: no byte becomes more than four. */
+	if (shown)
+		shown[string_escape_mem(text, size, shown, 4 * size, ESCAPE_NAP | ESCAPE_OCTAL,
+					NULL)] = '\0';
+	kfree(text);
+	return shown;
+}
+
+static const char *or_none(const char *text)
+{
+	return text ?: "there is no memory for a message";
+}
+
+/*
+ * To the context's log where somebody can read it, and to the kernel's if the
+ * caller could mount. A flood of them is cut there.
+ */
+static void tell_mounter(struct fs_context *fc, bool error, const char *text)
+{
+	static DEFINE_RATELIMIT_STATE(limit, DEFAULT_RATELIMIT_INTERVAL, 100);
+	bool logged = aufs_may_mount() && __ratelimit(&limit);
+
+	if (logged && error)
+		pr_err("%s\n", text);
+	else if (logged)
+		pr_warn("%s\n", text);
+	if (!fc || !fc->log.log)
+		return;
+	if (error)
+		errorf(fc, "aufs: %s", text);
+	else
+		warnf(fc, "aufs: %s", text);
+}
+
+void aufs_errorf(struct fs_context *fc, const char *format, ...)
+{
+	va_list args;
+	char *text;
+
+	va_start(args, format);
+	text = printable(format, args);
+	va_end(args);
+	tell_mounter(fc, true, or_none(text));
+	kfree(text);
+}
+
+/* As mount_capable(), which is asked only after the options have been read. */
+bool aufs_may_mount(void)
+{
+	return ns_capable_noaudit(&init_user_ns, CAP_SYS_ADMIN);
+}
+
+/* A line in the kernel's log; a flood of them is cut. */
+void aufs_warn(const char *format, ...)
+{
+	static DEFINE_RATELIMIT_STATE(limit, DEFAULT_RATELIMIT_INTERVAL, DEFAULT_RATELIMIT_BURST);
+	va_list args;
+	char *text;
+
+	if (!__ratelimit(&limit))
+		return;
+	va_start(args, format);
+	text = printable(format, args);
+	va_end(args);
+	pr_warn("%s\n", or_none(text));
+	kfree(text);
+}
+
+/* What is no error, but the mounter should know. */
+void aufs_warnf(struct fs_context *fc, const char *format, ...)
+{
+	va_list args;
+	char *text;
+
+	va_start(args, format);
+	text = printable(format, args);
+	va_end(args);
+	tell_mounter(fc, false, or_none(text));
+	kfree(text);
+}

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Helpers as those of helpers.c, for what new objects get: labels, ACLs, modes.
+ * Alphabetical.
+ */
+#include "linux.h"
+#include "generated/declared.h"
+#include "api.h"
+
+/*
+ * Makes of the default ACL *@acl, which is used up, the ACL of a new object that is
+ * made with *@mode, and of that its mode. Positive: the ACL says more than the mode.
+ */
+int aufs_acl_for_new(struct posix_acl **acl, umode_t *mode)
+{
+	return __posix_acl_create(acl, GFP_KERNEL, mode);
+}
+
+/*
+ * The credentials to create a copy of @dentry with, as a security module wants them,
+ * from the current ones; the caller puts *@creds.
+ */
+int aufs_copy_up_creds(struct dentry *dentry, struct cred **creds)
+{
+	struct cred *new = prepare_creds();
+	struct cred *made = new;
+	int err;
+
+	if (!new)
+		return -ENOMEM;
+	err = security_inode_copy_up(dentry, &made);
+	if (made != new)
+		put_cred(new);
+	if (err < 0) {
+		put_cred(made);
+		return err;
+	}
+	*creds = made;
+	return 0;
+}
+
+/*
+ * 1: do not copy the attribute @name of @dentry; 0: copy it; or an error. Modules
+ * say 1 or, since 6.11 and with the same prototype, -ECANCELED for "do not", and
+ * mean nothing else by either.
+ */
+int aufs_copy_up_xattr(struct dentry *dentry, const char *name)
+{
+	/* It takes the dentry since 6.9. */
+	int (*by_name)(const char *name) = (void *)security_inode_copy_up_xattr;
+	int (*by_dentry)(struct dentry *dentry, const char *name) =
+		(void *)security_inode_copy_up_xattr;
+	int ret = __builtin_types_compatible_p(typeof(security_inode_copy_up_xattr),
+					       int(const char *)) ?
+			  by_name(name) :
+			  by_dentry(dentry, name);
+
+	if (ret == -ECANCELED)
+		return 1;
+	return ret == -EOPNOTSUPP ? 0 : ret;
+}
+
+/*
+ * Lets @new make @dentry, an object of @mode, with the label that security modules
+ * give it when @caller makes it.
+ */
+int aufs_create_files_as(struct dentry *dentry, umode_t mode, const struct cred *caller,
+			 struct cred *new)
+{
+	return security_dentry_create_files_as(dentry, mode, &dentry->d_name, caller, new);
+}
+
+/* Takes the options that are the security modules' out of @options. */
+int aufs_eat_security_options(struct fs_context *fc, char *options)
+{
+	return security_sb_eat_lsm_opts(options, &fc->security);
+}
+
+umode_t aufs_umask(void)
+{
+	return current_umask();
+}

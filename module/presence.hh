@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Whether what the union shows is still on its branch. Somebody may have removed a file there, or its
+ * directory, or hidden it by a whiteout: what is written to it then could be found by nobody. That is
+ * -ESTALE, unless the union itself has removed the name: who has such a file open may go on.
+ */
+#pragma once
+
+#include "inode.hh"
+
+namespace aufs
+{
+
+/*
+ * Notes that the union is going to remove @dentry, or to replace it, before it does so on a branch: a
+ * copy-up may be under way. Taken back by its scope unless keep() says that it was done.
+ */
+class Going final
+{
+public:
+	explicit Going(struct dentry &dentry) noexcept : dentry_(dentry)
+	{
+		note(dentry_, true);
+	}
+	Going(const Going &) = delete;
+	Going &operator=(const Going &) = delete;
+	~Going()
+	{
+		if (!kept_)
+			note(dentry_, false);
+	}
+
+	void keep() noexcept
+	{
+		kept_ = true;
+	}
+
+	/* Whether @dentry has been removed through the union, or is about to be. Any context. */
+	static bool is(const struct dentry &dentry) noexcept
+	{
+		return __atomic_load_n(&dentry.d_fsdata, __ATOMIC_ACQUIRE);
+	}
+	/* @dentry, which nobody else has yet, gets an inode again. */
+	static void forget(struct dentry &dentry) noexcept
+	{
+		note(dentry, false);
+	}
+
+private:
+	static void note(struct dentry &dentry, bool going) noexcept
+	{
+		__atomic_store_n(&dentry.d_fsdata, going ? &dentry : nullptr, __ATOMIC_RELEASE);
+	}
+
+	struct dentry &dentry_;
+	bool kept_ = false;
+};
+
+/*
+ * Whether a name of the branch leads to the object of @dentry, which lies on a rw branch; -ESTALE. May
+ * sleep where it is not as it was.
+ */
+[[nodiscard]] Result<void> check_presence(struct dentry &dentry) noexcept;
+
+} // namespace aufs
