@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "inode.hh"
+#include "kernel/dir_lock.hh"
 
 namespace aufs
 {
@@ -115,6 +116,9 @@ Result<bool> set_identity(const BranchWrite &write, const Super &super, const Br
 
 	if (!filesystem)
 		return false;
+	/* Somebody has moved it away: it is not ours to change. */
+	if (!lies_on(*write.branch().mnt(), *top.dentry))
+		return Error{-ESTALE};
 
 	Origin origin = {};
 	bool lasts = identity.lasts();
@@ -139,7 +143,8 @@ void note_impure(const BranchWrite &write, Inode &dir, struct dentry &h_dir) noe
 {
 	const Branch &branch = write.branch();
 
-	if (dir.impure_on() == &branch)
+	/* Where it was moved away, it is not ours to change, and nothing gets there. */
+	if (dir.impure_on() == &branch || !is_live_directory(*branch.mnt(), h_dir))
 		return;
 	/* Where there is no room for it the origins are not kept, either. */
 	aufs_setxattr(branch.mnt(), &h_dir, impure_name, "y", 1, 0);

@@ -133,6 +133,7 @@ Result<Identified> identify(const BranchWrite &write, const Inode &inode, struct
 	case -ENOSYS:
 	case -EMLINK:
 	case -EXDEV: /* another project's */
+	case -EIO: /* somebody else's .wh..wh.plnk is in the place of ours */
 		return names_part(write.branch(), inode.vfs.i_mode);
 	default:
 		return Error{linked.error()};
