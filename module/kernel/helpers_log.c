@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Messages. They quote paths, options and names of files, which anybody may have chosen: what is no
- * printable ASCII is shown as \ooo, so that nobody writes a line of their own into the kernel's log,
+ * Messages. They quote paths, options and names of files, which anybody may have chosen: what
+ * is no printable ASCII is shown as \ooo, so that nobody writes a line of their own into the kernel's log,
  * or to the terminal of whoever reads it.
  */
 #undef pr_fmt

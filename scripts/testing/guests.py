@@ -52,6 +52,7 @@ class Guest(Step):
         if companion != module and (TOP / companion).exists():
             shutil.copy(companion, job)
         shutil.copy(TOP / "scripts/guest/run-tests", job / "run")
+        shutil.copy(TOP / "scripts/guest/stream.py", job)
         shutil.copy(TOP / "scripts/check-log", job / "check-log")
         (job / "tests").symlink_to(USER_TESTS)
         (job / "todo").write_text("".join(f"{program} {combo}\n" for program, combo in self.todo))
