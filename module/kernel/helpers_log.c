@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Messages. They quote paths, options and names of files, which anybody may have chosen: what
- * is no printable ASCII is shown as \ooo, so that nobody writes a line of their own into the kernel's log,
- * or to the terminal of whoever reads it.
+ * Messages. They quote paths, options and names of files, which anybody may have chosen. What is
+ * no printable ASCII is shown as \ooo: so nobody writes a line of their own into the kernel's
+ * log, or to the terminal of whoever reads it.
  */
 #undef pr_fmt
 #define pr_fmt(fmt) "aufs: " fmt
