@@ -3,7 +3,7 @@
 // What a merged directory costs whose names or readers somebody has chosen to make it dear, and that
 // readers who share a listing all see what there is.
 //
-// Combinations: tmpfs ext4+xfs
+// Combinations: tmpfs
 
 #include "fixture.hh"
 

@@ -2,7 +2,7 @@
 //
 // Reading merged directories.
 //
-// Combinations: tmpfs ext4 xfs
+// Combinations: tmpfs ext4
 
 #include "fixture.hh"
 
