@@ -375,8 +375,10 @@ namespace
 Result<bool> copy_up_by(struct dentry &dentry, CopyPlan plan) noexcept
 {
 	Inode &inode = Inode::of(*dentry.d_inode);
+	/* Once: a copy-up by somebody else changes it. */
+	const BranchDentry &top = inode.top();
 
-	if (inode.on_rw()) {
+	if (inode.super().branch(top.branch).writable()) {
 		TRY(check_presence(dentry));
 		return false;
 	}
@@ -385,7 +387,7 @@ Result<bool> copy_up_by(struct dentry &dentry, CopyPlan plan) noexcept
 	ScopedCreds creds(inode.super().mounter());
 	auto parent = parent_of(dentry);
 	Inode &union_parent = Inode::of(*parent->d_inode);
-	unsigned int index = TRY(branch_for_copy(union_parent, inode.top().branch));
+	unsigned int index = TRY(branch_for_copy(union_parent, top.branch));
 
 	if (is_dir(inode.vfs.i_mode)) {
 		TRY(copy_up_directory(dentry, index));

@@ -63,6 +63,7 @@ private:
 	/* iterate and seek of one open directory do not overlap, whatever holds f_pos_lock. */
 	struct mutex lock_;
 	Ref<struct file> h_file_;
+	unsigned int h_branch_ = 0; /* what h_file_ lies on */
 	Inode &dir_;
 	Listing *listing_ = nullptr;
 	bool current_ = false; /* the listing is: there was no rewind since */
@@ -84,13 +85,19 @@ Result<Own<DirFile>> DirFile::create(Inode &dir) noexcept
 /* How the directory is read, from its beginning: it may have got a second part. */
 Result<void> DirFile::choose(Inode &dir) noexcept
 {
-	bool through = !dir.merged() && dir.super().numbers_entries(dir.top().branch) &&
+	/* Once: a copy-up gives it another one. */
+	const Found &found = dir.found();
+	const Super &super = dir.super();
+	bool through = found.lower_count == 0 && super.numbers_entries(found.top.branch) &&
 		       !is_impure(dir);
 
-	if (!through)
+	if (!through) {
 		h_file_ = {};
-	else if (!h_file_)
-		h_file_ = TRY(open_directory(dir.super(), dir.branch(), dir.h_dentry()));
+	} else if (!h_file_) {
+		h_file_ = TRY(open_directory(super, super.branch(found.top.branch),
+					     *found.top.dentry));
+		h_branch_ = found.top.branch;
+	}
 	return {};
 }
 
@@ -122,8 +129,8 @@ struct Through : dir_context {
 	u64 parent_number;
 	int error = 0;
 
-	Through(struct dir_context &o, Inode &dir, struct dentry &dentry) noexcept
-		: dir_context{}, outer(o), super(dir.super()), branch(dir.top().branch),
+	Through(struct dir_context &o, Inode &dir, unsigned int on, struct dentry &dentry) noexcept
+		: dir_context{}, outer(o), super(dir.super()), branch(on),
 		  self_number(dir.vfs.i_ino), parent_number(aufs::parent_number(dentry))
 	{
 		actor = act;
@@ -158,7 +165,7 @@ struct Through : dir_context {
 Result<void> DirFile::read_through(Inode &dir, struct dentry &dentry,
 				   struct dir_context &ctx) noexcept
 {
-	Through through(ctx, dir, dentry);
+	Through through(ctx, dir, h_branch_, dentry);
 
 	h_file_->f_pos = ctx.pos;
 

@@ -55,11 +55,15 @@ struct Side {
 	/* On which branch it will be then: to be known before anything is changed. */
 	Result<unsigned int> branch_to_move() const noexcept
 	{
-		if (directory() && (!inode()->on_rw() || inode()->merged()))
+		/* Once: a copy-up by somebody else changes it. */
+		const Found &found = inode()->found();
+		bool on_rw = dir.super().branch(found.top.branch).writable();
+
+		if (directory() && (!on_rw || found.lower_count > 0))
 			return Error{-EXDEV};
-		if (inode()->on_rw())
-			return inode()->top().branch;
-		return branch_for_copy(dir, inode()->top().branch);
+		if (on_rw)
+			return found.top.branch;
+		return branch_for_copy(dir, found.top.branch);
 	}
 	/* What branches below @index have under this name. */
 	Result<Found> below(unsigned int index) const noexcept
