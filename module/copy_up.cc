@@ -298,6 +298,9 @@ Result<bool> copy_one_directory(struct dentry &dir, struct dentry &parent,
 
 	if (part_of(inode, index))
 		return true;
+	/* The union has removed it: a part would be another directory of that name. */
+	if (Going::is(dir))
+		return Error{-ENOENT};
 	if (inode.is_moving(dir) || parent_of(dir).get() != &parent)
 		return false;
 	if (index > inode.found().bottom && !TRY(shows_below(dir, index)))
@@ -408,6 +411,9 @@ Result<bool> copy_up_by(struct dentry &dentry, CopyPlan plan) noexcept
 
 	if (inode.on_rw())
 		return false;
+	/* It was not removed after all. */
+	if (!h_parent.ok() && !Going::is(dentry))
+		return Error{-ESTALE};
 
 	unsigned int flags = inode.h_inode().i_flags;
 	auto copied = would_part_unseen(inode) ?

@@ -94,8 +94,8 @@ Result<void> DirFile::choose(Inode &dir) noexcept
 	if (!through) {
 		h_file_ = {};
 	} else if (!h_file_) {
-		h_file_ = TRY(open_directory(super, super.branch(found.top.branch),
-					     *found.top.dentry));
+		h_file_ = TRY(
+			open_directory(super, super.branch(found.top.branch), *found.top.dentry));
 		h_branch_ = found.top.branch;
 	}
 	return {};

@@ -264,7 +264,8 @@ Result<Ref<struct inode>> make_at(Inode &dir, const Place &place, const Wanted &
 }
 
 /* Lets a further link be seen that a branch above has a whiteout for, or takes it back. */
-Result<void> uncover_link(const Inode &dir, const Place &place, StringView name) noexcept
+Result<void> uncover_link(const Inode &dir, const Place &place, StringView name,
+			  const struct inode &h_inode) noexcept
 {
 	auto uncovered = uncover(dir, name, place.index);
 
@@ -273,7 +274,10 @@ Result<void> uncover_link(const Inode &dir, const Place &place, StringView name)
 
 	auto write = TRY(BranchWrite::get(place.branch));
 
-	unmake(place.branch, *place.h_dir, *TRY(lookup_in(place.branch, *place.h_dir, name)));
+	/* What somebody has removed or replaced by now is theirs. */
+	if (auto made = TRY(lookup_in(place.branch, *place.h_dir, name));
+	    made && made->d_inode == &h_inode)
+		unmake(place.branch, *place.h_dir, *made);
 	return uncovered;
 }
 
@@ -312,7 +316,7 @@ Result<void> make(struct inode &dir, struct dentry &dentry, struct inode *existi
 		auto inode = TRY(make_at(union_dir, place, wanted, create));
 
 		if (hidden == Hidden::removable)
-			TRY(uncover_link(union_dir, place, name));
+			TRY(uncover_link(union_dir, place, name, Inode::of(*inode).h_inode()));
 		Inode::of(*inode).copy_links();
 		return inode;
 	};
@@ -421,6 +425,7 @@ Result<void> make_tmpfile(struct inode &dir, struct file &file, umode_t mode) no
 	/* d_tmpfile() takes the one link away that a named file would have. */
 	set_nlink(inode.get(), 1);
 	d_tmpfile(&file, inode.leak());
+	Going::never_named(*file.f_path.dentry);
 	return {};
 }
 

@@ -40,6 +40,11 @@ public:
 	{
 		return __atomic_load_n(&dentry.d_fsdata, __ATOMIC_ACQUIRE);
 	}
+	/* @dentry never had a name: what it stands for may get another one. */
+	static void never_named(struct dentry &dentry) noexcept
+	{
+		note(dentry, true);
+	}
 	/* @dentry, which nobody else has yet, gets an inode again. */
 	static void forget(struct dentry &dentry) noexcept
 	{

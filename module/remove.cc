@@ -85,15 +85,24 @@ Result<void> remove_dir(Inode &dir, struct dentry &dentry, Inode &victim) noexce
 		return Error{-ENOTEMPTY};
 
 	StringView name = name_of(dentry);
-	Spot spot = TRY(Spot::find(dir, name));
-	auto h_dir = TRY(copy_up_directory(*dentry.d_parent, spot.index));
 
-	Going going(dentry);
+	for (;;) {
+		unsigned int index = TRY(Spot::find(dir, name)).index;
+		auto h_dir = TRY(copy_up_directory(*dentry.d_parent, index));
+		/* An open or a nameless file may be giving it a part, which needs no VFS lock. */
+		auto lock = TRY(KillableLock::get(victim.copy_lock()));
+		Spot spot = TRY(Spot::find(dir, name));
 
-	TRY(remove_at(dir, *h_dir, name, spot, true));
-	going.keep();
-	victim.note_removed();
-	return {};
+		if (spot.index != index)
+			continue;
+
+		Going going(dentry);
+
+		TRY(remove_at(dir, *h_dir, name, spot, true));
+		going.keep();
+		victim.note_removed();
+		return {};
+	}
 }
 
 Result<void> remove_file(Inode &dir, struct dentry &dentry, Inode &victim) noexcept
@@ -113,7 +122,11 @@ Result<void> remove_file(Inode &dir, struct dentry &dentry, Inode &victim) noexc
 
 		Going going(dentry);
 
-		if (TRY(remove_at(dir, *h_dir, name, spot, false)))
+		bool removed = TRY(remove_at(dir, *h_dir, name, spot, false));
+
+		/* A pseudo-link may serve a name on a lower branch that is written to by now. */
+		if (removed &&
+		    (victim.links() <= 1 || spot.found.top.dentry->d_inode == &victim.h_inode()))
 			victim.copy_links();
 		else
 			note_lower_name_gone(victim);

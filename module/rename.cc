@@ -361,6 +361,9 @@ Result<void> move_name(const Branch &branch, Side &from, Side &to, unsigned int 
 		TRY(to.prepare_arrival(from, index));
 		if (hidden)
 			return {};
+		/* The branch has by now what the union does not. */
+		if (!to.inode() && TRY(lookup_in(branch, *to.h_dir, to.name())))
+			return Error{-ESTALE};
 		TRY(from.cover(index));
 		return replace(branch, from, to, index, flags);
 	});
@@ -445,10 +448,13 @@ Result<void> rename_checked(Side from, Side to, unsigned int flags) noexcept
 		return {};
 	};
 
-	if (!to.inode() || to.directory())
+	if (!to.inode())
 		return run();
 
-	/* The names of what is replaced are counted under this, by a copy-up as well. */
+	/*
+	 * The names of what is replaced are counted under this, by a copy-up as well; a directory
+	 * gets no part meanwhile.
+	 */
 	auto lock = TRY(KillableLock::get(to.inode()->copy_lock()));
 
 	return run();

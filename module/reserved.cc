@@ -280,8 +280,11 @@ Result<Ref<struct dentry>> Reserved::directory(const Branch &branch, ReservedDir
 		note_used();
 	}
 	/* It may be an older one's, who let it hand down what the branch's root does. */
-	if (!dir.hands_nothing_down)
+	if (!dir.hands_nothing_down) {
 		hand_nothing_down(branch, *dir.dentry);
+		/* That may have changed the mode, and existing() is to find it all the same. */
+		dir.mode = dir.dentry->d_inode->i_mode;
+	}
 	dir.hands_nothing_down = true;
 	return dir.dentry.clone();
 }
@@ -329,11 +332,14 @@ void Reserved::retire_whiteout_base(const Branch &branch, struct dentry &base) n
 		(void)dir_lock.value().unlink(base).ok();
 }
 
-Result<Ref<struct dentry>> free_work_name(const Branch &branch, struct dentry &dir) noexcept
+Result<Ref<struct dentry>> free_work_name(const Branch &branch, struct dentry &dir,
+					  bool nested) noexcept
 {
 	for (int tries = 0; tries < 100; tries++) {
 		char name[24];
-		int size = snprintf(name, sizeof(name), "%s%x", work_prefix.data(), next_number());
+		int size = snprintf(name, sizeof(name), "%s%s%x",
+				    nested ? whiteout_prefix.data() : "", work_prefix.data(),
+				    next_number());
 		auto dentry = TRY(
 			lookup_locked(branch, dir, {name, static_cast<StringView::Size>(size)}));
 

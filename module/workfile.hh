@@ -8,9 +8,12 @@
 namespace aufs
 {
 
-/* A name in @dir, the directory for orphans, whose i_rwsem is held: negative. */
-[[nodiscard]] Result<Ref<struct dentry>> free_work_name(const Branch &branch,
-							struct dentry &dir) noexcept;
+/*
+ * A name in @dir, the directory for orphans or one in it (@nested: a reserved name, which goes with its
+ * directory), whose i_rwsem is held: negative.
+ */
+[[nodiscard]] Result<Ref<struct dentry>> free_work_name(const Branch &branch, struct dentry &dir,
+							bool nested = false) noexcept;
 
 /*
  * An object without a name that users see, in the directory for orphans: it gets one, or goes with
@@ -32,7 +35,7 @@ public:
 		auto dir = shop ? Ref<struct dentry>::retain(shop) :
 				  TRY(branch.reserved().directory(branch, ReservedDir::orphans));
 		auto lock = TRY(DirLock::get(branch.mnt(), *dir));
-		auto dentry = TRY(free_work_name(branch, *dir));
+		auto dentry = TRY(free_work_name(branch, *dir, shop != nullptr));
 
 		TRY(lock.make(*dentry, create));
 		dentry = TRY(find_made(branch, *dir, move(dentry)));

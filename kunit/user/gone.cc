@@ -177,6 +177,12 @@ CASE(without_a_name)
 	EXPECT_OK(fchmod(fd, 0600));
 	string self = ktap::format("/proc/self/fd/%d", int(fd));
 	OK(linkat(AT_FDCWD, self.c_str(), AT_FDCWD, u.at("named").c_str(), AT_SYMLINK_FOLLOW));
+	/* The descriptor's own dentry still has no name. */
+	EXPECT_OK(fchmod(fd, 0644));
+	EXPECT_OK(write(fd, "long text", 9));
+	EXPECT_OK(ftruncate(fd, 4));
+	EXPECT_EQ(read_file(u.top + "/named"), "long");
+	EXPECT(open_to(self, O_WRONLY) >= 0);
 	write_file(u.at("named"), "text");
 	EXPECT_EQ(read_file(u.top + "/named"), "text");
 	OK(unlink((u.top + "/named").c_str()));

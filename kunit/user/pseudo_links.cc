@@ -94,6 +94,24 @@ PARAM_CASE(found_with_other_branches, "more_between", "more_below", "more_above"
 }
 
 /* What was a rw branch is a ro one now: nothing of it changes, and what is seen is right. */
+/* The directory of pseudo-links is known again after what its place hands down was taken from it. */
+CASE(found_below_a_setgid_root)
+{
+	Union u;
+	OK(chmod(u.top.c_str(), 02775));
+	write_file(u.low + "/a", "old");
+	OK(link((u.low + "/a").c_str(), (u.low + "/b").c_str()));
+	u.mount();
+	append(u.at("a"), "+new");
+	write_control("/proc/sys/vm/drop_caches", "2");
+	EXPECT_EQ(read_file(u.at("b")), "old+new");
+	append(u.at("b"), "+more");
+	EXPECT_EQ(read_file(u.at("a")), "old+new+more");
+	OK(unlink(u.at("b").c_str()));
+	EXPECT_EQ(stat_of(u.at("a")).st_nlink, 1u);
+	EXPECT_EQ(names_in(u.top + "/.wh..wh.plnk"), Names{});
+}
+
 PARAM_CASE(former_rw_branch_is_not_written, "unlink", "unlink_other", "rename_over", "chmod",
 	   "rename", "link")
 {
