@@ -292,6 +292,14 @@ template <class T> T changed(T have, T shown, T wanted) noexcept
 	return wanted == shown ? have : wanted;
 }
 
+/* The same, flag by flag. */
+u32 changed_flags(u32 have, u32 shown, u32 wanted) noexcept
+{
+	u32 differ = shown ^ wanted;
+
+	return (have & ~differ) | (wanted & differ);
+}
+
 } // namespace
 
 /*
@@ -317,9 +325,11 @@ int fileattr_set(AUFS_IDMAP *, struct dentry *dentry, struct fileattr *attr) noe
 		if (int error = vfs_fileattr_get(&h_dentry, &have))
 			return error;
 		if (attr->flags_valid) {
-			fileattr_fill_flags(&next, have.flags ^ flags);
+			fileattr_fill_flags(&next,
+					    changed_flags(have.flags, shown.flags, attr->flags));
 		} else {
-			fileattr_fill_xflags(&next, have.fsx_xflags ^ (xflags & known_xflags));
+			fileattr_fill_xflags(&next, changed_flags(have.fsx_xflags, shown.fsx_xflags,
+								  attr->fsx_xflags));
 			next.fsx_projid =
 				changed(have.fsx_projid, shown.fsx_projid, attr->fsx_projid);
 			next.fsx_extsize =

@@ -18,13 +18,15 @@ template <class Which> struct dentry *d_real(struct dentry *dentry, Which which)
 	if (!dentry->d_inode || !is_reg(dentry->d_inode->i_mode))
 		return dentry;
 
-	struct dentry &h_dentry = Inode::of(*dentry->d_inode).h_dentry();
+	const Inode &inode = Inode::of(*dentry->d_inode);
+	struct dentry &h_dentry = inode.h_dentry();
 
 	if constexpr (cxxrt::same_type<Which, const struct inode *>) {
 		if (which == dentry->d_inode)
 			return dentry;
-		if (which == h_dentry.d_inode)
-			return &h_dentry;
+		/* A branch file stands at our path, also one that was opened before a copy-up. */
+		if (struct dentry *known = which ? inode.h_dentry_of(which) : nullptr)
+			return known;
 	}
 	if (h_dentry.d_op && h_dentry.d_op->d_real)
 		return h_dentry.d_op->d_real(&h_dentry, which);

@@ -185,6 +185,15 @@ Result<Ref<struct file>> open_truncated(const struct file &file, const Branch &b
 
 void take_truncated(struct file &file, Ref<struct file> h_file) noexcept
 {
+	Inode &inode = Inode::of(*file.f_inode);
+
+	if (prfile::is_misplaced(file, *h_file)) {
+		auto again = prfile::open(file, inode.super(), inode.h_path(), branch_flags(file));
+
+		/* Without memory its mappings report the branch's path. */
+		if (again.ok())
+			h_file = again.release();
+	}
 	file.f_mode |= h_file->f_mode & inherited_modes;
 	delete Followed::in(cxxrt::exchange(file.private_data, static_cast<void *>(h_file.leak())));
 }

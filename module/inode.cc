@@ -93,13 +93,13 @@ void Inode::free() noexcept
 		delete cxxrt::exchange(found_, found_->older);
 }
 
-bool Inode::is_or_was(const struct inode *h_inode) const noexcept
+struct dentry *Inode::h_dentry_of(const struct inode *h_inode) const noexcept
 {
 	for (const Found *found = &this->found(); found; found = found->older) {
 		if (found->top.dentry && found->top.dentry->d_inode == h_inode)
-			return true;
+			return found->top.dentry.get();
 	}
-	return false;
+	return nullptr;
 }
 
 Result<Own<Found>> Inode::found_with(Ref<struct dentry> dentry, unsigned int branch) const noexcept

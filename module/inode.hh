@@ -154,8 +154,13 @@ public:
 	{
 		return found().lower_count > 0;
 	}
+	/* The dentry of @h_inode, which is or was behind this inode; else null. Borrowed. Any context. */
+	struct dentry *h_dentry_of(const struct inode *h_inode) const noexcept;
 	/* Whether @h_inode is the object behind this inode, or was it before a copy-up. */
-	bool is_or_was(const struct inode *h_inode) const noexcept;
+	bool is_or_was(const struct inode *h_inode) const noexcept
+	{
+		return h_dentry_of(h_inode);
+	}
 	/* Whether there is, or could be, a part on a branch that the union may write to. */
 	bool may_change() const noexcept
 	{

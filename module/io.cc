@@ -24,6 +24,9 @@ struct kiocb for_branch(const struct kiocb &iocb, struct file &h_file) noexcept
 
 	h_iocb.ki_filp = &h_file;
 	h_iocb.ki_flags &= handed_down::io_flags;
+	/* F_SETFL may have changed @iocb's file since: the branch must not be asked for what it cannot. */
+	if (!(h_file.f_mode & FMODE_CAN_ODIRECT))
+		h_iocb.ki_flags &= ~IOCB_DIRECT;
 	return h_iocb;
 }
 
@@ -252,7 +255,8 @@ loff_t remap_file_range(struct file *in, loff_t pos_in, struct file *out, loff_t
 		return -EROFS;
 
 	auto to_read = h_file_to_read(*in);
-	auto to_write = h_file_to_write(*out);
+	/* What is only shared may be open for reading, and from before a copy-up. */
+	auto to_write = out->f_mode & FMODE_WRITE ? h_file_to_write(*out) : h_file_to_read(*out);
 
 	if (!to_read.ok() || !to_write.ok())
 		return to_read.ok() ? to_write.error() : to_read.error();

@@ -66,11 +66,21 @@ namespace prfile
 Result<Ref<struct file>> open(const struct file &user, const Super &super, const struct path &path,
 			      int flags) noexcept
 {
-	/* Then its mappings report the branch's path, which is wrong and safe. */
-	if (at_users_path && !bears_any_path(*path.dentry->d_sb))
+	/*
+	 * Then its mappings report the branch's path, which is wrong and safe. By the user's path d_real()
+	 * does not find a copy that is not published yet.
+	 */
+	if (at_users_path && (!Inode::of(*user.f_inode).is_or_was(path.dentry->d_inode) ||
+			      !bears_any_path(*path.dentry->d_sb)))
 		return adopt_or_error(dentry_open(&path, flags, &super.mounter()));
 	return adopt_or_error(
 		aufs_branch_open(&user, flags, &path, path.dentry->d_inode, &super.mounter()));
+}
+
+bool is_misplaced(const struct file &user, const struct file &branch) noexcept
+{
+	return at_users_path && branch.f_path.dentry != user.f_path.dentry &&
+	       bears_any_path(*branch.f_inode->i_sb);
 }
 
 Result<void> map(struct file &user, struct file &branch, struct vm_area_struct &vma) noexcept

@@ -33,6 +33,12 @@ namespace prfile
 					    const struct path &path, int flags) noexcept;
 
 /*
+ * Whether @branch, which open() gave for @user before the union knew its inode, stands at another
+ * path than it does when it is opened again.
+ */
+bool is_misplaced(const struct file &user, const struct file &branch) noexcept;
+
+/*
  * Maps @branch, which open() gave for @user, into @vma, which reports @user from then on; on
  * failure it is @user's as before. The caller of ->mmap puts what @vma has, whatever the result.
  * -ENODEV where the branch has no ->mmap. mmap_lock is held for writing; takes no lock.

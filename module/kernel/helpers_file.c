@@ -37,6 +37,9 @@ void aufs_copy_size(struct inode *to, const struct inode *from)
  */
 void aufs_set_file_flags(struct file *user, struct file *file, unsigned int mask, unsigned int more)
 {
+	/* Who calls has looked, and @user's may have changed since. */
+	if (!(file->f_mode & FMODE_CAN_ODIRECT))
+		mask &= ~O_DIRECT;
 	spin_lock(&user->f_lock);
 	file->f_flags = (file->f_flags & ~mask) | (user->f_flags & mask) | more;
 	file->f_iocb_flags = iocb_flags(file);
