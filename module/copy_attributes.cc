@@ -194,7 +194,12 @@ Result<void> remove_inherited(struct dentry &source, const Names &names, const B
 Result<void> copy_xattrs(const Branch &from, struct dentry &source, const Branch &branch,
 			 struct dentry &to) noexcept
 {
-	Names names = TRY(Names::of(source));
+	auto listed = Names::of(source);
+
+	if (!listed.ok())
+		return Error{listed.error()};
+
+	Names names = listed.release();
 	KvArray<char> value;
 	size_t room = 0;
 

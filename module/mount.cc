@@ -323,11 +323,11 @@ int parse_param(struct fs_context *fc, struct fs_parameter *param) noexcept
 
 bool has_byte(StringView text, char byte) noexcept
 {
-	for (char c : text) {
-		if (c == byte)
-			return true;
-	}
-	return false;
+	StringView::Size i = 0;
+
+	while (i < text.size() && text.data()[i] != byte)
+		i++;
+	return i < text.size();
 }
 
 /*

@@ -87,7 +87,7 @@ struct Side {
 		held = true;
 		return {};
 	}
-	void release() noexcept
+	void release() const noexcept
 	{
 		if (!held)
 			return;

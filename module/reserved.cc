@@ -383,7 +383,12 @@ Result<Grave> Grave::dig(const Branch &branch, struct dentry &h_dir, StringView 
 Result<Grave> Grave::bury(const Branch &branch, struct dentry &h_dir, StringView name,
 			  struct dentry &victim) noexcept
 {
-	Grave grave = TRY(dig(branch, h_dir, name, victim));
+	auto dug = dig(branch, h_dir, name, victim);
+
+	if (!dug.ok())
+		return Error{dug.error()};
+
+	Grave grave = dug.release();
 	auto run = [&]() -> Result<void> {
 		return check_empty(TRY(NameList::read(branch, *grave.dir_)));
 	};
