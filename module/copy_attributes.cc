@@ -34,23 +34,23 @@ bool is_copied_otherwise(StringView name) noexcept
 class Names final
 {
 public:
-	[[nodiscard]] static Result<Names> of(struct dentry &dentry) noexcept
+	/* Takes the names that @dentry has. */
+	[[nodiscard]] Result<void> read(struct dentry &dentry) noexcept
 	{
 		ssize_t size = vfs_listxattr(&dentry, nullptr, 0);
-		Names names;
 
 		if (size == -EOPNOTSUPP || size == 0)
-			return names;
+			return {};
 		if (size < 0)
 			return Error{static_cast<int>(size)};
-		names.text_ = KvArray<char>::allocate(static_cast<size_t>(size));
-		if (!names.text_.data)
+		text_ = KvArray<char>::allocate(static_cast<size_t>(size));
+		if (!text_.data)
 			return Error{-ENOMEM};
-		size = vfs_listxattr(&dentry, names.text_.data, static_cast<size_t>(size));
+		size = vfs_listxattr(&dentry, text_.data, static_cast<size_t>(size));
 		if (size < 0)
 			return Error{static_cast<int>(size)};
-		names.size_ = size;
-		return names;
+		size_ = size;
+		return {};
 	}
 
 	/* @visit(name, which ends with a null) for each, until one fails. */
@@ -169,8 +169,9 @@ bool is_integrity(StringView name) noexcept
 Result<void> remove_inherited(struct dentry &source, const Names &names, const Branch &branch,
 			      struct dentry &to) noexcept
 {
-	Names found = TRY(Names::of(to));
+	Names found;
 
+	TRY(found.read(to));
 	return found.for_each([&](StringView name) -> Result<void> {
 		if ((is_copied_otherwise(name) && !is_acl(name)) || is_integrity(name) ||
 		    names.has(name) || TRY(is_left_out(source, name)))
@@ -194,15 +195,11 @@ Result<void> remove_inherited(struct dentry &source, const Names &names, const B
 Result<void> copy_xattrs(const Branch &from, struct dentry &source, const Branch &branch,
 			 struct dentry &to) noexcept
 {
-	auto listed = Names::of(source);
-
-	if (!listed.ok())
-		return Error{listed.error()};
-
-	Names names = listed.release();
+	Names names;
 	KvArray<char> value;
 	size_t room = 0;
 
+	TRY(names.read(source));
 	TRY(remove_inherited(source, names, branch, to));
 	return names.for_each([&](StringView name) -> Result<void> {
 		if (is_copied_otherwise(name) ||
