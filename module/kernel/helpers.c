@@ -92,7 +92,7 @@ struct dentry *aufs_d_alloc_parallel(struct dentry *parent, const char *name, un
 	struct dentry *dentry = d_hash_and_lookup(parent, &qname);
 	struct dentry *found;
 
-	/* Where the VFS would ask, that there was no such name says nothing: it has just been read. */
+	/* Where the VFS would ask, that there was no such name is no answer: it was just read. */
 	if (!IS_ERR_OR_NULL(dentry) && d_is_negative(dentry) &&
 	    (dentry->d_flags & DCACHE_OP_REVALIDATE)) {
 		d_drop(dentry);
