@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What the parts of scripts/test share: where things are, and how progress is said."""
+import functools
 import os
 import pathlib
 import subprocess
@@ -22,6 +23,7 @@ class Trouble(Exception):
     """What is wrong, where, and what to do about it."""
 
 
+@functools.cache
 def sources():
     """The files of the checkout that are no build products, as paths below TOP."""
     listed = subprocess.run([TOP / "scripts/list-sources"], stdout=subprocess.PIPE, check=True)
