@@ -79,40 +79,34 @@ Result<bool> remove_at(const Inode &dir, struct dentry &h_dir, StringView name, 
 	return removed;
 }
 
-Result<void> remove_dir(Inode &dir, struct dentry &dentry, Inode &victim) noexcept
+/* What the union knows of @victim, whose name is gone from @spot; @removed: from that branch. */
+void note_gone(Inode &victim, const Spot &spot, bool removed) noexcept
 {
-	if (!TRY(is_logically_empty(victim)))
-		return Error{-ENOTEMPTY};
-
-	StringView name = name_of(dentry);
-
-	for (;;) {
-		unsigned int index = TRY(Spot::find(dir, name)).index;
-		auto h_dir = TRY(copy_up_directory(*dentry.d_parent, index));
-		/* An open or a nameless file may be giving it a part, which needs no VFS lock. */
-		auto lock = TRY(KillableLock::get(victim.copy_lock()));
-		Spot spot = TRY(Spot::find(dir, name));
-
-		if (spot.index != index)
-			continue;
-
-		Going going(dentry);
-
-		TRY(remove_at(dir, *h_dir, name, spot, true));
-		going.keep();
+	if (is_dir(victim.vfs.i_mode))
 		victim.note_removed();
-		return {};
-	}
+	/* A pseudo-link may serve a name on a lower branch that is written to by now. */
+	else if (removed &&
+		 (victim.links() <= 1 || spot.found.top.dentry->d_inode == &victim.h_inode()))
+		victim.copy_links();
+	else
+		note_lower_name_gone(victim);
 }
 
-Result<void> remove_file(Inode &dir, struct dentry &dentry, Inode &victim) noexcept
+Result<void> remove_object(Inode &dir, struct dentry &dentry, Inode &victim) noexcept
 {
 	StringView name = name_of(dentry);
+	bool directory = is_dir(victim.vfs.i_mode);
+
+	if (directory && !TRY(is_logically_empty(victim)))
+		return Error{-ENOTEMPTY};
 
 	for (;;) {
 		unsigned int index = TRY(Spot::find(dir, name)).index;
 		auto h_dir = TRY(copy_up_directory(*dentry.d_parent, index));
-		/* What is counted is removed and counted in one: a copy-up counts, too. */
+		/*
+		 * What is counted is removed and counted in one: a copy-up counts, too. And an open
+		 * or a nameless file may be giving a directory a part, which needs no VFS lock.
+		 */
 		auto lock = TRY(KillableLock::get(victim.copy_lock()));
 		Spot spot = TRY(Spot::find(dir, name));
 
@@ -122,14 +116,7 @@ Result<void> remove_file(Inode &dir, struct dentry &dentry, Inode &victim) noexc
 
 		Going going(dentry);
 
-		bool removed = TRY(remove_at(dir, *h_dir, name, spot, false));
-
-		/* A pseudo-link may serve a name on a lower branch that is written to by now. */
-		if (removed &&
-		    (victim.links() <= 1 || spot.found.top.dentry->d_inode == &victim.h_inode()))
-			victim.copy_links();
-		else
-			note_lower_name_gone(victim);
+		note_gone(victim, spot, TRY(remove_at(dir, *h_dir, name, spot, directory)));
 		going.keep();
 		return {};
 	}
@@ -141,8 +128,7 @@ Result<void> remove_name(struct inode &dir, struct dentry &dentry) noexcept
 	Inode &victim = Inode::of(*dentry.d_inode);
 	ScopedCreds creds(union_dir.super().mounter());
 
-	TRY(is_dir(victim.vfs.i_mode) ? remove_dir(union_dir, dentry, victim) :
-					remove_file(union_dir, dentry, victim));
+	TRY(remove_object(union_dir, dentry, victim));
 	union_dir.copy_links();
 	return {};
 }
