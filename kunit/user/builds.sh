@@ -6,7 +6,7 @@
 # shellcheck disable=SC2016 # what is in single quotes is for the shell inside the union
 # shellcheck disable=SC2317 # cases are called by their names
 #
-# Runs: once in `make test`, on 6.12
+# Runs: in `make test-all` only
 set -euo pipefail
 # shellcheck source=kunit/user/ktap.inc
 . "$(dirname "$0")/ktap.inc"

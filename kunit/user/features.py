@@ -434,8 +434,9 @@ def main():
             print(f"ok {number} {name} # SKIP not on tmpfs", flush=True)
             continue
         ours = attempt(function, "aufs", whole_mount)
-        theirs = attempt(function, "overlay", whole_mount)
-        print(f"# feature | {text} | {words[ours]} | {words[theirs]} |", flush=True)
+        if not os.environ.get("AUFS_QUICK"):
+            theirs = attempt(function, "overlay", whole_mount)
+            print(f"# feature | {text} | {words[ours]} | {words[theirs]} |", flush=True)
         failed |= ours is not expected
         print(f"{'ok' if ours is expected else 'not ok'} {number} {name}", flush=True)
     return int(failed)

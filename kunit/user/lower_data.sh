@@ -5,7 +5,7 @@
 # read it there, and the first write copies it up.
 # shellcheck disable=SC2317 # cases are called by their names
 #
-# Runs: once in `make test`, on 6.12
+# Runs: on 6.12 only
 set -euo pipefail
 # shellcheck source=kunit/user/ktap.inc
 . "$(dirname "$0")/ktap.inc"

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # Combinations: ext4+xfs
-# Runs: once in `make test`, on 6.12
+# Runs: in `make test-all` only
 """What programs that people use report of a library that a process has mapped from a union."""
 import os
 import re

@@ -4,7 +4,7 @@
 # The programs by which people look at mappings: each names the union's file.
 # shellcheck disable=SC2317 # cases are called by their names
 #
-# Runs: once in `make test`, on 6.12
+# Runs: on 6.12 only
 set -euo pipefail
 # shellcheck source=kunit/user/ktap.inc
 . "$(dirname "$0")/ktap.inc"

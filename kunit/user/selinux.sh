@@ -5,7 +5,7 @@
 # says, who may not write before a copy-up may not after it, and context= and its like come through.
 #
 # Boot: security=selinux
-# Combinations: tmpfs ext4 xfs
+# Combinations: tmpfs ext4
 # shellcheck disable=SC2317,SC2154 # cases are called by their names; ktap.inc sets top, low and mnt
 set -euo pipefail
 # shellcheck source=kunit/user/ktap.inc

@@ -5,7 +5,7 @@
 # not by time.
 # shellcheck disable=SC2317 # cases are called by their names
 #
-# Runs: once in `make test`, on 6.12
+# Runs: in `make test-all` only
 set -euo pipefail
 # shellcheck source=kunit/user/ktap.inc
 . "$(dirname "$0")/ktap.inc"

@@ -41,14 +41,14 @@ def build_user_tests():
                 seconds=90)
 
 
-def lint(check, seconds, after=(), jobs=1):
+def lint(check, seconds, after=(), deep=False):
     """One of the checks of scripts/lint."""
     return Step(f"lint-{check}", [script("lint"), check], after, seconds,
-                environment={"LINT_JOBS": str(jobs)})
+                environment={"LINT_JOBS": "1", "LINT_DEEP": "y" * deep})
 
 
-def steps_to_judge_sources():
-    """What needs no machine, but the KUnit suites."""
+def steps_to_judge_sources(deep):
+    """What needs no machine, but the KUnit suites. @deep: clang-tidy looks as far as it can."""
     return [
         Step("kernel-tools", [script("kernel-tools")], seconds=15, counts=False),
         Step("sparse", [script("test-build"), "6.12", "C=2"], ["build-6.12"], 10),
@@ -56,13 +56,14 @@ def steps_to_judge_sources():
         lint("kernel", 15, ["kernel-tools"]),
         lint("rules", 5),
         lint("scripts", 15),
-        lint("tidy", 180, ["sparse"]),
-        lint("tests", 150),
-        lint("suites", 40, ["kunit-um"]),
+        lint("tidy", 180, ["sparse"], deep),
+        lint("tests", 150, (), deep),
+        lint("suites", 40, ["kunit-um"], deep),
         Step("check-log", [script("check-log"), "--self-test"], seconds=1),
         Step("test-itself", [script("test"), "--self-test"], seconds=2),
         Step("mutants-apply", [TOP / "kunit/user/mutate", "--check"], seconds=5),
-        Step("test-machine", [script("test-machine")], ["build-6.12", "root-image"], 60),
+        Step("test-machine", [script("test-machine")], ["build-6.12", "root-image"], 60,
+             waits=True),
     ]
 
 
@@ -128,12 +129,17 @@ def machines(which, todo, out, measured, shards=1, options=(), memory=2048, resu
     return steps
 
 
-def todo(patterns, combos=None, once=True):
-    """[(program, combination)]: what these patterns choose, on what the programs ask for or on @combos;
-    @once: with what runs on only one kernel."""
+def todo(patterns, combos=None):
+    """[(program, combination)]: what these patterns choose, on what the programs ask for or on @combos."""
     return [(program.name, combo) for program in programs.programs().values()
-            if programs.chosen(program.name, patterns) and (once or not program.once)
-            for combo in (combos or program.combos)]
+            if programs.chosen(program.name, patterns) for combo in (combos or program.combos)]
+
+
+def todo_in_test(which):
+    """What of all that is for `make test`, on this kernel."""
+    return [(program.name, combo) for program in programs.programs().values()
+            if not program.late and (which == "6.12" or not program.once)
+            for combo in (program.combos if which == "6.12" else program.combos[-1:])]
 
 
 def changed_files(base):

@@ -6,8 +6,11 @@ A program says near its head, in a comment, what it needs of the test machine:
     Combinations: tmpfs ext4+xfs    on which filesystems: of the rw branch, and of the ro ones if that is
                                     another. tmpfs, if it says nothing
     Boot: security=selinux          words for the kernel's command line
-    Runs: once in `make test`, on 6.12      what takes minutes: other people's programs. (`make test-all` runs
-                                    all programs on all kernels and combinations)
+    Runs: on 6.12 only              what takes long, and does not depend on the kernel
+    Runs: in `make test-all` only   what takes minutes: other people's programs
+
+`make test` runs a program on 6.12 on all of its combinations, and on 6.1 on the last that it names.
+`make test-all` runs all programs on all kernels and combinations.
 """
 import fnmatch
 import functools
@@ -18,6 +21,7 @@ from common import TOP, Trouble, sources
 
 USER = "kunit/user/"
 COMBOS = ["tmpfs", "ext4", "xfs", "ext4+xfs", "tmpfs+ext4"]
+RUNS = ["", "on 6.12 only", "in `make test-all` only"]
 LINE = re.compile(r"^(?://|#) (Combinations|Boot|Runs): (.*)$", re.MULTILINE)
 CONCERNS = TOP / "scripts/testing/concerns"
 
@@ -30,7 +34,11 @@ class Program:
         self.name = name
         self.combos = said.get("Combinations", "tmpfs").split()
         self.boot = said.get("Boot", "")
-        self.once = "Runs" in said
+        runs = said.get("Runs", "")
+        if runs not in RUNS:
+            raise Trouble(f"{USER}{name}: 'Runs: {runs}': use one of {', '.join(RUNS[1:])}")
+        self.once = runs == RUNS[1]
+        self.late = runs == RUNS[2]
         unknown = [combo for combo in self.combos if combo not in COMBOS]
         if unknown:
             raise Trouble(f"{USER}{name}: unknown combination '{unknown[0]}' (known are"

@@ -23,12 +23,13 @@ class Step:
     @name: unique; of its log, too.
     @after: the names of the steps that must have passed.
     @seconds: how long it takes, about, as long as nothing was measured.
+    @waits: whether it mostly waits: then it runs beside those that keep the processors busy.
     @counts: whether it is a test of its own; what only fetches or prepares is not.
     """
 
-    def __init__(self, name, command, after=(), seconds=10, counts=True, environment=None):
+    def __init__(self, name, command, after=(), seconds=10, counts=True, environment=None, waits=False):
         self.name, self.command, self.after = name, command, tuple(after)
-        self.seconds, self.counts = seconds, counts
+        self.seconds, self.counts, self.waits = seconds, counts, waits
         self.environment = environment or {}
         self.status = None
         self.took = 0.0
@@ -112,8 +113,9 @@ class Runner:
 
     def next_step(self):
         """The one to start now: of those that can be, the one at the head of the longest chain."""
-        ready = [step for step in self.waiting
-                 if all(self.verdicts.get(name) for name in step.after)]
+        room = sum(not step.waits for step in self.running) < self.slots
+        ready = [step for step in self.waiting if (room or step.waits)
+                 and all(self.verdicts.get(name) for name in step.after)]
         return max(ready, key=self.length, default=None)
 
     def drop_hopeless(self):
@@ -152,7 +154,7 @@ class Runner:
             with self.lock:
                 while self.waiting or self.running:
                     self.drop_hopeless()
-                    while len(self.running) < self.slots and (step := self.next_step()):
+                    while step := self.next_step():
                         self.waiting.remove(step)
                         self.running.append(step)
                         say(f"{step.name} ...")
