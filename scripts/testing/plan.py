@@ -43,7 +43,7 @@ def build_user_tests():
 
 def lint(check, seconds, after=(), deep=False):
     """One of the checks of scripts/lint."""
-    return Step(f"lint-{check}", [script("lint"), check], after, seconds,
+    return Step(f"lint-{check}", [script("lint"), check], after, seconds, texts=check == "rules",
                 environment={"LINT_JOBS": "1", "LINT_DEEP": "y" * deep})
 
 
@@ -140,6 +140,13 @@ def todo_in_test(which):
     return [(program.name, combo) for program in programs.programs().values()
             if not program.late and (which == "6.12" or not program.once)
             for combo in (program.combos if which == "6.12" else program.combos[-1:])]
+
+
+def todo_in_all():
+    """What of all that is for `make test-all`, on each stock kernel: what takes minutes, or does not depend
+    on the filesystem, only where it says that it needs to."""
+    return [(program.name, combo) for program in programs.programs().values()
+            for combo in (program.combos if program.late or program.once else programs.COMBOS)]
 
 
 def changed_files(base):

@@ -10,7 +10,7 @@ A program says near its head, in a comment, what it needs of the test machine:
     Runs: in `make test-all` only   what takes minutes: other people's programs
 
 `make test` runs a program on 6.12 on all of its combinations, and on 6.1 on the last that it names.
-`make test-all` runs all programs on all kernels and combinations.
+`make test-all` runs all programs on both, and those without "Runs:" on all combinations.
 """
 import fnmatch
 import functools

@@ -24,12 +24,14 @@ class Step:
     @after: the names of the steps that must have passed.
     @seconds: how long it takes, about, as long as nothing was measured.
     @waits: whether it mostly waits: then it runs beside those that keep the processors busy.
+    @texts: whether it judges what people read: then it is done again although no source has changed.
     @counts: whether it is a test of its own; what only fetches or prepares is not.
     """
 
-    def __init__(self, name, command, after=(), seconds=10, counts=True, environment=None, waits=False):
+    def __init__(self, name, command, after=(), seconds=10, counts=True, environment=None, waits=False,
+                 texts=False):
         self.name, self.command, self.after = name, command, tuple(after)
-        self.seconds, self.counts, self.waits = seconds, counts, waits
+        self.seconds, self.counts, self.waits, self.texts = seconds, counts, waits, texts
         self.environment = environment or {}
         self.status = None
         self.took = 0.0
