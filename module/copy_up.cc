@@ -455,6 +455,9 @@ Result<void> copy_up_on_open(const struct file &file) noexcept
 	/* The truncation copies up what it leaves. */
 	if (inode.on_rw() || (file.f_flags & O_TRUNC))
 		return {};
+	/* A branch that cannot protect its copy would lay it open, and nobody asked for that. */
+	if (inode.h_inode().i_flags & (S_IMMUTABLE | S_APPEND))
+		return {};
 
 	auto dentry = TRY(dentry_of(file));
 

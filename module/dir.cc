@@ -176,16 +176,28 @@ Result<void> DirFile::read_through(Inode &dir, struct dentry &dentry,
 	return check(through.error);
 }
 
+/* An entry's number where nobody can tell. As FUSE's FUSE_UNKNOWN_INO. */
+constexpr u64 unknown_number = 0xffffffff;
+
 /*
  * The number of an entry whose branch cannot tell: that of its inode. 0 where the name has gone by
- * now.
+ * now. A name that cannot be looked up is listed all the same, as a disk filesystem lists it.
  */
 Result<u64> number_by_lookup(struct dentry &dir, StringView name) noexcept
 {
-	auto dentry = TRY(adopt_or_error(
-		aufs_d_alloc_parallel(&dir, name.data(), static_cast<unsigned int>(name.size()))));
+	auto dentry = adopt_or_error(
+		aufs_d_alloc_parallel(&dir, name.data(), static_cast<unsigned int>(name.size())));
 
-	return is_positive(*dentry) ? dentry->d_inode->i_ino : 0;
+	switch (dentry.error()) {
+	case 0:
+		return is_positive(*dentry.value()) ? dentry.value()->d_inode->i_ino : 0;
+	case -ENOMEM:
+	case -EINTR:
+	case -ERESTARTSYS:
+		return Error{dentry.error()};
+	default:
+		return unknown_number;
+	}
 }
 
 Result<void> DirFile::emit_merged(Inode &dir, struct dentry &dentry,

@@ -147,8 +147,7 @@ Result<void> Listing::add(Inode &dir, unsigned int part, bool numbered,
 	known->visible = !whiteout;
 	known->type = static_cast<unsigned char>(entry.type);
 	/* Copies have the numbers of what they are copies of. */
-	if (dir.purity() != Inode::Purity::impure &&
-	    (numbered || (entry.type == DT_DIR && branch.lists_numbers())))
+	if (!impure_ && (numbered || (entry.type == DT_DIR && branch.lists_numbers())))
 		known->number = super.number_for(index, entry.number);
 	else
 		known->number = 0;
@@ -160,7 +159,7 @@ Result<void> Listing::read_parts(Inode &dir) noexcept
 	const Found &found = dir.found();
 	s64 now = aufs_coarse_time();
 
-	is_impure(dir);
+	impure_ = is_impure(dir);
 	found_ = &found;
 	changed_ = change_times(dir.super(), found, now);
 	for (unsigned int part = 0; part < found.parts(); part++) {
@@ -198,7 +197,8 @@ Result<Listing *> Listing::get(Inode &dir) noexcept
 	}
 	if (listing) {
 		const Found &found = dir.found();
-		bool same = listing->found_ == &found;
+		/* That may have become known since. */
+		bool same = listing->found_ == &found && listing->impure_ == is_impure(dir);
 
 		for (unsigned int i = 0; same && i < found.parts(); i++) {
 			const BranchDentry &part = found.part(i);

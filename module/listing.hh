@@ -55,6 +55,8 @@ private:
 	/* The directory's parts, and the change time of each, in ns; null where it is not known. */
 	const Found *found_ = nullptr;
 	Own<s64[]> changed_;
+	/* Whether the numbers are those of inodes wherever they may be others. */
+	bool impure_ = false;
 	bool has_hidden_on_rw_ = false;
 	unsigned int users_ = 1; /* under the inode's i_lock */
 };

@@ -153,6 +153,18 @@ CASE(failing_readdir)
 	EXPECT_EQ(names_in(u.mnt), (std::vector<string>{"dir", "file", "mine"}));
 }
 
+/* One name that cannot be looked up does not end the list of the others. */
+CASE(failing_lookup_in_a_listing)
+{
+	Setup u;
+	write_file(u.top + "/mine", "");
+	u.mount_it();
+	u.faults->lookup = EIO;
+	EXPECT_EQ(names_in(u.mnt), (std::vector<string>{"dir", "file", "mine"}));
+	EXPECT_ERR(open(u.at("file").c_str(), O_RDONLY), EIO);
+	u.faults->lookup = 0;
+}
+
 /* The branch's ->mmap refuses shared mappings and takes private ones (as 6.1 and 6.12 both do). */
 CASE(branch_mmap_fails)
 {

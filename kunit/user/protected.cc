@@ -125,6 +125,20 @@ PARAM_CASE(append_only_file, "top", "low")
 	expect_no_debris(u.top);
 }
 
+/* Nobody asks to change it: it is not copied, lest its copy be protected less. */
+PARAM_CASE(not_copied_on_open, "immutable", "append_only")
+{
+	Protected u("low");
+	Flagged flagged(u.low + "/file",
+			string(ktap::param()) == "immutable" ? FS_IMMUTABLE_FL : FS_APPEND_FL);
+	write_file(u.low + "/plain", "text");
+	u.mount("br=" + u.top + "=rw:" + u.low + "=ro+coo_all");
+	EXPECT_EQ(read_file(u.at("file")), "text");
+	EXPECT(!exists(u.top + "/file"));
+	EXPECT_EQ(read_file(u.at("plain")), "text");
+	EXPECT(exists(u.top + "/plain"));
+}
+
 /* The flag of a copy is there before anyone could have it opened without. */
 CASE(copy_is_protected_at_once)
 {
