@@ -92,6 +92,13 @@ ObjectId identity_of(const Super &super, const BranchDentry &top) noexcept
 	return {{h_inode->i_ino, branch.filesystem()}, h_inode->i_generation};
 }
 
+bool has_origin(const Super &super, const BranchDentry &top) noexcept
+{
+	Origin origin;
+
+	return read_origin(super.branch(top.branch), *top.dentry, origin);
+}
+
 bool is_copy_of(const Super &super, const BranchDentry &copy, const BranchDentry &original,
 		const ObjectId &id) noexcept
 {

@@ -83,6 +83,9 @@ bool is_copy_of(const Super &super, const BranchDentry &copy, const BranchDentry
 [[nodiscard]] Result<bool> set_identity(const BranchWrite &write, const Super &super,
 					const BranchDentry &top, const ObjectId &identity) noexcept;
 
+/* Whether @top has an origin, one that this mount does not know as well. May sleep. */
+bool has_origin(const Super &super, const BranchDentry &top) noexcept;
+
 class Inode;
 
 /*

@@ -68,11 +68,14 @@ Result<bool> remove_at(const Inode &dir, struct dentry &h_dir, StringView name, 
 
 	bool removed = spot.on_rw;
 
-	if (!directory) {
-		removed = TRY(remove_entry(branch, h_dir, name,
-					   spot.on_rw ? spot.found.top.dentry->d_inode : nullptr,
+	if (!spot.on_rw) {
+		/* Somebody has made it directly since: nobody asked to remove that. */
+		if (TRY(lookup_in(branch, h_dir, name)))
+			return Error{-ESTALE};
+	} else if (!directory) {
+		removed = TRY(remove_entry(branch, h_dir, name, spot.found.top.dentry->d_inode,
 					   &DirLock::unlink));
-	} else if (spot.on_rw) {
+	} else {
 		TRY(remove_directory(branch, h_dir, name, *spot.found.top.dentry));
 	}
 	undo.dismiss();

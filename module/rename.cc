@@ -130,17 +130,23 @@ struct Side {
 		if (opaque_made)
 			undo_opaque(branch, inode()->h_dentry());
 	}
-	/* @coming will be here. */
+	/*
+	 * @coming will be here. A copy whose original is on no branch of this mount has the branch's
+	 * own number here, and another where that branch is there again.
+	 */
 	void expect(const BranchWrite &write, const Inode &coming) const noexcept
 	{
-		if (!coming.has_natural_number())
+		if (!coming.has_natural_number() || has_origin(coming.super(), coming.top()))
 			note_impure(write, dir, *h_dir);
 	}
 };
 
+/* What may lie at the new name: what the union has there, or what a branch above hides. */
+enum class Replaces : unsigned char { known, hidden };
+
 /* The rename itself; both names are as the union has them. */
 Result<void> rename_on_branch(const Branch &branch, const Side &from, const Side &to,
-			      unsigned int flags) noexcept
+			      unsigned int flags, Replaces replaces) noexcept
 {
 	bool exchange = flags & RENAME_EXCHANGE;
 	auto lock = TRY(RenameLock::get(branch.mnt(), *from.h_dir, *to.h_dir));
@@ -151,6 +157,10 @@ Result<void> rename_on_branch(const Branch &branch, const Side &from, const Side
 		return Error{-ESTALE};
 	if (exchange && h_to->d_inode != &to.inode()->h_inode())
 		return Error{-ESTALE};
+	/* Somebody has made it directly: nobody asked to replace that. */
+	if (replaces == Replaces::known && is_positive(*h_to) &&
+	    !(to.inode() && h_to->d_inode == &to.inode()->h_inode()))
+		return Error{-ESTALE};
 	return lock.rename(*h_from, *h_to, flags);
 }
 
@@ -159,17 +169,17 @@ Result<void> rename_on_branch(const Branch &branch, const Side &from, const Side
  * whatever hides what is below it: it is taken away first, and comes back if the rename fails.
  */
 Result<void> replace(const Branch &branch, Side &from, Side &to, unsigned int index,
-		     unsigned int flags) noexcept
+		     unsigned int flags, Replaces replaces) noexcept
 {
 	struct dentry *replaced = to.directory() ? to.inode()->found().dentry_on(index) : nullptr;
 
 	if (!replaced)
-		return rename_on_branch(branch, from, to, flags);
+		return rename_on_branch(branch, from, to, flags, replaces);
 	TRY(to.cover(index));
 
 	Grave grave = TRY(Grave::bury(branch, *to.h_dir, to.name(), *replaced));
 
-	auto renamed = rename_on_branch(branch, from, to, flags);
+	auto renamed = rename_on_branch(branch, from, to, flags, replaces);
 
 	if (!renamed.ok())
 		grave.exhume(*to.h_dir, to.name());
@@ -240,7 +250,7 @@ Result<void> replace_below(const Branch &branch, Side &from, Side &to, unsigned 
 		linked = !from.directory() && TRY(link_below(branch, from, to));
 		if (!linked) {
 			TRY(from.cover(index));
-			TRY(replace(branch, from, to, index, 0));
+			TRY(replace(branch, from, to, index, 0, Replaces::hidden));
 		}
 	}
 
@@ -338,7 +348,7 @@ Result<void> exchange_names(const Branch &branch, Side &from, Side &to, unsigned
 
 	TRY(to.prepare_arrival(from, index));
 	TRY(from.prepare_arrival(to, index));
-	TRY(rename_on_branch(branch, from, to, RENAME_EXCHANGE));
+	TRY(rename_on_branch(branch, from, to, RENAME_EXCHANGE, Replaces::known));
 	undo.dismiss();
 	return {};
 }
@@ -365,7 +375,7 @@ Result<void> move_name(const Branch &branch, Side &from, Side &to, unsigned int 
 		if (!to.inode() && TRY(lookup_in(branch, *to.h_dir, to.name())))
 			return Error{-ESTALE};
 		TRY(from.cover(index));
-		return replace(branch, from, to, index, flags);
+		return replace(branch, from, to, index, flags, Replaces::known);
 	});
 
 	if (moved.ok() && hidden)

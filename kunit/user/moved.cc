@@ -348,6 +348,38 @@ CASE(made_before_it_is_replaced)
 	expect_no_debris(u.branch);
 }
 
+/* A file that is made directly at the moment at which the union gives its name to another is not replaced. */
+CASE(made_while_its_name_changes)
+{
+	constexpr unsigned rounds = 200;
+	Within u;
+	unsigned before = 0, after = 0;
+	u.mount_it();
+	for (unsigned round = 0; round < rounds && !ktap::shared->failures; round++) {
+		string number = std::to_string(round), from = "from" + number, to = "to" + number;
+		string direct = u.branch + "/" + to, whiteout = u.branch + "/.wh." + from;
+		/* That the old name is hidden below takes the union some time. */
+		write_file(u.low + "/" + from, "low");
+		EXPECT(!exists(u.at(to)));
+		pid_t mover = spawn([&] { return move_to(u.at(from), u.at(to)) ? errno : 0; });
+		/* As soon as its whiteout is there, or a little earlier. */
+		for (unsigned i = 0; i < round * 4 && !exists(whiteout); i++)
+			;
+		bool made = !make_file(direct);
+		ino_t number_of_it = made ? lstat_of(direct).st_ino : 0;
+		int status = wait_for(mover);
+		if (!made) {
+			EXPECT_EQ(status, 0);
+			before++;
+			continue;
+		}
+		after++;
+		EXPECT_EQ(status, ESTALE);
+		EXPECT_EQ(lstat_of(direct).st_ino, number_of_it);
+	}
+	ktap::say(ktap::format("%u before, %u after", before, after));
+}
+
 /* What a crash left in there is not removed if it is more than whiteouts. */
 CASE(left_by_a_crash)
 {
