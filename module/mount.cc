@@ -297,7 +297,9 @@ Result<void> Context::reconfigure(struct fs_context *fc) noexcept
 			    given_, mounted_->count());
 		return Error{-EINVAL};
 	}
-	if (!mounted_->has_rw() && !(fc->sb_flags & SB_RDONLY)) {
+	/* fspick(2)'s flags are those that change. */
+	if (!mounted_->has_rw() && (fc->sb_flags_mask & SB_RDONLY) &&
+	    !(fc->sb_flags & SB_RDONLY)) {
 		aufs_errorf(fc, "cannot become writable: no branch is rw");
 		return Error{-EROFS};
 	}

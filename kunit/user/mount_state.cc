@@ -7,6 +7,7 @@
 #include <linux/fs.h>
 #include <mntent.h>
 #include <sys/ioctl.h>
+#include <sys/mount.h>
 #include <sys/statfs.h>
 #include <sys/vfs.h>
 
@@ -209,6 +210,19 @@ CASE(remount_with_the_same_options)
 			without_flags(mount_line(u.mnt).options).c_str()));
 	EXPECT_EQ(read_file(u.at("file")), "low");
 	EXPECT_ERR(mkdir(u.at("dir").c_str(), 0755), EROFS);
+}
+
+/* fspick(2) changes what is named, and no more: that nothing can be written stays. */
+CASE(reconfigured_without_a_rw_branch)
+{
+	Union u;
+	write_file(u.low + "/file", "low");
+	u.mount("br=" + u.low + "=ro");
+	Fd context(OK(fspick(AT_FDCWD, u.mnt.c_str(), FSPICK_CLOEXEC)));
+	OK(fsconfig(context, FSCONFIG_SET_FLAG, "sum", nullptr, 0));
+	EXPECT_OK(fsconfig(context, FSCONFIG_CMD_RECONFIGURE, nullptr, nullptr, 0));
+	EXPECT_HAS(mount_line(u.mnt).options, ",sum");
+	EXPECT_ERR(mount("none", u.mnt.c_str(), "aufs", MS_REMOUNT, nullptr), EROFS);
 }
 
 CASE(remount_with_a_wrong_option)
