@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: GPL-2.0-only
-#include "attr.hh"
 #include "copy_up.hh"
 #include "inherited.hh"
 #include "plink.hh"

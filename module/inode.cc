@@ -17,7 +17,8 @@ constexpr unsigned int copied_flags = S_SYNC | S_NOATIME | S_APPEND | S_IMMUTABL
  * Nobody is told these, as getattr() asks the branch: by them the VFS only judges whether an access is
  * noted, so that it does not matter whether one is the last.
  *
- * The times lie in one struct each on some kernels and in two numbers each on others. */
+ * The times lie in one struct each on some kernels and in two numbers each on others.
+ */
 template <class I> void copy_times(I &to, const I &from) noexcept
 {
 	if constexpr (requires { to.i_atime_sec; }) {

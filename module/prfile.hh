@@ -39,8 +39,8 @@ namespace prfile
 bool is_misplaced(const struct file &user, const struct file &branch) noexcept;
 
 /*
- * Maps @branch, which open() gave for @user, into @vma, which reports @user from then on; on
- * failure it is @user's as before. The caller of ->mmap puts what @vma has, whatever the result.
+ * Maps @branch, which open() gave for @user, into @vma, which reports @user from then on. The caller
+ * of ->mmap puts the file that @vma has, whatever the result.
  * -ENODEV where the branch has no ->mmap. mmap_lock is held for writing; takes no lock.
  */
 [[nodiscard]] Result<void> map(struct file &user, struct file &branch,

@@ -18,7 +18,10 @@ inline bool lies_on(const struct vfsmount &mnt, struct dentry &dentry) noexcept
 	return is_subdir(&dentry, mnt.mnt_root);
 }
 
-/* The same for a directory that can have entries. It stays so while its i_rwsem is held. */
+/*
+ * The same for a directory that can have entries. While its i_rwsem is held it stays one; a directory
+ * above it may still be moved away, as if that came right afterwards.
+ */
 inline bool is_live_directory(const struct vfsmount &mnt, struct dentry &dir) noexcept
 {
 	return is_positive(dir) && is_dir(dir.d_inode->i_mode) &&

@@ -8,15 +8,16 @@
  * each depth has lock classes of its own (helpers.c), so that lockdep proves it.
  *
  *	the union's freeze protection, s_vfs_rename_mutex and i_rwsem (taken by the VFS)
+ *	  DirFile's lock_: within an open directory's iterate and seek alone
  *	  Inode::copy_lock(): of one inode at a time, and never while a branch directory is locked;
  *	    names of a file come and go under it, and are counted
- *	  DirFile's lock_: within an open directory's iterate and seek alone
  *	    BranchWrite: the branch's freeze protection and mount write count
  *	      Reserved's lock_
  *	        s_vfs_rename_mutex and i_rwsem of branch directories (DirLock, RenameLock)
  *	          i_rwsem of branch files (taken by the VFS's own functions)
  *	a pipe's lock comes after the freeze protection of what is written to, of the branch as well
  *	mmap_lock, under which ->mmap runs, is inside all of these: ->mmap takes none of them
+ *	the mutex of claims.cc: while a union is mounted or ends; nothing is taken under it
  *	InodeSpinLock, a union inode's i_lock: nothing is taken under it
  */
 #pragma once

@@ -9,8 +9,9 @@
 
 /*
  * Lets @branch serve @vma, which @user was asked to map. mmap_lock is held for
- * writing. -ENODEV where the branch has no ->mmap. On failure the mapping is @user's
- * as before: without an MMU the caller goes on with a copy where that is -ENOSYS.
+ * writing. -ENODEV where the branch has no ->mmap. The caller of ->mmap puts the
+ * file that @vma has, whatever the result. Without an MMU it goes on with a copy of
+ * @user's content on -ENOSYS, so there the mapping is @user's again on failure.
  */
 int aufs_branch_mmap(struct file *user, struct file *branch, struct vm_area_struct *vma,
 		     const struct cred *cred)
