@@ -4,6 +4,7 @@
 not from under a file that needs it."""
 import os
 import re
+import signal
 import subprocess
 import sys
 import traceback
@@ -44,14 +45,16 @@ def comes_and_goes_under_load():
     workers = []
     try:
         workers = [subprocess.Popen([scene.python, "-c", LOAD, str(scene.mapper.pid)],
-                                    env={"PYTHONHOME": "/usr"}) for _ in range(2)]
+                                    env={"PYTHONHOME": "/usr"}, start_new_session=True)
+                   for _ in range(2)]
         for _ in range(CYCLES):
             load_companion()
             unload_companion()
         alive = all(worker.poll() is None for worker in workers)
     finally:
         for worker in workers:
-            worker.kill()
+            # With the child that is dumping core.
+            os.killpg(worker.pid, signal.SIGKILL)
             worker.wait()
         scene.end()
         os.sched_setaffinity(0, processors)

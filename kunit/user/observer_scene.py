@@ -220,7 +220,10 @@ class Scene:
     def end(self):
         for process in self.running:
             process.end()
-        must("umount", MNT)
+        # What was killed may be dumping core, and ends a little later.
+        if not wait_for(lambda: not subprocess.run(["umount", MNT], stderr=subprocess.DEVNULL,
+                                                   check=False).returncode):
+            must("umount", MNT)
 
 
 def cell(said, path):

@@ -93,7 +93,6 @@ PARAM_CASE(found_with_other_branches, "more_between", "more_below", "more_above"
 	u.unmount();
 }
 
-/* What was a rw branch is a ro one now: nothing of it changes, and what is seen is right. */
 /* The directory of pseudo-links is known again after what its place hands down was taken from it. */
 CASE(found_below_a_setgid_root)
 {
@@ -112,6 +111,7 @@ CASE(found_below_a_setgid_root)
 	EXPECT_EQ(names_in(u.top + "/.wh..wh.plnk"), Names{});
 }
 
+/* What was a rw branch is a ro one now: nothing of it changes, and what is seen is right. */
 PARAM_CASE(former_rw_branch_is_not_written, "unlink", "unlink_other", "rename_over", "chmod",
 	   "rename", "link")
 {
