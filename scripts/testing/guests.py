@@ -5,6 +5,7 @@ import shutil
 import subprocess
 
 import ktap
+import programs
 from common import CACHE, TOP, Trouble, say
 from runner import Step
 
@@ -54,7 +55,12 @@ class Guest(Step):
         shutil.copy(TOP / "scripts/guest/run-tests", job / "run")
         shutil.copy(TOP / "scripts/guest/stream.py", job)
         shutil.copy(TOP / "scripts/check-log", job / "check-log")
-        (job / "tests").symlink_to(USER_TESTS)
+        # The programs of this machine, with all that they may read.
+        (job / "tests").mkdir()
+        others = programs.programs().keys() - {program for program, _ in self.todo}
+        for path in USER_TESTS.iterdir():
+            if path.name not in others and not path.name.startswith("."):
+                (job / "tests" / path.name).symlink_to(path)
         (job / "todo").write_text("".join(f"{program} {combo}\n" for program, combo in self.todo))
         self.command = [TOP / "scripts/vm", "run", "--kernel", self.which,
                         "--memory", str(self.memory), "--append", self.boot,
