@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Mounting and remounting: from options to a superblock. */
 #include "lookup.hh"
+#include "option_table.hh"
 #include "whiteout.hh"
 
 namespace aufs
@@ -28,8 +29,13 @@ public:
 	[[nodiscard]] Result<void> reconfigure(struct fs_context *fc) noexcept;
 
 private:
-	Context() noexcept = default;
+	explicit Context(MountKind kind) noexcept : options_(kind)
+	{
+	}
 
+	Result<void> parse_option(struct fs_context *fc, const RawOption &option) noexcept;
+	Result<void> finish(struct fs_context *fc, bool read_only) noexcept;
+	void note_options(struct fs_context *fc) const noexcept;
 	Result<void> parse_list(struct fs_context *fc, StringView list) noexcept;
 	Result<void> same_branch(struct fs_context *fc, const BranchItem &item) noexcept;
 
@@ -51,11 +57,13 @@ Result<void> refuse(struct fs_context *fc, const OptionError &error, int code) n
 
 Result<Own<Context>> Context::create(const struct fs_context &fc) noexcept
 {
-	auto context = Own<Context>::adopt(new (Gfp{GFP_KERNEL}) Context);
+	bool remount = fc.purpose == FS_CONTEXT_FOR_RECONFIGURE;
+	MountKind kind = remount ? MountKind::remount : MountKind::first;
+	auto context = Own<Context>::adopt(new (Gfp{GFP_KERNEL}) Context(kind));
 
 	if (!context)
 		return Error{-ENOMEM};
-	if (fc.purpose == FS_CONTEXT_FOR_RECONFIGURE) {
+	if (remount) {
 		context->mounted_ = &Super::of(*fc.root->d_sb);
 		context->settings_ = context->mounted_->settings();
 		return context;
@@ -100,6 +108,14 @@ Result<void> Context::same_branch(struct fs_context *fc, const BranchItem &item)
 	return Error{-EINVAL};
 }
 
+void note_ignored(struct fs_context *fc, const BranchItem &item) noexcept
+{
+	char text[256];
+
+	describe_ignored(item, text, sizeof(text));
+	aufs_warnf(fc, "branch '%s': attributes without effect: %s", item.path.data(), text);
+}
+
 Result<void> Context::parse_list(struct fs_context *fc, StringView list) noexcept
 {
 	auto buffer = Own<char[]>::adopt(new (Gfp{GFP_KERNEL}) char[path_size]);
@@ -119,35 +135,51 @@ Result<void> Context::parse_list(struct fs_context *fc, StringView list) noexcep
 			TRY(same_branch(fc, item.value()));
 		else
 			TRY(super_->add(fc, item.value()));
+		if (!mounted_ && item.value().ignores)
+			note_ignored(fc, item.value());
 		given_++;
 	}
 	return {};
 }
 
-Result<void> Context::parse(struct fs_context *fc, StringView key, const char *value) noexcept
+Result<void> Context::parse_option(struct fs_context *fc, const RawOption &option) noexcept
 {
 	OptionError error;
-	auto use = options_.accept(key, value != nullptr, error);
+	auto accepted = options_.accept(option, error);
 
-	if (!use.ok())
-		return refuse(fc, error, use.error());
+	if (!accepted.ok())
+		return refuse(fc, error, accepted.error());
 
-	StringView head = use.value().head;
-	OptionKey which = use.value().key;
+	OptionKey key = accepted.value();
 
-	if (which != OptionKey::branches && which != OptionKey::append) {
-		StringView text = value ? StringView::from_c_string(value) : StringView();
-		auto applied = apply(settings_, which, text, error);
+	if (key == OptionKey::branches || key == OptionKey::append)
+		return parse_list(fc, option.value);
 
-		return applied.ok() ? applied : refuse(fc, error, applied.error());
-	}
-	if (head.empty())
-		return parse_list(fc, StringView::from_c_string(value));
+	auto applied = apply(settings_, key, option.value, error);
+
+	return applied.ok() ? applied : refuse(fc, error, applied.error());
+}
+
+/*
+ * One of fsconfig(2), which a mount(8) may have cut at the first `=` although its name ends at a `:`
+ * before that: `br:/a=rw:/b`.
+ */
+Result<void> Context::parse(struct fs_context *fc, StringView key, const char *value) noexcept
+{
+	RawOption option(key);
+
 	if (!value)
-		return parse_list(fc, head);
+		return parse_option(fc, option);
 
-	/* `br:/a=rw:/b`, which was cut at the first `=`. */
 	StringView tail = StringView::from_c_string(value);
+
+	if (!option.has_value) {
+		option.has_value = true;
+		option.value = tail;
+		return parse_option(fc, option);
+	}
+
+	StringView head = option.value;
 	StringView::Size size = head.size() + 1 + tail.size();
 	auto joined = Own<char[]>::adopt(new (Gfp{GFP_KERNEL}) char[size]);
 
@@ -156,7 +188,30 @@ Result<void> Context::parse(struct fs_context *fc, StringView key, const char *v
 	__builtin_memcpy(joined.get(), head.data(), head.size());
 	joined[head.size()] = '=';
 	__builtin_memcpy(joined.get() + head.size() + 1, tail.data(), tail.size());
-	return parse_list(fc, StringView(joined.get(), size));
+	option.value = StringView(joined.get(), size);
+	return parse_option(fc, option);
+}
+
+/* Refuses what does not go together, whatever its order was. */
+Result<void> Context::finish(struct fs_context *fc, bool read_only) noexcept
+{
+	OptionError error;
+	auto finished = options_.finish(read_only, error);
+
+	return finished.ok() ? finished : refuse(fc, error, finished.error());
+}
+
+/* Says once which options were accepted although they change nothing. */
+void Context::note_options(struct fs_context *fc) const noexcept
+{
+	constexpr StringView::Size size =
+		900; /* a line of the kernel's log has 1,000 bytes or so */
+	auto text = Own<char[]>::adopt(new (Gfp{GFP_KERNEL}) char[size]);
+
+	if (!options_.has_notes() || !text)
+		return;
+	options_.describe_notes(text.get(), size);
+	aufs_infof(fc, "%s", text.get());
 }
 
 /* The root: the roots of all branches, down to one that is opaque. */
@@ -244,6 +299,7 @@ Result<void> Context::fill(struct fs_context *fc, struct super_block &sb) noexce
 		aufs_errorf(fc, "no branches: give them as br=/top=rw:/lower=ro");
 		return Error{-EINVAL};
 	}
+	TRY(finish(fc, (sb.s_flags & SB_RDONLY) != 0));
 	super_->set_settings(settings_);
 	TRY(super_->attach(fc));
 	for (unsigned int i = 0; i < super_->count(); i++) {
@@ -285,26 +341,30 @@ Result<void> Context::fill(struct fs_context *fc, struct super_block &sb) noexce
 	sb.s_root = d_make_root(root.leak());
 	if (!sb.s_root)
 		return Error{-ENOMEM};
+	note_options(fc);
 	return {};
 }
 
 Result<void> Context::reconfigure(struct fs_context *fc) noexcept
 {
 	struct super_block &sb = *fc->root->d_sb;
+	/* What is not said stays: fspick(2) begins with nothing. */
+	unsigned int flags = (sb.s_flags & ~fc->sb_flags_mask) | (fc->sb_flags & fc->sb_flags_mask);
+	bool read_only = (flags & SB_RDONLY) != 0;
 
+	TRY(finish(fc, read_only));
 	if (given_ && given_ != mounted_->count()) {
 		aufs_errorf(fc, "branches cannot be changed while mounted: %u given, %u mounted",
 			    given_, mounted_->count());
 		return Error{-EINVAL};
 	}
-	/* fspick(2)'s flags are those that change. */
-	if (!mounted_->has_rw() && (fc->sb_flags_mask & SB_RDONLY) &&
-	    !(fc->sb_flags & SB_RDONLY)) {
+	if (!mounted_->has_rw() && !read_only) {
 		aufs_errorf(fc, "cannot become writable: no branch is rw");
 		return Error{-EROFS};
 	}
 	TRY(check(sync_filesystem(&sb)));
 	mounted_->set_settings(settings_);
+	note_options(fc);
 	return {};
 }
 

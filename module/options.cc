@@ -85,16 +85,63 @@ Error refuse(OptionError &error, const OptionError &reason, int code) noexcept
 	return Error{-code};
 }
 
-/* Notes @attribute in @item, whose permission is known; false where it does not go with that. */
-bool take_attribute(StringView attribute, BranchItem &item) noexcept
+/* The attributes of branches. */
+struct Attribute {
+	StringView name;
+	bool rw; /* goes with rw; */
+	bool ro; /* with ro and rr */
+	CopyOnOpen copy_on_open;
+	StringView ignored; /* why it has no effect; empty where it does what it says */
+};
+
+constexpr Attribute attributes[] = {
+	{"coo_reg", true, true, CopyOnOpen::regular, {}},
+	{"coo_all", true, true, CopyOnOpen::all, {}},
+	/* What is done without them, too. */
+	{"wh", false, true, CopyOnOpen::nothing, {}},
+	{"nolwh", true, false, CopyOnOpen::nothing, {}},
+	{"icex", true, true, CopyOnOpen::nothing, "all attributes are copied"},
+	{"icexsec", true, true, CopyOnOpen::nothing, "all attributes are copied"},
+	{"icexsys", true, true, CopyOnOpen::nothing, "all attributes are copied"},
+	{"icextr", true, true, CopyOnOpen::nothing, "all attributes are copied"},
+	{"icexusr", true, true, CopyOnOpen::nothing, "all attributes are copied"},
+	{"icexoth", true, true, CopyOnOpen::nothing, "all attributes are copied"},
+	{"moo", true, false, CopyOnOpen::nothing, "files come to each rw branch"},
+	{"fhsm", true, false, CopyOnOpen::nothing, "there is no tiered storage"},
+	{"unpin", true, true, CopyOnOpen::nothing, "branches are always pinned"},
+};
+
+/* The attribute @name where it goes with @perm; null otherwise. */
+const Attribute *find_attribute(StringView name, BranchPerm perm) noexcept
 {
-	if (attribute == "coo_all")
-		item.copy_on_open = CopyOnOpen::all;
-	else if (attribute == "coo_reg" && item.copy_on_open == CopyOnOpen::nothing)
-		item.copy_on_open = CopyOnOpen::regular;
-	else if (attribute != "coo_reg")
-		return item.perm == BranchPerm::rw ? attribute == "nolwh" : attribute == "wh";
-	return true;
+	for (const Attribute &attribute : attributes) {
+		if (attribute.name == name)
+			return (perm == BranchPerm::rw ? attribute.rw : attribute.ro) ? &attribute :
+											nullptr;
+	}
+	return nullptr;
+}
+
+/* Whether an option or an attribute could have the name @text. */
+bool is_word(StringView text) noexcept
+{
+	for (char c : text) {
+		bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+
+		if (!letter && (c < '0' || c > '9') && c != '_')
+			return false;
+	}
+	return !text.empty();
+}
+
+/* Takes the first attribute, without its `+`, off @text, which is not empty. */
+StringView take_attribute(StringView &text) noexcept
+{
+	Size end = find(text, 1, '+');
+	StringView name = text.substr(1, end - 1);
+
+	text = text.substr(end);
+	return name;
 }
 
 /* Reads @text, permission and attributes, of the branch @item into @branch. */
@@ -122,20 +169,19 @@ Result<void> parse_perm(StringView text, StringView item, BranchItem &branch,
 				      .item = item,
 				      .hint = "known are rw, ro, rr"});
 
-	while (plus < text.size()) {
-		Size start = plus + 1;
+	branch.attributes = text.substr(plus);
+	for (StringView rest = branch.attributes; !rest.empty();) {
+		StringView attribute = take_attribute(rest);
+		const Attribute *known = find_attribute(attribute, perm);
 
-		plus = find(text, start, '+');
-
-		StringView attribute = text.substr(start, plus - start);
-
-		if (take_attribute(attribute, branch))
-			continue;
-		return refuse(error,
-			      {.text = "unknown attribute",
-			       .word = attribute,
-			       .item = item,
-			       .hint = "known are ro+wh, rr+wh, rw+nolwh, coo_reg, coo_all"});
+		if (!is_word(attribute))
+			return refuse(error, {.text = "wrong attribute after a '+'",
+					      .word = attribute,
+					      .item = item});
+		if (known && known->copy_on_open > branch.copy_on_open)
+			branch.copy_on_open = known->copy_on_open;
+		/* As in the original, which says so and mounts. */
+		branch.ignores = branch.ignores || !known || !known->ignored.empty();
 	}
 	return {};
 }
@@ -172,82 +218,6 @@ Result<StringView> take_path(StringView item, char *buffer, Size size, OptionErr
 	return StringView(buffer, used);
 }
 
-struct KnownKey {
-	StringView name;
-	OptionKey key;
-};
-
-/* The aliases are the original's. */
-constexpr KnownKey known_keys[] = {
-	{"br", OptionKey::branches},
-	{"dirs", OptionKey::branches},
-	{"append", OptionKey::append},
-	{"create", OptionKey::create},
-	{"create_policy", OptionKey::create},
-	{"cpup", OptionKey::copy_up},
-	{"copyup", OptionKey::copy_up},
-	{"copyup_policy", OptionKey::copy_up},
-	{"sum", OptionKey::sum},
-	{"nosum", OptionKey::nosum},
-	{"share_rw", OptionKey::share_rw},
-};
-
-/* Whether the option is a word without a value. */
-bool is_flag(OptionKey key) noexcept
-{
-	return key == OptionKey::sum || key == OptionKey::nosum || key == OptionKey::share_rw;
-}
-
-const KnownKey *find_key(StringView name) noexcept
-{
-	for (const KnownKey &known : known_keys) {
-		if (known.name == name)
-			return &known;
-	}
-	return nullptr;
-}
-
-/* Appends to a buffer that it never overruns. */
-class Writer final
-{
-public:
-	Writer(char *out, Size size) noexcept : out_(out), size_(size)
-	{
-	}
-	void put(char c) noexcept
-	{
-		if (used_ + 1 < size_)
-			out_[used_++] = c;
-	}
-	void put(StringView text) noexcept
-	{
-		for (char c : text)
-			put(c);
-	}
-	/* @text in quotes, fit to be shown and cut to what a line of a log can hold. */
-	void quote(StringView text) noexcept
-	{
-		constexpr Size limit = 200;
-
-		put('\'');
-		for (char c : text.substr(0, limit))
-			put(static_cast<unsigned char>(c) < ' ' || c == 0x7f ? '?' : c);
-		if (text.size() > limit)
-			put("...");
-		put('\'');
-	}
-	Size finish() noexcept
-	{
-		out_[used_] = '\0';
-		return used_;
-	}
-
-private:
-	char *out_;
-	Size size_;
-	Size used_ = 0;
-};
-
 } // namespace
 
 Error refuse(OptionError &error, const OptionError &reason) noexcept
@@ -270,7 +240,7 @@ StringView branch_perm_name(BranchPerm perm) noexcept
 
 Size OptionError::describe(char *out, Size size) const noexcept
 {
-	Writer writer(out, size);
+	TextWriter writer(out, size);
 
 	writer.put(StringView::from_c_string(text));
 	if (!word.empty()) {
@@ -286,6 +256,56 @@ Size OptionError::describe(char *out, Size size) const noexcept
 		writer.put(StringView::from_c_string(hint));
 		writer.put(')');
 	}
+	if (*known) {
+		writer.put(" (known are ");
+		writer.put(StringView::from_c_string(known));
+		writer.put(')');
+	}
+	if (!nearest.empty()) {
+		writer.put(" (the nearest known is ");
+		writer.quote(nearest);
+		writer.put(')');
+	}
+	return writer.finish();
+}
+
+void TextWriter::put(char c) noexcept
+{
+	if (used_ + 1 < size_)
+		out_[used_++] = c;
+}
+
+void TextWriter::quote(StringView text) noexcept
+{
+	constexpr Size limit = 200;
+
+	put('\'');
+	for (char c : text.substr(0, limit))
+		put(static_cast<unsigned char>(c) < ' ' || c == 0x7f ? '?' : c);
+	if (text.size() > limit)
+		put("...");
+	put('\'');
+}
+
+Size describe_ignored(const BranchItem &item, char *out, Size size) noexcept
+{
+	TextWriter writer(out, size);
+	bool first = true;
+
+	for (StringView rest = item.attributes; !rest.empty();) {
+		StringView name = take_attribute(rest);
+		const Attribute *known = find_attribute(name, item.perm);
+
+		if (known && known->ignored.empty())
+			continue;
+		if (!first)
+			writer.put(", ");
+		first = false;
+		writer.quote(name);
+		writer.put(" (");
+		writer.put(known ? known->ignored : "not known there");
+		writer.put(')');
+	}
 	return writer.finish();
 }
 
@@ -294,16 +314,14 @@ Result<BranchItem> BranchList::next(char *buffer, Size size, OptionError &error)
 	Size start = at_;
 	Size stop = find(list_, start, ':');
 	StringView item = list_.substr(start, stop - start);
-	bool last = stop == list_.size();
+	StringView rest = list_.substr(stop);
+	/* A list that a program made of its parts may end in what would come before another. */
+	bool last = rest.empty() || rest == ":" || rest == "::";
 
 	/* Until this branch is known to be right, an error ends the list. */
 	more_ = false;
 	if (list_.empty())
 		return refuse(error, {.text = "no branch given"});
-	if (item.empty() && last)
-		return refuse(error, {.text = "empty branch after the last ':'",
-				      .item = list_,
-				      .hint = "a ':' in a path is written '\\:'"});
 	if (item.empty())
 		return refuse(error, {.text = "empty branch before a ':'",
 				      .item = list_,
@@ -314,8 +332,12 @@ Result<BranchItem> BranchList::next(char *buffer, Size size, OptionError &error)
 
 	Size path_end = 0;
 	StringView path = TRY(take_path(item, buffer, size, error, path_end));
-	BranchItem branch = {path, index_ ? BranchPerm::ro : BranchPerm::rw, path_end < item.size(),
-			     CopyOnOpen::nothing};
+	BranchItem branch = {path,
+			     index_ ? BranchPerm::ro : BranchPerm::rw,
+			     path_end < item.size(),
+			     CopyOnOpen::nothing,
+			     false,
+			     {}};
 
 	if (branch.perm_given)
 		TRY(parse_perm(item.substr(path_end + 1), item, branch, error));
@@ -336,68 +358,27 @@ Result<RawOption> MonolithicOptions::next(OptionError &error) noexcept
 {
 	Size stop = find(data_, at_, ',');
 	StringView option = data_.substr(at_, stop - at_);
-	Size key_end = find(option, 0, '=');
-	Size colon = find(option, 0, ':');
-	StringView name = option.substr(0, colon);
 
-	/* Only these names may end at a colon; in all others it is a part of the name. */
-	if (name == "br" || name == "append")
-		key_end = colon;
 	/* The caller may overwrite what ends an option. */
 	at_ = stop < data_.size() ? stop + 1 : stop;
 
-	StringView key = option.substr(0, key_end);
+	RawOption raw(option);
 
-	if (key.empty())
+	if (raw.key.empty())
 		return refuse(error, {.text = "option without a name", .word = option});
-	if (key_end == option.size())
-		return RawOption{key, {}, false};
-	return RawOption{key, option.substr(key_end + 1), true};
+	return raw;
 }
 
-Result<OptionUse> OptionSet::accept(StringView key, bool has_value, OptionError &error) noexcept
+RawOption::RawOption(StringView option) noexcept
 {
-	OptionUse use = {OptionKey::branches, {}};
-	Size colon = find(key, 0, ':');
-	StringView name = key.substr(0, colon);
-	bool has_list = colon < key.size() && (name == "br" || name == "append");
-	const KnownKey *known = find_key(has_list ? name : key);
+	Size end = find(option, 0, '=');
+	Size colon = find(option, 0, ':');
 
-	if (!known)
-		return refuse(
-			error,
-			{.text = "unknown option",
-			 .word = key,
-			 .hint = "known are br, dirs, append, create, cpup, sum, nosum, share_rw"});
-	use.key = known->key;
-	if (is_flag(use.key)) {
-		if (has_value)
-			return refuse(error, {.text = "no value goes with option", .word = key});
-		return use;
-	}
-	if (use.key == OptionKey::create || use.key == OptionKey::copy_up) {
-		if (!has_value)
-			return refuse(error, {.text = "no policy given with option", .word = key});
-		return use;
-	}
-
-	/* Whoever has a list has a head or a value: neither may be missing altogether. */
-	if (has_list)
-		use.head = key.substr(colon + 1);
-	if (has_list ? use.head.empty() : !has_value)
-		return refuse(error, {.text = "no branches given with option", .word = key});
-
-	if (use.key == OptionKey::append) {
-		append_ = true;
-		return use;
-	}
-	if (branches_)
-		return refuse(error, {.text = "branches given twice, the second time by option",
-				      .word = name});
-	if (append_)
-		return refuse(error, {.text = "append given before option", .word = name});
-	branches_ = true;
-	return use;
+	end = colon < end ? colon : end;
+	key = option.substr(0, end);
+	has_value = end < option.size();
+	if (has_value)
+		value = option.substr(end + 1);
 }
 
 StringView escaped(char byte) noexcept

@@ -4,12 +4,11 @@
  * context. The same source is compiled on the host, where kunit/host tests and fuzzes it.
  *
  *	data    = option { "," option }
- *	option  = ( "br" | "dirs" | "append" ) "=" list | "br:" list | "append:" list |
- *		  ( "create" | "create_policy" ) "=" ( "tdp" | "rr" | "mfs" [ ":" seconds ] ) |
- *		  ( "cpup" | "copyup" | "copyup_policy" ) "=" ( "tdp" | "bup" | "bu" ) |
- *		  "sum" | "nosum" | "share_rw"
- *	list    = branch { ":" branch }
+ *	option  = name [ ( "=" | ":" ) value ]
+ *	list    = branch { ":" branch } [ ":" [ ":" ] ]
  *	branch  = path [ "=" permission { "+" attribute } ]
+ *
+ * Which names there are, and which of them have a list or another value, is in option_table.hh.
  *
  * In a path `\,` `\:` `\=` and `\\` stand for the character itself, and `\ooo` for the byte with
  * that octal number. `\134` is what /proc/mounts makes of a backslash, so `\134\134`, `\134,` and
@@ -69,6 +68,7 @@ struct alignas(8) Settings {
 	friend bool operator==(const Settings &, const Settings &) = default;
 };
 
+/* As /proc/mounts shows them. */
 StringView create_policy_name(CreatePolicy policy) noexcept;
 StringView copy_policy_name(CopyPolicy policy) noexcept;
 
@@ -78,6 +78,8 @@ struct OptionError {
 	StringView word; /* the word that is wrong */
 	StringView item; /* the option or branch that it stands in */
 	const char *hint = ""; /* what would be right; static, may be empty */
+	const char *known = ""; /* all words that would be right; static, may be empty */
+	StringView nearest; /* the known word that is most like it, or empty; static */
 
 	/*
 	 * Writes "text 'word' in 'item' (hint)" to @out, with a terminating zero and within @size bytes
@@ -90,13 +92,49 @@ struct OptionError {
 /* Sets @error, for who returns the errno that it returns. */
 cxxrt::Error refuse(OptionError &error, const OptionError &reason) noexcept;
 
+/* Appends to a buffer of at least one byte that it never overruns. */
+class TextWriter final
+{
+public:
+	TextWriter(char *out, StringView::Size size) noexcept : out_(out), size_(size)
+	{
+	}
+	void put(char c) noexcept;
+	void put(StringView text) noexcept
+	{
+		for (char c : text)
+			put(c);
+	}
+	/* @text in quotes, fit to be shown and cut to what a line of a log can hold. */
+	void quote(StringView text) noexcept;
+	/* Adds a zero; the bytes before it. */
+	StringView::Size finish() noexcept
+	{
+		out_[used_] = '\0';
+		return used_;
+	}
+
+private:
+	char *out_;
+	StringView::Size size_;
+	StringView::Size used_ = 0;
+};
+
 /* One branch of a list. */
 struct BranchItem {
 	StringView path; /* unescaped, in the caller's buffer, a zero follows it */
 	BranchPerm perm; /* where it is not given: rw for the mount's first branch, else ro */
 	bool perm_given;
 	CopyOnOpen copy_on_open;
+	bool ignores; /* some attributes have no effect here */
+	StringView attributes; /* as written: each with its `+` */
 };
+
+/*
+ * Writes which attributes of @item have no effect, and why, to @out, as OptionError::describe() does.
+ */
+StringView::Size describe_ignored(const BranchItem &item, char *out,
+				  StringView::Size size) noexcept;
 
 /*
  * The branches of a list one after the other:
@@ -135,11 +173,13 @@ private:
 	bool more_ = true;
 };
 
-/* One option of mount(2)'s data. */
+/* One option: its name, and what stands after the first `=` or `:` that is not escaped. */
 struct RawOption {
 	StringView key;
 	StringView value; /* as written, still escaped */
 	bool has_value;
+
+	explicit RawOption(StringView option) noexcept;
 };
 
 /*
@@ -165,45 +205,6 @@ private:
 	StringView data_;
 	StringView::Size at_ = 0;
 };
-
-/*
- * branches replaces nothing and comes first; append adds to the end, as often as one likes:
- * fsconfig(2) takes no value over 255 bytes, so that is how it gives a long list.
- */
-enum class OptionKey : unsigned char { branches, append, create, copy_up, sum, nosum, share_rw };
-
-/* An option that was accepted. */
-struct OptionUse {
-	OptionKey key;
-	/*
-	 * Empty, or a part of the list that stands in the option's name: a mount(8) that uses
-	 * fsconfig(2) cuts `br:/a=rw:/b` at the `=`. The list is then head, or head + "=" + value
-	 * where there is a value.
-	 */
-	StringView head;
-};
-
-/* Which options one mount was given. */
-class OptionSet final
-{
-public:
-	/*
-	 * Notes the option @key. -EINVAL with @error set: unknown, without its value or with one
-	 * that it does not have, `br` given twice or after `append`.
-	 */
-	Result<OptionUse> accept(StringView key, bool has_value, OptionError &error) noexcept;
-
-private:
-	bool branches_ = false;
-	bool append_ = false;
-};
-
-/*
- * Changes @settings as the option @key, none of the two that have a list, with @value says. -EINVAL
- * with @error set; @settings is unchanged then.
- */
-Result<void> apply(Settings &settings, OptionKey key, StringView value,
-		   OptionError &error) noexcept;
 
 /* What stands for @byte in an option, or empty where it stands for itself. */
 StringView escaped(char byte) noexcept;

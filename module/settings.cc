@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The options that are words: their names, and what they set. */
-#include "options.hh"
+#include "option_table.hh"
 
 namespace aufs
 {
@@ -10,16 +10,24 @@ using Size = StringView::Size;
 namespace
 {
 
-constexpr StringView create_names[] = {"tdp", "rr", "mfs"};
-constexpr StringView copy_names[] = {"tdp", "bup", "bu"};
+struct PolicyName {
+	StringView name;
+	StringView long_name;
+};
+
+/* Each in the order of its type. */
+constexpr PolicyName create_names[] = {
+	{"tdp", "top-down-parent"}, {"rr", "round-robin"}, {"mfs", "most-free-space"}};
+constexpr PolicyName copy_names[] = {
+	{"tdp", "top-down-parent"}, {"bup", "bottom-up-parent"}, {"bu", "bottom-up"}};
 
 /* The index of @word in @names, or their count. */
 template <unsigned int count>
-unsigned int index_of(StringView word, const StringView (&names)[count]) noexcept
+unsigned int index_of(StringView word, const PolicyName (&names)[count]) noexcept
 {
 	unsigned int i = 0;
 
-	while (i < count && names[i] != word)
+	while (i < count && names[i].name != word && names[i].long_name != word)
 		i++;
 	return i;
 }
@@ -93,12 +101,12 @@ StringView copy_on_open_name(CopyOnOpen what) noexcept
 
 StringView create_policy_name(CreatePolicy policy) noexcept
 {
-	return create_names[static_cast<unsigned char>(policy)];
+	return create_names[static_cast<unsigned char>(policy)].name;
 }
 
 StringView copy_policy_name(CopyPolicy policy) noexcept
 {
-	return copy_names[static_cast<unsigned char>(policy)];
+	return copy_names[static_cast<unsigned char>(policy)].name;
 }
 
 Result<void> apply(Settings &settings, OptionKey key, StringView value, OptionError &error) noexcept
@@ -117,6 +125,7 @@ Result<void> apply(Settings &settings, OptionKey key, StringView value, OptionEr
 	case OptionKey::share_rw:
 		settings.share_rw = true;
 		break;
+	case OptionKey::nothing:
 	case OptionKey::branches:
 	case OptionKey::append:
 		break;

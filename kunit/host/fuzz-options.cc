@@ -3,11 +3,11 @@
  * libFuzzer target: the option parser on any bytes. Besides what the sanitizers see, each law of
  * the syntax that holds for every text is checked here.
  */
-#include <initializer_list>
 #include <stdint.h>
 #include <stdlib.h>
 
 #include "model.hh"
+#include "option_table.hh"
 
 using namespace aufs;
 using Size = StringView::Size;
@@ -62,7 +62,10 @@ void check_list(StringView text, Size buffer_size)
 		}
 
 		StringView path = item.value().path;
+		char ignored[100];
+		Size said = describe_ignored(item.value(), ignored, sizeof(ignored));
 
+		require((said != 0) == item.value().ignores, "what is ignored is said");
 		require(++count <= max_branches, "a mount has no more than its branches");
 		require(path.data() == buffer && path.size() && path.size() < buffer_size &&
 				path.size() < path_size,
@@ -79,11 +82,6 @@ void check_list(StringView text, Size buffer_size)
 	require(model::canonical(shown) == StringView(shown), "what is shown reads the same");
 	require(model::canonical(model::unmangle(shown)) == StringView(shown),
 		"what is shown reads the same when /proc/mounts was decoded");
-}
-
-bool has_list(OptionKey key)
-{
-	return key == OptionKey::branches || key == OptionKey::append;
 }
 
 /* What was set is shown by a name that sets the same. */
@@ -109,10 +107,48 @@ void check_setting(OptionKey key, StringView value, StringView data)
 	require(again == settings, "a policy's name is that policy");
 }
 
+/* Gives @option, a part of @data, to each of @sets. */
+void check_option(OptionSet (&sets)[2], const RawOption &option, StringView data, Size buffer_size)
+{
+	for (OptionSet &set : sets) {
+		OptionError error;
+		Result<OptionKey> key = set.accept(option, error);
+
+		if (!key.ok()) {
+			check_error(key.error(), error, data);
+			continue;
+		}
+		require(!option.key.empty(), "what has no name is no option");
+		if (key.value() == OptionKey::branches || key.value() == OptionKey::append) {
+			require(option.has_value, "a list is a value");
+			check_list(option.value, buffer_size);
+		} else {
+			check_setting(key.value(), option.value, data);
+		}
+	}
+}
+
+void check_end(const OptionSet &set, StringView data)
+{
+	OptionError error;
+	char notes[200];
+	Size room = 1 + data.size() % sizeof(notes);
+
+	require(set.finish(true, error).ok(), "each option is right for what is read-only");
+	if (auto finished = set.finish(false, error); !finished.ok())
+		require(error.text[0] && error.hint[0],
+			"what only read-only mounts do has a reason");
+
+	Size size = set.describe_notes(notes, room);
+
+	require(size < room && notes[size] == '\0', "notes end in their buffer");
+	require(room == 1 || (size != 0) == set.has_notes(), "what is noted is said");
+}
+
 void check_data(StringView data, Size buffer_size)
 {
 	MonolithicOptions options(data);
-	OptionSet set;
+	OptionSet sets[2] = {OptionSet(MountKind::first), OptionSet(MountKind::remount)};
 	OptionError error;
 	const char *end = data.begin();
 
@@ -135,34 +171,22 @@ void check_data(StringView data, Size buffer_size)
 				*key.end() == ',',
 			"a separator follows a key");
 		require(option.value().has_value || value.empty(), "no value is an empty value");
-
-		Result<OptionUse> use = set.accept(key, option.value().has_value, error);
-
-		if (!use.ok())
-			check_error(use.error(), error, data);
-		else if (has_list(use.value().key))
-			check_list(value, buffer_size);
-		else
-			check_setting(use.value().key, value, data);
+		check_option(sets, option.value(), data, buffer_size);
 	}
+	for (const OptionSet &set : sets)
+		check_end(set, data);
 }
 
 /* fsconfig(2) gives any text as a key. */
 void check_key(StringView key)
 {
-	for (bool has_value : {false, true}) {
-		OptionSet set;
-		OptionError error;
-		Result<OptionUse> use = set.accept(key, has_value, error);
+	RawOption option(key);
+	OptionSet sets[2] = {OptionSet(MountKind::first), OptionSet(MountKind::remount)};
 
-		if (!use.ok()) {
-			check_error(use.error(), error, key);
-			continue;
-		}
-		require(has_value || !use.value().head.empty() || !has_list(use.value().key),
-			"an option has a list somewhere");
-		require(within(use.value().head, key), "the head of a list is a part of the key");
-	}
+	require(within(option.key, key) && within(option.value, key), "an option is its text");
+	check_option(sets, option, key, path_size);
+	option.has_value = true;
+	check_option(sets, option, key, path_size);
 }
 
 } // namespace

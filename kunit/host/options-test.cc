@@ -1,23 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The rules of aufs's option syntax, one by one. kunit/host/options-property.cc has the laws. */
-#include <errno.h>
 #include <initializer_list>
 
-#include "check.hh"
-#include "options.hh"
-#include "text.hh"
+#include "expect.hh"
 
 using namespace aufs;
 
 namespace
 {
-
-Text describe(const OptionError &error)
-{
-	char text[1024];
-
-	return StringView(text, error.describe(text, sizeof(text)));
-}
 
 /*
  * A list, read to its end: "path=perm" for each branch with a star where the permission was not
@@ -46,6 +36,9 @@ Text parse(const Text &text, unsigned int already = 0)
 		all += copy_on_open_name(item.value().copy_on_open);
 		if (!item.value().perm_given)
 			all += '*';
+		if (char text[300]; item.value().ignores)
+			all += Text(" !") +
+			       StringView(text, describe_ignored(item.value(), text, sizeof(text)));
 	}
 	return all;
 }
@@ -69,51 +62,7 @@ Text split(const Text &text)
 	return all;
 }
 
-/* The keys of @options, each as "key" or "key=", given to one mount. */
-Text accept(std::initializer_list<const char *> options)
-{
-	OptionSet set;
-	Text all;
-	OptionError error;
-
-	for (const char *option : options) {
-		StringView key = StringView::from_c_string(option);
-		bool has_value = !key.empty() && key[key.size() - 1] == '=';
-
-		if (has_value)
-			key = key.substr(0, key.size() - 1);
-
-		Result<OptionUse> use = set.accept(key, has_value, error);
-
-		if (!use.ok())
-			return Text::number(use.error()) + " " + describe(error);
-		static constexpr const char *names[] = {"br",  "append", "create",  "cpup",
-							"sum", "nosum",	 "share_rw"};
-
-		all += Text(names[static_cast<int>(use.value().key)]);
-		all += "(" + Text(use.value().head) + ")";
-	}
-	return all;
-}
-
-void expect_text(int line, const Text &got, const Text &expected)
-{
-	check::equal(__FILE_NAME__, line, "this text", StringView(got), StringView(expected));
-}
-
-void expect_errno(int line, const Text &got, int expected)
-{
-	if (StringView(got).starts_with("-" + Text::number(expected) + " "))
-		return;
-	check::fail(__FILE_NAME__, line, "an error");
-	check::show("errno", expected);
-	check::show("got", got);
-}
-
 } // namespace
-
-#define EXPECT_TEXT(got, expected) expect_text(__LINE__, got, expected)
-#define EXPECT_ERRNO(got, error)   expect_errno(__LINE__, got, error)
 
 TEST(permissions)
 {
@@ -134,14 +83,29 @@ TEST(attributes)
 {
 	EXPECT_TEXT(parse("/a=rw+nolwh:/b=ro+wh:/c=rr+wh"), "/a=rw\n/b=ro\n/c=rr");
 	EXPECT_TEXT(parse("/a=ro+wh+wh"), "/a=ro");
-	EXPECT_TEXT(parse("/a=rw+wh"), "-22 unknown attribute 'wh' in '/a=rw+wh' "
-				       "(known are ro+wh, rr+wh, rw+nolwh, coo_reg, coo_all)");
-	EXPECT_ERRNO(parse("/a=ro+nolwh"), EINVAL);
-	EXPECT_ERRNO(parse("/a=rr+nolwh"), EINVAL);
-	for (const char *attribute : {"", "coo", "coo_re", "coo_reg_all", "fhsm", "unpin", "moo",
-				      "WH", "whx", "w", "wh+", "wh+moo", "\\wh"}) {
+	EXPECT_TEXT(parse("/a=ro+"), "-22 wrong attribute after a '+' in '/a=ro+'");
+	EXPECT_TEXT(parse("/a=rw+/b"), "-22 wrong attribute after a '+' '/b' in '/a=rw+/b'");
+	for (const char *attribute : {"+wh", "wh+", "wh++coo_reg", "moo+", "\\wh", "w-h", "wh ",
+				      "wh=", "a.b", "a[", "a`", "a{", "a@", "a/"})
 		EXPECT_ERRNO(parse(Text("/a=ro+") + attribute), EINVAL);
-		EXPECT_ERRNO(parse(Text("/a=rw+nolwh+") + attribute), EINVAL);
+}
+
+/* What has no effect is said, with the reason, and does not keep a branch from being mounted. */
+TEST(attributes_without_effect)
+{
+	EXPECT_TEXT(parse("/a=rw+moo:/b=ro"), "/a=rw !'moo' (files come to each rw branch)\n/b=ro");
+	EXPECT_TEXT(
+		parse("/a=rw+fhsm+nolwh+unpin"),
+		"/a=rw !'fhsm' (there is no tiered storage), 'unpin' (branches are always pinned)");
+	EXPECT_TEXT(parse("/a=ro+nothing+coo_reg"), "/a=ro+coo_reg !'nothing' (not known there)");
+	for (const char *attribute :
+	     {"rw+wh", "ro+nolwh", "rr+nolwh", "ro+moo", "ro+fhsm", "ro+coo", "ro+coo_re",
+	      "ro+coo_reg_all", "ro+WH", "ro+whx", "ro+w", "ro+W_9"}) {
+		Text text = Text("/a=") + attribute;
+		Text name = StringView(text).substr(6);
+
+		EXPECT_TEXT(parse(text), Text(StringView(text).substr(0, 5)) + " !'" + name +
+						 "' (not known there)");
 	}
 }
 
@@ -217,16 +181,26 @@ TEST(lone_backslash)
 TEST(empty_branches)
 {
 	EXPECT_TEXT(parse(""), "-22 no branch given");
-	EXPECT_TEXT(parse("/a:"), "-22 empty branch after the last ':' in '/a:' "
-				  "(a ':' in a path is written '\\:')");
 	EXPECT_TEXT(parse("/a::/b"), "-22 empty branch before a ':' in '/a::/b' "
 				     "(a ':' in a path is written '\\:')");
 	EXPECT_ERRNO(parse(":"), EINVAL);
+	EXPECT_ERRNO(parse("::"), EINVAL);
 	EXPECT_ERRNO(parse(":/a"), EINVAL);
-	EXPECT_ERRNO(parse("/a=rw:"), EINVAL);
+	EXPECT_ERRNO(parse("/a:::"), EINVAL);
+	EXPECT_ERRNO(parse("/a:::/b"), EINVAL);
 	EXPECT_TEXT(parse("=rw"), "-22 no path before the permission in '=rw'");
 	EXPECT_ERRNO(parse("/a:=ro"), EINVAL);
 	EXPECT_ERRNO(parse("="), EINVAL);
+}
+
+/* As a program leaves them that puts a list together. */
+TEST(colons_at_the_end)
+{
+	EXPECT_TEXT(parse("/a:"), "/a=rw*");
+	EXPECT_TEXT(parse("/a=rw:/b=ro+wh:"), "/a=rw\n/b=ro");
+	EXPECT_TEXT(parse("/a=rw:/b=ro+wh::"), "/a=rw\n/b=ro");
+	EXPECT_TEXT(parse("/a\\:"), "/a:=rw*");
+	EXPECT_TEXT(parse("/a\\::"), "/a:=rw*");
 }
 
 TEST(relative_paths)
@@ -292,14 +266,17 @@ TEST(split_data)
 	EXPECT_TEXT(split("append:/a=rw,append=/b:/c"), "[append][/a=rw][append][/b:/c]");
 	EXPECT_TEXT(split("br:/a,noatime"), "[br][/a][noatime]");
 	EXPECT_TEXT(split("context=a:b:c"), "[context][a:b:c]");
-	EXPECT_TEXT(split("a:b=c"), "[a:b][c]");
-	EXPECT_TEXT(split("dirs:/a=rw"), "[dirs:/a][rw]");
+	EXPECT_TEXT(split("a:b=c"), "[a][b=c]");
+	EXPECT_TEXT(split("dirs:/a=rw"), "[dirs][/a=rw]");
+	EXPECT_TEXT(split("add:1:/a=rr"), "[add][1:/a=rr]");
+	EXPECT_TEXT(split("a\\:b=c"), "[a\\:b][c]");
 	EXPECT_TEXT(split("br"), "[br]");
 	EXPECT_TEXT(split("br="), "[br][]");
 	EXPECT_TEXT(split("br:"), "[br][]");
 	EXPECT_TEXT(split("br==a"), "[br][=a]");
 	EXPECT_TEXT(split("br=:a"), "[br][:a]");
-	EXPECT_TEXT(split("bra:/a"), "[bra:/a]");
+	EXPECT_TEXT(split("bra:/a"), "[bra][/a]");
+	EXPECT_TEXT(split("a,:x"), "-22 option without a name ':x'");
 }
 
 TEST(split_empty_options)
@@ -322,117 +299,6 @@ TEST(split_escaped_commas)
 	EXPECT_TEXT(split("br=/a\\040,c"), "[br][/a\\040][c]");
 	EXPECT_TEXT(split("br=/a\\x,c"), "[br][/a\\x][c]");
 	EXPECT_TEXT(split("br=/a\\"), "[br][/a\\]");
-}
-
-TEST(keys)
-{
-	EXPECT_TEXT(accept({"br="}), "br()");
-	EXPECT_TEXT(accept({"dirs="}), "br()");
-	EXPECT_TEXT(accept({"append="}), "append()");
-	EXPECT_TEXT(accept({"br=", "append=", "append="}), "br()append()append()");
-	EXPECT_TEXT(accept({"xino="}),
-		    "-22 unknown option 'xino' "
-		    "(known are br, dirs, append, create, cpup, sum, nosum, share_rw)");
-	for (const char *key :
-	     {"=", "b=", "bra=", "BR=", "noxino", "dir=", "dirs:/a=", "appen=", "br "})
-		EXPECT_ERRNO(accept({key}), EINVAL);
-}
-
-TEST(keys_without_value)
-{
-	EXPECT_TEXT(accept({"br"}), "-22 no branches given with option 'br'");
-	EXPECT_ERRNO(accept({"dirs"}), EINVAL);
-	EXPECT_ERRNO(accept({"append"}), EINVAL);
-}
-
-TEST(keys_of_settings)
-{
-	EXPECT_TEXT(accept({"create=", "create_policy=", "cpup=", "copyup=", "copyup_policy=",
-			    "sum", "nosum", "share_rw", "br="}),
-		    "create()create()cpup()cpup()cpup()sum()nosum()share_rw()br()");
-	EXPECT_TEXT(accept({"create"}), "-22 no policy given with option 'create'");
-	EXPECT_TEXT(accept({"copyup"}), "-22 no policy given with option 'copyup'");
-	EXPECT_TEXT(accept({"sum="}), "-22 no value goes with option 'sum'");
-	EXPECT_ERRNO(accept({"nosum="}), EINVAL);
-	EXPECT_ERRNO(accept({"share_rw="}), EINVAL);
-	for (const char *key : {"create:tdp", "create:tdp=", "cpup:", "sum:", "summ", "cpu="})
-		EXPECT_ERRNO(accept({key}), EINVAL);
-}
-
-/* The settings after @key=@value was applied to some, or the error. */
-static Text applied(OptionKey key, const Text &value)
-{
-	Settings settings = {7, CreatePolicy::rr, CopyPolicy::bup, true};
-	OptionError error;
-	auto result = apply(settings, key, value, error);
-
-	if (!result.ok()) {
-		EXPECT(settings == (Settings{7, CreatePolicy::rr, CopyPolicy::bup, true}));
-		return Text::number(result.error()) + " " + describe(error);
-	}
-	return Text(create_policy_name(settings.create)) + " " +
-	       Text::number(settings.mfs_seconds) + " " + Text(copy_policy_name(settings.copy_up)) +
-	       (settings.sum ? " sum" : "") + (settings.share_rw ? " share_rw" : "");
-}
-
-TEST(create_policies)
-{
-	EXPECT_TEXT(applied(OptionKey::create, "tdp"), "tdp 30 bup sum");
-	EXPECT_TEXT(applied(OptionKey::create, "rr"), "rr 30 bup sum");
-	EXPECT_TEXT(applied(OptionKey::create, "mfs"), "mfs 30 bup sum");
-	EXPECT_TEXT(applied(OptionKey::create, "mfs:0"), "mfs 0 bup sum");
-	EXPECT_TEXT(applied(OptionKey::create, "mfs:999999999"), "mfs 999999999 bup sum");
-	EXPECT_TEXT(applied(OptionKey::create, "mfs:x"), "-22 no number of seconds 'x' in 'mfs:x'");
-	EXPECT_TEXT(applied(OptionKey::create, "pmfs"),
-		    "-22 unknown create policy 'pmfs' (known are tdp, rr, mfs, mfs:SECONDS)");
-	for (const char *value : {"", "td", "tdpx", "rr:", "rr:1", "tdp:1", "mfs:", "mfs:-1",
-				  "mfs:1s", "mfs: 1", "mfs:1000000000", "MFS", ":1"})
-		EXPECT_ERRNO(applied(OptionKey::create, value), EINVAL);
-}
-
-TEST(flags)
-{
-	EXPECT_TEXT(applied(OptionKey::nosum, ""), "rr 7 bup");
-	EXPECT_TEXT(applied(OptionKey::share_rw, ""), "rr 7 bup sum share_rw");
-}
-
-TEST(copy_policies)
-{
-	EXPECT_TEXT(applied(OptionKey::copy_up, "tdp"), "rr 7 tdp sum");
-	EXPECT_TEXT(applied(OptionKey::copy_up, "bup"), "rr 7 bup sum");
-	EXPECT_TEXT(applied(OptionKey::copy_up, "bu"), "rr 7 bu sum");
-	EXPECT_TEXT(applied(OptionKey::copy_up, "rr"),
-		    "-22 unknown copy-up policy 'rr' (known are tdp, bup, bu)");
-	for (const char *value : {"", "b", "bupx", "bu:", "BU"})
-		EXPECT_ERRNO(applied(OptionKey::copy_up, value), EINVAL);
-}
-
-TEST(sum_of_branches)
-{
-	EXPECT_TEXT(applied(OptionKey::sum, ""), "rr 7 bup sum");
-	EXPECT_TEXT(applied(OptionKey::nosum, ""), "rr 7 bup");
-}
-
-TEST(keys_given_twice)
-{
-	EXPECT_TEXT(accept({"br=", "br="}),
-		    "-22 branches given twice, the second time by option 'br'");
-	EXPECT_ERRNO(accept({"br=", "dirs="}), EINVAL);
-	EXPECT_ERRNO(accept({"dirs=", "append=", "br="}), EINVAL);
-	EXPECT_TEXT(accept({"append=", "br="}), "-22 append given before option 'br'");
-	EXPECT_ERRNO(accept({"append=", "dirs="}), EINVAL);
-}
-
-/* mount(8) may cut "br:/a=rw:/b" at the first "=" before fsconfig(2) sees it. */
-TEST(keys_with_the_head_of_a_list)
-{
-	EXPECT_TEXT(accept({"br:/a="}), "br(/a)");
-	EXPECT_TEXT(accept({"br:/a:/b"}), "br(/a:/b)");
-	EXPECT_TEXT(accept({"append:/a=", "append:/b\\:c"}), "append(/a)append(/b\\:c)");
-	EXPECT_ERRNO(accept({"br:/a=", "br="}), EINVAL);
-	EXPECT_TEXT(accept({"br:"}), "-22 no branches given with option 'br:'");
-	EXPECT_ERRNO(accept({"br:="}), EINVAL);
-	EXPECT_ERRNO(accept({"append:"}), EINVAL);
 }
 
 TEST(describe_is_fit_for_a_log)

@@ -170,7 +170,7 @@ CASE(empty_branch_in_a_list)
 {
 	Union u;
 	EXPECT_EQ(try_mount(u.mnt, "br=" + u.top + "::" + u.low), EINVAL);
-	EXPECT_EQ(try_mount(u.mnt, "br=" + u.top + ":"), EINVAL);
+	EXPECT_EQ(try_mount(u.mnt, "br=" + u.top + ":::"), EINVAL);
 	EXPECT_EQ(try_mount(u.mnt, "br=:" + u.top), EINVAL);
 	EXPECT_EQ(try_mount(u.mnt, "br==rw"), EINVAL);
 }

@@ -182,6 +182,8 @@ bool aufs_has_key(const struct inode *inode);
 /* A hash that nobody can foresee who does not know @key. */
 unsigned int aufs_hash(const unsigned long key[2], const void *data, size_t size);
 loff_t aufs_i_size_read(const struct inode *inode);
+void aufs_infof(struct fs_context *fc, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
 void aufs_inode_lock_nested(struct inode *inode, unsigned int subclass);
 void aufs_inode_spin_lock(struct inode *inode);
 void aufs_inode_spin_unlock(struct inode *inode);

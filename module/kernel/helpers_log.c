@@ -36,33 +36,47 @@ static const char *or_none(const char *text)
  * To the context's log where somebody can read it, and to the kernel's if the
  * caller could mount. A flood of them is cut there.
  */
-static void tell_mounter(struct fs_context *fc, bool error, const char *text)
+static void say_printable(struct fs_context *fc, char level, const char *text)
 {
 	static DEFINE_RATELIMIT_STATE(limit, DEFAULT_RATELIMIT_INTERVAL, 100);
 	bool logged = aufs_may_mount() && __ratelimit(&limit);
 
-	if (logged && error)
-		pr_err("%s\n", text);
-	else if (logged)
-		pr_warn("%s\n", text);
-	if (!fc || !fc->log.log)
-		return;
-	if (error)
-		errorf(fc, "aufs: %s", text);
-	else
-		warnf(fc, "aufs: %s", text);
+	switch (level) {
+	case 'e':
+		if (logged)
+			pr_err("%s\n", text);
+		if (fc && fc->log.log)
+			errorf(fc, "aufs: %s", text);
+		break;
+	case 'w':
+		if (logged)
+			pr_warn("%s\n", text);
+		if (fc && fc->log.log)
+			warnf(fc, "aufs: %s", text);
+		break;
+	default:
+		if (logged)
+			pr_info("%s\n", text);
+		if (fc && fc->log.log)
+			infof(fc, "aufs: %s", text);
+	}
+}
+
+static void tell_mounter(struct fs_context *fc, char level, const char *format, va_list args)
+{
+	char *text = printable(format, args);
+
+	say_printable(fc, level, or_none(text));
+	kfree(text);
 }
 
 void aufs_errorf(struct fs_context *fc, const char *format, ...)
 {
 	va_list args;
-	char *text;
 
 	va_start(args, format);
-	text = printable(format, args);
+	tell_mounter(fc, 'e', format, args);
 	va_end(args);
-	tell_mounter(fc, true, or_none(text));
-	kfree(text);
 }
 
 /* As mount_capable(), which is asked only after the options have been read. */
@@ -91,11 +105,18 @@ void aufs_warn(const char *format, ...)
 void aufs_warnf(struct fs_context *fc, const char *format, ...)
 {
 	va_list args;
-	char *text;
 
 	va_start(args, format);
-	text = printable(format, args);
+	tell_mounter(fc, 'w', format, args);
 	va_end(args);
-	tell_mounter(fc, false, or_none(text));
-	kfree(text);
+}
+
+/* What is as it should be, and the mounter may want to know. */
+void aufs_infof(struct fs_context *fc, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	tell_mounter(fc, 'i', format, args);
+	va_end(args);
 }

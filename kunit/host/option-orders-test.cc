@@ -1,0 +1,310 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A law of aufs's options: they mean the same in every order, by mount(2) and by fsconfig(2). What they
+ * mean is said here once more, as plain as can be.
+ */
+#include <initializer_list>
+
+#include "check.hh"
+#include "model.hh"
+#include "option_table.hh"
+#include "random.hh"
+
+using namespace aufs;
+using Size = StringView::Size;
+
+namespace
+{
+
+/* One mount or remount, as mount.cc reads its options: what it means, or why it is refused. */
+class Reading
+{
+public:
+	explicit Reading(MountKind kind) : set_(kind)
+	{
+	}
+	bool give(const RawOption &option)
+	{
+		Result<OptionKey> key = set_.accept(option, error_);
+
+		if (!key.ok() || !apply(settings_, key.value(), option.value, error_).ok())
+			return false;
+		if (key.value() == OptionKey::branches || key.value() == OptionKey::append)
+			list_ += Text(list_.empty() ? "" : ":") + model::canonical(option.value);
+		return true;
+	}
+	OptionError &error()
+	{
+		return error_;
+	}
+	Text refusal() const
+	{
+		char reason[256];
+
+		return Text("!") + StringView(reason, error_.describe(reason, sizeof(reason)));
+	}
+	Text meaning(bool read_only)
+	{
+		char notes[1000];
+
+		if (!set_.finish(read_only, error_).ok())
+			return refusal();
+		return list_ + " " + Text(create_policy_name(settings_.create)) + " " +
+		       Text::number(settings_.mfs_seconds) + " " +
+		       Text(copy_policy_name(settings_.copy_up)) + (settings_.sum ? " sum" : "") +
+		       (settings_.share_rw ? " share_rw" : "") + " " +
+		       StringView(notes, set_.describe_notes(notes, sizeof(notes)));
+	}
+
+private:
+	OptionSet set_;
+	Settings settings_;
+	Text list_;
+	OptionError error_;
+};
+
+/* By mount(2): each key gets a zero behind it. */
+Text meaning(Text data, MountKind kind, bool read_only)
+{
+	char *text = const_cast<char *>(StringView(data).data());
+	MonolithicOptions options(data);
+	Reading reading(kind);
+
+	while (options.more()) {
+		Result<RawOption> option = options.next(reading.error());
+
+		if (!option.ok())
+			return reading.refusal();
+
+		const RawOption &raw = option.value();
+		char *end = text + (raw.key.data() - text) + raw.key.size();
+
+		if (end < text + data.size())
+			*end = '\0';
+		if (!reading.give(raw))
+			return reading.refusal();
+	}
+	return reading.meaning(read_only);
+}
+
+/* By fsconfig(2): mount(8) cuts each option at its first `=`. */
+template <unsigned int count>
+Text meaning_by_fsconfig(const StringView (&words)[count], unsigned int given, MountKind kind,
+			 bool read_only)
+{
+	Reading reading(kind);
+
+	for (StringView word : words) {
+		Size cut = 0;
+
+		if (!given--)
+			break;
+		while (cut < word.size() && word[cut] != '=')
+			cut++;
+
+		RawOption option(word.substr(0, cut));
+		Text joined = option.value;
+
+		if (cut < word.size()) {
+			joined += Text(option.has_value ? "=" : "");
+			joined += word.substr(cut + 1);
+			option.has_value = true;
+		}
+		option.value = joined;
+		if (!reading.give(option))
+			return reading.refusal();
+	}
+	return reading.meaning(read_only);
+}
+
+/*
+ * The options once more, as plain as can be: what can be written, and what it sets or what is said of
+ * it. Of one slot a mount has at most one.
+ */
+struct Written {
+	StringView text;
+	const char *means;
+};
+
+constexpr unsigned int slot_count = 5;
+constexpr Written slots[slot_count][12] = {{{"create=tdp", "tdp 30"},
+					    {"create:top-down-parent", "tdp 30"},
+					    {"create_policy=rr", "rr 30"},
+					    {"create_policy:round-robin", "rr 30"},
+					    {"create=mfs", "mfs 30"},
+					    {"create:mfs:7", "mfs 7"},
+					    {"create_policy=most-free-space:8", "mfs 8"}},
+					   {{"cpup=tdp", "tdp"},
+					    {"copyup:top-down-parent", "tdp"},
+					    {"copyup_policy=bup", "bup"},
+					    {"cpup:bottom-up-parent", "bup"},
+					    {"copyup=bu", "bu"},
+					    {"copyup_policy:bottom-up", "bu"}},
+					   {{"sum", " sum"}, {"nosum", ""}},
+					   {{"share_rw", " share_rw"}},
+					   {{"br=/a=rw:/b\\,c=ro", "/a=rw:/b\\,c=ro"},
+					    {"br:/a=rw:/b\\,c", "/a=rw:/b\\,c=ro"},
+					    {"dirs=/a:/b\\,c=ro+wh:", "/a=rw:/b\\,c=ro"},
+					    {"dirs:/a=rw:/b\\,c=ro::", "/a=rw:/b\\,c=ro"},
+					    {"br:/a\\=b=rr+coo_all", "/a\\=b=rr+coo_all"},
+					    {"append=/a:/b=rw", "/a=rw:/b=rw"},
+					    {"append:/x=ro+coo_reg+moo", "/x=ro+coo_reg"}}};
+
+/* In the order in which the module says them; those of one reason stand together. */
+struct Said {
+	StringView name;
+	StringView text;
+	const char *reason;
+};
+
+constexpr Said said[] = {{"xino", "xino=/dev/shm/.xino", "inode numbers need no table"},
+			 {"noxino", "noxino", "inode numbers need no table"},
+			 {"trunc_xino", "trunc_xino:/x=1", "inode numbers need no table"},
+			 {"rdblk", "rdblk:512", "directories are read without such limits"},
+			 {"rdhash", "rdhash=def", "directories are read without such limits"},
+			 {"dio", "dio", "it is always so"},
+			 {"dirperm1", "dirperm1", "it is always so"},
+			 {"clean_plink", "clean_plink", "pseudo-links need no care"},
+			 {"nowarn_perm", "nowarn_perm", "there is no such warning"},
+			 {"verbose", "v", "messages are the same for all"},
+			 {"quiet", "silent", "messages are the same for all"},
+			 {"udba", "udba:notify",
+			  "changes made directly on branches are not looked for yet"},
+			 {"", "udba=none", ""},
+			 {"", "si=00ff", ""},
+			 {"", "diropq:w", ""},
+			 {"", "relatime", ""}};
+
+/* What is refused wherever it stands, and whatever else is asked for. */
+constexpr StringView wrong[] = {"xyno=/x",     "sum=1",	      "noplink=1", "udba=sometimes",
+				"create=best", "fhsm_sec=1",  "add:1:/a",  "del:/a=ro",
+				"dirren",      "itrunc_xino", "=x"};
+
+/* What is right for a remount that ends read-only. */
+constexpr StringView opposite[] = {"noplink", "nodio", "noacl", "nodirperm1"};
+
+/* Some options, and what they mean together. */
+struct Choice {
+	static constexpr unsigned int most = 6;
+
+	StringView words[most];
+	unsigned int count = 0;
+	Text means; /* empty where it is refused */
+
+	void add(StringView word)
+	{
+		words[count++] = word;
+	}
+	Choice(Random &random, MountKind kind, bool read_only);
+};
+
+Choice::Choice(Random &random, MountKind kind, bool read_only)
+{
+	Text set[slot_count] = {"tdp 30", "tdp", "", "", ""};
+	bool notes[sizeof(said) / sizeof(said[0])] = {};
+	bool right = true;
+	unsigned int wanted = 2 + random.below(most - 1);
+
+	for (unsigned int slot = 0; slot < slot_count && count < wanted; slot++) {
+		unsigned int written = 0;
+
+		while (written < 12 && !slots[slot][written].text.empty())
+			written++;
+		if (random.below(2))
+			continue;
+		const Written &chosen = slots[slot][random.below(written)];
+
+		add(chosen.text);
+		set[slot] = chosen.means;
+	}
+	if (count < wanted && !random.below(6)) {
+		add(wrong[random.below(sizeof(wrong) / sizeof(wrong[0]))]);
+		right = false;
+	}
+	if (count < wanted && !random.below(6)) {
+		add(opposite[random.below(4)]);
+		right = right && kind == MountKind::remount && read_only;
+	}
+	for (unsigned int tries = 0; count < wanted && tries < 4; tries++) {
+		unsigned int note = random.below(sizeof(said) / sizeof(said[0]));
+
+		if (notes[note])
+			continue;
+		notes[note] = true;
+		add(said[note].text);
+	}
+	if (!right)
+		return;
+	means = set[4] + " " + set[0] + " " + set[1] + set[2] + set[3] + " ";
+
+	const char *reason = nullptr;
+
+	for (const Said &note : said) {
+		if (!notes[&note - said] || note.name.empty())
+			continue;
+		if (reason && strcmp(reason, note.reason))
+			means += Text(" (") + reason + ")";
+		means += Text(reason ? ", " : "options without effect: ") + note.name;
+		reason = note.reason;
+	}
+	if (reason)
+		means += Text(" (") + reason + ")";
+}
+
+/* Calls @action with @words, of which only the first @count are given, in every order. */
+template <unsigned int most, class F>
+void for_all_orders(StringView (&words)[most], unsigned int count, F action, unsigned int at = 0)
+{
+	if (at == count)
+		return action(words);
+	for (unsigned int i = at; i < count; i++) {
+		StringView first = words[i];
+
+		words[i] = words[at];
+		words[at] = first;
+		for_all_orders(words, count, action, at + 1);
+		words[at] = words[i];
+		words[i] = first;
+	}
+}
+
+} // namespace
+
+TEST(options_mean_the_same_in_every_order_and_by_each_call)
+{
+	Random random(5);
+	int right = 0;
+	int wrong_ones = 0;
+
+	for (int i = 0; i < 600; i++) {
+		MountKind kind = random.below(2) ? MountKind::first : MountKind::remount;
+		bool read_only = random.below(2);
+		Choice choice(random, kind, read_only);
+
+		choice.means.empty() ? wrong_ones++ : right++;
+		for_all_orders(choice.words, choice.count, [&](const StringView(&order)[6]) {
+			Text data;
+
+			for (unsigned int at = 0; at < choice.count; at++)
+				data += Text(at ? "," : "") + order[at];
+
+			Text by_mount = meaning(data, kind, read_only);
+			Text by_fsconfig =
+				meaning_by_fsconfig(order, choice.count, kind, read_only);
+
+			for (const Text &got : {by_mount, by_fsconfig}) {
+				if (choice.means.empty() ?
+					    StringView(got).starts_with("!") :
+					    StringView(got) == StringView(choice.means))
+					continue;
+				if (++check::failures > 5)
+					return;
+				check::show("options", data);
+				check::show("mean", got);
+				check::show("and not", choice.means);
+			}
+		});
+	}
+	printf("# %d sets of options were right, %d wrong\n", right, wrong_ones);
+	EXPECT(right > 200 && wrong_ones > 50);
+}

@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The table of options: each name with its values, and what is said of it. */
+#include <initializer_list>
+
+#include "expect.hh"
+
+using namespace aufs;
+
+namespace
+{
+
+/*
+ * @options, given to one mount: the names of what they change, "-" for those that change nothing; and
+ * what is said of those, or of the first that is refused.
+ */
+Text accept(std::initializer_list<const char *> options, MountKind kind = MountKind::first,
+	    bool read_only = false)
+{
+	static constexpr const char *names[] = {"-",	"br",  "append", "create",
+						"cpup", "sum", "nosum",	 "share_rw"};
+	OptionSet set(kind);
+	Text all;
+	OptionError error;
+	char notes[900];
+
+	for (const char *option : options) {
+		RawOption raw(StringView::from_c_string(option));
+		Result<OptionKey> key = set.accept(raw, error);
+
+		if (!key.ok())
+			return Text::number(key.error()) + " " + describe(error);
+		all += Text(all.empty() ? "" : " ") + names[static_cast<int>(key.value())];
+	}
+	if (auto finished = set.finish(read_only, error); !finished.ok())
+		return Text::number(finished.error()) + " " + describe(error);
+
+	StringView said(notes, set.describe_notes(notes, sizeof(notes)));
+
+	EXPECT_EQ(set.has_notes(), !said.empty());
+	return said.empty() ? all : all + "; " + said;
+}
+
+} // namespace
+
+TEST(lists)
+{
+	EXPECT_TEXT(accept({"br=/a"}), "br");
+	EXPECT_TEXT(accept({"br:/a"}), "br");
+	EXPECT_TEXT(accept({"dirs=/a"}), "br");
+	EXPECT_TEXT(accept({"append=/a"}), "append");
+	EXPECT_TEXT(accept({"br=", "append=", "append:/a"}), "br append append");
+	EXPECT_TEXT(accept({"br"}), "-22 no branches given with option 'br'");
+	EXPECT_ERRNO(accept({"dirs"}), EINVAL);
+	EXPECT_ERRNO(accept({"append"}), EINVAL);
+}
+
+TEST(unknown_options)
+{
+	EXPECT_TEXT(accept({"xyno=/x"}), "-22 unknown option 'xyno' (the nearest known is 'xino')");
+	EXPECT_TEXT(accept({"drectory"}),
+		    "-22 unknown option 'drectory' (the nearest known is 'create')");
+	EXPECT_TEXT(accept({"b=1"}), "-22 unknown option 'b' (the nearest known is 'br')");
+	EXPECT_TEXT(accept({"creat=1"}),
+		    "-22 unknown option 'creat' (the nearest known is 'create')");
+	EXPECT_TEXT(accept({"creaet=1"}),
+		    "-22 unknown option 'creaet' (the nearest known is 'create')");
+	EXPECT_TEXT(accept({"copyup_polcy"}),
+		    "-22 unknown option 'copyup_polcy' (the nearest known is 'copyup_policy')");
+	EXPECT_TEXT(accept({"notrunk_xino"}),
+		    "-22 unknown option 'notrunk_xino' (the nearest known is 'notrunc_xino')");
+	EXPECT_TEXT(accept({"ssum"}), "-22 unknown option 'ssum' (the nearest known is 'sum')");
+	for (const char *key : {"=", "", "BR=/a", "br =/a", "noxinos", "\\sum"})
+		EXPECT_ERRNO(accept({key}), EINVAL);
+
+	static char long_name[5001];
+
+	memset(long_name, 'x', sizeof(long_name) - 1);
+	EXPECT_ERRNO(accept({long_name}), EINVAL);
+}
+
+TEST(settings)
+{
+	EXPECT_TEXT(accept({"create=tdp", "create_policy:rr", "cpup=bu", "copyup=bu",
+			    "copyup_policy=bu", "sum", "nosum", "share_rw", "br="}),
+		    "create create cpup cpup cpup sum nosum share_rw br");
+	EXPECT_TEXT(accept({"create"}), "-22 no policy given with option 'create'");
+	EXPECT_TEXT(accept({"copyup"}), "-22 no policy given with option 'copyup'");
+	EXPECT_TEXT(accept({"sum="}), "-22 no value goes with option 'sum'");
+	EXPECT_ERRNO(accept({"nosum=1"}), EINVAL);
+	EXPECT_ERRNO(accept({"share_rw:"}), EINVAL);
+}
+
+/* The whole of the original: each is known, and has its own kind of value. */
+TEST(options_without_effect)
+{
+	EXPECT_TEXT(
+		accept({"dirperm1", "xino=/x", "noxino", "sum", "dio"}),
+		"- - - sum -; options without effect: xino, noxino (inode numbers need no table), "
+		"dio, dirperm1 (it is always so)");
+	for (const char *option : {"xino=/x",
+				   "xino:/x",
+				   "noxino",
+				   "trunc_xino",
+				   "trunc_xino=/x",
+				   "trunc_xino_v=1:2",
+				   "notrunc_xino",
+				   "itrunc_xino=1",
+				   "trunc_xib",
+				   "notrunc_xib",
+				   "rdblk=512",
+				   "rdblk=def",
+				   "rdhash=32",
+				   "rdhash=def",
+				   "rdcache=10",
+				   "dirwh=3",
+				   "dio",
+				   "acl",
+				   "plink",
+				   "dirperm1",
+				   "clean_plink",
+				   "list_plink",
+				   "warn_perm",
+				   "nowarn_perm",
+				   "verbose",
+				   "v",
+				   "noverbose",
+				   "quiet",
+				   "q",
+				   "silent",
+				   "debug=1",
+				   "delete=all",
+				   "delete=whiteout",
+				   "imap=x",
+				   "udba=reval",
+				   "udba=notify",
+				   "udba=fsnotify",
+				   "udba:reval"}) {
+		if (!StringView(accept({option})).starts_with("-; options without effect: "))
+			check::fail(__FILE_NAME__, __LINE__, option);
+	}
+	for (const char *option : {"udba=none", "si=0123abcd", "diropq=w", "diropq=whiteouted",
+				   "noshwh", "nowsum", "nodirren", "relatime", "nodlgt"})
+		EXPECT_TEXT(accept({option}), "-");
+	for (const char *option :
+	     {"xino", "xino=", "noxino=", "itrunc_xino=x", "itrunc_xino", "rdblk=", "rdblk=x",
+	      "rdhash=-1", "rdcache=1k", "dirwh", "dio=1", "v=1", "udba", "udba=", "udba=x",
+	      "udba=none, reval", "udba=no", "si", "diropq=x"})
+		EXPECT_ERRNO(accept({option}), EINVAL);
+	EXPECT_TEXT(accept({"udba=no"}), "-22 unknown value 'no' in 'udba' "
+					 "(known are none, reval, notify, fsnotify)");
+	EXPECT_TEXT(accept({"dirwh=many"}), "-22 no number 'many' in 'dirwh'");
+}
+
+/* What asks for the opposite of what is done: no harm where nothing is written any more. */
+TEST(opposites)
+{
+	EXPECT_TEXT(accept({"noplink"}),
+		    "-22 not possible here: option 'noplink' (hard links stay one file)");
+	for (const char *option : {"nodio", "noacl", "noplink", "nodirperm1"}) {
+		EXPECT_ERRNO(accept({option}, MountKind::first, true), EINVAL);
+		EXPECT_ERRNO(accept({option}, MountKind::remount, false), EINVAL);
+		EXPECT_TEXT(accept({option}, MountKind::remount, true), "-");
+	}
+}
+
+TEST(refused)
+{
+	for (const char *option : {"fhsm_sec=1", "dirren"})
+		EXPECT_ERRNO(accept({option}, MountKind::remount, true), EINVAL);
+	for (const char *option : {"add:1:/a", "add=1:/a", "ins:1:/a=rr", "prepend:/a", "del:/a",
+				   "del=/a", "mod:/a=ro", "idel:1", "imod:1=ro"}) {
+		EXPECT_ERRNO(accept({option}), EINVAL);
+		EXPECT_ERRNO(accept({option}, MountKind::remount, true), EINVAL);
+	}
+	EXPECT_TEXT(accept({"del:/a"}, MountKind::remount),
+		    "-22 branches cannot be changed while mounted, as by option 'del'");
+	EXPECT_TEXT(accept({"del:/a"}),
+		    "-22 a mount gets its branches by br and append, not by option 'del'");
+}
+
+/* The settings after @key=@value was applied to some, or the error. */
+static Text applied(OptionKey key, const Text &value)
+{
+	Settings settings = {7, CreatePolicy::rr, CopyPolicy::bup, true};
+	OptionError error;
+	auto result = apply(settings, key, value, error);
+
+	if (!result.ok()) {
+		EXPECT(settings == (Settings{7, CreatePolicy::rr, CopyPolicy::bup, true}));
+		return Text::number(result.error()) + " " + describe(error);
+	}
+	return Text(create_policy_name(settings.create)) + " " +
+	       Text::number(settings.mfs_seconds) + " " + Text(copy_policy_name(settings.copy_up)) +
+	       (settings.sum ? " sum" : "") + (settings.share_rw ? " share_rw" : "");
+}
+
+TEST(create_policies)
+{
+	EXPECT_TEXT(applied(OptionKey::create, "tdp"), "tdp 30 bup sum");
+	EXPECT_TEXT(applied(OptionKey::create, "rr"), "rr 30 bup sum");
+	EXPECT_TEXT(applied(OptionKey::create, "mfs"), "mfs 30 bup sum");
+	EXPECT_TEXT(applied(OptionKey::create, "mfs:0"), "mfs 0 bup sum");
+	EXPECT_TEXT(applied(OptionKey::create, "mfs:999999999"), "mfs 999999999 bup sum");
+	EXPECT_TEXT(applied(OptionKey::create, "mfs:x"), "-22 no number of seconds 'x' in 'mfs:x'");
+	EXPECT_TEXT(applied(OptionKey::create, "pmfs"),
+		    "-22 unknown create policy 'pmfs' (known are tdp, rr, mfs, mfs:SECONDS)");
+	EXPECT_TEXT(applied(OptionKey::create, "top-down-parent"), "tdp 30 bup sum");
+	EXPECT_TEXT(applied(OptionKey::create, "round-robin"), "rr 30 bup sum");
+	EXPECT_TEXT(applied(OptionKey::create, "most-free-space:5"), "mfs 5 bup sum");
+	for (const char *value : {"", "td", "tdpx", "rr:", "rr:1", "tdp:1", "mfs:", "mfs:-1",
+				  "mfs:1s", "mfs: 1", "mfs:1000000000", "MFS", ":1"})
+		EXPECT_ERRNO(applied(OptionKey::create, value), EINVAL);
+}
+
+TEST(flags)
+{
+	EXPECT_TEXT(applied(OptionKey::nosum, ""), "rr 7 bup");
+	EXPECT_TEXT(applied(OptionKey::share_rw, ""), "rr 7 bup sum share_rw");
+}
+
+TEST(copy_policies)
+{
+	EXPECT_TEXT(applied(OptionKey::copy_up, "tdp"), "rr 7 tdp sum");
+	EXPECT_TEXT(applied(OptionKey::copy_up, "bup"), "rr 7 bup sum");
+	EXPECT_TEXT(applied(OptionKey::copy_up, "bu"), "rr 7 bu sum");
+	EXPECT_TEXT(applied(OptionKey::copy_up, "rr"),
+		    "-22 unknown copy-up policy 'rr' (known are tdp, bup, bu)");
+	EXPECT_TEXT(applied(OptionKey::copy_up, "top-down-parent"), "rr 7 tdp sum");
+	EXPECT_TEXT(applied(OptionKey::copy_up, "bottom-up-parent"), "rr 7 bup sum");
+	EXPECT_TEXT(applied(OptionKey::copy_up, "bottom-up"), "rr 7 bu sum");
+	for (const char *value : {"", "b", "bupx", "bu:", "BU"})
+		EXPECT_ERRNO(applied(OptionKey::copy_up, value), EINVAL);
+}
+
+TEST(sum_of_branches)
+{
+	EXPECT_TEXT(applied(OptionKey::sum, ""), "rr 7 bup sum");
+	EXPECT_TEXT(applied(OptionKey::nosum, ""), "rr 7 bup");
+}
+
+TEST(keys_given_twice)
+{
+	EXPECT_TEXT(accept({"br=", "br="}),
+		    "-22 branches given twice, the second time by option 'br'");
+	EXPECT_ERRNO(accept({"br=", "dirs="}), EINVAL);
+	EXPECT_ERRNO(accept({"dirs=", "append=", "br="}), EINVAL);
+	EXPECT_TEXT(accept({"append=", "br="}), "-22 append given before option 'br'");
+	EXPECT_ERRNO(accept({"append=", "dirs="}), EINVAL);
+}

@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// Option lines of real users of the original: each is given by mount(2), by fsconfig(2) as mount(8)
+// cuts it, and by /bin/mount, and each of these answers the same.
+
+#include "fixture.hh"
+
+#include <algorithm>
+
+/*
+ * R, S are rw branches, A, B, C lower ones. What a remount is to answer stands behind the remount;
+ * 0 is success. @says is a part of what the kernel's log then says, or empty where it says nothing.
+ */
+struct Line {
+	const char *name;
+	const char *mount;
+	int error = 0;
+	const char *says = "";
+	const char *remount = nullptr;
+	int remount_error = 0;
+	const char *remount_says = "";
+};
+
+static const char no_change[] = "cannot be changed while mounted";
+
+static const Line lines[] = {
+	/* docker's graph driver: the first mount, with as many layers as fit, and the next ones. */
+	{"docker", "br:R=rw:A=ro+wh:B=ro+wh,dio,xino=/dev/shm/aufs.xino,dirperm1", 0,
+	 "without effect: xino (inode numbers need no table), dio, dirperm1 (it is always so)",
+	 "append:C=ro+wh,", EINVAL, no_change},
+	{"docker_probe", "br:R,dirperm1,xino=/dev/shm/aufs.xino", 0, "xino"},
+	{"docker_layers", "br:R=rw:A=ro+wh:B=ro+wh"},
+	{"list_ends_in_a_colon", "br:R=rw:A=ro+wh:"},
+	{"list_ends_in_two_colons", "br=R=rw:A=ro+wh::"},
+	/* Slax */
+	{"linux_live_kit", "xino=/dev/shm/.xino,br=R", 0, "xino", "add:1:A", EINVAL, no_change},
+	{"slax", "xino=/.xino,trunc_xino,br=R", 0, "xino, trunc_xino", "add:1:A=rr+wh", EINVAL,
+	 no_change},
+	{"slax_removes", "xino=/.xino,trunc_xino,br=R:A", 0, "xino", "verbose,del:A", EINVAL,
+	 no_change},
+	{"slax_ends", "br=R:A", 0, "", "ro"},
+	/* Puppy */
+	{"puppy", "udba=reval,diropq=w,br:R=rw:A=ro+wh", 0,
+	 "without effect: udba (changes made directly on branches are not looked for yet)"},
+	{"puppy_xino", "udba=reval,diropq=w,br=R=rw,xino=/xino", 0, "udba", "add:1:A=rr", EINVAL,
+	 no_change},
+	{"puppy_appends", "br=R=rw", 0, "", "append=A=rr", EINVAL, no_change},
+	{"puppy_exchanges", "br:R=rw:A=ro", 0, "", "prepend:B=rw,mod:R=ro,del:R", EINVAL,
+	 no_change},
+	{"puppy_revalidates", "br=R=rw:A=ro", 0, "", "udba=reval", 0, "udba"},
+	{"puppy_notifies", "br=R=rw:A=ro", 0, "", "udba=notify", 0, "udba"},
+	{"puppy_ends", "br=R=rw:A=ro", 0, "", "noxino,noplink,ro", 0, "noxino"},
+	/* Porteus */
+	{"porteus", "br=R,nowarn_perm", 0, "nowarn_perm", "add:1:A=rr", EINVAL, no_change},
+	/* live-boot, casper and what was made of it */
+	{"casper", "noatime,noxino,dirs=R=rw:A=rr+wh", 0, "noxino"},
+	{"casper_dirs", "noatime,dirs=R=rw:A=rr+wh"},
+	{"live_branches", "br=R:A"},
+	{"diskless", "nowarn_perm,rdcache=10,udba=none,br:R:A", 0,
+	 "rdcache (directories are read without such limits), nowarn_perm (there is no such "
+	 "warning)"},
+	/* Pools of disks */
+	{"pool_sum", "br=R=rw:A,create=mfs,sum"},
+	{"pool_sum_first", "sum,create=mfs,br=R=rw:S=rw"},
+	{"pool_pmfs", "br=R=rw:S=rw,create=pmfs,sum", EINVAL, "pmfs"},
+	{"long_policy_names", "br=R=rw:S=rw,create=most-free-space,cpup=bottom-up-parent"},
+	{"round_robin", "br=R=rw:S=rw,create=round-robin,copyup=bottom-up"},
+	{"top_down_parent", "create_policy=top-down-parent,copyup_policy=top-down-parent,br:R:A"},
+	/* Questions of users, and mistakes that they made */
+	{"udba_none", "udba=none,dirs=R=rw:A=ro"},
+	{"udba_notify", "br=R=rw:A=ro,udba=notify", 0, "udba"},
+	{"udba_fsnotify", "udba:fsnotify,br=R=rw:A=ro", 0, "udba"},
+	{"udba_wrong", "udba=always,br=R", EINVAL,
+	 "unknown value 'always' in 'udba' (known are none, reval, notify, fsnotify)"},
+	{"acl", "br=R=rw:A=ro,acl", 0, "acl (it is always so)"},
+	{"plink", "br=R=rw:A=ro,plink", 0, "plink"},
+	{"warn_perm", "br=R=rw:A=ro,warn_perm", 0, "warn_perm"},
+	{"verbose", "verbose,br=R=rw:A=ro", 0, "verbose"},
+	{"permission_typo", "br=R=rw:A=r", EINVAL, "unknown permission 'r'"},
+	{"option_typo", "br=R=rw:A=ro,xyno=/x", EINVAL,
+	 "unknown option 'xyno' (the nearest known is 'xino')"},
+	{"noplink", "br=R=rw:A=ro,noplink", EINVAL, "hard links stay one file"},
+	{"noplink_while_rw", "br=R=rw:A=ro", 0, "", "noplink", EINVAL, "unless read-only"},
+	{"opposites_at_the_end", "br=R=rw:A=ro", 0, "", "nodio,noacl,noplink,nodirperm1,ro"},
+	{"fhsm", "br=R=rw:A=ro,fhsm_sec=10", EINVAL, "tiered storage"},
+	{"dirren", "br=R=rw:A=ro,dirren", EINVAL, "EXDEV"},
+	{"whiteouts_shown", "ro,shwh,br=A=ro+wh:B=ro+wh", EINVAL, "never shown"},
+	/* Attributes */
+	{"moo", "br=R=rw+moo:A=ro", 0, "'moo'"},
+	{"fhsm_branches", "br=R=rw+fhsm:S=rw+fhsm", 0, "'fhsm' (there is no tiered storage)"},
+	{"unpin", "br=R=rw+unpin:A=ro", 0, "'unpin' (branches are always pinned)"},
+	{"icex", "br=R=rw+icexsec+icextr:A=ro", 0, "'icexsec'"},
+	{"coo", "br=R=rw:A=rr+coo_reg+wh"},
+	{"unknown_attribute", "br=R=rw:A=ro+nothing", 0, "'nothing' (not known there)"},
+	/* What mount(8) gives back */
+	{"si_comes_back", "si=8a3b00c4d5e6f708,br=R=rw:A=ro", 0, "", "si=8a3b00c4d5e6f708,ro"},
+	{"branches_come_back", "br=R=rw:A=ro", 0, "", "ro,br=R=rw:A=ro"},
+	{"branches_do_not_change", "br=R=rw:A=ro", 0, "", "br=R=rw:A=ro:B=ro", EINVAL, no_change},
+};
+
+enum class Way { mount2, fsconfig, command };
+
+/* @options with the paths of @u in place of the capital letters of branches. */
+static string with_paths(const char *options, const Union &u)
+{
+	string text;
+	for (const char *at = options; *at; at++) {
+		bool alone = at == options || strchr(":=,", at[-1]);
+		bool ends = !at[1] || strchr(":=,", at[1]);
+		if (strchr("RSABC", *at) && alone && ends)
+			text += u.tmp + "/" + *at;
+		else
+			text += *at;
+	}
+	return text;
+}
+
+static std::vector<string> words_of(const string &options)
+{
+	std::vector<string> words;
+	for (size_t at = 0, end; at < options.size(); at = end + 1) {
+		end = std::min(options.find(',', at), options.size());
+		if (end > at)
+			words.push_back(options.substr(at, end - at));
+	}
+	return words;
+}
+
+/* mount(2): flags are no text. */
+static int by_mount(const string &options, const string &at, unsigned long flags)
+{
+	string data;
+	for (const string &word : words_of(options)) {
+		if (word == "ro")
+			flags |= MS_RDONLY;
+		else if (word == "noatime")
+			flags |= MS_NOATIME;
+		else
+			data += (data.empty() ? "" : ",") + word;
+	}
+	return mount("none", at.c_str(), "aufs", flags, data.c_str()) ? errno : 0;
+}
+
+/* fsconfig(2), as mount(8) calls it: options are cut at the first "=". */
+static int by_fsconfig(const string &options, const string &at, unsigned long flags)
+{
+	bool remount = flags & MS_REMOUNT;
+	Fd context(OK(remount ? fspick(AT_FDCWD, at.c_str(), FSPICK_CLOEXEC) :
+				fsopen("aufs", FSOPEN_CLOEXEC)));
+	for (const string &word : words_of(options)) {
+		size_t equals = word.find('=');
+		string name = word.substr(0, equals);
+		int result =
+			word == "noatime" ?
+				0 :
+			equals == string::npos ?
+				fsconfig(context, FSCONFIG_SET_FLAG, name.c_str(), nullptr, 0) :
+				fsconfig(context, FSCONFIG_SET_STRING, name.c_str(),
+					 word.substr(equals + 1).c_str(), 0);
+		if (result)
+			return errno;
+	}
+	if (fsconfig(context, remount ? FSCONFIG_CMD_RECONFIGURE : FSCONFIG_CMD_CREATE, nullptr,
+		     nullptr, 0))
+		return errno;
+	if (remount)
+		return 0;
+	Fd tree(OK(fsmount(context, FSMOUNT_CLOEXEC, 0)));
+	OK(move_mount(tree, "", AT_FDCWD, at.c_str(), MOVE_MOUNT_F_EMPTY_PATH));
+	return 0;
+}
+
+/* /bin/mount answers 32 whatever it was. */
+static int by_command(const string &options, const string &at, unsigned long flags)
+{
+	Output output = run({"/bin/mount", "-i", "-t", "aufs", "-o",
+			     (flags & MS_REMOUNT ? "remount," : "") + options, "none", at});
+	return output.status;
+}
+
+static int give(Way way, const string &options, const string &at, unsigned long flags = 0)
+{
+	return way == Way::mount2   ? by_mount(options, at, flags) :
+	       way == Way::fsconfig ? by_fsconfig(options, at, flags) :
+				      by_command(options, at, flags);
+}
+
+/* What the module says of one step in the log is @says and nothing else. */
+static void expect_said(KernelLog &log, const char *says)
+{
+	string text = log.read();
+	if (text.find("aufs: ") == string::npos)
+		text.clear();
+	if (*says)
+		EXPECT_HAS(text, says);
+	else
+		EXPECT_EQ(text, "");
+}
+
+static void expect_line(const Line &line, Way way)
+{
+	Union u;
+	for (const char *name : {"/R", "/S", "/A", "/B", "/C"}) {
+		make_dir(u.tmp + name);
+		write_file(u.tmp + name + "/of" + (name + 1), name);
+	}
+	KernelLog log;
+	auto expected = [way](int error) {
+		return error && way == Way::command ? 32 : error;
+	};
+	int got = give(way, with_paths(line.mount, u), u.mnt);
+	EXPECT_EQ(got, expected(line.error));
+	expect_said(log, line.says);
+	if (got)
+		return;
+	Mounted mounted = Mounted::adopt(u.mnt);
+	EXPECT_NE(names_in(u.mnt).size(), 0u);
+	if (!line.remount)
+		return;
+	EXPECT_EQ(give(way, with_paths(line.remount, u), u.mnt, MS_REMOUNT),
+		  expected(line.remount_error));
+	expect_said(log, line.remount_says);
+	/* Still what it was, and read-only if that was asked for. */
+	std::vector<string> words = words_of(line.remount);
+	bool read_only = !line.remount_error &&
+			 std::find(words.begin(), words.end(), "ro") != words.end();
+	int made = mkdir(u.at("dir").c_str(), 0755);
+	EXPECT_EQ(made ? ktap::errno_name(errno) : "0", read_only ? "EROFS" : "0");
+}
+
+PARAM_CASE(lines_of_users, "mount2", "fsconfig", "command")
+{
+	Way way = ktap::param() == string("mount2")   ? Way::mount2 :
+		  ktap::param() == string("fsconfig") ? Way::fsconfig :
+							Way::command;
+	for (const Line &line : lines) {
+		ktap::say(line.name);
+		expect_line(line, way);
+	}
+}

@@ -1,0 +1,417 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "option_table.hh"
+
+namespace aufs
+{
+
+using Size = StringView::Size;
+
+namespace
+{
+
+/* What this filesystem makes of an option. */
+enum class Effect : unsigned char {
+	works,
+	none, /* accepted without effect; the log has the reason */
+	silent, /* the same, and nobody misses anything */
+	opposite, /* would undo what is always done: for a remount that only turns read-only */
+	changes_branches,
+	refused,
+};
+
+/* What stands behind the `=`. */
+enum class Value : unsigned char {
+	none,
+	list,
+	policy,
+	text,
+	number, /* or "def" */
+	maybe, /* text, or nothing at all */
+	words, /* one of those that the row has */
+};
+
+} // namespace
+
+struct OptionRow {
+	StringView names[3]; /* the first is the one that is shown; the others may be empty */
+	Value value;
+	Effect effect;
+	OptionKey key = OptionKey::nothing;
+	const char *reason = "";
+	/* With Value::words: these, with ", " between. The first is what is done in any case. */
+	const char *words = "";
+};
+
+namespace
+{
+
+struct Names {
+	StringView first, second, third;
+
+	constexpr Names(StringView name, StringView alias = {}, StringView alias2 = {}) noexcept
+		: first(name), second(alias), third(alias2)
+	{
+	}
+	template <Size N> constexpr Names(const char (&name)[N]) noexcept : first(name)
+	{
+	}
+};
+
+constexpr OptionRow row(const Names &names, Value value, Effect effect,
+			const char *reason = "") noexcept
+{
+	return {{names.first, names.second, names.third}, value, effect, OptionKey::nothing, reason};
+}
+
+constexpr OptionRow works(const Names &names, Value value, OptionKey key) noexcept
+{
+	return {{names.first, names.second, names.third}, value, Effect::works, key};
+}
+
+constexpr OptionRow no_table(StringView name, Value value) noexcept
+{
+	return row(name, value, Effect::none, "inode numbers need no table");
+}
+
+constexpr OptionRow no_limit(StringView name) noexcept
+{
+	return row(name, Value::number, Effect::none, "directories are read without such limits");
+}
+
+constexpr OptionRow always(StringView name) noexcept
+{
+	return row(name, Value::none, Effect::none, "it is always so");
+}
+
+constexpr OptionRow no_care(StringView name) noexcept
+{
+	return row(name, Value::none, Effect::none, "pseudo-links need no care");
+}
+
+constexpr OptionRow no_warning(StringView name) noexcept
+{
+	return row(name, Value::none, Effect::none, "there is no such warning");
+}
+
+constexpr OptionRow one_voice(const Names &names) noexcept
+{
+	return row(names, Value::none, Effect::none, "messages are the same for all");
+}
+
+constexpr OptionRow obsolete(StringView name) noexcept
+{
+	return row(name, Value::text, Effect::none, "it means nothing any more");
+}
+
+constexpr OptionRow silent(StringView name, Value value = Value::none) noexcept
+{
+	return row(name, value, Effect::silent);
+}
+
+constexpr OptionRow opposite(StringView name, const char *reason) noexcept
+{
+	return row(name, Value::none, Effect::opposite, reason);
+}
+
+/* One of @words, which are as OptionRow has them. */
+constexpr OptionRow one_of(StringView name, const char *words, Effect effect,
+			   const char *reason = "") noexcept
+{
+	OptionRow made = row(name, Value::words, effect, reason);
+
+	made.words = words;
+	return made;
+}
+
+constexpr OptionRow rows[] = {
+	works({"br", "dirs"}, Value::list, OptionKey::branches),
+	works("append", Value::list, OptionKey::append),
+	works({"create", "create_policy"}, Value::policy, OptionKey::create),
+	works({"cpup", "copyup", "copyup_policy"}, Value::policy, OptionKey::copy_up),
+	works("sum", Value::none, OptionKey::sum),
+	works("nosum", Value::none, OptionKey::nosum),
+	works("share_rw", Value::none, OptionKey::share_rw),
+
+	row({"add", "ins"}, Value::text, Effect::changes_branches),
+	row("prepend", Value::text, Effect::changes_branches),
+	row({"del", "idel"}, Value::text, Effect::changes_branches),
+	row({"mod", "imod"}, Value::text, Effect::changes_branches),
+
+	no_table("xino", Value::text),
+	no_table("noxino", Value::none),
+	no_table("trunc_xino", Value::maybe),
+	no_table("trunc_xino_v", Value::text),
+	no_table("notrunc_xino", Value::none),
+	no_table("itrunc_xino", Value::number),
+	no_table("trunc_xib", Value::none),
+	no_table("notrunc_xib", Value::none),
+	no_limit("rdblk"),
+	no_limit("rdhash"),
+	no_limit("rdcache"),
+	no_limit("dirwh"),
+	always("dio"),
+	always("acl"),
+	always("plink"),
+	always("dirperm1"),
+	no_care("clean_plink"),
+	no_care("list_plink"),
+	no_warning("warn_perm"),
+	no_warning("nowarn_perm"),
+	one_voice({"verbose", "v"}),
+	one_voice("noverbose"),
+	one_voice({"quiet", "q", "silent"}),
+	obsolete("debug"),
+	obsolete("delete"),
+	obsolete("imap"),
+	one_of("udba", "none, reval, notify, fsnotify", Effect::none,
+	       "changes made directly on branches are not looked for yet"),
+
+	silent("si", Value::text),
+	one_of("diropq", "w, whiteouted", Effect::silent),
+	silent("noshwh"),
+	silent("nowsum"),
+	silent("nodirren"),
+	silent("relatime"),
+	silent("nodlgt"),
+
+	opposite("nodio", "O_DIRECT works as on the branch"),
+	opposite("noacl", "ACLs count as on the branch"),
+	opposite("noplink", "hard links stay one file"),
+	opposite("nodirperm1", "the rights of the uppermost directory count"),
+
+	row("shwh", Value::none, Effect::refused, "whiteouts are never shown"),
+	row("wsum", Value::none, Effect::refused, "sum adds up all branches"),
+	row("fhsm_sec", Value::text, Effect::refused, "there is no tiered storage"),
+	row("dirren", Value::none, Effect::refused, "directories of lower branches stay: EXDEV"),
+};
+
+constexpr Size row_count = sizeof(rows) / sizeof(rows[0]);
+
+static_assert(row_count <= 64, "OptionSet has a bit for each");
+
+const OptionRow *find_row(StringView name) noexcept
+{
+	for (const OptionRow &row : rows) {
+		for (StringView known : row.names) {
+			if (!known.empty() && name == known)
+				return &row;
+		}
+	}
+	return nullptr;
+}
+
+/* How many bytes must be changed, put in or taken out to make @b, which is short, of @a. */
+Size distance(StringView a, StringView b) noexcept
+{
+	constexpr Size longest = 31;
+	Size row[longest + 1];
+
+	if (b.size() > longest)
+		return a.size() + b.size();
+	for (Size j = 0; j <= b.size(); j++)
+		row[j] = j;
+	for (Size i = 0; i < a.size(); i++) {
+		Size corner = row[0];
+
+		row[0] = i + 1;
+		for (Size j = 0; j < b.size(); j++) {
+			Size changed = corner + (a[i] != b[j]);
+			Size moved = (row[j] < row[j + 1] ? row[j] : row[j + 1]) + 1;
+
+			corner = row[j + 1];
+			row[j + 1] = changed < moved ? changed : moved;
+		}
+	}
+	return row[b.size()];
+}
+
+/* The name of an option that is most like @name. */
+StringView nearest(StringView name) noexcept
+{
+	StringView found = rows[0].names[0];
+	Size least = ~Size{0};
+
+	for (const OptionRow &row : rows) {
+		for (StringView known : row.names) {
+			/* What is too long for any of them is too long after some bytes as well. */
+			Size steps = known.empty() ? least : distance(name.substr(0, 40), known);
+
+			if (steps >= least)
+				continue;
+			found = known;
+			least = steps;
+		}
+	}
+	return found;
+}
+
+bool is_number(StringView text) noexcept
+{
+	for (char c : text) {
+		if (c < '0' || c > '9')
+			return false;
+	}
+	return !text.empty();
+}
+
+/* Which of @words, with ", " between them, @text is, from 0 on; negative where it is none. */
+int word_index(StringView words, StringView text) noexcept
+{
+	for (int index = 0;; index++) {
+		Size end = 0;
+
+		while (end < words.size() && words[end] != ',')
+			end++;
+		if (words.substr(0, end) == text)
+			return index;
+		if (end == words.size())
+			return -1;
+		words = words.substr(end + 2);
+	}
+}
+
+/* Whether @option has the kind of value that @row says. */
+Result<void> check_value(const OptionRow &row, const RawOption &option, OptionError &error) noexcept
+{
+	switch (row.value) {
+	case Value::none:
+		if (option.has_value)
+			return refuse(error,
+				      {.text = "no value goes with option", .word = option.key});
+		return {};
+	case Value::maybe:
+		return {};
+	case Value::list:
+		/* An empty one is BranchList's to refuse. */
+		if (!option.has_value)
+			return refuse(error, {.text = "no branches given with option",
+					      .word = option.key});
+		return {};
+	case Value::policy:
+		if (!option.has_value)
+			return refuse(error,
+				      {.text = "no policy given with option", .word = option.key});
+		return {};
+	case Value::text:
+	case Value::number:
+	case Value::words:
+		break;
+	}
+	if (option.value.empty())
+		return refuse(error, {.text = "no value given with option", .word = option.key});
+	if (row.value == Value::number && !is_number(option.value) && option.value != "def")
+		return refuse(error,
+			      {.text = "no number", .word = option.value, .item = option.key});
+	if (row.value == Value::words &&
+	    word_index(StringView::from_c_string(row.words), option.value) < 0)
+		return refuse(error, {.text = "unknown value",
+				      .word = option.value,
+				      .item = option.key,
+				      .known = row.words});
+	return {};
+}
+
+} // namespace
+
+Result<OptionKey> OptionSet::accept(const RawOption &option, OptionError &error) noexcept
+{
+	const OptionRow *row = find_row(option.key);
+
+	if (!row)
+		return refuse(error, {.text = "unknown option",
+				      .word = option.key,
+				      .nearest = nearest(option.key)});
+	TRY(check_value(*row, option, error));
+	switch (row->effect) {
+	case Effect::works:
+		if (row->value == Value::list)
+			TRY(accept_list(*row, option.key, error));
+		break;
+	case Effect::none:
+		if (row->value != Value::words ||
+		    word_index(StringView::from_c_string(row->words), option.value) > 0)
+			noted_ |= 1ULL << (row - rows);
+		break;
+	case Effect::silent:
+		break;
+	case Effect::opposite:
+		if (kind_ == MountKind::first)
+			return refuse(error, {.text = "not possible here: option",
+					      .word = option.key,
+					      .hint = row->reason});
+		opposite_ = row;
+		break;
+	case Effect::changes_branches:
+		if (kind_ == MountKind::first)
+			return refuse(
+				error,
+				{.text = "a mount gets its branches by br and append, not by option",
+				 .word = option.key});
+		return refuse(error,
+			      {.text = "branches cannot be changed while mounted, as by option",
+			       .word = option.key});
+	case Effect::refused:
+		return refuse(error, {.text = "not possible here: option",
+				      .word = option.key,
+				      .hint = row->reason});
+	}
+	return OptionKey{row->key};
+}
+
+Result<void> OptionSet::accept_list(const OptionRow &row, StringView name,
+				    OptionError &error) noexcept
+{
+	if (row.key == OptionKey::append) {
+		append_ = true;
+		return {};
+	}
+	if (branches_)
+		return refuse(error, {.text = "branches given twice, the second time by option",
+				      .word = name});
+	if (append_)
+		return refuse(error, {.text = "append given before option", .word = name});
+	branches_ = true;
+	return {};
+}
+
+Result<void> OptionSet::finish(bool read_only, OptionError &error) const noexcept
+{
+	if (opposite_ && !read_only)
+		return refuse(error, {.text = "not possible unless read-only: option",
+				      .word = opposite_->names[0],
+				      .hint = opposite_->reason});
+	return {};
+}
+
+Size OptionSet::describe_notes(char *out, Size size) const noexcept
+{
+	TextWriter writer(out, size);
+	auto is_noted = [this](Size row) {
+		return (noted_ >> row & 1) != 0;
+	};
+	StringView separator = "options without effect: ";
+
+	/* The rows of one reason stand together. */
+	for (Size i = 0; i < row_count; i++) {
+		if (!is_noted(i))
+			continue;
+		writer.put(separator);
+		writer.put(rows[i].names[0]);
+		separator = ", ";
+
+		Size next = i + 1;
+
+		while (next < row_count && !is_noted(next))
+			next++;
+		StringView reason = StringView::from_c_string(rows[i].reason);
+
+		if (next < row_count && StringView::from_c_string(rows[next].reason) == reason)
+			continue;
+		writer.put(" (");
+		writer.put(reason);
+		writer.put(')');
+	}
+	return writer.finish();
+}
+
+} // namespace aufs

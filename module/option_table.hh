@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The mount options: those of this filesystem and all that the original has, in one table. As
+ * options.hh: no kernel calls, no allocation, any context, tested on the host.
+ */
+#pragma once
+
+#include "options.hh"
+
+namespace aufs
+{
+
+/* What an accepted option changes; nothing for all that is accepted without effect. */
+enum class OptionKey : unsigned char {
+	nothing,
+	branches, /* comes first */
+	append, /* adds to the end, as often as one likes: fsconfig(2) takes at most 255 bytes */
+	create,
+	copy_up,
+	sum,
+	nosum,
+	share_rw,
+};
+
+/* What is mounted: a new union, or the one that is there once more. */
+enum class MountKind : unsigned char { first, remount };
+
+struct OptionRow;
+
+/* Which options one mount was given. */
+class OptionSet final
+{
+public:
+	explicit constexpr OptionSet(MountKind kind) noexcept : kind_(kind)
+	{
+	}
+
+	/*
+	 * Notes @option. -EINVAL with @error set: unknown, without its value or with one that it does
+	 * not have, not possible here, `br` given twice or after `append`.
+	 */
+	Result<OptionKey> accept(const RawOption &option, OptionError &error) noexcept;
+
+	/*
+	 * When all options are known. -EINVAL with @error set: what can be asked for only where
+	 * nothing is written any more, and the mount will not be @read_only.
+	 */
+	Result<void> finish(bool read_only, OptionError &error) const noexcept;
+
+	/* Whether there are options that have no effect, and somebody might think otherwise. */
+	bool has_notes() const noexcept
+	{
+		return noted_ != 0;
+	}
+	/* Writes which these are, and why, to @out, as OptionError::describe() does. */
+	StringView::Size describe_notes(char *out, StringView::Size size) const noexcept;
+
+private:
+	Result<void> accept_list(const OptionRow &row, StringView name,
+				 OptionError &error) noexcept;
+
+	MountKind kind_;
+	bool branches_ = false;
+	bool append_ = false;
+	unsigned long long noted_ = 0; /* a bit for each row of the table */
+	const OptionRow *opposite_ = nullptr; /* what only a read-only mount may ask for */
+};
+
+/*
+ * Changes @settings as the option @key with @value says; lists change nothing. -EINVAL with @error
+ * set; @settings is unchanged then.
+ */
+Result<void> apply(Settings &settings, OptionKey key, StringView value,
+		   OptionError &error) noexcept;
+
+} // namespace aufs
