@@ -119,6 +119,7 @@ Result<void> apply(Settings &settings, OptionKey key, StringView value, OptionEr
 		break;
 	case OptionKey::branches:
 	case OptionKey::append:
+	case OptionKey::id:
 		break;
 	}
 	return {};
