@@ -190,7 +190,6 @@ constexpr KnownKey known_keys[] = {
 	{"sum", OptionKey::sum},
 	{"nosum", OptionKey::nosum},
 	{"share_rw", OptionKey::share_rw},
-	{"si", OptionKey::id},
 };
 
 /* Whether the option is a word without a value. */
@@ -376,9 +375,6 @@ Result<OptionUse> OptionSet::accept(StringView key, bool has_value, OptionError 
 			return refuse(error, {.text = "no value goes with option", .word = key});
 		return use;
 	}
-	/* What /proc/mounts shows comes back in a remount. */
-	if (use.key == OptionKey::id)
-		return use;
 	if (use.key == OptionKey::create || use.key == OptionKey::copy_up) {
 		if (!has_value)
 			return refuse(error, {.text = "no policy given with option", .word = key});

@@ -7,7 +7,7 @@
  *	option  = ( "br" | "dirs" | "append" ) "=" list | "br:" list | "append:" list |
  *		  ( "create" | "create_policy" ) "=" ( "tdp" | "rr" | "mfs" [ ":" seconds ] ) |
  *		  ( "cpup" | "copyup" | "copyup_policy" ) "=" ( "tdp" | "bup" | "bu" ) |
- *		  "sum" | "nosum" | "share_rw" | "si=" id
+ *		  "sum" | "nosum" | "share_rw"
  *	list    = branch { ":" branch }
  *	branch  = path [ "=" permission { "+" attribute } ]
  *
@@ -170,16 +170,7 @@ private:
  * branches replaces nothing and comes first; append adds to the end, as often as one likes:
  * fsconfig(2) takes no value over 255 bytes, so that is how it gives a long list.
  */
-enum class OptionKey : unsigned char {
-	branches,
-	append,
-	create,
-	copy_up,
-	sum,
-	nosum,
-	share_rw,
-	id
-};
+enum class OptionKey : unsigned char { branches, append, create, copy_up, sum, nosum, share_rw };
 
 /* An option that was accepted. */
 struct OptionUse {

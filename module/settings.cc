@@ -119,7 +119,6 @@ Result<void> apply(Settings &settings, OptionKey key, StringView value, OptionEr
 		break;
 	case OptionKey::branches:
 	case OptionKey::append:
-	case OptionKey::id:
 		break;
 	}
 	return {};
