@@ -138,6 +138,15 @@ public:
 		changes_by_itself_ = true;
 	}
 
+	/* The mount's number for it, which no other branch has or had. */
+	unsigned int number() const noexcept
+	{
+		return number_;
+	}
+	void set_number(unsigned int number) noexcept
+	{
+		number_ = number;
+	}
 	/* The number of its filesystem: that of the first branch that lies on the same one. */
 	unsigned int filesystem() const noexcept
 	{
@@ -230,6 +239,7 @@ private:
 	mutable unsigned char keeps_none_ = 0; /* kinds */
 	unsigned char id_[UUID_SIZE];
 	bool has_id_ = false;
+	unsigned int number_ = 0;
 	unsigned int filesystem_ = 0;
 	BranchPerm perm_ = BranchPerm::ro;
 	CopyOnOpen copy_on_open_ = CopyOnOpen::nothing;

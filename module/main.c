@@ -9,6 +9,14 @@
 #include "kernel/generated/declared.h"
 #include "kernel/api.h"
 
+/*
+ * As the original has it. The names of all branches can be longer than what programs that read
+ * /proc/mounts, or replay it in a remount, have room for.
+ */
+int aufs_brs = 1;
+module_param_named(brs, aufs_brs, int, 0444);
+MODULE_PARM_DESC(brs, "1: branches are shown in sysfs; 0: in /proc/mounts as well");
+
 static struct kmem_cache *aufs_inode_cache;
 
 struct inode *aufs_inode_alloc(struct super_block *sb)
@@ -51,11 +59,16 @@ static int __init aufs_init(void)
 	err = aufs_prfile_init();
 	if (err)
 		goto destroy_cache;
-	err = register_filesystem(&aufs_type);
+	err = aufs_sysfs_init();
 	if (err)
 		goto exit_prfile;
+	err = register_filesystem(&aufs_type);
+	if (err)
+		goto exit_sysfs;
 	return 0;
 
+exit_sysfs:
+	aufs_sysfs_exit();
 exit_prfile:
 	aufs_prfile_exit();
 destroy_cache:
@@ -66,6 +79,7 @@ destroy_cache:
 static void __exit aufs_exit(void)
 {
 	unregister_filesystem(&aufs_type);
+	aufs_sysfs_exit();
 	aufs_prfile_exit();
 	/* Inodes are freed after a grace period. */
 	rcu_barrier();

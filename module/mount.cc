@@ -315,6 +315,7 @@ Result<void> Context::fill(struct fs_context *fc, struct super_block &sb) noexce
 	/* What others that share a branch have not finished yet looks the same. */
 	if (!(sb.s_flags & SB_RDONLY) && !super.settings().share_rw)
 		clean(super);
+	TRY(super_->publish());
 	/* From here on ->kill_sb frees it. */
 	sb.s_fs_info = super_.leak();
 	sb.s_stack_depth = super.branch_depth() + 1;

@@ -14,6 +14,11 @@ Own<Super> Super::create() noexcept
 	super->branches_ = Own<Branch[]>::adopt(new (Gfp{GFP_KERNEL}) Branch[max_branches]);
 	if (!super->branches_)
 		return {};
+
+	unsigned long random[2];
+
+	aufs_random_key(random);
+	super->id_ = random[0] ^ static_cast<u64>(random[1]) << 32;
 	return super;
 }
 
@@ -22,6 +27,8 @@ Super::~Super()
 	struct vfsmount *mnts[16];
 	unsigned int held = 0;
 
+	/* Whoever reads them looks at the branches. */
+	files_.remove();
 	release_claim();
 	/*
 	 * A path walk under RCU (permission(), get_acl()) may have come to an inode of the union
@@ -93,8 +100,15 @@ Result<void> Super::add(struct fs_context *fc, const BranchItem &item) noexcept
 		if (&branch.sb() == &branches_[i].sb())
 			branch.set_filesystem(branches_[i].filesystem());
 	}
+	branch.set_number(numbers_given_++);
 	branches_[count_++] = move(branch);
 	return {};
+}
+
+Result<void> Super::publish() noexcept
+{
+	TRY(files_.create(*this));
+	return files_.set_count(count_);
 }
 
 void Super::note_hidden(unsigned int index, StringView name) const noexcept

@@ -4,6 +4,7 @@
 
 #include "branch.hh"
 #include "origin.hh"
+#include "sysfs.hh"
 
 namespace aufs
 {
@@ -45,6 +46,14 @@ public:
 	 * (claims.cc). -EBUSY where another union has a rw branch.
 	 */
 	[[nodiscard]] Result<void> attach(struct fs_context *fc) noexcept;
+
+	/* What tells this mount from others: random. */
+	u64 id() const noexcept
+	{
+		return id_;
+	}
+	/* Shows the branches in sysfs, as long as this lives; the last step of a mount. */
+	[[nodiscard]] Result<void> publish() noexcept;
 
 	/* The index of the first rw branch, or none. */
 	static constexpr unsigned int none = ~0U;
@@ -186,6 +195,8 @@ private:
 	unsigned int count_ = 0;
 	unsigned int rw_ = none;
 	unsigned int index_bits_ = 1; /* enough for count_ */
+	unsigned int numbers_given_ = 0; /* to branches */
+	u64 id_ = 0;
 	Ref<const struct cred> mounter_;
 	Ref<const struct cred> limited_;
 	u64 fresh_ = 0;
@@ -194,6 +205,7 @@ private:
 	mutable bool warned_of_hidden_ = false;
 	bool idmapped_ = false;
 	Changes changes_ = Changes::never;
+	SysfsFiles files_;
 };
 
 } // namespace aufs

@@ -163,22 +163,30 @@ int unfreeze_fs(struct super_block *) noexcept
 	return 0;
 }
 
-/* As an option that mounts the same union again. */
-int show_options(struct seq_file *m, struct dentry *root) noexcept
+/* As an option that mounts the same branches again. */
+void show_branches(struct seq_file *m, const Super &super) noexcept
 {
-	const Super &super = Super::of(*root->d_sb);
-
 	for (unsigned int i = 0; i < super.count(); i++) {
 		const Branch &branch = super.branch(i);
 		StringView perm = branch_perm_name(branch.perm());
 		StringView attribute = copy_on_open_name(branch.copy_on_open());
 
-		seq_printf(m, i ? ":" : ",br=");
+		seq_printf(m, i ? ":" : ",br:");
 		escape(branch.name(),
 		       [m](StringView piece) { seq_write(m, piece.data(), piece.size()); });
 		seq_printf(m, "=%.*s%.*s", static_cast<int>(perm.size()), perm.data(),
 			   static_cast<int>(attribute.size()), attribute.data());
 	}
+}
+
+/* A remount may be given all of it again. */
+int show_options(struct seq_file *m, struct dentry *root) noexcept
+{
+	const Super &super = Super::of(*root->d_sb);
+
+	seq_printf(m, ",si=%016llx", super.id());
+	if (!aufs_brs)
+		show_branches(m, super);
 	show_settings(m, super.settings());
 	return 0;
 }

@@ -288,6 +288,58 @@ int try_mount(const string &target, const string &data, unsigned long flags)
 	return 0;
 }
 
+string shown_options(const string &point)
+{
+	string text = read_file("/proc/self/mounts"), place = " " + point + " ";
+	size_t at = text.rfind(place);
+	ASSERT_NE(at, string::npos);
+	size_t type = at + place.size();
+	size_t options = text.find(' ', type) + 1;
+	return text.substr(options, text.find(' ', options) - options);
+}
+
+string sysfs_of(const string &point)
+{
+	string options = shown_options(point);
+	size_t at = options.find(",si=");
+	ASSERT_NE(at, string::npos);
+	at += strlen(",si=");
+	return "/sys/fs/aufs/si_" + options.substr(at, options.find(',', at) - at);
+}
+
+string shown_branches(const string &point)
+{
+	string dir = sysfs_of(point), text;
+	for (unsigned i = 0; exists(dir + "/br" + std::to_string(i)); i++) {
+		string line = read_file(dir + "/br" + std::to_string(i));
+		ASSERT(line.ends_with("\n"));
+		text += (i ? ":" : "") + line.substr(0, line.size() - 1);
+	}
+	return text;
+}
+
+string as_option(const string &path)
+{
+	string written;
+	for (char c : path) {
+		if (strchr(",:=\\", c))
+			written += '\\';
+		written += c;
+	}
+	return written;
+}
+
+void unload_module()
+{
+	OK(syscall(SYS_delete_module, "aufs", O_NONBLOCK));
+}
+
+void load_module(const string &parameters)
+{
+	Fd file = open_file(ktap::env("AUFS_MODULE"), O_RDONLY | O_CLOEXEC);
+	OK(syscall(SYS_finit_module, static_cast<int>(file), parameters.c_str(), 0));
+}
+
 void become(const User &user)
 {
 	OK(setgroups(user.groups.size(), user.groups.data()));

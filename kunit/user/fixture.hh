@@ -222,6 +222,38 @@ private:
 /* mount(2) of an aufs, to see what it answers: 0 or the errno. A success is unmounted again. */
 int try_mount(const string &target, const string &data, unsigned long flags = 0);
 
+/* The options of the last mount at @point, as /proc/mounts has them: octal escapes and all. */
+string shown_options(const string &point);
+/* Where sysfs tells of the union at @point. */
+string sysfs_of(const string &point);
+/* The branches that it shows, from the uppermost on: `DIR=PERM:DIR=PERM`. */
+string shown_branches(const string &point);
+
+/* @path as a part of an option. */
+string as_option(const string &path);
+
+/* The module goes, where no union is mounted, and comes. */
+void unload_module();
+void load_module(const string &parameters);
+
+/* The module with those parameters, in this scope. No union may be mounted at either end. */
+class Reloaded
+{
+public:
+	explicit Reloaded(const string &parameters)
+	{
+		unload_module();
+		load_module(parameters);
+	}
+	~Reloaded()
+	{
+		ktap::guarded([] {
+			unload_module();
+			load_module("");
+		});
+	}
+};
+
 /* Runs @body as another user, in a child that has given up all of root's rights. */
 struct User {
 	uid_t uid;

@@ -1,53 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// A mounted union: what /proc/mounts says, remounting, binding, unmounting.
+// A mounted union: remounting, binding, unmounting. What is shown of it: sysfs_files.
 
 #include "fixture.hh"
 
 #include <linux/fs.h>
-#include <mntent.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/statfs.h>
 #include <sys/vfs.h>
-
-/* The raw fields of the last line of /proc/self/mounts for a mount point. */
-struct MountLine {
-	string type, options;
-};
-
-static MountLine mount_line(const string &point)
-{
-	MountLine line;
-	string text = read_file("/proc/self/mounts");
-	size_t at = 0;
-	while (at < text.size()) {
-		size_t end = text.find('\n', at);
-		string one = text.substr(at, end - at);
-		at = end + 1;
-		size_t field = one.find(" " + point + " ");
-		if (field == string::npos)
-			continue;
-		size_t type = field + point.size() + 2;
-		size_t options = one.find(' ', type) + 1;
-		line.type = one.substr(type, options - type - 1);
-		line.options = one.substr(options, one.find(' ', options) - options);
-	}
-	return line;
-}
-
-/* The same line as mount(8) reads it: getmntent(3) decodes \040 and its like. */
-static string mntent_options(const string &point)
-{
-	string options;
-	FILE *table = setmntent("/proc/self/mounts", "re");
-	ASSERT(table);
-	while (mntent *entry = getmntent(table))
-		if (point == entry->mnt_dir)
-			options = entry->mnt_opts;
-	endmntent(table);
-	return options;
-}
 
 /* Takes away the options that mount(2) has flags for. */
 static string without_flags(const string &options)
@@ -64,86 +25,6 @@ static string without_flags(const string &options)
 			rest += (rest.empty() ? "" : ",") + one;
 	}
 	return rest;
-}
-
-CASE(proc_mounts_names_the_branches)
-{
-	Union u;
-	u.mount("br:" + u.top + ":" + u.low + ":" + u.low2 + "=rr");
-	MountLine line = mount_line(u.mnt);
-	EXPECT_EQ(line.type, "aufs");
-	EXPECT_HAS(line.options, u.top + "=rw:" + u.low + "=ro:" + u.low2 + "=rr");
-	EXPECT_HAS(read_file("/proc/filesystems"), "nodev\taufs\n");
-}
-
-/* Paths that were given relative or through a symlink are shown so that they hold anywhere. */
-CASE(proc_mounts_has_absolute_paths)
-{
-	Union u;
-	OK(symlink(u.low.c_str(), (u.tmp + "/link").c_str()));
-	OK(chdir(u.top.c_str()));
-	u.mount("br=.:" + u.tmp + "/link");
-	OK(chdir("/"));
-	EXPECT_HAS(mount_line(u.mnt).options, u.top + "=rw:" + u.low + "=ro");
-}
-
-/* The options that /proc/mounts shows mount the same union again, raw and as mount(8) reads them. */
-PARAM_CASE(proc_mounts_mounts_again, "plain", "comma", "colon", "equals", "backslash", "space",
-	   "newline", "octal_look_alike", "all")
-{
-	string p = ktap::param();
-	string name = p == "comma"	      ? "a,b" :
-		      p == "colon"	      ? "a:b" :
-		      p == "equals"	      ? "a=ro" :
-		      p == "backslash"	      ? "a\\b" :
-		      p == "space"	      ? "a b\tc" :
-		      p == "newline"	      ? "a\nb" :
-		      p == "octal_look_alike" ? "a\\054b" :
-		      p == "all"	      ? "a,b:c=rw\\d e\\,f\\\\g#h" :
-						"plain";
-	Union u;
-	string written;
-	for (char c : name) {
-		if (strchr(",:=\\", c))
-			written += '\\';
-		written += c;
-	}
-	make_dir(u.low + "/" + name);
-	make_dir(u.top + "/" + name);
-	write_file(u.low + "/" + name + "/file", name);
-	string options = "br=" + u.top + "/" + written + "=rw:" + u.low + "/" + written + "=ro";
-	u.mount(options);
-	EXPECT_EQ(read_file(u.at("file")), name);
-	string raw = without_flags(mount_line(u.mnt).options);
-	string decoded = without_flags(mntent_options(u.mnt));
-	ktap::say("/proc/mounts: " + raw);
-	EXPECT_HAS_NOT(raw, " ");
-	u.unmount();
-	for (const string &again : {raw, decoded}) {
-		u.mount(again);
-		EXPECT_EQ(read_file(u.at("file")), name);
-		EXPECT_EQ(without_flags(mount_line(u.mnt).options), raw);
-		write_file(u.at("written"), name);
-		EXPECT_EQ(read_file(u.top + "/" + name + "/written"), name);
-		EXPECT_OK(unlink(u.at("written").c_str()));
-		u.unmount();
-	}
-}
-
-CASE(proc_mounts_shows_127_branches)
-{
-	Union u;
-	string list;
-	for (unsigned i = 0; i < 127; i++) {
-		make_dir(ktap::format("%s/b%u", u.tmp.c_str(), i));
-		list += ktap::format("%sb%u", i ? ":" : "", i);
-	}
-	OK(chdir(u.tmp.c_str()));
-	u.mount("br=" + list);
-	OK(chdir("/"));
-	string options = mount_line(u.mnt).options;
-	for (unsigned i = 0; i < 127; i++)
-		EXPECT_HAS(options, ktap::format("%s/b%u=r%c", u.tmp.c_str(), i, i ? 'o' : 'w'));
 }
 
 /* mount(8), which is what people type. */
@@ -207,7 +88,7 @@ CASE(remount_with_the_same_options)
 	write_file(u.low + "/file", "low");
 	u.mount();
 	EXPECT_OK(mount("none", u.mnt.c_str(), "aufs", MS_REMOUNT | MS_RDONLY,
-			without_flags(mount_line(u.mnt).options).c_str()));
+			without_flags(shown_options(u.mnt)).c_str()));
 	EXPECT_EQ(read_file(u.at("file")), "low");
 	EXPECT_ERR(mkdir(u.at("dir").c_str(), 0755), EROFS);
 }

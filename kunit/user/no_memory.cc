@@ -356,13 +356,17 @@ CASE(mount)
 	Union u;
 	write_file(u.low + "/file", text);
 	Mounted rw = mount_tmpfs("rw"), ro = mount_tmpfs("ro");
-	string data = "br=" + rw.path() + "=rw:" + ro.path() + "=ro";
+	string data = "br=" + rw.path() + "=rw:" + ro.path() + "=ro:" + u.low + ":" + u.low2;
 	unsigned missed = with_each_failing(1000, [&](Failing &failing, unsigned) -> Attempted {
 		failing.begin();
 		int error = result_of(mount("none", u.mnt.c_str(), "aufs", 0, data.c_str()));
 		bool more = failing.end();
-		if (!error)
+		EXPECT_EQ(names_in("/sys/fs/aufs").size(), error ? 0U : 1U);
+		if (!error) {
+			EXPECT(shown_branches(u.mnt).ends_with(u.low2 + "=ro"));
 			OK(umount(u.mnt.c_str()));
+		}
+		EXPECT_EQ(names_in("/sys/fs/aufs").size(), 0U);
 		return {more, error};
 	});
 	EXPECT_GT(missed, 10U);

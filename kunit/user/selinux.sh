@@ -257,7 +257,7 @@ contexts_come_through()
 		same "the label of a new file" "$(label "$mnt/new")" mounted_t
 		same "the label of its branch's" "$(label "$top/new")" mounted_t
 		has "$(grep " $mnt " /proc/mounts)" mounted_t
-		has "$(grep " $mnt " /proc/mounts)" seclabel=ro
+		has "$(cat /sys/fs/aufs/si_*/br2)" seclabel=ro
 		unmount_all
 		mounted=()
 		rm -rf "$top/new" "$top/file"

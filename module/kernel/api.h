@@ -113,6 +113,14 @@ struct cred *prepare_creds(void);
 void revert_creds(const struct cred *old);
 int setattr_prepare(AUFS_IDMAP *idmap, struct dentry *dentry, struct iattr *attr);
 
+/* sysfs */
+extern struct kobject *fs_kobj;
+struct kobject *kobject_create_and_add(const char *name, struct kobject *parent);
+void kobject_del(struct kobject *kobj);
+void kobject_put(struct kobject *kobj);
+int sysfs_create_bin_file(struct kobject *kobj, const struct bin_attribute *attr);
+void sysfs_remove_bin_file(struct kobject *kobj, const struct bin_attribute *attr);
+
 /* text */
 int snprintf(char *buf, size_t size, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
@@ -125,7 +133,8 @@ extern const struct xattr_handler posix_acl_access_xattr_handler;
 extern const struct xattr_handler posix_acl_default_xattr_handler;
 #endif
 
-/* main.c: the cache of the module's inodes */
+/* main.c: the module parameter, and the cache of the module's inodes */
+extern int aufs_brs;
 struct inode *aufs_inode_alloc(struct super_block *sb);
 void aufs_inode_free(struct inode *inode);
 
@@ -146,6 +155,7 @@ void aufs_annotate_super(struct super_block *sb, int depth);
 void aufs_assert_sb_write(const struct super_block *sb);
 /* Whether @op's d_revalidate asks nothing but whether an encrypted directory has got its key. */
 bool aufs_asks_for_key(const struct dentry_operations *op);
+void aufs_bin_attr_init(struct bin_attribute *attr);
 void aufs_claims_lock(void);
 void aufs_claims_unlock(void);
 /* The time that a change now would be noted with, at the earliest, in ns. */
@@ -274,6 +284,8 @@ int aufs_init_fs_context(struct fs_context *fc);
 void aufs_inode_construct(void *object);
 void aufs_inode_end(struct inode *inode);
 extern const unsigned int aufs_inode_size;
+int aufs_sysfs_init(void);
+void aufs_sysfs_exit(void);
 #ifdef HAVE_VM_PRFILE_REGISTER
 extern const struct vm_prfile_ops aufs_prfile_ops;
 #endif

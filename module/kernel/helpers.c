@@ -68,6 +68,12 @@ bool aufs_asks_for_key(const struct dentry_operations *op)
 #endif
 }
 
+/* All files of ours are one class: a reader takes no lock. */
+void aufs_bin_attr_init(struct bin_attribute *attr)
+{
+	sysfs_bin_attr_init(attr);
+}
+
 s64 aufs_coarse_time(void)
 {
 	struct timespec64 now;

@@ -33,6 +33,7 @@
 #include <linux/iversion.h>
 #include <linux/jhash.h>
 #include <linux/kernel.h>
+#include <linux/kobject.h>
 #include <linux/list.h>
 #include <linux/lockdep.h>
 #include <linux/magic.h>
@@ -67,6 +68,7 @@
 #include <linux/stat.h>
 #include <linux/statfs.h>
 #include <linux/string.h>
+#include <linux/sysfs.h>
 #include <linux/time64.h>
 #include <linux/uaccess.h>
 #include <linux/uio.h>

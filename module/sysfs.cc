@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Binary attributes, as sysfs calls those that are read piece by piece: a path can be longer than the
+ * page that fits into the others.
+ */
+#include "sysfs.hh"
+#include "super.hh"
+
+namespace aufs
+{
+
+using Size = StringView::Size;
+
+namespace
+{
+
+/* /sys/fs/aufs, while the module is loaded. */
+constinit struct kobject *all_unions;
+
+/* Takes a text piece by piece, and keeps what one read asks for. */
+class Window final
+{
+public:
+	Window(char *out, loff_t offset, Size size) noexcept
+		: out_(out), skip_(static_cast<Size>(offset)), room_(size)
+	{
+	}
+	void put(StringView piece) noexcept
+	{
+		Size skipped = cxxrt::min(skip_, piece.size());
+		Size size = cxxrt::min(room_, piece.size() - skipped);
+
+		__builtin_memcpy(out_, piece.data() + skipped, size);
+		skip_ -= skipped;
+		room_ -= size;
+		out_ += size;
+		used_ += static_cast<ssize_t>(size);
+	}
+	ssize_t used() const noexcept
+	{
+		return used_;
+	}
+
+private:
+	char *out_;
+	Size skip_;
+	Size room_;
+	ssize_t used_ = 0;
+};
+
+/* What a line cannot have as it is, is `\ooo` in it, as in /proc/mounts. */
+void put_escaped(Window &window, StringView path) noexcept
+{
+	for (char c : path) {
+		auto byte = static_cast<unsigned char>(c);
+
+		if (byte > ' ' && byte != '\\' && byte != 0x7f) {
+			window.put(StringView(&c, 1));
+			continue;
+		}
+
+		const char octal[] = {'\\', static_cast<char>('0' + byte / 64),
+				      static_cast<char>('0' + byte / 8 % 8),
+				      static_cast<char>('0' + byte % 8)};
+
+		window.put(StringView(octal, sizeof(octal)));
+	}
+}
+
+void show_branch(Window &window, const Branch &branch) noexcept
+{
+	put_escaped(window, branch.name());
+	window.put("=");
+	window.put(branch_perm_name(branch.perm()));
+	window.put(copy_on_open_name(branch.copy_on_open()));
+	window.put("\n");
+}
+
+void show_number(Window &window, const Branch &branch) noexcept
+{
+	char text[16];
+	int size = snprintf(text, sizeof(text), "%u\n", branch.number());
+
+	window.put(StringView(text, static_cast<Size>(size)));
+}
+
+using ReadFile = decltype(bin_attribute::read);
+
+/* A file that anybody may read. */
+void describe(struct bin_attribute &file, const char *name, void *about, ReadFile read) noexcept
+{
+	file = {};
+	aufs_bin_attr_init(&file);
+	file.attr.name = name;
+	file.attr.mode = 0444;
+	file.private_ = about;
+	file.read = read;
+}
+
+template <class Attribute>
+ssize_t read_nothing(struct file *, struct kobject *, Attribute *, char *, loff_t, size_t) noexcept
+{
+	return 0;
+}
+
+constinit struct bin_attribute xi_path{};
+
+} // namespace
+
+/* The files of one place. */
+struct SysfsFiles::Place {
+	using Show = void (*)(Window &window, const Branch &branch);
+
+	const Super &super;
+	unsigned int index;
+	Place *before;
+	char branch_name[16];
+	char number_name[16];
+	struct bin_attribute branch;
+	struct bin_attribute number;
+
+	template <Show show, class Attribute>
+	static ssize_t read(struct file *, struct kobject *, Attribute *attribute, char *buffer,
+			    loff_t offset, size_t size) noexcept
+	{
+		auto &place = *static_cast<const Place *>(attribute->private_);
+		Window window(buffer, offset, size);
+
+		if (place.index < place.super.count())
+			show(window, place.super.branch(place.index));
+		return window.used();
+	}
+};
+
+Result<void> SysfsFiles::create(const Super &super) noexcept
+{
+	char name[32];
+
+	snprintf(name, sizeof(name), "si_%016llx", super.id());
+
+	auto directory = Own<struct kobject>::adopt(kobject_create_and_add(name, all_unions));
+
+	if (!directory)
+		return Error{-ENOMEM};
+	TRY(check(sysfs_create_bin_file(directory.get(), &xi_path)));
+	directory_ = move(directory);
+	super_ = &super;
+	return {};
+}
+
+Result<void> SysfsFiles::add() noexcept
+{
+	struct kobject *directory = directory_.get();
+	auto place = Own<Place>::adopt(new (Gfp{GFP_KERNEL})
+					       Place{*super_, count_, last_, {}, {}, {}, {}});
+
+	if (!place)
+		return Error{-ENOMEM};
+	snprintf(place->branch_name, sizeof(place->branch_name), "br%u", count_);
+	snprintf(place->number_name, sizeof(place->number_name), "brid%u", count_);
+	describe(place->branch, place->branch_name, place.get(), Place::read<show_branch>);
+	describe(place->number, place->number_name, place.get(), Place::read<show_number>);
+	TRY(check(sysfs_create_bin_file(directory, &place->branch)));
+	if (int error = sysfs_create_bin_file(directory, &place->number)) {
+		sysfs_remove_bin_file(directory, &place->branch);
+		return Error{error};
+	}
+	last_ = place.leak();
+	count_++;
+	return {};
+}
+
+/* Who reads them is waited for. */
+void SysfsFiles::remove_last() noexcept
+{
+	auto place = Own<Place>::adopt(last_);
+
+	sysfs_remove_bin_file(directory_.get(), &place->number);
+	sysfs_remove_bin_file(directory_.get(), &place->branch);
+	last_ = place->before;
+	count_--;
+}
+
+Result<void> SysfsFiles::set_count(unsigned int count) noexcept
+{
+	unsigned int before = count_;
+
+	while (count_ < count) {
+		auto added = add();
+
+		if (added.ok())
+			continue;
+		while (count_ > before)
+			remove_last();
+		return added;
+	}
+	while (count_ > count)
+		remove_last();
+	return {};
+}
+
+void SysfsFiles::remove() noexcept
+{
+	/* With all files, whose readers are waited for. */
+	directory_ = {};
+	while (last_) {
+		auto place = Own<Place>::adopt(last_);
+
+		last_ = place->before;
+	}
+	count_ = 0;
+}
+
+} // namespace aufs
+
+int aufs_sysfs_init()
+{
+	using namespace aufs;
+
+	describe(xi_path, "xi_path", nullptr, read_nothing);
+	all_unions = kobject_create_and_add("aufs", fs_kobj);
+	return all_unions ? 0 : -ENOMEM;
+}
+
+void aufs_sysfs_exit()
+{
+	kobject_del(aufs::all_unions);
+	kobject_put(aufs::all_unions);
+}
