@@ -49,23 +49,105 @@ need()
 		die "the command '$1' is not installed: run 'scripts/setup $2' (as root)"
 }
 
+# apt_of DEBIAN [ARCHITECTURE]: from here on apt knows the packages of that Debian (bookworm, trixie, sid),
+# of the other architecture as well, whatever this machine runs: by lists of its own in the cache, from
+# the mirrors that the machine's apt has. The machine's own lists and packages stay as they are.
+apt_of()
+{
+	local dir=$cache/apt/$1${2:+-$2} targets uri suite suites=("$1")
+
+	[ -n "${2:-}" ] || ! apt_knows "$1" || return 0
+	# shellcheck disable=SC2016
+	targets=$(apt-get indextargets --format '$(RELEASE) $(REPO_URI)' 'Created-By: Packages' \
+		'Origin: Debian')
+	[ "$1" = sid ] || suites+=("$1-updates" "$1-backports" "$1-security")
+	mkdir -p "$dir/archives/partial"
+	for suite in "${suites[@]}"; do
+		case $suite in
+		*-security)	uri=$(sed -n 's/^[^ ]*-security //p' <<<"$targets" | head -n 1) ;;
+		*)		uri=$(sed -n 's/^[^- ]* //p' <<<"$targets" | head -n 1)
+				[ -n "$uri" ] || die "this machine's apt has no mirror of Debian" \
+					"(/etc/apt/sources.list*): the kernels of $1 come from one" ;;
+		esac
+		[ -z "$uri" ] ||
+			echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $uri $suite main"
+	done >"$dir/sources.list"
+	: >"$dir/status"
+	cat >"$dir/apt.conf" <<-EOF
+		Dir::State::lists "$dir/lists";
+		Dir::State::status "$dir/status";
+		Dir::Cache "$dir";
+		Dir::Etc::sourcelist "$dir/sources.list";
+		Dir::Etc::sourceparts "/dev/null";
+		Dir::Etc::preferences "/dev/null";
+		Dir::Etc::preferencesparts "/dev/null";
+		Acquire::Languages "none";
+		APT::Architectures { "$(dpkg --print-architecture)"; ${2:+"\"$2\";"} };
+	EOF
+	export APT_CONFIG=$dir/apt.conf
+	apt_lists=$dir/lists
+}
+
+# apt_knows DEBIAN: whether the machine's own apt has its packages.
+apt_knows()
+{
+	# shellcheck disable=SC2016
+	apt-get indextargets --format '$(CODENAME)' 'Created-By: Packages' 'Origin: Debian' | grep -qxF "$1"
+}
+
+# Where the package lists are; and what says when they were brought up to date.
+apt_lists=/var/lib/apt/lists
+apt_stamp()
+{
+	if [ -n "${APT_CONFIG:-}" ]; then
+		echo "${APT_CONFIG%/*}/updated"
+	else
+		echo "$cache/apt-updated"
+	fi
+}
+
 # apt_update: bring the package lists up to date, once in 12 hours: old lists name packages that
 # their archive no longer has. Without network the lists stay as they are, and that is said.
 apt_update()
 {
-	local stamp=$cache/apt-updated
+	local stamp drop
 
+	stamp=$(apt_stamp)
 	if [ -n "$(find "$stamp" -mmin -720 2>/dev/null)" ]; then
 		return 0
 	fi
 	say "apt-get update: bringing the package lists up to date"
-	if [ "$(id -u)" != 0 ]; then
+	if [ -n "${APT_CONFIG:-}" ]; then
+		# Where the user _apt may write, as below; whole, or not at all.
+		drop=$(apt_drop)
+		if apt-get -qq -o APT::Update::Error-Mode=any -o Dir::State::lists="$drop" update >&2; then
+			rm -rf "$apt_lists"
+			mv "$drop" "$apt_lists"
+			touch "$stamp"
+			return 0
+		fi
+		rm -rf "$drop"
+	elif [ "$(id -u)" != 0 ]; then
 		say "not root: the package lists stay as they are"
+		return 0
 	elif apt-get -qq -o APT::Update::Error-Mode=any update >&2; then
 		touch "$stamp"
-	else
-		say "apt-get update failed (see above): going on with the package lists that are there"
+		return 0
 	fi
+	say "apt-get update failed (see above): going on with the package lists that are there"
+}
+
+# apt_drop: makes a directory that apt can download into: it wants to drop its privileges for that,
+# to the user _apt.
+apt_drop()
+{
+	local drop
+
+	drop=$(mktemp -d "${TMPDIR:-/tmp}/aufs-cxx-apt.XXXXXX")
+	if [ "$(id -u)" = 0 ] && id _apt >/dev/null 2>&1; then
+		chown _apt "$drop"
+	fi
+	echo "$drop"
 }
 
 # apt_candidate PACKAGE: the version that apt would download; nothing when it has none.
@@ -75,17 +157,13 @@ apt_candidate()
 		awk '/^Version: / { v = $2 } /^Filename: / { f = 1 } END { if (f) print v }'
 }
 
-# apt_fetch DIR PACKAGE...: download packages into DIR without installing them. The download
-# happens in a directory of the user _apt, because apt wants to drop its privileges for it.
+# apt_fetch DIR PACKAGE...: download packages into DIR without installing them.
 apt_fetch()
 {
 	local dir=$1 drop
 	shift
 
-	drop=$(mktemp -d "${TMPDIR:-/tmp}/aufs-cxx-apt.XXXXXX")
-	if [ "$(id -u)" = 0 ] && id _apt >/dev/null 2>&1; then
-		chown _apt "$drop"
-	fi
+	drop=$(apt_drop)
 	if ! (cd "$drop" && apt-get -qq download "$@" >&2); then
 		rm -rf "$drop"
 		return 1
