@@ -5,7 +5,7 @@
  */
 #include "failing.hh"
 #include "file.hh"
-#include "mapping.hh"
+#include "mmap/mapping.hh"
 #include "show.hh"
 
 extern "C" {

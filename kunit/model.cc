@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The suite of the model: random walks, and that it sees what is wrong. */
 #include "model.hh"
-#include "mapping.hh"
+#include "mmap/mapping.hh"
 
 extern "C" {
 #define CASE(name) void name(struct kunit *test);

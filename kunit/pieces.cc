@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "pieces.hh"
 #include "file.hh"
-#include "mapping.hh"
+#include "mmap/mapping.hh"
 
 namespace aufs::test
 {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The bookkeeping by itself, on mappings that are made up. */
-#include "mapping.hh"
+#include "mmap/mapping.hh"
 #include "file.hh"
 #include "fixture.hh"
-#include "prfile.hh"
+#include "mmap/prfile.hh"
 
 extern "C" {
 #define CASE(name) void name(struct kunit *test);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The end of a mapping, and what is shown until then. */
-#include "mapping.hh"
+#include "mmap/mapping.hh"
 #include "region.hh"
 
 #ifndef CONFIG_MMU

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "show.hh"
-#include "mapping.hh"
+#include "mmap/mapping.hh"
 
 namespace aufs::test
 {

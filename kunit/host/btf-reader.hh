@@ -2,7 +2,7 @@
 /* observers::Btf over bytes of its own, for tests and the fuzzer. */
 #pragma once
 
-#include "observers/btf.hh"
+#include "companion/btf.hh"
 #include "text.hh"
 
 /* The bytes and the index are exactly as large as they are: AddressSanitizer sees what goes too far. */

@@ -5,7 +5,7 @@
 #include <errno.h>
 
 #include "check.hh"
-#include "option_table.hh"
+#include "options/option_table.hh"
 #include "text.hh"
 
 inline Text describe(const aufs::OptionError &error)

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 #include "model.hh"
-#include "option_table.hh"
+#include "options/option_table.hh"
 
 using namespace aufs;
 using Size = StringView::Size;

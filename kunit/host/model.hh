@@ -2,7 +2,7 @@
 /* What the property tests and the fuzzer share: laws that every text and every path must keep. */
 #pragma once
 
-#include "options.hh"
+#include "options/options.hh"
 #include "text.hh"
 
 namespace model

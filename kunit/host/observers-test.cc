@@ -6,8 +6,8 @@
 #include <initializer_list>
 
 #include "check.hh"
-#include "observers/line.hh"
-#include "observers/prologue.hh"
+#include "companion/line.hh"
+#include "companion/prologue.hh"
 #include "random.hh"
 #include "text.hh"
 

@@ -7,7 +7,7 @@
 
 #include "check.hh"
 #include "model.hh"
-#include "option_table.hh"
+#include "options/option_table.hh"
 #include "random.hh"
 
 using namespace aufs;

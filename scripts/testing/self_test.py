@@ -122,7 +122,7 @@ class Programs(unittest.TestCase):
         self.assertTrue(programs.chosen("rw", ["!apt"]))
 
     def test_concerned(self):
-        self.assertIn("rw_rename", programs.concerned(["module/rename.cc"]))
+        self.assertIn("rw_rename", programs.concerned(["module/vfs/rename.cc"]))
         self.assertEqual(programs.concerned(["kunit/user/rw.cc"]), {"rw"})
 
 

@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* A branch: one of the directories that a mount unites. */
+#pragma once
+
+#include "kernel/handles.hh"
+#include "options/options.hh"
+#include "reserved.hh"
+
+namespace aufs
+{
+
+class Branch final
+{
+public:
+	Branch() noexcept = default;
+	Branch(Branch &&other) noexcept = default;
+	Branch &operator=(Branch &&other) noexcept = default;
+
+	/*
+	 * Resolves @item for the caller of mount(2) and remembers it; the mount of its own that a
+	 * branch is used through is made by attach(). -ENOENT, -ENOTDIR and the other errors of a
+	 * path walk; -EINVAL where the filesystem cannot be a branch; -EROFS for rw on what is
+	 * read-only. Each is explained in @fc's log.
+	 */
+	[[nodiscard]] static Result<Branch> create(struct fs_context *fc,
+						   const BranchItem &item) noexcept;
+
+	/*
+	 * Clones the mount that the branch was found on, so that mounts and umounts there no longer
+	 * matter.
+	 */
+	[[nodiscard]] Result<void> attach(struct fs_context *fc) noexcept;
+
+	/* Gives the private mount to who unmounts it; null where attach() did not get so far. */
+	struct vfsmount *detach() noexcept
+	{
+		return cxxrt::exchange(mnt_, nullptr);
+	}
+
+	struct vfsmount *mnt() const noexcept
+	{
+		return mnt_;
+	}
+	struct dentry &root() const noexcept
+	{
+		return mnt_ ? *mnt_->mnt_root : *found_.path.dentry;
+	}
+	struct super_block &sb() const noexcept
+	{
+		return *root().d_sb;
+	}
+	/* The path to @dentry on this branch; borrows. */
+	struct path path_to(struct dentry &dentry) const noexcept
+	{
+		return {.mnt = mnt_, .dentry = &dentry};
+	}
+	CopyOnOpen copy_on_open() const noexcept
+	{
+		return copy_on_open_;
+	}
+	/* Whether @item, whatever its path is, says that it is used as it is. */
+	bool used_as(const BranchItem &item) const noexcept
+	{
+		return perm_ == item.perm && copy_on_open_ == item.copy_on_open;
+	}
+	BranchPerm perm() const noexcept
+	{
+		return perm_;
+	}
+	bool writable() const noexcept
+	{
+		return perm_ == BranchPerm::rw;
+	}
+	/* As /proc/mounts shows it: absolute, not escaped. */
+	StringView name() const noexcept
+	{
+		return StringView::from_c_string(name_.get());
+	}
+	/*
+	 * Whether setuid and setgid bits and capabilities of its files count. On a branch that is
+	 * not written to and whose mount is nosuid, or another user namespace's, they do not, and
+	 * users do not see them, so that a copy-up, which leaves them out, changes nothing: else
+	 * whoever supplies the branch would get setuid programs on the rw one.
+	 */
+	bool grants_rights() const noexcept
+	{
+		return grants_rights_;
+	}
+	/* @mode as users see it. */
+	umode_t shown_mode(umode_t mode) const noexcept
+	{
+		constexpr umode_t rights = S_ISUID | S_ISGID;
+
+		return grants_rights_ || is_dir(mode) ? mode : static_cast<umode_t>(mode & ~rights);
+	}
+	/*
+	 * Whether its mount maps ids: then users see the owners and ACLs of its files as through
+	 * that mount, and what they set goes the other way. Ids without a counterpart are invalid.
+	 */
+	bool idmapped() const noexcept
+	{
+		return idmapped_;
+	}
+	/*
+	 * Two inodes of this branch may have one number. Then the union's numbers come from its inodes
+	 * alone.
+	 */
+	bool numbers_by_inode() const noexcept
+	{
+		return numbers_by_inode_;
+	}
+
+	/* Whether a readdir of this branch gives the numbers of its inodes, and they are unique. */
+	bool lists_numbers() const noexcept
+	{
+		return lists_numbers_;
+	}
+	/*
+	 * Whether the change time of a directory is another one whenever a name has come or gone. On
+	 * filesystems that make their directories up as they are read, and on what others have the
+	 * data of, one cannot know.
+	 */
+	bool tells_changes() const noexcept
+	{
+		return tells_changes_;
+	}
+
+	/*
+	 * Whether it changes although nobody writes to it: a server's or a daemon's. Then what the
+	 * union's inodes have copies of is copied again whenever the branch has been asked.
+	 */
+	bool changes_by_itself() const noexcept
+	{
+		return changes_by_itself_;
+	}
+	void note_changes_by_itself() noexcept
+	{
+		changes_by_itself_ = true;
+	}
+
+	/* The mount's number for it, which no other branch has or had. */
+	unsigned int number() const noexcept
+	{
+		return number_;
+	}
+	void set_number(unsigned int number) noexcept
+	{
+		number_ = number;
+	}
+	/* The number of its filesystem: that of the first branch that lies on the same one. */
+	unsigned int filesystem() const noexcept
+	{
+		return filesystem_;
+	}
+	void set_filesystem(unsigned int filesystem) noexcept
+	{
+		filesystem_ = filesystem;
+	}
+	/*
+	 * What tells its filesystem from others, in any mount; null where nothing does. Filled in by
+	 * attach().
+	 */
+	const unsigned char *filesystem_id() const noexcept
+	{
+		return has_id_ ? id_ : nullptr;
+	}
+	/* Whether it has ever been written to by this filesystem: objects may have origins. */
+	bool has_origins() const noexcept
+	{
+		return reserved_->used();
+	}
+	/*
+	 * Whether a copy of that kind here can be told what it is a copy of, and get further names:
+	 * as far as one knows before it is tried.
+	 */
+	bool keeps_identity(umode_t mode) const noexcept
+	{
+		return !(__atomic_load_n(&keeps_none_, __ATOMIC_RELAXED) & kind_bit(mode));
+	}
+	/* It was tried, and cannot be. */
+	void note_keeps_none(umode_t mode) const noexcept
+	{
+		__atomic_fetch_or(&keeps_none_, kind_bit(mode), __ATOMIC_RELAXED);
+	}
+	/*
+	 * Bytes that users may still write, as it said at most @seconds ago; 0 where it does not
+	 * say. May sleep.
+	 */
+	u64 free_space(unsigned int seconds) const noexcept;
+	/* What the format keeps in the root of a rw branch (reserved.hh); made when it is needed. */
+	Reserved &reserved() const noexcept
+	{
+		return *reserved_;
+	}
+
+private:
+	/* A counted struct path that can be moved. */
+	struct HeldPath {
+		struct path path = {};
+
+		HeldPath() noexcept = default;
+		HeldPath(HeldPath &&other) noexcept : path(other.path)
+		{
+			other.path = {};
+		}
+		HeldPath &operator=(HeldPath &&other) noexcept
+		{
+			struct path old = path;
+
+			path = other.path;
+			other.path = {};
+			if (old.dentry)
+				path_put(&old);
+			return *this;
+		}
+		~HeldPath()
+		{
+			if (path.dentry)
+				path_put(&path);
+		}
+	};
+
+	static constexpr unsigned char all_kinds = 3;
+	/* Some filesystems keep attributes for files, and not for symlinks and devices. */
+	static unsigned char kind_bit(umode_t mode) noexcept
+	{
+		return is_reg(mode) || is_dir(mode) ? 1 : 2;
+	}
+
+	Result<void> check_filesystem(struct fs_context *fc, bool perm_given) noexcept;
+	void identify_filesystem() noexcept;
+
+	HeldPath found_;
+	struct vfsmount *mnt_ = nullptr;
+	Own<char[]> name_;
+	Own<Reserved> reserved_;
+	mutable u64 free_ = 0;
+	mutable s64 free_until_ = 0; /* seconds since boot, when free_ is too old */
+	mutable unsigned char keeps_none_ = 0; /* kinds */
+	unsigned char id_[UUID_SIZE];
+	bool has_id_ = false;
+	unsigned int number_ = 0;
+	unsigned int filesystem_ = 0;
+	BranchPerm perm_ = BranchPerm::ro;
+	CopyOnOpen copy_on_open_ = CopyOnOpen::nothing;
+	bool numbers_by_inode_ = false;
+	bool lists_numbers_ = false;
+	bool tells_changes_ = false;
+	bool grants_rights_ = true;
+	bool idmapped_ = false;
+	bool changes_by_itself_ = false;
+};
+
+/*
+ * Leave to change a branch: write access to its mount, with freeze protection. Only a rw branch gives
+ * it (-EROFS), so who has one cannot be changing another. Sleeps while the branch is frozen.
+ */
+class BranchWrite final
+{
+public:
+	[[nodiscard]] static Result<BranchWrite> get(const Branch &branch) noexcept
+	{
+		if (!branch.writable())
+			return Error{-EROFS};
+		TRY(check(mnt_want_write(branch.mnt())));
+		return BranchWrite(branch);
+	}
+	BranchWrite(BranchWrite &&other) noexcept : branch_(cxxrt::exchange(other.branch_, nullptr))
+	{
+	}
+	BranchWrite(const BranchWrite &) = delete;
+	BranchWrite &operator=(const BranchWrite &) = delete;
+	BranchWrite &operator=(BranchWrite &&) = delete;
+	~BranchWrite()
+	{
+		if (branch_)
+			mnt_drop_write(branch_->mnt());
+	}
+
+	const Branch &branch() const noexcept
+	{
+		return *branch_;
+	}
+
+private:
+	explicit BranchWrite(const Branch &branch) noexcept : branch_(&branch)
+	{
+	}
+
+	const Branch *branch_;
+};
+
+} // namespace aufs

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "entries.hh"
+#include "whiteout.hh"
+
+namespace aufs
+{
+
+Result<NameList> NameList::read(const Branch &branch, struct dentry &dir) noexcept
+{
+	NameList list;
+
+	TRY(for_each_entry(branch, dir, [&list](const BranchEntry &entry) -> Result<void> {
+		NameTable::Entry *added = TRY(list.names_.add(entry.name));
+
+		added->visible = !is_reserved(entry.name);
+		return {};
+	}));
+	return list;
+}
+
+} // namespace aufs

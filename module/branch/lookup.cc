@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "lookup.hh"
+#include "whiteout.hh"
+
+namespace aufs
+{
+
+namespace
+{
+
+/* Objects that are more than their inode (automounts) or whose names are compared in other ways. */
+bool is_odd(const struct dentry &dentry) noexcept
+{
+	return dentry.d_flags &
+	       (DCACHE_NEED_AUTOMOUNT | DCACHE_MANAGE_TRANSIT | DCACHE_OP_HASH | DCACHE_OP_COMPARE);
+}
+
+} // namespace
+
+Result<bool> is_opaque(const Branch &branch, struct dentry &dir) noexcept
+{
+	return static_cast<bool>(TRY(lookup_in(branch, dir, opaque_name)));
+}
+
+Result<Ref<struct dentry>> lookup_in(const Branch &branch, struct dentry &base,
+				     StringView name) noexcept
+{
+	struct dentry *found = aufs_lookup_unlocked(branch.mnt(), name.data(), &base,
+						    static_cast<int>(name.size()));
+
+	/* A branch whose names are shorter does not have a longer one. */
+	if (found == error_pointer<struct dentry>(-ENOENT) ||
+	    found == error_pointer<struct dentry>(-ENAMETOOLONG))
+		return Ref<struct dentry>();
+
+	auto dentry = TRY(adopt_or_error(found));
+
+	if (is_odd(*dentry))
+		return Error{-EREMOTE};
+	return dentry;
+}
+
+Result<Ref<struct dentry>> lookup_locked(const Branch &branch, struct dentry &base,
+					 StringView name) noexcept
+{
+	return adopt_or_error(aufs_lookup_locked(branch.mnt(), name.data(), &base,
+						 static_cast<int>(name.size())));
+}
+
+Error wrong_whiteout(const Branch &branch, struct dentry &base, StringView name) noexcept
+{
+	aufs_warn("branch '%s': '%.*s' in inode %lu is no regular file; remove it",
+		  branch.name().data(), static_cast<int>(name.size()), name.data(),
+		  base.d_inode->i_ino);
+	return Error{-EIO};
+}
+
+Result<Ref<struct dentry>> find_whiteout(const Branch &branch, struct dentry &base,
+					 StringView name) noexcept
+{
+	if (name.size() > max_name)
+		return Ref<struct dentry>();
+
+	WhiteoutName whiteout(name);
+	auto dentry = TRY(lookup_in(branch, base, whiteout.view()));
+
+	if (dentry && !is_reg(dentry->d_inode->i_mode))
+		return wrong_whiteout(branch, base, whiteout.view());
+	return dentry;
+}
+
+} // namespace aufs

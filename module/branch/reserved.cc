@@ -1,0 +1,445 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "entries.hh"
+#include "inherited.hh"
+#include "whiteout.hh"
+#include "workfile.hh"
+
+namespace aufs
+{
+
+namespace
+{
+
+constexpr StringView base_name{".wh..wh.aufs"};
+constexpr StringView plinks_name{".wh..wh.plnk"};
+constexpr StringView orphans_name{".wh..wh.orph"};
+/* What our own names in there begin with; the original's are left alone. */
+constexpr StringView work_prefix{"cpup."};
+
+StringView name_of(ReservedDir which) noexcept
+{
+	return which == ReservedDir::plinks ? plinks_name : orphans_name;
+}
+
+Error not_usable(const Branch &branch, StringView name) noexcept
+{
+	aufs_warn("branch '%s': '%.*s' is of the wrong kind or somebody else's; remove it",
+		  branch.name().data(), static_cast<int>(name.size()), name.data());
+	return Error{-EIO};
+}
+
+/*
+ * Whether @dentry was made by who mounted the branch, now or earlier. Anybody may have written to what
+ * is not, and of a directory moved what is made there, or put a name in its place.
+ */
+bool is_ours(const Branch &branch, const struct dentry &dentry, umode_t kind) noexcept
+{
+	const struct inode &inode = *dentry.d_inode;
+	kuid_t uid = inode.i_uid;
+	kgid_t gid = inode.i_gid;
+
+	if ((inode.i_mode & S_IFMT) != kind)
+		return false;
+	if (is_dir(kind) && (inode.i_mode & (S_IWGRP | S_IWOTH)))
+		return false;
+	if (branch.idmapped())
+		aufs_owner_through(branch.mnt(), &inode, &uid, &gid);
+	return uid.val == 0 || uid.val == aufs_current_cred()->fsuid.val;
+}
+
+/*
+ * @name in the root of @branch, made by @create(mount, directory, dentry) if it is not there. What is
+ * made is ours, whoever the filesystem gives it to; an empty directory of somebody else's goes for it.
+ */
+template <class Create>
+Result<Ref<struct dentry>> find_or_make(const Branch &branch, StringView name, umode_t kind,
+					Create &&create) noexcept
+{
+	auto lock = TRY(DirLock::get(branch.mnt(), branch.root()));
+	auto dentry = TRY(lookup_locked(branch, branch.root(), name));
+
+	if (is_positive(*dentry)) {
+		if (is_ours(branch, *dentry, kind))
+			return dentry;
+		if (!is_dir(kind) || !is_dir(dentry->d_inode->i_mode) || !lock.rmdir(*dentry).ok())
+			return not_usable(branch, name);
+		dentry = TRY(lookup_locked(branch, branch.root(), name));
+		if (is_positive(*dentry))
+			return Error{-EIO};
+	}
+	TRY(lock.make(*dentry, create));
+	dentry = TRY(find_made(branch, branch.root(), move(dentry)));
+	if (!is_positive(*dentry) || (dentry->d_inode->i_mode & S_IFMT) != kind)
+		return Error{-EIO};
+	return dentry;
+}
+
+unsigned int next_number() noexcept
+{
+	static unsigned int last;
+
+	return __atomic_add_fetch(&last, 1, __ATOMIC_RELAXED);
+}
+
+/* Whether there is nothing in @dir but what users do not see; -ENOTEMPTY. */
+Result<void> check_empty(const NameList &names) noexcept
+{
+	return names.for_each([](StringView name) -> Result<void> {
+		return is_reserved(name) ? Result<void>() : Error{-ENOTEMPTY};
+	});
+}
+
+/*
+ * Removes @names from @dir, of which users see none: whiteouts, and what a broken branch has, one level
+ * deep. -ENOTEMPTY, and nothing is done, where there is another one.
+ */
+Result<void> empty(const Branch &branch, struct dentry &dir, const NameList &names) noexcept
+{
+	TRY(check_empty(names));
+
+	auto lock = TRY(DirLock::get(branch.mnt(), dir));
+
+	return names.for_each([&](StringView name) -> Result<void> {
+		auto dentry = TRY(lookup_locked(branch, dir, name));
+
+		if (!is_positive(*dentry))
+			return {};
+		return remove_locked(lock, *dentry);
+	});
+}
+
+/* Hides again in @dir what @names hid, as it was before empty(). */
+Result<void> hide_again(const Branch &branch, struct dentry &dir, const NameList &names) noexcept
+{
+	return names.for_each([&](StringView name) -> Result<void> {
+		if (!is_reserved(name))
+			return {};
+
+		StringView hidden = name.substr(whiteout_prefix.size());
+
+		if (name == opaque_name)
+			TRY(make_opaque(branch, dir));
+		else if (!is_reserved(hidden))
+			TRY(make_whiteout(branch, dir, hidden));
+		return {};
+	});
+}
+
+/* @names are those that were in it. */
+Result<void> try_remove_orphan(const Branch &branch, struct dentry &orphans, struct dentry &dentry,
+			       NameList &names) noexcept
+{
+	if (is_positive(dentry) && is_dir(dentry.d_inode->i_mode)) {
+		names = TRY(NameList::read(branch, dentry));
+		TRY(empty(branch, dentry, names));
+	}
+
+	auto lock = TRY(DirLock::get(branch.mnt(), orphans));
+
+	/* What somebody has moved or removed by now is theirs. */
+	return is_entry_of(dentry, orphans) ? remove_locked(lock, dentry) : Result<void>();
+}
+
+/*
+ * Removes @dentry of the directory for orphans, with what is in it but users do not see: -ENOTEMPTY, and
+ * all is as it was, where they do. Once more where it was for want of memory: nobody else comes by before
+ * the next mount.
+ */
+Result<void> remove_orphan(const Branch &branch, struct dentry &orphans,
+			   struct dentry &dentry) noexcept
+{
+	SignalsBlocked signals(aufs_signals_block_all);
+	NameList names;
+	auto result = try_remove_orphan(branch, orphans, dentry, names);
+
+	if (result.error() == -ENOMEM)
+		result = try_remove_orphan(branch, orphans, dentry, names);
+	/* Who has it open has made something in it meanwhile. */
+	if (result.error() == -ENOTEMPTY) {
+		if (auto hidden = hide_again(branch, dentry, names); !hidden.ok())
+			aufs_warn("branch '%s': whiteouts in inode %lu are lost (errno %d)",
+				  branch.name().data(), dentry.d_inode->i_ino, -hidden.error());
+	}
+	return result;
+}
+
+void warn_of_orphan(const Branch &branch, int error) noexcept
+{
+	aufs_warn("branch '%s': a workfile stays in .wh..wh.orph until the next mount (errno %d)",
+		  branch.name().data(), -error);
+}
+
+} // namespace
+
+void OldPlinks::note(StringView name) noexcept
+{
+	u64 numbers[2] = {};
+	unsigned int which = 0;
+
+	for (StringView::Size i = 0; i < name.size(); i++) {
+		char c = name.data()[i];
+
+		if (c == '.' && which == 0)
+			which++;
+		else if (c < '0' || c > '9' ||
+			 __builtin_mul_overflow(numbers[which], 10, &numbers[which]) ||
+			 __builtin_add_overflow(numbers[which], c - '0', &numbers[which]))
+			return;
+	}
+	for (unsigned int bits = 1; numbers[1] && bits <= max_bits; bits++) {
+		unsigned int branch = numbers[0] & ((1U << bits) - 1);
+
+		if (numbers[0] >> bits == numbers[1])
+			seen_[bits][branch / 64] |= 1ULL << branch % 64;
+	}
+}
+
+bool Reserved::Kept::is_there(const Branch &branch, StringView name) const noexcept
+{
+	if (!dentry || !is_entry_of(*dentry, branch.root()))
+		return false;
+
+	const struct inode &inode = *dentry->d_inode;
+
+	return !(inode.i_flags & S_DEAD) && inode.i_uid.val == owner && inode.i_mode == mode &&
+	       NameSnapshot(*dentry).view() == name;
+}
+
+Own<Reserved> Reserved::create(int depth) noexcept
+{
+	return Own<Reserved>::adopt(new (Gfp{GFP_KERNEL}) Reserved(depth));
+}
+
+Result<void> Reserved::find(const Branch &branch) noexcept
+{
+	constexpr ReservedDir all[] = {ReservedDir::plinks, ReservedDir::orphans};
+
+	for (ReservedDir which : all) {
+		auto dentry = TRY(lookup_in(branch, branch.root(), name_of(which)));
+
+		if (!dentry || !is_dir(dentry->d_inode->i_mode))
+			continue;
+		note_used();
+		if (is_ours(branch, *dentry, S_IFDIR))
+			slot(which) = Kept(move(dentry));
+	}
+	if (!plinks_.dentry)
+		return {};
+
+	NameList names = TRY(NameList::read(branch, *plinks_.dentry));
+
+	return names.for_each([this](StringView name) -> Result<void> {
+		old_plinks_.note(name);
+		return {};
+	});
+}
+
+void Reserved::clean(const Branch &branch) noexcept
+{
+	auto orphans = existing(branch, ReservedDir::orphans);
+
+	if (!orphans)
+		return;
+
+	auto run = [&]() -> Result<void> {
+		NameList names = TRY(NameList::read(branch, *orphans));
+
+		return names.for_each([&](StringView name) -> Result<void> {
+			if (!name.starts_with(work_prefix))
+				return {};
+
+			auto write = TRY(BranchWrite::get(branch));
+			auto dentry = TRY(lookup_in(branch, *orphans, name));
+			auto removed = dentry ? remove_orphan(branch, *orphans, *dentry) :
+						Result<void>();
+
+			/* Somebody has made something in it. */
+			if (removed.error() != -ENOTEMPTY)
+				return removed;
+			warn_of_orphan(branch, removed.error());
+			return {};
+		});
+	};
+
+	if (auto result = run(); !result.ok())
+		warn_of_orphan(branch, result.error());
+}
+
+Result<Ref<struct dentry>> Reserved::directory(const Branch &branch, ReservedDir which) noexcept
+{
+	MutexLock lock(lock_);
+	Kept &dir = slot(which);
+
+	if (!dir.is_there(branch, name_of(which))) {
+		dir = Kept();
+		dir = Kept(TRY(
+			find_or_make(branch, name_of(which), S_IFDIR,
+				     [](struct vfsmount *mnt, struct inode &in, struct dentry &d) {
+					     return aufs_mkdir(mnt, &in, &d, S_IRWXU);
+				     })));
+		note_used();
+	}
+	/* It may be an older one's, who let it hand down what the branch's root does. */
+	if (!dir.hands_nothing_down) {
+		hand_nothing_down(branch, *dir.dentry);
+		/* That may have changed the mode, and existing() is to find it all the same. */
+		dir.mode = dir.dentry->d_inode->i_mode;
+	}
+	dir.hands_nothing_down = true;
+	return dir.dentry.clone();
+}
+
+Ref<struct dentry> Reserved::existing(const Branch &branch, ReservedDir which) noexcept
+{
+	if (!used())
+		return {};
+
+	MutexLock lock(lock_);
+	const Kept &dir = slot(which);
+
+	return dir.is_there(branch, name_of(which)) ? dir.dentry.clone() : Ref<struct dentry>();
+}
+
+Result<Ref<struct dentry>> Reserved::whiteout_base(const Branch &branch) noexcept
+{
+	MutexLock lock(lock_);
+
+	if (!base_.is_there(branch, base_name)) {
+		base_ = Kept();
+		base_ = Kept(TRY(find_or_make(
+			branch, base_name, S_IFREG,
+			[](struct vfsmount *mnt, struct inode &in, struct dentry &d) {
+				return aufs_create(mnt, &in, &d, S_IRUSR | S_IRGRP | S_IROTH);
+			})));
+		/* Whiteouts are links of it. */
+		TRY(remove_acl(branch, *base_.dentry, ACL_TYPE_ACCESS));
+	}
+	return base_.dentry.clone();
+}
+
+void Reserved::retire_whiteout_base(const Branch &branch, struct dentry &base) noexcept
+{
+	MutexLock lock(lock_);
+
+	if (base_.dentry.get() != &base)
+		return;
+	base_ = Kept();
+
+	/* Its other names are whiteouts, and stay. Where links cannot be, it is tried once more. */
+	auto dir_lock = DirLock::get(branch.mnt(), branch.root());
+
+	if (dir_lock.ok() && base.d_inode->i_nlink > 1)
+		(void)dir_lock.value().unlink(base).ok();
+}
+
+Result<Ref<struct dentry>> free_work_name(const Branch &branch, struct dentry &dir,
+					  bool nested) noexcept
+{
+	for (int tries = 0; tries < 100; tries++) {
+		char name[24];
+		int size = snprintf(name, sizeof(name), "%s%s%x",
+				    nested ? whiteout_prefix.data() : "", work_prefix.data(),
+				    next_number());
+		auto dentry = TRY(
+			lookup_locked(branch, dir, {name, static_cast<StringView::Size>(size)}));
+
+		if (!is_positive(*dentry))
+			return dentry;
+	}
+	return Error{-EEXIST};
+}
+
+Workfile::~Workfile()
+{
+	if (!dentry_)
+		return;
+
+	auto run = [this]() -> Result<void> {
+		auto write = TRY(BranchWrite::get(branch_));
+
+		return remove_orphan(branch_, *dir_, *dentry_);
+	};
+
+	if (auto result = run(); !result.ok())
+		warn_of_orphan(branch_, result.error());
+}
+
+Result<Grave> Grave::dig(const Branch &branch, struct dentry &h_dir, StringView name,
+			 struct dentry &victim) noexcept
+{
+	auto orphans = TRY(branch.reserved().directory(branch, ReservedDir::orphans));
+	auto lock = TRY(RenameLock::get(branch.mnt(), h_dir, *orphans));
+	auto from = TRY(lookup_locked(branch, h_dir, name));
+
+	if (from->d_inode != victim.d_inode)
+		return Error{-ESTALE};
+
+	auto to = TRY(free_work_name(branch, *orphans));
+
+	TRY(lock.rename(*from, *to));
+	return Grave(branch, move(orphans), move(from));
+}
+
+Result<Grave> Grave::bury(const Branch &branch, struct dentry &h_dir, StringView name,
+			  struct dentry &victim) noexcept
+{
+	auto dug = dig(branch, h_dir, name, victim);
+
+	if (!dug.ok())
+		return Error{dug.error()};
+
+	Grave grave = dug.release();
+	auto run = [&]() -> Result<void> {
+		return check_empty(TRY(NameList::read(branch, *grave.dir_)));
+	};
+
+	/* Nobody finds it by its name any more, and before that somebody may have used it. */
+	if (auto found = run(); !found.ok()) {
+		grave.exhume(h_dir, name);
+		return Error{found.error()};
+	}
+	return grave;
+}
+
+Result<void> Grave::close(struct dentry &parent, StringView name) noexcept
+{
+	auto removed = remove_orphan(branch_, *orphans_, *dir_);
+
+	if (removed.error() == -ENOTEMPTY) {
+		exhume(parent, name);
+		return removed;
+	}
+	if (!removed.ok())
+		warn_of_orphan(branch_, removed.error());
+	dir_ = {};
+	return {};
+}
+
+Grave::~Grave()
+{
+	if (!dir_)
+		return;
+	if (auto result = remove_orphan(branch_, *orphans_, *dir_); !result.ok())
+		warn_of_orphan(branch_, result.error());
+}
+
+void Grave::exhume(struct dentry &parent, StringView name) noexcept
+{
+	auto dir = move(dir_);
+	auto run = [&]() -> Result<void> {
+		auto lock = TRY(RenameLock::get(branch_.mnt(), *orphans_, parent));
+		auto to = TRY(lookup_locked(branch_, parent, name));
+
+		/* Somebody has taken the name meanwhile. */
+		if (is_positive(*to))
+			return Error{-EEXIST};
+		return lock.rename(*dir, *to);
+	};
+
+	if (auto result = run(); !result.ok())
+		aufs_warn("branch '%s': a directory stays in .wh..wh.orph instead of '%.*s' (%d)",
+			  branch_.name().data(), static_cast<int>(name.size()), name.data(),
+			  -result.error());
+}
+
+} // namespace aufs

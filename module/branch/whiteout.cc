@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "entry.hh"
+#include "keep_times.hh"
+#include "whiteout.hh"
+
+namespace aufs
+{
+
+namespace
+{
+
+constexpr umode_t whiteout_mode = S_IRUSR | S_IRGRP | S_IROTH;
+
+/*
+ * Makes @whiteout, which is negative, in the directory of @lock: a further name of the one file that
+ * most whiteouts are, or where that cannot be, a file of its own.
+ */
+Result<void> create_in(const DirLock &lock, struct dentry &whiteout, struct dentry *base) noexcept
+{
+	if (base && lock.link(*base, whiteout).ok())
+		return {};
+	return lock.make(whiteout, [](struct vfsmount *mnt, struct inode &dir, struct dentry &d) {
+		return aufs_create(mnt, &dir, &d, whiteout_mode);
+	});
+}
+
+/* Makes the reserved @name in @h_dir. Whether it was not there. */
+Result<bool> make_reserved(const Branch &branch, struct dentry &h_dir, StringView name,
+			   KeepTimes::Change change) noexcept
+{
+	Ref<struct dentry> base;
+
+	/* Without one it goes, too. */
+	if (auto found = branch.reserved().whiteout_base(branch); found.ok())
+		base = found.release();
+
+	bool full = false;
+	{
+		auto lock = TRY(DirLock::get(branch.mnt(), h_dir));
+		auto whiteout = TRY(lookup_locked(branch, h_dir, name));
+
+		if (is_positive(*whiteout)) {
+			if (is_reg(whiteout->d_inode->i_mode))
+				return false;
+			return wrong_whiteout(branch, h_dir, name);
+		}
+
+		KeepTimes times(branch, h_dir, change);
+
+		TRY(create_in(lock, *whiteout, base.get()));
+		full = base && whiteout->d_inode != base->d_inode;
+	}
+	if (full)
+		branch.reserved().retire_whiteout_base(branch, *base);
+	return true;
+}
+
+} // namespace
+
+Result<bool> make_whiteout(const Branch &branch, struct dentry &h_dir, StringView name) noexcept
+{
+	/* What could not be hidden could not be made through the union, either. */
+	if (name.size() > max_name)
+		return Error{-ENAMETOOLONG};
+
+	WhiteoutName whiteout(name);
+
+	return make_reserved(branch, h_dir, whiteout.view(), KeepTimes::Change::seen);
+}
+
+Result<void> remove_whiteout(const Branch &branch, struct dentry &h_dir, StringView name) noexcept
+{
+	if (name.size() > max_name)
+		return {};
+
+	WhiteoutName whiteout(name);
+
+	TRY(remove_entry(branch, h_dir, whiteout.view(), nullptr, &DirLock::unlink));
+	return {};
+}
+
+Result<bool> make_opaque(const Branch &branch, struct dentry &h_dir) noexcept
+{
+	return make_reserved(branch, h_dir, opaque_name, KeepTimes::Change::unseen);
+}
+
+void undo_opaque(const Branch &branch, struct dentry &h_dir) noexcept
+{
+	auto lock = DirLock::get(branch.mnt(), h_dir);
+
+	if (!lock.ok())
+		return;
+
+	auto mark = lookup_locked(branch, h_dir, opaque_name);
+
+	if (!mark.ok() || !is_positive(*mark.value()))
+		return;
+
+	KeepTimes times(branch, h_dir);
+
+	(void)lock.value().unlink(*mark.value()).ok();
+}
+
+} // namespace aufs

@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "copy_up.hh"
+#include "branch/inherited.hh"
+#include "branch/whiteout.hh"
+
+namespace aufs
+{
+
+namespace
+{
+
+Result<void> change_attributes(const Branch &branch, struct dentry &to, struct iattr &attr) noexcept
+{
+	InodeLock lock(*to.d_inode);
+
+	return check(aufs_notify_change(branch.mnt(), &to, &attr));
+}
+
+bool is_acl(StringView name) noexcept
+{
+	return name == StringView("system.posix_acl_access") ||
+	       name == StringView("system.posix_acl_default");
+}
+
+/* Whether the union's own and those that are copied in other ways. */
+bool is_copied_otherwise(StringView name) noexcept
+{
+	return name.starts_with(private_prefix) || is_acl(name) ||
+	       /* XFS shows how it keeps ACLs, which means nothing on others. */
+	       name.starts_with(StringView("trusted.SGI_ACL_"));
+}
+
+/* The names of an object's attributes. */
+class Names final
+{
+public:
+	/* Takes the names that @dentry has. */
+	[[nodiscard]] Result<void> read(struct dentry &dentry) noexcept
+	{
+		ssize_t size = vfs_listxattr(&dentry, nullptr, 0);
+
+		if (size == -EOPNOTSUPP || size == 0)
+			return {};
+		if (size < 0)
+			return Error{static_cast<int>(size)};
+		text_ = KvArray<char>::allocate(static_cast<size_t>(size));
+		if (!text_.data)
+			return Error{-ENOMEM};
+		size = vfs_listxattr(&dentry, text_.data, static_cast<size_t>(size));
+		if (size < 0)
+			return Error{static_cast<int>(size)};
+		size_ = size;
+		return {};
+	}
+
+	/* @visit(name, which ends with a null) for each, until one fails. */
+	template <class Visit> [[nodiscard]] Result<void> for_each(Visit &&visit) const noexcept
+	{
+		for (const char *name = text_.data; name < text_.data + size_;) {
+			StringView view = StringView::from_c_string(name);
+
+			TRY(visit(view));
+			name += view.size() + 1;
+		}
+		return {};
+	}
+
+	bool has(StringView wanted) const noexcept
+	{
+		return !for_each([wanted](StringView name) {
+				return name == wanted ? Result<void>(Error{-EEXIST}) :
+							Result<void>();
+			}).ok();
+	}
+
+private:
+	KvArray<char> text_;
+	ssize_t size_ = 0;
+};
+
+/* A buffer that grows. */
+Result<ssize_t> read_xattr(const Branch &from, struct dentry &dentry, const char *name,
+			   KvArray<char> &value, size_t &room) noexcept
+{
+	ssize_t size = aufs_getxattr(from.mnt(), &dentry, name, value.data, room);
+
+	if (size == -ERANGE || (size > 0 && !room)) {
+		size = aufs_getxattr(from.mnt(), &dentry, name, nullptr, 0);
+		if (size > 0) {
+			value = KvArray<char>::allocate(static_cast<size_t>(size));
+			if (!value.data)
+				return Error{-ENOMEM};
+			room = static_cast<size_t>(size);
+			size = aufs_getxattr(from.mnt(), &dentry, name, value.data, room);
+		}
+	}
+	if (size < 0)
+		return Error{static_cast<int>(size)};
+	return size;
+}
+
+/* Whether @value of "security.evm" is good for the one inode alone that it was made for. */
+bool is_bound_to_inode(const char *value, ssize_t size) noexcept
+{
+	constexpr char portable_signature = 5;
+
+	return size < 1 || value[0] != portable_signature;
+}
+
+/* Copies the attribute @name by way of @value, which has @room bytes and grows. */
+Result<void> copy_xattr(const Branch &from, struct dentry &source, const Branch &branch,
+			struct dentry &to, const char *name, KvArray<char> &value,
+			size_t &room) noexcept
+{
+	StringView view = StringView::from_c_string(name);
+	auto got = read_xattr(from, source, name, value, room);
+
+	if (!got.ok()) {
+		/*
+		 * Listed and not there: it has just gone. Capabilities of a root that has no id
+		 * here are not there for users.
+		 */
+		if (got.error() == -ENODATA ||
+		    (got.error() == -EOVERFLOW && view == capability_name))
+			return {};
+		return Error{got.error()};
+	}
+
+	/* Not all kernels leave it out themselves. */
+	if (view == StringView("security.evm") && is_bound_to_inode(value.data, got.value()))
+		return {};
+
+	int error = aufs_setxattr(branch.mnt(), &to, name, value.data,
+				  static_cast<size_t>(got.value()), 0);
+
+	/* Good on the one branch and not on the other: it has an id. */
+	if (error == -EINVAL && view == capability_name)
+		error = -EOVERFLOW;
+	if (error == -ENOSPC || error == -E2BIG)
+		aufs_warn("branch '%s' has no room for the attribute '%s' of %zd bytes (errno %d)",
+			  branch.name().data(), name, got.value(), -error);
+	/* What rights depend on is not left out. */
+	if (error == -EOPNOTSUPP && !view.starts_with(StringView("security."))) {
+		aufs_warn("branch '%s' cannot have the attribute '%s'", branch.name().data(), name);
+		return {};
+	}
+	return check(error);
+}
+
+/* Whether the security module makes the attribute @name of a copy itself. */
+Result<bool> is_left_out(struct dentry &source, StringView name) noexcept
+{
+	int skip = aufs_copy_up_xattr(&source, name.data());
+
+	TRY(check(skip));
+	return skip != 0;
+}
+
+/* What EVM and IMA note of an object is that object's. */
+bool is_integrity(StringView name) noexcept
+{
+	return name == StringView("security.evm") || name == StringView("security.ima");
+}
+
+/*
+ * Takes those from @to that @source, which has @names, does not have: the branch handed them down.
+ * What the filesystem or a security module does not let go of is its own.
+ */
+Result<void> remove_inherited(struct dentry &source, const Names &names, const Branch &branch,
+			      struct dentry &to) noexcept
+{
+	Names found;
+
+	TRY(found.read(to));
+	return found.for_each([&](StringView name) -> Result<void> {
+		if ((is_copied_otherwise(name) && !is_acl(name)) || is_integrity(name) ||
+		    names.has(name) || TRY(is_left_out(source, name)))
+			return {};
+
+		int error = aufs_removexattr(branch.mnt(), &to, name.data());
+
+		switch (error) {
+		case -EACCES:
+		case -EINVAL:
+		case -ENODATA:
+		case -EOPNOTSUPP:
+		case -EPERM:
+			return {};
+		default:
+			return check(error);
+		}
+	});
+}
+
+Result<void> copy_xattrs(const Branch &from, struct dentry &source, const Branch &branch,
+			 struct dentry &to) noexcept
+{
+	Names names;
+	KvArray<char> value;
+	size_t room = 0;
+
+	TRY(names.read(source));
+	TRY(remove_inherited(source, names, branch, to));
+	return names.for_each([&](StringView name) -> Result<void> {
+		if (is_copied_otherwise(name) ||
+		    (name == capability_name && !from.grants_rights()) ||
+		    TRY(is_left_out(source, name)))
+			return {};
+		return copy_xattr(from, source, branch, to, name.data(), value, room);
+	});
+}
+
+/* @to gets the ACL of @source, or none. */
+Result<void> copy_acl(const Branch &from, struct dentry &source, const Branch &branch,
+		      struct dentry &to, int type) noexcept
+{
+	struct posix_acl *acl = aufs_get_acl(from.mnt(), source.d_inode, type);
+
+	if (!acl || acl == error_pointer<struct posix_acl>(-EOPNOTSUPP))
+		return remove_acl(branch, to, type);
+	if (is_error(acl))
+		return error_of(acl);
+
+	auto held = Ref<struct posix_acl>::adopt(acl);
+
+	int error = aufs_set_acl(branch.mnt(), &to, type, held.get());
+
+	/* An ACL that was good there has ids that have none here. */
+	return check(error == -EINVAL ? -EOVERFLOW : error);
+}
+
+} // namespace
+
+Result<void> copy_attributes(const struct path &from, const Branch &from_branch,
+			     const Branch &branch, struct dentry &to) noexcept
+{
+	struct kstat stat;
+	struct dentry &source = *from.dentry;
+	struct iattr owner = {};
+
+	TRY(check(vfs_getattr_nosec(&from, &stat, STATX_BASIC_STATS, 0)));
+	/* -EOVERFLOW for who has no id on that branch. */
+	owner.ia_valid = ATTR_UID | ATTR_GID;
+	owner.ia_uid = stat.uid;
+	owner.ia_gid = stat.gid;
+	TRY(change_attributes(branch, to, owner));
+	/* After the owner: a change of that takes capabilities away. */
+	TRY(copy_xattrs(from_branch, source, branch, to));
+	if (!is_lnk(stat.mode)) {
+		struct iattr mode = {};
+
+		/* Before the mode, which opens the mask of an ACL that is there. */
+		TRY(copy_acl(from_branch, source, branch, to, ACL_TYPE_ACCESS));
+		if (is_dir(stat.mode))
+			TRY(copy_acl(from_branch, source, branch, to, ACL_TYPE_DEFAULT));
+		mode.ia_valid = ATTR_MODE;
+		mode.ia_mode = from_branch.shown_mode(stat.mode);
+		TRY(change_attributes(branch, to, mode));
+	}
+
+	struct iattr times = {};
+
+	times.ia_valid = ATTR_ATIME | ATTR_ATIME_SET | ATTR_MTIME | ATTR_MTIME_SET;
+	times.ia_atime = stat.atime;
+	times.ia_mtime = stat.mtime;
+	return change_attributes(branch, to, times);
+}
+
+} // namespace aufs

@@ -1,0 +1,482 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "branch/inherited.hh"
+#include "branch/keep_times.hh"
+#include "branch/whiteout.hh"
+#include "branch/workfile.hh"
+#include "copy_up.hh"
+#include "union/plink.hh"
+#include "union/policy.hh"
+#include "union/presence.hh"
+
+namespace aufs
+{
+
+namespace
+{
+
+/* The part of @dir on @branch, or empty. */
+Ref<struct dentry> part_of(const Inode &dir, unsigned int branch) noexcept
+{
+	return Ref<struct dentry>::retain(dir.found().dentry_on(branch));
+}
+
+/* The credentials that a security module wants a copy of @dentry to be made with. */
+Result<Ref<const struct cred>> copy_creds(struct dentry &dentry) noexcept
+{
+	struct cred *creds;
+
+	TRY(check(aufs_copy_up_creds(&dentry, &creds)));
+	return Ref<const struct cred>::adopt(creds);
+}
+
+/* A new object of the kind of @source, empty; in @shop unless that is null. */
+Result<Workfile> make_alike(struct dentry &dentry, struct dentry &source, const Branch &branch,
+			    struct dentry *shop) noexcept
+{
+	auto creds = TRY(copy_creds(dentry));
+	ScopedCreds as_wanted(*creds);
+	const struct inode &inode = *source.d_inode;
+	umode_t kind = inode.i_mode & S_IFMT;
+
+	auto make = [&branch, shop](auto &&create) noexcept {
+		return Workfile::create(branch, create, shop);
+	};
+
+	switch (kind) {
+	case S_IFREG:
+		return make([](struct vfsmount *mnt, struct inode &dir, struct dentry &d) {
+			return aufs_create(mnt, &dir, &d, S_IRUSR | S_IWUSR);
+		});
+	case S_IFDIR:
+		return make([](struct vfsmount *mnt, struct inode &dir, struct dentry &d) {
+			return aufs_mkdir(mnt, &dir, &d, S_IRWXU);
+		});
+	case S_IFLNK: {
+		struct delayed_call done = {};
+		const char *target = vfs_get_link(&source, &done);
+
+		if (is_error(target))
+			return error_of(target);
+
+		auto result =
+			make([target](struct vfsmount *mnt, struct inode &dir, struct dentry &d) {
+				return aufs_symlink(mnt, &dir, &d, target);
+			});
+
+		if (done.fn)
+			done.fn(done.arg);
+		return result;
+	}
+	default:
+		return make([kind, &inode](struct vfsmount *mnt, struct inode &dir,
+					   struct dentry &d) {
+			return aufs_mknod(mnt, &dir, &d, kind | S_IRUSR | S_IWUSR, inode.i_rdev);
+		});
+	}
+}
+
+/*
+ * With whose credentials data is written. The root of a disk is known by CAP_SYS_RESOURCE and by
+ * its fsuid alike: where the caller may not have the blocks that are kept for it, nobody writes.
+ */
+Result<Ref<const struct cred>> data_creds(const Super &super) noexcept
+{
+	constexpr uid_t nobody = 65534;
+	struct cred *creds;
+
+	if (aufs_may_exceed_limits())
+		return Ref<const struct cred>::retain(&super.mounter());
+	creds = prepare_creds();
+	if (!creds)
+		return Error{-ENOMEM};
+	creds->fsuid.val = nobody;
+	return Ref<const struct cred>::adopt(creds);
+}
+
+Result<void> copy_content(const Super &super, const struct path &from, const Workfile &work,
+			  loff_t size) noexcept
+{
+	struct path to_path = work.branch().path_to(work.dentry());
+
+	if (!is_reg(from.dentry->d_inode->i_mode))
+		return {};
+
+	auto in = TRY(adopt_or_error(
+		dentry_open(&from, O_RDONLY | O_LARGEFILE | O_NOATIME, &super.mounter())));
+	auto out = TRY(
+		adopt_or_error(dentry_open(&to_path, O_WRONLY | O_LARGEFILE, &super.mounter())));
+
+	auto creds = TRY(data_creds(super));
+	ScopedCreds writer(*creds);
+
+	return copy_data(*in, work.branch(), *out, size);
+}
+
+/*
+ * What is not as the union has it, where @dentry was to get its copy: false where the union itself has
+ * taken the name away, or its directory. Else somebody else did, and nobody would find the copy.
+ */
+Result<bool> is_no_place(const struct dentry &dentry) noexcept
+{
+	if (Going::is(dentry))
+		return false;
+	return Error{-ESTALE};
+}
+
+/*
+ * Renames @work to the name of the union's @dentry, in @h_dir. False where the union has taken the name
+ * away meanwhile, or its directory; -ESTALE where somebody else did. Write access is held.
+ */
+Result<bool> place(Workfile &work, struct dentry &h_dir, struct dentry &dentry) noexcept
+{
+	const Branch &branch = work.branch();
+	NameSnapshot snapshot(dentry);
+	StringView name = snapshot.view();
+	auto locked = RenameLock::get(branch.mnt(), work.dir(), h_dir);
+
+	if (!locked.ok())
+		return is_no_place(dentry);
+
+	const RenameLock &lock = locked.value();
+	KeepTimes times(branch, h_dir);
+
+	if (name.size() <= max_name) {
+		WhiteoutName whiteout(name);
+
+		if (is_positive(*TRY(lookup_locked(branch, h_dir, whiteout.view()))))
+			return is_no_place(dentry);
+	}
+
+	auto to = TRY(lookup_locked(branch, h_dir, name));
+
+	/* Another has its name by now. */
+	if (is_positive(*to))
+		return is_no_place(dentry);
+	TRY(lock.rename(work.dentry(), *to));
+	work.keep();
+	return true;
+}
+
+/*
+ * A directory for the making of what lies in a project by its directory alone, as symlinks and
+ * devices do: it hands down the project of @h_parent.
+ */
+Result<Workfile> make_workshop(const Branch &branch, struct dentry &h_parent) noexcept
+{
+	auto shop = TRY(Workfile::create(branch, [](struct vfsmount *mnt, struct inode &dir,
+						    struct dentry &d) {
+		return aufs_mkdir(mnt, &dir, &d, S_IRWXU);
+	}));
+	auto write = TRY(BranchWrite::get(branch));
+
+	TRY(hand_project_down(branch, shop.dentry(), h_parent));
+	return shop;
+}
+
+/* How a copy is made: its first bytes, and what is done to it before it has a name. */
+struct CopyPlan {
+	loff_t size = 0;
+	const FinishCopy *finish = nullptr;
+};
+
+/*
+ * Whether the names of @inode, which are one file on a lower branch, would be one in memory alone
+ * after a copy-up. It was looked up before that was known.
+ */
+bool would_part_unseen(const Inode &inode) noexcept
+{
+	return !is_dir(inode.vfs.i_mode) && !inode.has_one_name() && inode.vfs.i_nlink > 1 &&
+	       !inode.super().names_stay(inode.top().branch, inode.vfs.i_mode, inode.identity());
+}
+
+/*
+ * Tells @work, the finished copy of what @dentry is, what it is a copy of, and moves it to its name.
+ * Returns what Inode::links() becomes.
+ */
+Result<unsigned int> give_name(const BranchWrite &write, Workfile &work, struct dentry &dentry,
+			       Inode &parent, const Ref<struct dentry> &h_parent,
+			       unsigned int index) noexcept
+{
+	Inode &inode = Inode::of(*dentry.d_inode);
+	const Super &super = inode.super();
+	auto copy = Ref<struct dentry>::retain(&work.dentry());
+	const Key key = inode.key();
+	Identified identified;
+	ScopeExit undo([&] {
+		if (identified.links)
+			(void)remove_plink(write, super, inode.identity(), *copy->d_inode).ok();
+		inode.rehash(key);
+	});
+
+	/* Of a directory the upper part says who it is. */
+	if (index < inode.top().branch) {
+		identified = TRY(identify(write, inode, *copy, index, true));
+		/* A lookup of the copy finds the inode: by what is noted, or by the copy itself. */
+		if (!identified.noted)
+			inode.rehash(identity_of(super, {copy.clone(), index}).key);
+		else if (key.filesystem == Key::pointer)
+			inode.rehash(Key::of_pointer(copy->d_inode));
+	}
+	if (h_parent)
+		note_impure(write, parent, *h_parent);
+
+	bool placed = h_parent && TRY(place(work, *h_parent, dentry));
+
+	/* A directory that is gone has nothing that could be changed. */
+	if (!placed && is_dir(inode.vfs.i_mode))
+		return Error{-ENOENT};
+	if (!placed)
+		identified = TRY(identify(write, inode, *copy, index, false));
+	undo.dismiss();
+	return identified.links;
+}
+
+/*
+ * Makes the copy of what @dentry is on @branch, in @h_parent, or without a name if that is empty; in
+ * @shop at first, unless that is null. The links are counted when it is done, for the workfile's
+ * name is one until then.
+ */
+Result<void> make_copy(struct dentry &dentry, Inode &parent, const Ref<struct dentry> &h_parent,
+		       unsigned int index, CopyPlan plan, struct dentry *shop) noexcept
+{
+	Inode &inode = Inode::of(*dentry.d_inode);
+	const Super &super = inode.super();
+	const Branch &branch = super.branch(index);
+	const BranchDentry &source = inode.top();
+	struct path from = super.branch(source.branch).path_to(*source.dentry);
+	Workfile work = TRY(make_alike(dentry, *source.dentry, branch, shop));
+	unsigned int links = 0;
+
+	{
+		auto write = TRY(BranchWrite::get(branch));
+
+		TRY(copy_flags(super.branch(source.branch), *source.dentry, branch, work.dentry(),
+			       h_parent.get()));
+	}
+	TRY(copy_content(super, from, work, plan.size));
+
+	auto next = TRY(inode.found_with(Ref<struct dentry>::retain(&work.dentry()), index));
+	{
+		auto write = TRY(BranchWrite::get(branch));
+
+		TRY(copy_attributes(from, super.branch(source.branch), branch, work.dentry()));
+		if (plan.finish)
+			TRY((*plan.finish)(branch, work.dentry()));
+		links = TRY(give_name(write, work, dentry, parent, h_parent, index));
+	}
+	inode.set_links(links);
+	inode.publish(move(next));
+	return {};
+}
+
+Result<void> copy_object(struct dentry &dentry, Inode &parent, const Ref<struct dentry> &h_parent,
+			 unsigned int index, CopyPlan plan) noexcept
+{
+	Inode &inode = Inode::of(*dentry.d_inode);
+	umode_t mode = inode.vfs.i_mode;
+
+	if (h_parent && !is_reg(mode) && !is_dir(mode) && hands_project_down(*h_parent)) {
+		Workfile shop = TRY(make_workshop(inode.super().branch(index), *h_parent));
+
+		TRY(make_copy(dentry, parent, h_parent, index, plan, &shop.dentry()));
+	} else {
+		TRY(make_copy(dentry, parent, h_parent, index, plan, nullptr));
+	}
+	inode.copy_links();
+	return {};
+}
+
+/*
+ * @dir, whose parent has a part on @index, gets one. False where it is being renamed, or has another
+ * parent by now; -EXDEV where a part there would not be seen.
+ */
+Result<bool> copy_one_directory(struct dentry &dir, struct dentry &parent,
+				unsigned int index) noexcept
+{
+	Inode &inode = Inode::of(*dir.d_inode);
+	auto lock = TRY(KillableLock::get(inode.copy_lock()));
+
+	if (part_of(inode, index))
+		return true;
+	/* The union has removed it: a part would be another directory of that name. */
+	if (Going::is(dir))
+		return Error{-ENOENT};
+	if (inode.is_moving(dir) || parent_of(dir).get() != &parent)
+		return false;
+	if (index > inode.found().bottom && !TRY(shows_below(dir, index)))
+		return Error{-EXDEV};
+	/* Its copy could not be protected like this and be copied into. */
+	if (inode.h_inode().i_flags & (S_IMMUTABLE | S_APPEND))
+		return Error{-EPERM};
+
+	Inode &union_parent = Inode::of(*parent.d_inode);
+
+	TRY(copy_object(dir, union_parent, part_of(union_parent, index), index, {}));
+	return true;
+}
+
+/* Sets last what stops all else. */
+void protect(Inode &inode, unsigned int from) noexcept
+{
+	const BranchDentry &top = inode.top();
+	const Branch &branch = inode.super().branch(top.branch);
+
+	if (!(from & (S_APPEND | S_IMMUTABLE | S_SYNC | S_NOATIME)))
+		return;
+	if (auto write = BranchWrite::get(branch); write.ok())
+		protect(branch, *top.dentry, from);
+	inode.copy_attributes();
+}
+
+} // namespace
+
+Result<Ref<struct dentry>> dentry_of(const struct file &file) noexcept
+{
+	if (file.f_path.dentry->d_sb == file.f_inode->i_sb)
+		return Ref<struct dentry>::retain(file.f_path.dentry);
+
+	auto dentry = Ref<struct dentry>::adopt(aufs_d_find_any_alias(file.f_inode));
+
+	if (!dentry)
+		return Error{-ESTALE};
+	return dentry;
+}
+
+Result<Ref<struct dentry>> copy_up_directory(struct dentry &dir, unsigned int branch) noexcept
+{
+	const Inode &inode = Inode::of(*dir.d_inode);
+	ScopedCreds creds(inode.super().mounter());
+
+	for (;;) {
+		if (auto part = part_of(inode, branch))
+			return part;
+		aufs_assert_sb_write(inode.vfs.i_sb);
+
+		auto lacks = Ref<struct dentry>::retain(&dir);
+		auto parent = parent_of(*lacks);
+
+		while (!part_of(Inode::of(*parent->d_inode), branch)) {
+			/* The branch's root is hidden. */
+			if (parent.get() == lacks.get())
+				return Error{-EROFS};
+			lacks = move(parent);
+			parent = parent_of(*lacks);
+		}
+		if (parent.get() == lacks.get())
+			return Error{-EROFS};
+		if (aufs_signal_pending())
+			return Error{-EINTR};
+		if (!TRY(copy_one_directory(*lacks, *parent, branch)))
+			aufs_pause();
+	}
+}
+
+namespace
+{
+
+/* As copy_up_and(). */
+Result<bool> copy_up_by(struct dentry &dentry, CopyPlan plan) noexcept
+{
+	Inode &inode = Inode::of(*dentry.d_inode);
+	/* Once: a copy-up by somebody else changes it. */
+	const BranchDentry &top = inode.top();
+
+	if (inode.super().branch(top.branch).writable()) {
+		TRY(check_presence(dentry));
+		return false;
+	}
+	aufs_assert_sb_write(inode.vfs.i_sb);
+
+	ScopedCreds creds(inode.super().mounter());
+	auto parent = parent_of(dentry);
+	Inode &union_parent = Inode::of(*parent->d_inode);
+	unsigned int index = TRY(branch_for_copy(union_parent, top.branch));
+
+	if (is_dir(inode.vfs.i_mode)) {
+		TRY(copy_up_directory(dentry, index));
+		return false;
+	}
+
+	auto h_parent = copy_up_directory(*parent, index);
+
+	if (!h_parent.ok()) {
+		bool gone = h_parent.error() == -ENOENT || h_parent.error() == -ESTALE;
+
+		/* The union has removed it, and then its directory. */
+		if (!gone || !Going::is(dentry))
+			return Error{gone ? -ESTALE : h_parent.error()};
+	}
+
+	auto lock = TRY(KillableLock::get(inode.copy_lock()));
+
+	if (inode.on_rw())
+		return false;
+	/* It was not removed after all. */
+	if (!h_parent.ok() && !Going::is(dentry))
+		return Error{-ESTALE};
+
+	unsigned int flags = inode.h_inode().i_flags;
+	auto copied = would_part_unseen(inode) ?
+			      Result<void>(Error{-ESTALE}) :
+			      copy_object(dentry, union_parent,
+					  h_parent.ok() ? h_parent.release() : Ref<struct dentry>(),
+					  index, plan);
+
+	/* The VFS then looks the name up again, and finds an inode for this name alone. */
+	if (would_part_unseen(inode))
+		d_drop(&dentry);
+	TRY(move(copied));
+	protect(inode, flags);
+	return true;
+}
+
+} // namespace
+
+Result<void> copy_up(struct dentry &dentry, loff_t size) noexcept
+{
+	TRY(copy_up_by(dentry, {.size = size}));
+	return {};
+}
+
+Result<bool> copy_up_and(struct dentry &dentry, loff_t size, FinishCopy finish) noexcept
+{
+	return copy_up_by(dentry, {.size = size, .finish = &finish});
+}
+
+Result<void> copy_up_on_open(const struct file &file) noexcept
+{
+	const Inode &inode = Inode::of(*file.f_inode);
+	CopyOnOpen what = inode.branch().copy_on_open();
+
+	if (what == CopyOnOpen::nothing || aufs_sb_rdonly(inode.vfs.i_sb) ||
+	    (is_dir(inode.vfs.i_mode) && what != CopyOnOpen::all))
+		return {};
+
+	/* The truncation copies up what it leaves. */
+	if (inode.on_rw() || (file.f_flags & O_TRUNC))
+		return {};
+	/* A branch that cannot protect its copy would lay it open, and nobody asked for that. */
+	if (inode.h_inode().i_flags & (S_IMMUTABLE | S_APPEND))
+		return {};
+
+	auto dentry = TRY(dentry_of(file));
+
+	aufs_sb_start_write(inode.vfs.i_sb);
+
+	auto copied = copy_up(*dentry);
+
+	aufs_sb_end_write(inode.vfs.i_sb);
+	switch (copied.error()) {
+	case -EROFS:
+	case -ENOSPC:
+	case -E2BIG:
+	case -EDQUOT:
+	case -EPERM:
+	case -EOVERFLOW:
+		return {};
+	default:
+		return copied;
+	}
+}
+
+} // namespace aufs

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Copy-up: an object of a branch that is not written to gets a copy on a rw branch above it, and
+ * the same inode of the union stands for that from then on. The copy is made aside, as a workfile,
+ * and renamed into its place: whatever goes wrong, and whoever is killed, there is the old object or
+ * the new one.
+ *
+ * Never in ->mmap. No lock of the branch is held while data is copied. All may sleep and take and
+ * drop write access to the branch; the caller holds none, whatever VFS lock of the union it holds,
+ * and any credentials. The caller holds the union's freeze protection, for a copy-up changes a branch:
+ * the VFS takes it for all that changes something, and an open, for which it does not, takes it by
+ * itself. -EROFS where no rw branch is above, -EINTR on a fatal signal, -EOVERFLOW for
+ * an owner that the mounter's user namespace does not know.
+ */
+#pragma once
+
+#include "union/inode.hh"
+#include "kernel/dir_lock.hh"
+
+namespace aufs
+{
+
+inline constexpr loff_t whole_file = LLONG_MAX;
+
+/*
+ * The union's dentry of @file: another filesystem that stacks on the union may have opened it at a
+ * path of its own. -ESTALE where it has none any more.
+ */
+[[nodiscard]] Result<Ref<struct dentry>> dentry_of(const struct file &file) noexcept;
+
+/*
+ * Makes the object of @dentry one that can be changed: it lies on a rw branch afterwards. Of a
+ * regular file the first @size bytes are copied.
+ */
+[[nodiscard]] Result<void> copy_up(struct dentry &dentry, loff_t size = whole_file) noexcept;
+
+/*
+ * The same, and @finish(branch, copy) is run on the copy before anybody can see it: where that
+ * fails, there is no copy, and nothing has changed. With the mounter's credentials and write access
+ * to the branch. Whether it was run: not where there is nothing to be copied, or another was faster.
+ */
+using FinishCopy = FunctionRef<Result<void>(const Branch &, struct dentry &)>;
+[[nodiscard]] Result<bool> copy_up_and(struct dentry &dentry, loff_t size,
+				       FinishCopy finish) noexcept;
+
+/*
+ * The same, and it has its name there: one that came up by another of its names is linked. For what
+ * moves names.
+ */
+[[nodiscard]] Result<void> copy_up_with_name(struct dentry &dentry) noexcept;
+
+/*
+ * Copies up, if need be, what is being opened and whose branch has the attribute for that. Where
+ * no branch takes the copy for want of room or rights, what is there is opened as it is: whoever
+ * only reads must be able to.
+ */
+[[nodiscard]] Result<void> copy_up_on_open(const struct file &file) noexcept;
+
+/*
+ * Gives the union directory @dir a part on the rw branch @branch, and all above it. -EXDEV where that
+ * would not be seen.
+ */
+[[nodiscard]] Result<Ref<struct dentry>> copy_up_directory(struct dentry &dir,
+							   unsigned int branch) noexcept;
+
+/* copy_data.cc: the first @size bytes, to @to of @branch; holes stay holes. Sleeps, killable. */
+[[nodiscard]] Result<void> copy_data(struct file &from, const Branch &branch, struct file &to,
+				     loff_t size) noexcept;
+
+/*
+ * copy_attributes.cc: owner, mode, extended attributes, ACLs and times of @from to the new object
+ * @to of @branch. Write access is held, and the mounter's credentials.
+ */
+[[nodiscard]] Result<void> copy_attributes(const struct path &from, const Branch &from_branch,
+					   const Branch &branch, struct dentry &to) noexcept;
+
+} // namespace aufs

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* A copy that has several names, and gets one more of those that its original has. */
+#include "branch/keep_times.hh"
+#include "branch/workfile.hh"
+#include "copy_up.hh"
+#include "union/plink.hh"
+
+namespace aufs
+{
+
+namespace
+{
+
+/* Gives @h_dentry the name @name in @h_parent as well; false where it has it. */
+Result<bool> link_name(const Branch &branch, struct dentry &h_dentry, struct dentry &h_parent,
+		       StringView name) noexcept
+{
+	auto lock = TRY(DirLock::get(branch.mnt(), h_parent));
+	KeepTimes times(branch, h_parent);
+	auto found = TRY(lookup_locked(branch, h_parent, name));
+
+	if (found->d_inode == h_dentry.d_inode)
+		return false;
+	if (is_positive(*found))
+		return Error{-ESTALE};
+	TRY(lock.link(h_dentry, *found));
+	return true;
+}
+
+} // namespace
+
+Result<void> copy_up_with_name(struct dentry &dentry) noexcept
+{
+	Inode &inode = Inode::of(*dentry.d_inode);
+
+	TRY(copy_up(dentry));
+	if (inode.links() <= 1)
+		return {};
+
+	const BranchDentry &top = inode.top();
+	const Branch &branch = inode.super().branch(top.branch);
+	auto parent = parent_of(dentry);
+	auto h_parent = TRY(copy_up_directory(*parent, top.branch));
+	auto lock = TRY(KillableLock::get(inode.copy_lock()));
+	ScopedCreds creds(inode.super().mounter());
+	{
+		auto write = TRY(BranchWrite::get(branch));
+
+		note_impure(write, Inode::of(*parent->d_inode), *h_parent);
+		if (!TRY(link_name(branch, *top.dentry, *h_parent, name_of(dentry))))
+			return {};
+	}
+	note_lower_name_gone(inode);
+	return {};
+}
+
+} // namespace aufs

@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "branch_file.hh"
+#include "copy_up/copy_up.hh"
+#include "prfile.hh"
+#include "union/presence.hh"
+
+namespace aufs
+{
+
+struct file *h_file_or_null(const struct file &file) noexcept
+{
+	return file.f_op == &file_operations ? &h_file_of(file) : nullptr;
+}
+
+namespace
+{
+
+/* What a branch file can do and the VFS asks the union's file for. */
+constexpr unsigned int inherited_modes = FMODE_CAN_ODIRECT;
+
+/*
+ * @file is opened to be written to. A copy-up changes a branch, and so waits while the union is
+ * frozen.
+ */
+Result<void> copy_up_to_write(const Inode &inode, const struct file &file) noexcept
+{
+	if (inode.on_rw())
+		return check_presence(*TRY(dentry_of(file)));
+
+	auto dentry = TRY(dentry_of(file));
+	struct super_block &sb = *inode.vfs.i_sb;
+
+	aufs_sb_start_write(&sb);
+
+	auto copied = copy_up(*dentry);
+
+	aufs_sb_end_write(&sb);
+	return copied;
+}
+
+/* With which flags of @file its branch file is opened. */
+int branch_flags(const struct file &file) noexcept
+{
+	unsigned int flags = file.f_flags & handed_down::open_flags;
+
+	/* The branch file notes accesses as its own mount has it; the union's may have none noted. */
+	if (file.f_path.mnt->mnt_flags & MNT_NOATIME)
+		flags |= O_NOATIME;
+	return static_cast<int>(flags);
+}
+
+/* What @file, which is to be truncated and written to, has until the VFS truncates it. */
+Result<void> open_to_truncate(Inode &inode, struct file &file) noexcept
+{
+	constexpr unsigned int writers = O_ACCMODE | O_APPEND | O_DIRECT;
+	auto waiting = Own<Followed>::adopt(new (Gfp{GFP_KERNEL_ACCOUNT}) Followed);
+	unsigned int flags = static_cast<unsigned int>(branch_flags(file)) & ~writers;
+
+	if (!waiting)
+		return Error{-ENOMEM};
+	waiting->now = TRY(prfile::open(file, inode.super(), inode.h_path(),
+					static_cast<int>(flags) | O_RDONLY));
+	waiting->waits = true;
+	/* The branch of the copy says whether it can; the truncation fails if not. */
+	file.f_mode |= file.f_flags & O_DIRECT ? FMODE_CAN_ODIRECT : 0U;
+	file.private_data = waiting.leak()->tagged();
+	return {};
+}
+
+/*
+ * Brings the flags of @file, by which @h_file is used, to it. Where the union's mount notes no accesses
+ * they always seem to differ.
+ */
+Result<struct file *> with_flags(struct file &file, struct file &h_file) noexcept
+{
+	constexpr unsigned int mask = handed_down::settable_flags;
+	unsigned int flags = static_cast<unsigned int>(branch_flags(file)) & mask;
+
+	if ((h_file.f_flags & mask) == flags)
+		return &h_file;
+	if ((flags & O_DIRECT) && !(h_file.f_mode & FMODE_CAN_ODIRECT))
+		return Error{-EINVAL};
+	if (h_file.f_op->check_flags)
+		TRY(check(h_file.f_op->check_flags(static_cast<int>(flags))));
+	aufs_set_file_flags(&file, &h_file, mask, flags & ~file.f_flags & O_NOATIME);
+	return &h_file;
+}
+
+} // namespace
+
+Result<void> open_branch_file(Inode &inode, struct file &file) noexcept
+{
+	if (file.f_mode & FMODE_WRITE) {
+		if ((file.f_flags & O_TRUNC) && !inode.on_rw())
+			return open_to_truncate(inode, file);
+		TRY(copy_up_to_write(inode, file));
+		/* A branch file at the user's path would ask the union's mount alone. */
+		if (aufs_mnt_is_readonly(inode.branch().mnt()))
+			return Error{-EROFS};
+	} else {
+		TRY(copy_up_on_open(file));
+	}
+
+	auto h_file = TRY(prfile::open(file, inode.super(), inode.h_path(), branch_flags(file)));
+
+	/*
+	 * A program that runs is not written to, by whatever path: until it ends, it keeps this
+	 * file open.
+	 */
+	if (file.f_flags & __FMODE_EXEC)
+		TRY(check(aufs_deny_write_access(h_file.get())));
+	file.f_mode |= h_file->f_mode & inherited_modes;
+	file.private_data = h_file.leak();
+	return {};
+}
+
+Result<struct file *> h_file_to_read(struct file &file) noexcept
+{
+	void *data = __atomic_load_n(&file.private_data, __ATOMIC_ACQUIRE);
+
+	if (Followed *followed = Followed::in(data)) {
+		if (!followed->waits)
+			return with_flags(file, *followed->now);
+		if (followed->now->f_inode != &Inode::of(*file.f_inode).h_inode())
+			return prepare_to_write(file);
+		return &*followed->now;
+	}
+
+	auto &opened = *static_cast<struct file *>(data);
+	Inode &inode = Inode::of(*file.f_inode);
+
+	/* What is written to is on a rw branch, and a program that runs is one file until it ends. */
+	if (opened.f_inode == &inode.h_inode() || (file.f_mode & FMODE_WRITE) ||
+	    (file.f_flags & __FMODE_EXEC)) {
+		if (flags_differ(file, opened))
+			return with_flags(file, opened);
+		return &opened;
+	}
+
+	auto next = Own<Followed>::adopt(new (Gfp{GFP_KERNEL_ACCOUNT}) Followed);
+
+	if (!next)
+		return Error{-ENOMEM};
+	next->now = TRY(prfile::open(file, inode.super(), inode.h_path(), branch_flags(file)));
+	next->before = Ref<struct file>::adopt(&opened);
+	if (__atomic_compare_exchange_n(&file.private_data, &data, next->tagged(), false,
+					__ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+		return &*next.leak()->now;
+	/* Another was faster, and has what was opened first. */
+	(void)next->before.leak();
+	return &*Followed::in(data)->now;
+}
+
+Result<struct file *> prepare_to_write(struct file &file) noexcept
+{
+	void *data = __atomic_load_n(&file.private_data, __ATOMIC_ACQUIRE);
+	Followed *waiting = Followed::in(data);
+
+	if (!waiting || !waiting->waits)
+		return with_flags(file, h_file_of(file));
+
+	Inode &inode = Inode::of(*file.f_inode);
+
+	TRY(copy_up(*TRY(dentry_of(file))));
+
+	auto next = Own<Followed>::adopt(new (Gfp{GFP_KERNEL_ACCOUNT}) Followed);
+
+	if (!next)
+		return Error{-ENOMEM};
+	next->now = TRY(prfile::open(file, inode.super(), inode.h_path(), branch_flags(file)));
+	next->older = Own<Followed>::adopt(waiting);
+	if (__atomic_compare_exchange_n(&file.private_data, &data, next->tagged(), false,
+					__ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+		return &*next.leak()->now;
+	(void)next->older.leak();
+	return &*Followed::in(data)->now;
+}
+
+Result<Ref<struct file>> open_truncated(const struct file &file, const Branch &branch,
+					struct dentry &copy) noexcept
+{
+	return prfile::open(file, Super::of(*file.f_inode->i_sb), branch.path_to(copy),
+			    branch_flags(file));
+}
+
+void take_truncated(struct file &file, Ref<struct file> h_file) noexcept
+{
+	Inode &inode = Inode::of(*file.f_inode);
+
+	if (prfile::is_misplaced(file, *h_file)) {
+		auto again = prfile::open(file, inode.super(), inode.h_path(), branch_flags(file));
+
+		/* Without memory its mappings report the branch's path. */
+		if (again.ok())
+			h_file = again.release();
+	}
+	file.f_mode |= h_file->f_mode & inherited_modes;
+	delete Followed::in(cxxrt::exchange(file.private_data, static_cast<void *>(h_file.leak())));
+}
+
+void release_branch_file(struct file &file) noexcept
+{
+	if (Followed *followed = Followed::in(file.private_data)) {
+		delete followed;
+		return;
+	}
+
+	struct file &h_file = h_file_of(file);
+
+	if (file.f_flags & __FMODE_EXEC)
+		aufs_allow_write_access(&h_file);
+	aufs_fput_now(&h_file);
+}
+
+} // namespace aufs

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "prfile.hh"
+#include "branch_file.hh"
+#include "mapping.hh"
+
+namespace aufs
+{
+
+namespace
+{
+
+/*
+ * Whether a file of @sb can stand at the path of another filesystem's file. Those that people keep
+ * files on find what they need by the inode or by file_dentry(). Some of the kernel's own (debugfs,
+ * configfs) take f_path.dentry for theirs and would read our dentry as one: they are not trusted.
+ */
+bool bears_any_path(const struct super_block &sb) noexcept
+{
+	if (sb.s_bdev)
+		return true;
+	switch (sb.s_magic) {
+	case BTRFS_SUPER_MAGIC:
+	case CEPH_SUPER_MAGIC:
+	case CIFS_SUPER_MAGIC:
+	case ECRYPTFS_SUPER_MAGIC:
+	case FUSE_SUPER_MAGIC:
+	case NFS_SUPER_MAGIC:
+	case OVERLAYFS_SUPER_MAGIC:
+	case RAMFS_MAGIC:
+	case SMB2_SUPER_MAGIC:
+	case Super::magic:
+	case TMPFS_MAGIC:
+	case V9FS_MAGIC:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* Whether f_path of the branch file is the user's. */
+#ifdef HAVE_BACKING_FILE_OPEN
+constexpr bool at_users_path = false;
+#else
+constexpr bool at_users_path = !Mapping<struct vm_area_struct>;
+#endif
+
+/* Where the branch file is the carrier, a mapping of it reports the user's by itself. */
+template <class Vma> void carry(Vma &, struct file &) noexcept
+{
+}
+
+/*
+ * After the branch's ->mmap: where the branch is a union, too, that has set a prfile of its own,
+ * our branch file. A mapping reports what the outermost union says.
+ */
+template <Mapping Vma> void carry(Vma &vma, struct file &user) noexcept
+{
+	set_prfile(vma, Ref<struct file>::retain(&user));
+}
+
+} // namespace
+
+namespace prfile
+{
+
+Result<Ref<struct file>> open(const struct file &user, const Super &super, const struct path &path,
+			      int flags) noexcept
+{
+	/*
+	 * Then its mappings report the branch's path, which is wrong and safe. By the user's path d_real()
+	 * does not find a copy that is not published yet.
+	 */
+	if (at_users_path && (!Inode::of(*user.f_inode).is_or_was(path.dentry->d_inode) ||
+			      !bears_any_path(*path.dentry->d_sb)))
+		return adopt_or_error(dentry_open(&path, flags, &super.mounter()));
+	return adopt_or_error(
+		aufs_branch_open(&user, flags, &path, path.dentry->d_inode, &super.mounter()));
+}
+
+bool is_misplaced(const struct file &user, const struct file &branch) noexcept
+{
+	return at_users_path && branch.f_path.dentry != user.f_path.dentry &&
+	       bears_any_path(*branch.f_inode->i_sb);
+}
+
+Result<void> map(struct file &user, struct file &branch, struct vm_area_struct &vma) noexcept
+{
+	const Super &super = Super::of(*user.f_inode->i_sb);
+
+	TRY(check(aufs_branch_mmap(&user, &branch, &vma, &super.mounter())));
+	carry(vma, user);
+	return {};
+}
+
+} // namespace prfile
+
+#ifdef HAVE_VM_PRFILE_REGISTER
+namespace
+{
+
+template <Mapping M> void copied(M *mapping) noexcept
+{
+	prfile_copied(*mapping);
+}
+
+template <Mapping M> void put(M *mapping) noexcept
+{
+	put_prfile(*mapping);
+}
+
+template <Mapping M> bool agrees(const M *mapping, const struct file *prfile) noexcept
+{
+	return prfile_agrees(*mapping, prfile);
+}
+
+/* Who has the pages of a mapping of @file: a branch of a branch, where unions are nested. */
+const struct inode &server_of(const struct file &file) noexcept
+{
+	const struct file *server = &file;
+
+	while (const struct file *h_file = h_file_or_null(*server))
+		server = h_file;
+	return *server->f_inode;
+}
+
+template <class Region> bool may_share(const Region *region, const struct file *file) noexcept
+{
+	return &server_of(*region->vm_file) == &server_of(*file);
+}
+
+template <Mapping M> struct file *reported(const M *mapping) noexcept
+{
+	return reported_file(*mapping);
+}
+
+} // namespace
+#endif
+
+} // namespace aufs
+
+#ifdef HAVE_VM_PRFILE_REGISTER
+constinit const struct vm_prfile_ops aufs_prfile_ops = {
+	.vma_copied = aufs::copied,
+	.vma_put = aufs::put,
+	.region_put = aufs::put,
+	.may_merge = aufs::agrees,
+	.may_share = aufs::may_share,
+	.vma_reported = aufs::reported,
+	.region_reported = aufs::reported,
+};
+#endif

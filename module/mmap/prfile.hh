@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The prfile of a mapping: the file that it reports, while vm_file is the branch file that serves
+ * it. How a kernel carries the prfile is its carrier; this is the one interface in front of all of
+ * them:
+ *
+ *	vm_prfile	a member of the vma (a kernel with scripts/vm_prfile.cocci): the mapping
+ *			itself holds the user's file, by the bookkeeping of mapping.hh
+ *	backing_file	the branch file remembers the user's path (6.8 and later)
+ *	fake path	the branch file stands at the user's path (up to 6.7): observers that ask
+ *			for the inode, and not for the path, get the branch's
+ *
+ * The last two keep the prfile in the branch file, so that the kernel's own counting of vm_file is
+ * the bookkeeping: fork, split, merge, mremap and munmap need nothing from us. A mapping that two
+ * union files would share does not exist, because each open has a branch file of its own.
+ */
+#pragma once
+
+#include "union/inode.hh"
+
+namespace aufs
+{
+
+namespace prfile
+{
+
+/*
+ * Opens the branch file at @path, of a branch of @super, with @flags, to serve @user. Where the
+ * branch file is the carrier, the user's path is pinned by the result alone. Errors of an open. May
+ * sleep.
+ */
+[[nodiscard]] Result<Ref<struct file>> open(const struct file &user, const Super &super,
+					    const struct path &path, int flags) noexcept;
+
+/*
+ * Whether @branch, which open() gave for @user before the union knew its inode, stands at another
+ * path than it does when it is opened again.
+ */
+bool is_misplaced(const struct file &user, const struct file &branch) noexcept;
+
+/*
+ * Maps @branch, which open() gave for @user, into @vma, which reports @user from then on. The caller
+ * of ->mmap puts the file that @vma has, whatever the result.
+ * -ENODEV where the branch has no ->mmap. mmap_lock is held for writing; takes no lock.
+ */
+[[nodiscard]] Result<void> map(struct file &user, struct file &branch,
+			       struct vm_area_struct &vma) noexcept;
+
+} // namespace prfile
+
+} // namespace aufs

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "find.hh"
+
+namespace aufs
+{
+
+Result<Found> find(const Inode &dir, StringView name, unsigned int first) noexcept
+{
+	const Super &super = dir.super();
+	const Found &parts = dir.found();
+	Found found;
+
+	for (unsigned int i = first; i < parts.parts(); i++) {
+		const BranchDentry &part = parts.part(i);
+		const Branch &branch = super.branch(part.branch);
+		bool last = i + 1 == parts.parts();
+		auto dentry = TRY(lookup_in(branch, *part.dentry, name));
+		bool directory = dentry && is_dir(dentry->d_inode->i_mode);
+
+		if (dentry && !found.exists()) {
+			found.top = {move(dentry), part.branch};
+			if (!directory || last)
+				break;
+			if (TRY(is_opaque(branch, *found.top.dentry)))
+				break;
+		} else if (dentry) {
+			/* Below a directory only directories count, and anything else ends it. */
+			if (!directory)
+				break;
+			if (!found.lower) {
+				unsigned int room = parts.parts() - i;
+
+				found.lower = Own<BranchDentry[]>::adopt(
+					new (Gfp{GFP_KERNEL_ACCOUNT}) BranchDentry[room]);
+				if (!found.lower)
+					return Error{-ENOMEM};
+			}
+
+			struct dentry &lower = *dentry;
+
+			found.lower[found.lower_count++] = {move(dentry), part.branch};
+			if (last || TRY(is_opaque(branch, lower)))
+				break;
+		}
+		if (!last && TRY(find_whiteout(branch, *part.dentry, name)))
+			break;
+	}
+	return found;
+}
+
+} // namespace aufs

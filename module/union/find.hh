@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Finding a name in all parts of a directory. */
+#pragma once
+
+#include "branch/lookup.hh"
+#include "inode.hh"
+
+namespace aufs
+{
+
+/*
+ * What the parts of @dir from @first on have under @name. The mounter's credentials are held. Sleeps.
+ */
+[[nodiscard]] Result<Found> find(const Inode &dir, StringView name,
+				 unsigned int first = 0) noexcept;
+
+} // namespace aufs

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "listing.hh"
+#include "branch/entries.hh"
+#include "branch/whiteout.hh"
+
+namespace aufs
+{
+
+namespace
+{
+
+/* The one that others may share; weak. Under @dir's i_lock. */
+Listing *shared(const Inode &dir) noexcept
+{
+	return static_cast<Listing *>(dir.vfs.i_private);
+}
+
+/* The change time of @part; none where it says nothing. */
+constexpr s64 none = -1;
+
+s64 change_time(const Branch &branch, struct dentry &part) noexcept
+{
+	struct path path = branch.path_to(part);
+	struct kstat stat = {};
+
+	/* Names in an encrypted directory are others when the key comes. */
+	if (!branch.tells_changes() || part.d_inode->i_flags & S_ENCRYPTED ||
+	    vfs_getattr_nosec(&path, &stat, STATX_CTIME, 0) != 0)
+		return none;
+	if (stat.ctime.tv_sec < 0 || stat.ctime.tv_sec >= S64_MAX / NSEC_PER_SEC)
+		return none;
+	return stat.ctime.tv_sec * NSEC_PER_SEC + stat.ctime.tv_nsec;
+}
+
+/*
+ * The change times of all parts of @found; null where one does not say, or where a change from @now
+ * on might have the same.
+ */
+Own<s64[]> change_times(const Super &super, const Found &found, s64 now) noexcept
+{
+	auto times = Own<s64[]>::adopt(new (Gfp{GFP_KERNEL_ACCOUNT}) s64[found.parts()]);
+
+	for (unsigned int i = 0; times && i < found.parts(); i++) {
+		const Branch &branch = super.branch(found.part(i).branch);
+
+		times[i] = change_time(branch, *found.part(i).dentry);
+		if (times[i] == none || times[i] + branch.sb().s_time_gran > now)
+			return {};
+	}
+	return times;
+}
+
+} // namespace
+
+Result<void> Listing::add(Inode &dir, unsigned int part, bool numbered,
+			  const BranchEntry &entry) noexcept
+{
+	const Super &super = dir.super();
+	unsigned int index = found_->part(part).branch;
+	const Branch &branch = super.branch(index);
+	StringView name = entry.name;
+	bool whiteout = is_reserved(name);
+
+	if (whiteout) {
+		name = name.substr(whiteout_prefix.size());
+		/* The format's own: .wh..wh.opq and its like. */
+		if (is_reserved(name))
+			return {};
+	}
+
+	if (name.size() > max_name) {
+		super.note_hidden(index, name);
+		has_hidden_on_rw_ = has_hidden_on_rw_ || branch.writable();
+		return {};
+	}
+
+	NameTable::Entry *known = names_.find(name);
+
+	/* A whiteout hides the name in later parts, not in its own. */
+	if (known && (whiteout || known->visible || known->part != part))
+		return {};
+	if (!known)
+		known = TRY(names_.add(name));
+	known->part = static_cast<unsigned short>(part);
+	known->visible = !whiteout;
+	known->type = static_cast<unsigned char>(entry.type);
+	/* Copies have the numbers of what they are copies of. */
+	if (!impure_ && (numbered || (entry.type == DT_DIR && branch.lists_numbers())))
+		known->number = super.number_for(index, entry.number);
+	else
+		known->number = 0;
+	return {};
+}
+
+Result<void> Listing::read_parts(Inode &dir) noexcept
+{
+	const Found &found = dir.found();
+	s64 now = aufs_coarse_time();
+
+	impure_ = is_impure(dir);
+	found_ = &found;
+	changed_ = change_times(dir.super(), found, now);
+	for (unsigned int part = 0; part < found.parts(); part++) {
+		const BranchDentry &from = found.part(part);
+		bool numbered = dir.super().numbers_entries(from.branch);
+
+		TRY(for_each_entry(dir.super().branch(from.branch), *from.dentry,
+				   [&](const BranchEntry &entry) {
+					   return add(dir, part, numbered, entry);
+				   }));
+	}
+	names_.complete();
+	return {};
+}
+
+Result<Own<Listing>> Listing::read(Inode &dir) noexcept
+{
+	auto listing = Own<Listing>::adopt(new (Gfp{GFP_KERNEL_ACCOUNT}) Listing);
+
+	if (!listing)
+		return Error{-ENOMEM};
+	TRY(listing->read_parts(dir));
+	return listing;
+}
+
+Result<Listing *> Listing::get(Inode &dir) noexcept
+{
+	Listing *listing;
+	{
+		InodeSpinLock lock(dir.vfs);
+
+		listing = shared(dir);
+		if (listing)
+			listing->users_++;
+	}
+	if (listing) {
+		const Found &found = dir.found();
+		/* That may have become known since. */
+		bool same = listing->found_ == &found && listing->impure_ == is_impure(dir);
+
+		for (unsigned int i = 0; same && i < found.parts(); i++) {
+			const BranchDentry &part = found.part(i);
+
+			same = change_time(dir.super().branch(part.branch), *part.dentry) ==
+			       listing->changed_[i];
+		}
+		if (same)
+			return listing;
+		put(dir, listing);
+	}
+
+	listing = TRY(read(dir)).leak();
+	if (listing->changed_) {
+		InodeSpinLock lock(dir.vfs);
+
+		dir.vfs.i_private = listing;
+	}
+	return listing;
+}
+
+void Listing::put(Inode &dir, Listing *listing) noexcept
+{
+	{
+		InodeSpinLock lock(dir.vfs);
+
+		if (--listing->users_)
+			return;
+		if (shared(dir) == listing)
+			dir.vfs.i_private = nullptr;
+	}
+	delete listing;
+}
+
+} // namespace aufs

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What a merged directory has. */
+#pragma once
+
+#include "inode.hh"
+#include "branch/names.hh"
+
+namespace aufs
+{
+
+struct BranchEntry;
+
+/*
+ * One reading of all parts of a directory. Whoever reads the directory while nothing has changed in
+ * it shares one reading, so that many open descriptors cost as much memory as one. It does not change
+ * any more, and lasts until the last of them is closed or reads anew.
+ *
+ * That nothing has changed is known by the parts' change times. They do not say it on every
+ * filesystem, nor of a directory that changed when it was read: such a reading is not shared.
+ */
+class Listing final
+{
+public:
+	/*
+	 * The listing of @dir as it is now, for put(). -ENOMEM; -EINTR on a fatal signal; what the
+	 * branches say. The mounter's credentials are held. Sleeps.
+	 */
+	[[nodiscard]] static Result<Listing *> get(Inode &dir) noexcept;
+	static void put(Inode &dir, Listing *listing) noexcept;
+
+	/* Its members do not change. */
+	const NameTable &names() const noexcept
+	{
+		return names_;
+	}
+
+	/* Whether a rw branch has something in the directory that users do not see (max_name). */
+	bool has_hidden_on_rw() const noexcept
+	{
+		return has_hidden_on_rw_;
+	}
+
+	/* The same for a look at what is there, which nobody shares. */
+	[[nodiscard]] static Result<Own<Listing>> read(Inode &dir) noexcept;
+
+private:
+	Listing() noexcept = default;
+
+	Result<void> read_parts(Inode &dir) noexcept;
+	/* @entry of that part of found_; @numbered: as Super::numbers_entries(). */
+	Result<void> add(Inode &dir, unsigned int part, bool numbered,
+			 const BranchEntry &entry) noexcept;
+
+	NameTable names_;
+	/* The directory's parts, and the change time of each, in ns; null where it is not known. */
+	const Found *found_ = nullptr;
+	Own<s64[]> changed_;
+	/* Whether the numbers are those of inodes wherever they may be others. */
+	bool impure_ = false;
+	bool has_hidden_on_rw_ = false;
+	unsigned int users_ = 1; /* under the inode's i_lock */
+};
+
+} // namespace aufs

@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "find.hh"
+#include "plink.hh"
+#include "branch/reserved.hh"
+
+namespace aufs
+{
+
+namespace
+{
+
+/*
+ * The name says which object has the pseudo-link, in any mount:
+ *
+ *	origin.FILESYSTEM.NUMBER.GENERATION
+ *
+ * Older versions wrote UNION_NUMBER.NUMBER, where the first is the inode's number in the union as it
+ * was mounted then (OldPlinks).
+ */
+class PlinkName final
+{
+public:
+	/* @id lasts(), and its filesystem is known as @filesystem. */
+	PlinkName(const unsigned char *filesystem, const ObjectId &id) noexcept
+		: size_(snprintf(text_, sizeof(text_), "origin.%*phN.%llu.%u", UUID_SIZE,
+				 filesystem, id.key.number, static_cast<u32>(id.generation)))
+	{
+	}
+	PlinkName(u64 union_number, const Key &key) noexcept
+		: size_(snprintf(text_, sizeof(text_), "%llu.%llu", union_number, key.number))
+	{
+	}
+	StringView view() const noexcept
+	{
+		return {text_, static_cast<StringView::Size>(size_)};
+	}
+
+private:
+	char text_[80];
+	int size_;
+};
+
+/* Calls @action(name) for each name that a pseudo-link of @id may have on @branch, until it is true. */
+template <class Action>
+Result<void> for_each_name(const Super &super, const Branch &branch, const ObjectId &id,
+			   Action &&action) noexcept
+{
+	const unsigned char *filesystem = super.id_of(id.key.filesystem);
+
+	if (!filesystem)
+		return {};
+	if (id.lasts() && TRY(action(PlinkName(filesystem, id).view())))
+		return {};
+	return branch.reserved().old_plinks().for_each(
+		id.key.number, [&](u64 union_number) -> Result<bool> {
+			return action(PlinkName(union_number, id.key).view());
+		});
+}
+
+Result<void> make_plink(const BranchWrite &write, const Super &super, const ObjectId &id,
+			struct dentry &object) noexcept
+{
+	const Branch &branch = write.branch();
+	auto plinks = TRY(branch.reserved().directory(branch, ReservedDir::plinks));
+	auto lock = TRY(DirLock::get(branch.mnt(), *plinks));
+	PlinkName name(super.id_of(id.key.filesystem), id);
+	auto plink = TRY(lookup_locked(branch, *plinks, name.view()));
+
+	/* Of a copy that was not finished. */
+	if (is_positive(*plink)) {
+		TRY(lock.unlink(*plink));
+		plink = TRY(lookup_locked(branch, *plinks, name.view()));
+	}
+	return lock.link(object, *plink);
+}
+
+Error names_part(const Branch &branch, umode_t mode) noexcept
+{
+	branch.note_keeps_none(mode);
+	aufs_warn("branch '%s' has no pseudo-links: names of one lower file part at a copy-up",
+		  branch.name().data());
+	return Error{-ESTALE};
+}
+
+} // namespace
+
+Result<void> remove_plink(const BranchWrite &write, const Super &super, const ObjectId &id,
+			  const struct inode &object) noexcept
+{
+	const Branch &branch = write.branch();
+	auto plinks = branch.reserved().existing(branch, ReservedDir::plinks);
+
+	if (!plinks)
+		return {};
+
+	auto lock = TRY(DirLock::get(branch.mnt(), *plinks));
+
+	return for_each_name(super, branch, id, [&](StringView name) -> Result<bool> {
+		auto plink = TRY(lookup_locked(branch, *plinks, name));
+
+		if (plink->d_inode != &object)
+			return false;
+		TRY(lock.unlink(*plink));
+		return true;
+	});
+}
+
+Result<Identified> identify(const BranchWrite &write, const Inode &inode, struct dentry &copy,
+			    unsigned int index, bool named) noexcept
+{
+	const Super &super = inode.super();
+	/* Not the branch's count: names may have been removed, which it does not know. */
+	unsigned int names = is_dir(inode.vfs.i_mode) ? 1 : inode.vfs.i_nlink + (named ? 0 : 1);
+	ObjectId identity = inode.identity();
+
+	identity.links = names > 1 ? names : 0;
+
+	bool noted = TRY(
+		set_identity(write, super, {Ref<struct dentry>::retain(&copy), index}, identity));
+
+	if (names <= 1)
+		return Identified{.noted = noted};
+	if (!noted)
+		return names_part(write.branch(), inode.vfs.i_mode);
+
+	auto linked = make_plink(write, super, identity, copy);
+
+	switch (linked.error()) {
+	case 0:
+		return Identified{names, noted};
+	case -EPERM:
+	case -EOPNOTSUPP:
+	case -ENOSYS:
+	case -EMLINK:
+	case -EXDEV: /* another project's */
+	case -EIO: /* somebody else's .wh..wh.plnk is in the place of ours */
+		return names_part(write.branch(), inode.vfs.i_mode);
+	default:
+		return Error{linked.error()};
+	}
+}
+
+namespace
+{
+
+/* Tells the copy that @inode is how many names there are. It has a pseudo-link. */
+Result<void> store_links(Inode &inode, unsigned int links) noexcept
+{
+	const Super &super = inode.super();
+	const BranchDentry &top = inode.top();
+	auto write = TRY(BranchWrite::get(super.branch(top.branch)));
+
+	/* All names are on the branch: nobody needs the pseudo-link. */
+	if (links == 1 && remove_plink(write, super, inode.identity(), *top.dentry->d_inode).ok())
+		links = 0;
+	inode.set_links(links);
+
+	ObjectId identity = inode.identity();
+
+	identity.links = links;
+	TRY(set_identity(write, super, top, identity));
+	return {};
+}
+
+} // namespace
+
+void note_lower_name_gone(Inode &inode) noexcept
+{
+	/* A branch that is not written to does not learn of it. */
+	if (!inode.on_rw()) {
+		inode.drop_link();
+		return;
+	}
+	if (inode.links() <= 1)
+		return;
+
+	auto stored = store_links(inode, inode.links() - 1);
+
+	if (!stored.ok())
+		aufs_warn("branch '%s': inode %lu keeps a wrong count of names (errno %d)",
+			  inode.branch().name().data(), inode.h_inode().i_ino, -stored.error());
+	inode.copy_links();
+}
+
+namespace
+{
+
+/* The copy of @original, which is @id, that has a pseudo-link on branch @index, or empty. */
+Result<Ref<struct dentry>> find_copy(const Super &super, unsigned int index,
+				     const BranchDentry &original, const ObjectId &id) noexcept
+{
+	const Branch &branch = super.branch(index);
+	auto plinks = branch.reserved().existing(branch, ReservedDir::plinks);
+	Ref<struct dentry> copy;
+
+	if (!plinks)
+		return copy;
+	TRY(for_each_name(super, branch, id, [&](StringView name) -> Result<bool> {
+		auto found = TRY(lookup_in(branch, *plinks, name));
+
+		if (found && is_copy_of(super, {found.clone(), index}, original, id))
+			copy = move(found);
+		return static_cast<bool>(copy);
+	}));
+	return copy;
+}
+
+} // namespace
+
+Result<void> follow_plink(const Super &super, Found &found) noexcept
+{
+	const struct inode &h_inode = *found.top.dentry->d_inode;
+
+	if (is_dir(h_inode.i_mode) || h_inode.i_nlink <= 1 || found.top.branch == 0)
+		return {};
+
+	ObjectId id = identity_of(super, found.top);
+
+	/* The topmost is the newest, whether its branch is still written to or not. */
+	for (unsigned int i = 0; id.lasts() && i < found.top.branch; i++) {
+		if (auto copy = TRY(find_copy(super, i, found.top, id))) {
+			found.named = move(found.top.dentry);
+			found.top = {move(copy), i};
+			found.generation = id.generation;
+			break;
+		}
+	}
+	return {};
+}
+
+} // namespace aufs

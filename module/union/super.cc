@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "super.hh"
+#include "branch/whiteout.hh"
+
+namespace aufs
+{
+
+Own<Super> Super::create() noexcept
+{
+	auto super = Own<Super>::adopt(new (Gfp{GFP_KERNEL}) Super);
+
+	if (!super)
+		return {};
+	super->branches_ = Own<Branch[]>::adopt(new (Gfp{GFP_KERNEL}) Branch[max_branches]);
+	if (!super->branches_)
+		return {};
+
+	unsigned long random[2];
+
+	aufs_random_key(random);
+	super->id_ = random[0] ^ static_cast<u64>(random[1]) << 32;
+	return super;
+}
+
+Super::~Super()
+{
+	struct vfsmount *mnts[16];
+	unsigned int held = 0;
+
+	/* Whoever reads them looks at the branches. */
+	files_.remove();
+	release_claim();
+	/*
+	 * A path walk under RCU (permission(), get_acl()) may have come to an inode of the union
+	 * before that was killed, and look at the table of branches still. The memory goes after this
+	 * body; the unmounts in it wait for a grace period, and what was never attached has no
+	 * inode. Nobody under RCU looks at a branch's mount.
+	 */
+
+	/* An unmount waits for a grace period: take many branches in one. */
+	for (unsigned int i = 0; i < count_; i++) {
+		if (struct vfsmount *mnt = branches_[i].detach())
+			mnts[held++] = mnt;
+		if (held == sizeof(mnts) / sizeof(mnts[0]) || (i + 1 == count_ && held > 0)) {
+			kern_unmount_array(mnts, held);
+			held = 0;
+		}
+	}
+}
+
+namespace
+{
+
+/* Of two in one directory, which is how branches lie as a rule, none is within the other. */
+bool are_siblings(const struct dentry &a, const struct dentry &b) noexcept
+{
+	/* A root is its own parent. */
+	return a.d_parent == b.d_parent && a.d_parent != &a && b.d_parent != &b;
+}
+
+} // namespace
+
+Result<void> Super::add(struct fs_context *fc, const BranchItem &item) noexcept
+{
+	if (count_ == max_branches) {
+		aufs_errorf(fc, "branch '%s': more than %u branches", item.path.data(),
+			    max_branches);
+		return Error{-E2BIG};
+	}
+
+	Branch branch = TRY(Branch::create(fc, item));
+
+	for (unsigned int i = 0; i < count_; i++) {
+		const Branch &other = branches_[i];
+
+		if (&branch.sb() != &other.sb())
+			continue;
+		if (&branch.root() == &other.root()) {
+			aufs_errorf(fc, "branch '%s' is given twice: it is branch '%s'",
+				    item.path.data(), other.name().data());
+			return Error{-EINVAL};
+		}
+		if (are_siblings(branch.root(), other.root()))
+			continue;
+		if (is_subdir(&branch.root(), &other.root())) {
+			aufs_errorf(fc, "branch '%s' lies within branch '%s'", branch.name().data(),
+				    other.name().data());
+			return Error{-EINVAL};
+		}
+		if (is_subdir(&other.root(), &branch.root())) {
+			aufs_errorf(fc, "branch '%s' lies within branch '%s'", other.name().data(),
+				    branch.name().data());
+			return Error{-EINVAL};
+		}
+	}
+	if (branch.writable() && !has_rw())
+		rw_ = count_;
+	branch.set_filesystem(count_);
+	for (unsigned int i = count_; i-- > 0;) {
+		if (&branch.sb() == &branches_[i].sb())
+			branch.set_filesystem(branches_[i].filesystem());
+	}
+	branch.set_number(numbers_given_++);
+	branches_[count_++] = move(branch);
+	return {};
+}
+
+Result<void> Super::publish() noexcept
+{
+	TRY(files_.create(*this));
+	return files_.set_count(count_);
+}
+
+void Super::note_hidden(unsigned int index, StringView name) const noexcept
+{
+	if (__atomic_exchange_n(&warned_of_hidden_, true, __ATOMIC_RELAXED))
+		return;
+	aufs_warn("branch '%s' has names of more than %u bytes, which are not shown, as '%.*s'",
+		  branches_[index].name().data(), static_cast<unsigned int>(max_name),
+		  static_cast<int>(name.size()), name.data());
+}
+
+unsigned int Super::filesystem_of(const unsigned char *id) const noexcept
+{
+	unsigned int found = none;
+
+	for (unsigned int i = 0; i < count_; i++) {
+		const unsigned char *other = branches_[i].filesystem_id();
+
+		if (!other || __builtin_memcmp(other, id, UUID_SIZE) != 0)
+			continue;
+		/* Copies of one image say that they are one filesystem. */
+		if (found != none && found != branches_[i].filesystem())
+			return none;
+		found = branches_[i].filesystem();
+	}
+	return found;
+}
+
+const unsigned char *Super::id_of(unsigned int filesystem) const noexcept
+{
+	if (filesystem == Key::pointer)
+		return nullptr;
+
+	const unsigned char *id = branches_[filesystem].filesystem_id();
+
+	return id && filesystem_of(id) == filesystem ? id : nullptr;
+}
+
+/* Whether copies of what is on branch @index do, on each branch that may take them. */
+bool Super::copies_keep_identity(unsigned int index, umode_t mode) const noexcept
+{
+	for (unsigned int i = rw_above(index); i != none; i = rw_above(i)) {
+		if (!branches_[i].keeps_identity(mode))
+			return false;
+	}
+	return true;
+}
+
+bool Super::names_stay(unsigned int index, umode_t mode, const ObjectId &identity) const noexcept
+{
+	/* What is never copied is one file. */
+	if (branches_[index].writable() || rw_above(index) == none)
+		return true;
+	return identity.lasts() && id_of(identity.key.filesystem) &&
+	       copies_keep_identity(index, mode);
+}
+
+bool Super::names_stay(unsigned int index) const noexcept
+{
+	if (branches_[index].writable() || rw_above(index) == none)
+		return true;
+	return !branches_[index].numbers_by_inode() && id_of(branches_[index].filesystem()) &&
+	       copies_keep_identity(index, S_IFREG) && copies_keep_identity(index, S_IFLNK);
+}
+
+Result<void> Super::attach(struct fs_context *fc) noexcept
+{
+	mounter_ = Ref<const struct cred>::retain(aufs_current_cred());
+	limited_ = Ref<const struct cred>::adopt(aufs_limited_creds());
+	if (!limited_)
+		return Error{-ENOMEM};
+	while (count_ >> index_bits_)
+		index_bits_++;
+	for (unsigned int i = 0; i < count_; i++) {
+		TRY(branches_[i].attach(fc));
+		idmapped_ = idmapped_ || branches_[i].idmapped();
+	}
+	return claim(fc);
+}
+
+int Super::branch_depth() const noexcept
+{
+	int depth = 0;
+
+	for (unsigned int i = 0; i < count_; i++)
+		depth = cxxrt::max(depth, branches_[i].sb().s_stack_depth);
+	return depth;
+}
+
+} // namespace aufs

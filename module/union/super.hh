@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* One mounted union: its branches, the mounter's credentials, its inode numbers. */
+#pragma once
+
+#include "branch/branch.hh"
+#include "origin.hh"
+#include "sysfs.hh"
+
+namespace aufs
+{
+
+/* Where branches change although nobody writes to them; each includes those before it. */
+enum class Changes : unsigned char {
+	never,
+	where_encrypted, /* other names are there, as soon as an encrypted directory has its key */
+	anywhere /* a server's or a daemon's */
+};
+
+class Super final
+{
+public:
+	static constexpr unsigned int magic = 0x61756673; /* "aufs", as the original has it */
+
+	/* Empty; branches are added while options are parsed. Null when there is no memory. */
+	[[nodiscard]] static Own<Super> create() noexcept;
+	~Super();
+
+	static Super &of(const struct super_block &sb) noexcept
+	{
+		return *static_cast<Super *>(sb.s_fs_info);
+	}
+
+	unsigned int count() const noexcept
+	{
+		return count_;
+	}
+	const Branch &branch(unsigned int index) const noexcept
+	{
+		return branches_[index];
+	}
+
+	/* Adds the next branch below the others. Explains its errors in @fc's log. May sleep. */
+	[[nodiscard]] Result<void> add(struct fs_context *fc, const BranchItem &item) noexcept;
+	/*
+	 * Makes all branches usable, for the caller, who becomes the mounter, and claims them
+	 * (claims.cc). -EBUSY where another union has a rw branch.
+	 */
+	[[nodiscard]] Result<void> attach(struct fs_context *fc) noexcept;
+
+	/* What tells this mount from others: random. */
+	u64 id() const noexcept
+	{
+		return id_;
+	}
+	/* Shows the branches in sysfs, as long as this lives; the last step of a mount. */
+	[[nodiscard]] Result<void> publish() noexcept;
+
+	/* The index of the first rw branch, or none. */
+	static constexpr unsigned int none = ~0U;
+	unsigned int rw_index() const noexcept
+	{
+		return rw_;
+	}
+	bool has_rw() const noexcept
+	{
+		return rw_ != none;
+	}
+	/* The rw branch that is nearest above @index, or none. */
+	unsigned int rw_above(unsigned int index) const noexcept
+	{
+		while (index > 0) {
+			if (branches_[--index].writable())
+				return index;
+		}
+		return none;
+	}
+
+	/*
+	 * The mounter's credentials, with which branches are accessed; without the right to go over
+	 * quotas and into reserved blocks where the caller has it not.
+	 */
+	const struct cred &mounter() const noexcept
+	{
+		return aufs_may_exceed_limits() ? *mounter_ : *limited_;
+	}
+
+	/*
+	 * The union's number for the inode @number of branch @index, or 0 where it does not follow
+	 * from it: the branch's numbers are too large or belong to no inode. Then fresh_number()
+	 * gives one.
+	 */
+	u64 number_for(unsigned int index, u64 number) const noexcept
+	{
+		if (branches_[index].numbers_by_inode())
+			return 0;
+		return number_of({number, branches_[index].filesystem()});
+	}
+	/*
+	 * Whether the numbers of all entries of branch @index follow from those that it gives; if
+	 * not, those of its directories may.
+	 */
+	bool numbers_entries(unsigned int index) const noexcept
+	{
+		return branches_[index].lists_numbers() && names_stay(index);
+	}
+	u64 number_of(const Key &key) const noexcept
+	{
+		if (key.filesystem == Key::pointer || key.number >> (64 - index_bits_))
+			return 0;
+		return key.number << index_bits_ | key.filesystem;
+	}
+	/*
+	 * The branches' filesystem of that Branch::filesystem_id(), or none where there is none or
+	 * more than one.
+	 */
+	unsigned int filesystem_of(const unsigned char *id) const noexcept;
+	/* The other way round; null where that does not tell the filesystem. */
+	const unsigned char *id_of(unsigned int filesystem) const noexcept;
+
+	/*
+	 * Whether the names of one file on branch @index, which is @identity, stay one file when it
+	 * is copied up, whatever rw branch takes the copy; if not, they are shown as files of their
+	 * own from the beginning.
+	 */
+	bool names_stay(unsigned int index, umode_t mode, const ObjectId &identity) const noexcept;
+	/* Whether they do whatever file it is. */
+	bool names_stay(unsigned int index) const noexcept;
+
+	/* A number that no inode of this mount has had: as if of one branch more than there are. */
+	u64 fresh_number() noexcept
+	{
+		return __atomic_add_fetch(&fresh_, 1, __ATOMIC_RELAXED) << index_bits_ | count_;
+	}
+
+	/* Whether some branch's mount maps ids. */
+	bool idmapped() const noexcept
+	{
+		return idmapped_;
+	}
+
+	Changes changes() const noexcept
+	{
+		return changes_;
+	}
+	/* Branch @index changes like that. Nobody else has this yet. */
+	void note_changes(unsigned int index, Changes changes) noexcept
+	{
+		if (changes == Changes::anywhere)
+			branches_[index].note_changes_by_itself();
+		if (changes > changes_)
+			changes_ = changes;
+	}
+
+	/* The deepest branch's stack depth. */
+	int branch_depth() const noexcept;
+
+	/* What the options say that can be changed; any context. */
+	Settings settings() const noexcept
+	{
+		Settings settings;
+
+		__atomic_load(&settings_, &settings, __ATOMIC_RELAXED);
+		return settings;
+	}
+	/* s_umount is held for writing, or nobody else has this yet. */
+	void set_settings(Settings settings) noexcept
+	{
+		__atomic_store(&settings_, &settings, __ATOMIC_RELAXED);
+	}
+
+	/* Says, once, where branch @index has @name, which is not shown because it is too long. */
+	void note_hidden(unsigned int index, StringView name) const noexcept;
+
+	/* For policy.cc: a number that is another one each time. */
+	unsigned int next_turn() const noexcept
+	{
+		return __atomic_fetch_add(&turn_, 1, __ATOMIC_RELAXED);
+	}
+
+private:
+	Super() noexcept = default;
+
+	bool copies_keep_identity(unsigned int index, umode_t mode) const noexcept;
+
+	Result<void> claim(struct fs_context *fc) noexcept;
+	void release_claim() noexcept;
+
+	/* The unions whose branches are claimed; under aufs_claims_lock(). */
+	static Super *claimed;
+	Super *next_claimed_ = nullptr;
+	bool claims_ = false;
+
+	/* The mount's table: fixed once it is mounted. */
+	Own<Branch[]> branches_;
+	unsigned int count_ = 0;
+	unsigned int rw_ = none;
+	unsigned int index_bits_ = 1; /* enough for count_ */
+	unsigned int numbers_given_ = 0; /* to branches */
+	u64 id_ = 0;
+	Ref<const struct cred> mounter_;
+	Ref<const struct cred> limited_;
+	u64 fresh_ = 0;
+	Settings settings_;
+	mutable unsigned int turn_ = 0;
+	mutable bool warned_of_hidden_ = false;
+	bool idmapped_ = false;
+	Changes changes_ = Changes::never;
+	SysfsFiles files_;
+};
+
+} // namespace aufs

@@ -1,0 +1,433 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "attr.hh"
+#include "mmap/branch_file.hh"
+
+namespace aufs
+{
+
+int permission(AUFS_IDMAP *idmap, struct inode *inode, int mask) noexcept
+{
+	int error = generic_permission(idmap, inode, mask);
+
+	if (error || !(mask & MAY_WRITE))
+		return error;
+
+	const Inode &union_inode = Inode::of(*inode);
+	const Found &found = union_inode.found();
+	umode_t mode = inode->i_mode;
+
+	/*
+	 * What a read-only filesystem refuses; a device or a pipe is not written through the
+	 * filesystem.
+	 */
+	if (is_dir(mode))
+		return union_inode.super().rw_above(found.bottom + 1) != Super::none ? 0 : -EROFS;
+	if (is_reg(mode) || is_lnk(mode))
+		return union_inode.may_change() ? 0 : -EROFS;
+	return 0;
+}
+
+int getattr(AUFS_IDMAP *, const struct path *path, struct kstat *stat, u32 request_mask,
+	    unsigned int flags) noexcept
+{
+	struct inode *inode = path->dentry->d_inode;
+	Inode &union_inode = Inode::of(*inode);
+	const BranchDentry &top = union_inode.top();
+	const Branch &branch = union_inode.super().branch(top.branch);
+	struct path h_path = branch.path_to(*top.dentry);
+	int error;
+	{
+		ScopedCreds creds(union_inode.super().mounter());
+
+		error = vfs_getattr_nosec(&h_path, stat, request_mask, flags);
+	}
+	if (error)
+		return error;
+	stat->mode = branch.shown_mode(stat->mode);
+	stat->dev = inode->i_sb->s_dev;
+	stat->ino = inode->i_ino;
+	/* What the branch knows is not all. */
+	if (union_inode.merged() || union_inode.links() || !union_inode.on_rw()) {
+		stat->nlink = inode->i_nlink;
+		union_inode.correct_ctime(stat->ctime);
+	}
+	stat->result_mask &= handed_down::results;
+	stat->attributes &= handed_down::stat_attributes;
+	stat->attributes_mask &= handed_down::stat_attributes;
+	return 0;
+}
+
+int permission_asked(AUFS_IDMAP *idmap, struct inode *inode, int mask) noexcept
+{
+	Inode &union_inode = Inode::of(*inode);
+
+	if (union_inode.branch().changes_by_itself()) {
+		struct path h_path = union_inode.h_path();
+		struct kstat stat;
+
+		if (mask & MAY_NOT_BLOCK)
+			return -ECHILD;
+
+		ScopedCreds creds(union_inode.super().mounter());
+
+		if (int error = vfs_getattr_nosec(&h_path, &stat, STATX_BASIC_STATS, 0))
+			return error;
+		union_inode.learn();
+	}
+	return permission(idmap, inode, mask);
+}
+
+int getattr_asked(AUFS_IDMAP *idmap, const struct path *path, struct kstat *stat, u32 request_mask,
+		  unsigned int flags) noexcept
+{
+	int error = getattr(idmap, path, stat, request_mask, flags);
+
+	if (!error)
+		Inode::of(*path->dentry->d_inode).learn();
+	return error;
+}
+
+namespace
+{
+
+/* What of @attr is asked of a branch, but for the file. */
+struct iattr for_branch(const struct iattr &attr) noexcept
+{
+	struct iattr h_attr = attr;
+
+	h_attr.ia_valid &= handed_down::attributes;
+	/* The branch's notify_change() makes the mode of these itself. */
+	if (h_attr.ia_valid & (ATTR_KILL_SUID | ATTR_KILL_SGID))
+		h_attr.ia_valid &= ~static_cast<unsigned int>(ATTR_MODE);
+	return h_attr;
+}
+
+/*
+ * Says with whose file @h_inode is changed, where @user has one: to a filesystem that has its own
+ * idea of an open file (FUSE, NFS) it is the right to do so. @user may be a file that was opened
+ * before a copy-up, or for reading, and its branch file another filesystem's.
+ */
+void name_file(struct iattr &h_attr, const struct file &user, const struct inode &h_inode) noexcept
+{
+	struct file *h_file = h_file_or_null(user);
+
+	if (!h_file || h_file->f_inode != &h_inode || !(h_file->f_mode & FMODE_WRITE))
+		return;
+	h_attr.ia_valid |= ATTR_FILE;
+	h_attr.ia_file = h_file;
+}
+
+int change_on(struct vfsmount *mnt, struct dentry &h_dentry, const struct iattr &attr,
+	      struct iattr &h_attr) noexcept
+{
+	if (attr.ia_valid & ATTR_FILE)
+		name_file(h_attr, *attr.ia_file, *h_dentry.d_inode);
+
+	InodeLock lock(*h_dentry.d_inode);
+
+	return aufs_notify_change(mnt, &h_dentry, &h_attr);
+}
+
+/*
+ * Changes the size, and what else @attr says. Only here it is certain that the caller may: what has to
+ * be copied up for it is copied as far as it stays. All that can still fail is done to the copy before
+ * it takes the original's place: that the branch truncates it, and that a file which is being opened
+ * with O_TRUNC can be opened there.
+ */
+Result<void> truncate(struct dentry &dentry, const struct iattr &attr,
+		      struct iattr &h_attr) noexcept
+{
+	struct file *user = attr.ia_valid & ATTR_FILE ? attr.ia_file : nullptr;
+	bool waits = user && (attr.ia_valid & ATTR_OPEN) && h_file_or_null(*user) &&
+		     waits_for_truncation(*user);
+	const struct cred &caller = *aufs_current_cred();
+	Ref<struct file> opened;
+	auto run = [&](const Branch &branch, struct dentry &h_dentry) -> Result<void> {
+		struct inode &h_inode = *h_dentry.d_inode;
+
+		if (waits) {
+			ScopedCreds creds(caller);
+
+			opened = TRY(open_truncated(*user, branch, h_dentry));
+		}
+		/* A program that runs from the branch is not cut. */
+		TRY(check(aufs_get_write_access(&h_inode)));
+
+		int error = change_on(branch.mnt(), h_dentry, attr, h_attr);
+
+		aufs_put_write_access(&h_inode);
+		return check(error);
+	};
+
+	if (!TRY(copy_up_and(dentry, attr.ia_size, FinishCopy(run))))
+		TRY(check(change(dentry,
+				 [&run](Inode &inode, struct vfsmount *, struct dentry &h_dentry) {
+					 return to_errno(run(inode.branch(), h_dentry));
+				 })));
+	if (opened)
+		take_truncated(*user, move(opened));
+	return {};
+}
+
+} // namespace
+
+int setattr(AUFS_IDMAP *idmap, struct dentry *dentry, struct iattr *attr) noexcept
+{
+	/* May take S_ISGID out of the mode, so it comes before the copy. */
+	if (int error = setattr_prepare(idmap, dentry, attr))
+		return error;
+
+	struct iattr h_attr = for_branch(*attr);
+	bool truncates = h_attr.ia_valid & ATTR_SIZE;
+
+	/* A copy-up for it ends at the new size: then XFS sees no change, and leaves the times. */
+	if (truncates && aufs_i_size_read(&Inode::of(*dentry->d_inode).h_inode()) != attr->ia_size)
+		h_attr.ia_valid |= ATTR_MTIME | ATTR_CTIME;
+
+	if (truncates)
+		return to_errno(truncate(*dentry, *attr, h_attr));
+	return change(*dentry,
+		      [&h_attr, attr](Inode &, struct vfsmount *mnt, struct dentry &h_dentry) {
+			      return change_on(mnt, h_dentry, *attr, h_attr);
+		      });
+}
+
+struct posix_acl *get_acl(struct inode *inode, int type, bool rcu) noexcept
+{
+	const Inode &union_inode = Inode::of(*inode);
+	const Super &super = union_inode.super();
+
+	if (rcu) {
+		/* What is cached has the filesystem's ids; to map them takes memory. */
+		if (super.idmapped())
+			return error_pointer<struct posix_acl>(-ECHILD);
+		return aufs_get_cached_acl_rcu(&union_inode.h_inode(), type);
+	}
+
+	const BranchDentry &top = union_inode.top();
+	ScopedCreds creds(super.mounter());
+
+	return aufs_get_acl(super.branch(top.branch).mnt(), top.dentry->d_inode, type);
+}
+
+namespace
+{
+
+/* Whether what is to be removed is not there: then there is nothing to copy up for. */
+bool has_no_acl(const Inode &inode, int type) noexcept
+{
+	const BranchDentry &top = inode.top();
+	ScopedCreds creds(inode.super().mounter());
+	struct posix_acl *acl =
+		aufs_get_acl(inode.super().branch(top.branch).mnt(), top.dentry->d_inode, type);
+
+	if (acl && !is_error(acl))
+		aufs_posix_acl_release(acl);
+	return !acl || acl == error_pointer<struct posix_acl>(-EOPNOTSUPP);
+}
+
+int set_acl_on(struct dentry &dentry, struct posix_acl *acl, int type) noexcept
+{
+	struct inode &inode = *dentry.d_inode;
+	/* The branch's own check asks the mounter, who may always keep S_ISGID. */
+	bool drops_sgid = acl && type == ACL_TYPE_ACCESS && (inode.i_mode & S_ISGID) &&
+			  !in_group_p(inode.i_gid) &&
+			  !capable_wrt_inode_uidgid(aufs_nop_idmap(), &inode, CAP_FSETID);
+
+	if (!acl && !Inode::of(inode).on_rw() && has_no_acl(Inode::of(inode), type))
+		return 0;
+	return change(dentry, [acl, type, drops_sgid](Inode &, struct vfsmount *mnt,
+						      struct dentry &h_dentry) {
+		if (drops_sgid) {
+			struct iattr attr = {};
+			InodeLock lock(*h_dentry.d_inode);
+
+			attr.ia_valid = ATTR_KILL_SGID;
+			if (int error = aufs_notify_change(mnt, &h_dentry, &attr))
+				return error;
+		}
+		return aufs_set_acl(mnt, &h_dentry, type, acl);
+	});
+}
+
+} // namespace
+
+int set_acl(AUFS_IDMAP *, struct dentry *dentry, struct posix_acl *acl, int type) noexcept
+{
+	return set_acl_on(*dentry, acl, type);
+}
+
+int set_acl(AUFS_IDMAP *, struct inode *inode, struct posix_acl *acl, int type) noexcept
+{
+	auto dentry = Ref<struct dentry>::adopt(aufs_d_find_any_alias(inode));
+
+	return dentry ? set_acl_on(*dentry, acl, type) : -ESTALE;
+}
+
+int fileattr_get(struct dentry *dentry, struct fileattr *attr) noexcept
+{
+	Inode &union_inode = Inode::of(*dentry->d_inode);
+	ScopedCreds creds(union_inode.super().mounter());
+
+	return vfs_fileattr_get(&union_inode.h_dentry(), attr);
+}
+
+namespace
+{
+
+/* What chattr(1) and its like change; a filesystem has others to say what a file is. */
+constexpr u32 known_flags = FS_SECRM_FL | FS_UNRM_FL | FS_COMPR_FL | FS_SYNC_FL | FS_IMMUTABLE_FL |
+			    FS_APPEND_FL | FS_NODUMP_FL | FS_NOATIME_FL | FS_NOCOMP_FL |
+			    FS_JOURNAL_DATA_FL | FS_NOTAIL_FL | FS_DIRSYNC_FL | FS_TOPDIR_FL |
+			    FS_EXTENT_FL | FS_NOCOW_FL | FS_DAX_FL | FS_PROJINHERIT_FL;
+constexpr u32 known_xflags = FS_XFLAG_REALTIME | FS_XFLAG_IMMUTABLE | FS_XFLAG_APPEND |
+			     FS_XFLAG_SYNC | FS_XFLAG_NOATIME | FS_XFLAG_NODUMP |
+			     FS_XFLAG_RTINHERIT | FS_XFLAG_PROJINHERIT | FS_XFLAG_NOSYMLINKS |
+			     FS_XFLAG_EXTSIZE | FS_XFLAG_EXTSZINHERIT | FS_XFLAG_NODEFRAG |
+			     FS_XFLAG_FILESTREAM | FS_XFLAG_DAX | FS_XFLAG_COWEXTSIZE;
+
+/* What becomes of @have where somebody who saw @shown asked for @wanted. */
+template <class T> T changed(T have, T shown, T wanted) noexcept
+{
+	return wanted == shown ? have : wanted;
+}
+
+/* The same, flag by flag. */
+u32 changed_flags(u32 have, u32 shown, u32 wanted) noexcept
+{
+	u32 differ = shown ^ wanted;
+
+	return (have & ~differ) | (wanted & differ);
+}
+
+} // namespace
+
+/*
+ * Who sets flags gives back all that were shown, of the branch where the object lies; its copy may
+ * lie on another filesystem, with others. So what is different is changed, and nothing else.
+ */
+int fileattr_set(AUFS_IDMAP *, struct dentry *dentry, struct fileattr *attr) noexcept
+{
+	struct fileattr shown = {};
+
+	if (int error = fileattr_get(dentry, &shown))
+		return error;
+
+	u32 flags = attr->flags ^ shown.flags;
+	u32 xflags = attr->fsx_xflags ^ shown.fsx_xflags;
+
+	if ((flags & ~known_flags) || (attr->fsx_valid && (xflags & ~known_xflags)))
+		return -EOPNOTSUPP;
+	return change(*dentry, [&, attr](Inode &, struct vfsmount *mnt, struct dentry &h_dentry) {
+		struct fileattr next = {};
+		struct fileattr have = {};
+
+		if (int error = vfs_fileattr_get(&h_dentry, &have))
+			return error;
+		if (attr->flags_valid) {
+			fileattr_fill_flags(&next,
+					    changed_flags(have.flags, shown.flags, attr->flags));
+		} else {
+			fileattr_fill_xflags(&next, changed_flags(have.fsx_xflags, shown.fsx_xflags,
+								  attr->fsx_xflags));
+			next.fsx_projid =
+				changed(have.fsx_projid, shown.fsx_projid, attr->fsx_projid);
+			next.fsx_extsize =
+				changed(have.fsx_extsize, shown.fsx_extsize, attr->fsx_extsize);
+			next.fsx_cowextsize = changed(have.fsx_cowextsize, shown.fsx_cowextsize,
+						      attr->fsx_cowextsize);
+		}
+		return aufs_set_fileattr(mnt, &h_dentry, &next);
+	});
+}
+
+namespace
+{
+
+/*
+ * Access times are the branch's where it is written to; what else a kernel asks for, the branch
+ * does by itself.
+ */
+int update_atime(struct inode &inode, int flags) noexcept
+{
+	Inode &union_inode = Inode::of(inode);
+
+	if (!(flags & S_ATIME) || !union_inode.branch().writable())
+		return 0;
+
+	struct path h_path = union_inode.h_path();
+
+	touch_atime(&h_path);
+	union_inode.copy_attributes();
+	return 0;
+}
+
+} // namespace
+
+int update_time(struct inode *inode, int flags) noexcept
+{
+	return update_atime(*inode, flags);
+}
+
+int update_time(struct inode *inode, struct timespec64 *, int flags) noexcept
+{
+	return update_atime(*inode, flags);
+}
+
+namespace
+{
+
+/* May not sleep without a dentry: then the walk comes back with one. */
+const char *get_link(struct dentry *dentry, struct inode *inode, struct delayed_call *done) noexcept
+{
+	if (!dentry)
+		return error_pointer<const char>(-ECHILD);
+
+	ScopedCreds creds(Inode::of(*inode).super().mounter());
+
+	return vfs_get_link(&Inode::of(*inode).h_dentry(), done);
+}
+
+int fiemap(struct inode *inode, struct fiemap_extent_info *info, u64 start, u64 length) noexcept
+{
+	struct inode &h_inode = Inode::of(*inode).h_inode();
+
+	if (!h_inode.i_op->fiemap)
+		return -EOPNOTSUPP;
+
+	ScopedCreds creds(Inode::of(*inode).super().mounter());
+
+	return h_inode.i_op->fiemap(&h_inode, info, start, length);
+}
+
+template <class Ops> constexpr Ops for_file(Ops ops, bool asks) noexcept
+{
+	ops.fiemap = fiemap;
+	ops.fileattr_get = fileattr_get;
+	ops.fileattr_set = fileattr_set;
+	return with_common(ops, asks);
+}
+
+/* Symlinks have no ACLs. */
+template <class Ops> constexpr Ops for_symlink(Ops ops, bool asks) noexcept
+{
+	ops = with_common(ops, asks);
+	ops.get_link = get_link;
+	if constexpr (requires { ops.get_inode_acl; })
+		ops.get_inode_acl = nullptr;
+	else
+		ops.get_acl = nullptr;
+	ops.set_acl = nullptr;
+	return ops;
+}
+
+} // namespace
+
+constinit const struct ::inode_operations file_inode_operations[] = {
+	for_file(::inode_operations{}, false), for_file(::inode_operations{}, true)};
+constinit const struct ::inode_operations symlink_inode_operations[] = {
+	for_symlink(::inode_operations{}, false), for_symlink(::inode_operations{}, true)};
+constinit const struct ::inode_operations special_inode_operations[] = {
+	with_common(::inode_operations{}, false), with_common(::inode_operations{}, true)};
+
+} // namespace aufs

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The inode operations that every kind of inode has. */
+#pragma once
+
+#include "copy_up/copy_up.hh"
+
+namespace aufs
+{
+
+/*
+ * The caller's rights, on the union's copy of mode, owner and ACL; then whether the union can write
+ * there at all. Any context: with MAY_NOT_BLOCK it does not sleep.
+ */
+int permission(AUFS_IDMAP *idmap, struct inode *inode, int mask) noexcept;
+
+int getattr(AUFS_IDMAP *idmap, const struct path *path, struct kstat *stat, u32 request_mask,
+	    unsigned int flags) noexcept;
+
+/*
+ * The same of unions in which some branch changes by itself: such a branch is asked first, as it is for
+ * its own files, and what it says is what the union shows. Where it may not sleep, permission_asked()
+ * is -ECHILD.
+ */
+int permission_asked(AUFS_IDMAP *idmap, struct inode *inode, int mask) noexcept;
+int getattr_asked(AUFS_IDMAP *idmap, const struct path *path, struct kstat *stat, u32 request_mask,
+		  unsigned int flags) noexcept;
+int setattr(AUFS_IDMAP *idmap, struct dentry *dentry, struct iattr *attr) noexcept;
+ssize_t listxattr(struct dentry *dentry, char *list, size_t size) noexcept;
+struct posix_acl *get_acl(struct inode *inode, int type, bool rcu) noexcept;
+int set_acl(AUFS_IDMAP *idmap, struct dentry *dentry, struct posix_acl *acl, int type) noexcept;
+int set_acl(AUFS_IDMAP *idmap, struct inode *inode, struct posix_acl *acl, int type) noexcept;
+int fileattr_get(struct dentry *dentry, struct fileattr *attr) noexcept;
+int fileattr_set(AUFS_IDMAP *idmap, struct dentry *dentry, struct fileattr *attr) noexcept;
+int update_time(struct inode *inode, int flags) noexcept;
+int update_time(struct inode *inode, struct timespec64 *now, int flags) noexcept;
+
+/* @ops with those operations; kernels differ in the names of two of them. */
+template <class Ops> constexpr Ops with_common(Ops ops, bool asks) noexcept
+{
+	ops.permission = asks ? permission_asked : permission;
+	ops.getattr = asks ? getattr_asked : getattr;
+	ops.setattr = setattr;
+	ops.listxattr = listxattr;
+	ops.update_time = update_time;
+	if constexpr (requires { ops.get_inode_acl; })
+		ops.get_inode_acl = get_acl;
+	else
+		ops.get_acl = get_acl;
+	ops.set_acl = set_acl;
+	return ops;
+}
+
+/*
+ * Runs @change(union inode, its top) on the branch object of @dentry, copied up if need be, with
+ * write access to the branch and the mounter's credentials, or @as, and copies the result. -EROFS
+ * where the object cannot come to a rw branch. Of a regular file no more than @size bytes are copied
+ * up.
+ */
+template <class Change>
+int change(struct dentry &dentry, Change &&change, loff_t size = whole_file,
+	   const struct cred *as = nullptr) noexcept
+{
+	Inode &inode = Inode::of(*dentry.d_inode);
+
+	if (auto copied = copy_up(dentry, size); !copied.ok())
+		return copied.error();
+
+	const BranchDentry &top = inode.top();
+	auto write = BranchWrite::get(inode.super().branch(top.branch));
+
+	if (!write.ok())
+		return write.error();
+
+	int error;
+	{
+		ScopedCreds creds(as ? *as : inode.super().mounter());
+
+		error = change(inode, inode.super().branch(top.branch).mnt(), *top.dentry);
+	}
+	if (!error)
+		inode.copy_attributes();
+	return error;
+}
+
+} // namespace aufs

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* What the dcache asks: which dentry is the real one, and whether one is still right. */
+#include "union/inode.hh"
+
+namespace aufs
+{
+
+namespace
+{
+
+/*
+ * The dentry of the data behind @dentry, through all layers of stacking. Up to 6.7 @which is the
+ * inode of the one that is meant, null for the lowest; later it is data or metadata, and both lie
+ * on the same branch here.
+ */
+template <class Which> struct dentry *d_real(struct dentry *dentry, Which which) noexcept
+{
+	if (!dentry->d_inode || !is_reg(dentry->d_inode->i_mode))
+		return dentry;
+
+	const Inode &inode = Inode::of(*dentry->d_inode);
+	struct dentry &h_dentry = inode.h_dentry();
+
+	if constexpr (cxxrt::same_type<Which, const struct inode *>) {
+		if (which == dentry->d_inode)
+			return dentry;
+		/* A branch file stands at our path, also one that was opened before a copy-up. */
+		if (struct dentry *known = which ? inode.h_dentry_of(which) : nullptr)
+			return known;
+	}
+	if (h_dentry.d_op && h_dentry.d_op->d_real)
+		return h_dentry.d_op->d_real(&h_dentry, which);
+	return &h_dentry;
+}
+
+/*
+ * Some branches change by themselves (a server's, a daemon's): ask their filesystem. May be called
+ * under RCU, where this declines.
+ */
+int revalidate(struct dentry *dentry, unsigned int flags) noexcept
+{
+	if (flags & LOOKUP_RCU)
+		return -ECHILD;
+
+	struct inode *inode = dentry->d_inode;
+
+	/* Nobody tells when a name appears. */
+	if (!inode)
+		return 0;
+
+	Inode &union_inode = Inode::of(*inode);
+	const Found &found = union_inode.found();
+
+	for (unsigned int i = 0; i < found.parts(); i++) {
+		struct dentry &h = *found.part(i).dentry;
+
+		if (!(h.d_flags & DCACHE_OP_REVALIDATE))
+			continue;
+		if (int valid = h.d_op->d_revalidate(&h, flags); valid <= 0)
+			return valid;
+	}
+	union_inode.learn();
+	return 1;
+}
+
+template <class Ops> constexpr Ops with_d_real(Ops ops) noexcept
+{
+	ops.d_real = d_real;
+	return ops;
+}
+
+template <class Ops> constexpr Ops with_revalidate(Ops ops) noexcept
+{
+	ops.d_revalidate = revalidate;
+	return with_d_real(ops);
+}
+
+} // namespace
+
+constinit const struct ::dentry_operations dentry_operations = with_d_real(::dentry_operations{});
+constinit const struct ::dentry_operations remote_dentry_operations =
+	with_revalidate(::dentry_operations{});
+
+} // namespace aufs

@@ -1,0 +1,366 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "copy_up/copy_up.hh"
+#include "dir.hh"
+#include "union/listing.hh"
+#include "branch/whiteout.hh"
+
+namespace aufs
+{
+
+namespace
+{
+
+/*
+ * Opens the directory @dir of @branch as the mounter. Reading a branch that is not written leaves
+ * its times.
+ */
+Result<Ref<struct file>> open_directory(const Super &super, const Branch &branch,
+					struct dentry &dir) noexcept
+{
+	struct path path = branch.path_to(dir);
+
+	return adopt_or_error(
+		dentry_open(&path, O_RDONLY | O_DIRECTORY | O_LARGEFILE, &super.mounter()));
+}
+
+/*
+ * An open directory of the union. One that has one part on a branch that lists its numbers is read
+ * through, entry by entry. All others have a listing, from when they are first read, and another one
+ * after a rewind: a position is an index into it.
+ */
+class DirFile final
+{
+public:
+	[[nodiscard]] static Result<Own<DirFile>> create(Inode &dir) noexcept;
+
+	static DirFile &of(const struct file &file) noexcept
+	{
+		return *static_cast<DirFile *>(file.private_data);
+	}
+
+	~DirFile()
+	{
+		if (listing_)
+			Listing::put(dir_, listing_);
+	}
+
+	[[nodiscard]] Result<void> iterate(struct file &file, struct dir_context &ctx) noexcept;
+	[[nodiscard]] Result<loff_t> seek(struct file &file, loff_t offset, int whence) noexcept;
+
+private:
+	explicit DirFile(Inode &dir) noexcept : dir_(dir)
+	{
+		aufs_mutex_init(&lock_, AUFS_MUTEX_DIR_FILE, dir.depth());
+	}
+
+	Result<void> choose(Inode &dir) noexcept;
+	Result<void> read_through(Inode &dir, struct dentry &dentry,
+				  struct dir_context &ctx) noexcept;
+	Result<void> read_anew(Inode &dir) noexcept;
+	Result<void> emit_merged(Inode &dir, struct dentry &dentry,
+				 struct dir_context &ctx) noexcept;
+
+	/* iterate and seek of one open directory do not overlap, whatever holds f_pos_lock. */
+	struct mutex lock_;
+	Ref<struct file> h_file_;
+	unsigned int h_branch_ = 0; /* what h_file_ lies on */
+	Inode &dir_;
+	Listing *listing_ = nullptr;
+	bool current_ = false; /* the listing is: there was no rewind since */
+};
+
+Result<Own<DirFile>> DirFile::create(Inode &dir) noexcept
+{
+	auto self = Own<DirFile>::adopt(new (Gfp{GFP_KERNEL_ACCOUNT}) DirFile(dir));
+
+	if (!self)
+		return Error{-ENOMEM};
+
+	ScopedCreds creds(dir.super().mounter());
+
+	TRY(self->choose(dir));
+	return self;
+}
+
+/* How the directory is read, from its beginning: it may have got a second part. */
+Result<void> DirFile::choose(Inode &dir) noexcept
+{
+	/* Once: a copy-up gives it another one. */
+	const Found &found = dir.found();
+	const Super &super = dir.super();
+	bool through = found.lower_count == 0 && super.numbers_entries(found.top.branch) &&
+		       !is_impure(dir);
+
+	if (!through) {
+		h_file_ = {};
+	} else if (!h_file_) {
+		h_file_ = TRY(
+			open_directory(super, super.branch(found.top.branch), *found.top.dentry));
+		h_branch_ = found.top.branch;
+	}
+	return {};
+}
+
+/* What there is now, instead of what was there before. */
+Result<void> DirFile::read_anew(Inode &dir) noexcept
+{
+	Listing *old = listing_;
+
+	listing_ = TRY(Listing::get(dir));
+	if (old)
+		Listing::put(dir, old);
+	current_ = true;
+	return {};
+}
+
+u64 parent_number(struct dentry &dentry) noexcept
+{
+	auto parent = parent_of(dentry);
+
+	return parent->d_inode->i_ino;
+}
+
+/* Passes the entries of the one branch on, with the union's numbers and without its whiteouts. */
+struct Through : dir_context {
+	struct dir_context &outer;
+	const Super &super;
+	unsigned int branch;
+	u64 self_number;
+	u64 parent_number;
+	int error = 0;
+
+	Through(struct dir_context &o, Inode &dir, unsigned int on, struct dentry &dentry) noexcept
+		: dir_context{}, outer(o), super(dir.super()), branch(on),
+		  self_number(dir.vfs.i_ino), parent_number(aufs::parent_number(dentry))
+	{
+		actor = act;
+	}
+
+	static bool act(struct dir_context *ctx, const char *name, int size, loff_t offset,
+			u64 number, unsigned int type) noexcept
+	{
+		auto &self = static_cast<Through &>(*ctx);
+		StringView view(name, static_cast<StringView::Size>(size));
+
+		if (is_reserved(view))
+			return true;
+		if (view.size() > max_name) {
+			self.super.note_hidden(self.branch, view);
+			return true;
+		}
+		if (view == StringView("."))
+			number = self.self_number;
+		else if (view == StringView(".."))
+			number = self.parent_number;
+		else
+			number = self.super.number_for(self.branch, number);
+		if (!number) {
+			self.error = -EOVERFLOW;
+			return false;
+		}
+		return self.outer.actor(&self.outer, name, size, offset, number, type);
+	}
+};
+
+Result<void> DirFile::read_through(Inode &dir, struct dentry &dentry,
+				   struct dir_context &ctx) noexcept
+{
+	Through through(ctx, dir, h_branch_, dentry);
+
+	h_file_->f_pos = ctx.pos;
+
+	int error = iterate_dir(h_file_.get(), &through);
+
+	ctx.pos = h_file_->f_pos;
+	TRY(check(error));
+	return check(through.error);
+}
+
+/* An entry's number where nobody can tell. As FUSE's FUSE_UNKNOWN_INO. */
+constexpr u64 unknown_number = 0xffffffff;
+
+/*
+ * The number of an entry whose branch cannot tell: that of its inode. 0 where the name has gone by
+ * now. A name that cannot be looked up is listed all the same, as a disk filesystem lists it.
+ */
+Result<u64> number_by_lookup(struct dentry &dir, StringView name) noexcept
+{
+	auto dentry = adopt_or_error(
+		aufs_d_alloc_parallel(&dir, name.data(), static_cast<unsigned int>(name.size())));
+
+	switch (dentry.error()) {
+	case 0:
+		return is_positive(*dentry.value()) ? dentry.value()->d_inode->i_ino : 0;
+	case -ENOMEM:
+	case -EINTR:
+	case -ERESTARTSYS:
+		return Error{dentry.error()};
+	default:
+		return unknown_number;
+	}
+}
+
+Result<void> DirFile::emit_merged(Inode &dir, struct dentry &dentry,
+				  struct dir_context &ctx) noexcept
+{
+	if (ctx.pos == 0) {
+		if (!ctx.actor(&ctx, ".", 1, ctx.pos, dir.vfs.i_ino, DT_DIR))
+			return {};
+		ctx.pos = 1;
+	}
+	if (ctx.pos == 1) {
+		if (!ctx.actor(&ctx, "..", 2, ctx.pos, parent_number(dentry), DT_DIR))
+			return {};
+		ctx.pos = 2;
+	}
+
+	const NameTable &names = listing_->names();
+
+	for (; ctx.pos >= 2 && static_cast<unsigned long>(ctx.pos - 2) < names.count(); ctx.pos++) {
+		const NameTable::Entry &entry = names[static_cast<unsigned long>(ctx.pos - 2)];
+		u64 number = entry.number;
+
+		if (!entry.visible)
+			continue;
+		if (!number)
+			number = TRY(number_by_lookup(dentry, entry.view()));
+		if (number && !ctx.actor(&ctx, entry.name, entry.size, ctx.pos, number, entry.type))
+			break;
+	}
+	return {};
+}
+
+Result<void> DirFile::iterate(struct file &file, struct dir_context &ctx) noexcept
+{
+	Inode &dir = Inode::of(*file.f_inode);
+	struct dentry &dentry = *aufs_file_dentry(&file);
+	MutexLock lock(lock_);
+	{
+		ScopedCreds creds(dir.super().mounter());
+
+		if (ctx.pos == 0 && !current_)
+			TRY(choose(dir));
+		if (h_file_)
+			return read_through(dir, dentry, ctx);
+		if (!current_)
+			TRY(read_anew(dir));
+	}
+	return emit_merged(dir, dentry, ctx);
+}
+
+Result<loff_t> DirFile::seek(struct file &file, loff_t offset, int whence) noexcept
+{
+	MutexLock lock(lock_);
+
+	if (h_file_) {
+		h_file_->f_pos = file.f_pos;
+		offset = vfs_llseek(h_file_.get(), offset, whence);
+		if (offset < 0)
+			return Error{static_cast<int>(offset)};
+		file.f_pos = offset;
+		return offset;
+	}
+	if (whence == SEEK_CUR)
+		offset += file.f_pos;
+	else if (whence != SEEK_SET)
+		return Error{-EINVAL};
+	if (offset < 0)
+		return Error{-EINVAL};
+	/* A rewind shows what has changed since. */
+	if (offset == 0 && (whence == SEEK_SET || file.f_pos != 0))
+		current_ = false;
+	file.f_pos = offset;
+	return offset;
+}
+
+int open(struct inode *inode, struct file *file) noexcept
+{
+	auto run = [&]() -> Result<Own<DirFile>> {
+		TRY(copy_up_on_open(*file));
+		return DirFile::create(Inode::of(*inode));
+	};
+	auto dir_file = run();
+
+	if (!dir_file.ok())
+		return dir_file.error();
+	file->private_data = dir_file.value().leak();
+	return 0;
+}
+
+int release(struct inode *, struct file *file) noexcept
+{
+	delete &DirFile::of(*file);
+	return 0;
+}
+
+int iterate(struct file *file, struct dir_context *ctx) noexcept
+{
+	return to_errno(DirFile::of(*file).iterate(*file, *ctx));
+}
+
+loff_t llseek(struct file *file, loff_t offset, int whence) noexcept
+{
+	auto position = DirFile::of(*file).seek(*file, offset, whence);
+
+	return position.ok() ? position.value() : position.error();
+}
+
+/* What was changed in a directory was changed on a rw branch. */
+Result<void> sync_directory(Inode &dir, loff_t start, loff_t end, int datasync) noexcept
+{
+	ScopedCreds creds(dir.super().mounter());
+	const Found &found = dir.found();
+
+	for (unsigned int i = 0; i < found.parts(); i++) {
+		const Branch &branch = dir.super().branch(found.part(i).branch);
+
+		if (!branch.writable())
+			continue;
+
+		auto h_file = TRY(open_directory(dir.super(), branch, *found.part(i).dentry));
+
+		TRY(check(vfs_fsync_range(h_file.get(), start, end, datasync)));
+	}
+	return {};
+}
+
+int fsync(struct file *file, loff_t start, loff_t end, int datasync) noexcept
+{
+	return to_errno(sync_directory(Inode::of(*file->f_inode), start, end, datasync));
+}
+
+template <class Ops> constexpr Ops for_dir_file(Ops ops) noexcept
+{
+	ops.open = open;
+	ops.release = release;
+	ops.llseek = llseek;
+	ops.read = generic_read_dir;
+	ops.iterate_shared = iterate;
+	ops.fsync = fsync;
+	return ops;
+}
+
+} // namespace
+
+Result<bool> is_logically_empty(Inode &dir) noexcept
+{
+	auto read = Listing::read(dir);
+
+	/* So a part says that somebody has removed it. */
+	if (read.error() == -ENOENT)
+		return Error{-ESTALE};
+
+	auto listing = TRY(move(read));
+	const NameTable &names = listing->names();
+
+	for (unsigned long i = 0; i < names.count(); i++) {
+		if (names[i].visible)
+			return false;
+	}
+	/* What goes with a directory of a rw branch is gone. */
+	return !listing->has_hidden_on_rw();
+}
+
+constinit const struct ::file_operations dir_operations = for_dir_file(::file_operations{});
+
+} // namespace aufs

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "io.hh"
+#include "mmap/mmap.hh"
+
+namespace aufs
+{
+
+namespace
+{
+
+int open(struct inode *inode, struct file *file) noexcept
+{
+	return to_errno(open_branch_file(Inode::of(*inode), *file));
+}
+
+int release(struct inode *, struct file *file) noexcept
+{
+	release_branch_file(*file);
+	return 0;
+}
+
+template <class Owner> int flush(struct file *file, Owner id) noexcept
+{
+	struct file &h_file = h_file_of(*file);
+
+	return h_file.f_op->flush ? h_file.f_op->flush(&h_file, id) : 0;
+}
+
+loff_t llseek(struct file *file, loff_t offset, int whence) noexcept
+{
+	auto followed = h_file_to_read(*file);
+
+	if (!followed.ok())
+		return followed.error();
+
+	struct file &h_file = *followed.value();
+
+	bool asks = whence == SEEK_END && Inode::of(*file->f_inode).branch().changes_by_itself();
+
+	if (!asks && (whence == SEEK_SET || whence == SEEK_CUR || whence == SEEK_END)) {
+		const struct inode *h_inode = h_file.f_inode;
+
+		return generic_file_llseek_size(file, offset, whence, h_inode->i_sb->s_maxbytes,
+						aufs_i_size_read(h_inode));
+	}
+
+	/* Data and holes, or the end where others move it: only the branch knows. */
+	offset = vfs_llseek(&h_file, offset, whence);
+	if (offset >= 0)
+		file->f_pos = offset;
+	return offset;
+}
+
+int fsync(struct file *file, loff_t start, loff_t end, int datasync) noexcept
+{
+	/* What cannot be written needs no writing back, and a read-only branch may refuse. */
+	if (!Inode::of(*file->f_inode).on_rw())
+		return 0;
+
+	auto h_file = h_file_to_read(*file);
+
+	return h_file.ok() ? vfs_fsync_range(h_file.value(), start, end, datasync) : h_file.error();
+}
+
+int fadvise(struct file *file, loff_t offset, loff_t len, int advice) noexcept
+{
+	return vfs_fadvise(&h_file_of(*file), offset, len, advice);
+}
+
+/*
+ * Requests that are the branch's to answer and change nothing there. Others would go behind the union's
+ * back; those that the VFS knows (FS_IOC_GETFLAGS and its like) do not come here.
+ */
+bool only_reads(unsigned int request) noexcept
+{
+	return request == FS_IOC_GETVERSION || request == FS_IOC32_GETVERSION ||
+	       request == FS_IOC_GETFSLABEL;
+}
+
+template <class Method>
+long ask_branch(struct file &file, Method method, unsigned int request, unsigned long arg) noexcept
+{
+	return method && only_reads(request) ? method(&file, request, arg) : -ENOTTY;
+}
+
+long ioctl(struct file *file, unsigned int request, unsigned long arg) noexcept
+{
+	struct file &h_file = h_file_of(*file);
+
+	return ask_branch(h_file, h_file.f_op->unlocked_ioctl, request, arg);
+}
+
+long compat_ioctl(struct file *file, unsigned int request, unsigned long arg) noexcept
+{
+	struct file &h_file = h_file_of(*file);
+
+	return ask_branch(h_file, h_file.f_op->compat_ioctl, request, arg);
+}
+
+/* NOMMU_MAP_*: what the branch can do, as mm/nommu.c finds it out. Without an MMU only. */
+template <class Ops> unsigned int mmap_capabilities(struct file *file) noexcept
+{
+	struct file &h_file = h_file_of(*file);
+	const Ops &h_ops = *h_file.f_op;
+	unsigned int capabilities = h_ops.mmap_capabilities ? h_ops.mmap_capabilities(&h_file) :
+							      NOMMU_MAP_COPY;
+
+	return h_ops.get_unmapped_area ? capabilities : capabilities & ~NOMMU_MAP_DIRECT;
+}
+
+template <class Ops> constexpr Ops for_regular_file(Ops ops) noexcept
+{
+	ops.open = open;
+	ops.release = release;
+	ops.flush = flush;
+	ops.llseek = llseek;
+	ops.fsync = fsync;
+	ops.fadvise = fadvise;
+	ops.unlocked_ioctl = ioctl;
+	ops.compat_ioctl = compat_ioctl;
+	ops.read_iter = read_iter;
+	ops.write_iter = write_iter;
+	ops.splice_read = splice_read;
+	ops.splice_write = splice_write;
+	ops.fallocate = fallocate;
+	ops.copy_file_range = copy_file_range;
+	ops.remap_file_range = remap_file_range;
+	ops.mmap = mmap;
+	ops.get_unmapped_area = get_unmapped_area;
+	/* Without an MMU. */
+	if constexpr (requires { ops.mmap_capabilities; })
+		ops.mmap_capabilities = mmap_capabilities<Ops>;
+	return ops;
+}
+
+} // namespace
+
+constinit const struct ::file_operations file_operations = for_regular_file(::file_operations{});
+
+} // namespace aufs

@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Data goes between the caller and the branch file, with the caller's credentials: the rights were
+ * checked when the file was opened, and what depends on who writes (quota, reserved blocks, setuid
+ * bits that a write clears) must depend on the caller and not on the mounter. Security modules judge
+ * the caller by the user's file; the branch file is the mounter's for them (aufs_branch_open()).
+ */
+#include "io.hh"
+
+namespace aufs
+{
+
+namespace
+{
+
+void note_written(struct inode &inode) noexcept
+{
+	Inode::of(inode).copy_written();
+}
+
+struct kiocb for_branch(const struct kiocb &iocb, struct file &h_file) noexcept
+{
+	struct kiocb h_iocb = iocb;
+
+	h_iocb.ki_filp = &h_file;
+	h_iocb.ki_flags &= handed_down::io_flags;
+	/* F_SETFL may have changed @iocb's file since: the branch must not be asked for what it cannot. */
+	if (!(h_file.f_mode & FMODE_CAN_ODIRECT))
+		h_iocb.ki_flags &= ~IOCB_DIRECT;
+	return h_iocb;
+}
+
+/*
+ * A request whose result somebody waits for elsewhere, and the branch's copy of it. Two hold it:
+ * who submits it, for the branch looks at it until the call returns, and who completes it, maybe
+ * before that and in an interrupt.
+ */
+class AsyncRequest final
+{
+public:
+	/* Null without memory. */
+	static AsyncRequest *create(struct kiocb &iocb, struct file &h_file) noexcept
+	{
+		return new (Gfp{GFP_KERNEL}) AsyncRequest(iocb, h_file);
+	}
+
+	/*
+	 * Calls @submit(kiocb), the branch's, and returns what the union's caller is to see. Uses
+	 * up the request. What was not queued leaves no freeze protection behind.
+	 */
+	template <class Submit> ssize_t run(Submit &&submit) noexcept
+	{
+		ssize_t result = submit(h_iocb_);
+
+		if (result == -EIOCBQUEUED) {
+			put();
+			return result;
+		}
+		/* Nobody completes it, and the caller has the result at once. */
+		settle();
+		delete this;
+		return result;
+	}
+
+private:
+	AsyncRequest(struct kiocb &iocb, struct file &h_file) noexcept
+		: h_iocb_(for_branch(iocb, h_file)), iocb_(iocb),
+		  h_file_(Ref<struct file>::retain(&h_file))
+	{
+		h_iocb_.ki_complete = complete;
+	}
+
+	static void complete(struct kiocb *h_iocb, long result) noexcept
+	{
+		auto &self = *reinterpret_cast<AsyncRequest *>(h_iocb);
+		struct kiocb &iocb = self.iocb_;
+
+		self.settle();
+		if (h_iocb->ki_flags & IOCB_WRITE)
+			aufs_kiocb_end_write(h_iocb);
+		self.put();
+		iocb.ki_complete(&iocb, result);
+	}
+
+	/* The union's side of what the branch has done. */
+	void settle() noexcept
+	{
+		iocb_.ki_pos = h_iocb_.ki_pos;
+		if (h_iocb_.ki_flags & IOCB_WRITE)
+			note_written(*iocb_.ki_filp->f_inode);
+	}
+
+	void put() noexcept
+	{
+		if (__atomic_sub_fetch(&holders_, 1, __ATOMIC_ACQ_REL) == 0)
+			delete this;
+	}
+
+	struct kiocb h_iocb_; /* first: the branch knows us by it */
+	struct kiocb &iocb_;
+	Ref<struct file> h_file_;
+	unsigned int holders_ = 2;
+};
+
+/* As aufs_iocb_write(): the branch's own method, without what the VFS has done already. */
+ssize_t read_branch(struct file &h_file, struct kiocb &h_iocb, struct iov_iter &iter) noexcept
+{
+	if (!h_file.f_op->read_iter)
+		return -EINVAL;
+	return iter.count ? h_file.f_op->read_iter(&h_iocb, &iter) : 0;
+}
+
+/* Whether the VFS waits for the result itself. */
+bool is_sync(const struct kiocb &iocb) noexcept
+{
+	return !iocb.ki_complete;
+}
+
+} // namespace
+
+ssize_t read_iter(struct kiocb *iocb, struct iov_iter *iter) noexcept
+{
+	auto to_read = h_file_to_read(*iocb->ki_filp);
+
+	if (!to_read.ok())
+		return to_read.error();
+
+	struct file &h_file = *to_read.value();
+
+	if (is_sync(*iocb)) {
+		struct kiocb h_iocb = for_branch(*iocb, h_file);
+		ssize_t result = read_branch(h_file, h_iocb, *iter);
+
+		iocb->ki_pos = h_iocb.ki_pos;
+		return result;
+	}
+
+	AsyncRequest *request = AsyncRequest::create(*iocb, h_file);
+
+	if (!request)
+		return -ENOMEM;
+	return request->run(
+		[&](struct kiocb &h_iocb) { return read_branch(h_file, h_iocb, *iter); });
+}
+
+ssize_t write_iter(struct kiocb *iocb, struct iov_iter *iter) noexcept
+{
+	auto to_write = h_file_to_write(*iocb->ki_filp);
+
+	if (!to_write.ok())
+		return to_write.error();
+
+	struct file &h_file = *to_write.value();
+
+	if (is_sync(*iocb)) {
+		struct kiocb h_iocb = for_branch(*iocb, h_file);
+		ssize_t result = aufs_iocb_write(&h_file, &h_iocb, iter);
+
+		iocb->ki_pos = h_iocb.ki_pos;
+		note_written(*iocb->ki_filp->f_inode);
+		return result;
+	}
+
+	AsyncRequest *request = AsyncRequest::create(*iocb, h_file);
+
+	if (!request)
+		return -ENOMEM;
+	return request->run([&](struct kiocb &h_iocb) {
+		h_iocb.ki_flags |= IOCB_WRITE;
+		return aufs_iocb_write(&h_file, &h_iocb, iter);
+	});
+}
+
+ssize_t splice_read(struct file *in, loff_t *ppos, struct pipe_inode_info *pipe, size_t len,
+		    unsigned int flags) noexcept
+{
+	auto h_file = h_file_to_read(*in);
+
+	return h_file.ok() ? aufs_splice_read(h_file.value(), ppos, pipe, len, flags) :
+			     h_file.error();
+}
+
+/*
+ * The branch's freeze protection comes before the pipe's lock, as for who splices to a file of the
+ * branch: write_iter() would take it within. So it is for a branch that is stacked itself.
+ */
+ssize_t splice_write(struct pipe_inode_info *pipe, struct file *out, loff_t *ppos, size_t len,
+		     unsigned int flags) noexcept
+{
+	auto to_write = h_file_to_write(*out);
+
+	if (!to_write.ok())
+		return to_write.error();
+
+	struct file &h_file = *to_write.value();
+
+	if (!h_file.f_op->splice_write)
+		return -EINVAL;
+	aufs_file_start_write(&h_file);
+
+	ssize_t written = h_file.f_op->splice_write(pipe, &h_file, ppos, len, flags);
+
+	aufs_file_end_write(&h_file);
+	note_written(*out->f_inode);
+	return written;
+}
+
+long fallocate(struct file *file, int mode, loff_t offset, loff_t len) noexcept
+{
+	auto to_write = h_file_to_write(*file);
+
+	if (!to_write.ok())
+		return to_write.error();
+
+	long error = vfs_fallocate(to_write.value(), mode, offset, len);
+
+	note_written(*file->f_inode);
+	return error;
+}
+
+ssize_t copy_file_range(struct file *in, loff_t pos_in, struct file *out, loff_t pos_out,
+			size_t len, unsigned int flags) noexcept
+{
+	/* Both are of this filesystem type, or the VFS would not ask. */
+	if (!h_file_or_null(*in) || !h_file_or_null(*out))
+		return -EXDEV;
+
+	auto to_read = h_file_to_read(*in);
+	auto to_write = h_file_to_write(*out);
+
+	if (!to_read.ok() || !to_write.ok())
+		return to_read.ok() ? to_write.error() : to_read.error();
+
+	struct file *h_in = to_read.value();
+	struct file *h_out = to_write.value();
+	ssize_t copied = vfs_copy_file_range(h_in, pos_in, h_out, pos_out, len, flags);
+
+	/* For users this is one filesystem; two branches need a copy through a pipe. */
+	if (copied == -EXDEV || copied == -EOPNOTSUPP)
+		copied = vfs_copy_file_range(h_in, pos_in, h_out, pos_out, len, COPY_FILE_SPLICE);
+	note_written(*out->f_inode);
+	return copied;
+}
+
+loff_t remap_file_range(struct file *in, loff_t pos_in, struct file *out, loff_t pos_out,
+			loff_t len, unsigned int flags) noexcept
+{
+	if (!h_file_or_null(*in) || !h_file_or_null(*out))
+		return -EXDEV;
+	/*
+	 * Sharing changes nothing in the destination but where it is kept; still, that is a write
+	 * to its branch.
+	 */
+	if (!Inode::of(*out->f_inode).on_rw())
+		return -EROFS;
+
+	auto to_read = h_file_to_read(*in);
+	/* What is only shared may be open for reading, and from before a copy-up. */
+	auto to_write = out->f_mode & FMODE_WRITE ? h_file_to_write(*out) : h_file_to_read(*out);
+
+	if (!to_read.ok() || !to_write.ok())
+		return to_read.ok() ? to_write.error() : to_read.error();
+
+	struct file *h_in = to_read.value();
+	struct file *h_out = to_write.value();
+	loff_t done = flags & REMAP_FILE_DEDUP ?
+			      vfs_dedupe_file_range_one(h_in, pos_in, h_out, pos_out, len, flags) :
+			      vfs_clone_file_range(h_in, pos_in, h_out, pos_out, len, flags);
+
+	note_written(*out->f_inode);
+	return done;
+}
+
+} // namespace aufs

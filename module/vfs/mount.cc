@@ -1,0 +1,516 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Mounting and remounting: from options to a superblock. */
+#include "union/find.hh"
+#include "options/option_table.hh"
+#include "branch/whiteout.hh"
+
+namespace aufs
+{
+
+extern const struct super_operations super_operations;
+
+namespace
+{
+
+/* What one mount or remount was asked for. */
+class Context final
+{
+public:
+	static Context &of(struct fs_context &fc) noexcept
+	{
+		return *static_cast<Context *>(fc.fs_private);
+	}
+
+	[[nodiscard]] static Result<Own<Context>> create(const struct fs_context &fc) noexcept;
+
+	[[nodiscard]] Result<void> parse(struct fs_context *fc, StringView key,
+					 const char *value) noexcept;
+	[[nodiscard]] Result<void> fill(struct fs_context *fc, struct super_block &sb) noexcept;
+	[[nodiscard]] Result<void> reconfigure(struct fs_context *fc) noexcept;
+
+private:
+	explicit Context(MountKind kind) noexcept : options_(kind)
+	{
+	}
+
+	Result<void> parse_option(struct fs_context *fc, const RawOption &option) noexcept;
+	Result<void> finish(struct fs_context *fc, bool read_only) noexcept;
+	void note_options(struct fs_context *fc) const noexcept;
+	Result<void> parse_list(struct fs_context *fc, StringView list) noexcept;
+	Result<void> same_branch(struct fs_context *fc, const BranchItem &item) noexcept;
+
+	Own<Super> super_; /* being filled; empty in a remount */
+	Super *mounted_ = nullptr; /* in a remount: what is mounted */
+	OptionSet options_;
+	Settings settings_; /* in a remount: what is not given stays */
+	unsigned int given_ = 0; /* branches so far */
+};
+
+Result<void> refuse(struct fs_context *fc, const OptionError &error, int code) noexcept
+{
+	char text[256];
+
+	error.describe(text, sizeof(text));
+	aufs_errorf(fc, "%s", text);
+	return Error{code};
+}
+
+Result<Own<Context>> Context::create(const struct fs_context &fc) noexcept
+{
+	bool remount = fc.purpose == FS_CONTEXT_FOR_RECONFIGURE;
+	MountKind kind = remount ? MountKind::remount : MountKind::first;
+	auto context = Own<Context>::adopt(new (Gfp{GFP_KERNEL}) Context(kind));
+
+	if (!context)
+		return Error{-ENOMEM};
+	if (remount) {
+		context->mounted_ = &Super::of(*fc.root->d_sb);
+		context->settings_ = context->mounted_->settings();
+		return context;
+	}
+	context->super_ = Super::create();
+	if (!context->super_)
+		return Error{-ENOMEM};
+	return context;
+}
+
+/* A remount may repeat the branches, as mount(8) does, but not change them. */
+Result<void> Context::same_branch(struct fs_context *fc, const BranchItem &item) noexcept
+{
+	if (given_ < mounted_->count()) {
+		const Branch &branch = mounted_->branch(given_);
+
+		if (branch.used_as(item) && branch.name() == item.path)
+			return {};
+	}
+
+	struct path path;
+	int error = kern_path(item.path.data(), LOOKUP_FOLLOW, &path);
+
+	if (error) {
+		aufs_errorf(fc, "branch '%s' cannot be opened (errno %d)", item.path.data(),
+			    -error);
+		return Error{error};
+	}
+
+	bool within = path.dentry->d_sb == fc->root->d_sb;
+	bool same = given_ < mounted_->count() && mounted_->branch(given_).used_as(item) &&
+		    &mounted_->branch(given_).root() == path.dentry;
+
+	path_put(&path);
+	if (same)
+		return {};
+	if (within)
+		aufs_errorf(fc, "branch '%s' lies within the mount itself", item.path.data());
+	else
+		aufs_errorf(fc, "branch '%s': branches cannot be changed while mounted",
+			    item.path.data());
+	return Error{-EINVAL};
+}
+
+void note_ignored(struct fs_context *fc, const BranchItem &item) noexcept
+{
+	char text[256];
+
+	describe_ignored(item, text, sizeof(text));
+	aufs_warnf(fc, "branch '%s': attributes without effect: %s", item.path.data(), text);
+}
+
+Result<void> Context::parse_list(struct fs_context *fc, StringView list) noexcept
+{
+	auto buffer = Own<char[]>::adopt(new (Gfp{GFP_KERNEL}) char[path_size]);
+
+	if (!buffer)
+		return Error{-ENOMEM};
+
+	BranchList items(list, given_);
+
+	while (items.more()) {
+		OptionError error;
+		auto item = items.next(buffer.get(), path_size, error);
+
+		if (!item.ok())
+			return refuse(fc, error, item.error());
+		if (mounted_)
+			TRY(same_branch(fc, item.value()));
+		else
+			TRY(super_->add(fc, item.value()));
+		if (!mounted_ && item.value().ignores)
+			note_ignored(fc, item.value());
+		given_++;
+	}
+	return {};
+}
+
+Result<void> Context::parse_option(struct fs_context *fc, const RawOption &option) noexcept
+{
+	OptionError error;
+	auto accepted = options_.accept(option, error);
+
+	if (!accepted.ok())
+		return refuse(fc, error, accepted.error());
+
+	OptionKey key = accepted.value();
+
+	if (key == OptionKey::branches || key == OptionKey::append)
+		return parse_list(fc, option.value);
+
+	auto applied = apply(settings_, key, option.value, error);
+
+	return applied.ok() ? applied : refuse(fc, error, applied.error());
+}
+
+/*
+ * One of fsconfig(2), which a mount(8) may have cut at the first `=` although its name ends at a `:`
+ * before that: `br:/a=rw:/b`.
+ */
+Result<void> Context::parse(struct fs_context *fc, StringView key, const char *value) noexcept
+{
+	RawOption option(key);
+
+	if (!value)
+		return parse_option(fc, option);
+
+	StringView tail = StringView::from_c_string(value);
+
+	if (!option.has_value) {
+		option.has_value = true;
+		option.value = tail;
+		return parse_option(fc, option);
+	}
+
+	StringView head = option.value;
+	StringView::Size size = head.size() + 1 + tail.size();
+	auto joined = Own<char[]>::adopt(new (Gfp{GFP_KERNEL}) char[size]);
+
+	if (!joined)
+		return Error{-ENOMEM};
+	__builtin_memcpy(joined.get(), head.data(), head.size());
+	joined[head.size()] = '=';
+	__builtin_memcpy(joined.get() + head.size() + 1, tail.data(), tail.size());
+	option.value = StringView(joined.get(), size);
+	return parse_option(fc, option);
+}
+
+/* Refuses what does not go together, whatever its order was. */
+Result<void> Context::finish(struct fs_context *fc, bool read_only) noexcept
+{
+	OptionError error;
+	auto finished = options_.finish(read_only, error);
+
+	return finished.ok() ? finished : refuse(fc, error, finished.error());
+}
+
+/* Says once which options were accepted although they change nothing. */
+void Context::note_options(struct fs_context *fc) const noexcept
+{
+	constexpr StringView::Size size =
+		900; /* a line of the kernel's log has 1,000 bytes or so */
+	auto text = Own<char[]>::adopt(new (Gfp{GFP_KERNEL}) char[size]);
+
+	if (!options_.has_notes() || !text)
+		return;
+	options_.describe_notes(text.get(), size);
+	aufs_infof(fc, "%s", text.get());
+}
+
+/* The root: the roots of all branches, down to one that is opaque. */
+Result<Found> find_root(const Super &super) noexcept
+{
+	ScopedCreds creds(super.mounter());
+	Found found;
+
+	found.top = {Ref<struct dentry>::retain(&super.branch(0).root()), 0};
+	if (super.count() > 1) {
+		found.lower = Own<BranchDentry[]>::adopt(new (Gfp{GFP_KERNEL_ACCOUNT})
+								 BranchDentry[super.count() - 1]);
+		if (!found.lower)
+			return Error{-ENOMEM};
+	}
+	for (unsigned int i = 1; i < super.count(); i++) {
+		if (TRY(lookup_in(super.branch(i - 1), super.branch(i - 1).root(), opaque_name)))
+			break;
+		found.lower[found.lower_count++] = {
+			Ref<struct dentry>::retain(&super.branch(i).root()), i};
+	}
+	return found;
+}
+
+/* Whether there may be encrypted directories in it. */
+template <class Sb> bool can_encrypt(const Sb &sb) noexcept
+{
+	if constexpr (requires { sb.s_cop; })
+		return sb.s_cop;
+	return false;
+}
+
+/* How @branch changes although nobody writes to it. */
+Changes changes_of(const Branch &branch) noexcept
+{
+	const struct super_block &sb = branch.sb();
+	const struct dentry &root = branch.root();
+	const struct dentry_operations *ops = nullptr;
+
+	/*
+	 * The root of a filesystem may have nothing to ask where all else has, as FUSE's. Overlayfs
+	 * has the operation for all, and its root's flags say whether there is a use for it.
+	 */
+	if (root.d_flags & (DCACHE_OP_REVALIDATE | DCACHE_OP_WEAK_REVALIDATE))
+		ops = root.d_op;
+	else if (sb.s_magic != OVERLAYFS_SUPER_MAGIC)
+		ops = sb.s_d_op;
+	if (ops && (ops->d_revalidate || ops->d_weak_revalidate) && !aufs_asks_for_key(ops))
+		return Changes::anywhere;
+	return can_encrypt(sb) ? Changes::where_encrypted : Changes::never;
+}
+
+/* Without its key a branch has none of the names that it was written with. */
+Result<void> refuse_locked(struct fs_context *fc, const Branch &branch) noexcept
+{
+	struct inode &root = *branch.root().d_inode;
+
+	if (!(root.i_flags & S_ENCRYPTED))
+		return {};
+	/* A filesystem looks for the key when it is asked for a name. */
+	TRY(lookup_in(branch, branch.root(), opaque_name));
+	if (aufs_has_key(&root))
+		return {};
+	aufs_errorf(fc, "branch '%s' is encrypted and its key is not there: add it first",
+		    branch.name().data());
+	return Error{-ENOKEY};
+}
+
+/* What copies and removals had not finished when the branches were used last goes. */
+void clean(const Super &super) noexcept
+{
+	ScopedCreds creds(super.mounter());
+
+	for (unsigned int i = 0; i < super.count(); i++) {
+		const Branch &branch = super.branch(i);
+
+		if (branch.writable())
+			branch.reserved().clean(branch);
+	}
+}
+
+Result<void> Context::fill(struct fs_context *fc, struct super_block &sb) noexcept
+{
+	if (!given_) {
+		aufs_errorf(fc, "no branches: give them as br=/top=rw:/lower=ro");
+		return Error{-EINVAL};
+	}
+	TRY(finish(fc, (sb.s_flags & SB_RDONLY) != 0));
+	super_->set_settings(settings_);
+	TRY(super_->attach(fc));
+	for (unsigned int i = 0; i < super_->count(); i++) {
+		ScopedCreds creds(super_->mounter());
+
+		TRY(refuse_locked(fc, super_->branch(i)));
+		super_->note_changes(i, changes_of(super_->branch(i)));
+	}
+
+	const Super &super = *super_;
+	const struct super_block &main = super.branch(super.has_rw() ? super.rw_index() : 0).sb();
+
+	/* What others that share a branch have not finished yet looks the same. */
+	if (!(sb.s_flags & SB_RDONLY) && !super.settings().share_rw)
+		clean(super);
+	TRY(super_->publish());
+	/* From here on ->kill_sb frees it. */
+	sb.s_fs_info = super_.leak();
+	sb.s_stack_depth = super.branch_depth() + 1;
+	aufs_annotate_super(&sb, super.branch_depth());
+	sb.s_magic = Super::magic;
+	sb.s_maxbytes = MAX_LFS_FILESIZE;
+	sb.s_time_gran = 1;
+	/* For FIGETBSZ. */
+	sb.s_blocksize = main.s_blocksize;
+	sb.s_blocksize_bits = main.s_blocksize_bits;
+	sb.s_flags |= SB_POSIXACL;
+	/* sync(2) comes to the branches by itself. */
+	sb.s_iflags |= SB_I_SKIP_SYNC;
+	if (!super.has_rw())
+		sb.s_flags |= SB_RDONLY;
+	sb.s_op = &super_operations;
+	/* Whether the VFS must ask before it believes its cache. */
+	sb.s_d_op = super.changes() == Changes::never ? &dentry_operations :
+							&remote_dentry_operations;
+	sb.s_xattr = const_cast<decltype(sb.s_xattr)>(xattr_handlers);
+
+	auto root = TRY(Inode::get(sb, TRY(find_root(super))));
+
+	sb.s_root = d_make_root(root.leak());
+	if (!sb.s_root)
+		return Error{-ENOMEM};
+	note_options(fc);
+	return {};
+}
+
+Result<void> Context::reconfigure(struct fs_context *fc) noexcept
+{
+	struct super_block &sb = *fc->root->d_sb;
+	/* What is not said stays: fspick(2) begins with nothing. */
+	unsigned int flags = (sb.s_flags & ~fc->sb_flags_mask) | (fc->sb_flags & fc->sb_flags_mask);
+	bool read_only = (flags & SB_RDONLY) != 0;
+
+	TRY(finish(fc, read_only));
+	if (given_ && given_ != mounted_->count()) {
+		aufs_errorf(fc, "branches cannot be changed while mounted: %u given, %u mounted",
+			    given_, mounted_->count());
+		return Error{-EINVAL};
+	}
+	if (!mounted_->has_rw() && !read_only) {
+		aufs_errorf(fc, "cannot become writable: no branch is rw");
+		return Error{-EROFS};
+	}
+	TRY(check(sync_filesystem(&sb)));
+	mounted_->set_settings(settings_);
+	note_options(fc);
+	return {};
+}
+
+int parse_param(struct fs_context *fc, struct fs_parameter *param) noexcept
+{
+	StringView key = StringView::from_c_string(param->key);
+
+	/* The VFS keeps it. */
+	if (key == StringView("source"))
+		return -ENOPARAM;
+	if (param->type != fs_value_is_string && param->type != fs_value_is_flag) {
+		aufs_errorf(fc, "option '%s' is not text", param->key);
+		return -EINVAL;
+	}
+	return to_errno(Context::of(*fc).parse(
+		fc, key, param->type == fs_value_is_string ? param->string : nullptr));
+}
+
+bool has_byte(StringView text, char byte) noexcept
+{
+	StringView::Size i = 0;
+
+	while (i < text.size() && text.data()[i] != byte)
+		i++;
+	return i < text.size();
+}
+
+/*
+ * Calls @visit(byte) for each comma in @text that is escaped, and ends nothing; what stands there is
+ * @comma.
+ */
+template <class Visit> void for_each_escaped(char *text, char comma, Visit &&visit) noexcept
+{
+	for (char *at = text; *at; at++) {
+		if (*at != '\\' || !at[1])
+			continue;
+		at++;
+		if (*at == comma)
+			visit(*at);
+	}
+}
+
+/*
+ * Lets security modules take their options out of @text: the values may have commas, in quotes. They
+ * do not know our escaped commas, in which another byte stands for a while.
+ */
+int eat_security_options(struct fs_context *fc, char *text) noexcept
+{
+	char hidden = '\1';
+
+	for (StringView rest = StringView::from_c_string(text); has_byte(rest, hidden);)
+		hidden++;
+	if (!hidden)
+		return -EINVAL;
+	for_each_escaped(text, ',', [hidden](char &byte) { byte = hidden; });
+
+	int error = aufs_eat_security_options(fc, text);
+
+	for_each_escaped(text, hidden, [](char &byte) { byte = ','; });
+	return error;
+}
+
+/*
+ * mount(2)'s data: split with respect to escaped commas, then as if each option had come by
+ * fsconfig(2).
+ */
+int parse_monolithic(struct fs_context *fc, void *data) noexcept
+{
+	if (!data)
+		return 0;
+
+	char *text = static_cast<char *>(data);
+
+	if (int error = eat_security_options(fc, text))
+		return error;
+
+	MonolithicOptions options(StringView::from_c_string(text));
+
+	while (options.more()) {
+		OptionError error;
+		auto option = options.next(error);
+
+		if (!option.ok())
+			return to_errno(refuse(fc, error, option.error()));
+
+		const RawOption &raw = option.value();
+		char *key = text + (raw.key.data() - text);
+
+		/* What follows a key is a separator, which has been read. */
+		key[raw.key.size()] = '\0';
+		if (int result = vfs_parse_fs_string(fc, key,
+						     raw.has_value ? raw.value.data() : nullptr,
+						     raw.has_value ? raw.value.size() : 0);
+		    result < 0)
+			return result;
+	}
+	return 0;
+}
+
+int fill_super(struct super_block *sb, struct fs_context *fc) noexcept
+{
+	return to_errno(Context::of(*fc).fill(fc, *sb));
+}
+
+int get_tree(struct fs_context *fc) noexcept
+{
+	return get_tree_nodev(fc, fill_super);
+}
+
+int reconfigure(struct fs_context *fc) noexcept
+{
+	return to_errno(Context::of(*fc).reconfigure(fc));
+}
+
+void free_context(struct fs_context *fc) noexcept
+{
+	delete static_cast<Context *>(fc->fs_private);
+}
+
+constinit const struct fs_context_operations context_operations = {
+	.free = free_context,
+	.parse_param = parse_param,
+	.parse_monolithic = parse_monolithic,
+	.get_tree = get_tree,
+	.reconfigure = reconfigure,
+};
+
+} // namespace
+
+} // namespace aufs
+
+/*
+ * Whoever may not mount is told so at once: a user namespace lets anybody come as far as the options,
+ * which look up paths, take memory and write to the log.
+ */
+int aufs_init_fs_context(struct fs_context *fc)
+{
+	if (!aufs_may_mount())
+		return -EPERM;
+
+	auto context = aufs::Context::create(*fc);
+
+	if (!context.ok())
+		return context.error();
+	fc->fs_private = context.value().leak();
+	fc->ops = &aufs::context_operations;
+	return 0;
+}

@@ -1,0 +1,461 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "attr.hh"
+#include "copy_up/copy_up.hh"
+#include "branch/entry.hh"
+#include "branch/inherited.hh"
+#include "namei.hh"
+#include "union/plink.hh"
+#include "union/policy.hh"
+#include "union/presence.hh"
+#include "branch/workfile.hh"
+
+namespace aufs
+{
+
+Result<CreatorCreds> CreatorCreds::create(const Super &super, const struct cred &caller,
+					  struct dentry &dentry, umode_t mode) noexcept
+{
+	ScopedCreds creds(super.mounter());
+	struct cred *made = prepare_creds();
+
+	if (!made)
+		return Error{-ENOMEM};
+	made->fsuid = caller.fsuid;
+	made->fsgid = caller.fsgid;
+
+	CreatorCreds result;
+
+	result.creds_ = Ref<const struct cred>::adopt(made);
+	if (mode)
+		TRY(check(aufs_create_files_as(&dentry, mode, &caller, made)));
+	return result;
+}
+
+Result<void> check_new_name(StringView name) noexcept
+{
+	if (is_reserved(name))
+		return Error{-EPERM};
+	if (name.size() > max_name)
+		return Error{-ENAMETOOLONG};
+	return {};
+}
+
+Result<Hidden> hidden_above(const Inode &dir, StringView name, unsigned int index) noexcept
+{
+	const Found &found = dir.found();
+	Hidden hidden = Hidden::no;
+
+	for (unsigned int i = 0; i < found.parts() && found.part(i).branch < index; i++) {
+		const BranchDentry &part = found.part(i);
+		const Branch &branch = dir.super().branch(part.branch);
+
+		if (!TRY(find_whiteout(branch, *part.dentry, name)) &&
+		    !TRY(lookup_in(branch, *part.dentry, name)))
+			continue;
+		if (!branch.writable())
+			return Hidden::for_good;
+		hidden = Hidden::removable;
+	}
+	return hidden;
+}
+
+Result<void> uncover(const Inode &dir, StringView name, unsigned int index) noexcept
+{
+	const Found &found = dir.found();
+
+	for (unsigned int i = 0; i < found.parts() && found.part(i).branch < index; i++) {
+		const BranchDentry &part = found.part(i);
+		const Branch &branch = dir.super().branch(part.branch);
+		auto whiteout = TRY(find_whiteout(branch, *part.dentry, name));
+		auto object = TRY(lookup_in(branch, *part.dentry, name));
+
+		if (!whiteout && !object)
+			continue;
+
+		auto write = TRY(BranchWrite::get(branch));
+
+		if (whiteout)
+			TRY(remove_whiteout(branch, *part.dentry, name));
+		if (object && is_dir(object->d_inode->i_mode)) {
+			Grave grave = TRY(Grave::bury(branch, *part.dentry, name, *object));
+		} else if (object) {
+			TRY(remove_entry(branch, *part.dentry, name, object->d_inode,
+					 &DirLock::unlink));
+		}
+	}
+	return {};
+}
+
+namespace
+{
+
+/* Whether the names in @dir are others when a key comes or goes. */
+bool is_encrypted(const Inode &dir) noexcept
+{
+	const Found &found = dir.found();
+
+	for (unsigned int i = 0; i < found.parts(); i++) {
+		if (found.part(i).dentry->d_inode->i_flags & S_ENCRYPTED)
+			return true;
+	}
+	return false;
+}
+
+struct dentry *lookup(struct inode *dir, struct dentry *dentry, unsigned int) noexcept
+{
+	StringView name = name_of(*dentry);
+	Inode &union_dir = Inode::of(*dir);
+	auto run = [&]() -> Result<Ref<struct inode>> {
+		if (name.size() > max_name)
+			return Error{-ENAMETOOLONG};
+		if (is_reserved(name))
+			return Ref<struct inode>();
+
+		ScopedCreds creds(union_dir.super().mounter());
+		Found found = TRY(find(union_dir, name));
+
+		if (!found.exists())
+			return Ref<struct inode>();
+
+		const Super &super = union_dir.super();
+		/* What a readdir says of it; 0 where that looks it up as well. */
+		u64 listed = super.number_for(found.top.branch, found.top.dentry->d_inode->i_ino);
+
+		TRY(follow_plink(super, found));
+
+		auto inode = TRY(Inode::get(*dir->i_sb, move(found)));
+
+		if (listed && inode->i_ino != listed)
+			union_dir.set_purity(Inode::Purity::impure);
+		return inode;
+	};
+	auto inode = run();
+
+	if (!inode.ok())
+		return error_pointer<struct dentry>(inode.error());
+	if (union_dir.super().changes() == Changes::where_encrypted && !is_encrypted(union_dir))
+		aufs_d_is_not_asked(dentry);
+	return d_splice_alias(inode.value().leak(), dentry);
+}
+
+/* Takes back what make() did when a later step fails. */
+void unmake(const Branch &branch, struct dentry &h_dir, struct dentry &h_dentry) noexcept
+{
+	if (is_dir(h_dentry.d_inode->i_mode))
+		undo_opaque(branch, h_dentry);
+
+	auto run = [&]() -> Result<void> {
+		auto lock = TRY(DirLock::get(branch.mnt(), h_dir));
+
+		return remove_locked(lock, h_dentry);
+	};
+
+	/* What somebody has moved or removed by now is theirs. */
+	if (auto removed = run(); !removed.ok() && removed.error() != -ESTALE)
+		aufs_warn("branch '%s': a half-made object stays in inode %lu (errno %d)",
+			  branch.name().data(), h_dir.d_inode->i_ino, -removed.error());
+}
+
+/* What make() is to make: the union's dentry, and its kind, or what it is a further link of. */
+struct Wanted {
+	struct dentry &dentry;
+	umode_t mode; /* 0 for a link */
+	struct inode *existing; /* null but for a link */
+	const struct cred &caller;
+};
+
+/* Makes what is @wanted in @h_dir by @create(mount, directory, dentry) as the caller's. */
+template <class Create>
+Result<Ref<struct dentry>> make_on_branch(const Super &super, const Branch &branch,
+					  struct dentry &h_dir, const Wanted &wanted,
+					  Create &&create) noexcept
+{
+	auto creator = TRY(CreatorCreds::create(super, wanted.caller, wanted.dentry, wanted.mode));
+	ScopedCreds creds(creator.get());
+	auto lock = TRY(DirLock::get(branch.mnt(), h_dir));
+	auto h_dentry = TRY(lookup_locked(branch, h_dir, name_of(wanted.dentry)));
+
+	/* The branch has by now what the union does not. */
+	if (is_positive(*h_dentry))
+		return Error{-ESTALE};
+	TRY(lock.make(*h_dentry, create));
+	h_dentry = TRY(find_made(branch, h_dir, move(h_dentry)));
+	if (!is_positive(*h_dentry))
+		return Error{-ENOENT};
+	return h_dentry;
+}
+
+/* Where make() makes something. */
+struct Place {
+	const Branch &branch;
+	unsigned int index;
+	Ref<struct dentry> h_dir;
+};
+
+/* Users see one part of the directory, and what is made has what that hands down. */
+Result<void> inherit(const Inode &dir, const Place &place, const Wanted &wanted,
+		     struct dentry &h_dentry) noexcept
+{
+	const BranchDentry &top = dir.top();
+
+	if (!wanted.mode || top.branch == place.index)
+		return {};
+	return inherit_from(dir.super().branch(top.branch), *top.dentry, place.branch, h_dentry,
+			    wanted.mode, wanted.caller);
+}
+
+/*
+ * The place for a new @name in @dir. A directory on the way may be renamed while a branch is chosen, and
+ * then another branch is the right one.
+ */
+Result<Place> place_for_new(struct dentry &dir, StringView name, NewKind kind) noexcept
+{
+	constexpr int most = 10;
+	const Super &super = Super::of(*dir.d_sb);
+
+	for (int tries = 1;; tries++) {
+		unsigned int index = TRY(branch_for_new(dir, name, kind));
+		auto h_dir = copy_up_directory(dir, index);
+
+		if (h_dir.ok())
+			return Place{super.branch(index), index, h_dir.release()};
+		if (h_dir.error() != -EXDEV || tries == most)
+			return Error{h_dir.error()};
+	}
+}
+
+/*
+ * Makes what is @wanted at @place by @create(mount, directory, dentry), and then the union's inode
+ * for it, or the existing one for a further link. Takes and drops write access.
+ */
+template <class Create>
+Result<Ref<struct inode>> make_at(Inode &dir, const Place &place, const Wanted &wanted,
+				  Create &&create) noexcept
+{
+	StringView name = name_of(wanted.dentry);
+	const Branch &branch = place.branch;
+	struct dentry &h_dir = *place.h_dir;
+	auto write = TRY(BranchWrite::get(branch));
+	bool whiteout = static_cast<bool>(TRY(find_whiteout(branch, h_dir, name)));
+
+	if (wanted.existing && !Inode::of(*wanted.existing).has_natural_number())
+		note_impure(write, dir, h_dir);
+
+	auto h_dentry = TRY(make_on_branch(dir.super(), branch, h_dir, wanted, create));
+	ScopeExit undo([&] { unmake(branch, h_dir, *h_dentry); });
+	auto inode = Ref<struct inode>::retain(wanted.existing);
+
+	TRY(inherit(dir, place, wanted, *h_dentry));
+	/* What the whiteout hid must not become a part of a new directory. */
+	if (whiteout && is_dir(h_dentry->d_inode->i_mode))
+		TRY(make_opaque(branch, *h_dentry));
+	if (!inode) {
+		Found found;
+
+		found.top = {h_dentry.clone(), place.index};
+		inode = TRY(Inode::get(*dir.vfs.i_sb, move(found), Inode::Age::made_just_now));
+		if (!Inode::of(*inode).has_natural_number())
+			note_impure(write, dir, h_dir);
+	}
+	if (whiteout)
+		TRY(remove_whiteout(branch, h_dir, name));
+	undo.dismiss();
+	return inode;
+}
+
+/* Lets a further link be seen that a branch above has a whiteout for, or takes it back. */
+Result<void> uncover_link(const Inode &dir, const Place &place, StringView name,
+			  const struct inode &h_inode) noexcept
+{
+	auto uncovered = uncover(dir, name, place.index);
+
+	if (uncovered.ok())
+		return uncovered;
+
+	auto write = TRY(BranchWrite::get(place.branch));
+
+	/* What somebody has removed or replaced by now is theirs. */
+	if (auto made = TRY(lookup_in(place.branch, *place.h_dir, name));
+	    made && made->d_inode == &h_inode)
+		unmake(place.branch, *place.h_dir, *made);
+	return uncovered;
+}
+
+/*
+ * Makes @dentry's name on a rw branch by @create(mount, directory, dentry), for a new inode of
+ * @mode, or for @existing, which lies on a rw branch, where @mode is 0.
+ */
+template <class Create>
+Result<void> make(struct inode &dir, struct dentry &dentry, struct inode *existing, umode_t mode,
+		  Create &&create) noexcept
+{
+	Inode &union_dir = Inode::of(dir);
+	const Super &super = union_dir.super();
+	StringView name = name_of(dentry);
+
+	TRY(check_new_name(name));
+
+	ScopedCreds creds(super.mounter());
+	Hidden hidden = Hidden::no;
+	unsigned int index = 0;
+
+	if (existing) {
+		index = Inode::of(*existing).top().branch;
+		hidden = TRY(hidden_above(union_dir, name, index));
+		if (hidden == Hidden::for_good)
+			return Error{-EXDEV};
+	}
+
+	Place place =
+		existing ? Place{super.branch(index), index,
+				 TRY(copy_up_directory(*dentry.d_parent, index))} :
+			   TRY(place_for_new(*dentry.d_parent, name,
+					     is_dir(mode) ? NewKind::directory : NewKind::other));
+	Wanted wanted = {dentry, mode, existing, creds.caller()};
+	auto run = [&]() -> Result<Ref<struct inode>> {
+		auto inode = TRY(make_at(union_dir, place, wanted, create));
+
+		if (hidden == Hidden::removable)
+			TRY(uncover_link(union_dir, place, name, Inode::of(*inode).h_inode()));
+		Inode::of(*inode).copy_links();
+		return inode;
+	};
+	Ref<struct inode> inode;
+
+	if (existing) {
+		/* Names are counted under it. */
+		auto lock = TRY(KillableLock::get(Inode::of(*existing).copy_lock()));
+
+		inode = TRY(run());
+	} else {
+		inode = TRY(run());
+	}
+	union_dir.copy_links();
+	Going::forget(dentry);
+	d_instantiate(&dentry, inode.leak());
+	return {};
+}
+
+int create(AUFS_IDMAP *, struct inode *dir, struct dentry *dentry, umode_t mode, bool) noexcept
+{
+	return to_errno(make(*dir, *dentry, nullptr, S_IFREG | mode,
+			     [mode](struct vfsmount *mnt, struct inode &h_dir, struct dentry &h) {
+				     return aufs_create(mnt, &h_dir, &h, mode);
+			     }));
+}
+
+int mknod(AUFS_IDMAP *, struct inode *dir, struct dentry *dentry, umode_t mode, dev_t rdev) noexcept
+{
+	return to_errno(
+		make(*dir, *dentry, nullptr, mode,
+		     [mode, rdev](struct vfsmount *mnt, struct inode &h_dir, struct dentry &h) {
+			     return aufs_mknod(mnt, &h_dir, &h, mode, rdev);
+		     }));
+}
+
+int symlink(AUFS_IDMAP *, struct inode *dir, struct dentry *dentry, const char *target) noexcept
+{
+	return to_errno(make(*dir, *dentry, nullptr, S_IFLNK | S_IRWXUGO,
+			     [target](struct vfsmount *mnt, struct inode &h_dir, struct dentry &h) {
+				     return aufs_symlink(mnt, &h_dir, &h, target);
+			     }));
+}
+
+/* ->mkdir returns an errno, on later kernels a dentry: null where it is the caller's. */
+template <class Return>
+Return mkdir(AUFS_IDMAP *, struct inode *dir, struct dentry *dentry, umode_t mode) noexcept
+{
+	int error =
+		to_errno(make(*dir, *dentry, nullptr, S_IFDIR | mode,
+			      [mode](struct vfsmount *mnt, struct inode &h_dir, struct dentry &h) {
+				      return aufs_mkdir(mnt, &h_dir, &h, mode);
+			      }));
+
+	if constexpr (cxxrt::same_type<Return, int>)
+		return error;
+	else
+		return error_pointer<struct dentry>(error);
+}
+
+int link(struct dentry *old_dentry, struct inode *dir, struct dentry *new_dentry) noexcept
+{
+	Inode &inode = Inode::of(*old_dentry->d_inode);
+
+	if (auto copied = copy_up(*old_dentry); !copied.ok())
+		return copied.error();
+	return to_errno(make(*dir, *new_dentry, &inode.vfs, 0,
+			     [&inode](struct vfsmount *mnt, struct inode &h_dir, struct dentry &h) {
+				     return aufs_link(&inode.h_dentry(), mnt, &h_dir, &h);
+			     }));
+}
+
+/* An inode without a name: made on the branch without one, then opened as any other file. */
+Result<void> make_tmpfile(struct inode &dir, struct file &file, umode_t mode) noexcept
+{
+	Inode &union_dir = Inode::of(dir);
+	const Super &super = union_dir.super();
+	ScopedCreds mounter(super.mounter());
+	Place place = TRY(place_for_new(*file.f_path.dentry->d_parent, {}, NewKind::other));
+	const Branch &branch = place.branch;
+	struct path parent = branch.path_to(*place.h_dir);
+	Ref<struct file> h_file;
+
+	if (!is_live_directory(*branch.mnt(), *place.h_dir))
+		return Error{-ESTALE};
+	{
+		auto write = TRY(BranchWrite::get(branch));
+		auto creator = TRY(CreatorCreds::create(super, mounter.caller(),
+							*file.f_path.dentry, S_IFREG | mode));
+		ScopedCreds creds(creator.get());
+
+		h_file = TRY(adopt_or_error(
+			aufs_tmpfile_open(&parent, mode, O_RDWR | O_LARGEFILE, &creator.get())));
+		TRY(inherit(union_dir, place,
+			    {*file.f_path.dentry, static_cast<umode_t>(S_IFREG | mode), nullptr,
+			     mounter.caller()},
+			    *aufs_file_dentry(h_file.get())));
+	}
+
+	Found found;
+
+	found.top = {Ref<struct dentry>::retain(aufs_file_dentry(h_file.get())), place.index};
+
+	auto inode = TRY(Inode::get(*dir.i_sb, move(found), Inode::Age::made_just_now));
+
+	/* d_tmpfile() takes the one link away that a named file would have. */
+	set_nlink(inode.get(), 1);
+	d_tmpfile(&file, inode.leak());
+	Going::never_named(*file.f_path.dentry);
+	return {};
+}
+
+int tmpfile(AUFS_IDMAP *, struct inode *dir, struct file *file, umode_t mode) noexcept
+{
+	int error = to_errno(make_tmpfile(*dir, *file, mode));
+
+	return error ? error : finish_open(file, file->f_path.dentry, nullptr);
+}
+
+template <class Ops> constexpr Ops for_dir(Ops ops, bool asks) noexcept
+{
+	ops.lookup = lookup;
+	ops.create = create;
+	ops.link = link;
+	ops.unlink = unlink;
+	ops.symlink = symlink;
+	ops.mkdir = mkdir;
+	ops.rmdir = rmdir;
+	ops.mknod = mknod;
+	ops.rename = rename;
+	ops.tmpfile = tmpfile;
+	ops.fileattr_get = fileattr_get;
+	ops.fileattr_set = fileattr_set;
+	return with_common(ops, asks);
+}
+
+} // namespace
+
+constinit const struct ::inode_operations dir_inode_operations[] = {
+	for_dir(::inode_operations{}, false), for_dir(::inode_operations{}, true)};
+
+} // namespace aufs

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Changing names on the rw branch: what namei.cc and rename.cc share. */
+#pragma once
+
+#include "union/find.hh"
+#include "branch/whiteout.hh"
+
+namespace aufs
+{
+
+/*
+ * Becomes the mounter, but what is created belongs to @caller.
+ */
+class CreatorCreds final
+{
+public:
+	/*
+	 * For the making of the union's @dentry, with the label that security modules give what
+	 * @caller makes there; for a further link @mode is 0, else it has the kind of the object.
+	 * -ENOMEM, or what a security module says. May sleep.
+	 */
+	[[nodiscard]] static Result<CreatorCreds> create(const Super &super,
+							 const struct cred &caller,
+							 struct dentry &dentry,
+							 umode_t mode) noexcept;
+
+	const struct cred &get() const noexcept
+	{
+		return *creds_;
+	}
+
+private:
+	Ref<const struct cred> creds_;
+};
+
+/* -EPERM for a name that users do not have, -ENAMETOOLONG for one that could not be whiteouted. */
+[[nodiscard]] Result<void> check_new_name(StringView name) noexcept;
+
+/*
+ * What hides @name in @dir, made on branch @index, on the branches above: whiteouts and objects that
+ * uncover() removes, or some on a branch that is not written to.
+ */
+enum class Hidden : unsigned char { no, removable, for_good };
+
+/* The mounter's credentials are held. May sleep. */
+[[nodiscard]] Result<Hidden> hidden_above(const Inode &dir, StringView name,
+					  unsigned int index) noexcept;
+
+/*
+ * Removes what hides @name in @dir, which is on branch @index, on the branches above: whiteouts,
+ * and what was replaced; directories of these are empty for users. The mounter's credentials are
+ * held, and no write access.
+ */
+[[nodiscard]] Result<void> uncover(const Inode &dir, StringView name, unsigned int index) noexcept;
+
+/* remove.cc, rename.cc */
+int unlink(struct inode *dir, struct dentry *dentry) noexcept;
+int rmdir(struct inode *dir, struct dentry *dentry) noexcept;
+int rename(AUFS_IDMAP *idmap, struct inode *old_dir, struct dentry *old_dentry,
+	   struct inode *new_dir, struct dentry *new_dentry, unsigned int flags) noexcept;
+
+} // namespace aufs

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "copy_up/copy_up.hh"
+#include "dir.hh"
+#include "branch/entry.hh"
+#include "namei.hh"
+#include "union/plink.hh"
+#include "union/policy.hh"
+#include "union/presence.hh"
+#include "branch/workfile.hh"
+
+namespace aufs
+{
+
+namespace
+{
+
+/* A directory that users see nothing in may be full of whiteouts. */
+Result<void> remove_directory(const Branch &branch, struct dentry &h_dir, StringView name,
+			      struct dentry &victim) noexcept
+{
+	auto removed = remove_entry(branch, h_dir, name, victim.d_inode, &DirLock::rmdir);
+
+	if (removed.ok())
+		return {};
+	if (removed.error() != -ENOTEMPTY)
+		return Error{removed.error()};
+
+	Grave grave = TRY(Grave::bury(branch, h_dir, name, victim));
+
+	return grave.close(h_dir, name);
+}
+
+/* Where a name is, as the branches have it: a pseudo-link may serve one that only a lower one has. */
+struct Spot {
+	Found found;
+	bool on_rw = false; /* it is removed from its branch; else it is hidden */
+	unsigned int index = 0; /* the branch that is changed */
+
+	[[nodiscard]] static Result<Spot> find(const Inode &dir, StringView name) noexcept
+	{
+		Spot spot;
+
+		spot.found = TRY(aufs::find(dir, name));
+		if (!spot.found.exists())
+			return Error{-ESTALE};
+
+		unsigned int top = spot.found.top.branch;
+
+		spot.on_rw = dir.super().branch(top).writable();
+		spot.index = spot.on_rw ? top : TRY(branch_for_copy(dir, top));
+		return spot;
+	}
+};
+
+/* Removes @name from the part @h_dir of @dir, or hides it there. Whether it was there. */
+Result<bool> remove_at(const Inode &dir, struct dentry &h_dir, StringView name, const Spot &spot,
+		       bool directory) noexcept
+{
+	const Branch &branch = dir.super().branch(spot.index);
+	auto write = TRY(BranchWrite::get(branch));
+	bool below = !spot.on_rw ||
+		     TRY(find(dir, name, dir.found().part_on(spot.index) + 1)).exists();
+	bool made = below && TRY(make_whiteout(branch, h_dir, name));
+	ScopeExit undo([&] {
+		if (made)
+			(void)remove_whiteout(branch, h_dir, name).ok();
+	});
+
+	bool removed = spot.on_rw;
+
+	if (!spot.on_rw) {
+		/* Somebody has made it directly since: nobody asked to remove that. */
+		if (TRY(lookup_in(branch, h_dir, name)))
+			return Error{-ESTALE};
+	} else if (!directory) {
+		removed = TRY(remove_entry(branch, h_dir, name, spot.found.top.dentry->d_inode,
+					   &DirLock::unlink));
+	} else {
+		TRY(remove_directory(branch, h_dir, name, *spot.found.top.dentry));
+	}
+	undo.dismiss();
+	return removed;
+}
+
+/* What the union knows of @victim, whose name is gone from @spot; @removed: from that branch. */
+void note_gone(Inode &victim, const Spot &spot, bool removed) noexcept
+{
+	if (is_dir(victim.vfs.i_mode))
+		victim.note_removed();
+	/* A pseudo-link may serve a name on a lower branch that is written to by now. */
+	else if (removed &&
+		 (victim.links() <= 1 || spot.found.top.dentry->d_inode == &victim.h_inode()))
+		victim.copy_links();
+	else
+		note_lower_name_gone(victim);
+}
+
+Result<void> remove_object(Inode &dir, struct dentry &dentry, Inode &victim) noexcept
+{
+	StringView name = name_of(dentry);
+	bool directory = is_dir(victim.vfs.i_mode);
+
+	if (directory && !TRY(is_logically_empty(victim)))
+		return Error{-ENOTEMPTY};
+
+	for (;;) {
+		unsigned int index = TRY(Spot::find(dir, name)).index;
+		auto h_dir = TRY(copy_up_directory(*dentry.d_parent, index));
+		/*
+		 * What is counted is removed and counted in one: a copy-up counts, too. And an open
+		 * or a nameless file may be giving a directory a part, which needs no VFS lock.
+		 */
+		auto lock = TRY(KillableLock::get(victim.copy_lock()));
+		Spot spot = TRY(Spot::find(dir, name));
+
+		/* One that was under way has brought the name to another branch. */
+		if (spot.index != index)
+			continue;
+
+		Going going(dentry);
+
+		note_gone(victim, spot, TRY(remove_at(dir, *h_dir, name, spot, directory)));
+		going.keep();
+		return {};
+	}
+}
+
+Result<void> remove_name(struct inode &dir, struct dentry &dentry) noexcept
+{
+	Inode &union_dir = Inode::of(dir);
+	Inode &victim = Inode::of(*dentry.d_inode);
+	ScopedCreds creds(union_dir.super().mounter());
+
+	TRY(remove_object(union_dir, dentry, victim));
+	union_dir.copy_links();
+	return {};
+}
+
+} // namespace
+
+int unlink(struct inode *dir, struct dentry *dentry) noexcept
+{
+	return to_errno(remove_name(*dir, *dentry));
+}
+
+int rmdir(struct inode *dir, struct dentry *dentry) noexcept
+{
+	return to_errno(remove_name(*dir, *dentry));
+}
+
+} // namespace aufs

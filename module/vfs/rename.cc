@@ -1,0 +1,482 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "copy_up/copy_up.hh"
+#include "dir.hh"
+#include "branch/entry.hh"
+#include "namei.hh"
+#include "union/plink.hh"
+#include "union/policy.hh"
+#include "union/presence.hh"
+#include "branch/workfile.hh"
+
+namespace aufs
+{
+
+namespace
+{
+
+/* One of the two names of a rename. */
+struct Side {
+	Inode &dir;
+	struct dentry &dentry;
+	Ref<struct dentry> h_dir; /* once the branch is known */
+	bool whiteout_made = false;
+	bool opaque_made = false;
+	bool held = false;
+
+	Side(struct inode &d, struct dentry &e) noexcept : dir(Inode::of(d)), dentry(e)
+	{
+	}
+	StringView name() const noexcept
+	{
+		return name_of(dentry);
+	}
+	/* Null where the name is free. */
+	Inode *inode() const noexcept
+	{
+		return dentry.d_inode ? &Inode::of(*dentry.d_inode) : nullptr;
+	}
+	bool directory() const noexcept
+	{
+		return dentry.d_inode && is_dir(dentry.d_inode->i_mode);
+	}
+	/*
+	 * What moves lies on the rw branch @index afterwards, by this name. A directory that lies, in
+	 * part, on another branch would have to be copied with all that is below it: rename(2)'s
+	 * callers do that.
+	 */
+	Result<void> prepare_to_move(unsigned int index) noexcept
+	{
+		if (!directory())
+			TRY(copy_up_with_name(dentry));
+		if (inode()->top().branch != index)
+			return Error{-EXDEV};
+		return {};
+	}
+	/* On which branch it will be then: to be known before anything is changed. */
+	Result<unsigned int> branch_to_move() const noexcept
+	{
+		/* Once: a copy-up by somebody else changes it. */
+		const Found &found = inode()->found();
+		bool on_rw = dir.super().branch(found.top.branch).writable();
+
+		if (directory() && (!on_rw || found.lower_count > 0))
+			return Error{-EXDEV};
+		if (on_rw)
+			return found.top.branch;
+		return branch_for_copy(dir, found.top.branch);
+	}
+	/* What branches below @index have under this name. */
+	Result<Found> below(unsigned int index) const noexcept
+	{
+		return find(dir, name(), dir.found().part_on(index) + 1);
+	}
+	/*
+	 * A directory stays on branch @index alone while it is renamed: who makes something in it may be
+	 * about to give it a part on another one.
+	 */
+	Result<void> hold(unsigned int index) noexcept
+	{
+		if (!directory())
+			return {};
+
+		auto lock = TRY(KillableLock::get(inode()->copy_lock()));
+
+		if (inode()->merged() || inode()->top().branch != index)
+			return Error{-EXDEV};
+		inode()->begin_move(dentry);
+		held = true;
+		return {};
+	}
+	void release() const noexcept
+	{
+		if (!held)
+			return;
+
+		MutexLock lock(inode()->copy_lock());
+
+		inode()->cancel_move();
+	}
+	/* Lets the directory that comes to this name from @from not merge with one below. */
+	Result<void> prepare_arrival(Side &from, unsigned int index) const noexcept
+	{
+		if (!from.directory())
+			return {};
+
+		Found found = TRY(below(index));
+
+		if (!found.exists() || !is_dir(found.top.dentry->d_inode->i_mode))
+			return {};
+
+		const Branch &branch = dir.super().branch(index);
+		struct dentry &h_dentry = from.inode()->h_dentry();
+
+		from.opaque_made = TRY(make_opaque(branch, h_dentry));
+		return {};
+	}
+	/* What is hidden below when this name goes. */
+	Result<void> cover(unsigned int index) noexcept
+	{
+		if (TRY(below(index)).exists())
+			whiteout_made =
+				TRY(make_whiteout(dir.super().branch(index), *h_dir, name()));
+		return {};
+	}
+	void undo(unsigned int index) const noexcept
+	{
+		const Branch &branch = dir.super().branch(index);
+
+		if (whiteout_made)
+			(void)remove_whiteout(branch, *h_dir, name()).ok();
+		if (opaque_made)
+			undo_opaque(branch, inode()->h_dentry());
+	}
+	/*
+	 * @coming will be here. A copy whose original is on no branch of this mount has the branch's
+	 * own number here, and another where that branch is there again.
+	 */
+	void expect(const BranchWrite &write, const Inode &coming) const noexcept
+	{
+		if (!coming.has_natural_number() || has_origin(coming.super(), coming.top()))
+			note_impure(write, dir, *h_dir);
+	}
+};
+
+/* What may lie at the new name: what the union has there, or what a branch above hides. */
+enum class Replaces : unsigned char { known, hidden };
+
+/* The rename itself; both names are as the union has them. */
+Result<void> rename_on_branch(const Branch &branch, const Side &from, const Side &to,
+			      unsigned int flags, Replaces replaces) noexcept
+{
+	bool exchange = flags & RENAME_EXCHANGE;
+	auto lock = TRY(RenameLock::get(branch.mnt(), *from.h_dir, *to.h_dir));
+	auto h_from = TRY(lookup_locked(branch, *from.h_dir, from.name()));
+	auto h_to = TRY(lookup_locked(branch, *to.h_dir, to.name()));
+
+	if (h_from->d_inode != &from.inode()->h_inode())
+		return Error{-ESTALE};
+	if (exchange && h_to->d_inode != &to.inode()->h_inode())
+		return Error{-ESTALE};
+	/* Somebody has made it directly: nobody asked to replace that. */
+	if (replaces == Replaces::known && is_positive(*h_to) &&
+	    !(to.inode() && h_to->d_inode == &to.inode()->h_inode()))
+		return Error{-ESTALE};
+	return lock.rename(*h_from, *h_to, flags);
+}
+
+/*
+ * Moves @from over @to. A directory that is replaced is empty for users, and on its branch is
+ * whatever hides what is below it: it is taken away first, and comes back if the rename fails.
+ */
+Result<void> replace(const Branch &branch, Side &from, Side &to, unsigned int index,
+		     unsigned int flags, Replaces replaces) noexcept
+{
+	struct dentry *replaced = to.directory() ? to.inode()->found().dentry_on(index) : nullptr;
+
+	if (!replaced)
+		return rename_on_branch(branch, from, to, flags, replaces);
+	TRY(to.cover(index));
+
+	Grave grave = TRY(Grave::bury(branch, *to.h_dir, to.name(), *replaced));
+
+	auto renamed = rename_on_branch(branch, from, to, flags, replaces);
+
+	if (!renamed.ok())
+		grave.exhume(*to.h_dir, to.name());
+	return renamed;
+}
+
+/*
+ * Gives the file @from, which lies on branch @index, the name of @to as well, in place of what that
+ * branch has there. False where the filesystem cannot.
+ */
+Result<bool> link_below(const Branch &branch, const Side &from, const Side &to) noexcept
+{
+	auto lock = TRY(DirLock::get(branch.mnt(), *to.h_dir));
+	auto h_to = TRY(lookup_locked(branch, *to.h_dir, to.name()));
+
+	if (is_positive(*h_to)) {
+		if (is_dir(h_to->d_inode->i_mode))
+			return false;
+		TRY(lock.unlink(*h_to));
+		h_to = TRY(lookup_locked(branch, *to.h_dir, to.name()));
+	}
+	return lock.link(from.inode()->h_dentry(), *h_to).ok();
+}
+
+/* Takes the old name away from the file @from. */
+Result<void> unlink_old(const Branch &branch, Side &from, unsigned int index) noexcept
+{
+	auto write = TRY(BranchWrite::get(branch));
+
+	TRY(from.cover(index));
+
+	TRY(remove_entry(branch, *from.h_dir, from.name(), &from.inode()->h_inode(),
+			 &DirLock::unlink));
+	return {};
+}
+
+/* Gives @from its old name alone. */
+Result<void> take_back(const Branch &branch, const Side &from, const Side &to, bool linked) noexcept
+{
+	auto write = TRY(BranchWrite::get(branch));
+
+	if (linked) {
+		TRY(remove_entry(branch, *to.h_dir, to.name(), &from.inode()->h_inode(),
+				 &DirLock::unlink));
+		return {};
+	}
+
+	auto lock = TRY(RenameLock::get(branch.mnt(), *to.h_dir, *from.h_dir));
+	auto h_to = TRY(lookup_locked(branch, *to.h_dir, to.name()));
+	auto h_from = TRY(lookup_locked(branch, *from.h_dir, from.name()));
+
+	if (h_to->d_inode != &from.inode()->h_inode())
+		return Error{-ESTALE};
+	return lock.rename(*h_to, *h_from);
+}
+
+/*
+ * Moves @from over @to, which a rw branch above hides. A file has both names for a while, so that
+ * whenever the machine stops there is the old state or the new one; the name that is hidden comes
+ * first.
+ */
+Result<void> replace_below(const Branch &branch, Side &from, Side &to, unsigned int index) noexcept
+{
+	bool linked = false;
+	{
+		auto write = TRY(BranchWrite::get(branch));
+
+		linked = !from.directory() && TRY(link_below(branch, from, to));
+		if (!linked) {
+			TRY(from.cover(index));
+			TRY(replace(branch, from, to, index, 0, Replaces::hidden));
+		}
+	}
+
+	auto uncovered = uncover(to.dir, to.name(), index);
+
+	if (uncovered.ok())
+		return linked ? unlink_old(branch, from, index) : uncovered;
+	if (auto back = take_back(branch, from, to, linked); !back.ok())
+		aufs_warn("branch '%s': a rename is half done in inode %lu (errno %d)",
+			  branch.name().data(), to.h_dir->d_inode->i_ino, -back.error());
+	return uncovered;
+}
+
+/* What the union knows of the two inodes afterwards. */
+void note_moved(const Side &from, const Side &to, bool exchange, bool replaced_on_rw) noexcept
+{
+	from.inode()->copy_attributes();
+	if (Inode *other = to.inode()) {
+		if (exchange)
+			other->copy_attributes();
+		else if (to.directory())
+			other->note_removed();
+		else if (replaced_on_rw)
+			other->copy_links();
+		else
+			note_lower_name_gone(*other);
+	}
+	from.dir.copy_links();
+	to.dir.copy_links();
+}
+
+/*
+ * The file that is replaced, where this very name lies on a rw branch: below the one that is renamed
+ * on it would stay, covered, for nobody.
+ */
+class Covered final
+{
+public:
+	[[nodiscard]] static Result<Covered> find(const Side &to) noexcept
+	{
+		Covered covered;
+
+		if (!to.inode() || to.directory() || !to.inode()->on_rw())
+			return covered;
+
+		const BranchDentry &top = to.inode()->top();
+
+		covered.h_dir_ = Ref<struct dentry>::retain(to.dir.found().dentry_on(top.branch));
+		if (!covered.h_dir_)
+			return covered;
+
+		auto h_to = TRY(
+			lookup_in(to.dir.super().branch(top.branch), *covered.h_dir_, to.name()));
+
+		if (h_to && h_to->d_inode == top.dentry->d_inode)
+			covered.branch_ = top.branch;
+		return covered;
+	}
+	bool exists() const noexcept
+	{
+		return branch_ != Super::none;
+	}
+	/* Of its branch, or 0. */
+	unsigned int branch() const noexcept
+	{
+		return exists() ? branch_ : 0;
+	}
+	/* Where it cannot be removed it does no harm. */
+	void remove(const Side &to) const noexcept
+	{
+		const Branch &branch = to.dir.super().branch(branch_);
+		auto write = BranchWrite::get(branch);
+
+		if (write.ok())
+			(void)remove_entry(branch, *h_dir_, to.name(),
+					   to.inode()->top().dentry->d_inode, &DirLock::unlink)
+				.ok();
+	}
+
+private:
+	Ref<struct dentry> h_dir_;
+	unsigned int branch_ = Super::none;
+};
+
+Result<void> exchange_names(const Branch &branch, Side &from, Side &to, unsigned int index) noexcept
+{
+	auto write = TRY(BranchWrite::get(branch));
+	ScopeExit undo([&] {
+		from.undo(index);
+		to.undo(index);
+	});
+
+	to.expect(write, *from.inode());
+	from.expect(write, *to.inode());
+
+	TRY(to.prepare_arrival(from, index));
+	TRY(from.prepare_arrival(to, index));
+	TRY(rename_on_branch(branch, from, to, RENAME_EXCHANGE, Replaces::known));
+	undo.dismiss();
+	return {};
+}
+
+Result<void> move_name(const Branch &branch, Side &from, Side &to, unsigned int index,
+		       unsigned int flags, bool hidden) noexcept
+{
+	auto on_branch = [&](auto &&run) -> Result<void> {
+		auto write = TRY(BranchWrite::get(branch));
+
+		return run(write);
+	};
+	auto undo = [&](const BranchWrite &) -> Result<void> {
+		from.undo(index);
+		to.undo(index);
+		return {};
+	};
+	auto moved = on_branch([&](const BranchWrite &write) -> Result<void> {
+		to.expect(write, *from.inode());
+		TRY(to.prepare_arrival(from, index));
+		if (hidden)
+			return {};
+		/* The branch has by now what the union does not. */
+		if (!to.inode() && TRY(lookup_in(branch, *to.h_dir, to.name())))
+			return Error{-ESTALE};
+		TRY(from.cover(index));
+		return replace(branch, from, to, index, flags, Replaces::known);
+	});
+
+	if (moved.ok() && hidden)
+		moved = replace_below(branch, from, to, index);
+	if (!moved.ok()) {
+		(void)on_branch(undo).ok();
+		return moved;
+	}
+	/*
+	 * The name is there now and comes before the whiteout, which hides what it hid. One that
+	 * cannot be removed does no harm, and a rename that has replaced a file cannot be undone.
+	 */
+	auto removed = on_branch(
+		[&](const BranchWrite &) { return remove_whiteout(branch, *to.h_dir, to.name()); });
+
+	if (!removed.ok())
+		aufs_warn("branch '%s': a spent whiteout stays in inode %lu (errno %d)",
+			  branch.name().data(), to.h_dir->d_inode->i_ino, -removed.error());
+	return {};
+}
+
+Result<void> rename_checked(Side from, Side to, unsigned int flags) noexcept
+{
+	const Super &super = from.dir.super();
+	bool exchange = flags & RENAME_EXCHANGE;
+
+	if (flags & ~static_cast<unsigned int>(RENAME_NOREPLACE | RENAME_EXCHANGE))
+		return Error{-EINVAL};
+	TRY(check_new_name(to.name()));
+
+	ScopedCreds creds(super.mounter());
+
+	if (!exchange && to.directory() && !TRY(is_logically_empty(*to.inode())))
+		return Error{-ENOTEMPTY};
+
+	unsigned int index = TRY(from.branch_to_move());
+
+	if (exchange && TRY(to.branch_to_move()) != index)
+		return Error{-EXDEV};
+
+	Hidden hidden = TRY(hidden_above(to.dir, to.name(), index));
+
+	if (hidden == Hidden::for_good)
+		return Error{-EXDEV};
+	TRY(from.prepare_to_move(index));
+	if (exchange)
+		TRY(to.prepare_to_move(index));
+	from.h_dir = TRY(copy_up_directory(*from.dentry.d_parent, index));
+	to.h_dir = TRY(copy_up_directory(*to.dentry.d_parent, index));
+
+	const Branch &branch = super.branch(index);
+	ScopeExit let_go([&] {
+		from.release();
+		to.release();
+	});
+
+	TRY(from.hold(index));
+	if (exchange)
+		TRY(to.hold(index));
+
+	if (exchange) {
+		TRY(exchange_names(branch, from, to, index));
+		let_go.dismiss();
+		note_moved(from, to, exchange, false);
+		return {};
+	}
+
+	auto run = [&]() -> Result<void> {
+		Covered covered = TRY(Covered::find(to));
+
+		Going going(to.dentry);
+
+		TRY(move_name(branch, from, to, index, flags, hidden == Hidden::removable));
+		going.keep();
+		if (covered.branch() > index)
+			covered.remove(to);
+		/* The VFS goes on. */
+		let_go.dismiss();
+		note_moved(from, to, exchange, covered.exists());
+		return {};
+	};
+
+	if (!to.inode())
+		return run();
+
+	/*
+	 * The names of what is replaced are counted under this, by a copy-up as well; a directory
+	 * gets no part meanwhile.
+	 */
+	auto lock = TRY(KillableLock::get(to.inode()->copy_lock()));
+
+	return run();
+}
+
+} // namespace
+
+int rename(AUFS_IDMAP *, struct inode *old_dir, struct dentry *old_dentry, struct inode *new_dir,
+	   struct dentry *new_dentry, unsigned int flags) noexcept
+{
+	return to_errno(
+		rename_checked(Side(*old_dir, *old_dentry), Side(*new_dir, *new_dentry), flags));
+}
+
+} // namespace aufs

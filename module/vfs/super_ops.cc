@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* What the VFS calls on a mounted union as a whole. */
+#include "union/inode.hh"
+
+namespace aufs
+{
+
+extern const struct super_operations super_operations;
+
+namespace
+{
+
+struct inode *alloc_inode(struct super_block *sb) noexcept
+{
+	struct inode *inode = aufs_inode_alloc(sb);
+
+	if (inode)
+		Inode::of(*inode).begin();
+	return inode;
+}
+
+void destroy_inode(struct inode *inode) noexcept
+{
+	Inode::of(*inode).end();
+}
+
+/*
+ * Nothing of an inode is worth keeping when its last name goes from the dcache: the branch has it.
+ */
+int drop_inode(struct inode *) noexcept
+{
+	return 1;
+}
+
+/* The branch that new data goes to. */
+const Branch &main_branch(const Super &super) noexcept
+{
+	return super.branch(super.has_rw() ? super.rw_index() : 0);
+}
+
+/* Adds what branch @from has, in the blocks of @sum; free is what the union may still use. */
+void add_up(struct kstatfs &sum, const struct kstatfs &from, bool writable) noexcept
+{
+	auto blocks = [&](u64 count) {
+		return count * static_cast<u64>(from.f_bsize) / static_cast<u64>(sum.f_bsize);
+	};
+
+	sum.f_blocks += blocks(from.f_blocks);
+	sum.f_files += from.f_files;
+	if (!writable)
+		return;
+	sum.f_bfree += blocks(from.f_bfree);
+	sum.f_bavail += blocks(from.f_bavail);
+	sum.f_ffree += from.f_ffree;
+}
+
+Result<struct kstatfs> statfs_of(const Branch &branch) noexcept
+{
+	struct kstatfs buf = {};
+	struct path path = branch.path_to(branch.root());
+
+	TRY(check(vfs_statfs(&path, &buf)));
+	return buf;
+}
+
+/* Whether an earlier branch lies on the filesystem of branch @index. */
+bool is_counted(const Super &super, unsigned int index) noexcept
+{
+	return super.branch(index).filesystem() != index;
+}
+
+bool filesystem_is_writable(const Super &super, unsigned int filesystem) noexcept
+{
+	for (unsigned int i = filesystem; i < super.count(); i++) {
+		if (super.branch(i).filesystem() == filesystem && super.branch(i).writable())
+			return true;
+	}
+	return false;
+}
+
+Result<struct kstatfs> statfs_of(const Super &super) noexcept
+{
+	const Branch &main = main_branch(super);
+	struct kstatfs buf = TRY(statfs_of(main));
+
+	if (!super.settings().sum || buf.f_bsize <= 0)
+		return buf;
+	for (unsigned int i = 0; i < super.count(); i++) {
+		if (is_counted(super, i) || i == main.filesystem())
+			continue;
+		add_up(buf, TRY(statfs_of(super.branch(i))), filesystem_is_writable(super, i));
+	}
+	return buf;
+}
+
+int statfs(struct dentry *dentry, struct kstatfs *buf) noexcept
+{
+	const Super &super = Super::of(*dentry->d_sb);
+	ScopedCreds creds(super.mounter());
+	auto result = statfs_of(super);
+
+	if (!result.ok())
+		return result.error();
+	*buf = result.value();
+	buf->f_type = Super::magic;
+	/* Another filesystem than the branch, for those who tell them apart by this. */
+	buf->f_fsid = {.val = {static_cast<int>(dentry->d_sb->s_dev), Super::magic}};
+	/* A name must leave room for the prefix of its whiteout. */
+	buf->f_namelen = cxxrt::min(buf->f_namelen, static_cast<long>(NAME_MAX)) - 4;
+	return 0;
+}
+
+int sync_fs(struct super_block *sb, int wait) noexcept
+{
+	const Super &super = Super::of(*sb);
+
+	/* The first pass only starts; the branch's own sync does both. */
+	if (!wait)
+		return 0;
+
+	int result = 0;
+
+	for (unsigned int i = super.rw_above(super.count()); i != Super::none;
+	     i = super.rw_above(i)) {
+		int error = aufs_sync_super(&super.branch(i).sb());
+
+		result = result ? result : error;
+	}
+	return result;
+}
+
+/* What is as it is where nothing is said is not said. */
+void show_settings(struct seq_file *m, Settings settings) noexcept
+{
+	StringView create = create_policy_name(settings.create);
+	StringView copy = copy_policy_name(settings.copy_up);
+
+	if (settings.create != CreatePolicy::tdp)
+		seq_printf(m, ",create=%.*s", static_cast<int>(create.size()), create.data());
+	if (settings.create == CreatePolicy::mfs &&
+	    settings.mfs_seconds != Settings::default_seconds)
+		seq_printf(m, ":%u", settings.mfs_seconds);
+	if (settings.copy_up != CopyPolicy::tdp)
+		seq_printf(m, ",cpup=%.*s", static_cast<int>(copy.size()), copy.data());
+	if (settings.sum)
+		seq_printf(m, ",sum");
+	if (settings.share_rw)
+		seq_printf(m, ",share_rw");
+}
+
+/*
+ * What comes by the union's names and files waits in the VFS while the union is frozen; the sync
+ * comes before. The branches are not frozen: they may have other users. To be there is all that is
+ * asked of these two.
+ */
+int freeze_fs(struct super_block *) noexcept
+{
+	return 0;
+}
+
+int unfreeze_fs(struct super_block *) noexcept
+{
+	return 0;
+}
+
+/* As an option that mounts the same branches again. */
+void show_branches(struct seq_file *m, const Super &super) noexcept
+{
+	for (unsigned int i = 0; i < super.count(); i++) {
+		const Branch &branch = super.branch(i);
+		StringView perm = branch_perm_name(branch.perm());
+		StringView attribute = copy_on_open_name(branch.copy_on_open());
+
+		seq_printf(m, i ? ":" : ",br:");
+		escape(branch.name(),
+		       [m](StringView piece) { seq_write(m, piece.data(), piece.size()); });
+		seq_printf(m, "=%.*s%.*s", static_cast<int>(perm.size()), perm.data(),
+			   static_cast<int>(attribute.size()), attribute.data());
+	}
+}
+
+/* A remount may be given all of it again. */
+int show_options(struct seq_file *m, struct dentry *root) noexcept
+{
+	const Super &super = Super::of(*root->d_sb);
+
+	seq_printf(m, ",si=%016llx", super.id());
+	if (!aufs_brs)
+		show_branches(m, super);
+	show_settings(m, super.settings());
+	return 0;
+}
+
+} // namespace
+
+constinit const struct super_operations super_operations = {
+	.alloc_inode = alloc_inode,
+	.destroy_inode = destroy_inode,
+	.free_inode = aufs_inode_free,
+	.drop_inode = drop_inode,
+	.sync_fs = sync_fs,
+	.freeze_fs = freeze_fs,
+	.unfreeze_fs = unfreeze_fs,
+	.statfs = statfs,
+	.show_options = show_options,
+};
+
+} // namespace aufs
+
+void aufs_super_free(void *super)
+{
+	delete static_cast<aufs::Super *>(super);
+}
