@@ -22,7 +22,6 @@
 #endif
 
 /* dcache and namei */
-void d_add(struct dentry *dentry, struct inode *inode);
 void d_drop(struct dentry *dentry);
 void d_instantiate(struct dentry *dentry, struct inode *inode);
 struct dentry *d_make_root(struct inode *root);
@@ -36,13 +35,10 @@ struct dentry *lock_rename(struct dentry *a, struct dentry *b);
 void release_dentry_name_snapshot(struct name_snapshot *name);
 void take_dentry_name_snapshot(struct name_snapshot *name, struct dentry *dentry);
 void unlock_rename(struct dentry *a, struct dentry *b);
-void path_get(const struct path *path);
 void path_put(const struct path *path);
 
 /* inodes */
-void clear_inode(struct inode *inode);
 struct timespec64 current_time(struct inode *inode);
-void iget_failed(struct inode *inode);
 struct inode *iget5_locked(struct super_block *sb, unsigned long hash,
 			   int (*test)(struct inode *inode, void *data),
 			   int (*set)(struct inode *inode, void *data), void *data);
@@ -54,7 +50,6 @@ void __remove_inode_hash(struct inode *inode);
 void iput(struct inode *inode);
 void set_nlink(struct inode *inode, unsigned int nlink);
 void touch_atime(const struct path *path);
-void truncate_inode_pages_final(struct address_space *mapping);
 void unlock_new_inode(struct inode *inode);
 int vfs_getattr_nosec(const struct path *path, struct kstat *stat, u32 request_mask,
 		      unsigned int query_flags);
@@ -73,8 +68,6 @@ ssize_t generic_read_dir(struct file *file, char __user *buffer, size_t size, lo
 int iterate_dir(struct file *file, struct dir_context *ctx);
 loff_t generic_file_llseek_size(struct file *file, loff_t offset, int whence, loff_t maxsize,
 				loff_t eof);
-ssize_t iter_file_splice_write(struct pipe_inode_info *pipe, struct file *out, loff_t *ppos,
-			       size_t len, unsigned int flags);
 loff_t vfs_clone_file_range(struct file *in, loff_t pos_in, struct file *out, loff_t pos_out,
 			    loff_t len, unsigned int flags);
 ssize_t vfs_copy_file_range(struct file *in, loff_t pos_in, struct file *out, loff_t pos_out,
@@ -93,11 +86,9 @@ int get_tree_nodev(struct fs_context *fc,
 void kern_unmount_array(struct vfsmount *mnt[], unsigned int count);
 int mnt_want_write(struct vfsmount *mnt);
 void mnt_drop_write(struct vfsmount *mnt);
-void mntput(struct vfsmount *mnt);
 void seq_printf(struct seq_file *m, const char *format, ...) __attribute__((format(printf, 2, 3)));
 int seq_write(struct seq_file *m, const void *data, size_t len);
 int sync_filesystem(struct super_block *sb);
-int vfs_parse_fs_param_source(struct fs_context *fc, struct fs_parameter *param);
 int vfs_parse_fs_string(struct fs_context *fc, const char *key, const char *value, size_t v_size);
 time64_t ktime_get_seconds(void);
 int vfs_statfs(const struct path *path, struct kstatfs *buf);
