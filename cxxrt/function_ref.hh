@@ -14,7 +14,7 @@ template <class R, class... Args> class FunctionRef<R(Args...)> final
 public:
 	/* @callable outlives this. */
 	template <class F>
-	explicit FunctionRef(F &callable) noexcept
+	explicit FunctionRef(F &callable)
 		: callable_(&callable), call_([](void *callable, Args... args) -> R {
 			  return (*static_cast<F *>(callable))(forward<Args>(args)...);
 		  })

@@ -11,14 +11,14 @@ namespace cxxrt
 {
 
 template <class T> struct OwnTraits {
-	static void destroy(T *object) noexcept
+	static void destroy(T *object)
 	{
 		delete object;
 	}
 };
 
 template <class T> struct OwnTraits<T[]> {
-	static void destroy(T *array) noexcept
+	static void destroy(T *array)
 	{
 		delete[] array;
 	}
@@ -36,11 +36,11 @@ template <class T> class Own final
 	using Element = typename OwnElement<T>::Type;
 
 public:
-	constexpr Own() noexcept = default;
-	Own(Own &&other) noexcept : object_(exchange(other.object_, nullptr))
+	constexpr Own() = default;
+	Own(Own &&other) : object_(exchange(other.object_, nullptr))
 	{
 	}
-	Own &operator=(Own &&other) noexcept
+	Own &operator=(Own &&other)
 	{
 		Element *old = exchange(object_, exchange(other.object_, nullptr));
 
@@ -57,7 +57,7 @@ public:
 	}
 
 	/* Takes @object, which may be null (the check for it is the caller's next line). */
-	[[nodiscard]] static Own adopt(Element *object) noexcept
+	[[nodiscard]] static Own adopt(Element *object)
 	{
 		Own own;
 
@@ -65,27 +65,27 @@ public:
 		return own;
 	}
 
-	Element *get() const noexcept
+	Element *get() const
 	{
 		return object_;
 	}
-	Element *operator->() const noexcept
+	Element *operator->() const
 	{
 		return object_;
 	}
-	Element &operator*() const noexcept
+	Element &operator*() const
 	{
 		return *object_;
 	}
-	Element &operator[](__SIZE_TYPE__ index) const noexcept
+	Element &operator[](__SIZE_TYPE__ index) const
 	{
 		return object_[index];
 	}
-	explicit operator bool() const noexcept
+	explicit operator bool() const
 	{
 		return object_ != nullptr;
 	}
-	[[nodiscard]] Element *leak() noexcept
+	[[nodiscard]] Element *leak()
 	{
 		return exchange(object_, nullptr);
 	}

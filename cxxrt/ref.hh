@@ -19,11 +19,11 @@ template <class T> struct RefTraits;
 template <class T> class Ref final
 {
 public:
-	constexpr Ref() noexcept = default;
-	Ref(Ref &&other) noexcept : object_(exchange(other.object_, nullptr))
+	constexpr Ref() = default;
+	Ref(Ref &&other) : object_(exchange(other.object_, nullptr))
 	{
 	}
-	Ref &operator=(Ref &&other) noexcept
+	Ref &operator=(Ref &&other)
 	{
 		T *old = exchange(object_, exchange(other.object_, nullptr));
 
@@ -40,48 +40,48 @@ public:
 	}
 
 	/* Takes over the caller's reference on @object, which may be null. */
-	[[nodiscard]] static Ref adopt(T *object) noexcept
+	[[nodiscard]] static Ref adopt(T *object)
 	{
 		return Ref(object);
 	}
 	/* Takes a reference of its own on @object, which may be null. */
-	[[nodiscard]] static Ref retain(T *object) noexcept
+	[[nodiscard]] static Ref retain(T *object)
 	{
 		if (object)
 			RefTraits<T>::get(object);
 		return Ref(object);
 	}
-	[[nodiscard]] Ref clone() const noexcept
+	[[nodiscard]] Ref clone() const
 	{
 		return retain(object_);
 	}
 
 	/* Borrows: the reference stays here. */
-	T *get() const noexcept
+	T *get() const
 	{
 		return object_;
 	}
-	T *operator->() const noexcept
+	T *operator->() const
 	{
 		return object_;
 	}
-	T &operator*() const noexcept
+	T &operator*() const
 	{
 		return *object_;
 	}
-	explicit operator bool() const noexcept
+	explicit operator bool() const
 	{
 		return object_ != nullptr;
 	}
 
 	/* Hands the reference to the caller, who must put it. */
-	[[nodiscard]] T *leak() noexcept
+	[[nodiscard]] T *leak()
 	{
 		return exchange(object_, nullptr);
 	}
 
 private:
-	explicit Ref(T *object) noexcept : object_(object)
+	explicit Ref(T *object) : object_(object)
 	{
 	}
 

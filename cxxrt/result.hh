@@ -21,20 +21,20 @@ struct Error {
 template <class T> class [[nodiscard]] Result final
 {
 public:
-	Result(Error e) noexcept : code_(e.code)
+	Result(Error e) : code_(e.code)
 	{
 	}
-	Result(T &&value) noexcept : code_(0)
+	Result(T &&value) : code_(0)
 	{
 		new (static_cast<void *>(storage_)) T(move(value));
 	}
-	Result(const T &value) noexcept
+	Result(const T &value)
 		requires __is_trivially_copyable
 	(T) : code_(0)
 	{
 		new (static_cast<void *>(storage_)) T(value);
 	}
-	Result(Result &&other) noexcept : code_(other.code_)
+	Result(Result &&other) : code_(other.code_)
 	{
 		if (ok())
 			new (static_cast<void *>(storage_)) T(move(other.value()));
@@ -48,22 +48,22 @@ public:
 			value().~T();
 	}
 
-	bool ok() const noexcept
+	bool ok() const
 	{
 		return code_ == 0;
 	}
 	/* The negative errno; 0 where there is a value. */
-	int error() const noexcept
+	int error() const
 	{
 		return code_;
 	}
 	/* Only where ok(). */
-	T &value() noexcept
+	T &value()
 	{
 		return *reinterpret_cast<T *>(storage_);
 	}
 	/* Hands the value over. Only where ok(). */
-	T release() noexcept
+	T release()
 	{
 		return move(value());
 	}
@@ -76,25 +76,25 @@ private:
 template <> class [[nodiscard]] Result<void> final
 {
 public:
-	Result() noexcept = default;
-	Result(Error e) noexcept : code_(e.code)
+	Result() = default;
+	Result(Error e) : code_(e.code)
 	{
 	}
 
-	bool ok() const noexcept
+	bool ok() const
 	{
 		return code_ == 0;
 	}
-	int error() const noexcept
+	int error() const
 	{
 		return code_;
 	}
-	void release() const noexcept
+	void release() const
 	{
 	}
 
 	/* From a kernel function's int: negative is an error, anything else is success. */
-	static Result from(int error) noexcept
+	static Result from(int error)
 	{
 		return error < 0 ? Result(Error{error}) : Result();
 	}

@@ -8,13 +8,13 @@
 
 extern "C" {
 /* Provided by module/kernel/helpers.c (and by the tests on the host). */
-void *cxxrt_alloc(__SIZE_TYPE__ size, unsigned int gfp) noexcept;
-void cxxrt_free(const void *memory) noexcept;
-[[noreturn]] void cxxrt_bug(const char *what) noexcept;
+void *cxxrt_alloc(__SIZE_TYPE__ size, unsigned int gfp);
+void cxxrt_free(const void *memory);
+[[noreturn]] void cxxrt_bug(const char *what);
 
 /* A virtual call on an object whose constructor or destructor is running. */
-[[noreturn]] void __cxa_pure_virtual() noexcept;
-void __cxa_pure_virtual() noexcept
+[[noreturn]] void __cxa_pure_virtual();
+void __cxa_pure_virtual()
 {
 	cxxrt_bug("pure virtual function called");
 }

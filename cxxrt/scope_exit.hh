@@ -10,7 +10,7 @@ namespace cxxrt
 template <class F> class [[nodiscard]] ScopeExit final
 {
 public:
-	explicit ScopeExit(F &&action) noexcept : action_(move(action))
+	explicit ScopeExit(F &&action) : action_(move(action))
 	{
 	}
 	ScopeExit(const ScopeExit &) = delete;
@@ -20,7 +20,7 @@ public:
 		if (armed_)
 			action_();
 	}
-	void dismiss() noexcept
+	void dismiss()
 	{
 		armed_ = false;
 	}

@@ -10,32 +10,32 @@ template <class T> class Span final
 public:
 	using Size = __SIZE_TYPE__;
 
-	constexpr Span() noexcept = default;
-	constexpr Span(T *data, Size size) noexcept : data_(data), size_(size)
+	constexpr Span() = default;
+	constexpr Span(T *data, Size size) : data_(data), size_(size)
 	{
 	}
 
-	constexpr T *data() const noexcept
+	constexpr T *data() const
 	{
 		return data_;
 	}
-	constexpr Size size() const noexcept
+	constexpr Size size() const
 	{
 		return size_;
 	}
-	constexpr bool empty() const noexcept
+	constexpr bool empty() const
 	{
 		return size_ == 0;
 	}
-	constexpr T &operator[](Size index) const noexcept
+	constexpr T &operator[](Size index) const
 	{
 		return data_[index];
 	}
-	constexpr T *begin() const noexcept
+	constexpr T *begin() const
 	{
 		return data_;
 	}
-	constexpr T *end() const noexcept
+	constexpr T *end() const
 	{
 		return data_ + size_;
 	}

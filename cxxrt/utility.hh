@@ -27,18 +27,18 @@ template <class R, class First, class... Rest> struct FirstParameter<R (*)(First
 	using Type = First;
 };
 
-template <class T> constexpr typename RemoveReference<T>::Type &&move(T &&value) noexcept
+template <class T> constexpr typename RemoveReference<T>::Type &&move(T &&value)
 {
 	return static_cast<typename RemoveReference<T>::Type &&>(value);
 }
 
-template <class T> constexpr T &&forward(typename RemoveReference<T>::Type &value) noexcept
+template <class T> constexpr T &&forward(typename RemoveReference<T>::Type &value)
 {
 	return static_cast<T &&>(value);
 }
 
 /* Stores @next in @place and returns what stood there. */
-template <class T, class U = T> constexpr T exchange(T &place, U &&next) noexcept
+template <class T, class U = T> constexpr T exchange(T &place, U &&next)
 {
 	T old = move(place);
 
@@ -46,12 +46,12 @@ template <class T, class U = T> constexpr T exchange(T &place, U &&next) noexcep
 	return old;
 }
 
-template <class T> constexpr T min(T a, T b) noexcept
+template <class T> constexpr T min(T a, T b)
 {
 	return b < a ? b : a;
 }
 
-template <class T> constexpr T max(T a, T b) noexcept
+template <class T> constexpr T max(T a, T b)
 {
 	return a < b ? b : a;
 }

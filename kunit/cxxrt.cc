@@ -23,7 +23,7 @@ struct Huge {
 	static constexpr unsigned long size = KMALLOC_MAX_SIZE + 1;
 	unsigned char bytes[size];
 
-	explicit Huge(bool &constructed) noexcept
+	explicit Huge(bool &constructed)
 	{
 		constructed = true;
 	}
@@ -32,23 +32,23 @@ struct Huge {
 struct Base {
 	Noted noted;
 
-	explicit Base(Log &log) noexcept : noted(log, 'b')
+	explicit Base(Log &log) : noted(log, 'b')
 	{
 	}
 	Base(const Base &) = delete;
 	Base &operator=(const Base &) = delete;
 	virtual ~Base() = default;
-	virtual int answer() const noexcept = 0;
+	virtual int answer() const = 0;
 };
 
 struct Derived final : Base {
 	Noted more;
 	u64 payload[8] = {};
 
-	explicit Derived(Log &log) noexcept : Base(log), more(log, 'd')
+	explicit Derived(Log &log) : Base(log), more(log, 'd')
 	{
 	}
-	int answer() const noexcept override
+	int answer() const override
 	{
 		return 42;
 	}

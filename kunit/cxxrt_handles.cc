@@ -18,31 +18,31 @@ using namespace aufs::test;
 namespace
 {
 
-long count(const struct inode &inode) noexcept
+long count(const struct inode &inode)
 {
 	return inode.i_count.counter;
 }
-long count(const struct dentry &dentry) noexcept
+long count(const struct dentry &dentry)
 {
 	return dentry.d_lockref.count;
 }
-long count(const struct cred &cred) noexcept
+long count(const struct cred &cred)
 {
 	return cred.usage.counter;
 }
-long count(const Ref<struct file> &file) noexcept
+long count(const Ref<struct file> &file)
 {
 	return aufs_test_file_count(file.get());
 }
 
-Ref<struct file> root(struct kunit *test) noexcept
+Ref<struct file> root(struct kunit *test)
 {
 	struct file *file = filp_open("/", O_RDONLY | O_DIRECTORY, 0);
 
 	return EXPECT(test, !is_error(file)) ? Ref<struct file>::adopt(file) : Ref<struct file>();
 }
 
-Result<Ref<struct file>> open_path(const char *path) noexcept
+Result<Ref<struct file>> open_path(const char *path)
 {
 	return adopt_or_error(filp_open(path, O_RDONLY, 0));
 }
@@ -181,17 +181,16 @@ namespace
 {
 
 /* Takes a lock, a reference and memory, and then leaves with what opening @path says. */
-Result<int> takes_all(Log &log, struct mutex &mutex, const Ref<struct file> &file,
-		      const char *path) noexcept
+Result<int> takes_all(Log &log, struct mutex &mutex, const Ref<struct file> &file, const char *path)
 {
 	Noted first(log, '1');
 	MutexLock lock(mutex);
 	auto reference = file.clone();
-	ScopeExit locked([&log, &mutex, &file]() noexcept {
+	ScopeExit locked([&log, &mutex, &file]() {
 		log.add(aufs_test_mutex_is_locked(&mutex) && count(file) == 2 ? 'L' : '?');
 	});
 	auto memory = Own<Noted>::adopt(new (Gfp{GFP_KERNEL}) Noted(log, 'm'));
-	ScopeExit dismissed([&log]() noexcept { log.add('?'); });
+	ScopeExit dismissed([&log]() { log.add('?'); });
 	auto opened = TRY(open_path(path));
 
 	dismissed.dismiss();
@@ -287,7 +286,7 @@ CASE_BODY(cxxrt_scoped_creds)
 	if (!mount.ok())
 		return;
 
-	auto leaves_early = [&]() noexcept -> Result<void> {
+	auto leaves_early = [&]() -> Result<void> {
 		ScopedCreds scope(*cred);
 
 		EXPECT(test, aufs_current_cred() == cred.get());
@@ -335,7 +334,7 @@ CASE_BODY(cxxrt_locks_end_with_the_scope)
 	aufs_mutex_init(&mutex, AUFS_MUTEX_COPY, 0);
 
 	struct inode &inode = *file->f_inode;
-	auto in_order = [&](int error) noexcept -> Result<void> {
+	auto in_order = [&](int error) -> Result<void> {
 		MutexLock lock(mutex);
 		auto dir = TRY(DirLock::get(file->f_path.mnt, *file->f_path.dentry));
 

@@ -17,7 +17,7 @@ inline constexpr unsigned int too_many = 1000;
 class Failures final
 {
 public:
-	explicit Failures(struct kunit *test) noexcept : test_(test)
+	explicit Failures(struct kunit *test) : test_(test)
 	{
 		if (!aufs_test_can_fail()) {
 			aufs_test_skip(test, "allocations cannot be made to fail");
@@ -34,13 +34,13 @@ public:
 			set('Y', '1', '2');
 	}
 
-	bool ok() const noexcept
+	bool ok() const
 	{
 		return ok_;
 	}
 
 private:
-	bool write(const char *name, char value) noexcept
+	bool write(const char *name, char value)
 	{
 		const char text[] = {value, '\0'};
 		char path[64];
@@ -48,7 +48,7 @@ private:
 		scnprintf(path, sizeof(path), "/debugfs/%s", name);
 		return EXPECT_EQ(test_, aufs_test_write(path, text), 1);
 	}
-	bool set(char ignored, char order, char verbose) noexcept
+	bool set(char ignored, char order, char verbose)
 	{
 		AddressSpace space(test_);
 
@@ -72,17 +72,17 @@ private:
 	bool ok_ = false;
 };
 
-inline bool no_memory(long error) noexcept
+inline bool no_memory(long error)
 {
 	return error == -ENOMEM;
 }
 /* madvise(2) says that one may try again. */
-inline bool try_again(long error) noexcept
+inline bool try_again(long error)
 {
 	return error == -EAGAIN;
 }
 /* tmpfs says so where there is no memory for an inode. */
-inline bool no_memory_or_space(long error) noexcept
+inline bool no_memory_or_space(long error)
 {
 	return error == -ENOMEM || error == -ENOSPC;
 }
@@ -95,7 +95,7 @@ inline bool no_memory_or_space(long error) noexcept
  */
 template <class Before, class Act, class After>
 void fail_each(struct kunit *test, bool (*expected)(long error), Before before, Act act,
-	       After after) noexcept
+	       After after)
 {
 	unsigned int nth = 0;
 	unsigned int errors = 0;

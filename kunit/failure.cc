@@ -28,18 +28,18 @@ struct Setup {
 	Proc proc;
 	Ref<struct file> file;
 
-	explicit Setup(struct kunit *test) noexcept
+	explicit Setup(struct kunit *test)
 		: failures(test), mount(test), proc(test),
 		  file(mount.ok() ? mount.make("/union/file", pages) : Ref<struct file>())
 	{
 	}
-	bool ok() const noexcept
+	bool ok() const
 	{
 		return failures.ok() && proc.ok() && file;
 	}
 };
 
-bool expect_page(struct kunit *test, unsigned long addr, unsigned long number) noexcept
+bool expect_page(struct kunit *test, unsigned long addr, unsigned long number)
 {
 	unsigned long found = ~0UL;
 
@@ -47,7 +47,7 @@ bool expect_page(struct kunit *test, unsigned long addr, unsigned long number) n
 	       EXPECT_EQ(test, found, number);
 }
 
-void expect_written(struct kunit *test, unsigned long addr) noexcept
+void expect_written(struct kunit *test, unsigned long addr)
 {
 	const unsigned long word = 77;
 
@@ -55,7 +55,7 @@ void expect_written(struct kunit *test, unsigned long addr) noexcept
 }
 
 /* The counts are what the mappings of @mm say, and it can still be used. */
-void expect_sound(struct kunit *test, struct mm_struct *mm, const struct file &file) noexcept
+void expect_sound(struct kunit *test, struct mm_struct *mm, const struct file &file)
 {
 	unsigned int mappings = mappings_of(mm, file);
 
@@ -80,7 +80,7 @@ void expect_sound(struct kunit *test, struct mm_struct *mm, const struct file &f
  */
 template <class Act>
 void fail_in_mm(struct kunit *test, Setup &setup, bool (*expected)(long error),
-		unsigned int mappings, Act act, unsigned long flags = MAP_SHARED) noexcept
+		unsigned int mappings, Act act, unsigned long flags = MAP_SHARED)
 {
 	struct file &file = *setup.file;
 	/* The address space has no place in a loop, and a place of its own for each time around. */
@@ -88,7 +88,7 @@ void fail_in_mm(struct kunit *test, Setup &setup, bool (*expected)(long error),
 	AddressSpace *space = nullptr;
 	unsigned long addr = 0;
 
-	auto before = [&]() noexcept {
+	auto before = [&]() {
 		space = new (static_cast<void *>(place)) AddressSpace(test);
 		if (!space->ok())
 			return false;
@@ -98,7 +98,7 @@ void fail_in_mm(struct kunit *test, Setup &setup, bool (*expected)(long error),
 			expect_written(test, addr + PAGE_SIZE);
 		return addr && expect_page(test, addr, 0);
 	};
-	auto after = [&](long, bool good, bool failed) noexcept {
+	auto after = [&](long, bool good, bool failed) {
 		if (!failed)
 			EXPECT_EQ(test, mappings_of(space->mm(), file), mappings);
 		if (!good)
@@ -108,7 +108,7 @@ void fail_in_mm(struct kunit *test, Setup &setup, bool (*expected)(long error),
 		EXPECT_COUNTS(test, file, 0);
 	};
 
-	fail_each(test, expected, before, [&]() noexcept { return act(addr); }, after);
+	fail_each(test, expected, before, [&]() { return act(addr); }, after);
 }
 
 } // namespace
@@ -120,7 +120,7 @@ CASE_BODY(fail_mmap_shared)
 	if (!setup.ok())
 		return;
 	fail_in_mm(test, setup, no_memory, 2,
-		   [&](unsigned long) noexcept { return map(*setup.file, 3, 2, PROT_READ); });
+		   [&](unsigned long) { return map(*setup.file, 3, 2, PROT_READ); });
 }
 
 CASE_BODY(fail_mmap_private)
@@ -129,7 +129,7 @@ CASE_BODY(fail_mmap_private)
 
 	if (!setup.ok())
 		return;
-	fail_in_mm(test, setup, no_memory, 2, [&](unsigned long) noexcept {
+	fail_in_mm(test, setup, no_memory, 2, [&](unsigned long) {
 		return map(*setup.file, 3, 2, PROT_READ | PROT_WRITE, MAP_PRIVATE);
 	});
 }
@@ -140,7 +140,7 @@ CASE_BODY(fail_mmap_over)
 
 	if (!setup.ok())
 		return;
-	fail_in_mm(test, setup, no_memory, 3, [&](unsigned long addr) noexcept {
+	fail_in_mm(test, setup, no_memory, 3, [&](unsigned long addr) {
 		return map(*setup.file, 2, 6, PROT_READ, MAP_SHARED | MAP_FIXED,
 			   addr + 3 * PAGE_SIZE);
 	});
@@ -154,7 +154,7 @@ CASE_BODY(fail_mmap_beside)
 	if (!setup.ok())
 		return;
 
-	fail_in_mm(test, setup, no_memory, 2, [&](unsigned long addr) noexcept {
+	fail_in_mm(test, setup, no_memory, 2, [&](unsigned long addr) {
 		return map(*setup.file, 2, pages, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
 			   addr + pages * PAGE_SIZE);
 	});
@@ -166,7 +166,7 @@ namespace
 struct file *reported_before_error;
 
 /* What no filesystem of ours does: the mapping has a prfile already when ->mmap fails. */
-int map_and_fail(struct file *, struct vm_area_struct *vma) noexcept
+int map_and_fail(struct file *, struct vm_area_struct *vma)
 {
 	set_prfile(*vma, Ref<struct file>::retain(reported_before_error));
 	return -EIO;
@@ -210,7 +210,7 @@ CASE_BODY(fail_munmap_middle)
 
 	if (!setup.ok())
 		return;
-	fail_in_mm(test, setup, no_memory, 2, [&](unsigned long addr) noexcept {
+	fail_in_mm(test, setup, no_memory, 2, [&](unsigned long addr) {
 		return vm_munmap(addr + 3 * PAGE_SIZE, 2 * PAGE_SIZE);
 	});
 }
@@ -223,9 +223,7 @@ CASE_BODY(fail_munmap_private)
 		return;
 	fail_in_mm(
 		test, setup, no_memory, 2,
-		[&](unsigned long addr) noexcept {
-			return vm_munmap(addr + 3 * PAGE_SIZE, 2 * PAGE_SIZE);
-		},
+		[&](unsigned long addr) { return vm_munmap(addr + 3 * PAGE_SIZE, 2 * PAGE_SIZE); },
 		MAP_PRIVATE);
 }
 
@@ -235,7 +233,7 @@ CASE_BODY(fail_mprotect)
 
 	if (!setup.ok())
 		return;
-	fail_in_mm(test, setup, no_memory, 3, [&](unsigned long addr) noexcept {
+	fail_in_mm(test, setup, no_memory, 3, [&](unsigned long addr) {
 		return aufs_test_mprotect(addr + 3 * PAGE_SIZE, 2 * PAGE_SIZE, PROT_READ);
 	});
 }
@@ -246,7 +244,7 @@ CASE_BODY(fail_madvise)
 
 	if (!setup.ok())
 		return;
-	fail_in_mm(test, setup, try_again, 3, [&](unsigned long addr) noexcept {
+	fail_in_mm(test, setup, try_again, 3, [&](unsigned long addr) {
 		return aufs_test_madvise(addr + 3 * PAGE_SIZE, 2 * PAGE_SIZE, MADV_RANDOM);
 	});
 }
@@ -257,7 +255,7 @@ CASE_BODY(fail_mremap_moves)
 
 	if (!setup.ok())
 		return;
-	fail_in_mm(test, setup, no_memory, 1, [&](unsigned long addr) noexcept {
+	fail_in_mm(test, setup, no_memory, 1, [&](unsigned long addr) {
 		return aufs_test_mremap(addr, pages * PAGE_SIZE, pages * PAGE_SIZE,
 					MREMAP_MAYMOVE | MREMAP_FIXED, addr + 1024 * PAGE_SIZE);
 	});
@@ -271,7 +269,7 @@ CASE_BODY(fail_mremap_moves_private)
 		return;
 	fail_in_mm(
 		test, setup, no_memory, 1,
-		[&](unsigned long addr) noexcept {
+		[&](unsigned long addr) {
 			return aufs_test_mremap(addr, pages * PAGE_SIZE, pages * PAGE_SIZE,
 						MREMAP_MAYMOVE | MREMAP_FIXED,
 						addr + 1024 * PAGE_SIZE);
@@ -286,7 +284,7 @@ CASE_BODY(fail_mremap_moves_over)
 
 	if (!setup.ok())
 		return;
-	fail_in_mm(test, setup, no_memory, 4, [&](unsigned long addr) noexcept {
+	fail_in_mm(test, setup, no_memory, 4, [&](unsigned long addr) {
 		return aufs_test_mremap(addr + 2 * PAGE_SIZE, PAGE_SIZE, PAGE_SIZE,
 					MREMAP_MAYMOVE | MREMAP_FIXED, addr + 5 * PAGE_SIZE);
 	});
@@ -298,7 +296,7 @@ CASE_BODY(fail_mremap_grows)
 
 	if (!setup.ok())
 		return;
-	fail_in_mm(test, setup, no_memory, 1, [&](unsigned long addr) noexcept {
+	fail_in_mm(test, setup, no_memory, 1, [&](unsigned long addr) {
 		return aufs_test_mremap(addr, pages * PAGE_SIZE, 2 * pages * PAGE_SIZE, 0, 0);
 	});
 }
@@ -310,7 +308,7 @@ CASE_BODY(fail_mremap_grows_elsewhere)
 
 	if (!setup.ok())
 		return;
-	fail_in_mm(test, setup, no_memory, 3, [&](unsigned long addr) noexcept {
+	fail_in_mm(test, setup, no_memory, 3, [&](unsigned long addr) {
 		return aufs_test_mremap(addr + 2 * PAGE_SIZE, PAGE_SIZE, 3 * PAGE_SIZE,
 					MREMAP_MAYMOVE, 0);
 	});
@@ -322,7 +320,7 @@ CASE_BODY(fail_mremap_dontunmap)
 
 	if (!setup.ok())
 		return;
-	fail_in_mm(test, setup, no_memory, 2, [&](unsigned long addr) noexcept {
+	fail_in_mm(test, setup, no_memory, 2, [&](unsigned long addr) {
 		return aufs_test_mremap(addr, pages * PAGE_SIZE, pages * PAGE_SIZE,
 					MREMAP_MAYMOVE | MREMAP_DONTUNMAP, 0);
 	});
@@ -334,7 +332,7 @@ CASE_BODY(fail_remap_file_pages)
 
 	if (!setup.ok())
 		return;
-	fail_in_mm(test, setup, no_memory, 3, [&](unsigned long addr) noexcept {
+	fail_in_mm(test, setup, no_memory, 3, [&](unsigned long addr) {
 		return aufs_test_remap_file_pages(addr + 3 * PAGE_SIZE, 2 * PAGE_SIZE, 6);
 	});
 }
@@ -365,11 +363,11 @@ CASE_BODY(fail_fork)
 
 	expect_written(test, own + PAGE_SIZE);
 	aufs_test_stay_on_cpu();
-	EXPECT_EQ(test, aufs_test_fork([](void *) noexcept { return 0; }, nullptr), 0);
+	EXPECT_EQ(test, aufs_test_fork([](void *) { return 0; }, nullptr), 0);
 
 	fail_each(
 		test, no_memory,
-		[&]() noexcept {
+		[&]() {
 			/*
 			 * The stack of the process before is for the next one then. Of one that
 			 * cannot be allocated, the kernel makes a long story in its log.
@@ -377,10 +375,8 @@ CASE_BODY(fail_fork)
 			rcu_barrier();
 			return expect_page(test, addr + 3 * PAGE_SIZE, 3);
 		},
-		[&]() noexcept {
-			return aufs_test_fork([](void *) noexcept { return 0; }, nullptr);
-		},
-		[&](long, bool, bool) noexcept {
+		[&]() { return aufs_test_fork([](void *) { return 0; }, nullptr); },
+		[&](long, bool, bool) {
 			EXPECT_EQ(test, mappings_of(space.mm(), *setup.file), mappings);
 			expect_sound(test, space.mm(), *setup.file);
 		});
@@ -392,7 +388,7 @@ namespace
 {
 
 /* Each time another file, of which the union knows nothing yet where @create does not say so. */
-void fail_to_open(struct kunit *test, int flags) noexcept
+void fail_to_open(struct kunit *test, int flags)
 {
 	Setup setup(test);
 	unsigned int number = 0;
@@ -401,22 +397,22 @@ void fail_to_open(struct kunit *test, int flags) noexcept
 	if (!setup.ok())
 		return;
 
-	auto file_name = [&](const char *dir) noexcept -> const char * {
+	auto file_name = [&](const char *dir) -> const char * {
 		scnprintf(path, sizeof(path), "%s/file-%u", dir, number);
 		return path;
 	};
 
 	fail_each(
 		test, no_memory_or_space,
-		[&]() noexcept {
+		[&]() {
 			++number;
 			return (flags & O_CREAT) || setup.mount.make(file_name("/branches/rw"), 1);
 		},
-		[&]() noexcept {
+		[&]() {
 			file_name("/union");
 			return reinterpret_cast<long>(filp_open(path, flags, 0644));
 		},
-		[&](long result, bool good, bool) noexcept {
+		[&](long result, bool good, bool) {
 			/* Whatever it was, it is over. */
 			auto opened = good ? Ref<struct file>::adopt(
 						     reinterpret_cast<struct file *>(result)) :
@@ -462,16 +458,16 @@ CASE_BODY(fail_show)
 	Identity identity = stat_of(test, *setup.file);
 
 	for (const char *name : names)
-		in_process(test, [&]() noexcept {
+		in_process(test, [&]() {
 			static constexpr unsigned int room = 4096;
 			auto buffer = KvArray<char>::allocate(room);
 			char path[32];
 
 			scnprintf(path, sizeof(path), "/proc/self/%s", name);
 			fail_each(
-				test, no_memory, [&]() noexcept { return buffer.data != nullptr; },
-				[&]() noexcept { return aufs_test_read(path, buffer.data, room); },
-				[&](long, bool, bool) noexcept {
+				test, no_memory, [&]() { return buffer.data != nullptr; },
+				[&]() { return aufs_test_read(path, buffer.data, room); },
+				[&](long, bool, bool) {
 					/* That of the test and that of this process. */
 					EXPECT_COUNTS(test, *setup.file, 2);
 					OBSERVERS(test, "self")

@@ -9,7 +9,7 @@ namespace
 {
 
 /* Waits until the last references that are put by others are. */
-void settle() noexcept
+void settle()
 {
 	flush_delayed_fput();
 }
@@ -21,7 +21,7 @@ struct Sought {
 	unsigned int any;
 };
 
-void look(struct vm_area_struct *vma, void *data) noexcept
+void look(struct vm_area_struct *vma, void *data)
 {
 	auto *sought = static_cast<Sought *>(data);
 	bool serves = vma->vm_file == sought->vm_file;
@@ -31,8 +31,7 @@ void look(struct vm_area_struct *vma, void *data) noexcept
 	sought->any += (sought->vm_file && serves) || (sought->prfile && reports);
 }
 
-Sought look_for(struct mm_struct *mm, const struct file *vm_file,
-		const struct file *prfile) noexcept
+Sought look_for(struct mm_struct *mm, const struct file *vm_file, const struct file *prfile)
 {
 	Sought sought{vm_file, prfile, 0, 0};
 
@@ -42,7 +41,7 @@ Sought look_for(struct mm_struct *mm, const struct file *vm_file,
 
 } // namespace
 
-Union::Union(struct kunit *test) noexcept : test_(test)
+Union::Union(struct kunit *test) : test_(test)
 {
 	static const char options[] = "br=/branches/rw=rw:/branches/ro=ro";
 
@@ -81,7 +80,7 @@ Union::~Union()
 	EXPECT_EQ(test_, aufs_test_supers("tmpfs"), tmpfs_);
 }
 
-Ref<struct file> Union::open(const char *path, int flags) noexcept
+Ref<struct file> Union::open(const char *path, int flags)
 {
 	struct file *file = filp_open(path, flags, 0644);
 
@@ -90,7 +89,7 @@ Ref<struct file> Union::open(const char *path, int flags) noexcept
 	return Ref<struct file>::adopt(file);
 }
 
-Ref<struct file> Union::make(const char *path, unsigned int pages) noexcept
+Ref<struct file> Union::make(const char *path, unsigned int pages)
 {
 	Ref<struct file> file = open(path, O_RDWR | O_CREAT);
 
@@ -109,7 +108,7 @@ Ref<struct file> Union::make(const char *path, unsigned int pages) noexcept
 	return file;
 }
 
-AddressSpace::AddressSpace(struct kunit *test) noexcept
+AddressSpace::AddressSpace(struct kunit *test)
 {
 	struct mm_struct *mm = aufs_test_enter_new_mm();
 
@@ -117,7 +116,7 @@ AddressSpace::AddressSpace(struct kunit *test) noexcept
 		mm_ = mm;
 }
 
-void AddressSpace::end() noexcept
+void AddressSpace::end()
 {
 	struct mm_struct *mm = cxxrt::exchange(mm_, nullptr);
 
@@ -127,18 +126,18 @@ void AddressSpace::end() noexcept
 	aufs_test_put_mm(mm);
 }
 
-unsigned int mappings_of(struct mm_struct *mm, const struct file &file) noexcept
+unsigned int mappings_of(struct mm_struct *mm, const struct file &file)
 {
 	return look_for(mm, &h_file_of(file), &file).both;
 }
 
-unsigned int uses_of(struct mm_struct *mm, const struct file &file) noexcept
+unsigned int uses_of(struct mm_struct *mm, const struct file &file)
 {
 	return look_for(mm, &file, &file).any;
 }
 
 bool expect_counts(struct kunit *test, const struct file &file, long mappings, const char *source,
-		   int line) noexcept
+		   int line)
 {
 	bool users = expect_equal(test, aufs_test_file_count(&file), 1 + mappings,
 				  "references of the union's file", source, line);
@@ -148,7 +147,7 @@ bool expect_counts(struct kunit *test, const struct file &file, long mappings, c
 	return users && branchs;
 }
 
-unsigned long mapped(struct kunit *test, long result, const char *source, int line) noexcept
+unsigned long mapped(struct kunit *test, long result, const char *source, int line)
 {
 	if (is_address(result))
 		return static_cast<unsigned long>(result);

@@ -18,13 +18,13 @@ public:
 	static constexpr char branches[] = "/branches";
 	static constexpr char at[] = "/union";
 
-	explicit Union(struct kunit *test) noexcept;
+	explicit Union(struct kunit *test);
 	Union(const Union &) = delete;
 	Union &operator=(const Union &) = delete;
 	~Union();
 
 	/* The case cannot go on without. */
-	bool ok() const noexcept
+	bool ok() const
 	{
 		return ok_;
 	}
@@ -33,9 +33,9 @@ public:
 	 * A file with @pages pages, the first word of each its number; on the writable branch, open
 	 * for reading and writing. Null where that failed, which the test is told.
 	 */
-	[[nodiscard]] Ref<struct file> make(const char *name, unsigned int pages = 8) noexcept;
+	[[nodiscard]] Ref<struct file> make(const char *name, unsigned int pages = 8);
 	/* The same file, as opened once more, or one on the read-only branch. */
-	[[nodiscard]] Ref<struct file> open(const char *path, int flags) noexcept;
+	[[nodiscard]] Ref<struct file> open(const char *path, int flags);
 
 private:
 	struct kunit *test_;
@@ -50,7 +50,7 @@ private:
 class AddressSpace final
 {
 public:
-	explicit AddressSpace(struct kunit *test) noexcept;
+	explicit AddressSpace(struct kunit *test);
 	AddressSpace(const AddressSpace &) = delete;
 	AddressSpace &operator=(const AddressSpace &) = delete;
 	~AddressSpace()
@@ -58,25 +58,25 @@ public:
 		end();
 	}
 
-	bool ok() const noexcept
+	bool ok() const
 	{
 		return mm_ != nullptr;
 	}
-	struct mm_struct *mm() const noexcept
+	struct mm_struct *mm() const
 	{
 		return mm_;
 	}
 	/* Exits now: all mappings go. */
-	void end() noexcept;
+	void end();
 
 private:
 	struct mm_struct *mm_ = nullptr;
 };
 
 /* The mappings of @mm that are served by the branch file of @file and report @file. */
-unsigned int mappings_of(struct mm_struct *mm, const struct file &file) noexcept;
+unsigned int mappings_of(struct mm_struct *mm, const struct file &file);
 /* The mappings of @mm whose vm_file or vm_prfile is @file. */
-unsigned int uses_of(struct mm_struct *mm, const struct file &file) noexcept;
+unsigned int uses_of(struct mm_struct *mm, const struct file &file);
 
 /*
  * @file, which the case has open once, and its branch file each have one reference for that and one
@@ -85,9 +85,9 @@ unsigned int uses_of(struct mm_struct *mm, const struct file &file) noexcept;
 #define EXPECT_COUNTS(kunit, file, mappings)                                                       \
 	::aufs::test::expect_counts((kunit), (file), (mappings), __FILE__, __LINE__)
 bool expect_counts(struct kunit *test, const struct file &file, long mappings, const char *source,
-		   int line) noexcept;
+		   int line);
 
-inline bool is_address(long result) noexcept
+inline bool is_address(long result)
 {
 	return !is_error(reinterpret_cast<const void *>(result));
 }
@@ -95,7 +95,7 @@ inline bool is_address(long result) noexcept
 /* Maps @pages pages of @file from page @first on; an address or a negative errno. */
 inline long map(const struct file &file, unsigned long pages, unsigned long first = 0,
 		unsigned long prot = PROT_READ | PROT_WRITE, unsigned long flags = MAP_SHARED,
-		unsigned long addr = 0) noexcept
+		unsigned long addr = 0)
 {
 	return aufs_test_mmap(const_cast<struct file *>(&file), addr, pages * PAGE_SIZE, prot,
 			      flags, first * PAGE_SIZE);
@@ -104,6 +104,6 @@ inline long map(const struct file &file, unsigned long pages, unsigned long firs
 /* One that a case cannot do without: 0 where it failed, which the test is told. */
 #define MAP(kunit, ...)                                                                            \
 	::aufs::test::mapped((kunit), ::aufs::test::map(__VA_ARGS__), __FILE__, __LINE__)
-unsigned long mapped(struct kunit *test, long result, const char *source, int line) noexcept;
+unsigned long mapped(struct kunit *test, long result, const char *source, int line);
 
 } // namespace aufs::test

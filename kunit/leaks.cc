@@ -18,7 +18,7 @@ constexpr char debugfs[] = "/debugfs";
 constexpr char kmemleak[] = "/debugfs/kmemleak";
 
 /* What kmemleak reports is in buffer; its length, or -ENOENT where there is no kmemleak. */
-ssize_t scan(struct kunit *test, char *buffer, size_t size) noexcept
+ssize_t scan(struct kunit *test, char *buffer, size_t size)
 {
 	ssize_t length = -ENOENT;
 
@@ -51,7 +51,7 @@ struct Lost {
 	static constexpr unsigned int count = 8;
 	unsigned long inverted[count];
 
-	[[gnu::noinline]] Lost() noexcept
+	[[gnu::noinline]] Lost()
 	{
 		for (unsigned long &address : inverted)
 			address = ~reinterpret_cast<unsigned long>(
@@ -70,7 +70,7 @@ struct Lost {
  * Whether a report is about anything but what the kernel allocated at boot, before there was a
  * process: 6.1 finds caches of ACPI on x86.
  */
-bool is_about_us(const char *report) noexcept
+bool is_about_us(const char *report)
 {
 	constexpr StringView who = "comm ";
 	constexpr StringView boot = "comm \"swapper/0\", pid 0";
@@ -82,7 +82,7 @@ bool is_about_us(const char *report) noexcept
 	return false;
 }
 
-void with_report(struct kunit *test, void (*judge)(struct kunit *test, const char *report)) noexcept
+void with_report(struct kunit *test, void (*judge)(struct kunit *test, const char *report))
 {
 	constexpr size_t size = 64 << 10;
 	auto buffer = KvArray<char>::allocate(size);

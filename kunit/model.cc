@@ -18,7 +18,7 @@ namespace
 /* So many that everything is done in them. */
 constexpr unsigned int enough = 3000;
 
-bool walk_from(struct kunit *test, u64 seed, unsigned int steps) noexcept
+bool walk_from(struct kunit *test, u64 seed, unsigned int steps)
 {
 	auto model = Own<Model>::adopt(new (Gfp{GFP_KERNEL}) Model(test, seed));
 
@@ -30,7 +30,7 @@ bool walk_from(struct kunit *test, u64 seed, unsigned int steps) noexcept
  * KUnit gives a case five minutes, and all the steps can take more on an emulated machine: a quarter
  * of them, from a place of its own. Who begins with the seed that is printed walks this one first.
  */
-void walk_a_quarter(struct kunit *test, unsigned int number) noexcept
+void walk_a_quarter(struct kunit *test, unsigned int number)
 {
 	u64 seed = aufs_test_model_seed() + number;
 	unsigned int steps = aufs_test_model_steps();
@@ -52,7 +52,7 @@ CASE_BODY(model_sees_what_is_wrong)
 
 	Open &open = model->first_open();
 	unsigned long addr = model->addr(0);
-	auto report = [](struct vm_area_struct *vma, void *data) noexcept {
+	auto report = [](struct vm_area_struct *vma, void *data) {
 		set_prfile(*vma, Ref<struct file>::retain(static_cast<struct file *>(data)));
 	};
 

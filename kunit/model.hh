@@ -15,23 +15,23 @@ namespace aufs::test
 class Random final
 {
 public:
-	explicit Random(u64 seed) noexcept : state_(seed)
+	explicit Random(u64 seed) : state_(seed)
 	{
 	}
 	/* 0 .. @limit - 1 */
-	unsigned int below(unsigned int limit) noexcept
+	unsigned int below(unsigned int limit)
 	{
 		return static_cast<unsigned int>((next() >> 32) % limit);
 	}
 	/* Yes, once in @times. */
-	bool once_in(unsigned int times) noexcept
+	bool once_in(unsigned int times)
 	{
 		return below(times) == 0;
 	}
 
 private:
 	/* splitmix64 */
-	u64 next() noexcept
+	u64 next()
 	{
 		u64 z = state_ += 0x9e3779b97f4a7c15ULL;
 
@@ -59,22 +59,22 @@ struct Page {
 	/* The file's page. */
 	unsigned long offset = 0;
 
-	bool is_mapped() const noexcept
+	bool is_mapped() const
 	{
 		return open != nothing;
 	}
-	bool is_file() const noexcept
+	bool is_file() const
 	{
 		return open >= 0;
 	}
 	/* One with @other, but for the offset. */
-	bool is_like(const Page &other) const noexcept
+	bool is_like(const Page &other) const
 	{
 		return open == other.open && shared == other.shared && writable == other.writable &&
 		       dont_fork == other.dont_fork && random == other.random && prot == other.prot;
 	}
 	/* What follows it by @pages in a mapping. */
-	Page after(unsigned int pages) const noexcept
+	Page after(unsigned int pages) const
 	{
 		Page page = *this;
 
@@ -99,7 +99,7 @@ struct Open {
 	unsigned int mappings = 0;
 
 	/* Whether @vma has its two files. */
-	bool is_of(const struct vm_area_struct &vma) const noexcept
+	bool is_of(const struct vm_area_struct &vma) const
 	{
 		return branch ? vma.vm_file == branch && vma.vm_prfile == user :
 				vma.vm_file == user && !vma.vm_prfile;
@@ -110,11 +110,11 @@ struct Range {
 	unsigned int first;
 	unsigned int count;
 
-	unsigned int end() const noexcept
+	unsigned int end() const
 	{
 		return first + count;
 	}
-	bool overlaps(Range other) const noexcept
+	bool overlaps(Range other) const
 	{
 		return first < other.end() && other.first < end();
 	}
@@ -131,13 +131,13 @@ struct Space {
 	Range area[window];
 	unsigned int mappings[opens] = {};
 
-	void clear(Range range) noexcept
+	void clear(Range range)
 	{
 		for (unsigned int i = range.first; i < range.end(); ++i)
 			pages[i] = {};
 	}
 	/* A mapping that begins with @page. */
-	void fill(Range range, const Page &page) noexcept
+	void fill(Range range, const Page &page)
 	{
 		for (unsigned int i = 0; i < range.count; ++i)
 			pages[range.first + i] = page.after(i);
@@ -151,33 +151,33 @@ public:
 	static constexpr unsigned int paths = 6;
 	static constexpr unsigned int file_pages = 16;
 
-	Model(struct kunit *test, u64 seed) noexcept;
+	Model(struct kunit *test, u64 seed);
 	Model(const Model &) = delete;
 	Model &operator=(const Model &) = delete;
 	~Model();
 
-	bool ok() const noexcept
+	bool ok() const
 	{
 		return ok_;
 	}
 	/* Takes @steps steps, and looks after each. False where something is wrong, which is told. */
-	bool walk(unsigned int steps) noexcept;
+	bool walk(unsigned int steps);
 	/* Whether each way to take a step was taken, and not refused. */
-	bool has_done_all() const noexcept;
+	bool has_done_all() const;
 	/* All processes end, and all files are closed. */
-	bool end() noexcept;
+	bool end();
 
 	/* Compares the current address space, or all, and all counts; null, or what is wrong. */
-	const char *compare_current() noexcept;
-	const char *compare_all() noexcept;
+	const char *compare_current();
+	const char *compare_all();
 
 	/* For who wants to see whether it is compared: an open of the union, some mapping of it. */
-	bool begin_with(unsigned int pages) noexcept;
-	Open &first_open() noexcept
+	bool begin_with(unsigned int pages);
+	Open &first_open()
 	{
 		return open_[0];
 	}
-	unsigned long addr(unsigned int page) const noexcept
+	unsigned long addr(unsigned int page) const
 	{
 		return base_ + page * PAGE_SIZE;
 	}
@@ -194,63 +194,63 @@ private:
 
 	struct Choice {
 		unsigned int weight;
-		void (Model::*take)() noexcept;
+		void (Model::*take)();
 	};
 	static constexpr unsigned int ways = 15;
 	static const Choice choices[ways];
 
-	void step() noexcept;
-	void map() noexcept;
-	void unmap() noexcept;
-	void protect() noexcept;
-	void advise() noexcept;
-	void move() noexcept;
-	void shrink() noexcept;
-	void grow() noexcept;
-	void keep_and_move() noexcept;
-	void remap_file_pages() noexcept;
-	void touch() noexcept;
-	void open() noexcept;
-	void close() noexcept;
-	void fork() noexcept;
-	void exit() noexcept;
-	void change_space() noexcept;
+	void step();
+	void map();
+	void unmap();
+	void protect();
+	void advise();
+	void move();
+	void shrink();
+	void grow();
+	void keep_and_move();
+	void remap_file_pages();
+	void touch();
+	void open();
+	void close();
+	void fork();
+	void exit();
+	void change_space();
 
 	/* Whether @path can be opened for writing. */
-	static bool has_writable(unsigned int path) noexcept;
+	static bool has_writable(unsigned int path);
 	/* The first word of page @page of @path. */
-	static unsigned long word_of(unsigned int path, unsigned long page) noexcept;
-	bool make_files() noexcept;
-	bool open_into(Open &open, unsigned int path, bool writable) noexcept;
-	bool enter_new() noexcept;
-	void leave() noexcept;
-	void put_current() noexcept;
-	const char *compare(Space &space) noexcept;
-	const char *compare_counts() noexcept;
-	const char *forget_unused() noexcept;
-	static void compare_vma(struct vm_area_struct *vma, void *data) noexcept;
+	static unsigned long word_of(unsigned int path, unsigned long page);
+	bool make_files();
+	bool open_into(Open &open, unsigned int path, bool writable);
+	bool enter_new();
+	void leave();
+	void put_current();
+	const char *compare(Space &space);
+	const char *compare_counts();
+	const char *forget_unused();
+	static void compare_vma(struct vm_area_struct *vma, void *data);
 
 	/* Of the current space. */
-	Range some_range(unsigned int longest) noexcept;
-	bool some_part(Range &part) noexcept;
-	unsigned long some_prot() noexcept;
-	static unsigned long length(unsigned int pages) noexcept
+	Range some_range(unsigned int longest);
+	bool some_part(Range &part);
+	unsigned long some_prot();
+	static unsigned long length(unsigned int pages)
 	{
 		return pages * PAGE_SIZE;
 	}
-	template <class... A> void say(const char *name, A... arguments) noexcept
+	template <class... A> void say(const char *name, A... arguments)
 	{
 		step_ = {name, {static_cast<unsigned long>(arguments)...}, 0, 0};
 	}
 	/* Whether @result is the expected one; only then the model does what the kernel did. */
-	bool is(long result, long expected) noexcept
+	bool is(long result, long expected)
 	{
 		step_.result = result;
 		step_.expected = expected;
 		return result == expected;
 	}
 	/* The same, where the expected one is an address. */
-	bool is_at(long result, unsigned int page) noexcept
+	bool is_at(long result, unsigned int page)
 	{
 		return is(result, static_cast<long>(addr(page)));
 	}

@@ -17,7 +17,7 @@ struct Look {
 	const char *wrong;
 };
 
-unsigned long flags_of(const Page &page) noexcept
+unsigned long flags_of(const Page &page)
 {
 	return (page.prot & PROT_READ ? VM_READ : 0) | (page.prot & PROT_WRITE ? VM_WRITE : 0) |
 	       (page.shared ? VM_MAYSHARE : 0) | (page.shared && page.writable ? VM_SHARED : 0) |
@@ -27,8 +27,7 @@ unsigned long flags_of(const Page &page) noexcept
 constexpr unsigned long flags = VM_READ | VM_WRITE | VM_MAYSHARE | VM_SHARED | VM_DONTCOPY |
 				VM_RAND_READ;
 
-const char *compare_page(const struct vm_area_struct &vma, const Look &look,
-			 unsigned int index) noexcept
+const char *compare_page(const struct vm_area_struct &vma, const Look &look, unsigned int index)
 {
 	const Page &page = look.space.pages[index];
 
@@ -45,7 +44,7 @@ const char *compare_page(const struct vm_area_struct &vma, const Look &look,
 	return nullptr;
 }
 
-const char *holes(const Space &space, unsigned int first, unsigned int end) noexcept
+const char *holes(const Space &space, unsigned int first, unsigned int end)
 {
 	for (unsigned int i = first; i < end; ++i) {
 		if (space.pages[i].is_mapped())
@@ -56,7 +55,7 @@ const char *holes(const Space &space, unsigned int first, unsigned int end) noex
 
 } // namespace
 
-void Model::compare_vma(struct vm_area_struct *vma, void *data) noexcept
+void Model::compare_vma(struct vm_area_struct *vma, void *data)
 {
 	Look &look = *static_cast<Look *>(data);
 	const Model &model = look.model;
@@ -81,7 +80,7 @@ void Model::compare_vma(struct vm_area_struct *vma, void *data) noexcept
 		++space.mappings[space.pages[first].open];
 }
 
-const char *Model::compare(Space &space) noexcept
+const char *Model::compare(Space &space)
 {
 	Look look{*this, space, open_, 0, nullptr};
 
@@ -97,7 +96,7 @@ const char *Model::compare(Space &space) noexcept
 }
 
 /* A file that is closed, and that no mapping has any more, is gone when the last puts are done. */
-const char *Model::forget_unused() noexcept
+const char *Model::forget_unused()
 {
 	for (Open &open : open_) {
 		if (!open.user || open.held || open.mappings)
@@ -117,7 +116,7 @@ const char *Model::forget_unused() noexcept
 	return nullptr;
 }
 
-const char *Model::compare_counts() noexcept
+const char *Model::compare_counts()
 {
 	for (const Open &open : open_) {
 		long mappings = open.mappings;
@@ -134,14 +133,14 @@ const char *Model::compare_counts() noexcept
 	return forget_unused();
 }
 
-const char *Model::compare_current() noexcept
+const char *Model::compare_current()
 {
 	const char *wrong = current_ ? compare(*current_) : nullptr;
 
 	return wrong ?: compare_counts();
 }
 
-const char *Model::compare_all() noexcept
+const char *Model::compare_all()
 {
 	for (Space &space : space_) {
 		const char *wrong = space.mm ? compare(space) : nullptr;

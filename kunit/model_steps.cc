@@ -5,7 +5,7 @@
 namespace aufs::test
 {
 
-Range Model::some_range(unsigned int longest) noexcept
+Range Model::some_range(unsigned int longest)
 {
 	unsigned int first = random_.below(Space::window);
 
@@ -13,7 +13,7 @@ Range Model::some_range(unsigned int longest) noexcept
 }
 
 /* Within one mapping, as the kernel has them. */
-bool Model::some_part(Range &part) noexcept
+bool Model::some_part(Range &part)
 {
 	if (!current_->areas)
 		return false;
@@ -25,7 +25,7 @@ bool Model::some_part(Range &part) noexcept
 	return true;
 }
 
-unsigned long Model::some_prot() noexcept
+unsigned long Model::some_prot()
 {
 	static constexpr unsigned long prots[] = {PROT_NONE, PROT_READ, PROT_READ | PROT_WRITE};
 
@@ -33,7 +33,7 @@ unsigned long Model::some_prot() noexcept
 	return prots[random_.once_in(6) ? 0 : 1 + random_.below(2)];
 }
 
-void Model::map() noexcept
+void Model::map()
 {
 	Range range = some_range(16);
 	unsigned int which = random_.below(Space::opens);
@@ -59,7 +59,7 @@ void Model::map() noexcept
 		current_->fill(range, page);
 }
 
-void Model::unmap() noexcept
+void Model::unmap()
 {
 	Range range = some_range(16);
 
@@ -69,7 +69,7 @@ void Model::unmap() noexcept
 }
 
 /* It ends where it cannot go on, and what was done before that is done. */
-void Model::protect() noexcept
+void Model::protect()
 {
 	Range range = some_range(16);
 	unsigned long prot = some_prot();
@@ -93,7 +93,7 @@ void Model::protect() noexcept
 }
 
 /* What is not mapped does not keep it from the rest. */
-void Model::advise() noexcept
+void Model::advise()
 {
 	static constexpr int advices[] = {MADV_DONTFORK, MADV_DOFORK, MADV_RANDOM, MADV_NORMAL};
 	Range range = some_range(16);
@@ -118,7 +118,7 @@ void Model::advise() noexcept
 }
 
 /* Elsewhere, and at times longer or shorter there. */
-void Model::move() noexcept
+void Model::move()
 {
 	Range from;
 
@@ -145,7 +145,7 @@ void Model::move() noexcept
 	}
 }
 
-void Model::shrink() noexcept
+void Model::shrink()
 {
 	Range part;
 
@@ -161,7 +161,7 @@ void Model::shrink() noexcept
 }
 
 /* Where it is, if there is room; only a mapping's end can grow. */
-void Model::grow() noexcept
+void Model::grow()
 {
 	if (!current_->areas)
 		return;
@@ -188,7 +188,7 @@ void Model::grow() noexcept
 		current_->fill(more, current_->pages[area.end() - 1].after(1));
 }
 
-void Model::keep_and_move() noexcept
+void Model::keep_and_move()
 {
 	const unsigned long flags = MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP;
 	Range from;
@@ -210,7 +210,7 @@ void Model::keep_and_move() noexcept
 }
 
 /* Of what is shared, of one file, and of one kind. What it maps anew has no advice. */
-void Model::remap_file_pages() noexcept
+void Model::remap_file_pages()
 {
 	Range range = some_range(8);
 	Range part;
@@ -240,7 +240,7 @@ void Model::remap_file_pages() noexcept
 }
 
 /* Reads what is there, and writes it back: that makes a private page one of its own. */
-void Model::touch() noexcept
+void Model::touch()
 {
 	unsigned int index = random_.below(Space::window);
 	const Page &page = current_->pages[index];
@@ -260,7 +260,7 @@ void Model::touch() noexcept
 	}
 }
 
-void Model::open() noexcept
+void Model::open()
 {
 	unsigned int path = random_.below(Model::paths);
 	bool writable = has_writable(path) && !random_.once_in(3);
@@ -274,7 +274,7 @@ void Model::open() noexcept
 	}
 }
 
-void Model::close() noexcept
+void Model::close()
 {
 	unsigned int which = random_.below(Space::opens);
 
@@ -282,7 +282,7 @@ void Model::close() noexcept
 	open_[which].held = {};
 }
 
-void Model::fork() noexcept
+void Model::fork()
 {
 	for (Space &child : space_) {
 		if (child.mm)
@@ -301,7 +301,7 @@ void Model::fork() noexcept
 	}
 }
 
-void Model::exit() noexcept
+void Model::exit()
 {
 	say("exit", current_ - space_);
 	put_current();
@@ -310,7 +310,7 @@ void Model::exit() noexcept
 		is(enter_new(), true);
 }
 
-void Model::put_current() noexcept
+void Model::put_current()
 {
 	Space *space = current_;
 
@@ -323,7 +323,7 @@ void Model::put_current() noexcept
 		open_[i].mappings -= cxxrt::exchange(space->mappings[i], 0U);
 }
 
-void Model::change_space() noexcept
+void Model::change_space()
 {
 	unsigned int first = random_.below(spaces);
 

@@ -25,18 +25,17 @@ constexpr unsigned int plain = Model::paths - 1;
 
 } // namespace
 
-bool Model::has_writable(unsigned int path) noexcept
+bool Model::has_writable(unsigned int path)
 {
 	return files[path].writable;
 }
 
-unsigned long Model::word_of(unsigned int path, unsigned long page) noexcept
+unsigned long Model::word_of(unsigned int path, unsigned long page)
 {
 	return (path + 1) << 16 | page;
 }
 
-Model::Model(struct kunit *test, u64 seed) noexcept
-	: test_(test), seed_(seed), random_(seed), mount_(test)
+Model::Model(struct kunit *test, u64 seed) : test_(test), seed_(seed), random_(seed), mount_(test)
 {
 	if (!mount_.ok() || !make_files() || !enter_new())
 		return;
@@ -61,7 +60,7 @@ Model::~Model()
 	}
 }
 
-bool Model::make_files() noexcept
+bool Model::make_files()
 {
 	for (unsigned int path = 0; path < Model::paths; ++path) {
 		auto file = mount_.make(files[path].make, file_pages);
@@ -80,7 +79,7 @@ bool Model::make_files() noexcept
 	return true;
 }
 
-bool Model::open_into(Open &open, unsigned int path, bool writable) noexcept
+bool Model::open_into(Open &open, unsigned int path, bool writable)
 {
 	open.held = mount_.open(files[path].open, writable ? O_RDWR : O_RDONLY);
 	if (!open.held)
@@ -93,7 +92,7 @@ bool Model::open_into(Open &open, unsigned int path, bool writable) noexcept
 	return true;
 }
 
-bool Model::enter_new() noexcept
+bool Model::enter_new()
 {
 	struct mm_struct *mm = aufs_test_enter_new_mm();
 
@@ -109,7 +108,7 @@ bool Model::enter_new() noexcept
 	return false;
 }
 
-void Model::leave() noexcept
+void Model::leave()
 {
 	Space *space = cxxrt::exchange(current_, nullptr);
 
@@ -117,7 +116,7 @@ void Model::leave() noexcept
 		aufs_test_leave_mm(space->mm);
 }
 
-bool Model::begin_with(unsigned int pages) noexcept
+bool Model::begin_with(unsigned int pages)
 {
 	Page page;
 
@@ -133,7 +132,7 @@ bool Model::begin_with(unsigned int pages) noexcept
 	return true;
 }
 
-bool Model::walk(unsigned int steps) noexcept
+bool Model::walk(unsigned int steps)
 {
 	for (unsigned int i = 0; i < steps; ++i) {
 		step();
@@ -156,7 +155,7 @@ bool Model::walk(unsigned int steps) noexcept
 	return true;
 }
 
-bool Model::end() noexcept
+bool Model::end()
 {
 	const char *wrong = compare_all();
 
@@ -186,7 +185,7 @@ constexpr Model::Choice Model::choices[Model::ways] = {
 	{1, &Model::fork},    {1, &Model::exit},	  {4, &Model::change_space},
 };
 
-void Model::step() noexcept
+void Model::step()
 {
 	unsigned int all = 0;
 
@@ -203,7 +202,7 @@ void Model::step() noexcept
 	done_[way] += step_.name && !is_error(reinterpret_cast<const void *>(step_.result));
 }
 
-bool Model::has_done_all() const noexcept
+bool Model::has_done_all() const
 {
 	for (unsigned int done : done_) {
 		if (!done)

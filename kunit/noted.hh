@@ -11,16 +11,16 @@ namespace aufs::test
 class Log final
 {
 public:
-	void add(char what) noexcept
+	void add(char what)
 	{
 		if (length_ < sizeof(text_))
 			text_[length_++] = what;
 	}
-	bool is(StringView expected) const noexcept
+	bool is(StringView expected) const
 	{
 		return StringView(text_, length_) == expected;
 	}
-	void clear() noexcept
+	void clear()
 	{
 		length_ = 0;
 	}
@@ -35,11 +35,11 @@ struct Noted {
 	Log *log = nullptr;
 	char name = 0;
 
-	Noted() noexcept = default;
-	Noted(Log &where, char what) noexcept : log(&where), name(what)
+	Noted() = default;
+	Noted(Log &where, char what) : log(&where), name(what)
 	{
 	}
-	Noted(Noted &&other) noexcept : log(cxxrt::exchange(other.log, nullptr)), name(other.name)
+	Noted(Noted &&other) : log(cxxrt::exchange(other.log, nullptr)), name(other.name)
 	{
 	}
 	Noted(const Noted &) = delete;

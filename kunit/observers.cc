@@ -46,7 +46,7 @@ CASE_BODY(show_core_files)
 		return;
 	EXPECT_EQ(test, aufs_test_rename("/union/file", "/union/renamed"), 0);
 
-	int status = program.run([&]() noexcept {
+	int status = program.run([&]() {
 		EXPECT_EQ(test,
 			  map(*setup.file, 3, 2, PROT_READ, MAP_SHARED | MAP_FIXED, first_addr),
 			  first_addr);
@@ -86,7 +86,7 @@ CASE_BODY(show_core_of_overlay)
 	if (!file)
 		return;
 
-	int status = program.run([&]() noexcept {
+	int status = program.run([&]() {
 		EXPECT_EQ(test, map(*file, 3, 2, PROT_READ, MAP_SHARED | MAP_FIXED, first_addr),
 			  first_addr);
 	});
@@ -117,7 +117,7 @@ CASE_BODY(show_core_of_unlinked)
 		return;
 	EXPECT_EQ(test, aufs_test_unlink("/branches/rw/unlinked"), 0);
 
-	int status = program.run([&]() noexcept {
+	int status = program.run([&]() {
 		EXPECT_EQ(test, map(*linked, 3, 0, PROT_READ, MAP_SHARED | MAP_FIXED, first_addr),
 			  first_addr);
 		EXPECT_EQ(test,
@@ -147,7 +147,7 @@ namespace
 {
 
 /* Whether a log line says that page 1 of the mapping at @addr is of "file"; 6.1 leaves out where. */
-bool is_logged(const char *prefix, unsigned long addr) noexcept
+bool is_logged(const char *prefix, unsigned long addr)
 {
 	char long_form[96];
 	char short_form[96];
@@ -231,7 +231,7 @@ CASE_BODY(show_perf_record)
 
 	Identity identity = stat_of(test, *setup.file);
 
-	in_process(test, [&]() noexcept {
+	in_process(test, [&]() {
 		struct aufs_test_perf_mapping record;
 		long ring = aufs_test_perf_start();
 
@@ -272,7 +272,7 @@ CASE_BODY(show_perf_filter)
 		return aufs_test_skip(test, "there is no perf");
 	if (!EXPECT_EQ(test, err, 0))
 		return;
-	in_process(test, [&]() noexcept {
+	in_process(test, [&]() {
 		unsigned long size = 0;
 		struct file *event = aufs_test_perf_filter("filter 0x2000/0x1000@/union/file");
 
@@ -299,7 +299,7 @@ CASE_BODY(show_trace)
 
 	if (!setup.ok())
 		return;
-	in_process(test, [&]() noexcept {
+	in_process(test, [&]() {
 		char text[128] = "";
 		unsigned long addr = MAP(test, *setup.file, pages);
 
@@ -329,9 +329,9 @@ CASE_BODY(show_bpf)
 
 	if (!setup.ok())
 		return;
-	in_process(test, [&]() noexcept {
+	in_process(test, [&]() {
 		Seen seen{test, *setup.file, MAP(test, *setup.file, pages), 0};
-		auto look = [](const struct vm_area_struct *copy, void *data) noexcept {
+		auto look = [](const struct vm_area_struct *copy, void *data) {
 			auto *to = static_cast<Seen *>(data);
 
 			if (copy->vm_start != to->addr)

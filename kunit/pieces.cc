@@ -9,7 +9,7 @@ namespace aufs::test
 namespace
 {
 
-void count_one(struct vm_area_struct *, void *count) noexcept
+void count_one(struct vm_area_struct *, void *count)
 {
 	++*static_cast<unsigned int *>(count);
 }
@@ -22,7 +22,7 @@ struct Walk {
 	bool same;
 };
 
-void compare(struct vm_area_struct *vma, void *data) noexcept
+void compare(struct vm_area_struct *vma, void *data)
 {
 	Walk &walk = *static_cast<Walk *>(data);
 
@@ -41,21 +41,21 @@ void compare(struct vm_area_struct *vma, void *data) noexcept
 } // namespace
 
 const Way ways[2] = {
-	{[](unsigned long addr, unsigned long len) noexcept {
+	{[](unsigned long addr, unsigned long len) {
 		 return aufs_test_mprotect(addr, len, PROT_READ);
 	 },
-	 [](unsigned long addr, unsigned long len) noexcept {
+	 [](unsigned long addr, unsigned long len) {
 		 return aufs_test_mprotect(addr, len, read_write);
 	 }},
-	{[](unsigned long addr, unsigned long len) noexcept {
+	{[](unsigned long addr, unsigned long len) {
 		 return aufs_test_madvise(addr, len, MADV_RANDOM);
 	 },
-	 [](unsigned long addr, unsigned long len) noexcept {
+	 [](unsigned long addr, unsigned long len) {
 		 return aufs_test_madvise(addr, len, MADV_NORMAL);
 	 }},
 };
 
-Pieces::Pieces(struct kunit *kunit) noexcept : test(kunit), mount(kunit), space(kunit)
+Pieces::Pieces(struct kunit *kunit) : test(kunit), mount(kunit), space(kunit)
 {
 	if (!mount.ok() || !space.ok())
 		return;
@@ -72,7 +72,7 @@ Pieces::Pieces(struct kunit *kunit) noexcept : test(kunit), mount(kunit), space(
 	elsewhere = base + 24 * PAGE_SIZE;
 }
 
-unsigned int mappings_in(struct mm_struct *mm) noexcept
+unsigned int mappings_in(struct mm_struct *mm)
 {
 	unsigned int count = 0;
 
@@ -80,24 +80,24 @@ unsigned int mappings_in(struct mm_struct *mm) noexcept
 	return count;
 }
 
-struct file *Pieces::served(Kind kind) const noexcept
+struct file *Pieces::served(Kind kind) const
 {
 	return &h_file_of(*user[kind.served]);
 }
 
-struct file *Pieces::reported(Kind kind) const noexcept
+struct file *Pieces::reported(Kind kind) const
 {
 	return kind.reported == Kind::none ? nullptr : user[kind.reported].get();
 }
 
-unsigned int Pieces::mappings() const noexcept
+unsigned int Pieces::mappings() const
 {
 	return mappings_in(space.mm());
 }
 
-bool Pieces::set(unsigned long addr, struct file *prfile) const noexcept
+bool Pieces::set(unsigned long addr, struct file *prfile) const
 {
-	auto change = [](struct vm_area_struct *vma, void *data) noexcept {
+	auto change = [](struct vm_area_struct *vma, void *data) {
 		if (data)
 			set_prfile(*vma,
 				   Ref<struct file>::retain(static_cast<struct file *>(data)));
@@ -108,8 +108,7 @@ bool Pieces::set(unsigned long addr, struct file *prfile) const noexcept
 	return EXPECT(test, aufs_test_change_vma(addr, change, prfile));
 }
 
-bool Pieces::map_piece(unsigned long addr, Kind kind, unsigned long first,
-		       unsigned long prot) const noexcept
+bool Pieces::map_piece(unsigned long addr, Kind kind, unsigned long first, unsigned long prot) const
 {
 	return EXPECT_EQ(test,
 			 map(*user[kind.served], piece, first, prot, MAP_SHARED | MAP_FIXED, addr),
@@ -117,7 +116,7 @@ bool Pieces::map_piece(unsigned long addr, Kind kind, unsigned long first,
 	       set(addr, reported(kind));
 }
 
-bool Pieces::holds(const Expected *expected, unsigned int count) const noexcept
+bool Pieces::holds(const Expected *expected, unsigned int count) const
 {
 	Walk walk{*this, expected, count, 0, true};
 	long served_by[2] = {0, 0};
@@ -138,7 +137,7 @@ bool Pieces::holds(const Expected *expected, unsigned int count) const noexcept
 	return good;
 }
 
-bool Pieces::holds_run(const Kind *pieces, unsigned int count) const noexcept
+bool Pieces::holds_run(const Kind *pieces, unsigned int count) const
 {
 	Expected expected[3];
 	unsigned int last = 0;
@@ -153,7 +152,7 @@ bool Pieces::holds_run(const Kind *pieces, unsigned int count) const noexcept
 	return holds(expected, last + 1);
 }
 
-bool Pieces::clear() const noexcept
+bool Pieces::clear() const
 {
 	return EXPECT_EQ(test, vm_munmap(base, 48 * PAGE_SIZE), 0) && holds(nullptr, 0);
 }

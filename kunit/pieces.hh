@@ -25,11 +25,11 @@ struct Kind {
 	unsigned int served;
 	unsigned int reported;
 
-	static constexpr Kind of(unsigned int number) noexcept
+	static constexpr Kind of(unsigned int number)
 	{
 		return {number % 2, number / 2};
 	}
-	friend constexpr bool operator==(Kind a, Kind b) noexcept
+	friend constexpr bool operator==(Kind a, Kind b)
 	{
 		return a.served == b.served && a.reported == b.reported;
 	}
@@ -53,39 +53,39 @@ struct Pieces {
 	unsigned long base = 0;
 	unsigned long elsewhere = 0;
 
-	explicit Pieces(struct kunit *kunit) noexcept;
-	bool ok() const noexcept
+	explicit Pieces(struct kunit *kunit);
+	bool ok() const
 	{
 		return user[0] && user[1] && base;
 	}
 	/* Where piece @index of a mapping at base is. */
-	unsigned long at(unsigned long index) const noexcept
+	unsigned long at(unsigned long index) const
 	{
 		return base + index * bytes;
 	}
-	struct file *served(Kind kind) const noexcept;
-	struct file *reported(Kind kind) const noexcept;
-	unsigned int mappings() const noexcept;
+	struct file *served(Kind kind) const;
+	struct file *reported(Kind kind) const;
+	unsigned int mappings() const;
 
 	/* What follows is false where it fails, which the test is told. */
 
 	/* Makes of the mapping at @addr, whatever it reports, one that reports @prfile (null: none). */
-	bool set(unsigned long addr, struct file *prfile) const noexcept;
+	bool set(unsigned long addr, struct file *prfile) const;
 	/* A piece at @addr, from page @first of the file on: one mapping, with the files of @kind. */
 	bool map_piece(unsigned long addr, Kind kind, unsigned long first,
-		       unsigned long prot = read_write) const noexcept;
+		       unsigned long prot = read_write) const;
 	/*
 	 * The address space has the @count mappings @expected, in this order, and no other; and each
 	 * of the four files has a reference for being open, and one for each mapping that has it.
 	 */
-	bool holds(const Expected *expected, unsigned int count) const noexcept;
+	bool holds(const Expected *expected, unsigned int count) const;
 	/* The same for pieces from base on, of which those that agree have become one. */
-	bool holds_run(const Kind *pieces, unsigned int count) const noexcept;
+	bool holds_run(const Kind *pieces, unsigned int count) const;
 	/* All goes, whoever's it is. */
-	bool clear() const noexcept;
+	bool clear() const;
 };
 
-unsigned int mappings_in(struct mm_struct *mm) noexcept;
+unsigned int mappings_in(struct mm_struct *mm);
 
 inline constexpr Kind usual{0, 0};
 
@@ -101,7 +101,7 @@ extern const Way ways[2];
  * Calls @body for each kind that each of the pieces can have, until it says that something is wrong;
  * the kinds are told then.
  */
-template <unsigned int N, class Body> void each_of_kinds(struct kunit *test, Body &&body) noexcept
+template <unsigned int N, class Body> void each_of_kinds(struct kunit *test, Body &&body)
 {
 	unsigned int all = 1;
 
@@ -125,7 +125,7 @@ template <unsigned int N, class Body> void each_of_kinds(struct kunit *test, Bod
 }
 
 /* What is mapped at base in three pieces, and is one in the end. */
-template <class Body> void with_three_pieces(struct kunit *test, Body &&body) noexcept
+template <class Body> void with_three_pieces(struct kunit *test, Body &&body)
 {
 	Pieces setup(test);
 	const Kind one[] = {usual, usual, usual};

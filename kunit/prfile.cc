@@ -18,7 +18,7 @@ namespace
 {
 
 /* A file that nobody else knows, so that its count tells. */
-Ref<struct file> some_file(struct kunit *test) noexcept
+Ref<struct file> some_file(struct kunit *test)
 {
 	struct file *file = filp_open("/", O_RDONLY | O_DIRECTORY, 0);
 
@@ -30,15 +30,15 @@ struct Files {
 	Ref<struct file> a;
 	Ref<struct file> b;
 
-	explicit Files(struct kunit *test) noexcept
+	explicit Files(struct kunit *test)
 		: served(some_file(test)), a(some_file(test)), b(some_file(test))
 	{
 	}
-	bool ok() const noexcept
+	bool ok() const
 	{
 		return served && a && b;
 	}
-	bool counts(long of_a, long of_b) const noexcept
+	bool counts(long of_a, long of_b) const
 	{
 		return aufs_test_file_count(a.get()) == of_a &&
 		       aufs_test_file_count(b.get()) == of_b &&
@@ -47,7 +47,7 @@ struct Files {
 };
 
 /* All that is promised of a mapping, for each kind of it. */
-template <Mapping M> void check_bookkeeping(struct kunit *test) noexcept
+template <Mapping M> void check_bookkeeping(struct kunit *test)
 {
 	Files files(test);
 	M first{};
@@ -105,13 +105,13 @@ template <Mapping M> void check_bookkeeping(struct kunit *test) noexcept
 	EXPECT(test, files.counts(1, 1));
 }
 
-int fails(struct file *, struct vm_area_struct *) noexcept
+int fails(struct file *, struct vm_area_struct *)
 {
 	return -EIO;
 }
 
 /* The branch's ->mmap is a union's as well, and has set a prfile of its own. */
-int sets_a_prfile(struct file *file, struct vm_area_struct *vma) noexcept
+int sets_a_prfile(struct file *file, struct vm_area_struct *vma)
 {
 	set_prfile(*vma, Ref<struct file>::retain(file));
 	return 0;
@@ -123,7 +123,7 @@ int sets_a_prfile(struct file *file, struct vm_area_struct *vma) noexcept
  */
 template <class Check>
 void with_branch_mmap(struct kunit *test, int (*mmap)(struct file *, struct vm_area_struct *),
-		      Check &&check_it) noexcept
+		      Check &&check_it)
 {
 	Union mount(test);
 

@@ -18,7 +18,7 @@ namespace
 constexpr unsigned int pages = ShowSetup::pages;
 
 /* The permissions of the link of a mapping in map_files of the current process; 0: no link. */
-umode_t link_mode(unsigned long addr, unsigned long count) noexcept
+umode_t link_mode(unsigned long addr, unsigned long count)
 {
 	LinkName link = map_files_name("self", addr, count);
 	struct path path;
@@ -36,12 +36,12 @@ umode_t link_mode(unsigned long addr, unsigned long count) noexcept
 struct Listing : dir_context {
 	unsigned int mappings = 0;
 
-	Listing() noexcept : dir_context{}
+	Listing() : dir_context{}
 	{
 		actor = act;
 	}
 	static bool act(struct dir_context *ctx, const char *name, int size, loff_t, u64,
-			unsigned int) noexcept
+			unsigned int)
 	{
 		for (int i = 0; i < size; ++i)
 			static_cast<Listing *>(ctx)->mappings += name[i] == '-';
@@ -49,7 +49,7 @@ struct Listing : dir_context {
 	}
 };
 
-unsigned int list(struct kunit *test, const char *path) noexcept
+unsigned int list(struct kunit *test, const char *path)
 {
 	auto dir = adopt_or_error(filp_open(path, O_RDONLY | O_DIRECTORY, 0));
 	Listing listing;
@@ -76,7 +76,7 @@ CASE_BODY(show_maps)
 	EXPECT_EQ(test, identity.dev, setup.file->f_inode->i_sb->s_dev);
 	EXPECT_EQ(test, identity.ino, setup.file->f_inode->i_ino);
 	EXPECT(test, identity.dev != h_file_of(*setup.file).f_inode->i_sb->s_dev);
-	in_process(test, [&]() noexcept {
+	in_process(test, [&]() {
 		OBSERVERS(test, "self").maps("maps", whole(test, *setup.file, shared));
 		OBSERVERS(test, "self")
 			.maps("maps", {part, 2, 3, "r-xs", *setup.file, identity, "/union/file"});
@@ -95,7 +95,7 @@ CASE_BODY(show_smaps)
 
 	unsigned long addr = MAP(test, *setup.file, pages);
 
-	in_process(test, [&]() noexcept {
+	in_process(test, [&]() {
 		OBSERVERS(test, "self").maps("smaps", whole(test, *setup.file, addr));
 	});
 }
@@ -110,7 +110,7 @@ CASE_BODY(show_numa_maps)
 
 	unsigned long addr = MAP(test, *setup.file, pages);
 
-	in_process(test, [&]() noexcept {
+	in_process(test, [&]() {
 		there = OBSERVERS(test, "self").numa_maps(whole(test, *setup.file, addr));
 	});
 	if (!there)
@@ -127,7 +127,7 @@ CASE_BODY(show_map_files)
 
 	unsigned long addr = MAP(test, *setup.file, pages);
 
-	in_process(test, [&]() noexcept {
+	in_process(test, [&]() {
 		there = OBSERVERS(test, "self").map_files(whole(test, *setup.file, addr));
 		EXPECT(test, !aufs_test_leads_to(map_files_name("self", addr, pages).text,
 						 &h_file_of(*setup.file)));
@@ -162,7 +162,7 @@ CASE_BODY(show_map_files_mode)
 
 	report(setup.space.mm(), looked_up, *writer);
 	report(setup.space.mm(), listed, *writer);
-	in_process(test, [&]() noexcept {
+	in_process(test, [&]() {
 		EXPECT_EQ(test, link_mode(plain, pages), S_IRUSR | S_IWUSR);
 		EXPECT_EQ(test, link_mode(looked_up, 3), S_IWUSR);
 		EXPECT_EQ(test, list(test, "/proc/self/map_files"), 3);
@@ -193,7 +193,7 @@ CASE_BODY(show_map_files_list)
 
 	EXPECT(test, is_address(aufs_test_mmap(nullptr, 0, PAGE_SIZE, PROT_READ,
 					       MAP_ANONYMOUS | MAP_PRIVATE, 0)));
-	in_process(test, [&]() noexcept {
+	in_process(test, [&]() {
 		EXPECT_EQ(test, list(test, "/proc/self/map_files"), 2);
 		EXPECT_EQ(test, link_mode(all, pages), S_IRUSR | S_IWUSR);
 		EXPECT_EQ(test, link_mode(some, 3), S_IRUSR);
@@ -215,7 +215,7 @@ CASE_BODY(show_procmap_query)
 
 	unsigned long addr = MAP(test, *setup.file, pages);
 
-	in_process(test, [&]() noexcept {
+	in_process(test, [&]() {
 		there = OBSERVERS(test, "self").procmap_query(whole(test, *setup.file, addr));
 	});
 	if (!there)

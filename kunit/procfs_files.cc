@@ -29,10 +29,10 @@ CASE_BODY(show_private)
 	unsigned long addr = MAP(test, *setup.file, 4, 2, PROT_READ | PROT_WRITE, MAP_PRIVATE);
 	Shown shown{addr, 4, 2, "rw-p", *setup.file, stat_of(test, *setup.file), "/union/file"};
 
-	in_process(test, [&]() noexcept { OBSERVERS(test, "self").all(shown); });
+	in_process(test, [&]() { OBSERVERS(test, "self").all(shown); });
 	/* With a page of its own, which is not the file's, it is the file's mapping. */
 	EXPECT_EQ(test, aufs_test_write_user(addr, &word, sizeof(word)), 0);
-	in_process(test, [&]() noexcept { OBSERVERS(test, "self").all(shown); });
+	in_process(test, [&]() { OBSERVERS(test, "self").all(shown); });
 }
 
 CASE_BODY(show_split)
@@ -48,7 +48,7 @@ CASE_BODY(show_split)
 	Identity identity = stat_of(test, *setup.file);
 
 	EXPECT_EQ(test, aufs_test_mprotect(addr + 2 * PAGE_SIZE, 3 * PAGE_SIZE, PROT_READ), 0);
-	in_process(test, [&]() noexcept {
+	in_process(test, [&]() {
 		const Shown parts[] = {
 			{addr, 2, 0, "rw-s", *setup.file, identity, "/union/file"},
 			{addr + 2 * PAGE_SIZE, 3, 2, "r--s", *setup.file, identity, "/union/file"},
@@ -60,7 +60,7 @@ CASE_BODY(show_split)
 		EXPECT_EQ(test, lines_of("/union/file"), 3);
 	});
 	EXPECT_EQ(test, aufs_test_mprotect(addr, pages * PAGE_SIZE, PROT_READ | PROT_WRITE), 0);
-	in_process(test, [&]() noexcept {
+	in_process(test, [&]() {
 		OBSERVERS(test, "self").all(whole(test, *setup.file, addr));
 		EXPECT_EQ(test, lines_of("/union/file"), 1);
 	});
@@ -77,7 +77,7 @@ CASE_BODY(show_renamed)
 
 	EXPECT_EQ(test, aufs_test_mkdir("/union/dir"), 0);
 	EXPECT_EQ(test, aufs_test_rename("/union/file", "/union/dir/new name"), 0);
-	in_process(test, [&]() noexcept {
+	in_process(test, [&]() {
 		OBSERVERS(test, "self").all(whole(test, *setup.file, addr, "/union/dir/new name"));
 		EXPECT_EQ(test, lines_of("/union/file"), 0);
 	});
@@ -93,7 +93,7 @@ CASE_BODY(show_unlinked)
 	unsigned long addr = MAP(test, *setup.file, pages);
 
 	EXPECT_EQ(test, aufs_test_unlink("/union/file"), 0);
-	in_process(test, [&]() noexcept {
+	in_process(test, [&]() {
 		OBSERVERS(test, "self").all(whole(test, *setup.file, addr, "/union/file (deleted)"));
 	});
 
@@ -105,7 +105,7 @@ CASE_BODY(show_unlinked)
 
 	unsigned long again = MAP(test, *other, pages);
 
-	in_process(test, [&]() noexcept {
+	in_process(test, [&]() {
 		OBSERVERS(test, "self").all(whole(test, *setup.file, addr, "/union/file (deleted)"));
 		OBSERVERS(test, "self").all(whole(test, *other, again));
 	});
@@ -126,7 +126,7 @@ CASE_BODY(show_closed)
 	/* What the mapping reports is kept by the mapping alone. */
 	setup.file = {};
 	flush_delayed_fput();
-	in_process(test, [&]() noexcept {
+	in_process(test, [&]() {
 		OBSERVERS(test, "self")
 			.all({addr, pages, 0, "rw-s", *file, identity, "/union/file"});
 	});
@@ -149,7 +149,7 @@ CASE_BODY(show_read_only_branch)
 	Identity identity = stat_of(test, *file);
 
 	EXPECT(test, identity.dev != stat_of(test, *lower).dev);
-	in_process(test, [&]() noexcept {
+	in_process(test, [&]() {
 		OBSERVERS(test, "self")
 			.all({addr, pages, 0, "r--s", *file, identity, "/union/lower"});
 	});
@@ -170,12 +170,12 @@ CASE_BODY(show_in_a_directory)
 
 	unsigned long addr = MAP(test, *file, pages);
 
-	in_process(test, [&]() noexcept {
+	in_process(test, [&]() {
 		OBSERVERS(test, "self").all(whole(test, *file, addr, "/union/dir/deeper/file"));
 	});
 	/* A directory above it gets another name. */
 	EXPECT_EQ(test, aufs_test_rename("/union/dir/deeper", "/union/up"), 0);
-	in_process(test, [&]() noexcept {
+	in_process(test, [&]() {
 		OBSERVERS(test, "self").all(whole(test, *file, addr, "/union/up/file"));
 	});
 }
@@ -190,9 +190,8 @@ CASE_BODY(show_odd_name)
 
 	unsigned long addr = MAP(test, *setup.file, pages);
 
-	in_process(test, [&]() noexcept {
-		OBSERVERS(test, "self").all(whole(test, *setup.file, addr, path));
-	});
+	in_process(test,
+		   [&]() { OBSERVERS(test, "self").all(whole(test, *setup.file, addr, path)); });
 }
 
 CASE_BODY(show_other_process)
@@ -204,11 +203,11 @@ CASE_BODY(show_other_process)
 
 	unsigned long addr = MAP(test, *setup.file, pages);
 
-	in_process(test, [&]() noexcept {
+	in_process(test, [&]() {
 		char mapper[16];
 
 		scnprintf(mapper, sizeof(mapper), "%d", aufs_test_pid());
-		in_process(test, [&]() noexcept {
+		in_process(test, [&]() {
 			/* It has what it shows for itself alone. */
 			if (aufs_test_has_mmu())
 				EXPECT_EQ(test, vm_munmap(addr, pages * PAGE_SIZE), 0);
@@ -240,7 +239,7 @@ CASE_BODY(show_overlay_above)
 	unsigned long below = MAP(test, *setup.file, pages);
 
 	EXPECT(test, inode_of(*file).dev != stat_of(test, *setup.file).dev);
-	in_process(test, [&]() noexcept {
+	in_process(test, [&]() {
 		OBSERVERS(test, "self")
 			.all({above, pages, 0, "r--s", *file, inode_of(*file), "/overlay/file"});
 		OBSERVERS(test, "self").all(whole(test, *setup.file, below));
@@ -269,7 +268,7 @@ CASE_BODY(show_overlay_alone)
 
 	unsigned long addr = MAP(test, *file, pages, 0, PROT_READ);
 
-	in_process(test, [&]() noexcept {
+	in_process(test, [&]() {
 		OBSERVERS(test, "self")
 			.all({addr, pages, 0, "r--s", *file, inode_of(*file), "/overlay/file"});
 	});
@@ -290,7 +289,7 @@ CASE_BODY(show_plain_file)
 
 	unsigned long addr = MAP(test, *file, pages);
 
-	in_process(test, [&]() noexcept {
+	in_process(test, [&]() {
 		OBSERVERS(test, "self").all(whole(test, *file, addr, "/branches/rw/plain"));
 	});
 }

@@ -18,7 +18,7 @@ struct Image {
 	unsigned char code[8];
 };
 
-constexpr Image image_of_a_program() noexcept
+constexpr Image image_of_a_program()
 {
 	Image image{};
 
@@ -59,7 +59,7 @@ constexpr Image image_of_a_program() noexcept
 
 } // namespace
 
-Program::Program(struct kunit *test, const char *path) noexcept : path_(path)
+Program::Program(struct kunit *test, const char *path) : path_(path)
 {
 	static constexpr Image image = image_of_a_program();
 	loff_t begin = 0;
@@ -83,12 +83,12 @@ Program::Program(struct kunit *test, const char *path) noexcept : path_(path)
 		flush_delayed_fput();
 }
 
-bool Core::possible() noexcept
+bool Core::possible()
 {
 	return aufs_test_can_dump_core();
 }
 
-Core::Core(struct kunit *test) noexcept : test_(test), text_(KvArray<char>::allocate(room))
+Core::Core(struct kunit *test) : test_(test), text_(KvArray<char>::allocate(room))
 {
 	if (!EXPECT(test, text_.data != nullptr))
 		return;
@@ -113,9 +113,9 @@ Core::Core(struct kunit *test) noexcept : test_(test), text_(KvArray<char>::allo
 	EXPECT(test, files_ != 0);
 }
 
-void Core::look_for_files(unsigned long offset, unsigned long size) noexcept
+void Core::look_for_files(unsigned long offset, unsigned long size)
 {
-	auto padded = [](unsigned long bytes) noexcept {
+	auto padded = [](unsigned long bytes) {
 		return (bytes + 3) & ~3UL;
 	};
 
@@ -135,7 +135,7 @@ void Core::look_for_files(unsigned long offset, unsigned long size) noexcept
 	}
 }
 
-unsigned long Core::files() const noexcept
+unsigned long Core::files() const
 {
 	const auto *count = files_ ? at<unsigned long>(files_) : nullptr;
 
@@ -143,7 +143,7 @@ unsigned long Core::files() const noexcept
 }
 
 bool Core::has_file(unsigned long start, unsigned long pages, unsigned long first,
-		    StringView path) const noexcept
+		    StringView path) const
 {
 	struct Noted {
 		unsigned long start;
@@ -174,7 +174,7 @@ bool Core::has_file(unsigned long start, unsigned long pages, unsigned long firs
 	return false;
 }
 
-long Core::dumped(unsigned long start) const noexcept
+long Core::dumped(unsigned long start) const
 {
 	const auto *header = at<Elf64_Ehdr>(0);
 

@@ -13,9 +13,9 @@ class Program final
 public:
 	static constexpr unsigned long base = 0x400000;
 
-	Program(struct kunit *test, const char *path) noexcept;
+	Program(struct kunit *test, const char *path);
 
-	bool ok() const noexcept
+	bool ok() const
 	{
 		return ok_;
 	}
@@ -24,9 +24,9 @@ public:
 	 * Executes it in a process that calls @then before the program gets to its first
 	 * instruction, which is none. The wait status.
 	 */
-	template <class F> int run(F then) const noexcept
+	template <class F> int run(F then) const
 	{
-		auto call = [](void *data) noexcept {
+		auto call = [](void *data) {
 			(*static_cast<F *>(data))();
 		};
 
@@ -43,30 +43,30 @@ class Core final
 {
 public:
 	/* Whether such a program leaves one on this kernel. */
-	static bool possible() noexcept;
+	static bool possible();
 
-	explicit Core(struct kunit *test) noexcept;
+	explicit Core(struct kunit *test);
 
 	/* Whether a mapping of @path from page @first on is noted to be at @start. */
 	bool has_file(unsigned long start, unsigned long pages, unsigned long first,
-		      StringView path) const noexcept;
+		      StringView path) const;
 	/* How many mappings of files are noted. */
-	unsigned long files() const noexcept;
+	unsigned long files() const;
 	/* How many bytes of the mapping at @start are there; -1: there is no such mapping. */
-	long dumped(unsigned long start) const noexcept;
+	long dumped(unsigned long start) const;
 
 private:
 	static constexpr unsigned int room = 1024 * 1024;
 
 	/* @count objects of type T at @offset, or null where the core ends before. */
-	template <class T> const T *at(unsigned long offset, unsigned long count = 1) const noexcept
+	template <class T> const T *at(unsigned long offset, unsigned long count = 1) const
 	{
 		if (offset > size_ || count > (size_ - offset) / sizeof(T))
 			return nullptr;
 		return reinterpret_cast<const T *>(text_.data + offset);
 	}
 	/* Finds the note. */
-	void look_for_files(unsigned long offset, unsigned long size) noexcept;
+	void look_for_files(unsigned long offset, unsigned long size);
 
 	struct kunit *test_;
 	KvArray<char> text_;

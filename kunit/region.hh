@@ -31,13 +31,13 @@ struct Setup {
 	Ref<struct file> file;
 	AddressSpace space;
 
-	explicit Setup(struct kunit *test) noexcept
+	explicit Setup(struct kunit *test)
 		: mount(test),
 		  file(mount.ok() ? mount.make("/union/file", pages) : Ref<struct file>()),
 		  space(test)
 	{
 	}
-	bool ok() const noexcept
+	bool ok() const
 	{
 		return file && space.ok();
 	}
@@ -47,15 +47,14 @@ struct Setup {
 class SecondSpace final
 {
 public:
-	SecondSpace(struct kunit *test, const AddressSpace &first) noexcept
-		: away_(first.mm()), space_(test)
+	SecondSpace(struct kunit *test, const AddressSpace &first) : away_(first.mm()), space_(test)
 	{
 	}
-	bool ok() const noexcept
+	bool ok() const
 	{
 		return space_.ok();
 	}
-	const AddressSpace &space() const noexcept
+	const AddressSpace &space() const
 	{
 		return space_;
 	}
@@ -64,7 +63,7 @@ private:
 	struct Away {
 		struct mm_struct *mm;
 
-		explicit Away(struct mm_struct *from) noexcept : mm(from)
+		explicit Away(struct mm_struct *from) : mm(from)
 		{
 			aufs_test_leave_mm(mm);
 		}
@@ -88,7 +87,7 @@ struct Mapped {
 	bool copied;
 };
 
-inline void find(struct vm_area_struct *vma, void *data) noexcept
+inline void find(struct vm_area_struct *vma, void *data)
 {
 	auto *found = static_cast<Mapped *>(data);
 
@@ -102,7 +101,7 @@ inline void find(struct vm_area_struct *vma, void *data) noexcept
 }
 
 /* The mapping at @addr of the address space; its region, or null where the test fails. */
-inline Mapped mapping_at(struct kunit *test, const AddressSpace &space, unsigned long addr) noexcept
+inline Mapped mapping_at(struct kunit *test, const AddressSpace &space, unsigned long addr)
 {
 	Mapped found{addr, 0, nullptr, nullptr, nullptr, false};
 
@@ -113,8 +112,7 @@ inline Mapped mapping_at(struct kunit *test, const AddressSpace &space, unsigned
 
 /* It is served by the branch, from its own pages, and reports @file; the region's user is @first. */
 inline struct vm_region *expect_direct(struct kunit *test, const Mapped &found,
-				       const struct file &file, const struct file &first,
-				       int usage) noexcept
+				       const struct file &file, const struct file &first, int usage)
 {
 	EXPECT(test, found.vm_file == &h_file_of(file));
 	EXPECT(test, found.vm_prfile == &file);
@@ -129,7 +127,7 @@ inline struct vm_region *expect_direct(struct kunit *test, const Mapped &found,
 
 /* It is a copy of what @file says, with a region of its own. */
 inline struct vm_region *expect_copy(struct kunit *test, const Mapped &found,
-				     const struct file &file, int usage) noexcept
+				     const struct file &file, int usage)
 {
 	EXPECT(test, found.vm_file == &file);
 	EXPECT(test, found.vm_prfile == nullptr);
@@ -143,15 +141,14 @@ inline struct vm_region *expect_copy(struct kunit *test, const Mapped &found,
 }
 
 /* Beside the one that the case has open. */
-inline void expect_held(struct kunit *test, const struct file &file, long of_file,
-			long of_branch) noexcept
+inline void expect_held(struct kunit *test, const struct file &file, long of_file, long of_branch)
 {
 	EXPECT_EQ(test, aufs_test_file_count(&file), 1 + of_file);
 	EXPECT_EQ(test, aufs_test_file_count(&h_file_of(file)), 1 + of_branch);
 }
 
 inline void expect_page(struct kunit *test, unsigned long addr, unsigned long index,
-			unsigned long expected) noexcept
+			unsigned long expected)
 {
 	unsigned long number = ~0UL;
 
@@ -160,13 +157,13 @@ inline void expect_page(struct kunit *test, unsigned long addr, unsigned long in
 }
 
 inline void write_page(struct kunit *test, unsigned long addr, unsigned long index,
-		       unsigned long number) noexcept
+		       unsigned long number)
 {
 	EXPECT_EQ(test, aufs_test_write_user(addr + index * PAGE_SIZE, &number, sizeof(number)), 0);
 }
 
 /* What read(2) on @file finds in page @index. */
-inline unsigned long page_of(const struct file &file, unsigned long index) noexcept
+inline unsigned long page_of(const struct file &file, unsigned long index)
 {
 	auto at = static_cast<loff_t>(index * PAGE_SIZE);
 	unsigned long number = ~0UL;

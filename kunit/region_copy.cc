@@ -12,7 +12,7 @@ namespace
 {
 
 /* Files of a filesystem without an MMU are in one piece where they got their size at once. */
-Ref<struct file> make_scattered(struct kunit *test, Union &mount, const char *path) noexcept
+Ref<struct file> make_scattered(struct kunit *test, Union &mount, const char *path)
 {
 	auto file = mount.open(path, O_RDWR | O_CREAT);
 	auto between = mount.open("/branches/between", O_RDWR | O_CREAT);
@@ -34,8 +34,7 @@ Ref<struct file> make_scattered(struct kunit *test, Union &mount, const char *pa
 class BranchMmap final
 {
 public:
-	BranchMmap(const struct file &file,
-		   int (*mmap)(struct file *, struct vm_area_struct *)) noexcept
+	BranchMmap(const struct file &file, int (*mmap)(struct file *, struct vm_area_struct *))
 		: branch_(h_file_of(file)), own_(branch_.f_op), replaced_(*own_)
 	{
 		replaced_.mmap = mmap;
@@ -54,12 +53,12 @@ private:
 	struct ::file_operations replaced_;
 };
 
-int cannot(struct file *, struct vm_area_struct *) noexcept
+int cannot(struct file *, struct vm_area_struct *)
 {
 	return -ENOSYS;
 }
 
-int fails(struct file *, struct vm_area_struct *) noexcept
+int fails(struct file *, struct vm_area_struct *)
 {
 	return -EIO;
 }

@@ -203,7 +203,7 @@ namespace
 struct file *reported_before_error;
 
 /* What no filesystem of ours does: both have a prfile already when ->mmap fails. */
-int sets_prfiles_and_fails(struct file *, struct vm_area_struct *vma) noexcept
+int sets_prfiles_and_fails(struct file *, struct vm_area_struct *vma)
 {
 	set_prfile(*vma, Ref<struct file>::retain(reported_before_error));
 	set_prfile(*vma->vm_region, Ref<struct file>::retain(reported_before_error));

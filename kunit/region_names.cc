@@ -14,7 +14,7 @@ namespace
 class SecondUnion final
 {
 public:
-	SecondUnion(struct kunit *test, const char *options) noexcept : test_(test)
+	SecondUnion(struct kunit *test, const char *options) : test_(test)
 	{
 		mounted_ = EXPECT_EQ(test, aufs_test_mkdir(at), 0) &&
 			   EXPECT_EQ(test, aufs_test_mount("none", at, "aufs", options), 0);
@@ -27,7 +27,7 @@ public:
 		if (mounted_)
 			EXPECT_EQ(test_, aufs_test_umount(at), 0);
 	}
-	bool ok() const noexcept
+	bool ok() const
 	{
 		return mounted_;
 	}
@@ -206,7 +206,7 @@ CASE_BODY(region_shown_in_maps_of_a_process)
 	unsigned long copy = MAP(test, *setup.file, 2, 3, read_write, MAP_PRIVATE);
 	Identity identity = stat_of(test, *setup.file);
 
-	in_process(test, [&]() noexcept {
+	in_process(test, [&]() {
 		OBSERVERS(test, "self")
 			.maps("maps",
 			      {addr, pages, 0, "rw-S", *setup.file, identity, "/union/file"});
@@ -221,7 +221,7 @@ CASE_BODY(region_shown_in_maps_of_a_process)
 		return;
 	EXPECT_EQ(test, MAP(test, *branchs, 3, 2), addr + 2 * PAGE_SIZE);
 	EXPECT_EQ(test, MAP(test, *setup.file, 2, 6, PROT_READ), addr + 6 * PAGE_SIZE);
-	in_process(test, [&]() noexcept {
+	in_process(test, [&]() {
 		OBSERVERS(test, "self")
 			.maps("maps", {addr + 2 * PAGE_SIZE, 3, 2, "rw-S", *branchs,
 				       stat_of(test, *branchs), "/branches/rw/file"});

@@ -27,7 +27,7 @@ constexpr unsigned long read_exec = PROT_READ | PROT_EXEC;
 class Control final
 {
 public:
-	Control(struct kunit *test, const char *type) noexcept : test_(test)
+	Control(struct kunit *test, const char *type) : test_(test)
 	{
 		mounted_ = EXPECT_EQ(test, aufs_test_mkdir(at), 0) &&
 			   EXPECT_EQ(test, aufs_test_mount("none", at, type, nullptr), 0);
@@ -46,11 +46,11 @@ public:
 
 	static constexpr char at[] = "/control";
 
-	static bool possible(const char *type) noexcept
+	static bool possible(const char *type)
 	{
 		return aufs_test_supers(type) >= 0;
 	}
-	bool ok() const noexcept
+	bool ok() const
 	{
 		return mounted_;
 	}
@@ -63,7 +63,7 @@ private:
 };
 
 /* Audit messages get to the log a little later. */
-bool is_audited(const char *text, const char *more) noexcept
+bool is_audited(const char *text, const char *more)
 {
 	for (int tries = 0; tries < 200; ++tries) {
 		if (aufs_test_is_logged_with(text, more))
@@ -74,7 +74,7 @@ bool is_audited(const char *text, const char *more) noexcept
 }
 
 /* mprotect(2) of the first page of a mapping; the mapping is left as it was. */
-long allow_exec(unsigned long addr) noexcept
+long allow_exec(unsigned long addr)
 {
 	long err = aufs_test_mprotect(addr, PAGE_SIZE, read_exec);
 
@@ -88,7 +88,7 @@ long allow_exec(unsigned long addr) noexcept
 class Policy final
 {
 public:
-	constexpr Policy() noexcept
+	constexpr Policy()
 	{
 		name("version");
 		number(5);
@@ -105,11 +105,11 @@ public:
 			number(0);
 		put(structure_end);
 	}
-	constexpr const void *data() const noexcept
+	constexpr const void *data() const
 	{
 		return bytes_;
 	}
-	constexpr unsigned int size() const noexcept
+	constexpr unsigned int size() const
 	{
 		return size_;
 	}
@@ -125,17 +125,17 @@ private:
 	/* Allowed, audited, quiet, and one that is no longer used. */
 	static constexpr int capability_sets = 4;
 
-	constexpr void put(unsigned char byte) noexcept
+	constexpr void put(unsigned char byte)
 	{
 		bytes_[size_++] = byte;
 	}
-	constexpr void number(unsigned int value) noexcept
+	constexpr void number(unsigned int value)
 	{
 		put(u32_value);
 		for (unsigned int shift = 0; shift < 32; shift += 8)
 			put(static_cast<unsigned char>(value >> shift));
 	}
-	constexpr void text(unsigned char kind, StringView value) noexcept
+	constexpr void text(unsigned char kind, StringView value)
 	{
 		/* Its zero counts. */
 		put(kind);
@@ -145,7 +145,7 @@ private:
 			put(static_cast<unsigned char>(value[i]));
 		put(0);
 	}
-	constexpr void name(StringView value) noexcept
+	constexpr void name(StringView value)
 	{
 		text(tag, value);
 	}
@@ -174,7 +174,7 @@ CASE_BODY(security_apparmor)
 	EXPECT_EQ(test,
 		  aufs_test_write_bytes("/control/apparmor/.load", policy.data(), policy.size()),
 		  policy.size());
-	in_process(test, [&]() noexcept {
+	in_process(test, [&]() {
 		if (!EXPECT(test, aufs_test_write("/proc/self/attr/current",
 						  "changeprofile aufs_test") > 0))
 			return;
@@ -256,7 +256,7 @@ namespace
 {
 
 /* How often SELinux had to compute who may do what to whom; without a policy that is everything. */
-long computed(struct kunit *test) noexcept
+long computed(struct kunit *test)
 {
 	static constexpr StringView misses_end = "\n";
 	Text text("/control/avc/cache_stats");
@@ -310,7 +310,7 @@ CASE_BODY(security_selinux)
 	unsigned long reporting = MAP(test, *other, 1, 0, PROT_READ);
 	unsigned long plain = MAP(test, *other, 1, 0, PROT_READ);
 
-	in_process(test, [&]() noexcept {
+	in_process(test, [&]() {
 		static const char label[] = "/proc/self/attr/current";
 
 		EXPECT(test, aufs_test_write(label, "netif") > 0);

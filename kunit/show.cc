@@ -14,15 +14,15 @@ using Size = StringView::Size;
 class Scanner final
 {
 public:
-	explicit Scanner(StringView text) noexcept : text_(text)
+	explicit Scanner(StringView text) : text_(text)
 	{
 	}
 
-	bool failed() const noexcept
+	bool failed() const
 	{
 		return failed_;
 	}
-	u64 number(unsigned int base) noexcept
+	u64 number(unsigned int base)
 	{
 		u64 value = 0;
 		Size digits = 0;
@@ -33,19 +33,19 @@ public:
 		text_ = text_.substr(digits);
 		return value;
 	}
-	void skip(char c) noexcept
+	void skip(char c)
 	{
 		if (text_.empty() || text_[0] != c)
 			failed_ = true;
 		else
 			text_ = text_.substr(1);
 	}
-	void spaces() noexcept
+	void spaces()
 	{
 		while (!text_.empty() && text_[0] == ' ')
 			text_ = text_.substr(1);
 	}
-	StringView word() noexcept
+	StringView word()
 	{
 		Size size = 0;
 
@@ -57,13 +57,13 @@ public:
 		text_ = text_.substr(size);
 		return word;
 	}
-	StringView rest() const noexcept
+	StringView rest() const
 	{
 		return text_;
 	}
 
 private:
-	static unsigned int digit(char c) noexcept
+	static unsigned int digit(char c)
 	{
 		if (c >= '0' && c <= '9')
 			return static_cast<unsigned int>(c - '0');
@@ -77,7 +77,7 @@ private:
 };
 
 /* Calls @visit for each line, without its end, until that says true. */
-template <class F> bool each_line(StringView text, F visit) noexcept
+template <class F> bool each_line(StringView text, F visit)
 {
 	while (!text.empty()) {
 		Size size = 0;
@@ -103,7 +103,7 @@ struct Line {
 	StringView path;
 };
 
-bool parse(StringView text, Line &line) noexcept
+bool parse(StringView text, Line &line)
 {
 	Scanner scanner(text);
 
@@ -126,7 +126,7 @@ bool parse(StringView text, Line &line) noexcept
 }
 
 /* Whether @shown is @raw with each character of @escaped as three octal digits. */
-bool is_escaped(StringView shown, const char *raw, StringView escaped) noexcept
+bool is_escaped(StringView shown, const char *raw, StringView escaped)
 {
 	Size at = 0;
 
@@ -154,7 +154,7 @@ bool is_escaped(StringView shown, const char *raw, StringView escaped) noexcept
 	return at == shown.size();
 }
 
-bool same_permissions(StringView shown, const char *expected) noexcept
+bool same_permissions(StringView shown, const char *expected)
 {
 	StringView all = StringView::from_c_string(expected);
 
@@ -162,14 +162,14 @@ bool same_permissions(StringView shown, const char *expected) noexcept
 				     shown.size() == 4 && shown.starts_with(all.substr(0, 3));
 }
 
-unsigned long end_of(const Shown &shown) noexcept
+unsigned long end_of(const Shown &shown)
 {
 	return shown.addr + shown.pages * PAGE_SIZE;
 }
 
 } // namespace
 
-Proc::Proc(struct kunit *test) noexcept : test_(test)
+Proc::Proc(struct kunit *test) : test_(test)
 {
 	mounted_ = EXPECT_EQ(test, aufs_test_mkdir("/proc"), 0) &&
 		   EXPECT_EQ(test, aufs_test_mount("none", "/proc", "proc", nullptr), 0);
@@ -182,7 +182,7 @@ Proc::~Proc()
 		EXPECT_EQ(test_, aufs_test_umount("/proc"), 0);
 }
 
-Overlay::Overlay(struct kunit *test, const char *options) noexcept : test_(test)
+Overlay::Overlay(struct kunit *test, const char *options) : test_(test)
 {
 	mounted_ = EXPECT_EQ(test, aufs_test_mkdir("/overlay"), 0) &&
 		   EXPECT_EQ(test, aufs_test_mkdir("/branches/none"), 0) &&
@@ -198,13 +198,13 @@ Overlay::~Overlay()
 		EXPECT_EQ(test_, aufs_test_umount("/overlay"), 0);
 }
 
-Text::Text(const char *path) noexcept : text_(KvArray<char>::allocate(room)), size_(-ENOMEM)
+Text::Text(const char *path) : text_(KvArray<char>::allocate(room)), size_(-ENOMEM)
 {
 	if (text_.data)
 		size_ = aufs_test_read(path, text_.data, room);
 }
 
-Identity stat_of(struct kunit *test, const struct file &file) noexcept
+Identity stat_of(struct kunit *test, const struct file &file)
 {
 	struct kstat stat{};
 
@@ -212,24 +212,23 @@ Identity stat_of(struct kunit *test, const struct file &file) noexcept
 	return {stat.dev, stat.ino};
 }
 
-Identity inode_of(const struct file &file) noexcept
+Identity inode_of(const struct file &file)
 {
 	return {file.f_inode->i_sb->s_dev, file.f_inode->i_ino};
 }
 
-Shown whole(struct kunit *test, const struct file &file, unsigned long addr,
-	    const char *path) noexcept
+Shown whole(struct kunit *test, const struct file &file, unsigned long addr, const char *path)
 {
 	return {addr, ShowSetup::pages, 0, "rw-s", file, stat_of(test, file), path};
 }
 
-void report(struct mm_struct *mm, unsigned long addr, struct file &reported) noexcept
+void report(struct mm_struct *mm, unsigned long addr, struct file &reported)
 {
 	struct Sought {
 		unsigned long addr;
 		struct file &reported;
 	} sought{addr, reported};
-	auto set = [](struct vm_area_struct *vma, void *data) noexcept {
+	auto set = [](struct vm_area_struct *vma, void *data) {
 		auto *args = static_cast<Sought *>(data);
 
 		if (vma->vm_start == args->addr)
@@ -239,7 +238,7 @@ void report(struct mm_struct *mm, unsigned long addr, struct file &reported) noe
 	aufs_test_each_vma(mm, set, &sought);
 }
 
-Observers::Name Observers::name(const char *what) const noexcept
+Observers::Name Observers::name(const char *what) const
 {
 	Name name;
 
@@ -247,20 +246,19 @@ Observers::Name Observers::name(const char *what) const noexcept
 	return name;
 }
 
-void Observers::expect(bool good, const char *what, const char *field,
-		       StringView line) const noexcept
+void Observers::expect(bool good, const char *what, const char *field, StringView line) const
 {
 	if (!good) [[unlikely]]
 		aufs_test_fail(test_, source_, line_, "%s of the mapping is wrong in %s: %.*s",
 			       field, what, static_cast<int>(line.size()), line.data());
 }
 
-void Observers::maps(const char *what, const Shown &shown) const noexcept
+void Observers::maps(const char *what, const Shown &shown) const
 {
 	Text text(name(what).text);
 	unsigned int found = 0;
 
-	each_line(text.view(), [&](StringView text_line) noexcept {
+	each_line(text.view(), [&](StringView text_line) {
 		Line line;
 
 		if (!parse(text_line, line) || line.start != shown.addr)
@@ -282,7 +280,7 @@ void Observers::maps(const char *what, const Shown &shown) const noexcept
 	expect(found == 1, what, "the number of lines", text.view());
 }
 
-bool Observers::numa_maps(const Shown &shown) const noexcept
+bool Observers::numa_maps(const Shown &shown) const
 {
 	static constexpr StringView key = "file=";
 	static const char what[] = "numa_maps";
@@ -291,7 +289,7 @@ bool Observers::numa_maps(const Shown &shown) const noexcept
 
 	if (!text.exists())
 		return false;
-	each_line(text.view(), [&](StringView line) noexcept {
+	each_line(text.view(), [&](StringView line) {
 		Scanner scanner(line);
 
 		if (scanner.number(16) != shown.addr || scanner.failed())
@@ -313,7 +311,7 @@ bool Observers::numa_maps(const Shown &shown) const noexcept
 	return true;
 }
 
-LinkName map_files_name(const char *who, unsigned long addr, unsigned long pages) noexcept
+LinkName map_files_name(const char *who, unsigned long addr, unsigned long pages)
 {
 	LinkName link;
 
@@ -322,7 +320,7 @@ LinkName map_files_name(const char *who, unsigned long addr, unsigned long pages
 	return link;
 }
 
-bool Observers::map_files(const Shown &shown) const noexcept
+bool Observers::map_files(const Shown &shown) const
 {
 	LinkName link = map_files_name(who_, shown.addr, shown.pages);
 	struct path path;
@@ -339,7 +337,7 @@ bool Observers::map_files(const Shown &shown) const noexcept
 	return true;
 }
 
-bool Observers::procmap_query([[maybe_unused]] const Shown &shown) const noexcept
+bool Observers::procmap_query([[maybe_unused]] const Shown &shown) const
 {
 #ifdef HAVE_PROCMAP_QUERY
 	static const char what[] = "PROCMAP_QUERY";
@@ -392,7 +390,7 @@ bool Observers::procmap_query([[maybe_unused]] const Shown &shown) const noexcep
 #endif
 }
 
-void Observers::all(const Shown &shown) const noexcept
+void Observers::all(const Shown &shown) const
 {
 	maps("maps", shown);
 	if (aufs_test_has_mmu())
@@ -405,12 +403,12 @@ void Observers::all(const Shown &shown) const noexcept
 	procmap_query(shown);
 }
 
-unsigned int lines_of(const char *path) noexcept
+unsigned int lines_of(const char *path)
 {
 	Text text("/proc/self/maps");
 	unsigned int found = 0;
 
-	each_line(text.view(), [&](StringView text_line) noexcept {
+	each_line(text.view(), [&](StringView text_line) {
 		Line line;
 
 		found += parse(text_line, line) && line.path == StringView::from_c_string(path);

@@ -11,12 +11,12 @@ namespace aufs::test
 class Proc final
 {
 public:
-	explicit Proc(struct kunit *test) noexcept;
+	explicit Proc(struct kunit *test);
 	Proc(const Proc &) = delete;
 	Proc &operator=(const Proc &) = delete;
 	~Proc();
 
-	bool ok() const noexcept
+	bool ok() const
 	{
 		return mounted_;
 	}
@@ -30,13 +30,13 @@ private:
 class Text final
 {
 public:
-	explicit Text(const char *path) noexcept;
+	explicit Text(const char *path);
 
-	bool exists() const noexcept
+	bool exists() const
 	{
 		return size_ >= 0;
 	}
-	StringView view() const noexcept
+	StringView view() const
 	{
 		return size_ > 0 ? StringView(text_.data, static_cast<StringView::Size>(size_)) :
 				   StringView();
@@ -53,9 +53,9 @@ private:
  * Runs @body in a process, with a copy of the current address space (without an MMU: with that
  * one). procfs shows nothing of a kernel thread, which this is.
  */
-template <class F> void in_process(struct kunit *test, F body) noexcept
+template <class F> void in_process(struct kunit *test, F body)
 {
-	auto run = [](void *data) noexcept -> int {
+	auto run = [](void *data) -> int {
 		(*static_cast<F *>(data))();
 		return 0;
 	};
@@ -72,12 +72,12 @@ struct ShowSetup {
 	Ref<struct file> file;
 	AddressSpace space;
 
-	explicit ShowSetup(struct kunit *test, const char *path = "/union/file") noexcept
+	explicit ShowSetup(struct kunit *test, const char *path = "/union/file")
 		: mount(test), proc(test),
 		  file(mount.ok() ? mount.make(path, pages) : Ref<struct file>()), space(test)
 	{
 	}
-	bool ok() const noexcept
+	bool ok() const
 	{
 		return file && proc.ok() && space.ok();
 	}
@@ -88,17 +88,17 @@ class Overlay final
 {
 public:
 	/* @options: of mount(2). There is an empty /branches/none, for two layers are the least. */
-	Overlay(struct kunit *test, const char *options) noexcept;
+	Overlay(struct kunit *test, const char *options);
 	Overlay(const Overlay &) = delete;
 	Overlay &operator=(const Overlay &) = delete;
 	~Overlay();
 
 	/* Whether this kernel has overlayfs. */
-	static bool possible() noexcept
+	static bool possible()
 	{
 		return aufs_test_supers("overlay") >= 0;
 	}
-	bool ok() const noexcept
+	bool ok() const
 	{
 		return mounted_;
 	}
@@ -114,16 +114,16 @@ struct Identity {
 	u64 ino;
 };
 /* By stat(2). */
-Identity stat_of(struct kunit *test, const struct file &file) noexcept;
+Identity stat_of(struct kunit *test, const struct file &file);
 /* By its inode, which is what is shown where the two differ, as in overlayfs. */
-Identity inode_of(const struct file &file) noexcept;
+Identity inode_of(const struct file &file);
 
 /* How a device number is shown. */
-inline u64 major_of(dev_t dev) noexcept
+inline u64 major_of(dev_t dev)
 {
 	return dev >> 20;
 }
-inline u64 minor_of(dev_t dev) noexcept
+inline u64 minor_of(dev_t dev)
 {
 	return dev & ((1U << 20) - 1);
 }
@@ -144,32 +144,32 @@ struct Shown {
 
 /* All of @file, shared and writable, is shown as @path with what stat(2) says. */
 Shown whole(struct kunit *test, const struct file &file, unsigned long addr,
-	    const char *path = "/union/file") noexcept;
+	    const char *path = "/union/file");
 
 /* The directory of procfs that is "/proc/@who", and those who look from there. */
 class Observers final
 {
 public:
-	Observers(struct kunit *test, const char *who, const char *source, int line) noexcept
+	Observers(struct kunit *test, const char *who, const char *source, int line)
 		: test_(test), who_(who), source_(source), line_(line)
 	{
 	}
 
 	/* maps or smaps. */
-	void maps(const char *name, const Shown &shown) const noexcept;
+	void maps(const char *name, const Shown &shown) const;
 	/* False where this kernel does not have it. */
-	bool numa_maps(const Shown &shown) const noexcept;
-	bool procmap_query(const Shown &shown) const noexcept;
+	bool numa_maps(const Shown &shown) const;
+	bool procmap_query(const Shown &shown) const;
 	/* The link of the mapping in map_files. */
-	bool map_files(const Shown &shown) const noexcept;
-	void all(const Shown &shown) const noexcept;
+	bool map_files(const Shown &shown) const;
+	void all(const Shown &shown) const;
 
 private:
 	struct Name {
 		char text[64];
 	};
-	Name name(const char *what) const noexcept;
-	void expect(bool good, const char *what, const char *field, StringView line) const noexcept;
+	Name name(const char *what) const;
+	void expect(bool good, const char *what, const char *field, StringView line) const;
 
 	struct kunit *test_;
 	const char *who_;
@@ -183,12 +183,12 @@ private:
 struct LinkName {
 	char text[96];
 };
-LinkName map_files_name(const char *who, unsigned long addr, unsigned long pages) noexcept;
+LinkName map_files_name(const char *who, unsigned long addr, unsigned long pages);
 
 /* The mapping of @mm that begins at @addr reports @reported from now on. */
-void report(struct mm_struct *mm, unsigned long addr, struct file &reported) noexcept;
+void report(struct mm_struct *mm, unsigned long addr, struct file &reported);
 
 /* How many mappings of /proc/self/maps have @path in their line. */
-unsigned int lines_of(const char *path) noexcept;
+unsigned int lines_of(const char *path);
 
 } // namespace aufs::test

@@ -28,8 +28,7 @@ extern "C" {
 namespace aufs::test
 {
 
-inline bool expect(struct kunit *test, bool good, const char *text, const char *file,
-		   int line) noexcept
+inline bool expect(struct kunit *test, bool good, const char *text, const char *file, int line)
 {
 	if (!good) [[unlikely]]
 		aufs_test_fail(test, file, line, "expected %s", text);
@@ -37,18 +36,18 @@ inline bool expect(struct kunit *test, bool good, const char *text, const char *
 }
 
 /* What is compared is shown as a number, a pointer as its address. */
-template <class T> long long number(T value) noexcept
+template <class T> long long number(T value)
 {
 	return static_cast<long long>(value);
 }
-template <class T> long long number(T *value) noexcept
+template <class T> long long number(T *value)
 {
 	return reinterpret_cast<long long>(value);
 }
 
 template <class A, class E>
 bool expect_equal(struct kunit *test, A actual, E expected, const char *text, const char *file,
-		  int line) noexcept
+		  int line)
 {
 	bool good = number(actual) == number(expected);
 

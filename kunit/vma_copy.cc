@@ -269,7 +269,7 @@ CASE_BODY(copy_process_exits)
 		struct file *file;
 		long before;
 	} in_child{setup.file.get(), 0};
-	auto maps_more = [](void *data) noexcept -> int {
+	auto maps_more = [](void *data) -> int {
 		auto *args = static_cast<InChild *>(data);
 
 		args->before = aufs_test_file_count(args->file);

@@ -21,13 +21,13 @@ struct Setup {
 	Ref<struct file> file;
 	AddressSpace space;
 
-	explicit Setup(struct kunit *test) noexcept
+	explicit Setup(struct kunit *test)
 		: mount(test),
 		  file(mount.ok() ? mount.make("/union/file", pages) : Ref<struct file>()),
 		  space(test)
 	{
 	}
-	bool ok() const noexcept
+	bool ok() const
 	{
 		return file && space.ok();
 	}
@@ -46,7 +46,7 @@ struct Setup {
 
 /* Page @index of the mapping at @addr is page @expected of the file. */
 inline void expect_page(struct kunit *test, unsigned long addr, unsigned long index,
-			unsigned long expected) noexcept
+			unsigned long expected)
 {
 	unsigned long number = ~0UL;
 

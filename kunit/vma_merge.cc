@@ -25,7 +25,7 @@ constexpr unsigned int last_first[] = {2, 0, 1};
 
 CASE_BODY(merge_backward)
 {
-	with_three_pieces(test, [test](const Pieces &setup, const Way &way) noexcept {
+	with_three_pieces(test, [test](const Pieces &setup, const Way &way) {
 		const Expected two[] = {{usual, setup.at(0), 0, 2 * piece},
 					{usual, setup.at(2), 2 * piece, piece}};
 
@@ -37,7 +37,7 @@ CASE_BODY(merge_backward)
 
 CASE_BODY(merge_forward)
 {
-	with_three_pieces(test, [test](const Pieces &setup, const Way &way) noexcept {
+	with_three_pieces(test, [test](const Pieces &setup, const Way &way) {
 		const Expected two[] = {{usual, setup.at(0), 0, piece},
 					{usual, setup.at(1), piece, 2 * piece}};
 
@@ -49,7 +49,7 @@ CASE_BODY(merge_forward)
 
 CASE_BODY(merge_both_sides)
 {
-	with_three_pieces(test, [test](const Pieces &setup, const Way &way) noexcept {
+	with_three_pieces(test, [test](const Pieces &setup, const Way &way) {
 		const Expected three[] = {{usual, setup.at(0), 0, piece},
 					  {usual, setup.at(1), piece, piece},
 					  {usual, setup.at(2), 2 * piece, piece}};
@@ -63,7 +63,7 @@ CASE_BODY(merge_both_sides)
 /* Where only a part is to join the neighbour, the border between the two moves. */
 CASE_BODY(merge_of_a_part)
 {
-	with_three_pieces(test, [test](const Pieces &setup, const Way &way) noexcept {
+	with_three_pieces(test, [test](const Pieces &setup, const Way &way) {
 		const Expected left[] = {{usual, setup.at(0), 0, 2 * piece},
 					 {usual, setup.at(2), 2 * piece, piece}};
 		const Expected right[] = {{usual, setup.at(0), 0, piece},
@@ -108,7 +108,7 @@ CASE_BODY(merge_of_private_pages)
 
 CASE_BODY(merge_of_parts_moved_back)
 {
-	with_three_pieces(test, [test](const Pieces &setup, const Way &) noexcept {
+	with_three_pieces(test, [test](const Pieces &setup, const Way &) {
 		const unsigned long flags = MREMAP_MAYMOVE | MREMAP_FIXED;
 
 		/* The last, the first, the one between: behind, before, and with both. */
@@ -130,7 +130,7 @@ CASE_BODY(merge_of_parts_moved_back)
 
 CASE_BODY(merge_of_one_that_grows)
 {
-	with_three_pieces(test, [test](const Pieces &setup, const Way &) noexcept {
+	with_three_pieces(test, [test](const Pieces &setup, const Way &) {
 		const Expected two[] = {{usual, setup.at(0), 0, 2 * piece - 1},
 					{usual, setup.at(2), 2 * piece, piece}};
 
@@ -149,7 +149,7 @@ CASE_BODY(merge_of_one_that_grows)
 /* mmap(2) does not know yet what files a mapping will have: they become one when they change. */
 CASE_BODY(merge_after_an_mmap_beside)
 {
-	with_three_pieces(test, [test](const Pieces &setup, const Way &way) noexcept {
+	with_three_pieces(test, [test](const Pieces &setup, const Way &way) {
 		unsigned int mappings;
 
 		for (unsigned int i : middle_last) {
@@ -168,7 +168,7 @@ CASE_BODY(merge_after_an_mmap_beside)
 
 CASE_BODY(merge_in_a_fork)
 {
-	with_three_pieces(test, [test](const Pieces &setup, const Way &way) noexcept {
+	with_three_pieces(test, [test](const Pieces &setup, const Way &way) {
 		EXPECT_EQ(test, way.apart(setup.at(1), bytes), 0);
 
 		struct mm_struct *copy = aufs_test_fork_mm();
@@ -272,7 +272,7 @@ namespace
 
 int (*mmap_of_the_branch)(struct file *, struct vm_area_struct *);
 
-int maps_without_dump(struct file *file, struct vm_area_struct *vma) noexcept
+int maps_without_dump(struct file *file, struct vm_area_struct *vma)
 {
 	aufs_test_vma_dont_dump(vma);
 	return mmap_of_the_branch(file, vma);
@@ -282,7 +282,7 @@ int maps_without_dump(struct file *file, struct vm_area_struct *vma) noexcept
 class MappedBy final
 {
 public:
-	MappedBy(struct file &file, int (*mmap)(struct file *, struct vm_area_struct *)) noexcept
+	MappedBy(struct file &file, int (*mmap)(struct file *, struct vm_area_struct *))
 		: file_(file), own_(file.f_op), replaced_(*file.f_op)
 	{
 		mmap_of_the_branch = own_->mmap;

@@ -15,13 +15,13 @@ namespace
 {
 
 /* Three pieces of which the middle one becomes like its neighbours, by @way. */
-void merge_in_the_middle(struct kunit *test, const Way &way) noexcept
+void merge_in_the_middle(struct kunit *test, const Way &way)
 {
 	Pieces setup(test);
 
 	if (!setup.ok())
 		return;
-	each_of_kinds<3>(test, [&](const Kind(&kinds)[3]) noexcept {
+	each_of_kinds<3>(test, [&](const Kind(&kinds)[3]) {
 		for (unsigned int i = 0; i < 3; ++i) {
 			if (!setup.map_piece(setup.at(i), kinds[i], i * piece))
 				return false;
@@ -53,7 +53,7 @@ CASE_BODY(merge_only_who_agree_when_moved)
 
 	if (!setup.ok())
 		return;
-	each_of_kinds<3>(test, [&](const Kind(&kinds)[3]) noexcept {
+	each_of_kinds<3>(test, [&](const Kind(&kinds)[3]) {
 		return setup.map_piece(setup.at(0), kinds[0], 0) &&
 		       setup.map_piece(setup.elsewhere, kinds[1], piece) &&
 		       setup.map_piece(setup.at(2), kinds[2], 2 * piece) &&
@@ -71,7 +71,7 @@ CASE_BODY(merge_only_who_agree_when_grown)
 
 	if (!setup.ok())
 		return;
-	each_of_kinds<2>(test, [&](const Kind(&kinds)[2]) noexcept {
+	each_of_kinds<2>(test, [&](const Kind(&kinds)[2]) {
 		const Kind grown[] = {kinds[0], kinds[0], kinds[1]};
 
 		return setup.map_piece(setup.at(0), kinds[0], 0) &&
@@ -89,7 +89,7 @@ CASE_BODY(merge_only_who_agree_when_mapped)
 
 	if (!setup.ok())
 		return;
-	each_of_kinds<3>(test, [&](const Kind(&kinds)[3]) noexcept {
+	each_of_kinds<3>(test, [&](const Kind(&kinds)[3]) {
 		if (kinds[1].reported != Kind::none)
 			return true;
 		return setup.map_piece(setup.at(0), kinds[0], 0) &&
@@ -109,7 +109,7 @@ CASE_BODY(merge_only_who_agree_in_part)
 
 	if (!setup.ok())
 		return;
-	each_of_kinds<2>(test, [&](const Kind(&kinds)[2]) noexcept {
+	each_of_kinds<2>(test, [&](const Kind(&kinds)[2]) {
 		const unsigned long last = piece - 1;
 		const Expected joined[] = {{kinds[0], setup.at(0), 0, last},
 					   {kinds[1], setup.at(1) - PAGE_SIZE, last, piece + 1}};
@@ -140,7 +140,7 @@ CASE_BODY(merge_no_remapping_of_different_files)
 
 	if (!setup.ok())
 		return;
-	each_of_kinds<2>(test, [&](const Kind(&kinds)[2]) noexcept {
+	each_of_kinds<2>(test, [&](const Kind(&kinds)[2]) {
 		const unsigned long len = 2 * bytes - PAGE_SIZE;
 		const Expected two[] = {{kinds[0], setup.at(0), 0, piece},
 					{kinds[1], setup.at(1), piece, piece}};
@@ -167,7 +167,7 @@ CASE_BODY(merge_no_remapping_of_different_files)
 
 CASE_BODY(merge_after_the_prfiles_agree_again)
 {
-	with_three_pieces(test, [test](const Pieces &setup, const Way &way) noexcept {
+	with_three_pieces(test, [test](const Pieces &setup, const Way &way) {
 		const Expected two[] = {{usual, setup.at(0), 0, piece},
 					{{0, 1}, setup.at(1), piece, 2 * piece}};
 

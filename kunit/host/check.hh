@@ -23,14 +23,14 @@ struct Case {
 	void (*body)();
 	Case *next = nullptr;
 
-	Case(const char *name, void (*body)()) noexcept;
+	Case(const char *name, void (*body)());
 };
 
 inline Case *first;
 inline Case **last = &first;
 inline int failures;
 
-inline Case::Case(const char *name, void (*body)()) noexcept : name(name), body(body)
+inline Case::Case(const char *name, void (*body)()) : name(name), body(body)
 {
 	*last = this;
 	last = &next;

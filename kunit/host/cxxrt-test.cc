@@ -38,11 +38,11 @@ struct Probe {
 	static inline int alive;
 	int value;
 
-	explicit Probe(int value) noexcept : value(value)
+	explicit Probe(int value) : value(value)
 	{
 		alive++;
 	}
-	Probe(Probe &&other) noexcept : value(cxxrt::exchange(other.value, -1))
+	Probe(Probe &&other) : value(cxxrt::exchange(other.value, -1))
 	{
 		alive++;
 	}
@@ -63,11 +63,11 @@ struct Counted {
 
 /* What the module's C provides in the kernel. */
 extern "C" {
-void *cxxrt_alloc(__SIZE_TYPE__ size, unsigned int gfp) noexcept;
-void cxxrt_free(const void *memory) noexcept;
-[[noreturn]] void cxxrt_bug(const char *what) noexcept;
+void *cxxrt_alloc(__SIZE_TYPE__ size, unsigned int gfp);
+void cxxrt_free(const void *memory);
+[[noreturn]] void cxxrt_bug(const char *what);
 
-void *cxxrt_alloc(__SIZE_TYPE__ size, unsigned int gfp) noexcept
+void *cxxrt_alloc(__SIZE_TYPE__ size, unsigned int gfp)
 {
 	last_gfp = gfp;
 	if (out_of_memory)
@@ -76,13 +76,13 @@ void *cxxrt_alloc(__SIZE_TYPE__ size, unsigned int gfp) noexcept
 	return malloc(size);
 }
 
-void cxxrt_free(const void *memory) noexcept
+void cxxrt_free(const void *memory)
 {
 	allocated -= memory != nullptr;
 	free(const_cast<void *>(memory));
 }
 
-void cxxrt_bug(const char *what) noexcept
+void cxxrt_bug(const char *what)
 {
 	printf("Bail out! %s\n", what);
 	abort();
@@ -90,11 +90,11 @@ void cxxrt_bug(const char *what) noexcept
 }
 
 template <> struct cxxrt::RefTraits<Counted> {
-	static void get(Counted *object) noexcept
+	static void get(Counted *object)
 	{
 		object->count++;
 	}
-	static void put(Counted *object) noexcept
+	static void put(Counted *object)
 	{
 		object->count--;
 	}

@@ -11,7 +11,7 @@ namespace
  * The absolute path of @path as the caller sees it, so that a remount from elsewhere finds it
  * again.
  */
-Result<Own<char[]>> absolute_name(const struct path &path, StringView given) noexcept
+Result<Own<char[]>> absolute_name(const struct path &path, StringView given)
 {
 	auto buffer = Own<char[]>::adopt(new (Gfp{GFP_KERNEL}) char[PATH_MAX]);
 
@@ -35,7 +35,7 @@ Result<Own<char[]>> absolute_name(const struct path &path, StringView given) noe
  * On a disk and in shared memory no two inodes have one i_ino. Elsewhere (subvolumes, servers,
  * daemons, stacked filesystems) one cannot know.
  */
-bool numbers_unknown(const struct super_block &sb) noexcept
+bool numbers_unknown(const struct super_block &sb)
 {
 	if (sb.s_stack_depth > 0)
 		return true;
@@ -50,7 +50,7 @@ bool numbers_unknown(const struct super_block &sb) noexcept
  * of these has: kunit/user/filesystems.cc), or does not have it so, as iso9660, which gives the
  * place of a file's entry in its directory.
  */
-bool is_known_to_list_numbers(const struct super_block &sb) noexcept
+bool is_known_to_list_numbers(const struct super_block &sb)
 {
 	switch (sb.s_magic) {
 	case EROFS_SUPER_MAGIC_V1:
@@ -67,7 +67,7 @@ bool is_known_to_list_numbers(const struct super_block &sb) noexcept
 	}
 }
 
-bool is_known_to_tell_changes(const struct super_block &sb) noexcept
+bool is_known_to_tell_changes(const struct super_block &sb)
 {
 	return is_known_to_list_numbers(sb) || sb.s_magic == BTRFS_SUPER_MAGIC ||
 	       sb.s_magic == ISOFS_SUPER_MAGIC;
@@ -75,7 +75,7 @@ bool is_known_to_tell_changes(const struct super_block &sb) noexcept
 
 } // namespace
 
-Result<Branch> Branch::create(struct fs_context *fc, const BranchItem &item) noexcept
+Result<Branch> Branch::create(struct fs_context *fc, const BranchItem &item)
 {
 	Branch branch;
 	int error = kern_path(item.path.data(), LOOKUP_FOLLOW, &branch.found_.path);
@@ -107,7 +107,7 @@ namespace
 {
 
 /* Whether there may be casefolded directories in it. */
-template <class Sb> bool can_fold(const Sb &sb) noexcept
+template <class Sb> bool can_fold(const Sb &sb)
 {
 	if constexpr (requires { sb.s_encoding; })
 		return sb.s_encoding;
@@ -116,7 +116,7 @@ template <class Sb> bool can_fold(const Sb &sb) noexcept
 
 } // namespace
 
-Result<void> Branch::check_filesystem(struct fs_context *fc, bool perm_given) noexcept
+Result<void> Branch::check_filesystem(struct fs_context *fc, bool perm_given)
 {
 	const char *name = name_.get();
 
@@ -142,7 +142,7 @@ namespace
 {
 
 /* Whether @branch has the kind of attributes that origins are: it knows that this one is not there. */
-bool has_private_attributes(const Branch &branch) noexcept
+bool has_private_attributes(const Branch &branch)
 {
 	char value;
 	ssize_t size =
@@ -152,7 +152,7 @@ bool has_private_attributes(const Branch &branch) noexcept
 }
 
 /* FNV-1a: of what is no secret and lies on a branch. */
-u64 fingerprint(u64 basis, const u64 *words, unsigned int count) noexcept
+u64 fingerprint(u64 basis, const u64 *words, unsigned int count)
 {
 	constexpr u64 prime = 0x100000001b3;
 
@@ -167,7 +167,7 @@ u64 fingerprint(u64 basis, const u64 *words, unsigned int count) noexcept
  * Its uuid. An image that can only be made as a whole is known without one: by its size, the number
  * of its files, and what its root is and when that was made.
  */
-void Branch::identify_filesystem() noexcept
+void Branch::identify_filesystem()
 {
 	constexpr u64 bases[] = {0xcbf29ce484222325, 0x84222325cbf29ce4};
 	struct kstatfs fs = {};
@@ -197,7 +197,7 @@ void Branch::identify_filesystem() noexcept
 	has_id_ = true;
 }
 
-Result<void> Branch::attach(struct fs_context *fc) noexcept
+Result<void> Branch::attach(struct fs_context *fc)
 {
 	struct vfsmount *mnt = clone_private_mount(&found_.path);
 
@@ -227,7 +227,7 @@ Result<void> Branch::attach(struct fs_context *fc) noexcept
 	return reserved_->find(*this);
 }
 
-u64 Branch::free_space(unsigned int seconds) const noexcept
+u64 Branch::free_space(unsigned int seconds) const
 {
 	s64 now = ktime_get_seconds();
 

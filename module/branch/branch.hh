@@ -12,9 +12,9 @@ namespace aufs
 class Branch final
 {
 public:
-	Branch() noexcept = default;
-	Branch(Branch &&other) noexcept = default;
-	Branch &operator=(Branch &&other) noexcept = default;
+	Branch() = default;
+	Branch(Branch &&other) = default;
+	Branch &operator=(Branch &&other) = default;
 
 	/*
 	 * Resolves @item for the caller of mount(2) and remembers it; the mount of its own that a
@@ -22,57 +22,56 @@ public:
 	 * path walk; -EINVAL where the filesystem cannot be a branch; -EROFS for rw on what is
 	 * read-only. Each is explained in @fc's log.
 	 */
-	[[nodiscard]] static Result<Branch> create(struct fs_context *fc,
-						   const BranchItem &item) noexcept;
+	static Result<Branch> create(struct fs_context *fc, const BranchItem &item);
 
 	/*
 	 * Clones the mount that the branch was found on, so that mounts and umounts there no longer
 	 * matter.
 	 */
-	[[nodiscard]] Result<void> attach(struct fs_context *fc) noexcept;
+	Result<void> attach(struct fs_context *fc);
 
 	/* Gives the private mount to who unmounts it; null where attach() did not get so far. */
-	struct vfsmount *detach() noexcept
+	struct vfsmount *detach()
 	{
 		return cxxrt::exchange(mnt_, nullptr);
 	}
 
-	struct vfsmount *mnt() const noexcept
+	struct vfsmount *mnt() const
 	{
 		return mnt_;
 	}
-	struct dentry &root() const noexcept
+	struct dentry &root() const
 	{
 		return mnt_ ? *mnt_->mnt_root : *found_.path.dentry;
 	}
-	struct super_block &sb() const noexcept
+	struct super_block &sb() const
 	{
 		return *root().d_sb;
 	}
 	/* The path to @dentry on this branch; borrows. */
-	struct path path_to(struct dentry &dentry) const noexcept
+	struct path path_to(struct dentry &dentry) const
 	{
 		return {.mnt = mnt_, .dentry = &dentry};
 	}
-	CopyOnOpen copy_on_open() const noexcept
+	CopyOnOpen copy_on_open() const
 	{
 		return copy_on_open_;
 	}
 	/* Whether @item, whatever its path is, says that it is used as it is. */
-	bool used_as(const BranchItem &item) const noexcept
+	bool used_as(const BranchItem &item) const
 	{
 		return perm_ == item.perm && copy_on_open_ == item.copy_on_open;
 	}
-	BranchPerm perm() const noexcept
+	BranchPerm perm() const
 	{
 		return perm_;
 	}
-	bool writable() const noexcept
+	bool writable() const
 	{
 		return perm_ == BranchPerm::rw;
 	}
 	/* As /proc/mounts shows it: absolute, not escaped. */
-	StringView name() const noexcept
+	StringView name() const
 	{
 		return StringView::from_c_string(name_.get());
 	}
@@ -82,12 +81,12 @@ public:
 	 * users do not see them, so that a copy-up, which leaves them out, changes nothing: else
 	 * whoever supplies the branch would get setuid programs on the rw one.
 	 */
-	bool grants_rights() const noexcept
+	bool grants_rights() const
 	{
 		return grants_rights_;
 	}
 	/* @mode as users see it. */
-	umode_t shown_mode(umode_t mode) const noexcept
+	umode_t shown_mode(umode_t mode) const
 	{
 		constexpr umode_t rights = S_ISUID | S_ISGID;
 
@@ -97,7 +96,7 @@ public:
 	 * Whether its mount maps ids: then users see the owners and ACLs of its files as through
 	 * that mount, and what they set goes the other way. Ids without a counterpart are invalid.
 	 */
-	bool idmapped() const noexcept
+	bool idmapped() const
 	{
 		return idmapped_;
 	}
@@ -105,13 +104,13 @@ public:
 	 * Two inodes of this branch may have one number. Then the union's numbers come from its inodes
 	 * alone.
 	 */
-	bool numbers_by_inode() const noexcept
+	bool numbers_by_inode() const
 	{
 		return numbers_by_inode_;
 	}
 
 	/* Whether a readdir of this branch gives the numbers of its inodes, and they are unique. */
-	bool lists_numbers() const noexcept
+	bool lists_numbers() const
 	{
 		return lists_numbers_;
 	}
@@ -120,7 +119,7 @@ public:
 	 * filesystems that make their directories up as they are read, and on what others have the
 	 * data of, one cannot know.
 	 */
-	bool tells_changes() const noexcept
+	bool tells_changes() const
 	{
 		return tells_changes_;
 	}
@@ -129,30 +128,30 @@ public:
 	 * Whether it changes although nobody writes to it: a server's or a daemon's. Then what the
 	 * union's inodes have copies of is copied again whenever the branch has been asked.
 	 */
-	bool changes_by_itself() const noexcept
+	bool changes_by_itself() const
 	{
 		return changes_by_itself_;
 	}
-	void note_changes_by_itself() noexcept
+	void note_changes_by_itself()
 	{
 		changes_by_itself_ = true;
 	}
 
 	/* The mount's number for it, which no other branch has or had. */
-	unsigned int number() const noexcept
+	unsigned int number() const
 	{
 		return number_;
 	}
-	void set_number(unsigned int number) noexcept
+	void set_number(unsigned int number)
 	{
 		number_ = number;
 	}
 	/* The number of its filesystem: that of the first branch that lies on the same one. */
-	unsigned int filesystem() const noexcept
+	unsigned int filesystem() const
 	{
 		return filesystem_;
 	}
-	void set_filesystem(unsigned int filesystem) noexcept
+	void set_filesystem(unsigned int filesystem)
 	{
 		filesystem_ = filesystem;
 	}
@@ -160,12 +159,12 @@ public:
 	 * What tells its filesystem from others, in any mount; null where nothing does. Filled in by
 	 * attach().
 	 */
-	const unsigned char *filesystem_id() const noexcept
+	const unsigned char *filesystem_id() const
 	{
 		return has_id_ ? id_ : nullptr;
 	}
 	/* Whether it has ever been written to by this filesystem: objects may have origins. */
-	bool has_origins() const noexcept
+	bool has_origins() const
 	{
 		return reserved_->used();
 	}
@@ -173,12 +172,12 @@ public:
 	 * Whether a copy of that kind here can be told what it is a copy of, and get further names:
 	 * as far as one knows before it is tried.
 	 */
-	bool keeps_identity(umode_t mode) const noexcept
+	bool keeps_identity(umode_t mode) const
 	{
 		return !(__atomic_load_n(&keeps_none_, __ATOMIC_RELAXED) & kind_bit(mode));
 	}
 	/* It was tried, and cannot be. */
-	void note_keeps_none(umode_t mode) const noexcept
+	void note_keeps_none(umode_t mode) const
 	{
 		__atomic_fetch_or(&keeps_none_, kind_bit(mode), __ATOMIC_RELAXED);
 	}
@@ -186,9 +185,9 @@ public:
 	 * Bytes that users may still write, as it said at most @seconds ago; 0 where it does not
 	 * say. May sleep.
 	 */
-	u64 free_space(unsigned int seconds) const noexcept;
+	u64 free_space(unsigned int seconds) const;
 	/* What the format keeps in the root of a rw branch (reserved.hh); made when it is needed. */
-	Reserved &reserved() const noexcept
+	Reserved &reserved() const
 	{
 		return *reserved_;
 	}
@@ -198,12 +197,12 @@ private:
 	struct HeldPath {
 		struct path path = {};
 
-		HeldPath() noexcept = default;
-		HeldPath(HeldPath &&other) noexcept : path(other.path)
+		HeldPath() = default;
+		HeldPath(HeldPath &&other) : path(other.path)
 		{
 			other.path = {};
 		}
-		HeldPath &operator=(HeldPath &&other) noexcept
+		HeldPath &operator=(HeldPath &&other)
 		{
 			struct path old = path;
 
@@ -222,13 +221,13 @@ private:
 
 	static constexpr unsigned char all_kinds = 3;
 	/* Some filesystems keep attributes for files, and not for symlinks and devices. */
-	static unsigned char kind_bit(umode_t mode) noexcept
+	static unsigned char kind_bit(umode_t mode)
 	{
 		return is_reg(mode) || is_dir(mode) ? 1 : 2;
 	}
 
-	Result<void> check_filesystem(struct fs_context *fc, bool perm_given) noexcept;
-	void identify_filesystem() noexcept;
+	Result<void> check_filesystem(struct fs_context *fc, bool perm_given);
+	void identify_filesystem();
 
 	HeldPath found_;
 	struct vfsmount *mnt_ = nullptr;
@@ -258,14 +257,14 @@ private:
 class BranchWrite final
 {
 public:
-	[[nodiscard]] static Result<BranchWrite> get(const Branch &branch) noexcept
+	static Result<BranchWrite> get(const Branch &branch)
 	{
 		if (!branch.writable())
 			return Error{-EROFS};
 		TRY(check(mnt_want_write(branch.mnt())));
 		return BranchWrite(branch);
 	}
-	BranchWrite(BranchWrite &&other) noexcept : branch_(cxxrt::exchange(other.branch_, nullptr))
+	BranchWrite(BranchWrite &&other) : branch_(cxxrt::exchange(other.branch_, nullptr))
 	{
 	}
 	BranchWrite(const BranchWrite &) = delete;
@@ -277,13 +276,13 @@ public:
 			mnt_drop_write(branch_->mnt());
 	}
 
-	const Branch &branch() const noexcept
+	const Branch &branch() const
 	{
 		return *branch_;
 	}
 
 private:
-	explicit BranchWrite(const Branch &branch) noexcept : branch_(&branch)
+	explicit BranchWrite(const Branch &branch) : branch_(&branch)
 	{
 	}
 

@@ -5,7 +5,7 @@
 namespace aufs
 {
 
-Result<NameList> NameList::read(const Branch &branch, struct dentry &dir) noexcept
+Result<NameList> NameList::read(const Branch &branch, struct dentry &dir)
 {
 	NameList list;
 

@@ -15,7 +15,7 @@ struct BranchEntry {
 	unsigned int type;
 };
 
-inline bool is_dot_or_dotdot(StringView name) noexcept
+inline bool is_dot_or_dotdot(StringView name)
 {
 	return name == StringView(".") || name == StringView("..");
 }
@@ -26,13 +26,13 @@ template <class Visit> struct EntryVisitor : dir_context {
 	int error = 0;
 	bool called = false;
 
-	explicit EntryVisitor(Visit &v) noexcept : dir_context{}, visit(v)
+	explicit EntryVisitor(Visit &v) : dir_context{}, visit(v)
 	{
 		actor = act;
 	}
 
 	static bool act(struct dir_context *ctx, const char *name, int size, loff_t, u64 number,
-			unsigned int type) noexcept
+			unsigned int type)
 	{
 		auto &self = static_cast<EntryVisitor &>(*ctx);
 		StringView view(name, static_cast<StringView::Size>(size));
@@ -51,7 +51,7 @@ template <class Visit> struct EntryVisitor : dir_context {
  * credentials are held.
  */
 template <class Visit>
-Result<void> for_each_entry(const Branch &branch, struct dentry &dir, Visit &&visit) noexcept
+Result<void> for_each_entry(const Branch &branch, struct dentry &dir, Visit &&visit)
 {
 	struct path path = branch.path_to(dir);
 	auto file = TRY(adopt_or_error(
@@ -74,11 +74,10 @@ class NameList final
 {
 public:
 	/* The mounter's credentials are held. */
-	[[nodiscard]] static Result<NameList> read(const Branch &branch,
-						   struct dentry &dir) noexcept;
+	static Result<NameList> read(const Branch &branch, struct dentry &dir);
 
 	/* Calls @action(StringView) -> Result<void> for each name. */
-	template <class Action> Result<void> for_each(Action &&action) const noexcept
+	template <class Action> Result<void> for_each(Action &&action) const
 	{
 		for (unsigned long i = 0; i < names_.count(); i++)
 			TRY(action(names_[i].view()));

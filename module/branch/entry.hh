@@ -14,18 +14,18 @@ namespace aufs
  * The entry that was just made as @dentry in @h_dir, whose i_rwsem is held: some filesystems leave
  * it to a lookup to find what mkdir made. Negative where it is not there after all.
  */
-[[nodiscard]] Result<Ref<struct dentry>> find_made(const Branch &branch, struct dentry &h_dir,
-						   Ref<struct dentry> dentry) noexcept;
+Result<Ref<struct dentry>> find_made(const Branch &branch, struct dentry &h_dir,
+				     Ref<struct dentry> dentry);
 
 /* Removes the positive @dentry; @lock is its directory's. What is a directory must be empty. */
-[[nodiscard]] Result<void> remove_locked(const DirLock &lock, struct dentry &dentry) noexcept;
+Result<void> remove_locked(const DirLock &lock, struct dentry &dentry);
 
 /*
  * Removes @name from @h_dir by @remove (&DirLock::unlink or rmdir) if it is there, and tells whether it
  * was; -ESTALE unless it is @expected, where that is not null. Takes the i_rwsem of @h_dir.
  */
-using RemoveEntry = Result<void> (DirLock::*)(struct dentry &dentry) const noexcept;
-[[nodiscard]] Result<bool> remove_entry(const Branch &branch, struct dentry &h_dir, StringView name,
-					const struct inode *expected, RemoveEntry remove) noexcept;
+using RemoveEntry = Result<void> (DirLock::*)(struct dentry &dentry) const;
+Result<bool> remove_entry(const Branch &branch, struct dentry &h_dir, StringView name,
+			  const struct inode *expected, RemoveEntry remove);
 
 } // namespace aufs

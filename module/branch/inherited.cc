@@ -17,7 +17,7 @@ constexpr u32 inherited_flags = common_flags | FS_SECRM_FL | FS_UNRM_FL | FS_COM
 constexpr u32 late_flags = FS_SYNC_FL | FS_NOATIME_FL | FS_APPEND_FL | FS_IMMUTABLE_FL;
 
 /* Flags that every filesystem tells, of an inode's i_flags. */
-u32 flags_from(unsigned int i_flags) noexcept
+u32 flags_from(unsigned int i_flags)
 {
 	return (i_flags & S_SYNC ? FS_SYNC_FL : 0U) | (i_flags & S_NOATIME ? FS_NOATIME_FL : 0U) |
 	       (i_flags & S_APPEND ? FS_APPEND_FL : 0U) |
@@ -26,7 +26,7 @@ u32 flags_from(unsigned int i_flags) noexcept
 }
 
 /* Of directories and regular files alone; a daemon would have to open the file for it. */
-Result<struct fileattr> attributes_of(struct dentry &dentry) noexcept
+Result<struct fileattr> attributes_of(struct dentry &dentry)
 {
 	struct fileattr attr = {};
 	umode_t mode = dentry.d_inode->i_mode;
@@ -38,7 +38,7 @@ Result<struct fileattr> attributes_of(struct dentry &dentry) noexcept
 }
 
 /* Whether a filesystem says by @error that it has no such flag or project. */
-bool is_refusal(int error) noexcept
+bool is_refusal(int error)
 {
 	switch (error) {
 	case -EOPNOTSUPP:
@@ -54,7 +54,7 @@ bool is_refusal(int error) noexcept
 }
 
 /* XFS looks at its own form of the flags, which this sets as well. */
-Result<void> set_flags(const Branch &branch, struct dentry &dentry, u32 flags) noexcept
+Result<void> set_flags(const Branch &branch, struct dentry &dentry, u32 flags)
 {
 	struct fileattr attr = {};
 
@@ -63,8 +63,7 @@ Result<void> set_flags(const Branch &branch, struct dentry &dentry, u32 flags) n
 }
 
 /* Of the flags @old, those of @mask become those of @flags, as far as the filesystem has them. */
-Result<void> change_flags(const Branch &branch, struct dentry &dentry, u32 old, u32 mask,
-			  u32 flags) noexcept
+Result<void> change_flags(const Branch &branch, struct dentry &dentry, u32 old, u32 mask, u32 flags)
 {
 	const u32 attempts[] = {flags, flags & common_flags, flags & FS_NODUMP_FL, 0};
 
@@ -83,8 +82,7 @@ Result<void> change_flags(const Branch &branch, struct dentry &dentry, u32 old, 
 	return {};
 }
 
-Result<void> set_project(const Branch &branch, struct dentry &dentry, u32 project,
-			 bool handed_down) noexcept
+Result<void> set_project(const Branch &branch, struct dentry &dentry, u32 project, bool handed_down)
 {
 	struct fileattr have = TRY(attributes_of(dentry));
 	struct fileattr attr = {};
@@ -102,7 +100,7 @@ Result<void> set_project(const Branch &branch, struct dentry &dentry, u32 projec
 
 } // namespace
 
-Result<void> remove_acl(const Branch &branch, struct dentry &dentry, int type) noexcept
+Result<void> remove_acl(const Branch &branch, struct dentry &dentry, int type)
 {
 	struct posix_acl *acl = aufs_get_acl(branch.mnt(), dentry.d_inode, type);
 
@@ -114,7 +112,7 @@ Result<void> remove_acl(const Branch &branch, struct dentry &dentry, int type) n
 	return check(aufs_set_acl(branch.mnt(), &dentry, type, nullptr));
 }
 
-void hand_nothing_down(const Branch &branch, struct dentry &dir) noexcept
+void hand_nothing_down(const Branch &branch, struct dentry &dir)
 {
 	struct inode &inode = *dir.d_inode;
 	struct iattr attr = {};
@@ -140,21 +138,20 @@ void hand_nothing_down(const Branch &branch, struct dentry &dir) noexcept
 			.ok();
 }
 
-bool hands_project_down(struct dentry &dir) noexcept
+bool hands_project_down(struct dentry &dir)
 {
 	auto have = attributes_of(dir);
 
 	return have.ok() && (have.value().fsx_xflags & FS_XFLAG_PROJINHERIT);
 }
 
-Result<void> hand_project_down(const Branch &branch, struct dentry &dir,
-			       struct dentry &h_parent) noexcept
+Result<void> hand_project_down(const Branch &branch, struct dentry &dir, struct dentry &h_parent)
 {
 	return set_project(branch, dir, TRY(attributes_of(h_parent)).fsx_projid, true);
 }
 
 Result<void> copy_flags(const Branch &from, struct dentry &source, const Branch &branch,
-			struct dentry &to, struct dentry *h_parent) noexcept
+			struct dentry &to, struct dentry *h_parent)
 {
 	auto have = attributes_of(to);
 
@@ -194,7 +191,7 @@ namespace
 {
 
 /* The ACL of @type of @dentry, or empty. */
-Result<Ref<struct posix_acl>> acl_of(const Branch &branch, struct dentry &dentry, int type) noexcept
+Result<Ref<struct posix_acl>> acl_of(const Branch &branch, struct dentry &dentry, int type)
 {
 	struct posix_acl *acl = aufs_get_acl(branch.mnt(), dentry.d_inode, type);
 
@@ -204,7 +201,7 @@ Result<Ref<struct posix_acl>> acl_of(const Branch &branch, struct dentry &dentry
 }
 
 Result<void> set_or_remove_acl(const Branch &branch, struct dentry &dentry, int type,
-			       struct posix_acl *acl) noexcept
+			       struct posix_acl *acl)
 {
 	return acl ? check(aufs_set_acl(branch.mnt(), &dentry, type, acl)) :
 		     remove_acl(branch, dentry, type);
@@ -212,7 +209,7 @@ Result<void> set_or_remove_acl(const Branch &branch, struct dentry &dentry, int 
 
 /* As the VFS and a filesystem do together; *@mode becomes what the object is to have. */
 Result<void> inherit_acls(const Branch &part_branch, struct dentry &part, const Branch &branch,
-			  struct dentry &made, umode_t &mode) noexcept
+			  struct dentry &made, umode_t &mode)
 {
 	auto handed_down = TRY(acl_of(part_branch, part, ACL_TYPE_DEFAULT));
 
@@ -236,7 +233,7 @@ Result<void> inherit_acls(const Branch &part_branch, struct dentry &part, const 
 } // namespace
 
 Result<void> inherit_from(const Branch &part_branch, struct dentry &part, const Branch &branch,
-			  struct dentry &made, umode_t mode, const struct cred &caller) noexcept
+			  struct dentry &made, umode_t mode, const struct cred &caller)
 {
 	struct path path = part_branch.path_to(part);
 	struct iattr attr = {};
@@ -258,7 +255,7 @@ Result<void> inherit_from(const Branch &part_branch, struct dentry &part, const 
 	return check(aufs_notify_change(branch.mnt(), &made, &attr));
 }
 
-void protect(const Branch &branch, struct dentry &to, unsigned int i_flags) noexcept
+void protect(const Branch &branch, struct dentry &to, unsigned int i_flags)
 {
 	u32 flags = flags_from(i_flags) & late_flags;
 	u32 rights = flags & (FS_APPEND_FL | FS_IMMUTABLE_FL);

@@ -14,41 +14,37 @@ namespace aufs
 {
 
 /* Removes the ACL of @type of @dentry, if it has one. */
-[[nodiscard]] Result<void> remove_acl(const Branch &branch, struct dentry &dentry,
-				      int type) noexcept;
+Result<void> remove_acl(const Branch &branch, struct dentry &dentry, int type);
 
 /*
  * From now on the directory @dir, which is the union's own, hands nothing down, and is for who made
  * it alone. What the branch's filesystem refuses to change stays.
  */
-void hand_nothing_down(const Branch &branch, struct dentry &dir) noexcept;
+void hand_nothing_down(const Branch &branch, struct dentry &dir);
 
 /* Whether what is made in @dir gets its project, and nothing of another project can be moved there. */
-bool hands_project_down(struct dentry &dir) noexcept;
+bool hands_project_down(struct dentry &dir);
 
 /* @dir is a directory of the union's own that hands down the project of @h_parent. */
-[[nodiscard]] Result<void> hand_project_down(const Branch &branch, struct dentry &dir,
-					     struct dentry &h_parent) noexcept;
+Result<void> hand_project_down(const Branch &branch, struct dentry &dir, struct dentry &h_parent);
 
 /*
  * Gives @to, which is new and empty, the flags of @source and its project, or that of @h_parent,
  * where it will be, if that hands one down: with another it could not be renamed there, and its data
  * would count for nobody. Of a regular file some flags are left to protect().
  */
-[[nodiscard]] Result<void> copy_flags(const Branch &from, struct dentry &source,
-				      const Branch &branch, struct dentry &to,
-				      struct dentry *h_parent) noexcept;
+Result<void> copy_flags(const Branch &from, struct dentry &source, const Branch &branch,
+			struct dentry &to, struct dentry *h_parent);
 
 /*
  * Gives @made, which was made with @mode for the owner of @caller in one of the parts of a directory,
  * the ACLs and the group that @part, the upper one and what users see, hands down, on @part_branch;
  * and not those of the part that it is in.
  */
-[[nodiscard]] Result<void> inherit_from(const Branch &part_branch, struct dentry &part,
-					const Branch &branch, struct dentry &made, umode_t mode,
-					const struct cred &caller) noexcept;
+Result<void> inherit_from(const Branch &part_branch, struct dentry &part, const Branch &branch,
+			  struct dentry &made, umode_t mode, const struct cred &caller);
 
 /* Sets those that stop or slow down what is done before a copy is complete: @i_flags of its source. */
-void protect(const Branch &branch, struct dentry &to, unsigned int i_flags) noexcept;
+void protect(const Branch &branch, struct dentry &to, unsigned int i_flags);
 
 } // namespace aufs

@@ -18,7 +18,7 @@ public:
 	/* What users see changes the times. */
 	enum class Change : unsigned char { unseen, seen };
 
-	KeepTimes(const Branch &branch, struct dentry &dir, Change change = Change::unseen) noexcept
+	KeepTimes(const Branch &branch, struct dentry &dir, Change change = Change::unseen)
 		: branch_(branch), dir_(Ref<struct dentry>::retain(&dir))
 	{
 		struct path path = branch.path_to(dir);

@@ -9,7 +9,7 @@ namespace
 {
 
 /* Objects that are more than their inode (automounts) or whose names are compared in other ways. */
-bool is_odd(const struct dentry &dentry) noexcept
+bool is_odd(const struct dentry &dentry)
 {
 	return dentry.d_flags &
 	       (DCACHE_NEED_AUTOMOUNT | DCACHE_MANAGE_TRANSIT | DCACHE_OP_HASH | DCACHE_OP_COMPARE);
@@ -17,13 +17,12 @@ bool is_odd(const struct dentry &dentry) noexcept
 
 } // namespace
 
-Result<bool> is_opaque(const Branch &branch, struct dentry &dir) noexcept
+Result<bool> is_opaque(const Branch &branch, struct dentry &dir)
 {
 	return static_cast<bool>(TRY(lookup_in(branch, dir, opaque_name)));
 }
 
-Result<Ref<struct dentry>> lookup_in(const Branch &branch, struct dentry &base,
-				     StringView name) noexcept
+Result<Ref<struct dentry>> lookup_in(const Branch &branch, struct dentry &base, StringView name)
 {
 	struct dentry *found = aufs_lookup_unlocked(branch.mnt(), name.data(), &base,
 						    static_cast<int>(name.size()));
@@ -40,14 +39,13 @@ Result<Ref<struct dentry>> lookup_in(const Branch &branch, struct dentry &base,
 	return dentry;
 }
 
-Result<Ref<struct dentry>> lookup_locked(const Branch &branch, struct dentry &base,
-					 StringView name) noexcept
+Result<Ref<struct dentry>> lookup_locked(const Branch &branch, struct dentry &base, StringView name)
 {
 	return adopt_or_error(aufs_lookup_locked(branch.mnt(), name.data(), &base,
 						 static_cast<int>(name.size())));
 }
 
-Error wrong_whiteout(const Branch &branch, struct dentry &base, StringView name) noexcept
+Error wrong_whiteout(const Branch &branch, struct dentry &base, StringView name)
 {
 	aufs_warn("branch '%s': '%.*s' in inode %lu is no regular file; remove it",
 		  branch.name().data(), static_cast<int>(name.size()), name.data(),
@@ -55,8 +53,7 @@ Error wrong_whiteout(const Branch &branch, struct dentry &base, StringView name)
 	return Error{-EIO};
 }
 
-Result<Ref<struct dentry>> find_whiteout(const Branch &branch, struct dentry &base,
-					 StringView name) noexcept
+Result<Ref<struct dentry>> find_whiteout(const Branch &branch, struct dentry &base, StringView name)
 {
 	if (name.size() > max_name)
 		return Ref<struct dentry>();

@@ -4,14 +4,14 @@
 namespace aufs
 {
 
-NameTable::NameTable(NameTable &&other) noexcept
+NameTable::NameTable(NameTable &&other)
 	: chunks_(cxxrt::exchange(other.chunks_, nullptr)), entries_(move(other.entries_)),
 	  slots_(move(other.slots_)), count_(cxxrt::exchange(other.count_, 0)),
 	  room_(cxxrt::exchange(other.room_, 0)), key_{other.key_[0], other.key_[1]}
 {
 }
 
-NameTable &NameTable::operator=(NameTable &&other) noexcept
+NameTable &NameTable::operator=(NameTable &&other)
 {
 	if (this != &other) {
 		this->~NameTable();
@@ -27,7 +27,7 @@ NameTable::~NameTable()
 }
 
 /* The slot that has @name, or the free one where it belongs. There is always a free one. */
-unsigned long *NameTable::slot_of(StringView name, unsigned int hash) const noexcept
+unsigned long *NameTable::slot_of(StringView name, unsigned int hash) const
 {
 	unsigned long mask = 2 * room_ - 1;
 	unsigned long at = hash & mask;
@@ -45,7 +45,7 @@ unsigned long *NameTable::slot_of(StringView name, unsigned int hash) const noex
 	}
 }
 
-NameTable::Entry *NameTable::find(StringView name) const noexcept
+NameTable::Entry *NameTable::find(StringView name) const
 {
 	if (!count_)
 		return nullptr;
@@ -55,7 +55,7 @@ NameTable::Entry *NameTable::find(StringView name) const noexcept
 	return slot ? entries_.data[slot - 1] : nullptr;
 }
 
-Result<void> NameTable::grow() noexcept
+Result<void> NameTable::grow()
 {
 	unsigned long room = room_ ? 2 * room_ : 64;
 	auto entries = KvArray<Entry *>::allocate(room);
@@ -76,7 +76,7 @@ Result<void> NameTable::grow() noexcept
 	return {};
 }
 
-Result<NameTable::Entry *> NameTable::allocate(unsigned long size) noexcept
+Result<NameTable::Entry *> NameTable::allocate(unsigned long size)
 {
 	size = (size + alignof(Entry) - 1) & ~(alignof(Entry) - 1);
 	if (!chunks_ || chunks_->used + size > chunk_size - sizeof(Chunk)) {
@@ -95,7 +95,7 @@ Result<NameTable::Entry *> NameTable::allocate(unsigned long size) noexcept
 	return entry;
 }
 
-Result<NameTable::Entry *> NameTable::add(StringView name) noexcept
+Result<NameTable::Entry *> NameTable::add(StringView name)
 {
 	if (name.size() >= PATH_MAX)
 		return Error{-EIO};

@@ -23,37 +23,37 @@ public:
 		unsigned short size; /* a server's may be longer than NAME_MAX */
 		char name[];
 
-		StringView view() const noexcept
+		StringView view() const
 		{
 			return StringView(name, size);
 		}
 	};
 
-	NameTable() noexcept = default;
-	NameTable(NameTable &&other) noexcept;
-	NameTable &operator=(NameTable &&other) noexcept;
+	NameTable() = default;
+	NameTable(NameTable &&other);
+	NameTable &operator=(NameTable &&other);
 	NameTable(const NameTable &) = delete;
 	NameTable &operator=(const NameTable &) = delete;
 	~NameTable();
 
-	unsigned long count() const noexcept
+	unsigned long count() const
 	{
 		return count_;
 	}
-	Entry &operator[](unsigned long index) const noexcept
+	Entry &operator[](unsigned long index) const
 	{
 		return *entries_.data[index];
 	}
 
 	/* The entry @name, or null. */
-	Entry *find(StringView name) const noexcept;
+	Entry *find(StringView name) const;
 	/*
 	 * A new entry @name (less than PATH_MAX bytes, as the VFS wants it), which is not there yet;
 	 * its other members are 0. -ENOMEM; -EIO where it is longer.
 	 */
-	[[nodiscard]] Result<Entry *> add(StringView name) noexcept;
+	Result<Entry *> add(StringView name);
 	/* Nothing is found or added any more: gives up the memory for that. */
-	void complete() noexcept
+	void complete()
 	{
 		slots_ = {};
 	}
@@ -70,13 +70,13 @@ private:
 	};
 	static constexpr unsigned long chunk_size = 32768;
 
-	unsigned int hash_of(StringView name) const noexcept
+	unsigned int hash_of(StringView name) const
 	{
 		return aufs_hash(key_, name.data(), name.size());
 	}
-	unsigned long *slot_of(StringView name, unsigned int hash) const noexcept;
-	Result<void> grow() noexcept;
-	Result<Entry *> allocate(unsigned long size) noexcept;
+	unsigned long *slot_of(StringView name, unsigned int hash) const;
+	Result<void> grow();
+	Result<Entry *> allocate(unsigned long size);
 
 	Chunk *chunks_ = nullptr;
 	KvArray<Entry *> entries_;

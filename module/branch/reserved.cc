@@ -16,12 +16,12 @@ constexpr StringView orphans_name{".wh..wh.orph"};
 /* What our own names in there begin with; the original's are left alone. */
 constexpr StringView work_prefix{"cpup."};
 
-StringView name_of(ReservedDir which) noexcept
+StringView name_of(ReservedDir which)
 {
 	return which == ReservedDir::plinks ? plinks_name : orphans_name;
 }
 
-Error not_usable(const Branch &branch, StringView name) noexcept
+Error not_usable(const Branch &branch, StringView name)
 {
 	aufs_warn("branch '%s': '%.*s' is of the wrong kind or somebody else's; remove it",
 		  branch.name().data(), static_cast<int>(name.size()), name.data());
@@ -32,7 +32,7 @@ Error not_usable(const Branch &branch, StringView name) noexcept
  * Whether @dentry was made by who mounted the branch, now or earlier. Anybody may have written to what
  * is not, and of a directory moved what is made there, or put a name in its place.
  */
-bool is_ours(const Branch &branch, const struct dentry &dentry, umode_t kind) noexcept
+bool is_ours(const Branch &branch, const struct dentry &dentry, umode_t kind)
 {
 	const struct inode &inode = *dentry.d_inode;
 	kuid_t uid = inode.i_uid;
@@ -53,7 +53,7 @@ bool is_ours(const Branch &branch, const struct dentry &dentry, umode_t kind) no
  */
 template <class Create>
 Result<Ref<struct dentry>> find_or_make(const Branch &branch, StringView name, umode_t kind,
-					Create &&create) noexcept
+					Create &&create)
 {
 	auto lock = TRY(DirLock::get(branch.mnt(), branch.root()));
 	auto dentry = TRY(lookup_locked(branch, branch.root(), name));
@@ -74,7 +74,7 @@ Result<Ref<struct dentry>> find_or_make(const Branch &branch, StringView name, u
 	return dentry;
 }
 
-unsigned int next_number() noexcept
+unsigned int next_number()
 {
 	static unsigned int last;
 
@@ -82,7 +82,7 @@ unsigned int next_number() noexcept
 }
 
 /* Whether there is nothing in @dir but what users do not see; -ENOTEMPTY. */
-Result<void> check_empty(const NameList &names) noexcept
+Result<void> check_empty(const NameList &names)
 {
 	return names.for_each([](StringView name) -> Result<void> {
 		return is_reserved(name) ? Result<void>() : Error{-ENOTEMPTY};
@@ -93,7 +93,7 @@ Result<void> check_empty(const NameList &names) noexcept
  * Removes @names from @dir, of which users see none: whiteouts, and what a broken branch has, one level
  * deep. -ENOTEMPTY, and nothing is done, where there is another one.
  */
-Result<void> empty(const Branch &branch, struct dentry &dir, const NameList &names) noexcept
+Result<void> empty(const Branch &branch, struct dentry &dir, const NameList &names)
 {
 	TRY(check_empty(names));
 
@@ -109,7 +109,7 @@ Result<void> empty(const Branch &branch, struct dentry &dir, const NameList &nam
 }
 
 /* Hides again in @dir what @names hid, as it was before empty(). */
-Result<void> hide_again(const Branch &branch, struct dentry &dir, const NameList &names) noexcept
+Result<void> hide_again(const Branch &branch, struct dentry &dir, const NameList &names)
 {
 	return names.for_each([&](StringView name) -> Result<void> {
 		if (!is_reserved(name))
@@ -127,7 +127,7 @@ Result<void> hide_again(const Branch &branch, struct dentry &dir, const NameList
 
 /* @names are those that were in it. */
 Result<void> try_remove_orphan(const Branch &branch, struct dentry &orphans, struct dentry &dentry,
-			       NameList &names) noexcept
+			       NameList &names)
 {
 	if (is_positive(dentry) && is_dir(dentry.d_inode->i_mode)) {
 		names = TRY(NameList::read(branch, dentry));
@@ -145,8 +145,7 @@ Result<void> try_remove_orphan(const Branch &branch, struct dentry &orphans, str
  * all is as it was, where they do. Once more where it was for want of memory: nobody else comes by before
  * the next mount.
  */
-Result<void> remove_orphan(const Branch &branch, struct dentry &orphans,
-			   struct dentry &dentry) noexcept
+Result<void> remove_orphan(const Branch &branch, struct dentry &orphans, struct dentry &dentry)
 {
 	SignalsBlocked signals(aufs_signals_block_all);
 	NameList names;
@@ -163,7 +162,7 @@ Result<void> remove_orphan(const Branch &branch, struct dentry &orphans,
 	return result;
 }
 
-void warn_of_orphan(const Branch &branch, int error) noexcept
+void warn_of_orphan(const Branch &branch, int error)
 {
 	aufs_warn("branch '%s': a workfile stays in .wh..wh.orph until the next mount (errno %d)",
 		  branch.name().data(), -error);
@@ -171,7 +170,7 @@ void warn_of_orphan(const Branch &branch, int error) noexcept
 
 } // namespace
 
-void OldPlinks::note(StringView name) noexcept
+void OldPlinks::note(StringView name)
 {
 	u64 numbers[2] = {};
 	unsigned int which = 0;
@@ -194,7 +193,7 @@ void OldPlinks::note(StringView name) noexcept
 	}
 }
 
-bool Reserved::Kept::is_there(const Branch &branch, StringView name) const noexcept
+bool Reserved::Kept::is_there(const Branch &branch, StringView name) const
 {
 	if (!dentry || !is_entry_of(*dentry, branch.root()))
 		return false;
@@ -205,12 +204,12 @@ bool Reserved::Kept::is_there(const Branch &branch, StringView name) const noexc
 	       NameSnapshot(*dentry).view() == name;
 }
 
-Own<Reserved> Reserved::create(int depth) noexcept
+Own<Reserved> Reserved::create(int depth)
 {
 	return Own<Reserved>::adopt(new (Gfp{GFP_KERNEL}) Reserved(depth));
 }
 
-Result<void> Reserved::find(const Branch &branch) noexcept
+Result<void> Reserved::find(const Branch &branch)
 {
 	constexpr ReservedDir all[] = {ReservedDir::plinks, ReservedDir::orphans};
 
@@ -234,7 +233,7 @@ Result<void> Reserved::find(const Branch &branch) noexcept
 	});
 }
 
-void Reserved::clean(const Branch &branch) noexcept
+void Reserved::clean(const Branch &branch)
 {
 	auto orphans = existing(branch, ReservedDir::orphans);
 
@@ -265,7 +264,7 @@ void Reserved::clean(const Branch &branch) noexcept
 		warn_of_orphan(branch, result.error());
 }
 
-Result<Ref<struct dentry>> Reserved::directory(const Branch &branch, ReservedDir which) noexcept
+Result<Ref<struct dentry>> Reserved::directory(const Branch &branch, ReservedDir which)
 {
 	MutexLock lock(lock_);
 	Kept &dir = slot(which);
@@ -289,7 +288,7 @@ Result<Ref<struct dentry>> Reserved::directory(const Branch &branch, ReservedDir
 	return dir.dentry.clone();
 }
 
-Ref<struct dentry> Reserved::existing(const Branch &branch, ReservedDir which) noexcept
+Ref<struct dentry> Reserved::existing(const Branch &branch, ReservedDir which)
 {
 	if (!used())
 		return {};
@@ -300,7 +299,7 @@ Ref<struct dentry> Reserved::existing(const Branch &branch, ReservedDir which) n
 	return dir.is_there(branch, name_of(which)) ? dir.dentry.clone() : Ref<struct dentry>();
 }
 
-Result<Ref<struct dentry>> Reserved::whiteout_base(const Branch &branch) noexcept
+Result<Ref<struct dentry>> Reserved::whiteout_base(const Branch &branch)
 {
 	MutexLock lock(lock_);
 
@@ -317,7 +316,7 @@ Result<Ref<struct dentry>> Reserved::whiteout_base(const Branch &branch) noexcep
 	return base_.dentry.clone();
 }
 
-void Reserved::retire_whiteout_base(const Branch &branch, struct dentry &base) noexcept
+void Reserved::retire_whiteout_base(const Branch &branch, struct dentry &base)
 {
 	MutexLock lock(lock_);
 
@@ -332,8 +331,7 @@ void Reserved::retire_whiteout_base(const Branch &branch, struct dentry &base) n
 		(void)dir_lock.value().unlink(base).ok();
 }
 
-Result<Ref<struct dentry>> free_work_name(const Branch &branch, struct dentry &dir,
-					  bool nested) noexcept
+Result<Ref<struct dentry>> free_work_name(const Branch &branch, struct dentry &dir, bool nested)
 {
 	for (int tries = 0; tries < 100; tries++) {
 		char name[24];
@@ -365,7 +363,7 @@ Workfile::~Workfile()
 }
 
 Result<Grave> Grave::dig(const Branch &branch, struct dentry &h_dir, StringView name,
-			 struct dentry &victim) noexcept
+			 struct dentry &victim)
 {
 	auto orphans = TRY(branch.reserved().directory(branch, ReservedDir::orphans));
 	auto lock = TRY(RenameLock::get(branch.mnt(), h_dir, *orphans));
@@ -381,7 +379,7 @@ Result<Grave> Grave::dig(const Branch &branch, struct dentry &h_dir, StringView 
 }
 
 Result<Grave> Grave::bury(const Branch &branch, struct dentry &h_dir, StringView name,
-			  struct dentry &victim) noexcept
+			  struct dentry &victim)
 {
 	auto dug = dig(branch, h_dir, name, victim);
 
@@ -401,7 +399,7 @@ Result<Grave> Grave::bury(const Branch &branch, struct dentry &h_dir, StringView
 	return grave;
 }
 
-Result<void> Grave::close(struct dentry &parent, StringView name) noexcept
+Result<void> Grave::close(struct dentry &parent, StringView name)
 {
 	auto removed = remove_orphan(branch_, *orphans_, *dir_);
 
@@ -423,7 +421,7 @@ Grave::~Grave()
 		warn_of_orphan(branch_, result.error());
 }
 
-void Grave::exhume(struct dentry &parent, StringView name) noexcept
+void Grave::exhume(struct dentry &parent, StringView name)
 {
 	auto dir = move(dir_);
 	auto run = [&]() -> Result<void> {

@@ -29,10 +29,10 @@ class OldPlinks final
 {
 public:
 	/* @name is there: remembers how it is made, if it is one. */
-	void note(StringView name) noexcept;
+	void note(StringView name);
 
 	/* Calls @action(UNION_NUMBER) for each that @number may have had, until it is true. */
-	template <class Action> Result<void> for_each(u64 number, Action &&action) const noexcept
+	template <class Action> Result<void> for_each(u64 number, Action &&action) const
 	{
 		for (unsigned int bits = 1; bits <= max_bits; bits++) {
 			for (unsigned int branch = 0; branch >> bits == 0; branch++) {
@@ -57,43 +57,42 @@ class Reserved final
 {
 public:
 	/* Of a branch that is stacked @depth times. Null without memory. */
-	[[nodiscard]] static Own<Reserved> create(int depth) noexcept;
+	[[nodiscard]] static Own<Reserved> create(int depth);
 
 	/*
 	 * Whether the branch has, or had when it was mounted, a directory for orphans: then it has
 	 * been written to. Any context.
 	 */
-	bool used() const noexcept
+	bool used() const
 	{
 		return __atomic_load_n(&used_, __ATOMIC_RELAXED);
 	}
 	/* What find() has seen. Any context. */
-	const OldPlinks &old_plinks() const noexcept
+	const OldPlinks &old_plinks() const
 	{
 		return old_plinks_;
 	}
 	/* Looks what is there. The mounter's credentials are held. */
-	[[nodiscard]] Result<void> find(const Branch &branch) noexcept;
+	Result<void> find(const Branch &branch);
 	/* Removes what was not finished before the branch was mounted. As find(). */
-	void clean(const Branch &branch) noexcept;
+	void clean(const Branch &branch);
 
 	/*
 	 * The directory @which of @branch, made if it is not there, from which nothing that is made
 	 * in it or linked to it inherits anything. The mounter's credentials and write access are
 	 * held, no lock of the branch.
 	 */
-	[[nodiscard]] Result<Ref<struct dentry>> directory(const Branch &branch,
-							   ReservedDir which) noexcept;
+	Result<Ref<struct dentry>> directory(const Branch &branch, ReservedDir which);
 	/* The same, or empty where it is not there. Without write access. */
-	Ref<struct dentry> existing(const Branch &branch, ReservedDir which) noexcept;
+	Ref<struct dentry> existing(const Branch &branch, ReservedDir which);
 
 	/* The file that whiteouts are links of; as directory(). */
-	[[nodiscard]] Result<Ref<struct dentry>> whiteout_base(const Branch &branch) noexcept;
+	Result<Ref<struct dentry>> whiteout_base(const Branch &branch);
 	/* It has as many links as it can have: the next whiteout_base() is another file. */
-	void retire_whiteout_base(const Branch &branch, struct dentry &base) noexcept;
+	void retire_whiteout_base(const Branch &branch, struct dentry &base);
 
 private:
-	explicit Reserved(int depth) noexcept
+	explicit Reserved(int depth)
 	{
 		aufs_mutex_init(&lock_, AUFS_MUTEX_RESERVED, depth);
 	}
@@ -105,21 +104,21 @@ private:
 		umode_t mode = 0;
 		bool hands_nothing_down = false;
 
-		Kept() noexcept = default;
-		explicit Kept(Ref<struct dentry> found) noexcept
+		Kept() = default;
+		explicit Kept(Ref<struct dentry> found)
 			: dentry(move(found)), owner(dentry->d_inode->i_uid.val),
 			  mode(dentry->d_inode->i_mode)
 		{
 		}
 		/* Whether it is still what it was, by @name in the root of @branch. */
-		bool is_there(const Branch &branch, StringView name) const noexcept;
+		bool is_there(const Branch &branch, StringView name) const;
 	};
 
-	Kept &slot(ReservedDir which) noexcept
+	Kept &slot(ReservedDir which)
 	{
 		return which == ReservedDir::plinks ? plinks_ : orphans_;
 	}
-	void note_used() noexcept
+	void note_used()
 	{
 		__atomic_store_n(&used_, true, __ATOMIC_RELAXED);
 	}

@@ -15,7 +15,7 @@ constexpr umode_t whiteout_mode = S_IRUSR | S_IRGRP | S_IROTH;
  * Makes @whiteout, which is negative, in the directory of @lock: a further name of the one file that
  * most whiteouts are, or where that cannot be, a file of its own.
  */
-Result<void> create_in(const DirLock &lock, struct dentry &whiteout, struct dentry *base) noexcept
+Result<void> create_in(const DirLock &lock, struct dentry &whiteout, struct dentry *base)
 {
 	if (base && lock.link(*base, whiteout).ok())
 		return {};
@@ -26,7 +26,7 @@ Result<void> create_in(const DirLock &lock, struct dentry &whiteout, struct dent
 
 /* Makes the reserved @name in @h_dir. Whether it was not there. */
 Result<bool> make_reserved(const Branch &branch, struct dentry &h_dir, StringView name,
-			   KeepTimes::Change change) noexcept
+			   KeepTimes::Change change)
 {
 	Ref<struct dentry> base;
 
@@ -57,7 +57,7 @@ Result<bool> make_reserved(const Branch &branch, struct dentry &h_dir, StringVie
 
 } // namespace
 
-Result<bool> make_whiteout(const Branch &branch, struct dentry &h_dir, StringView name) noexcept
+Result<bool> make_whiteout(const Branch &branch, struct dentry &h_dir, StringView name)
 {
 	/* What could not be hidden could not be made through the union, either. */
 	if (name.size() > max_name)
@@ -68,7 +68,7 @@ Result<bool> make_whiteout(const Branch &branch, struct dentry &h_dir, StringVie
 	return make_reserved(branch, h_dir, whiteout.view(), KeepTimes::Change::seen);
 }
 
-Result<void> remove_whiteout(const Branch &branch, struct dentry &h_dir, StringView name) noexcept
+Result<void> remove_whiteout(const Branch &branch, struct dentry &h_dir, StringView name)
 {
 	if (name.size() > max_name)
 		return {};
@@ -79,12 +79,12 @@ Result<void> remove_whiteout(const Branch &branch, struct dentry &h_dir, StringV
 	return {};
 }
 
-Result<bool> make_opaque(const Branch &branch, struct dentry &h_dir) noexcept
+Result<bool> make_opaque(const Branch &branch, struct dentry &h_dir)
 {
 	return make_reserved(branch, h_dir, opaque_name, KeepTimes::Change::unseen);
 }
 
-void undo_opaque(const Branch &branch, struct dentry &h_dir) noexcept
+void undo_opaque(const Branch &branch, struct dentry &h_dir)
 {
 	auto lock = DirLock::get(branch.mnt(), h_dir);
 

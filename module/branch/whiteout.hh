@@ -22,7 +22,7 @@ inline constexpr StringView opaque_name{".wh..wh..opq"};
  */
 inline constexpr StringView::Size max_name = NAME_MAX - 4;
 
-inline bool is_reserved(StringView name) noexcept
+inline bool is_reserved(StringView name)
 {
 	return name.starts_with(whiteout_prefix);
 }
@@ -32,13 +32,12 @@ class WhiteoutName final
 {
 public:
 	/* @name is at most max_name bytes. */
-	explicit WhiteoutName(StringView name) noexcept
-		: size_(whiteout_prefix.size() + name.size())
+	explicit WhiteoutName(StringView name) : size_(whiteout_prefix.size() + name.size())
 	{
 		__builtin_memcpy(text_, whiteout_prefix.data(), whiteout_prefix.size());
 		__builtin_memcpy(text_ + whiteout_prefix.size(), name.data(), name.size());
 	}
-	StringView view() const noexcept
+	StringView view() const
 	{
 		return StringView(text_, size_);
 	}
@@ -57,16 +56,14 @@ private:
  * Makes the whiteout of @name in @h_dir, unless it is there. Whether it was made. -EIO where
  * something else has its name.
  */
-[[nodiscard]] Result<bool> make_whiteout(const Branch &branch, struct dentry &h_dir,
-					 StringView name) noexcept;
+Result<bool> make_whiteout(const Branch &branch, struct dentry &h_dir, StringView name);
 
 /* Removes the whiteout of @name in @h_dir, if there is one. */
-[[nodiscard]] Result<void> remove_whiteout(const Branch &branch, struct dentry &h_dir,
-					   StringView name) noexcept;
+Result<void> remove_whiteout(const Branch &branch, struct dentry &h_dir, StringView name);
 
 /* Lets nothing of lower branches be seen in @h_dir. Whether it was not so before. */
-[[nodiscard]] Result<bool> make_opaque(const Branch &branch, struct dentry &h_dir) noexcept;
+Result<bool> make_opaque(const Branch &branch, struct dentry &h_dir);
 /* Takes that back. */
-void undo_opaque(const Branch &branch, struct dentry &h_dir) noexcept;
+void undo_opaque(const Branch &branch, struct dentry &h_dir);
 
 } // namespace aufs

@@ -12,8 +12,8 @@ namespace aufs
  * A name in @dir, the directory for orphans or one in it (@nested: a reserved name, which goes with its
  * directory), whose i_rwsem is held: negative.
  */
-[[nodiscard]] Result<Ref<struct dentry>> free_work_name(const Branch &branch, struct dentry &dir,
-							bool nested = false) noexcept;
+Result<Ref<struct dentry>> free_work_name(const Branch &branch, struct dentry &dir,
+					  bool nested = false);
 
 /*
  * An object without a name that users see, in the directory for orphans: it gets one, or goes with
@@ -28,8 +28,8 @@ public:
 	 * and write access is not.
 	 */
 	template <class Create>
-	[[nodiscard]] static Result<Workfile> create(const Branch &branch, Create &&create,
-						     struct dentry *shop = nullptr) noexcept
+	static Result<Workfile> create(const Branch &branch, Create &&create,
+				       struct dentry *shop = nullptr)
 	{
 		auto write = TRY(BranchWrite::get(branch));
 		auto dir = shop ? Ref<struct dentry>::retain(shop) :
@@ -44,7 +44,7 @@ public:
 		return Workfile(branch, move(dir), move(dentry));
 	}
 
-	Workfile(Workfile &&other) noexcept
+	Workfile(Workfile &&other)
 		: branch_(other.branch_), dir_(move(other.dir_)), dentry_(move(other.dentry_))
 	{
 	}
@@ -52,26 +52,26 @@ public:
 	~Workfile();
 
 	/* Null after keep(). */
-	struct dentry &dentry() const noexcept
+	struct dentry &dentry() const
 	{
 		return *dentry_;
 	}
-	struct dentry &dir() const noexcept
+	struct dentry &dir() const
 	{
 		return *dir_;
 	}
-	const Branch &branch() const noexcept
+	const Branch &branch() const
 	{
 		return branch_;
 	}
 	/* It has another name by now. */
-	void keep() noexcept
+	void keep()
 	{
 		dentry_ = {};
 	}
 
 private:
-	Workfile(const Branch &branch, Ref<struct dentry> dir, Ref<struct dentry> dentry) noexcept
+	Workfile(const Branch &branch, Ref<struct dentry> dir, Ref<struct dentry> dentry)
 		: branch_(branch), dir_(move(dir)), dentry_(move(dentry))
 	{
 	}
@@ -92,9 +92,9 @@ public:
 	 * @victim is @name in @h_dir. -ESTALE where it is no longer there, -ENOTEMPTY where it has what
 	 * users see. Takes their locks.
 	 */
-	[[nodiscard]] static Result<Grave> bury(const Branch &branch, struct dentry &h_dir,
-						StringView name, struct dentry &victim) noexcept;
-	Grave(Grave &&other) noexcept
+	static Result<Grave> bury(const Branch &branch, struct dentry &h_dir, StringView name,
+				  struct dentry &victim);
+	Grave(Grave &&other)
 		: branch_(other.branch_), orphans_(move(other.orphans_)), dir_(move(other.dir_))
 	{
 	}
@@ -105,15 +105,15 @@ public:
 	 * Removes it now. -ENOTEMPTY, and it is back, where somebody who has it open made something in
 	 * it.
 	 */
-	[[nodiscard]] Result<void> close(struct dentry &parent, StringView name) noexcept;
+	Result<void> close(struct dentry &parent, StringView name);
 	/* Puts it back; complains to the log where it cannot. */
-	void exhume(struct dentry &parent, StringView name) noexcept;
+	void exhume(struct dentry &parent, StringView name);
 
 private:
 	static Result<Grave> dig(const Branch &branch, struct dentry &h_dir, StringView name,
-				 struct dentry &victim) noexcept;
+				 struct dentry &victim);
 
-	Grave(const Branch &branch, Ref<struct dentry> orphans, Ref<struct dentry> dir) noexcept
+	Grave(const Branch &branch, Ref<struct dentry> orphans, Ref<struct dentry> dir)
 		: branch_(branch), orphans_(move(orphans)), dir_(move(dir))
 	{
 	}

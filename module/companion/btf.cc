@@ -43,19 +43,19 @@ struct Btf::Type {
 	unsigned int info;
 	unsigned int size_or_type;
 
-	Kind kind() const noexcept
+	Kind kind() const
 	{
 		return static_cast<Kind>(info >> 24 & 0x1f);
 	}
-	unsigned int count() const noexcept
+	unsigned int count() const
 	{
 		return info & 0xffff;
 	}
-	bool flag() const noexcept
+	bool flag() const
 	{
 		return info >> 31;
 	}
-	template <class Each> Span<const Each> following() const noexcept
+	template <class Each> Span<const Each> following() const
 	{
 		return {reinterpret_cast<const Each *>(this + 1), count()};
 	}
@@ -86,7 +86,7 @@ constexpr int enoent = 2;
 
 } // namespace
 
-Text &Text::operator+=(StringView more) noexcept
+Text &Text::operator+=(StringView more)
 {
 	StringView::Size room = sizeof(text_) - size_;
 
@@ -97,18 +97,18 @@ Text &Text::operator+=(StringView more) noexcept
 	return *this;
 }
 
-bool Btf::is_record(Kind kind) noexcept
+bool Btf::is_record(Kind kind)
 {
 	return kind == Kind::structure || kind == Kind::union_of;
 }
 
-bool Btf::is_qualifier(Kind kind) noexcept
+bool Btf::is_qualifier(Kind kind)
 {
 	return kind == Kind::const_of || kind == Kind::volatile_of || kind == Kind::restrict_of ||
 	       kind == Kind::type_tag;
 }
 
-StringView Btf::prefix(const Type &type) noexcept
+StringView Btf::prefix(const Type &type)
 {
 	switch (type.kind()) {
 	case Kind::structure:
@@ -127,12 +127,12 @@ StringView Btf::prefix(const Type &type) noexcept
 	}
 }
 
-const Btf::Header &Btf::header(Span<const Byte> data) noexcept
+const Btf::Header &Btf::header(Span<const Byte> data)
 {
 	return *reinterpret_cast<const Header *>(data.data());
 }
 
-long Btf::extra(const Type &type) noexcept
+long Btf::extra(const Type &type)
 {
 	switch (type.kind()) {
 	case Kind::pointer:
@@ -163,7 +163,7 @@ long Btf::extra(const Type &type) noexcept
 	return -1;
 }
 
-template <class Visit> Result<void> Btf::each(Span<const Byte> data, Visit &&visit) noexcept
+template <class Visit> Result<void> Btf::each(Span<const Byte> data, Visit &&visit)
 {
 	const Header &h = header(data);
 	Size start = Size{h.hdr_len} + h.type_off;
@@ -185,7 +185,7 @@ template <class Visit> Result<void> Btf::each(Span<const Byte> data, Visit &&vis
 	return {};
 }
 
-Result<Btf::Size> Btf::types_in(Span<const Byte> data) noexcept
+Result<Btf::Size> Btf::types_in(Span<const Byte> data)
 {
 	if (data.size() < sizeof(Header) || data.size() >= 1UL << 31)
 		return Error{-einval};
@@ -207,7 +207,7 @@ Result<Btf::Size> Btf::types_in(Span<const Byte> data) noexcept
 	return count;
 }
 
-Btf::Btf(Span<const Byte> data, Span<unsigned int> index) noexcept : data_(data), index_(index)
+Btf::Btf(Span<const Byte> data, Span<unsigned int> index) : data_(data), index_(index)
 {
 	Size count = 0;
 
@@ -215,14 +215,14 @@ Btf::Btf(Span<const Byte> data, Span<unsigned int> index) noexcept : data_(data)
 }
 
 /* The first type has the number 1; 0 is void. */
-const Btf::Type *Btf::type(unsigned int id) const noexcept
+const Btf::Type *Btf::type(unsigned int id) const
 {
 	if (id == 0 || id > index_.size())
 		return nullptr;
 	return reinterpret_cast<const Type *>(data_.data() + index_[id - 1]);
 }
 
-StringView Btf::string(unsigned int offset) const noexcept
+StringView Btf::string(unsigned int offset) const
 {
 	const Header &h = header(data_);
 
@@ -232,7 +232,7 @@ StringView Btf::string(unsigned int offset) const noexcept
 					 h.str_off + offset);
 }
 
-const Btf::Type *Btf::find(Kind kind, StringView name) const noexcept
+const Btf::Type *Btf::find(Kind kind, StringView name) const
 {
 	for (unsigned int id = 1; id <= index_.size(); id++) {
 		const Type *candidate = type(id);
@@ -243,7 +243,7 @@ const Btf::Type *Btf::find(Kind kind, StringView name) const noexcept
 	return nullptr;
 }
 
-const Btf::Type *Btf::unqualified(unsigned int id) const noexcept
+const Btf::Type *Btf::unqualified(unsigned int id) const
 {
 	const Type *t = type(id);
 
@@ -252,7 +252,7 @@ const Btf::Type *Btf::unqualified(unsigned int id) const noexcept
 	return t;
 }
 
-Result<void> Btf::render(unsigned int id, Text &text) const noexcept
+Result<void> Btf::render(unsigned int id, Text &text) const
 {
 	const Type *t = type(id);
 	bool constant = false;
@@ -286,7 +286,7 @@ Result<void> Btf::render(unsigned int id, Text &text) const noexcept
 	return {};
 }
 
-Result<void> Btf::prototype(StringView name, Text &text) const noexcept
+Result<void> Btf::prototype(StringView name, Text &text) const
 {
 	const Type *function = find(Kind::function, name);
 
@@ -316,7 +316,7 @@ Result<void> Btf::prototype(StringView name, Text &text) const noexcept
 	return text.cut() ? Result<void>(Error{-einval}) : Result<void>();
 }
 
-Result<Btf::Size> Btf::offset_of(StringView record, StringView member) const noexcept
+Result<Btf::Size> Btf::offset_of(StringView record, StringView member) const
 {
 	/* The record, and what has no name in it: the members of that are members. */
 	struct {
@@ -349,7 +349,7 @@ Result<Btf::Size> Btf::offset_of(StringView record, StringView member) const noe
 	return Error{-enoent};
 }
 
-Result<Btf::Size> Btf::size_of(StringView record) const noexcept
+Result<Btf::Size> Btf::size_of(StringView record) const
 {
 	const Type *structure = find(Kind::structure, record);
 

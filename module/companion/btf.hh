@@ -23,17 +23,17 @@ using Byte = unsigned char;
 class Text final
 {
 public:
-	Text &operator+=(StringView more) noexcept;
+	Text &operator+=(StringView more);
 
-	StringView view() const noexcept
+	StringView view() const
 	{
 		return {text_, size_};
 	}
-	bool ends_with(char end) const noexcept
+	bool ends_with(char end) const
 	{
 		return size_ && text_[size_ - 1] == end;
 	}
-	bool cut() const noexcept
+	bool cut() const
 	{
 		return cut_;
 	}
@@ -50,22 +50,22 @@ public:
 	using Size = StringView::Size;
 
 	/* How many types there are in @data; -EINVAL if that is no BTF, or damaged. */
-	[[nodiscard]] static Result<Size> types_in(Span<const Byte> data) noexcept;
+	static Result<Size> types_in(Span<const Byte> data);
 
 	/* Borrows both. @data has been found good by types_in(), @index has room for its types. */
-	Btf(Span<const Byte> data, Span<unsigned int> index) noexcept;
+	Btf(Span<const Byte> data, Span<unsigned int> index);
 
 	/*
 	 * The prototype of the function @name, as in C: "int (struct inode *, char)". -ENOENT if the
 	 * kernel does not say, -EINVAL if what it says cannot be.
 	 */
-	[[nodiscard]] Result<void> prototype(StringView name, Text &text) const noexcept;
+	Result<void> prototype(StringView name, Text &text) const;
 
 	/* Where @member is in struct @record, in bytes; errors as above. */
-	[[nodiscard]] Result<Size> offset_of(StringView record, StringView member) const noexcept;
+	Result<Size> offset_of(StringView record, StringView member) const;
 
 	/* In bytes; errors as above. */
-	[[nodiscard]] Result<Size> size_of(StringView record) const noexcept;
+	Result<Size> size_of(StringView record) const;
 
 private:
 	struct Header;
@@ -74,25 +74,24 @@ private:
 	struct Parameter;
 	enum class Kind : unsigned char;
 
-	static bool is_record(Kind kind) noexcept;
+	static bool is_record(Kind kind);
 	/* Const and what else changes nothing of a type's layout. */
-	static bool is_qualifier(Kind kind) noexcept;
+	static bool is_qualifier(Kind kind);
 	/* What stands before the name of @type in C. */
-	static StringView prefix(const Type &type) noexcept;
-	static const Header &header(Span<const Byte> data) noexcept;
+	static StringView prefix(const Type &type);
+	static const Header &header(Span<const Byte> data);
 	/* Bytes that follow @type; for a kind that nobody knows a negative number. */
-	static long extra(const Type &type) noexcept;
+	static long extra(const Type &type);
 	/* Calls @visit(type, offset) for each type in turn, as long as it says so. */
-	template <class Visit>
-	static Result<void> each(Span<const Byte> data, Visit &&visit) noexcept;
+	template <class Visit> static Result<void> each(Span<const Byte> data, Visit &&visit);
 
 	/* Null for void and for what is not there. */
-	const Type *type(unsigned int id) const noexcept;
+	const Type *type(unsigned int id) const;
 	/* A qualifier itself where there are too many of them. */
-	const Type *unqualified(unsigned int id) const noexcept;
-	const Type *find(Kind kind, StringView name) const noexcept;
-	StringView string(unsigned int offset) const noexcept;
-	Result<void> render(unsigned int id, Text &text) const noexcept;
+	const Type *unqualified(unsigned int id) const;
+	const Type *find(Kind kind, StringView name) const;
+	StringView string(unsigned int offset) const;
+	Result<void> render(unsigned int id, Text &text) const;
 
 	Span<const Byte> data_;
 	Span<unsigned int> index_;

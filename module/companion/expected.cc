@@ -78,7 +78,7 @@ constexpr ExpectedMember members[] = {
 };
 #undef MEMBER
 
-bool is_expected(const Btf &btf, const ExpectedFunction &function) noexcept
+bool is_expected(const Btf &btf, const ExpectedFunction &function)
 {
 	Text text;
 	auto found = btf.prototype(function.name, text);
@@ -96,7 +96,7 @@ bool is_expected(const Btf &btf, const ExpectedFunction &function) noexcept
 	return false;
 }
 
-bool is_expected(const Btf &btf, const ExpectedMember &member) noexcept
+bool is_expected(const Btf &btf, const ExpectedMember &member)
 {
 	auto found = btf.offset_of(member.record, member.member);
 
@@ -113,7 +113,7 @@ bool is_expected(const Btf &btf, const ExpectedMember &member) noexcept
 }
 
 template <class Expected, StringView::Size N>
-bool are_expected(const Btf &btf, const Expected (&all)[N]) noexcept
+bool are_expected(const Btf &btf, const Expected (&all)[N])
 {
 	bool good = true;
 
@@ -122,7 +122,7 @@ bool are_expected(const Btf &btf, const Expected (&all)[N]) noexcept
 	return good;
 }
 
-bool expected_types(Span<const Byte> data) noexcept
+bool expected_types(Span<const Byte> data)
 {
 	auto count = Btf::types_in(data);
 

@@ -10,7 +10,7 @@ class Line final
 public:
 	/* A mapping of a file: @offset in bytes, @device as the kernel has it (12 and 20 bits). */
 	void add_mapping(unsigned long start, unsigned long end, const char (&rights)[4],
-			 unsigned long offset, unsigned int device, unsigned long inode) noexcept
+			 unsigned long offset, unsigned int device, unsigned long inode)
 	{
 		add_hex(start, 8);
 		add('-');
@@ -32,11 +32,11 @@ public:
 		add(' ');
 	}
 
-	const char *text() const noexcept
+	const char *text() const
 	{
 		return text_;
 	}
-	unsigned long size() const noexcept
+	unsigned long size() const
 	{
 		return size_;
 	}
@@ -45,13 +45,13 @@ private:
 	/* Where the path begins, if there is room for what is before it. */
 	static constexpr unsigned long path_column = 73;
 
-	void add(char c) noexcept
+	void add(char c)
 	{
 		text_[size_++] = c;
 	}
 
 	/* With at least @width digits. */
-	void add_hex(unsigned long value, unsigned int width) noexcept
+	void add_hex(unsigned long value, unsigned int width)
 	{
 		unsigned int digits =
 			(67 - static_cast<unsigned int>(__builtin_clzl(value | 1))) / 4;
@@ -63,7 +63,7 @@ private:
 		size_ += digits;
 	}
 
-	void add_decimal(unsigned long value) noexcept
+	void add_decimal(unsigned long value)
 	{
 		char digits[20];
 		unsigned int count = 0;

@@ -21,7 +21,7 @@ namespace
 constexpr unsigned long aufs_magic = 0x61756673;
 
 /* The union's inode of what serves @vma; null where that is no file of a union. */
-const struct inode *union_inode(const struct vm_area_struct &vma) noexcept
+const struct inode *union_inode(const struct vm_area_struct &vma)
 {
 	const struct file *file = vma.vm_file;
 
@@ -35,7 +35,7 @@ const struct inode *union_inode(const struct vm_area_struct &vma) noexcept
 	return inode;
 }
 
-Line line_of(const struct vm_area_struct &vma, const struct inode &inode) noexcept
+Line line_of(const struct vm_area_struct &vma, const struct inode &inode)
 {
 	auto has = [&vma](unsigned long flag, char letter) {
 		return vma.vm_flags & flag ? letter : '-';
@@ -50,13 +50,13 @@ Line line_of(const struct vm_area_struct &vma, const struct inode &inode) noexce
 }
 
 /* What has no room: seq_file comes again with more. */
-void overflow(struct seq_file &m) noexcept
+void overflow(struct seq_file &m)
 {
 	m.count = m.size;
 }
 
 /* Puts @now in the place of @before, with which the text from @start on begins. */
-void replace(struct seq_file &m, size_t start, const Line &before, const Line &now) noexcept
+void replace(struct seq_file &m, size_t start, const Line &before, const Line &now)
 {
 	char *text = m.buf + start;
 	size_t length = m.count - start;

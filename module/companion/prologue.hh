@@ -13,7 +13,7 @@ inline constexpr unsigned long prologue_size = 9;
  * been put in its place, and behind the five bytes in which ftrace works, a nop or a call. 0 where
  * @code is anything else.
  */
-constexpr unsigned long body_offset(const unsigned char *code) noexcept
+constexpr unsigned long body_offset(const unsigned char *code)
 {
 	constexpr unsigned char marks[][4] = {
 		{0xf3, 0x0f, 0x1e, 0xfa}, /* endbr64 */

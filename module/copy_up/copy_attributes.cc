@@ -9,21 +9,21 @@ namespace aufs
 namespace
 {
 
-Result<void> change_attributes(const Branch &branch, struct dentry &to, struct iattr &attr) noexcept
+Result<void> change_attributes(const Branch &branch, struct dentry &to, struct iattr &attr)
 {
 	InodeLock lock(*to.d_inode);
 
 	return check(aufs_notify_change(branch.mnt(), &to, &attr));
 }
 
-bool is_acl(StringView name) noexcept
+bool is_acl(StringView name)
 {
 	return name == StringView("system.posix_acl_access") ||
 	       name == StringView("system.posix_acl_default");
 }
 
 /* Whether the union's own and those that are copied in other ways. */
-bool is_copied_otherwise(StringView name) noexcept
+bool is_copied_otherwise(StringView name)
 {
 	return name.starts_with(private_prefix) || is_acl(name) ||
 	       /* XFS shows how it keeps ACLs, which means nothing on others. */
@@ -35,7 +35,7 @@ class Names final
 {
 public:
 	/* Takes the names that @dentry has. */
-	[[nodiscard]] Result<void> read(struct dentry &dentry) noexcept
+	Result<void> read(struct dentry &dentry)
 	{
 		ssize_t size = vfs_listxattr(&dentry, nullptr, 0);
 
@@ -54,7 +54,7 @@ public:
 	}
 
 	/* @visit(name, which ends with a null) for each, until one fails. */
-	template <class Visit> [[nodiscard]] Result<void> for_each(Visit &&visit) const noexcept
+	template <class Visit> Result<void> for_each(Visit &&visit) const
 	{
 		for (const char *name = text_.data; name < text_.data + size_;) {
 			StringView view = StringView::from_c_string(name);
@@ -65,7 +65,7 @@ public:
 		return {};
 	}
 
-	bool has(StringView wanted) const noexcept
+	bool has(StringView wanted) const
 	{
 		return !for_each([wanted](StringView name) {
 				return name == wanted ? Result<void>(Error{-EEXIST}) :
@@ -80,7 +80,7 @@ private:
 
 /* A buffer that grows. */
 Result<ssize_t> read_xattr(const Branch &from, struct dentry &dentry, const char *name,
-			   KvArray<char> &value, size_t &room) noexcept
+			   KvArray<char> &value, size_t &room)
 {
 	ssize_t size = aufs_getxattr(from.mnt(), &dentry, name, value.data, room);
 
@@ -100,7 +100,7 @@ Result<ssize_t> read_xattr(const Branch &from, struct dentry &dentry, const char
 }
 
 /* Whether @value of "security.evm" is good for the one inode alone that it was made for. */
-bool is_bound_to_inode(const char *value, ssize_t size) noexcept
+bool is_bound_to_inode(const char *value, ssize_t size)
 {
 	constexpr char portable_signature = 5;
 
@@ -109,8 +109,7 @@ bool is_bound_to_inode(const char *value, ssize_t size) noexcept
 
 /* Copies the attribute @name by way of @value, which has @room bytes and grows. */
 Result<void> copy_xattr(const Branch &from, struct dentry &source, const Branch &branch,
-			struct dentry &to, const char *name, KvArray<char> &value,
-			size_t &room) noexcept
+			struct dentry &to, const char *name, KvArray<char> &value, size_t &room)
 {
 	StringView view = StringView::from_c_string(name);
 	auto got = read_xattr(from, source, name, value, room);
@@ -148,7 +147,7 @@ Result<void> copy_xattr(const Branch &from, struct dentry &source, const Branch 
 }
 
 /* Whether the security module makes the attribute @name of a copy itself. */
-Result<bool> is_left_out(struct dentry &source, StringView name) noexcept
+Result<bool> is_left_out(struct dentry &source, StringView name)
 {
 	int skip = aufs_copy_up_xattr(&source, name.data());
 
@@ -157,7 +156,7 @@ Result<bool> is_left_out(struct dentry &source, StringView name) noexcept
 }
 
 /* What EVM and IMA note of an object is that object's. */
-bool is_integrity(StringView name) noexcept
+bool is_integrity(StringView name)
 {
 	return name == StringView("security.evm") || name == StringView("security.ima");
 }
@@ -167,7 +166,7 @@ bool is_integrity(StringView name) noexcept
  * What the filesystem or a security module does not let go of is its own.
  */
 Result<void> remove_inherited(struct dentry &source, const Names &names, const Branch &branch,
-			      struct dentry &to) noexcept
+			      struct dentry &to)
 {
 	Names found;
 
@@ -193,7 +192,7 @@ Result<void> remove_inherited(struct dentry &source, const Names &names, const B
 }
 
 Result<void> copy_xattrs(const Branch &from, struct dentry &source, const Branch &branch,
-			 struct dentry &to) noexcept
+			 struct dentry &to)
 {
 	Names names;
 	KvArray<char> value;
@@ -212,7 +211,7 @@ Result<void> copy_xattrs(const Branch &from, struct dentry &source, const Branch
 
 /* @to gets the ACL of @source, or none. */
 Result<void> copy_acl(const Branch &from, struct dentry &source, const Branch &branch,
-		      struct dentry &to, int type) noexcept
+		      struct dentry &to, int type)
 {
 	struct posix_acl *acl = aufs_get_acl(from.mnt(), source.d_inode, type);
 
@@ -232,7 +231,7 @@ Result<void> copy_acl(const Branch &from, struct dentry &source, const Branch &b
 } // namespace
 
 Result<void> copy_attributes(const struct path &from, const Branch &from_branch,
-			     const Branch &branch, struct dentry &to) noexcept
+			     const Branch &branch, struct dentry &to)
 {
 	struct kstat stat;
 	struct dentry &source = *from.dentry;

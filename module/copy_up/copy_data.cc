@@ -11,7 +11,7 @@ namespace
 constexpr loff_t piece_size = 1 << 20;
 
 /* @length bytes from @pos on, at least one. */
-Result<loff_t> copy_piece(struct file &from, struct file &to, loff_t pos, loff_t length) noexcept
+Result<loff_t> copy_piece(struct file &from, struct file &to, loff_t pos, loff_t length)
 {
 	auto size = static_cast<size_t>(length);
 	ssize_t copied = -EXDEV;
@@ -28,7 +28,7 @@ Result<loff_t> copy_piece(struct file &from, struct file &to, loff_t pos, loff_t
 	return static_cast<loff_t>(copied);
 }
 
-Result<void> copy_extent(struct file &from, struct file &to, loff_t pos, loff_t end) noexcept
+Result<void> copy_extent(struct file &from, struct file &to, loff_t pos, loff_t end)
 {
 	while (pos < end) {
 		if (aufs_signal_pending())
@@ -38,7 +38,7 @@ Result<void> copy_extent(struct file &from, struct file &to, loff_t pos, loff_t 
 	return {};
 }
 
-Result<void> set_size(const Branch &branch, struct file &to, loff_t size) noexcept
+Result<void> set_size(const Branch &branch, struct file &to, loff_t size)
 {
 	struct iattr attr = {};
 	struct inode &inode = *to.f_inode;
@@ -52,8 +52,7 @@ Result<void> set_size(const Branch &branch, struct file &to, loff_t size) noexce
 
 } // namespace
 
-Result<void> copy_data(struct file &from, const Branch &branch, struct file &to,
-		       loff_t size) noexcept
+Result<void> copy_data(struct file &from, const Branch &branch, struct file &to, loff_t size)
 {
 	/*
 	 * A signal that does not end the task must not end the copy: who has a timer would never

@@ -15,13 +15,13 @@ namespace
 {
 
 /* The part of @dir on @branch, or empty. */
-Ref<struct dentry> part_of(const Inode &dir, unsigned int branch) noexcept
+Ref<struct dentry> part_of(const Inode &dir, unsigned int branch)
 {
 	return Ref<struct dentry>::retain(dir.found().dentry_on(branch));
 }
 
 /* The credentials that a security module wants a copy of @dentry to be made with. */
-Result<Ref<const struct cred>> copy_creds(struct dentry &dentry) noexcept
+Result<Ref<const struct cred>> copy_creds(struct dentry &dentry)
 {
 	struct cred *creds;
 
@@ -31,14 +31,14 @@ Result<Ref<const struct cred>> copy_creds(struct dentry &dentry) noexcept
 
 /* A new object of the kind of @source, empty; in @shop unless that is null. */
 Result<Workfile> make_alike(struct dentry &dentry, struct dentry &source, const Branch &branch,
-			    struct dentry *shop) noexcept
+			    struct dentry *shop)
 {
 	auto creds = TRY(copy_creds(dentry));
 	ScopedCreds as_wanted(*creds);
 	const struct inode &inode = *source.d_inode;
 	umode_t kind = inode.i_mode & S_IFMT;
 
-	auto make = [&branch, shop](auto &&create) noexcept {
+	auto make = [&branch, shop](auto &&create) {
 		return Workfile::create(branch, create, shop);
 	};
 
@@ -79,7 +79,7 @@ Result<Workfile> make_alike(struct dentry &dentry, struct dentry &source, const 
  * With whose credentials data is written. The root of a disk is known by CAP_SYS_RESOURCE and by
  * its fsuid alike: where the caller may not have the blocks that are kept for it, nobody writes.
  */
-Result<Ref<const struct cred>> data_creds(const Super &super) noexcept
+Result<Ref<const struct cred>> data_creds(const Super &super)
 {
 	constexpr uid_t nobody = 65534;
 	struct cred *creds;
@@ -94,7 +94,7 @@ Result<Ref<const struct cred>> data_creds(const Super &super) noexcept
 }
 
 Result<void> copy_content(const Super &super, const struct path &from, const Workfile &work,
-			  loff_t size) noexcept
+			  loff_t size)
 {
 	struct path to_path = work.branch().path_to(work.dentry());
 
@@ -116,7 +116,7 @@ Result<void> copy_content(const Super &super, const struct path &from, const Wor
  * What is not as the union has it, where @dentry was to get its copy: false where the union itself has
  * taken the name away, or its directory. Else somebody else did, and nobody would find the copy.
  */
-Result<bool> is_no_place(const struct dentry &dentry) noexcept
+Result<bool> is_no_place(const struct dentry &dentry)
 {
 	if (Going::is(dentry))
 		return false;
@@ -127,7 +127,7 @@ Result<bool> is_no_place(const struct dentry &dentry) noexcept
  * Renames @work to the name of the union's @dentry, in @h_dir. False where the union has taken the name
  * away meanwhile, or its directory; -ESTALE where somebody else did. Write access is held.
  */
-Result<bool> place(Workfile &work, struct dentry &h_dir, struct dentry &dentry) noexcept
+Result<bool> place(Workfile &work, struct dentry &h_dir, struct dentry &dentry)
 {
 	const Branch &branch = work.branch();
 	NameSnapshot snapshot(dentry);
@@ -161,7 +161,7 @@ Result<bool> place(Workfile &work, struct dentry &h_dir, struct dentry &dentry) 
  * A directory for the making of what lies in a project by its directory alone, as symlinks and
  * devices do: it hands down the project of @h_parent.
  */
-Result<Workfile> make_workshop(const Branch &branch, struct dentry &h_parent) noexcept
+Result<Workfile> make_workshop(const Branch &branch, struct dentry &h_parent)
 {
 	auto shop = TRY(Workfile::create(branch, [](struct vfsmount *mnt, struct inode &dir,
 						    struct dentry &d) {
@@ -183,7 +183,7 @@ struct CopyPlan {
  * Whether the names of @inode, which are one file on a lower branch, would be one in memory alone
  * after a copy-up. It was looked up before that was known.
  */
-bool would_part_unseen(const Inode &inode) noexcept
+bool would_part_unseen(const Inode &inode)
 {
 	return !is_dir(inode.vfs.i_mode) && !inode.has_one_name() && inode.vfs.i_nlink > 1 &&
 	       !inode.super().names_stay(inode.top().branch, inode.vfs.i_mode, inode.identity());
@@ -195,7 +195,7 @@ bool would_part_unseen(const Inode &inode) noexcept
  */
 Result<unsigned int> give_name(const BranchWrite &write, Workfile &work, struct dentry &dentry,
 			       Inode &parent, const Ref<struct dentry> &h_parent,
-			       unsigned int index) noexcept
+			       unsigned int index)
 {
 	Inode &inode = Inode::of(*dentry.d_inode);
 	const Super &super = inode.super();
@@ -237,7 +237,7 @@ Result<unsigned int> give_name(const BranchWrite &write, Workfile &work, struct 
  * name is one until then.
  */
 Result<void> make_copy(struct dentry &dentry, Inode &parent, const Ref<struct dentry> &h_parent,
-		       unsigned int index, CopyPlan plan, struct dentry *shop) noexcept
+		       unsigned int index, CopyPlan plan, struct dentry *shop)
 {
 	Inode &inode = Inode::of(*dentry.d_inode);
 	const Super &super = inode.super();
@@ -270,7 +270,7 @@ Result<void> make_copy(struct dentry &dentry, Inode &parent, const Ref<struct de
 }
 
 Result<void> copy_object(struct dentry &dentry, Inode &parent, const Ref<struct dentry> &h_parent,
-			 unsigned int index, CopyPlan plan) noexcept
+			 unsigned int index, CopyPlan plan)
 {
 	Inode &inode = Inode::of(*dentry.d_inode);
 	umode_t mode = inode.vfs.i_mode;
@@ -290,8 +290,7 @@ Result<void> copy_object(struct dentry &dentry, Inode &parent, const Ref<struct 
  * @dir, whose parent has a part on @index, gets one. False where it is being renamed, or has another
  * parent by now; -EXDEV where a part there would not be seen.
  */
-Result<bool> copy_one_directory(struct dentry &dir, struct dentry &parent,
-				unsigned int index) noexcept
+Result<bool> copy_one_directory(struct dentry &dir, struct dentry &parent, unsigned int index)
 {
 	Inode &inode = Inode::of(*dir.d_inode);
 	auto lock = TRY(KillableLock::get(inode.copy_lock()));
@@ -316,7 +315,7 @@ Result<bool> copy_one_directory(struct dentry &dir, struct dentry &parent,
 }
 
 /* Sets last what stops all else. */
-void protect(Inode &inode, unsigned int from) noexcept
+void protect(Inode &inode, unsigned int from)
 {
 	const BranchDentry &top = inode.top();
 	const Branch &branch = inode.super().branch(top.branch);
@@ -330,7 +329,7 @@ void protect(Inode &inode, unsigned int from) noexcept
 
 } // namespace
 
-Result<Ref<struct dentry>> dentry_of(const struct file &file) noexcept
+Result<Ref<struct dentry>> dentry_of(const struct file &file)
 {
 	if (file.f_path.dentry->d_sb == file.f_inode->i_sb)
 		return Ref<struct dentry>::retain(file.f_path.dentry);
@@ -342,7 +341,7 @@ Result<Ref<struct dentry>> dentry_of(const struct file &file) noexcept
 	return dentry;
 }
 
-Result<Ref<struct dentry>> copy_up_directory(struct dentry &dir, unsigned int branch) noexcept
+Result<Ref<struct dentry>> copy_up_directory(struct dentry &dir, unsigned int branch)
 {
 	const Inode &inode = Inode::of(*dir.d_inode);
 	ScopedCreds creds(inode.super().mounter());
@@ -375,7 +374,7 @@ namespace
 {
 
 /* As copy_up_and(). */
-Result<bool> copy_up_by(struct dentry &dentry, CopyPlan plan) noexcept
+Result<bool> copy_up_by(struct dentry &dentry, CopyPlan plan)
 {
 	Inode &inode = Inode::of(*dentry.d_inode);
 	/* Once: a copy-up by somebody else changes it. */
@@ -432,18 +431,18 @@ Result<bool> copy_up_by(struct dentry &dentry, CopyPlan plan) noexcept
 
 } // namespace
 
-Result<void> copy_up(struct dentry &dentry, loff_t size) noexcept
+Result<void> copy_up(struct dentry &dentry, loff_t size)
 {
 	TRY(copy_up_by(dentry, {.size = size}));
 	return {};
 }
 
-Result<bool> copy_up_and(struct dentry &dentry, loff_t size, FinishCopy finish) noexcept
+Result<bool> copy_up_and(struct dentry &dentry, loff_t size, FinishCopy finish)
 {
 	return copy_up_by(dentry, {.size = size, .finish = &finish});
 }
 
-Result<void> copy_up_on_open(const struct file &file) noexcept
+Result<void> copy_up_on_open(const struct file &file)
 {
 	const Inode &inode = Inode::of(*file.f_inode);
 	CopyOnOpen what = inode.branch().copy_on_open();

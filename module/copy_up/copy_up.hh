@@ -26,13 +26,13 @@ inline constexpr loff_t whole_file = LLONG_MAX;
  * The union's dentry of @file: another filesystem that stacks on the union may have opened it at a
  * path of its own. -ESTALE where it has none any more.
  */
-[[nodiscard]] Result<Ref<struct dentry>> dentry_of(const struct file &file) noexcept;
+Result<Ref<struct dentry>> dentry_of(const struct file &file);
 
 /*
  * Makes the object of @dentry one that can be changed: it lies on a rw branch afterwards. Of a
  * regular file the first @size bytes are copied.
  */
-[[nodiscard]] Result<void> copy_up(struct dentry &dentry, loff_t size = whole_file) noexcept;
+Result<void> copy_up(struct dentry &dentry, loff_t size = whole_file);
 
 /*
  * The same, and @finish(branch, copy) is run on the copy before anybody can see it: where that
@@ -40,38 +40,35 @@ inline constexpr loff_t whole_file = LLONG_MAX;
  * to the branch. Whether it was run: not where there is nothing to be copied, or another was faster.
  */
 using FinishCopy = FunctionRef<Result<void>(const Branch &, struct dentry &)>;
-[[nodiscard]] Result<bool> copy_up_and(struct dentry &dentry, loff_t size,
-				       FinishCopy finish) noexcept;
+Result<bool> copy_up_and(struct dentry &dentry, loff_t size, FinishCopy finish);
 
 /*
  * The same, and it has its name there: one that came up by another of its names is linked. For what
  * moves names.
  */
-[[nodiscard]] Result<void> copy_up_with_name(struct dentry &dentry) noexcept;
+Result<void> copy_up_with_name(struct dentry &dentry);
 
 /*
  * Copies up, if need be, what is being opened and whose branch has the attribute for that. Where
  * no branch takes the copy for want of room or rights, what is there is opened as it is: whoever
  * only reads must be able to.
  */
-[[nodiscard]] Result<void> copy_up_on_open(const struct file &file) noexcept;
+Result<void> copy_up_on_open(const struct file &file);
 
 /*
  * Gives the union directory @dir a part on the rw branch @branch, and all above it. -EXDEV where that
  * would not be seen.
  */
-[[nodiscard]] Result<Ref<struct dentry>> copy_up_directory(struct dentry &dir,
-							   unsigned int branch) noexcept;
+Result<Ref<struct dentry>> copy_up_directory(struct dentry &dir, unsigned int branch);
 
 /* copy_data.cc: the first @size bytes, to @to of @branch; holes stay holes. Sleeps, killable. */
-[[nodiscard]] Result<void> copy_data(struct file &from, const Branch &branch, struct file &to,
-				     loff_t size) noexcept;
+Result<void> copy_data(struct file &from, const Branch &branch, struct file &to, loff_t size);
 
 /*
  * copy_attributes.cc: owner, mode, extended attributes, ACLs and times of @from to the new object
  * @to of @branch. Write access is held, and the mounter's credentials.
  */
-[[nodiscard]] Result<void> copy_attributes(const struct path &from, const Branch &from_branch,
-					   const Branch &branch, struct dentry &to) noexcept;
+Result<void> copy_attributes(const struct path &from, const Branch &from_branch,
+			     const Branch &branch, struct dentry &to);
 
 } // namespace aufs

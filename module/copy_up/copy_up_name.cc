@@ -13,7 +13,7 @@ namespace
 
 /* Gives @h_dentry the name @name in @h_parent as well; false where it has it. */
 Result<bool> link_name(const Branch &branch, struct dentry &h_dentry, struct dentry &h_parent,
-		       StringView name) noexcept
+		       StringView name)
 {
 	auto lock = TRY(DirLock::get(branch.mnt(), h_parent));
 	KeepTimes times(branch, h_parent);
@@ -29,7 +29,7 @@ Result<bool> link_name(const Branch &branch, struct dentry &h_dentry, struct den
 
 } // namespace
 
-Result<void> copy_up_with_name(struct dentry &dentry) noexcept
+Result<void> copy_up_with_name(struct dentry &dentry)
 {
 	Inode &inode = Inode::of(*dentry.d_inode);
 

@@ -13,7 +13,7 @@ namespace aufs
 {
 
 /* Whether @dentry is the root of @mnt, a branch's, or lies below it. Any context. */
-inline bool lies_on(const struct vfsmount &mnt, struct dentry &dentry) noexcept
+inline bool lies_on(const struct vfsmount &mnt, struct dentry &dentry)
 {
 	return is_subdir(&dentry, mnt.mnt_root);
 }
@@ -22,14 +22,14 @@ inline bool lies_on(const struct vfsmount &mnt, struct dentry &dentry) noexcept
  * The same for a directory that can have entries. While its i_rwsem is held it stays one; a directory
  * above it may still be moved away, as if that came right afterwards.
  */
-inline bool is_live_directory(const struct vfsmount &mnt, struct dentry &dir) noexcept
+inline bool is_live_directory(const struct vfsmount &mnt, struct dentry &dir)
 {
 	return is_positive(dir) && is_dir(dir.d_inode->i_mode) &&
 	       !(dir.d_inode->i_flags & S_DEAD) && lies_on(mnt, dir);
 }
 
 /* Whether @dentry is still an entry of @dir, whose i_rwsem is held. */
-inline bool is_entry_of(const struct dentry &dentry, const struct dentry &dir) noexcept
+inline bool is_entry_of(const struct dentry &dentry, const struct dentry &dir)
 {
 	return dentry.d_parent == &dir && dentry.d_hash.pprev && is_positive(dentry);
 }
@@ -38,7 +38,7 @@ inline bool is_entry_of(const struct dentry &dentry, const struct dentry &dir) n
 class NameSnapshot final
 {
 public:
-	explicit NameSnapshot(struct dentry &dentry) noexcept
+	explicit NameSnapshot(struct dentry &dentry)
 	{
 		take_dentry_name_snapshot(&snapshot_, &dentry);
 	}
@@ -49,7 +49,7 @@ public:
 		release_dentry_name_snapshot(&snapshot_);
 	}
 
-	StringView view() const noexcept
+	StringView view() const
 	{
 		return StringView(reinterpret_cast<const char *>(snapshot_.name.name),
 				  snapshot_.name.len);
@@ -64,7 +64,7 @@ class DirLock final
 {
 public:
 	/* -ESTALE where @dir is no directory of the branch of @mnt any more. Sleeps. */
-	[[nodiscard]] static Result<DirLock> get(struct vfsmount *mnt, struct dentry &dir) noexcept
+	static Result<DirLock> get(struct vfsmount *mnt, struct dentry &dir)
 	{
 		aufs_inode_lock_nested(dir.d_inode, I_MUTEX_PARENT);
 
@@ -74,8 +74,7 @@ public:
 			return Error{-ESTALE};
 		return lock;
 	}
-	DirLock(DirLock &&other) noexcept
-		: mnt_(other.mnt_), dir_(cxxrt::exchange(other.dir_, nullptr))
+	DirLock(DirLock &&other) : mnt_(other.mnt_), dir_(cxxrt::exchange(other.dir_, nullptr))
 	{
 	}
 	DirLock &operator=(DirLock &&) = delete;
@@ -85,33 +84,32 @@ public:
 			aufs_inode_unlock(dir_->d_inode);
 	}
 
-	struct dentry &dir() const noexcept
+	struct dentry &dir() const
 	{
 		return *dir_;
 	}
 
 	/* Makes what the negative @dentry names by @create(mount, directory inode, dentry). */
-	template <class Create>
-	Result<void> make(struct dentry &dentry, Create &&create) const noexcept
+	template <class Create> Result<void> make(struct dentry &dentry, Create &&create) const
 	{
 		if (dentry.d_parent != dir_)
 			return Error{-ESTALE};
 		return check(create(mnt_, *dir_->d_inode, dentry));
 	}
 	/* Gives @object the name of the negative @dentry. */
-	Result<void> link(struct dentry &object, struct dentry &dentry) const noexcept
+	Result<void> link(struct dentry &object, struct dentry &dentry) const
 	{
 		return make(dentry, [&](struct vfsmount *mnt, struct inode &dir, struct dentry &d) {
 			return aufs_link(&object, mnt, &dir, &d);
 		});
 	}
-	Result<void> unlink(struct dentry &dentry) const noexcept
+	Result<void> unlink(struct dentry &dentry) const
 	{
 		if (!is_entry_of(dentry, *dir_))
 			return Error{-ESTALE};
 		return check(aufs_unlink(mnt_, dir_->d_inode, &dentry));
 	}
-	Result<void> rmdir(struct dentry &dentry) const noexcept
+	Result<void> rmdir(struct dentry &dentry) const
 	{
 		if (!is_entry_of(dentry, *dir_))
 			return Error{-ESTALE};
@@ -119,7 +117,7 @@ public:
 	}
 
 private:
-	DirLock(struct vfsmount *mnt, struct dentry &dir) noexcept : mnt_(mnt), dir_(&dir)
+	DirLock(struct vfsmount *mnt, struct dentry &dir) : mnt_(mnt), dir_(&dir)
 	{
 	}
 
@@ -135,8 +133,7 @@ public:
 	 * For what moves from @from to @to. -ESTALE where one of them is no directory of the branch
 	 * of @mnt any more. Sleeps.
 	 */
-	[[nodiscard]] static Result<RenameLock> get(struct vfsmount *mnt, struct dentry &from,
-						    struct dentry &to) noexcept
+	static Result<RenameLock> get(struct vfsmount *mnt, struct dentry &from, struct dentry &to)
 	{
 		struct dentry *trap = lock_rename(&from, &to);
 
@@ -150,7 +147,7 @@ public:
 			return Error{-ESTALE};
 		return lock;
 	}
-	RenameLock(RenameLock &&other) noexcept
+	RenameLock(RenameLock &&other)
 		: mnt_(other.mnt_), from_(cxxrt::exchange(other.from_, nullptr)), to_(other.to_),
 		  trap_(other.trap_)
 	{
@@ -163,14 +160,13 @@ public:
 	}
 
 	/* Whether it is above the other name: then it cannot be moved. */
-	bool traps(const struct dentry &dentry) const noexcept
+	bool traps(const struct dentry &dentry) const
 	{
 		return trap_ == &dentry;
 	}
 
 	/* Moves @from to the name of @to. */
-	Result<void> rename(struct dentry &from, struct dentry &to,
-			    unsigned int flags = 0) const noexcept
+	Result<void> rename(struct dentry &from, struct dentry &to, unsigned int flags = 0) const
 	{
 		if (!is_entry_of(from, *from_) || to.d_parent != to_ || traps(from) || traps(to))
 			return Error{-ESTALE};
@@ -179,7 +175,7 @@ public:
 
 private:
 	RenameLock(struct vfsmount *mnt, struct dentry &from, struct dentry &to,
-		   struct dentry *trap) noexcept
+		   struct dentry *trap)
 		: mnt_(mnt), from_(&from), to_(&to), trap_(trap)
 	{
 	}

@@ -35,51 +35,51 @@ namespace cxxrt
 {
 
 template <> struct RefTraits<struct dentry> {
-	static void get(struct dentry *dentry) noexcept
+	static void get(struct dentry *dentry)
 	{
 		aufs_dget(dentry);
 	}
-	static void put(struct dentry *dentry) noexcept
+	static void put(struct dentry *dentry)
 	{
 		dput(dentry);
 	}
 };
 
 template <> struct RefTraits<struct file> {
-	static void get(struct file *file) noexcept
+	static void get(struct file *file)
 	{
 		aufs_get_file(file);
 	}
-	static void put(struct file *file) noexcept
+	static void put(struct file *file)
 	{
 		fput(file);
 	}
 };
 
 template <> struct RefTraits<const struct cred> {
-	static void get(const struct cred *cred) noexcept
+	static void get(const struct cred *cred)
 	{
 		aufs_get_cred(cred);
 	}
-	static void put(const struct cred *cred) noexcept
+	static void put(const struct cred *cred)
 	{
 		aufs_put_cred(cred);
 	}
 };
 
 template <> struct RefTraits<struct posix_acl> {
-	static void put(struct posix_acl *acl) noexcept
+	static void put(struct posix_acl *acl)
 	{
 		aufs_posix_acl_release(acl);
 	}
 };
 
 template <> struct RefTraits<struct inode> {
-	static void get(struct inode *inode) noexcept
+	static void get(struct inode *inode)
 	{
 		ihold(inode);
 	}
-	static void put(struct inode *inode) noexcept
+	static void put(struct inode *inode)
 	{
 		iput(inode);
 	}
@@ -89,14 +89,14 @@ template <> struct RefTraits<struct inode> {
 template <class T> struct KvArray {
 	T *data = nullptr;
 
-	KvArray() noexcept = default;
-	explicit KvArray(T *array) noexcept : data(array)
+	KvArray() = default;
+	explicit KvArray(T *array) : data(array)
 	{
 	}
-	KvArray(KvArray &&other) noexcept : data(exchange(other.data, nullptr))
+	KvArray(KvArray &&other) : data(exchange(other.data, nullptr))
 	{
 	}
-	KvArray &operator=(KvArray &&other) noexcept
+	KvArray &operator=(KvArray &&other)
 	{
 		kvfree(static_cast<void *>(exchange(data, exchange(other.data, nullptr))));
 		return *this;
@@ -109,7 +109,7 @@ template <class T> struct KvArray {
 	}
 
 	/* @count elements, uninitialised; null when there is no memory. May sleep. */
-	[[nodiscard]] static KvArray allocate(__SIZE_TYPE__ count) noexcept
+	[[nodiscard]] static KvArray allocate(__SIZE_TYPE__ count)
 	{
 		return KvArray(
 			static_cast<T *>(aufs_kvmalloc(count * sizeof(T), GFP_KERNEL_ACCOUNT)));
@@ -133,67 +133,67 @@ using cxxrt::ScopeExit;
 using cxxrt::StringView;
 
 /* The kernel's ERR_PTR convention, at the border. */
-template <class T> inline bool is_error(const T *pointer) noexcept
+template <class T> inline bool is_error(const T *pointer)
 {
 	return reinterpret_cast<unsigned long>(pointer) >= static_cast<unsigned long>(-4095L);
 }
 
-template <class T> inline T *error_pointer(int error) noexcept
+template <class T> inline T *error_pointer(int error)
 {
 	return reinterpret_cast<T *>(static_cast<long>(error));
 }
 
 /* Of what is_error(). */
-template <class T> inline Error error_of(const T *pointer) noexcept
+template <class T> inline Error error_of(const T *pointer)
 {
 	return Error{static_cast<int>(reinterpret_cast<long>(pointer))};
 }
 
 /* Adopts what a kernel function returned, unless it is an ERR_PTR. */
-template <class T> inline Result<Ref<T>> adopt_or_error(T *pointer) noexcept
+template <class T> inline Result<Ref<T>> adopt_or_error(T *pointer)
 {
 	if (is_error(pointer))
 		return error_of(pointer);
 	return Ref<T>::adopt(pointer);
 }
 
-inline Result<void> check(int error) noexcept
+inline Result<void> check(int error)
 {
 	return Result<void>::from(error);
 }
 
 /* A Result on its way back to the kernel. */
-inline int to_errno(const Result<void> &result) noexcept
+inline int to_errno(const Result<void> &result)
 {
 	return result.error();
 }
 
-inline bool is_dir(umode_t mode) noexcept
+inline bool is_dir(umode_t mode)
 {
 	return (mode & S_IFMT) == S_IFDIR;
 }
 
-inline bool is_reg(umode_t mode) noexcept
+inline bool is_reg(umode_t mode)
 {
 	return (mode & S_IFMT) == S_IFREG;
 }
 
-inline bool is_lnk(umode_t mode) noexcept
+inline bool is_lnk(umode_t mode)
 {
 	return (mode & S_IFMT) == S_IFLNK;
 }
 
-inline bool is_positive(const struct dentry &dentry) noexcept
+inline bool is_positive(const struct dentry &dentry)
 {
 	return dentry.d_inode != nullptr;
 }
 
-inline StringView name_of(const struct dentry &dentry) noexcept
+inline StringView name_of(const struct dentry &dentry)
 {
 	return StringView(reinterpret_cast<const char *>(dentry.d_name.name), dentry.d_name.len);
 }
 
-inline Ref<struct dentry> parent_of(struct dentry &dentry) noexcept
+inline Ref<struct dentry> parent_of(struct dentry &dentry)
 {
 	return Ref<struct dentry>::adopt(aufs_dget_parent(&dentry));
 }
@@ -202,7 +202,7 @@ inline Ref<struct dentry> parent_of(struct dentry &dentry) noexcept
 class ScopedCreds final
 {
 public:
-	explicit ScopedCreds(const struct cred &cred) noexcept : old_(override_creds(&cred))
+	explicit ScopedCreds(const struct cred &cred) : old_(override_creds(&cred))
 	{
 	}
 	ScopedCreds(const ScopedCreds &) = delete;
@@ -213,7 +213,7 @@ public:
 	}
 
 	/* Who the scope was entered as. */
-	const struct cred &caller() const noexcept
+	const struct cred &caller() const
 	{
 		return *old_;
 	}
@@ -230,7 +230,7 @@ private:
 class SignalsBlocked final
 {
 public:
-	explicit SignalsBlocked(void (&block)(sigset_t *)) noexcept
+	explicit SignalsBlocked(void (&block)(sigset_t *))
 	{
 		block(&old_);
 	}
@@ -249,7 +249,7 @@ private:
 class InodeLock final
 {
 public:
-	explicit InodeLock(struct inode &inode) noexcept : inode_(inode)
+	explicit InodeLock(struct inode &inode) : inode_(inode)
 	{
 		aufs_inode_lock_nested(&inode_, I_MUTEX_NORMAL);
 	}
@@ -268,7 +268,7 @@ private:
 class InodeSpinLock final
 {
 public:
-	explicit InodeSpinLock(struct inode &inode) noexcept : inode_(inode)
+	explicit InodeSpinLock(struct inode &inode) : inode_(inode)
 	{
 		aufs_inode_spin_lock(&inode_);
 	}
@@ -287,13 +287,13 @@ private:
 class KillableLock final
 {
 public:
-	[[nodiscard]] static Result<KillableLock> get(struct mutex &mutex) noexcept
+	static Result<KillableLock> get(struct mutex &mutex)
 	{
 		if (aufs_mutex_lock_killable(&mutex) != 0)
 			return Error{-EINTR};
 		return KillableLock(mutex);
 	}
-	KillableLock(KillableLock &&other) noexcept : mutex_(cxxrt::exchange(other.mutex_, nullptr))
+	KillableLock(KillableLock &&other) : mutex_(cxxrt::exchange(other.mutex_, nullptr))
 	{
 	}
 	KillableLock &operator=(KillableLock &&) = delete;
@@ -304,7 +304,7 @@ public:
 	}
 
 private:
-	explicit KillableLock(struct mutex &mutex) noexcept : mutex_(&mutex)
+	explicit KillableLock(struct mutex &mutex) : mutex_(&mutex)
 	{
 	}
 
@@ -314,7 +314,7 @@ private:
 class MutexLock final
 {
 public:
-	explicit MutexLock(struct mutex &mutex) noexcept : mutex_(mutex)
+	explicit MutexLock(struct mutex &mutex) : mutex_(mutex)
 	{
 		aufs_mutex_lock(&mutex_);
 	}

@@ -7,7 +7,7 @@
 namespace aufs
 {
 
-struct file *h_file_or_null(const struct file &file) noexcept
+struct file *h_file_or_null(const struct file &file)
 {
 	return file.f_op == &file_operations ? &h_file_of(file) : nullptr;
 }
@@ -22,7 +22,7 @@ constexpr unsigned int inherited_modes = FMODE_CAN_ODIRECT;
  * @file is opened to be written to. A copy-up changes a branch, and so waits while the union is
  * frozen.
  */
-Result<void> copy_up_to_write(const Inode &inode, const struct file &file) noexcept
+Result<void> copy_up_to_write(const Inode &inode, const struct file &file)
 {
 	if (inode.on_rw())
 		return check_presence(*TRY(dentry_of(file)));
@@ -39,7 +39,7 @@ Result<void> copy_up_to_write(const Inode &inode, const struct file &file) noexc
 }
 
 /* With which flags of @file its branch file is opened. */
-int branch_flags(const struct file &file) noexcept
+int branch_flags(const struct file &file)
 {
 	unsigned int flags = file.f_flags & handed_down::open_flags;
 
@@ -50,7 +50,7 @@ int branch_flags(const struct file &file) noexcept
 }
 
 /* What @file, which is to be truncated and written to, has until the VFS truncates it. */
-Result<void> open_to_truncate(Inode &inode, struct file &file) noexcept
+Result<void> open_to_truncate(Inode &inode, struct file &file)
 {
 	constexpr unsigned int writers = O_ACCMODE | O_APPEND | O_DIRECT;
 	auto waiting = Own<Followed>::adopt(new (Gfp{GFP_KERNEL_ACCOUNT}) Followed);
@@ -71,7 +71,7 @@ Result<void> open_to_truncate(Inode &inode, struct file &file) noexcept
  * Brings the flags of @file, by which @h_file is used, to it. Where the union's mount notes no accesses
  * they always seem to differ.
  */
-Result<struct file *> with_flags(struct file &file, struct file &h_file) noexcept
+Result<struct file *> with_flags(struct file &file, struct file &h_file)
 {
 	constexpr unsigned int mask = handed_down::settable_flags;
 	unsigned int flags = static_cast<unsigned int>(branch_flags(file)) & mask;
@@ -88,7 +88,7 @@ Result<struct file *> with_flags(struct file &file, struct file &h_file) noexcep
 
 } // namespace
 
-Result<void> open_branch_file(Inode &inode, struct file &file) noexcept
+Result<void> open_branch_file(Inode &inode, struct file &file)
 {
 	if (file.f_mode & FMODE_WRITE) {
 		if ((file.f_flags & O_TRUNC) && !inode.on_rw())
@@ -114,7 +114,7 @@ Result<void> open_branch_file(Inode &inode, struct file &file) noexcept
 	return {};
 }
 
-Result<struct file *> h_file_to_read(struct file &file) noexcept
+Result<struct file *> h_file_to_read(struct file &file)
 {
 	void *data = __atomic_load_n(&file.private_data, __ATOMIC_ACQUIRE);
 
@@ -151,7 +151,7 @@ Result<struct file *> h_file_to_read(struct file &file) noexcept
 	return &*Followed::in(data)->now;
 }
 
-Result<struct file *> prepare_to_write(struct file &file) noexcept
+Result<struct file *> prepare_to_write(struct file &file)
 {
 	void *data = __atomic_load_n(&file.private_data, __ATOMIC_ACQUIRE);
 	Followed *waiting = Followed::in(data);
@@ -177,13 +177,13 @@ Result<struct file *> prepare_to_write(struct file &file) noexcept
 }
 
 Result<Ref<struct file>> open_truncated(const struct file &file, const Branch &branch,
-					struct dentry &copy) noexcept
+					struct dentry &copy)
 {
 	return prfile::open(file, Super::of(*file.f_inode->i_sb), branch.path_to(copy),
 			    branch_flags(file));
 }
 
-void take_truncated(struct file &file, Ref<struct file> h_file) noexcept
+void take_truncated(struct file &file, Ref<struct file> h_file)
 {
 	Inode &inode = Inode::of(*file.f_inode);
 
@@ -198,7 +198,7 @@ void take_truncated(struct file &file, Ref<struct file> h_file) noexcept
 	delete Followed::in(cxxrt::exchange(file.private_data, static_cast<void *>(h_file.leak())));
 }
 
-void release_branch_file(struct file &file) noexcept
+void release_branch_file(struct file &file)
 {
 	if (Followed *followed = Followed::in(file.private_data)) {
 		delete followed;

@@ -29,7 +29,7 @@ struct Followed {
 	bool waits = false;
 
 	/* That one in @private_data; null if a branch file is there. */
-	static Followed *in(void *private_data) noexcept
+	static Followed *in(void *private_data)
 	{
 		auto data = reinterpret_cast<uintptr_t>(private_data);
 
@@ -37,7 +37,7 @@ struct Followed {
 	}
 
 	/* What private_data is for this one. */
-	void *tagged() noexcept
+	void *tagged()
 	{
 		return reinterpret_cast<void *>(reinterpret_cast<uintptr_t>(this) | 1);
 	}
@@ -47,12 +47,12 @@ struct Followed {
  * Opens the branch file of @file, which is being opened, and leaves it in private_data. What is to be
  * written to is copied up first, or, with O_TRUNC, when the VFS truncates it. Sleeps.
  */
-[[nodiscard]] Result<void> open_branch_file(Inode &inode, struct file &file) noexcept;
+Result<void> open_branch_file(Inode &inode, struct file &file);
 /* Drops it when the last user of @file has gone; mappings keep their own references. May sleep. */
-void release_branch_file(struct file &file) noexcept;
+void release_branch_file(struct file &file);
 
 /* The branch file of @file, an open regular file of a union; borrowed. Any context. */
-inline struct file &h_file_of(const struct file &file) noexcept
+inline struct file &h_file_of(const struct file &file)
 {
 	void *data = __atomic_load_n(&file.private_data, __ATOMIC_ACQUIRE);
 	Followed *followed = Followed::in(data);
@@ -65,23 +65,23 @@ inline struct file &h_file_of(const struct file &file) noexcept
  * reading before a copy-up, that of the copy, which stays @file's then. Errors of an open, and as
  * h_file_to_write(). May sleep; not under mmap_lock.
  */
-[[nodiscard]] Result<struct file *> h_file_to_read(struct file &file) noexcept;
+Result<struct file *> h_file_to_read(struct file &file);
 
 /* Whether fcntl(F_SETFL) has given @file other flags than @h_file has. Any context. */
-inline bool flags_differ(const struct file &file, const struct file &h_file) noexcept
+inline bool flags_differ(const struct file &file, const struct file &h_file)
 {
 	return (file.f_flags ^ h_file.f_flags) & handed_down::settable_flags;
 }
 
 /* h_file_to_write() where there is something to be done first. */
-[[nodiscard]] Result<struct file *> prepare_to_write(struct file &file) noexcept;
+Result<struct file *> prepare_to_write(struct file &file);
 
 /*
  * The branch file to write to, with the flags that @file has by now. One that still waits, as somebody
  * in the kernel has opened it and does not truncate it, is copied up for this. Freeze protection of the
  * union is held. -EINVAL where the branch cannot do what a flag says. May sleep.
  */
-[[nodiscard]] inline Result<struct file *> h_file_to_write(struct file &file) noexcept
+inline Result<struct file *> h_file_to_write(struct file &file)
 {
 	void *data = __atomic_load_n(&file.private_data, __ATOMIC_ACQUIRE);
 
@@ -91,7 +91,7 @@ inline bool flags_differ(const struct file &file, const struct file &h_file) noe
 }
 
 /* Whether @file waits for its truncation, and may be mapped by nobody yet. Any context. */
-inline bool waits_for_truncation(const struct file &file) noexcept
+inline bool waits_for_truncation(const struct file &file)
 {
 	const Followed *followed =
 		Followed::in(__atomic_load_n(&file.private_data, __ATOMIC_ACQUIRE));
@@ -100,12 +100,12 @@ inline bool waits_for_truncation(const struct file &file) noexcept
 }
 
 /* Opens the branch file that @file, which waits, gets if the truncation of @copy works out. */
-[[nodiscard]] Result<Ref<struct file>> open_truncated(const struct file &file, const Branch &branch,
-						      struct dentry &copy) noexcept;
+Result<Ref<struct file>> open_truncated(const struct file &file, const Branch &branch,
+					struct dentry &copy);
 /* Gives it to @file, which is being opened: nobody else knows it yet. */
-void take_truncated(struct file &file, Ref<struct file> h_file) noexcept;
+void take_truncated(struct file &file, Ref<struct file> h_file);
 
 /* The branch file, where @file may be a file of another filesystem; null for those. */
-struct file *h_file_or_null(const struct file &file) noexcept;
+struct file *h_file_or_null(const struct file &file);
 
 } // namespace aufs

@@ -28,7 +28,7 @@ concept Mapping = requires(M mapping) {
 };
 
 /* @mapping reports @prfile (never null) from now on, and no longer what it reported before. */
-template <Mapping M> void set_prfile(M &mapping, Ref<struct file> prfile) noexcept
+template <Mapping M> void set_prfile(M &mapping, Ref<struct file> prfile)
 {
 	auto old = Ref<struct file>::adopt(mapping.vm_prfile);
 
@@ -36,36 +36,36 @@ template <Mapping M> void set_prfile(M &mapping, Ref<struct file> prfile) noexce
 }
 
 /* @mapping is a bitwise copy of another one. */
-template <Mapping M> void prfile_copied(M &mapping) noexcept
+template <Mapping M> void prfile_copied(M &mapping)
 {
 	mapping.vm_prfile = Ref<struct file>::retain(mapping.vm_prfile).leak();
 }
 
 /* @mapping goes away, or gets other files. */
-template <Mapping M> void put_prfile(M &mapping) noexcept
+template <Mapping M> void put_prfile(M &mapping)
 {
 	auto prfile = Ref<struct file>::adopt(cxxrt::exchange(mapping.vm_prfile, nullptr));
 }
 
 /* Whether a mapping of the same vm_file that has @prfile (null: none) may be one with @mapping. */
-template <Mapping M> bool prfile_agrees(const M &mapping, const struct file *prfile) noexcept
+template <Mapping M> bool prfile_agrees(const M &mapping, const struct file *prfile)
 {
 	return mapping.vm_prfile == prfile;
 }
 
 /* The file that @mapping reports, or null where it maps none; borrowed. */
-template <Mapping M> struct file *reported_file(const M &mapping) noexcept
+template <Mapping M> struct file *reported_file(const M &mapping)
 {
 	return mapping.vm_prfile ? mapping.vm_prfile : mapping.vm_file;
 }
 
 /* Where @mapping, which maps a file, was mapped from: the path and inode that its user knows. */
-template <Mapping M> const struct path &reported_path(const M &mapping) noexcept
+template <Mapping M> const struct path &reported_path(const M &mapping)
 {
 	return *aufs_file_user_path(reported_file(mapping));
 }
 
-template <Mapping M> const struct inode &reported_inode(const M &mapping) noexcept
+template <Mapping M> const struct inode &reported_inode(const M &mapping)
 {
 	return *aufs_file_user_inode(reported_file(mapping));
 }

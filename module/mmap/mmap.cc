@@ -11,7 +11,7 @@
 namespace aufs
 {
 
-int mmap(struct file *file, struct vm_area_struct *vma) noexcept
+int mmap(struct file *file, struct vm_area_struct *vma)
 {
 	if (waits_for_truncation(*file))
 		return -ENODEV;
@@ -20,7 +20,7 @@ int mmap(struct file *file, struct vm_area_struct *vma) noexcept
 
 /* The branch knows how its mappings should be aligned (huge pages of shmem, ext4, xfs). */
 unsigned long get_unmapped_area(struct file *file, unsigned long addr, unsigned long len,
-				unsigned long pgoff, unsigned long flags) noexcept
+				unsigned long pgoff, unsigned long flags)
 {
 	return aufs_get_unmapped_area(&h_file_of(*file), addr, len, pgoff, flags);
 }

@@ -7,8 +7,8 @@
 namespace aufs
 {
 
-int mmap(struct file *file, struct vm_area_struct *vma) noexcept;
+int mmap(struct file *file, struct vm_area_struct *vma);
 unsigned long get_unmapped_area(struct file *file, unsigned long addr, unsigned long len,
-				unsigned long pgoff, unsigned long flags) noexcept;
+				unsigned long pgoff, unsigned long flags);
 
 } // namespace aufs

@@ -14,7 +14,7 @@ namespace
  * files on find what they need by the inode or by file_dentry(). Some of the kernel's own (debugfs,
  * configfs) take f_path.dentry for theirs and would read our dentry as one: they are not trusted.
  */
-bool bears_any_path(const struct super_block &sb) noexcept
+bool bears_any_path(const struct super_block &sb)
 {
 	if (sb.s_bdev)
 		return true;
@@ -45,7 +45,7 @@ constexpr bool at_users_path = !Mapping<struct vm_area_struct>;
 #endif
 
 /* Where the branch file is the carrier, a mapping of it reports the user's by itself. */
-template <class Vma> void carry(Vma &, struct file &) noexcept
+template <class Vma> void carry(Vma &, struct file &)
 {
 }
 
@@ -53,7 +53,7 @@ template <class Vma> void carry(Vma &, struct file &) noexcept
  * After the branch's ->mmap: where the branch is a union, too, that has set a prfile of its own,
  * our branch file. A mapping reports what the outermost union says.
  */
-template <Mapping Vma> void carry(Vma &vma, struct file &user) noexcept
+template <Mapping Vma> void carry(Vma &vma, struct file &user)
 {
 	set_prfile(vma, Ref<struct file>::retain(&user));
 }
@@ -64,7 +64,7 @@ namespace prfile
 {
 
 Result<Ref<struct file>> open(const struct file &user, const Super &super, const struct path &path,
-			      int flags) noexcept
+			      int flags)
 {
 	/*
 	 * Then its mappings report the branch's path, which is wrong and safe. By the user's path d_real()
@@ -77,13 +77,13 @@ Result<Ref<struct file>> open(const struct file &user, const Super &super, const
 		aufs_branch_open(&user, flags, &path, path.dentry->d_inode, &super.mounter()));
 }
 
-bool is_misplaced(const struct file &user, const struct file &branch) noexcept
+bool is_misplaced(const struct file &user, const struct file &branch)
 {
 	return at_users_path && branch.f_path.dentry != user.f_path.dentry &&
 	       bears_any_path(*branch.f_inode->i_sb);
 }
 
-Result<void> map(struct file &user, struct file &branch, struct vm_area_struct &vma) noexcept
+Result<void> map(struct file &user, struct file &branch, struct vm_area_struct &vma)
 {
 	const Super &super = Super::of(*user.f_inode->i_sb);
 
@@ -98,23 +98,23 @@ Result<void> map(struct file &user, struct file &branch, struct vm_area_struct &
 namespace
 {
 
-template <Mapping M> void copied(M *mapping) noexcept
+template <Mapping M> void copied(M *mapping)
 {
 	prfile_copied(*mapping);
 }
 
-template <Mapping M> void put(M *mapping) noexcept
+template <Mapping M> void put(M *mapping)
 {
 	put_prfile(*mapping);
 }
 
-template <Mapping M> bool agrees(const M *mapping, const struct file *prfile) noexcept
+template <Mapping M> bool agrees(const M *mapping, const struct file *prfile)
 {
 	return prfile_agrees(*mapping, prfile);
 }
 
 /* Who has the pages of a mapping of @file: a branch of a branch, where unions are nested. */
-const struct inode &server_of(const struct file &file) noexcept
+const struct inode &server_of(const struct file &file)
 {
 	const struct file *server = &file;
 
@@ -123,12 +123,12 @@ const struct inode &server_of(const struct file &file) noexcept
 	return *server->f_inode;
 }
 
-template <class Region> bool may_share(const Region *region, const struct file *file) noexcept
+template <class Region> bool may_share(const Region *region, const struct file *file)
 {
 	return &server_of(*region->vm_file) == &server_of(*file);
 }
 
-template <Mapping M> struct file *reported(const M *mapping) noexcept
+template <Mapping M> struct file *reported(const M *mapping)
 {
 	return reported_file(*mapping);
 }

@@ -29,22 +29,21 @@ namespace prfile
  * branch file is the carrier, the user's path is pinned by the result alone. Errors of an open. May
  * sleep.
  */
-[[nodiscard]] Result<Ref<struct file>> open(const struct file &user, const Super &super,
-					    const struct path &path, int flags) noexcept;
+Result<Ref<struct file>> open(const struct file &user, const Super &super, const struct path &path,
+			      int flags);
 
 /*
  * Whether @branch, which open() gave for @user before the union knew its inode, stands at another
  * path than it does when it is opened again.
  */
-bool is_misplaced(const struct file &user, const struct file &branch) noexcept;
+bool is_misplaced(const struct file &user, const struct file &branch);
 
 /*
  * Maps @branch, which open() gave for @user, into @vma, which reports @user from then on. The caller
  * of ->mmap puts the file that @vma has, whatever the result.
  * -ENODEV where the branch has no ->mmap. mmap_lock is held for writing; takes no lock.
  */
-[[nodiscard]] Result<void> map(struct file &user, struct file &branch,
-			       struct vm_area_struct &vma) noexcept;
+Result<void> map(struct file &user, struct file &branch, struct vm_area_struct &vma);
 
 } // namespace prfile
 

@@ -48,74 +48,73 @@ namespace
 struct Names {
 	StringView first, second, third;
 
-	constexpr Names(StringView name, StringView alias = {}, StringView alias2 = {}) noexcept
+	constexpr Names(StringView name, StringView alias = {}, StringView alias2 = {})
 		: first(name), second(alias), third(alias2)
 	{
 	}
-	template <Size N> constexpr Names(const char (&name)[N]) noexcept : first(name)
+	template <Size N> constexpr Names(const char (&name)[N]) : first(name)
 	{
 	}
 };
 
-constexpr OptionRow row(const Names &names, Value value, Effect effect,
-			const char *reason = "") noexcept
+constexpr OptionRow row(const Names &names, Value value, Effect effect, const char *reason = "")
 {
 	return {{names.first, names.second, names.third}, value, effect, OptionKey::nothing, reason};
 }
 
-constexpr OptionRow works(const Names &names, Value value, OptionKey key) noexcept
+constexpr OptionRow works(const Names &names, Value value, OptionKey key)
 {
 	return {{names.first, names.second, names.third}, value, Effect::works, key};
 }
 
-constexpr OptionRow no_table(StringView name, Value value) noexcept
+constexpr OptionRow no_table(StringView name, Value value)
 {
 	return row(name, value, Effect::none, "inode numbers need no table");
 }
 
-constexpr OptionRow no_limit(StringView name) noexcept
+constexpr OptionRow no_limit(StringView name)
 {
 	return row(name, Value::number, Effect::none, "directories are read without such limits");
 }
 
-constexpr OptionRow always(StringView name) noexcept
+constexpr OptionRow always(StringView name)
 {
 	return row(name, Value::none, Effect::none, "it is always so");
 }
 
-constexpr OptionRow no_care(StringView name) noexcept
+constexpr OptionRow no_care(StringView name)
 {
 	return row(name, Value::none, Effect::none, "pseudo-links need no care");
 }
 
-constexpr OptionRow no_warning(StringView name) noexcept
+constexpr OptionRow no_warning(StringView name)
 {
 	return row(name, Value::none, Effect::none, "there is no such warning");
 }
 
-constexpr OptionRow one_voice(const Names &names) noexcept
+constexpr OptionRow one_voice(const Names &names)
 {
 	return row(names, Value::none, Effect::none, "messages are the same for all");
 }
 
-constexpr OptionRow obsolete(StringView name) noexcept
+constexpr OptionRow obsolete(StringView name)
 {
 	return row(name, Value::text, Effect::none, "it means nothing any more");
 }
 
-constexpr OptionRow silent(StringView name, Value value = Value::none) noexcept
+constexpr OptionRow silent(StringView name, Value value = Value::none)
 {
 	return row(name, value, Effect::silent);
 }
 
-constexpr OptionRow opposite(StringView name, const char *reason) noexcept
+constexpr OptionRow opposite(StringView name, const char *reason)
 {
 	return row(name, Value::none, Effect::opposite, reason);
 }
 
 /* One of @words, which are as OptionRow has them. */
 constexpr OptionRow one_of(StringView name, const char *words, Effect effect,
-			   const char *reason = "") noexcept
+			   const char *reason = "")
 {
 	OptionRow made = row(name, Value::words, effect, reason);
 
@@ -189,7 +188,7 @@ constexpr Size row_count = sizeof(rows) / sizeof(rows[0]);
 
 static_assert(row_count <= 64, "OptionSet has a bit for each");
 
-const OptionRow *find_row(StringView name) noexcept
+const OptionRow *find_row(StringView name)
 {
 	for (const OptionRow &row : rows) {
 		for (StringView known : row.names) {
@@ -201,7 +200,7 @@ const OptionRow *find_row(StringView name) noexcept
 }
 
 /* How many bytes must be changed, put in or taken out to make @b, which is short, of @a. */
-Size distance(StringView a, StringView b) noexcept
+Size distance(StringView a, StringView b)
 {
 	constexpr Size longest = 31;
 	Size row[longest + 1];
@@ -226,7 +225,7 @@ Size distance(StringView a, StringView b) noexcept
 }
 
 /* The name of an option that is most like @name. */
-StringView nearest(StringView name) noexcept
+StringView nearest(StringView name)
 {
 	StringView found = rows[0].names[0];
 	Size least = ~Size{0};
@@ -245,7 +244,7 @@ StringView nearest(StringView name) noexcept
 	return found;
 }
 
-bool is_number(StringView text) noexcept
+bool is_number(StringView text)
 {
 	for (char c : text) {
 		if (c < '0' || c > '9')
@@ -255,7 +254,7 @@ bool is_number(StringView text) noexcept
 }
 
 /* Which of @words, with ", " between them, @text is, from 0 on; negative where it is none. */
-int word_index(StringView words, StringView text) noexcept
+int word_index(StringView words, StringView text)
 {
 	for (int index = 0;; index++) {
 		Size end = 0;
@@ -271,7 +270,7 @@ int word_index(StringView words, StringView text) noexcept
 }
 
 /* Whether @option has the kind of value that @row says. */
-Result<void> check_value(const OptionRow &row, const RawOption &option, OptionError &error) noexcept
+Result<void> check_value(const OptionRow &row, const RawOption &option, OptionError &error)
 {
 	switch (row.value) {
 	case Value::none:
@@ -313,7 +312,7 @@ Result<void> check_value(const OptionRow &row, const RawOption &option, OptionEr
 
 } // namespace
 
-Result<OptionKey> OptionSet::accept(const RawOption &option, OptionError &error) noexcept
+Result<OptionKey> OptionSet::accept(const RawOption &option, OptionError &error)
 {
 	const OptionRow *row = find_row(option.key);
 
@@ -358,8 +357,7 @@ Result<OptionKey> OptionSet::accept(const RawOption &option, OptionError &error)
 	return OptionKey{row->key};
 }
 
-Result<void> OptionSet::accept_list(const OptionRow &row, StringView name,
-				    OptionError &error) noexcept
+Result<void> OptionSet::accept_list(const OptionRow &row, StringView name, OptionError &error)
 {
 	if (row.key == OptionKey::append) {
 		append_ = true;
@@ -374,7 +372,7 @@ Result<void> OptionSet::accept_list(const OptionRow &row, StringView name,
 	return {};
 }
 
-Result<void> OptionSet::finish(bool read_only, OptionError &error) const noexcept
+Result<void> OptionSet::finish(bool read_only, OptionError &error) const
 {
 	if (opposite_ && !read_only)
 		return refuse(error, {.text = "not possible unless read-only: option",
@@ -383,7 +381,7 @@ Result<void> OptionSet::finish(bool read_only, OptionError &error) const noexcep
 	return {};
 }
 
-Size OptionSet::describe_notes(char *out, Size size) const noexcept
+Size OptionSet::describe_notes(char *out, Size size) const
 {
 	TextWriter writer(out, size);
 	auto is_noted = [this](Size row) {

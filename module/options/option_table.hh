@@ -31,7 +31,7 @@ struct OptionRow;
 class OptionSet final
 {
 public:
-	explicit constexpr OptionSet(MountKind kind) noexcept : kind_(kind)
+	explicit constexpr OptionSet(MountKind kind) : kind_(kind)
 	{
 	}
 
@@ -39,25 +39,24 @@ public:
 	 * Notes @option. -EINVAL with @error set: unknown, without its value or with one that it does
 	 * not have, not possible here, `br` given twice or after `append`.
 	 */
-	Result<OptionKey> accept(const RawOption &option, OptionError &error) noexcept;
+	Result<OptionKey> accept(const RawOption &option, OptionError &error);
 
 	/*
 	 * When all options are known. -EINVAL with @error set: what can be asked for only where
 	 * nothing is written any more, and the mount will not be @read_only.
 	 */
-	Result<void> finish(bool read_only, OptionError &error) const noexcept;
+	Result<void> finish(bool read_only, OptionError &error) const;
 
 	/* Whether there are options that have no effect, and somebody might think otherwise. */
-	bool has_notes() const noexcept
+	bool has_notes() const
 	{
 		return noted_ != 0;
 	}
 	/* Writes which these are, and why, to @out, as OptionError::describe() does. */
-	StringView::Size describe_notes(char *out, StringView::Size size) const noexcept;
+	StringView::Size describe_notes(char *out, StringView::Size size) const;
 
 private:
-	Result<void> accept_list(const OptionRow &row, StringView name,
-				 OptionError &error) noexcept;
+	Result<void> accept_list(const OptionRow &row, StringView name, OptionError &error);
 
 	MountKind kind_;
 	bool branches_ = false;
@@ -70,7 +69,6 @@ private:
  * Changes @settings as the option @key with @value says; lists change nothing. -EINVAL with @error
  * set; @settings is unchanged then.
  */
-Result<void> apply(Settings &settings, OptionKey key, StringView value,
-		   OptionError &error) noexcept;
+Result<void> apply(Settings &settings, OptionKey key, StringView value, OptionError &error);
 
 } // namespace aufs

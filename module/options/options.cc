@@ -31,18 +31,18 @@ struct Lexeme {
 
 constexpr StringView mangled_backslash = "\\134";
 
-constexpr bool octal(char c) noexcept
+constexpr bool octal(char c)
 {
 	return c >= '0' && c <= '7';
 }
 
-constexpr bool separator(char c) noexcept
+constexpr bool separator(char c)
 {
 	return c == ',' || c == ':' || c == '=';
 }
 
 /* The lexeme at the head of @text, which is not empty. */
-Lexeme lex(StringView text) noexcept
+Lexeme lex(StringView text)
 {
 	using enum Lexeme::Kind;
 
@@ -67,7 +67,7 @@ Lexeme lex(StringView text) noexcept
 }
 
 /* Where the first unescaped @stop of @text is, from @at on; its size when there is none. */
-Size find(StringView text, Size at, char stop) noexcept
+Size find(StringView text, Size at, char stop)
 {
 	while (at < text.size()) {
 		Lexeme next = lex(text.substr(at));
@@ -79,7 +79,7 @@ Size find(StringView text, Size at, char stop) noexcept
 	return at;
 }
 
-Error refuse(OptionError &error, const OptionError &reason, int code) noexcept
+Error refuse(OptionError &error, const OptionError &reason, int code)
 {
 	error = reason;
 	return Error{-code};
@@ -112,7 +112,7 @@ constexpr Attribute attributes[] = {
 };
 
 /* The attribute @name where it goes with @perm; null otherwise. */
-const Attribute *find_attribute(StringView name, BranchPerm perm) noexcept
+const Attribute *find_attribute(StringView name, BranchPerm perm)
 {
 	for (const Attribute &attribute : attributes) {
 		if (attribute.name == name)
@@ -123,7 +123,7 @@ const Attribute *find_attribute(StringView name, BranchPerm perm) noexcept
 }
 
 /* Whether an option or an attribute could have the name @text. */
-bool is_word(StringView text) noexcept
+bool is_word(StringView text)
 {
 	for (char c : text) {
 		bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
@@ -135,7 +135,7 @@ bool is_word(StringView text) noexcept
 }
 
 /* Takes the first attribute, without its `+`, off @text, which is not empty. */
-StringView take_attribute(StringView &text) noexcept
+StringView take_attribute(StringView &text)
 {
 	Size end = find(text, 1, '+');
 	StringView name = text.substr(1, end - 1);
@@ -145,8 +145,7 @@ StringView take_attribute(StringView &text) noexcept
 }
 
 /* Reads @text, permission and attributes, of the branch @item into @branch. */
-Result<void> parse_perm(StringView text, StringView item, BranchItem &branch,
-			OptionError &error) noexcept
+Result<void> parse_perm(StringView text, StringView item, BranchItem &branch, OptionError &error)
 {
 	Size plus = find(text, 0, '+');
 	StringView name = text.substr(0, plus);
@@ -188,7 +187,7 @@ Result<void> parse_perm(StringView text, StringView item, BranchItem &branch,
 
 /* Writes the path of @item to @buffer; @end is where it ends in @item. */
 Result<StringView> take_path(StringView item, char *buffer, Size size, OptionError &error,
-			     Size &end) noexcept
+			     Size &end)
 {
 	Size limit = size < path_size ? size : path_size;
 	Size used = 0;
@@ -220,12 +219,12 @@ Result<StringView> take_path(StringView item, char *buffer, Size size, OptionErr
 
 } // namespace
 
-Error refuse(OptionError &error, const OptionError &reason) noexcept
+Error refuse(OptionError &error, const OptionError &reason)
 {
 	return refuse(error, reason, EINVAL);
 }
 
-StringView branch_perm_name(BranchPerm perm) noexcept
+StringView branch_perm_name(BranchPerm perm)
 {
 	switch (perm) {
 	case BranchPerm::rw:
@@ -238,7 +237,7 @@ StringView branch_perm_name(BranchPerm perm) noexcept
 	return "rr";
 }
 
-Size OptionError::describe(char *out, Size size) const noexcept
+Size OptionError::describe(char *out, Size size) const
 {
 	TextWriter writer(out, size);
 
@@ -269,13 +268,13 @@ Size OptionError::describe(char *out, Size size) const noexcept
 	return writer.finish();
 }
 
-void TextWriter::put(char c) noexcept
+void TextWriter::put(char c)
 {
 	if (used_ + 1 < size_)
 		out_[used_++] = c;
 }
 
-void TextWriter::quote(StringView text) noexcept
+void TextWriter::quote(StringView text)
 {
 	constexpr Size limit = 200;
 
@@ -287,7 +286,7 @@ void TextWriter::quote(StringView text) noexcept
 	put('\'');
 }
 
-Size describe_ignored(const BranchItem &item, char *out, Size size) noexcept
+Size describe_ignored(const BranchItem &item, char *out, Size size)
 {
 	TextWriter writer(out, size);
 	bool first = true;
@@ -309,7 +308,7 @@ Size describe_ignored(const BranchItem &item, char *out, Size size) noexcept
 	return writer.finish();
 }
 
-Result<BranchItem> BranchList::next(char *buffer, Size size, OptionError &error) noexcept
+Result<BranchItem> BranchList::next(char *buffer, Size size, OptionError &error)
 {
 	Size start = at_;
 	Size stop = find(list_, start, ':');
@@ -347,14 +346,14 @@ Result<BranchItem> BranchList::next(char *buffer, Size size, OptionError &error)
 	return branch;
 }
 
-bool MonolithicOptions::more() noexcept
+bool MonolithicOptions::more()
 {
 	while (at_ < data_.size() && data_[at_] == ',')
 		at_++;
 	return at_ < data_.size();
 }
 
-Result<RawOption> MonolithicOptions::next(OptionError &error) noexcept
+Result<RawOption> MonolithicOptions::next(OptionError &error)
 {
 	Size stop = find(data_, at_, ',');
 	StringView option = data_.substr(at_, stop - at_);
@@ -369,7 +368,7 @@ Result<RawOption> MonolithicOptions::next(OptionError &error) noexcept
 	return raw;
 }
 
-RawOption::RawOption(StringView option) noexcept
+RawOption::RawOption(StringView option)
 {
 	Size end = find(option, 0, '=');
 	Size colon = find(option, 0, ':');
@@ -381,7 +380,7 @@ RawOption::RawOption(StringView option) noexcept
 		value = option.substr(end + 1);
 }
 
-StringView escaped(char byte) noexcept
+StringView escaped(char byte)
 {
 	switch (byte) {
 	case ',':

@@ -39,7 +39,7 @@ inline constexpr StringView::Size path_size = 4096;
 enum class BranchPerm : unsigned char { rw, ro, rr };
 
 /* The permission as it is written in an option. */
-StringView branch_perm_name(BranchPerm perm) noexcept;
+StringView branch_perm_name(BranchPerm perm);
 
 /*
  * What of a branch is copied up when it is opened, for reading too: nothing, regular files, or
@@ -48,7 +48,7 @@ StringView branch_perm_name(BranchPerm perm) noexcept;
 enum class CopyOnOpen : unsigned char { nothing, regular, all };
 
 /* The attribute as it is written after a permission, with its `+`; empty for nothing. */
-StringView copy_on_open_name(CopyOnOpen what) noexcept;
+StringView copy_on_open_name(CopyOnOpen what);
 
 /* Which rw branch takes a new object (policy.hh says how). */
 enum class CreatePolicy : unsigned char { tdp, rr, mfs };
@@ -69,8 +69,8 @@ struct alignas(8) Settings {
 };
 
 /* As /proc/mounts shows them. */
-StringView create_policy_name(CreatePolicy policy) noexcept;
-StringView copy_policy_name(CopyPolicy policy) noexcept;
+StringView create_policy_name(CreatePolicy policy);
+StringView copy_policy_name(CopyPolicy policy);
 
 /* Why an option was refused. The views are parts of the text that was parsed, or empty. */
 struct OptionError {
@@ -86,29 +86,29 @@ struct OptionError {
 	 * (at least one). Bytes that a log cannot show become `?`, long items are cut. Returns the
 	 * bytes before the zero.
 	 */
-	StringView::Size describe(char *out, StringView::Size size) const noexcept;
+	StringView::Size describe(char *out, StringView::Size size) const;
 };
 
 /* Sets @error, for who returns the errno that it returns. */
-cxxrt::Error refuse(OptionError &error, const OptionError &reason) noexcept;
+cxxrt::Error refuse(OptionError &error, const OptionError &reason);
 
 /* Appends to a buffer of at least one byte that it never overruns. */
 class TextWriter final
 {
 public:
-	TextWriter(char *out, StringView::Size size) noexcept : out_(out), size_(size)
+	TextWriter(char *out, StringView::Size size) : out_(out), size_(size)
 	{
 	}
-	void put(char c) noexcept;
-	void put(StringView text) noexcept
+	void put(char c);
+	void put(StringView text)
 	{
 		for (char c : text)
 			put(c);
 	}
 	/* @text in quotes, fit to be shown and cut to what a line of a log can hold. */
-	void quote(StringView text) noexcept;
+	void quote(StringView text);
 	/* Adds a zero; the bytes before it. */
-	StringView::Size finish() noexcept
+	StringView::Size finish()
 	{
 		out_[used_] = '\0';
 		return used_;
@@ -133,8 +133,7 @@ struct BranchItem {
 /*
  * Writes which attributes of @item have no effect, and why, to @out, as OptionError::describe() does.
  */
-StringView::Size describe_ignored(const BranchItem &item, char *out,
-				  StringView::Size size) noexcept;
+StringView::Size describe_ignored(const BranchItem &item, char *out, StringView::Size size);
 
 /*
  * The branches of a list one after the other:
@@ -149,12 +148,12 @@ class BranchList final
 {
 public:
 	/* @already: how many branches earlier options gave. @list must outlive this. */
-	explicit constexpr BranchList(StringView list, unsigned int already = 0) noexcept
+	explicit constexpr BranchList(StringView list, unsigned int already = 0)
 		: list_(list), index_(already)
 	{
 	}
 
-	bool more() const noexcept
+	bool more() const
 	{
 		return more_;
 	}
@@ -164,7 +163,7 @@ public:
 	 * enough. -EINVAL: wrong syntax; -ENAMETOOLONG: the path does not fit; -E2BIG: over
 	 * max_branches. @error is set with each.
 	 */
-	Result<BranchItem> next(char *buffer, StringView::Size size, OptionError &error) noexcept;
+	Result<BranchItem> next(char *buffer, StringView::Size size, OptionError &error);
 
 private:
 	StringView list_;
@@ -179,7 +178,7 @@ struct RawOption {
 	StringView value; /* as written, still escaped */
 	bool has_value;
 
-	explicit RawOption(StringView option) noexcept;
+	explicit RawOption(StringView option);
 };
 
 /*
@@ -191,15 +190,15 @@ class MonolithicOptions final
 {
 public:
 	/* @data must outlive this. */
-	explicit constexpr MonolithicOptions(StringView data) noexcept : data_(data)
+	explicit constexpr MonolithicOptions(StringView data) : data_(data)
 	{
 	}
 
 	/* Steps over empty options. */
-	bool more() noexcept;
+	bool more();
 
 	/* Only where more(). -EINVAL with @error set: a value without a name. */
-	Result<RawOption> next(OptionError &error) noexcept;
+	Result<RawOption> next(OptionError &error);
 
 private:
 	StringView data_;
@@ -207,13 +206,13 @@ private:
 };
 
 /* What stands for @byte in an option, or empty where it stands for itself. */
-StringView escaped(char byte) noexcept;
+StringView escaped(char byte);
 
 /*
  * Gives @path to @write(StringView) piece by piece, escaped: as the text of an option and fit for
  * /proc/mounts without further mangling.
  */
-template <class Write> void escape(StringView path, Write &&write) noexcept
+template <class Write> void escape(StringView path, Write &&write)
 {
 	StringView::Size start = 0;
 

@@ -23,7 +23,7 @@ constexpr PolicyName copy_names[] = {
 
 /* The index of @word in @names, or their count. */
 template <unsigned int count>
-unsigned int index_of(StringView word, const PolicyName (&names)[count]) noexcept
+unsigned int index_of(StringView word, const PolicyName (&names)[count])
 {
 	unsigned int i = 0;
 
@@ -33,7 +33,7 @@ unsigned int index_of(StringView word, const PolicyName (&names)[count]) noexcep
 }
 
 /* A number of up to nine digits and nothing else. */
-bool parse_number(StringView text, unsigned int &number) noexcept
+bool parse_number(StringView text, unsigned int &number)
 {
 	if (text.empty() || text.size() > 9)
 		return false;
@@ -46,7 +46,7 @@ bool parse_number(StringView text, unsigned int &number) noexcept
 	return true;
 }
 
-Result<void> set_create(Settings &settings, StringView value, OptionError &error) noexcept
+Result<void> set_create(Settings &settings, StringView value, OptionError &error)
 {
 	Size colon = 0;
 
@@ -72,7 +72,7 @@ Result<void> set_create(Settings &settings, StringView value, OptionError &error
 	return {};
 }
 
-Result<void> set_copy_up(Settings &settings, StringView value, OptionError &error) noexcept
+Result<void> set_copy_up(Settings &settings, StringView value, OptionError &error)
 {
 	unsigned int index = index_of(value, copy_names);
 
@@ -86,7 +86,7 @@ Result<void> set_copy_up(Settings &settings, StringView value, OptionError &erro
 
 } // namespace
 
-StringView copy_on_open_name(CopyOnOpen what) noexcept
+StringView copy_on_open_name(CopyOnOpen what)
 {
 	switch (what) {
 	case CopyOnOpen::regular:
@@ -99,17 +99,17 @@ StringView copy_on_open_name(CopyOnOpen what) noexcept
 	return {};
 }
 
-StringView create_policy_name(CreatePolicy policy) noexcept
+StringView create_policy_name(CreatePolicy policy)
 {
 	return create_names[static_cast<unsigned char>(policy)].name;
 }
 
-StringView copy_policy_name(CopyPolicy policy) noexcept
+StringView copy_policy_name(CopyPolicy policy)
 {
 	return copy_names[static_cast<unsigned char>(policy)].name;
 }
 
-Result<void> apply(Settings &settings, OptionKey key, StringView value, OptionError &error) noexcept
+Result<void> apply(Settings &settings, OptionKey key, StringView value, OptionError &error)
 {
 	switch (key) {
 	case OptionKey::create:

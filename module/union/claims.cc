@@ -28,7 +28,7 @@ namespace
 class ClaimsLock final
 {
 public:
-	ClaimsLock() noexcept
+	ClaimsLock()
 	{
 		aufs_claims_lock();
 	}
@@ -41,7 +41,7 @@ public:
 };
 
 /* Whether some object lies in both. */
-bool overlap(const Branch &a, const Branch &b) noexcept
+bool overlap(const Branch &a, const Branch &b)
 {
 	if (&a.sb() != &b.sb())
 		return false;
@@ -50,8 +50,7 @@ bool overlap(const Branch &a, const Branch &b) noexcept
 }
 
 /* What @super, which is being mounted, and @other have in common. */
-Result<void> compare(struct fs_context *fc, const Super &super, const Super &other,
-		     bool &warned) noexcept
+Result<void> compare(struct fs_context *fc, const Super &super, const Super &other, bool &warned)
 {
 	bool shared = super.settings().share_rw && other.settings().share_rw;
 
@@ -83,7 +82,7 @@ Result<void> compare(struct fs_context *fc, const Super &super, const Super &oth
 }
 
 /* The same for what overlayfs writes to. */
-Result<void> refuse_overlays(struct fs_context *fc, const Branch &branch, bool shared) noexcept
+Result<void> refuse_overlays(struct fs_context *fc, const Branch &branch, bool shared)
 {
 	if (!aufs_is_overlays(&branch.root()))
 		return {};
@@ -100,7 +99,7 @@ Result<void> refuse_overlays(struct fs_context *fc, const Branch &branch, bool s
 
 } // namespace
 
-Result<void> Super::claim(struct fs_context *fc) noexcept
+Result<void> Super::claim(struct fs_context *fc)
 {
 	bool warned = false;
 
@@ -116,7 +115,7 @@ Result<void> Super::claim(struct fs_context *fc) noexcept
 	return {};
 }
 
-void Super::release_claim() noexcept
+void Super::release_claim()
 {
 	if (!claims_)
 		return;

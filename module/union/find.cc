@@ -4,7 +4,7 @@
 namespace aufs
 {
 
-Result<Found> find(const Inode &dir, StringView name, unsigned int first) noexcept
+Result<Found> find(const Inode &dir, StringView name, unsigned int first)
 {
 	const Super &super = dir.super();
 	const Found &parts = dir.found();

@@ -11,7 +11,6 @@ namespace aufs
 /*
  * What the parts of @dir from @first on have under @name. The mounter's credentials are held. Sleeps.
  */
-[[nodiscard]] Result<Found> find(const Inode &dir, StringView name,
-				 unsigned int first = 0) noexcept;
+Result<Found> find(const Inode &dir, StringView name, unsigned int first = 0);
 
 } // namespace aufs

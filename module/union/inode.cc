@@ -19,7 +19,7 @@ constexpr unsigned int copied_flags = S_SYNC | S_NOATIME | S_APPEND | S_IMMUTABL
  *
  * The times lie in one struct each on some kernels and in two numbers each on others.
  */
-template <class I> void copy_times(I &to, const I &from) noexcept
+template <class I> void copy_times(I &to, const I &from)
 {
 	if constexpr (requires { to.i_atime_sec; }) {
 		to.i_atime_sec = from.i_atime_sec;
@@ -40,7 +40,7 @@ template <class I> void copy_times(I &to, const I &from) noexcept
  * neither: who has stored a value looks again, so that the last of them has seen the last change.
  * A field is written only where it differs: the common case shares its cache line.
  */
-template <class T, class Now> void follow(T &to, Now &&now) noexcept
+template <class T, class Now> void follow(T &to, Now &&now)
 {
 	for (T value = now(); __atomic_load_n(&to, __ATOMIC_RELAXED) != value; value = now()) {
 		__atomic_store_n(&to, value, __ATOMIC_RELAXED);
@@ -49,7 +49,7 @@ template <class T, class Now> void follow(T &to, Now &&now) noexcept
 }
 
 /* The same for those of @mask in @to, whose other bits others change: S_DEAD is not lost. */
-template <class Now> void follow_bits(unsigned int &to, unsigned int mask, Now &&now) noexcept
+template <class Now> void follow_bits(unsigned int &to, unsigned int mask, Now &&now)
 {
 	unsigned int old = __atomic_load_n(&to, __ATOMIC_RELAXED);
 
@@ -60,12 +60,12 @@ template <class Now> void follow_bits(unsigned int &to, unsigned int mask, Now &
 
 } // namespace
 
-void Inode::construct() noexcept
+void Inode::construct()
 {
 	inode_init_once(&vfs);
 }
 
-void Inode::begin() noexcept
+void Inode::begin()
 {
 	new (static_cast<void *>(&first_)) Found;
 	found_ = &first_;
@@ -79,7 +79,7 @@ void Inode::begin() noexcept
 	moving_ = false;
 }
 
-void Inode::end() noexcept
+void Inode::end()
 {
 	for (Found *found = found_; found; found = found->older) {
 		found->top.dentry = {};
@@ -88,13 +88,13 @@ void Inode::end() noexcept
 	}
 }
 
-void Inode::free() noexcept
+void Inode::free()
 {
 	while (found_ != &first_)
 		delete cxxrt::exchange(found_, found_->older);
 }
 
-struct dentry *Inode::h_dentry_of(const struct inode *h_inode) const noexcept
+struct dentry *Inode::h_dentry_of(const struct inode *h_inode) const
 {
 	for (const Found *found = &this->found(); found; found = found->older) {
 		if (found->top.dentry && found->top.dentry->d_inode == h_inode)
@@ -103,7 +103,7 @@ struct dentry *Inode::h_dentry_of(const struct inode *h_inode) const noexcept
 	return nullptr;
 }
 
-Result<Own<Found>> Inode::found_with(Ref<struct dentry> dentry, unsigned int branch) const noexcept
+Result<Own<Found>> Inode::found_with(Ref<struct dentry> dentry, unsigned int branch) const
 {
 	const Found &old = found();
 	auto next = Own<Found>::adopt(new (Gfp{GFP_KERNEL_ACCOUNT}) Found);
@@ -139,7 +139,7 @@ Result<Own<Found>> Inode::found_with(Ref<struct dentry> dentry, unsigned int bra
 	return next;
 }
 
-void Inode::publish(Own<Found> next) noexcept
+void Inode::publish(Own<Found> next)
 {
 	struct inode *h_inode = next->top.dentry->d_inode;
 
@@ -148,7 +148,7 @@ void Inode::publish(Own<Found> next) noexcept
 	__atomic_store_n(&h_inode_, h_inode, __ATOMIC_RELEASE);
 }
 
-void Inode::copy_attributes() noexcept
+void Inode::copy_attributes()
 {
 	const BranchDentry *from;
 
@@ -159,7 +159,7 @@ void Inode::copy_attributes() noexcept
 	} while (from != &top());
 }
 
-void Inode::copy_attributes_of(const BranchDentry &top) noexcept
+void Inode::copy_attributes_of(const BranchDentry &top)
 {
 	const struct inode &h = *top.dentry->d_inode;
 	const Branch &branch = super().branch(top.branch);
@@ -184,13 +184,13 @@ void Inode::copy_attributes_of(const BranchDentry &top) noexcept
 	aufs_copy_size(&vfs, &h);
 }
 
-void Inode::follow_mode(const Branch &branch, const struct inode &h) noexcept
+void Inode::follow_mode(const Branch &branch, const struct inode &h)
 {
 	follow(vfs.i_mode,
 	       [&] { return branch.shown_mode(__atomic_load_n(&h.i_mode, __ATOMIC_RELAXED)); });
 }
 
-void Inode::copy_written() noexcept
+void Inode::copy_written()
 {
 	const struct inode &h = h_inode();
 
@@ -201,7 +201,7 @@ void Inode::copy_written() noexcept
 	aufs_copy_size(&vfs, &h);
 }
 
-void Inode::copy_links() noexcept
+void Inode::copy_links()
 {
 	copy_attributes();
 
@@ -217,7 +217,7 @@ void Inode::copy_links() noexcept
 		set_nlink(&vfs, merged() ? 1 : h_links);
 }
 
-void Inode::drop_link() noexcept
+void Inode::drop_link()
 {
 	InodeSpinLock lock(vfs);
 
@@ -226,7 +226,7 @@ void Inode::drop_link() noexcept
 	name_gone_ = current_time(&vfs);
 }
 
-void Inode::correct_ctime(struct timespec64 &ctime) noexcept
+void Inode::correct_ctime(struct timespec64 &ctime)
 {
 	if (!__atomic_load_n(&name_gone_.tv_sec, __ATOMIC_RELAXED))
 		return;
@@ -238,25 +238,25 @@ void Inode::correct_ctime(struct timespec64 &ctime) noexcept
 		ctime = name_gone_;
 }
 
-void Inode::note_removed() noexcept
+void Inode::note_removed()
 {
 	InodeSpinLock lock(vfs);
 
 	set_nlink(&vfs, 0);
 }
 
-int Inode::test(struct inode *inode, void *key) noexcept
+int Inode::test(struct inode *inode, void *key)
 {
 	return of(*inode).key_ == *static_cast<const Key *>(key);
 }
 
-int Inode::set(struct inode *inode, void *key) noexcept
+int Inode::set(struct inode *inode, void *key)
 {
 	of(*inode).key_ = *static_cast<const Key *>(key);
 	return 0;
 }
 
-void Inode::rehash(const Key &key) noexcept
+void Inode::rehash(const Key &key)
 {
 	if (key_ == key)
 		return;
@@ -265,7 +265,7 @@ void Inode::rehash(const Key &key) noexcept
 	__insert_inode_hash(&vfs, key_.hash());
 }
 
-void Inode::become(Found &found, const ObjectId &identity) noexcept
+void Inode::become(Found &found, const ObjectId &identity)
 {
 	Super &super = this->super();
 	u64 number = super.number_of(key_);
@@ -309,7 +309,7 @@ void Inode::become(Found &found, const ObjectId &identity) noexcept
 }
 
 Result<Ref<struct inode>> Inode::get_by_key(struct super_block &sb, const Key &key,
-					    const ObjectId &identity, Found &found) noexcept
+					    const ObjectId &identity, Found &found)
 {
 	Key wanted = key;
 	struct inode *inode = iget5_locked(&sb, wanted.hash(), test, set, &wanted);
@@ -327,7 +327,7 @@ namespace
 {
 
 /* Whether names of what @top is, which is @identity, would be one inode in memory alone. */
-bool names_part(const Super &super, const BranchDentry &top, const ObjectId &identity) noexcept
+bool names_part(const Super &super, const BranchDentry &top, const ObjectId &identity)
 {
 	const struct inode &h_inode = *top.dentry->d_inode;
 
@@ -340,7 +340,7 @@ bool names_part(const Super &super, const BranchDentry &top, const ObjectId &ide
 
 } // namespace
 
-Result<Ref<struct inode>> Inode::get(struct super_block &sb, Found &&found, Age age) noexcept
+Result<Ref<struct inode>> Inode::get(struct super_block &sb, Found &&found, Age age)
 {
 	struct inode *h_inode = found.top.dentry->d_inode;
 	auto pinned = found.top.dentry.clone();

@@ -29,20 +29,20 @@ struct Found {
 	/* What the inode had before: readers without a lock may still use it. */
 	Found *older = nullptr;
 
-	bool exists() const noexcept
+	bool exists() const
 	{
 		return static_cast<bool>(top.dentry);
 	}
-	unsigned int parts() const noexcept
+	unsigned int parts() const
 	{
 		return 1 + lower_count;
 	}
-	const BranchDentry &part(unsigned int index) const noexcept
+	const BranchDentry &part(unsigned int index) const
 	{
 		return index == 0 ? top : lower[index - 1];
 	}
 	/* The index of the part on @branch, or parts() where there is none. */
-	unsigned int part_on(unsigned int branch) const noexcept
+	unsigned int part_on(unsigned int branch) const
 	{
 		unsigned int index = 0;
 
@@ -51,7 +51,7 @@ struct Found {
 		return index;
 	}
 	/* The dentry of that part, or null; borrowed. */
-	struct dentry *dentry_on(unsigned int branch) const noexcept
+	struct dentry *dentry_on(unsigned int branch) const
 	{
 		unsigned int index = part_on(branch);
 
@@ -81,11 +81,11 @@ public:
 	/* The VFS's part: first, so that one address serves both. */
 	struct inode vfs;
 
-	static Inode &of(struct inode &inode) noexcept
+	static Inode &of(struct inode &inode)
 	{
 		return reinterpret_cast<Inode &>(inode);
 	}
-	static const Inode &of(const struct inode &inode) noexcept
+	static const Inode &of(const struct inode &inode)
 	{
 		return reinterpret_cast<const Inode &>(inode);
 	}
@@ -97,82 +97,82 @@ public:
 	 * one branch inode share one. -ENOMEM. May sleep; takes a copy_lock() unless @found is
 	 * made_just_now.
 	 */
-	[[nodiscard]] static Result<Ref<struct inode>> get(struct super_block &sb, Found &&found,
-							   Age age = Age::any) noexcept;
+	static Result<Ref<struct inode>> get(struct super_block &sb, Found &&found,
+					     Age age = Age::any);
 
 	/* Called by the superblock's operations for memory that the cache gave or takes. */
-	void construct() noexcept;
-	void begin() noexcept;
-	void end() noexcept;
-	void free() noexcept;
+	void construct();
+	void begin();
+	void end();
+	void free();
 
 	Inode() = delete;
 
-	Super &super() const noexcept
+	Super &super() const
 	{
 		return Super::of(*vfs.i_sb);
 	}
 	/* How often its branches are stacked, at most. */
-	int depth() const noexcept
+	int depth() const
 	{
 		return vfs.i_sb->s_stack_depth - 1;
 	}
-	const Found &found() const noexcept
+	const Found &found() const
 	{
 		return *__atomic_load_n(&found_, __ATOMIC_ACQUIRE);
 	}
 	/* The branch object that is shown; of a directory the uppermost. */
-	const BranchDentry &top() const noexcept
+	const BranchDentry &top() const
 	{
 		return found().top;
 	}
 	/* Its dentry and its inode; borrowed. */
-	struct dentry &h_dentry() const noexcept
+	struct dentry &h_dentry() const
 	{
 		return *top().dentry;
 	}
-	struct inode &h_inode() const noexcept
+	struct inode &h_inode() const
 	{
 		return *__atomic_load_n(&h_inode_, __ATOMIC_ACQUIRE);
 	}
-	const Branch &branch() const noexcept
+	const Branch &branch() const
 	{
 		return super().branch(top().branch);
 	}
-	struct path h_path() const noexcept
+	struct path h_path() const
 	{
 		const BranchDentry &top = this->top();
 
 		return super().branch(top.branch).path_to(*top.dentry);
 	}
 	/* Whether the object lies where the union may write. */
-	bool on_rw() const noexcept
+	bool on_rw() const
 	{
 		return branch().writable();
 	}
-	bool merged() const noexcept
+	bool merged() const
 	{
 		return found().lower_count > 0;
 	}
 	/* The dentry of @h_inode, which is or was behind this inode; else null. Borrowed. Any context. */
-	struct dentry *h_dentry_of(const struct inode *h_inode) const noexcept;
+	struct dentry *h_dentry_of(const struct inode *h_inode) const;
 	/* Whether @h_inode is the object behind this inode, or was it before a copy-up. */
-	bool is_or_was(const struct inode *h_inode) const noexcept
+	bool is_or_was(const struct inode *h_inode) const
 	{
 		return h_dentry_of(h_inode);
 	}
 	/* Whether there is, or could be, a part on a branch that the union may write to. */
-	bool may_change() const noexcept
+	bool may_change() const
 	{
 		return super().rw_above(top().branch + 1) != Super::none;
 	}
 
-	const Key &key() const noexcept
+	const Key &key() const
 	{
 		return key_;
 	}
 	/* What is told a copy of it. Its links are those of when the inode was made. */
-	const ObjectId &identity() const noexcept
+	const ObjectId &identity() const
 	{
 		return identity_;
 	}
@@ -180,14 +180,14 @@ public:
 	 * Lookups find it by @key from now on, and by the old one no more. The caller holds
 	 * copy_lock(), and a dentry through which nobody looks it up anew.
 	 */
-	void rehash(const Key &key) noexcept;
+	void rehash(const Key &key);
 	/* Whether it stands for one name of a lower file alone, and other names are other inodes. */
-	bool has_one_name() const noexcept
+	bool has_one_name() const
 	{
 		return identity_.one_name;
 	}
 	/* Whether i_ino is what the branch's readdir and the position of the branch give. */
-	bool has_natural_number() const noexcept
+	bool has_natural_number() const
 	{
 		return vfs.i_ino == super().number_for(top().branch, h_inode().i_ino);
 	}
@@ -197,13 +197,12 @@ public:
 	 * of the parts of a directory, or between them as the branches are ordered; alone for all
 	 * else. -ENOMEM.
 	 */
-	[[nodiscard]] Result<Own<Found>> found_with(Ref<struct dentry> dentry,
-						    unsigned int branch) const noexcept;
+	Result<Own<Found>> found_with(Ref<struct dentry> dentry, unsigned int branch) const;
 	/* Makes @next, by found_with(), what found() is. The caller holds copy_lock(). */
-	void publish(Own<Found> next) noexcept;
+	void publish(Own<Found> next);
 
 	/* Held while the object is copied up; not for what only reads. Inside the VFS's locks. */
-	struct mutex &copy_lock() noexcept
+	struct mutex &copy_lock()
 	{
 		return copy_lock_;
 	}
@@ -212,17 +211,17 @@ public:
 	 * A directory is renamed on its branch, and only then in the VFS. Until both are done it gets no
 	 * further part, which would have a name of its own. All under copy_lock().
 	 */
-	void begin_move(const struct dentry &dentry) noexcept
+	void begin_move(const struct dentry &dentry)
 	{
 		moving_ = true;
 		moved_from_ = sequence_of(dentry);
 	}
 	/* It was not moved after all. */
-	void cancel_move() noexcept
+	void cancel_move()
 	{
 		moving_ = false;
 	}
-	bool is_moving(const struct dentry &dentry) noexcept
+	bool is_moving(const struct dentry &dentry)
 	{
 		unsigned int sequence = sequence_of(dentry);
 
@@ -233,11 +232,11 @@ public:
 
 	/* A directory: whether entries on rw branches have other numbers than the branch gives. */
 	enum class Purity : unsigned char { unknown, pure, impure };
-	Purity purity() const noexcept
+	Purity purity() const
 	{
 		return static_cast<Purity>(__atomic_load_n(&purity_, __ATOMIC_RELAXED));
 	}
-	void set_purity(Purity purity) noexcept
+	void set_purity(Purity purity)
 	{
 		__atomic_store_n(&purity_, static_cast<unsigned char>(purity), __ATOMIC_RELAXED);
 	}
@@ -246,16 +245,16 @@ public:
 	 * The branch whose part of it has been told last that it is: others have not, whether they
 	 * are mounted beside it the next time or not.
 	 */
-	const Branch *impure_on() const noexcept
+	const Branch *impure_on() const
 	{
 		return __atomic_load_n(&impure_on_, __ATOMIC_RELAXED);
 	}
-	void set_impure_on(const Branch *branch) noexcept
+	void set_impure_on(const Branch *branch)
 	{
 		__atomic_store_n(&impure_on_, branch, __ATOMIC_RELAXED);
 	}
 	/* Sets purity() for who has looked, unless it is known by now; what it is then. */
-	Purity learn_purity(Purity purity) noexcept
+	Purity learn_purity(Purity purity)
 	{
 		unsigned char known = static_cast<unsigned char>(Purity::unknown);
 
@@ -270,16 +269,16 @@ public:
 	 * A copy of what had several names, and has a pseudo-link: 1 and the names that are still
 	 * on lower branches alone; else 0. Changes under copy_lock().
 	 */
-	unsigned int links() const noexcept
+	unsigned int links() const
 	{
 		return links_;
 	}
-	void set_links(unsigned int links) noexcept
+	void set_links(unsigned int links)
 	{
 		links_ = links;
 	}
 	/* The names that users see of what has @h_links on its branch. */
-	unsigned int visible_links(unsigned int h_links) const noexcept
+	unsigned int visible_links(unsigned int h_links) const
 	{
 		if (has_one_name() && !on_rw())
 			return 1;
@@ -287,13 +286,13 @@ public:
 	}
 
 	/* Copies what the union shows without asking the branch, but for the links. Any context. */
-	void copy_attributes() noexcept;
+	void copy_attributes();
 	/* Copies what a write of data changes. Any context. */
-	void copy_written() noexcept;
+	void copy_written();
 	/*
 	 * The branch has been asked what it has: copies that, if it changes by itself. Any context.
 	 */
-	void learn() noexcept
+	void learn()
 	{
 		if (branch().changes_by_itself())
 			copy_attributes();
@@ -302,32 +301,31 @@ public:
 	 * Copies the number of links as well: of a file under copy_lock(), under which names come
 	 * and go, or while nobody else knows the inode.
 	 */
-	void copy_links() noexcept;
+	void copy_links();
 	/*
 	 * A name that lay on branches alone that are not written to is gone: the branch learns of
 	 * neither that nor the new ctime. Under copy_lock().
 	 */
-	void drop_link() noexcept;
+	void drop_link();
 	/* When that was last, if it is later than @ctime, the branch's. */
-	void correct_ctime(struct timespec64 &ctime) noexcept;
+	void correct_ctime(struct timespec64 &ctime);
 	/* It is a directory that has been removed. */
-	void note_removed() noexcept;
+	void note_removed();
 
 private:
 	/* Another one, modulo 2^32, each time that @dentry is renamed. */
-	static unsigned int sequence_of(const struct dentry &dentry) noexcept
+	static unsigned int sequence_of(const struct dentry &dentry)
 	{
 		return __atomic_load_n(&dentry.d_seq.seqcount.sequence, __ATOMIC_ACQUIRE);
 	}
-	static int test(struct inode *inode, void *key) noexcept;
-	static int set(struct inode *inode, void *key) noexcept;
-	void become(Found &found, const ObjectId &identity) noexcept;
-	void copy_attributes_of(const BranchDentry &top) noexcept;
-	void follow_mode(const Branch &branch, const struct inode &h) noexcept;
+	static int test(struct inode *inode, void *key);
+	static int set(struct inode *inode, void *key);
+	void become(Found &found, const ObjectId &identity);
+	void copy_attributes_of(const BranchDentry &top);
+	void follow_mode(const Branch &branch, const struct inode &h);
 	/* Takes @found for a new inode. */
 	static Result<Ref<struct inode>> get_by_key(struct super_block &sb, const Key &key,
-						    const ObjectId &identity,
-						    Found &found) noexcept;
+						    const ObjectId &identity, Found &found);
 
 	/*
 	 * The first one that the inode had, in its own memory. Readers under RCU may look at its

@@ -10,7 +10,7 @@ namespace
 {
 
 /* The one that others may share; weak. Under @dir's i_lock. */
-Listing *shared(const Inode &dir) noexcept
+Listing *shared(const Inode &dir)
 {
 	return static_cast<Listing *>(dir.vfs.i_private);
 }
@@ -18,7 +18,7 @@ Listing *shared(const Inode &dir) noexcept
 /* The change time of @part; none where it says nothing. */
 constexpr s64 none = -1;
 
-s64 change_time(const Branch &branch, struct dentry &part) noexcept
+s64 change_time(const Branch &branch, struct dentry &part)
 {
 	struct path path = branch.path_to(part);
 	struct kstat stat = {};
@@ -36,7 +36,7 @@ s64 change_time(const Branch &branch, struct dentry &part) noexcept
  * The change times of all parts of @found; null where one does not say, or where a change from @now
  * on might have the same.
  */
-Own<s64[]> change_times(const Super &super, const Found &found, s64 now) noexcept
+Own<s64[]> change_times(const Super &super, const Found &found, s64 now)
 {
 	auto times = Own<s64[]>::adopt(new (Gfp{GFP_KERNEL_ACCOUNT}) s64[found.parts()]);
 
@@ -52,8 +52,7 @@ Own<s64[]> change_times(const Super &super, const Found &found, s64 now) noexcep
 
 } // namespace
 
-Result<void> Listing::add(Inode &dir, unsigned int part, bool numbered,
-			  const BranchEntry &entry) noexcept
+Result<void> Listing::add(Inode &dir, unsigned int part, bool numbered, const BranchEntry &entry)
 {
 	const Super &super = dir.super();
 	unsigned int index = found_->part(part).branch;
@@ -92,7 +91,7 @@ Result<void> Listing::add(Inode &dir, unsigned int part, bool numbered,
 	return {};
 }
 
-Result<void> Listing::read_parts(Inode &dir) noexcept
+Result<void> Listing::read_parts(Inode &dir)
 {
 	const Found &found = dir.found();
 	s64 now = aufs_coarse_time();
@@ -113,7 +112,7 @@ Result<void> Listing::read_parts(Inode &dir) noexcept
 	return {};
 }
 
-Result<Own<Listing>> Listing::read(Inode &dir) noexcept
+Result<Own<Listing>> Listing::read(Inode &dir)
 {
 	auto listing = Own<Listing>::adopt(new (Gfp{GFP_KERNEL_ACCOUNT}) Listing);
 
@@ -123,7 +122,7 @@ Result<Own<Listing>> Listing::read(Inode &dir) noexcept
 	return listing;
 }
 
-Result<Listing *> Listing::get(Inode &dir) noexcept
+Result<Listing *> Listing::get(Inode &dir)
 {
 	Listing *listing;
 	{
@@ -158,7 +157,7 @@ Result<Listing *> Listing::get(Inode &dir) noexcept
 	return listing;
 }
 
-void Listing::put(Inode &dir, Listing *listing) noexcept
+void Listing::put(Inode &dir, Listing *listing)
 {
 	{
 		InodeSpinLock lock(dir.vfs);

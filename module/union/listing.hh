@@ -25,31 +25,30 @@ public:
 	 * The listing of @dir as it is now, for put(). -ENOMEM; -EINTR on a fatal signal; what the
 	 * branches say. The mounter's credentials are held. Sleeps.
 	 */
-	[[nodiscard]] static Result<Listing *> get(Inode &dir) noexcept;
-	static void put(Inode &dir, Listing *listing) noexcept;
+	static Result<Listing *> get(Inode &dir);
+	static void put(Inode &dir, Listing *listing);
 
 	/* Its members do not change. */
-	const NameTable &names() const noexcept
+	const NameTable &names() const
 	{
 		return names_;
 	}
 
 	/* Whether a rw branch has something in the directory that users do not see (max_name). */
-	bool has_hidden_on_rw() const noexcept
+	bool has_hidden_on_rw() const
 	{
 		return has_hidden_on_rw_;
 	}
 
 	/* The same for a look at what is there, which nobody shares. */
-	[[nodiscard]] static Result<Own<Listing>> read(Inode &dir) noexcept;
+	static Result<Own<Listing>> read(Inode &dir);
 
 private:
-	Listing() noexcept = default;
+	Listing() = default;
 
-	Result<void> read_parts(Inode &dir) noexcept;
+	Result<void> read_parts(Inode &dir);
 	/* @entry of that part of found_; @numbered: as Super::numbers_entries(). */
-	Result<void> add(Inode &dir, unsigned int part, bool numbered,
-			 const BranchEntry &entry) noexcept;
+	Result<void> add(Inode &dir, unsigned int part, bool numbered, const BranchEntry &entry);
 
 	NameTable names_;
 	/* The directory's parts, and the change time of each, in ns; null where it is not known. */

@@ -24,7 +24,7 @@ struct Origin {
 	u32 generation;
 	u32 unused;
 
-	u64 known_generation() const noexcept
+	u64 known_generation() const
 	{
 		return format == current ? generation : ObjectId::unknown;
 	}
@@ -33,7 +33,7 @@ static_assert(sizeof(Origin) == 40 &&
 	      __builtin_offsetof(struct Origin, generation) == Origin::old_size);
 
 /* False where there is none, or one that we do not understand. */
-bool read_origin(const Branch &branch, struct dentry &h_dentry, Origin &origin) noexcept
+bool read_origin(const Branch &branch, struct dentry &h_dentry, Origin &origin)
 {
 	if (!branch.has_origins())
 		return false;
@@ -44,7 +44,7 @@ bool read_origin(const Branch &branch, struct dentry &h_dentry, Origin &origin) 
 	       (size == Origin::old_size && origin.format == Origin::old);
 }
 
-bool not_after(const struct timespec64 &a, const struct timespec64 &b) noexcept
+bool not_after(const struct timespec64 &a, const struct timespec64 &b)
 {
 	return a.tv_sec < b.tv_sec || (a.tv_sec == b.tv_sec && a.tv_nsec <= b.tv_nsec);
 }
@@ -53,8 +53,7 @@ bool not_after(const struct timespec64 &a, const struct timespec64 &b) noexcept
  * Whether @original was there when @copy was made. What gets a number that was in use is made later
  * than the copy of what had it, and changed later.
  */
-bool was_there_before(const Super &super, const BranchDentry &copy,
-		      const BranchDentry &original) noexcept
+bool was_there_before(const Super &super, const BranchDentry &copy, const BranchDentry &original)
 {
 	struct kstat of_copy = {};
 	struct kstat of_original = {};
@@ -73,7 +72,7 @@ bool was_there_before(const Super &super, const BranchDentry &copy,
 
 } // namespace
 
-ObjectId identity_of(const Super &super, const BranchDentry &top) noexcept
+ObjectId identity_of(const Super &super, const BranchDentry &top)
 {
 	const Branch &branch = super.branch(top.branch);
 	const struct inode *h_inode = top.dentry->d_inode;
@@ -92,7 +91,7 @@ ObjectId identity_of(const Super &super, const BranchDentry &top) noexcept
 	return {{h_inode->i_ino, branch.filesystem()}, h_inode->i_generation};
 }
 
-bool has_origin(const Super &super, const BranchDentry &top) noexcept
+bool has_origin(const Super &super, const BranchDentry &top)
 {
 	Origin origin;
 
@@ -100,7 +99,7 @@ bool has_origin(const Super &super, const BranchDentry &top) noexcept
 }
 
 bool is_copy_of(const Super &super, const BranchDentry &copy, const BranchDentry &original,
-		const ObjectId &id) noexcept
+		const ObjectId &id)
 {
 	const unsigned char *filesystem = super.id_of(id.key.filesystem);
 	Origin origin;
@@ -117,7 +116,7 @@ bool is_copy_of(const Super &super, const BranchDentry &copy, const BranchDentry
 }
 
 Result<bool> set_identity(const BranchWrite &write, const Super &super, const BranchDentry &top,
-			  const ObjectId &identity) noexcept
+			  const ObjectId &identity)
 {
 	const unsigned char *filesystem = super.id_of(identity.key.filesystem);
 
@@ -146,7 +145,7 @@ Result<bool> set_identity(const BranchWrite &write, const Super &super, const Br
 	return true;
 }
 
-void note_impure(const BranchWrite &write, Inode &dir, struct dentry &h_dir) noexcept
+void note_impure(const BranchWrite &write, Inode &dir, struct dentry &h_dir)
 {
 	const Branch &branch = write.branch();
 
@@ -159,7 +158,7 @@ void note_impure(const BranchWrite &write, Inode &dir, struct dentry &h_dir) noe
 	dir.set_impure_on(&branch);
 }
 
-bool is_impure(Inode &dir) noexcept
+bool is_impure(Inode &dir)
 {
 	const Found &found = dir.found();
 

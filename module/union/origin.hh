@@ -30,15 +30,15 @@ struct Key {
 	unsigned int filesystem = pointer; /* as Super counts them, or pointer */
 
 	/* Of what is there as long as the inode that has the key. */
-	static Key of_pointer(const void *object) noexcept
+	static Key of_pointer(const void *object)
 	{
 		return {reinterpret_cast<unsigned long>(object), pointer};
 	}
-	unsigned long hash() const noexcept
+	unsigned long hash() const
 	{
 		return static_cast<unsigned long>(number) + filesystem;
 	}
-	friend bool operator==(const Key &a, const Key &b) noexcept
+	friend bool operator==(const Key &a, const Key &b)
 	{
 		return a.number == b.number && a.filesystem == b.filesystem;
 	}
@@ -58,14 +58,14 @@ struct ObjectId {
 	bool one_name = false; /* as Inode::has_one_name() has it */
 
 	/* Whether it says so in any mount, and of this object alone. */
-	bool lasts() const noexcept
+	bool lasts() const
 	{
 		return key.filesystem != Key::pointer && generation != unknown;
 	}
 };
 
 /* What @top is: what it was copied from, or itself. The mounter's credentials are held. Sleeps. */
-ObjectId identity_of(const Super &super, const BranchDentry &top) noexcept;
+ObjectId identity_of(const Super &super, const BranchDentry &top);
 
 /*
  * Whether @copy says that it is a copy of @original, which is @id: by number and generation, or where
@@ -73,18 +73,18 @@ ObjectId identity_of(const Super &super, const BranchDentry &top) noexcept;
  * are held. May sleep.
  */
 bool is_copy_of(const Super &super, const BranchDentry &copy, const BranchDentry &original,
-		const ObjectId &id) noexcept;
+		const ObjectId &id);
 
 /*
  * Notes on @top that it is a copy of @identity. Where the branch has no room for it that is no
  * error: the number is another one after the inode is gone. The mounter's credentials are held.
  * Whether it was noted.
  */
-[[nodiscard]] Result<bool> set_identity(const BranchWrite &write, const Super &super,
-					const BranchDentry &top, const ObjectId &identity) noexcept;
+Result<bool> set_identity(const BranchWrite &write, const Super &super, const BranchDentry &top,
+			  const ObjectId &identity);
 
 /* Whether @top has an origin, one that this mount does not know as well. May sleep. */
-bool has_origin(const Super &super, const BranchDentry &top) noexcept;
+bool has_origin(const Super &super, const BranchDentry &top);
 
 class Inode;
 
@@ -92,8 +92,8 @@ class Inode;
  * Notes that @dir gets an entry whose number is not the branch's, before it is there; @h_dir is its
  * part there.
  */
-void note_impure(const BranchWrite &write, Inode &dir, struct dentry &h_dir) noexcept;
+void note_impure(const BranchWrite &write, Inode &dir, struct dentry &h_dir);
 /* Reads from the branches what note_impure() left there. */
-bool is_impure(Inode &dir) noexcept;
+bool is_impure(Inode &dir);
 
 } // namespace aufs

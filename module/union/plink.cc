@@ -21,16 +21,16 @@ class PlinkName final
 {
 public:
 	/* @id lasts(), and its filesystem is known as @filesystem. */
-	PlinkName(const unsigned char *filesystem, const ObjectId &id) noexcept
+	PlinkName(const unsigned char *filesystem, const ObjectId &id)
 		: size_(snprintf(text_, sizeof(text_), "origin.%*phN.%llu.%u", UUID_SIZE,
 				 filesystem, id.key.number, static_cast<u32>(id.generation)))
 	{
 	}
-	PlinkName(u64 union_number, const Key &key) noexcept
+	PlinkName(u64 union_number, const Key &key)
 		: size_(snprintf(text_, sizeof(text_), "%llu.%llu", union_number, key.number))
 	{
 	}
-	StringView view() const noexcept
+	StringView view() const
 	{
 		return {text_, static_cast<StringView::Size>(size_)};
 	}
@@ -43,7 +43,7 @@ private:
 /* Calls @action(name) for each name that a pseudo-link of @id may have on @branch, until it is true. */
 template <class Action>
 Result<void> for_each_name(const Super &super, const Branch &branch, const ObjectId &id,
-			   Action &&action) noexcept
+			   Action &&action)
 {
 	const unsigned char *filesystem = super.id_of(id.key.filesystem);
 
@@ -58,7 +58,7 @@ Result<void> for_each_name(const Super &super, const Branch &branch, const Objec
 }
 
 Result<void> make_plink(const BranchWrite &write, const Super &super, const ObjectId &id,
-			struct dentry &object) noexcept
+			struct dentry &object)
 {
 	const Branch &branch = write.branch();
 	auto plinks = TRY(branch.reserved().directory(branch, ReservedDir::plinks));
@@ -74,7 +74,7 @@ Result<void> make_plink(const BranchWrite &write, const Super &super, const Obje
 	return lock.link(object, *plink);
 }
 
-Error names_part(const Branch &branch, umode_t mode) noexcept
+Error names_part(const Branch &branch, umode_t mode)
 {
 	branch.note_keeps_none(mode);
 	aufs_warn("branch '%s' has no pseudo-links: names of one lower file part at a copy-up",
@@ -85,7 +85,7 @@ Error names_part(const Branch &branch, umode_t mode) noexcept
 } // namespace
 
 Result<void> remove_plink(const BranchWrite &write, const Super &super, const ObjectId &id,
-			  const struct inode &object) noexcept
+			  const struct inode &object)
 {
 	const Branch &branch = write.branch();
 	auto plinks = branch.reserved().existing(branch, ReservedDir::plinks);
@@ -106,7 +106,7 @@ Result<void> remove_plink(const BranchWrite &write, const Super &super, const Ob
 }
 
 Result<Identified> identify(const BranchWrite &write, const Inode &inode, struct dentry &copy,
-			    unsigned int index, bool named) noexcept
+			    unsigned int index, bool named)
 {
 	const Super &super = inode.super();
 	/* Not the branch's count: names may have been removed, which it does not know. */
@@ -144,7 +144,7 @@ namespace
 {
 
 /* Tells the copy that @inode is how many names there are. It has a pseudo-link. */
-Result<void> store_links(Inode &inode, unsigned int links) noexcept
+Result<void> store_links(Inode &inode, unsigned int links)
 {
 	const Super &super = inode.super();
 	const BranchDentry &top = inode.top();
@@ -164,7 +164,7 @@ Result<void> store_links(Inode &inode, unsigned int links) noexcept
 
 } // namespace
 
-void note_lower_name_gone(Inode &inode) noexcept
+void note_lower_name_gone(Inode &inode)
 {
 	/* A branch that is not written to does not learn of it. */
 	if (!inode.on_rw()) {
@@ -187,7 +187,7 @@ namespace
 
 /* The copy of @original, which is @id, that has a pseudo-link on branch @index, or empty. */
 Result<Ref<struct dentry>> find_copy(const Super &super, unsigned int index,
-				     const BranchDentry &original, const ObjectId &id) noexcept
+				     const BranchDentry &original, const ObjectId &id)
 {
 	const Branch &branch = super.branch(index);
 	auto plinks = branch.reserved().existing(branch, ReservedDir::plinks);
@@ -207,7 +207,7 @@ Result<Ref<struct dentry>> find_copy(const Super &super, unsigned int index,
 
 } // namespace
 
-Result<void> follow_plink(const Super &super, Found &found) noexcept
+Result<void> follow_plink(const Super &super, Found &found)
 {
 	const struct inode &h_inode = *found.top.dentry->d_inode;
 

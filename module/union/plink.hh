@@ -23,24 +23,23 @@ struct Identified {
  * from then on: the inode stands for names that would part unseen. The caller holds copy_lock() and
  * the mounter's credentials. May sleep.
  */
-[[nodiscard]] Result<Identified> identify(const BranchWrite &write, const Inode &inode,
-					  struct dentry &copy, unsigned int index,
-					  bool named) noexcept;
+Result<Identified> identify(const BranchWrite &write, const Inode &inode, struct dentry &copy,
+			    unsigned int index, bool named);
 
 /*
  * Removes the pseudo-link that @object has as a copy of what is @id, if there is one. The mounter's
  * credentials are held.
  */
-[[nodiscard]] Result<void> remove_plink(const BranchWrite &write, const Super &super,
-					const ObjectId &id, const struct inode &object) noexcept;
+Result<void> remove_plink(const BranchWrite &write, const Super &super, const ObjectId &id,
+			  const struct inode &object);
 
 /*
  * One name of @inode, which lay on lower branches alone, is gone or has been linked. The caller holds
  * copy_lock() and the mounter's credentials, and no write access.
  */
-void note_lower_name_gone(Inode &inode) noexcept;
+void note_lower_name_gone(Inode &inode);
 
 /* The copy that @found, which has several names, has by its pseudo-link: takes its place. */
-[[nodiscard]] Result<void> follow_plink(const Super &super, Found &found) noexcept;
+Result<void> follow_plink(const Super &super, Found &found);
 
 } // namespace aufs

@@ -9,7 +9,7 @@ namespace
 {
 
 /* The topmost rw branch that has @dir, where a whiteout of @name does not hide it; else above it. */
-Result<unsigned int> top_down(const Inode &dir, StringView name) noexcept
+Result<unsigned int> top_down(const Inode &dir, StringView name)
 {
 	const Super &super = dir.super();
 	const Found &found = dir.found();
@@ -38,7 +38,7 @@ Result<unsigned int> top_down(const Inode &dir, StringView name) noexcept
 }
 
 /* The branch from which on a new @name in @dir would be hidden: the first that has a whiteout. */
-Result<unsigned int> lowest_for(const Inode &dir, StringView name) noexcept
+Result<unsigned int> lowest_for(const Inode &dir, StringView name)
 {
 	const Super &super = dir.super();
 	const Found &found = dir.found();
@@ -54,7 +54,7 @@ Result<unsigned int> lowest_for(const Inode &dir, StringView name) noexcept
 
 } // namespace
 
-Result<bool> shows_below(struct dentry &dir, unsigned int index) noexcept
+Result<bool> shows_below(struct dentry &dir, unsigned int index)
 {
 	const Inode &inode = Inode::of(*dir.d_inode);
 	const Super &super = inode.super();
@@ -87,7 +87,7 @@ namespace
 {
 
 /* Whether what branch @index has in @dir, or gets, is seen there. */
-Result<bool> shows(struct dentry &dir, unsigned int index) noexcept
+Result<bool> shows(struct dentry &dir, unsigned int index)
 {
 	auto at = Ref<struct dentry>::retain(&dir);
 
@@ -104,7 +104,7 @@ Result<bool> shows(struct dentry &dir, unsigned int index) noexcept
 
 /* Calls @action(index) for each rw branch on which @name can be made in @dir, from the top. */
 template <class Action>
-Result<void> for_each_candidate(struct dentry &dir, StringView name, Action &&action) noexcept
+Result<void> for_each_candidate(struct dentry &dir, StringView name, Action &&action)
 {
 	const Inode &inode = Inode::of(*dir.d_inode);
 	const Super &super = inode.super();
@@ -119,7 +119,7 @@ Result<void> for_each_candidate(struct dentry &dir, StringView name, Action &&ac
 	return {};
 }
 
-Result<unsigned int> round_robin(struct dentry &dir, StringView name) noexcept
+Result<unsigned int> round_robin(struct dentry &dir, StringView name)
 {
 	unsigned int count = 0;
 	unsigned int chosen = Super::none;
@@ -138,7 +138,7 @@ Result<unsigned int> round_robin(struct dentry &dir, StringView name) noexcept
 	return chosen;
 }
 
-Result<unsigned int> most_free_space(struct dentry &dir, StringView name) noexcept
+Result<unsigned int> most_free_space(struct dentry &dir, StringView name)
 {
 	const Super &super = Inode::of(*dir.d_inode).super();
 	unsigned int seconds = super.settings().mfs_seconds;
@@ -158,7 +158,7 @@ Result<unsigned int> most_free_space(struct dentry &dir, StringView name) noexce
 
 } // namespace
 
-Result<unsigned int> branch_for_new(struct dentry &dir, StringView name, NewKind kind) noexcept
+Result<unsigned int> branch_for_new(struct dentry &dir, StringView name, NewKind kind)
 {
 	const Inode &inode = Inode::of(*dir.d_inode);
 	CreatePolicy policy = inode.super().settings().create;
@@ -171,7 +171,7 @@ Result<unsigned int> branch_for_new(struct dentry &dir, StringView name, NewKind
 	return index == Super::none ? top_down(inode, name) : Result<unsigned int>(index);
 }
 
-Result<unsigned int> branch_for_copy(const Inode &parent, unsigned int source) noexcept
+Result<unsigned int> branch_for_copy(const Inode &parent, unsigned int source)
 {
 	const Super &super = parent.super();
 	const Found &found = parent.found();

@@ -21,14 +21,13 @@ enum class NewKind : unsigned char { directory, other };
  * -EROFS where there is none, or where a branch above it has a whiteout of the name that cannot be
  * removed.
  */
-[[nodiscard]] Result<unsigned int> branch_for_new(struct dentry &dir, StringView name,
-						  NewKind kind) noexcept;
+Result<unsigned int> branch_for_new(struct dentry &dir, StringView name, NewKind kind);
 
 /*
  * Whether branch @index, below all that have @dir, would show a part of it: no part hides it, and neither
  * it nor a branch on the way there has another use for the name.
  */
-[[nodiscard]] Result<bool> shows_below(struct dentry &dir, unsigned int index) noexcept;
+Result<bool> shows_below(struct dentry &dir, unsigned int index);
 
 /*
  * Where what lies in @parent on the branch @source is copied up to:
@@ -37,7 +36,6 @@ enum class NewKind : unsigned char { directory, other };
  *	bu	the nearest rw branch above @source
  * -EROFS where there is none.
  */
-[[nodiscard]] Result<unsigned int> branch_for_copy(const Inode &parent,
-						   unsigned int source) noexcept;
+Result<unsigned int> branch_for_copy(const Inode &parent, unsigned int source);
 
 } // namespace aufs

@@ -9,7 +9,7 @@ namespace
 {
 
 /* Whether the branch has by the name of @dentry what stands behind it. */
-Result<bool> is_found_by_name(struct dentry &dentry, const BranchDentry &top) noexcept
+Result<bool> is_found_by_name(struct dentry &dentry, const BranchDentry &top)
 {
 	const Super &super = Super::of(*dentry.d_sb);
 	const Branch &branch = super.branch(top.branch);
@@ -29,7 +29,7 @@ Result<bool> is_found_by_name(struct dentry &dentry, const BranchDentry &top) no
 
 } // namespace
 
-Result<void> check_presence(struct dentry &dentry) noexcept
+Result<void> check_presence(struct dentry &dentry)
 {
 	const Inode &inode = Inode::of(*dentry.d_inode);
 	const BranchDentry &top = inode.top();

@@ -18,7 +18,7 @@ namespace aufs
 class Going final
 {
 public:
-	explicit Going(struct dentry &dentry) noexcept : dentry_(dentry)
+	explicit Going(struct dentry &dentry) : dentry_(dentry)
 	{
 		note(dentry_, true);
 	}
@@ -30,29 +30,29 @@ public:
 			note(dentry_, false);
 	}
 
-	void keep() noexcept
+	void keep()
 	{
 		kept_ = true;
 	}
 
 	/* Whether @dentry has been removed through the union, or is about to be. Any context. */
-	static bool is(const struct dentry &dentry) noexcept
+	static bool is(const struct dentry &dentry)
 	{
 		return __atomic_load_n(&dentry.d_fsdata, __ATOMIC_ACQUIRE);
 	}
 	/* @dentry never had a name: what it stands for may get another one. */
-	static void never_named(struct dentry &dentry) noexcept
+	static void never_named(struct dentry &dentry)
 	{
 		note(dentry, true);
 	}
 	/* @dentry, which nobody else has yet, gets an inode again. */
-	static void forget(struct dentry &dentry) noexcept
+	static void forget(struct dentry &dentry)
 	{
 		note(dentry, false);
 	}
 
 private:
-	static void note(struct dentry &dentry, bool going) noexcept
+	static void note(struct dentry &dentry, bool going)
 	{
 		__atomic_store_n(&dentry.d_fsdata, going ? &dentry : nullptr, __ATOMIC_RELEASE);
 	}
@@ -65,6 +65,6 @@ private:
  * Whether a name of the branch leads to the object of @dentry, which lies on a rw branch; -ESTALE. May
  * sleep where it is not as it was.
  */
-[[nodiscard]] Result<void> check_presence(struct dentry &dentry) noexcept;
+Result<void> check_presence(struct dentry &dentry);
 
 } // namespace aufs

@@ -5,7 +5,7 @@
 namespace aufs
 {
 
-Own<Super> Super::create() noexcept
+Own<Super> Super::create()
 {
 	auto super = Own<Super>::adopt(new (Gfp{GFP_KERNEL}) Super);
 
@@ -52,7 +52,7 @@ namespace
 {
 
 /* Of two in one directory, which is how branches lie as a rule, none is within the other. */
-bool are_siblings(const struct dentry &a, const struct dentry &b) noexcept
+bool are_siblings(const struct dentry &a, const struct dentry &b)
 {
 	/* A root is its own parent. */
 	return a.d_parent == b.d_parent && a.d_parent != &a && b.d_parent != &b;
@@ -60,7 +60,7 @@ bool are_siblings(const struct dentry &a, const struct dentry &b) noexcept
 
 } // namespace
 
-Result<void> Super::add(struct fs_context *fc, const BranchItem &item) noexcept
+Result<void> Super::add(struct fs_context *fc, const BranchItem &item)
 {
 	if (count_ == max_branches) {
 		aufs_errorf(fc, "branch '%s': more than %u branches", item.path.data(),
@@ -105,13 +105,13 @@ Result<void> Super::add(struct fs_context *fc, const BranchItem &item) noexcept
 	return {};
 }
 
-Result<void> Super::publish() noexcept
+Result<void> Super::publish()
 {
 	TRY(files_.create(*this));
 	return files_.set_count(count_);
 }
 
-void Super::note_hidden(unsigned int index, StringView name) const noexcept
+void Super::note_hidden(unsigned int index, StringView name) const
 {
 	if (__atomic_exchange_n(&warned_of_hidden_, true, __ATOMIC_RELAXED))
 		return;
@@ -120,7 +120,7 @@ void Super::note_hidden(unsigned int index, StringView name) const noexcept
 		  static_cast<int>(name.size()), name.data());
 }
 
-unsigned int Super::filesystem_of(const unsigned char *id) const noexcept
+unsigned int Super::filesystem_of(const unsigned char *id) const
 {
 	unsigned int found = none;
 
@@ -137,7 +137,7 @@ unsigned int Super::filesystem_of(const unsigned char *id) const noexcept
 	return found;
 }
 
-const unsigned char *Super::id_of(unsigned int filesystem) const noexcept
+const unsigned char *Super::id_of(unsigned int filesystem) const
 {
 	if (filesystem == Key::pointer)
 		return nullptr;
@@ -148,7 +148,7 @@ const unsigned char *Super::id_of(unsigned int filesystem) const noexcept
 }
 
 /* Whether copies of what is on branch @index do, on each branch that may take them. */
-bool Super::copies_keep_identity(unsigned int index, umode_t mode) const noexcept
+bool Super::copies_keep_identity(unsigned int index, umode_t mode) const
 {
 	for (unsigned int i = rw_above(index); i != none; i = rw_above(i)) {
 		if (!branches_[i].keeps_identity(mode))
@@ -157,7 +157,7 @@ bool Super::copies_keep_identity(unsigned int index, umode_t mode) const noexcep
 	return true;
 }
 
-bool Super::names_stay(unsigned int index, umode_t mode, const ObjectId &identity) const noexcept
+bool Super::names_stay(unsigned int index, umode_t mode, const ObjectId &identity) const
 {
 	/* What is never copied is one file. */
 	if (branches_[index].writable() || rw_above(index) == none)
@@ -166,7 +166,7 @@ bool Super::names_stay(unsigned int index, umode_t mode, const ObjectId &identit
 	       copies_keep_identity(index, mode);
 }
 
-bool Super::names_stay(unsigned int index) const noexcept
+bool Super::names_stay(unsigned int index) const
 {
 	if (branches_[index].writable() || rw_above(index) == none)
 		return true;
@@ -174,7 +174,7 @@ bool Super::names_stay(unsigned int index) const noexcept
 	       copies_keep_identity(index, S_IFREG) && copies_keep_identity(index, S_IFLNK);
 }
 
-Result<void> Super::attach(struct fs_context *fc) noexcept
+Result<void> Super::attach(struct fs_context *fc)
 {
 	mounter_ = Ref<const struct cred>::retain(aufs_current_cred());
 	limited_ = Ref<const struct cred>::adopt(aufs_limited_creds());
@@ -189,7 +189,7 @@ Result<void> Super::attach(struct fs_context *fc) noexcept
 	return claim(fc);
 }
 
-int Super::branch_depth() const noexcept
+int Super::branch_depth() const
 {
 	int depth = 0;
 

@@ -22,51 +22,51 @@ public:
 	static constexpr unsigned int magic = 0x61756673; /* "aufs", as the original has it */
 
 	/* Empty; branches are added while options are parsed. Null when there is no memory. */
-	[[nodiscard]] static Own<Super> create() noexcept;
+	[[nodiscard]] static Own<Super> create();
 	~Super();
 
-	static Super &of(const struct super_block &sb) noexcept
+	static Super &of(const struct super_block &sb)
 	{
 		return *static_cast<Super *>(sb.s_fs_info);
 	}
 
-	unsigned int count() const noexcept
+	unsigned int count() const
 	{
 		return count_;
 	}
-	const Branch &branch(unsigned int index) const noexcept
+	const Branch &branch(unsigned int index) const
 	{
 		return branches_[index];
 	}
 
 	/* Adds the next branch below the others. Explains its errors in @fc's log. May sleep. */
-	[[nodiscard]] Result<void> add(struct fs_context *fc, const BranchItem &item) noexcept;
+	Result<void> add(struct fs_context *fc, const BranchItem &item);
 	/*
 	 * Makes all branches usable, for the caller, who becomes the mounter, and claims them
 	 * (claims.cc). -EBUSY where another union has a rw branch.
 	 */
-	[[nodiscard]] Result<void> attach(struct fs_context *fc) noexcept;
+	Result<void> attach(struct fs_context *fc);
 
 	/* What tells this mount from others: random. */
-	u64 id() const noexcept
+	u64 id() const
 	{
 		return id_;
 	}
 	/* Shows the branches in sysfs, as long as this lives; the last step of a mount. */
-	[[nodiscard]] Result<void> publish() noexcept;
+	Result<void> publish();
 
 	/* The index of the first rw branch, or none. */
 	static constexpr unsigned int none = ~0U;
-	unsigned int rw_index() const noexcept
+	unsigned int rw_index() const
 	{
 		return rw_;
 	}
-	bool has_rw() const noexcept
+	bool has_rw() const
 	{
 		return rw_ != none;
 	}
 	/* The rw branch that is nearest above @index, or none. */
-	unsigned int rw_above(unsigned int index) const noexcept
+	unsigned int rw_above(unsigned int index) const
 	{
 		while (index > 0) {
 			if (branches_[--index].writable())
@@ -79,7 +79,7 @@ public:
 	 * The mounter's credentials, with which branches are accessed; without the right to go over
 	 * quotas and into reserved blocks where the caller has it not.
 	 */
-	const struct cred &mounter() const noexcept
+	const struct cred &mounter() const
 	{
 		return aufs_may_exceed_limits() ? *mounter_ : *limited_;
 	}
@@ -89,7 +89,7 @@ public:
 	 * from it: the branch's numbers are too large or belong to no inode. Then fresh_number()
 	 * gives one.
 	 */
-	u64 number_for(unsigned int index, u64 number) const noexcept
+	u64 number_for(unsigned int index, u64 number) const
 	{
 		if (branches_[index].numbers_by_inode())
 			return 0;
@@ -99,11 +99,11 @@ public:
 	 * Whether the numbers of all entries of branch @index follow from those that it gives; if
 	 * not, those of its directories may.
 	 */
-	bool numbers_entries(unsigned int index) const noexcept
+	bool numbers_entries(unsigned int index) const
 	{
 		return branches_[index].lists_numbers() && names_stay(index);
 	}
-	u64 number_of(const Key &key) const noexcept
+	u64 number_of(const Key &key) const
 	{
 		if (key.filesystem == Key::pointer || key.number >> (64 - index_bits_))
 			return 0;
@@ -113,37 +113,37 @@ public:
 	 * The branches' filesystem of that Branch::filesystem_id(), or none where there is none or
 	 * more than one.
 	 */
-	unsigned int filesystem_of(const unsigned char *id) const noexcept;
+	unsigned int filesystem_of(const unsigned char *id) const;
 	/* The other way round; null where that does not tell the filesystem. */
-	const unsigned char *id_of(unsigned int filesystem) const noexcept;
+	const unsigned char *id_of(unsigned int filesystem) const;
 
 	/*
 	 * Whether the names of one file on branch @index, which is @identity, stay one file when it
 	 * is copied up, whatever rw branch takes the copy; if not, they are shown as files of their
 	 * own from the beginning.
 	 */
-	bool names_stay(unsigned int index, umode_t mode, const ObjectId &identity) const noexcept;
+	bool names_stay(unsigned int index, umode_t mode, const ObjectId &identity) const;
 	/* Whether they do whatever file it is. */
-	bool names_stay(unsigned int index) const noexcept;
+	bool names_stay(unsigned int index) const;
 
 	/* A number that no inode of this mount has had: as if of one branch more than there are. */
-	u64 fresh_number() noexcept
+	u64 fresh_number()
 	{
 		return __atomic_add_fetch(&fresh_, 1, __ATOMIC_RELAXED) << index_bits_ | count_;
 	}
 
 	/* Whether some branch's mount maps ids. */
-	bool idmapped() const noexcept
+	bool idmapped() const
 	{
 		return idmapped_;
 	}
 
-	Changes changes() const noexcept
+	Changes changes() const
 	{
 		return changes_;
 	}
 	/* Branch @index changes like that. Nobody else has this yet. */
-	void note_changes(unsigned int index, Changes changes) noexcept
+	void note_changes(unsigned int index, Changes changes)
 	{
 		if (changes == Changes::anywhere)
 			branches_[index].note_changes_by_itself();
@@ -152,10 +152,10 @@ public:
 	}
 
 	/* The deepest branch's stack depth. */
-	int branch_depth() const noexcept;
+	int branch_depth() const;
 
 	/* What the options say that can be changed; any context. */
-	Settings settings() const noexcept
+	Settings settings() const
 	{
 		Settings settings;
 
@@ -163,27 +163,27 @@ public:
 		return settings;
 	}
 	/* s_umount is held for writing, or nobody else has this yet. */
-	void set_settings(Settings settings) noexcept
+	void set_settings(Settings settings)
 	{
 		__atomic_store(&settings_, &settings, __ATOMIC_RELAXED);
 	}
 
 	/* Says, once, where branch @index has @name, which is not shown because it is too long. */
-	void note_hidden(unsigned int index, StringView name) const noexcept;
+	void note_hidden(unsigned int index, StringView name) const;
 
 	/* For policy.cc: a number that is another one each time. */
-	unsigned int next_turn() const noexcept
+	unsigned int next_turn() const
 	{
 		return __atomic_fetch_add(&turn_, 1, __ATOMIC_RELAXED);
 	}
 
 private:
-	Super() noexcept = default;
+	Super() = default;
 
-	bool copies_keep_identity(unsigned int index, umode_t mode) const noexcept;
+	bool copies_keep_identity(unsigned int index, umode_t mode) const;
 
-	Result<void> claim(struct fs_context *fc) noexcept;
-	void release_claim() noexcept;
+	Result<void> claim(struct fs_context *fc);
+	void release_claim();
 
 	/* The unions whose branches are claimed; under aufs_claims_lock(). */
 	static Super *claimed;

@@ -21,11 +21,11 @@ constinit struct kobject *all_unions;
 class Window final
 {
 public:
-	Window(char *out, loff_t offset, Size size) noexcept
+	Window(char *out, loff_t offset, Size size)
 		: out_(out), skip_(static_cast<Size>(offset)), room_(size)
 	{
 	}
-	void put(StringView piece) noexcept
+	void put(StringView piece)
 	{
 		Size skipped = cxxrt::min(skip_, piece.size());
 		Size size = cxxrt::min(room_, piece.size() - skipped);
@@ -36,7 +36,7 @@ public:
 		out_ += size;
 		used_ += static_cast<ssize_t>(size);
 	}
-	ssize_t used() const noexcept
+	ssize_t used() const
 	{
 		return used_;
 	}
@@ -49,7 +49,7 @@ private:
 };
 
 /* What a line cannot have as it is, is `\ooo` in it, as in /proc/mounts. */
-void put_escaped(Window &window, StringView path) noexcept
+void put_escaped(Window &window, StringView path)
 {
 	for (char c : path) {
 		auto byte = static_cast<unsigned char>(c);
@@ -67,7 +67,7 @@ void put_escaped(Window &window, StringView path) noexcept
 	}
 }
 
-void show_branch(Window &window, const Branch &branch) noexcept
+void show_branch(Window &window, const Branch &branch)
 {
 	put_escaped(window, branch.name());
 	window.put("=");
@@ -76,7 +76,7 @@ void show_branch(Window &window, const Branch &branch) noexcept
 	window.put("\n");
 }
 
-void show_number(Window &window, const Branch &branch) noexcept
+void show_number(Window &window, const Branch &branch)
 {
 	char text[16];
 	int size = snprintf(text, sizeof(text), "%u\n", branch.number());
@@ -87,7 +87,7 @@ void show_number(Window &window, const Branch &branch) noexcept
 using ReadFile = decltype(bin_attribute::read);
 
 /* A file that anybody may read. */
-void describe(struct bin_attribute &file, const char *name, void *about, ReadFile read) noexcept
+void describe(struct bin_attribute &file, const char *name, void *about, ReadFile read)
 {
 	file = {};
 	aufs_bin_attr_init(&file);
@@ -98,7 +98,7 @@ void describe(struct bin_attribute &file, const char *name, void *about, ReadFil
 }
 
 template <class Attribute>
-ssize_t read_nothing(struct file *, struct kobject *, Attribute *, char *, loff_t, size_t) noexcept
+ssize_t read_nothing(struct file *, struct kobject *, Attribute *, char *, loff_t, size_t)
 {
 	return 0;
 }
@@ -121,7 +121,7 @@ struct SysfsFiles::Place {
 
 	template <Show show, class Attribute>
 	static ssize_t read(struct file *, struct kobject *, Attribute *attribute, char *buffer,
-			    loff_t offset, size_t size) noexcept
+			    loff_t offset, size_t size)
 	{
 		auto &place = *static_cast<const Place *>(attribute->private_);
 		Window window(buffer, offset, size);
@@ -132,7 +132,7 @@ struct SysfsFiles::Place {
 	}
 };
 
-Result<void> SysfsFiles::create(const Super &super) noexcept
+Result<void> SysfsFiles::create(const Super &super)
 {
 	char name[32];
 
@@ -148,7 +148,7 @@ Result<void> SysfsFiles::create(const Super &super) noexcept
 	return {};
 }
 
-Result<void> SysfsFiles::add() noexcept
+Result<void> SysfsFiles::add()
 {
 	struct kobject *directory = directory_.get();
 	auto place = Own<Place>::adopt(new (Gfp{GFP_KERNEL})
@@ -171,7 +171,7 @@ Result<void> SysfsFiles::add() noexcept
 }
 
 /* Who reads them is waited for. */
-void SysfsFiles::remove_last() noexcept
+void SysfsFiles::remove_last()
 {
 	auto place = Own<Place>::adopt(last_);
 
@@ -181,7 +181,7 @@ void SysfsFiles::remove_last() noexcept
 	count_--;
 }
 
-Result<void> SysfsFiles::set_count(unsigned int count) noexcept
+Result<void> SysfsFiles::set_count(unsigned int count)
 {
 	unsigned int before = count_;
 
@@ -199,7 +199,7 @@ Result<void> SysfsFiles::set_count(unsigned int count) noexcept
 	return {};
 }
 
-void SysfsFiles::remove() noexcept
+void SysfsFiles::remove()
 {
 	/* With all files, whose readers are waited for. */
 	directory_ = {};

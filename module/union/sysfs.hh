@@ -16,7 +16,7 @@ namespace cxxrt
 {
 
 template <> struct OwnTraits<struct kobject> {
-	static void destroy(struct kobject *kobject) noexcept
+	static void destroy(struct kobject *kobject)
 	{
 		/* Not only when the last reference goes: the name may be used again at once. */
 		kobject_del(kobject);
@@ -34,7 +34,7 @@ class Super;
 class SysfsFiles final
 {
 public:
-	SysfsFiles() noexcept = default;
+	SysfsFiles() = default;
 	SysfsFiles(const SysfsFiles &) = delete;
 	SysfsFiles &operator=(const SysfsFiles &) = delete;
 	~SysfsFiles()
@@ -43,21 +43,21 @@ public:
 	}
 
 	/* The directory of @super, which must outlive this, for no branch yet. -ENOMEM. Sleeps. */
-	[[nodiscard]] Result<void> create(const Super &super) noexcept;
+	Result<void> create(const Super &super);
 	/*
 	 * Makes or removes files until there are those of @count places; where that fails, there are
 	 * as many as before. A place without a branch reads as empty: who adds branches calls this
 	 * before, when it can fail, and who removes some after that. One call at a time. Sleeps, until
 	 * the readers of what is removed are done.
 	 */
-	[[nodiscard]] Result<void> set_count(unsigned int count) noexcept;
-	void remove() noexcept;
+	Result<void> set_count(unsigned int count);
+	void remove();
 
 private:
 	struct Place;
 
-	Result<void> add() noexcept;
-	void remove_last() noexcept;
+	Result<void> add();
+	void remove_last();
 
 	Own<struct kobject> directory_;
 	const Super *super_ = nullptr;

@@ -5,7 +5,7 @@
 namespace aufs
 {
 
-int permission(AUFS_IDMAP *idmap, struct inode *inode, int mask) noexcept
+int permission(AUFS_IDMAP *idmap, struct inode *inode, int mask)
 {
 	int error = generic_permission(idmap, inode, mask);
 
@@ -28,7 +28,7 @@ int permission(AUFS_IDMAP *idmap, struct inode *inode, int mask) noexcept
 }
 
 int getattr(AUFS_IDMAP *, const struct path *path, struct kstat *stat, u32 request_mask,
-	    unsigned int flags) noexcept
+	    unsigned int flags)
 {
 	struct inode *inode = path->dentry->d_inode;
 	Inode &union_inode = Inode::of(*inode);
@@ -57,7 +57,7 @@ int getattr(AUFS_IDMAP *, const struct path *path, struct kstat *stat, u32 reque
 	return 0;
 }
 
-int permission_asked(AUFS_IDMAP *idmap, struct inode *inode, int mask) noexcept
+int permission_asked(AUFS_IDMAP *idmap, struct inode *inode, int mask)
 {
 	Inode &union_inode = Inode::of(*inode);
 
@@ -78,7 +78,7 @@ int permission_asked(AUFS_IDMAP *idmap, struct inode *inode, int mask) noexcept
 }
 
 int getattr_asked(AUFS_IDMAP *idmap, const struct path *path, struct kstat *stat, u32 request_mask,
-		  unsigned int flags) noexcept
+		  unsigned int flags)
 {
 	int error = getattr(idmap, path, stat, request_mask, flags);
 
@@ -91,7 +91,7 @@ namespace
 {
 
 /* What of @attr is asked of a branch, but for the file. */
-struct iattr for_branch(const struct iattr &attr) noexcept
+struct iattr for_branch(const struct iattr &attr)
 {
 	struct iattr h_attr = attr;
 
@@ -107,7 +107,7 @@ struct iattr for_branch(const struct iattr &attr) noexcept
  * idea of an open file (FUSE, NFS) it is the right to do so. @user may be a file that was opened
  * before a copy-up, or for reading, and its branch file another filesystem's.
  */
-void name_file(struct iattr &h_attr, const struct file &user, const struct inode &h_inode) noexcept
+void name_file(struct iattr &h_attr, const struct file &user, const struct inode &h_inode)
 {
 	struct file *h_file = h_file_or_null(user);
 
@@ -118,7 +118,7 @@ void name_file(struct iattr &h_attr, const struct file &user, const struct inode
 }
 
 int change_on(struct vfsmount *mnt, struct dentry &h_dentry, const struct iattr &attr,
-	      struct iattr &h_attr) noexcept
+	      struct iattr &h_attr)
 {
 	if (attr.ia_valid & ATTR_FILE)
 		name_file(h_attr, *attr.ia_file, *h_dentry.d_inode);
@@ -134,8 +134,7 @@ int change_on(struct vfsmount *mnt, struct dentry &h_dentry, const struct iattr 
  * it takes the original's place: that the branch truncates it, and that a file which is being opened
  * with O_TRUNC can be opened there.
  */
-Result<void> truncate(struct dentry &dentry, const struct iattr &attr,
-		      struct iattr &h_attr) noexcept
+Result<void> truncate(struct dentry &dentry, const struct iattr &attr, struct iattr &h_attr)
 {
 	struct file *user = attr.ia_valid & ATTR_FILE ? attr.ia_file : nullptr;
 	bool waits = user && (attr.ia_valid & ATTR_OPEN) && h_file_or_null(*user) &&
@@ -171,7 +170,7 @@ Result<void> truncate(struct dentry &dentry, const struct iattr &attr,
 
 } // namespace
 
-int setattr(AUFS_IDMAP *idmap, struct dentry *dentry, struct iattr *attr) noexcept
+int setattr(AUFS_IDMAP *idmap, struct dentry *dentry, struct iattr *attr)
 {
 	/* May take S_ISGID out of the mode, so it comes before the copy. */
 	if (int error = setattr_prepare(idmap, dentry, attr))
@@ -192,7 +191,7 @@ int setattr(AUFS_IDMAP *idmap, struct dentry *dentry, struct iattr *attr) noexce
 		      });
 }
 
-struct posix_acl *get_acl(struct inode *inode, int type, bool rcu) noexcept
+struct posix_acl *get_acl(struct inode *inode, int type, bool rcu)
 {
 	const Inode &union_inode = Inode::of(*inode);
 	const Super &super = union_inode.super();
@@ -214,7 +213,7 @@ namespace
 {
 
 /* Whether what is to be removed is not there: then there is nothing to copy up for. */
-bool has_no_acl(const Inode &inode, int type) noexcept
+bool has_no_acl(const Inode &inode, int type)
 {
 	const BranchDentry &top = inode.top();
 	ScopedCreds creds(inode.super().mounter());
@@ -226,7 +225,7 @@ bool has_no_acl(const Inode &inode, int type) noexcept
 	return !acl || acl == error_pointer<struct posix_acl>(-EOPNOTSUPP);
 }
 
-int set_acl_on(struct dentry &dentry, struct posix_acl *acl, int type) noexcept
+int set_acl_on(struct dentry &dentry, struct posix_acl *acl, int type)
 {
 	struct inode &inode = *dentry.d_inode;
 	/* The branch's own check asks the mounter, who may always keep S_ISGID. */
@@ -252,19 +251,19 @@ int set_acl_on(struct dentry &dentry, struct posix_acl *acl, int type) noexcept
 
 } // namespace
 
-int set_acl(AUFS_IDMAP *, struct dentry *dentry, struct posix_acl *acl, int type) noexcept
+int set_acl(AUFS_IDMAP *, struct dentry *dentry, struct posix_acl *acl, int type)
 {
 	return set_acl_on(*dentry, acl, type);
 }
 
-int set_acl(AUFS_IDMAP *, struct inode *inode, struct posix_acl *acl, int type) noexcept
+int set_acl(AUFS_IDMAP *, struct inode *inode, struct posix_acl *acl, int type)
 {
 	auto dentry = Ref<struct dentry>::adopt(aufs_d_find_any_alias(inode));
 
 	return dentry ? set_acl_on(*dentry, acl, type) : -ESTALE;
 }
 
-int fileattr_get(struct dentry *dentry, struct fileattr *attr) noexcept
+int fileattr_get(struct dentry *dentry, struct fileattr *attr)
 {
 	Inode &union_inode = Inode::of(*dentry->d_inode);
 	ScopedCreds creds(union_inode.super().mounter());
@@ -287,13 +286,13 @@ constexpr u32 known_xflags = FS_XFLAG_REALTIME | FS_XFLAG_IMMUTABLE | FS_XFLAG_A
 			     FS_XFLAG_FILESTREAM | FS_XFLAG_DAX | FS_XFLAG_COWEXTSIZE;
 
 /* What becomes of @have where somebody who saw @shown asked for @wanted. */
-template <class T> T changed(T have, T shown, T wanted) noexcept
+template <class T> T changed(T have, T shown, T wanted)
 {
 	return wanted == shown ? have : wanted;
 }
 
 /* The same, flag by flag. */
-u32 changed_flags(u32 have, u32 shown, u32 wanted) noexcept
+u32 changed_flags(u32 have, u32 shown, u32 wanted)
 {
 	u32 differ = shown ^ wanted;
 
@@ -306,7 +305,7 @@ u32 changed_flags(u32 have, u32 shown, u32 wanted) noexcept
  * Who sets flags gives back all that were shown, of the branch where the object lies; its copy may
  * lie on another filesystem, with others. So what is different is changed, and nothing else.
  */
-int fileattr_set(AUFS_IDMAP *, struct dentry *dentry, struct fileattr *attr) noexcept
+int fileattr_set(AUFS_IDMAP *, struct dentry *dentry, struct fileattr *attr)
 {
 	struct fileattr shown = {};
 
@@ -348,7 +347,7 @@ namespace
  * Access times are the branch's where it is written to; what else a kernel asks for, the branch
  * does by itself.
  */
-int update_atime(struct inode &inode, int flags) noexcept
+int update_atime(struct inode &inode, int flags)
 {
 	Inode &union_inode = Inode::of(inode);
 
@@ -364,12 +363,12 @@ int update_atime(struct inode &inode, int flags) noexcept
 
 } // namespace
 
-int update_time(struct inode *inode, int flags) noexcept
+int update_time(struct inode *inode, int flags)
 {
 	return update_atime(*inode, flags);
 }
 
-int update_time(struct inode *inode, struct timespec64 *, int flags) noexcept
+int update_time(struct inode *inode, struct timespec64 *, int flags)
 {
 	return update_atime(*inode, flags);
 }
@@ -378,7 +377,7 @@ namespace
 {
 
 /* May not sleep without a dentry: then the walk comes back with one. */
-const char *get_link(struct dentry *dentry, struct inode *inode, struct delayed_call *done) noexcept
+const char *get_link(struct dentry *dentry, struct inode *inode, struct delayed_call *done)
 {
 	if (!dentry)
 		return error_pointer<const char>(-ECHILD);
@@ -388,7 +387,7 @@ const char *get_link(struct dentry *dentry, struct inode *inode, struct delayed_
 	return vfs_get_link(&Inode::of(*inode).h_dentry(), done);
 }
 
-int fiemap(struct inode *inode, struct fiemap_extent_info *info, u64 start, u64 length) noexcept
+int fiemap(struct inode *inode, struct fiemap_extent_info *info, u64 start, u64 length)
 {
 	struct inode &h_inode = Inode::of(*inode).h_inode();
 
@@ -400,7 +399,7 @@ int fiemap(struct inode *inode, struct fiemap_extent_info *info, u64 start, u64 
 	return h_inode.i_op->fiemap(&h_inode, info, start, length);
 }
 
-template <class Ops> constexpr Ops for_file(Ops ops, bool asks) noexcept
+template <class Ops> constexpr Ops for_file(Ops ops, bool asks)
 {
 	ops.fiemap = fiemap;
 	ops.fileattr_get = fileattr_get;
@@ -409,7 +408,7 @@ template <class Ops> constexpr Ops for_file(Ops ops, bool asks) noexcept
 }
 
 /* Symlinks have no ACLs. */
-template <class Ops> constexpr Ops for_symlink(Ops ops, bool asks) noexcept
+template <class Ops> constexpr Ops for_symlink(Ops ops, bool asks)
 {
 	ops = with_common(ops, asks);
 	ops.get_link = get_link;

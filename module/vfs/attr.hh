@@ -11,31 +11,31 @@ namespace aufs
  * The caller's rights, on the union's copy of mode, owner and ACL; then whether the union can write
  * there at all. Any context: with MAY_NOT_BLOCK it does not sleep.
  */
-int permission(AUFS_IDMAP *idmap, struct inode *inode, int mask) noexcept;
+int permission(AUFS_IDMAP *idmap, struct inode *inode, int mask);
 
 int getattr(AUFS_IDMAP *idmap, const struct path *path, struct kstat *stat, u32 request_mask,
-	    unsigned int flags) noexcept;
+	    unsigned int flags);
 
 /*
  * The same of unions in which some branch changes by itself: such a branch is asked first, as it is for
  * its own files, and what it says is what the union shows. Where it may not sleep, permission_asked()
  * is -ECHILD.
  */
-int permission_asked(AUFS_IDMAP *idmap, struct inode *inode, int mask) noexcept;
+int permission_asked(AUFS_IDMAP *idmap, struct inode *inode, int mask);
 int getattr_asked(AUFS_IDMAP *idmap, const struct path *path, struct kstat *stat, u32 request_mask,
-		  unsigned int flags) noexcept;
-int setattr(AUFS_IDMAP *idmap, struct dentry *dentry, struct iattr *attr) noexcept;
-ssize_t listxattr(struct dentry *dentry, char *list, size_t size) noexcept;
-struct posix_acl *get_acl(struct inode *inode, int type, bool rcu) noexcept;
-int set_acl(AUFS_IDMAP *idmap, struct dentry *dentry, struct posix_acl *acl, int type) noexcept;
-int set_acl(AUFS_IDMAP *idmap, struct inode *inode, struct posix_acl *acl, int type) noexcept;
-int fileattr_get(struct dentry *dentry, struct fileattr *attr) noexcept;
-int fileattr_set(AUFS_IDMAP *idmap, struct dentry *dentry, struct fileattr *attr) noexcept;
-int update_time(struct inode *inode, int flags) noexcept;
-int update_time(struct inode *inode, struct timespec64 *now, int flags) noexcept;
+		  unsigned int flags);
+int setattr(AUFS_IDMAP *idmap, struct dentry *dentry, struct iattr *attr);
+ssize_t listxattr(struct dentry *dentry, char *list, size_t size);
+struct posix_acl *get_acl(struct inode *inode, int type, bool rcu);
+int set_acl(AUFS_IDMAP *idmap, struct dentry *dentry, struct posix_acl *acl, int type);
+int set_acl(AUFS_IDMAP *idmap, struct inode *inode, struct posix_acl *acl, int type);
+int fileattr_get(struct dentry *dentry, struct fileattr *attr);
+int fileattr_set(AUFS_IDMAP *idmap, struct dentry *dentry, struct fileattr *attr);
+int update_time(struct inode *inode, int flags);
+int update_time(struct inode *inode, struct timespec64 *now, int flags);
 
 /* @ops with those operations; kernels differ in the names of two of them. */
-template <class Ops> constexpr Ops with_common(Ops ops, bool asks) noexcept
+template <class Ops> constexpr Ops with_common(Ops ops, bool asks)
 {
 	ops.permission = asks ? permission_asked : permission;
 	ops.getattr = asks ? getattr_asked : getattr;
@@ -58,7 +58,7 @@ template <class Ops> constexpr Ops with_common(Ops ops, bool asks) noexcept
  */
 template <class Change>
 int change(struct dentry &dentry, Change &&change, loff_t size = whole_file,
-	   const struct cred *as = nullptr) noexcept
+	   const struct cred *as = nullptr)
 {
 	Inode &inode = Inode::of(*dentry.d_inode);
 

@@ -13,7 +13,7 @@ namespace
  * inode of the one that is meant, null for the lowest; later it is data or metadata, and both lie
  * on the same branch here.
  */
-template <class Which> struct dentry *d_real(struct dentry *dentry, Which which) noexcept
+template <class Which> struct dentry *d_real(struct dentry *dentry, Which which)
 {
 	if (!dentry->d_inode || !is_reg(dentry->d_inode->i_mode))
 		return dentry;
@@ -37,7 +37,7 @@ template <class Which> struct dentry *d_real(struct dentry *dentry, Which which)
  * Some branches change by themselves (a server's, a daemon's): ask their filesystem. May be called
  * under RCU, where this declines.
  */
-int revalidate(struct dentry *dentry, unsigned int flags) noexcept
+int revalidate(struct dentry *dentry, unsigned int flags)
 {
 	if (flags & LOOKUP_RCU)
 		return -ECHILD;
@@ -63,13 +63,13 @@ int revalidate(struct dentry *dentry, unsigned int flags) noexcept
 	return 1;
 }
 
-template <class Ops> constexpr Ops with_d_real(Ops ops) noexcept
+template <class Ops> constexpr Ops with_d_real(Ops ops)
 {
 	ops.d_real = d_real;
 	return ops;
 }
 
-template <class Ops> constexpr Ops with_revalidate(Ops ops) noexcept
+template <class Ops> constexpr Ops with_revalidate(Ops ops)
 {
 	ops.d_revalidate = revalidate;
 	return with_d_real(ops);

@@ -15,7 +15,7 @@ namespace
  * its times.
  */
 Result<Ref<struct file>> open_directory(const Super &super, const Branch &branch,
-					struct dentry &dir) noexcept
+					struct dentry &dir)
 {
 	struct path path = branch.path_to(dir);
 
@@ -31,9 +31,9 @@ Result<Ref<struct file>> open_directory(const Super &super, const Branch &branch
 class DirFile final
 {
 public:
-	[[nodiscard]] static Result<Own<DirFile>> create(Inode &dir) noexcept;
+	static Result<Own<DirFile>> create(Inode &dir);
 
-	static DirFile &of(const struct file &file) noexcept
+	static DirFile &of(const struct file &file)
 	{
 		return *static_cast<DirFile *>(file.private_data);
 	}
@@ -44,21 +44,19 @@ public:
 			Listing::put(dir_, listing_);
 	}
 
-	[[nodiscard]] Result<void> iterate(struct file &file, struct dir_context &ctx) noexcept;
-	[[nodiscard]] Result<loff_t> seek(struct file &file, loff_t offset, int whence) noexcept;
+	Result<void> iterate(struct file &file, struct dir_context &ctx);
+	Result<loff_t> seek(struct file &file, loff_t offset, int whence);
 
 private:
-	explicit DirFile(Inode &dir) noexcept : dir_(dir)
+	explicit DirFile(Inode &dir) : dir_(dir)
 	{
 		aufs_mutex_init(&lock_, AUFS_MUTEX_DIR_FILE, dir.depth());
 	}
 
-	Result<void> choose(Inode &dir) noexcept;
-	Result<void> read_through(Inode &dir, struct dentry &dentry,
-				  struct dir_context &ctx) noexcept;
-	Result<void> read_anew(Inode &dir) noexcept;
-	Result<void> emit_merged(Inode &dir, struct dentry &dentry,
-				 struct dir_context &ctx) noexcept;
+	Result<void> choose(Inode &dir);
+	Result<void> read_through(Inode &dir, struct dentry &dentry, struct dir_context &ctx);
+	Result<void> read_anew(Inode &dir);
+	Result<void> emit_merged(Inode &dir, struct dentry &dentry, struct dir_context &ctx);
 
 	/* iterate and seek of one open directory do not overlap, whatever holds f_pos_lock. */
 	struct mutex lock_;
@@ -69,7 +67,7 @@ private:
 	bool current_ = false; /* the listing is: there was no rewind since */
 };
 
-Result<Own<DirFile>> DirFile::create(Inode &dir) noexcept
+Result<Own<DirFile>> DirFile::create(Inode &dir)
 {
 	auto self = Own<DirFile>::adopt(new (Gfp{GFP_KERNEL_ACCOUNT}) DirFile(dir));
 
@@ -83,7 +81,7 @@ Result<Own<DirFile>> DirFile::create(Inode &dir) noexcept
 }
 
 /* How the directory is read, from its beginning: it may have got a second part. */
-Result<void> DirFile::choose(Inode &dir) noexcept
+Result<void> DirFile::choose(Inode &dir)
 {
 	/* Once: a copy-up gives it another one. */
 	const Found &found = dir.found();
@@ -102,7 +100,7 @@ Result<void> DirFile::choose(Inode &dir) noexcept
 }
 
 /* What there is now, instead of what was there before. */
-Result<void> DirFile::read_anew(Inode &dir) noexcept
+Result<void> DirFile::read_anew(Inode &dir)
 {
 	Listing *old = listing_;
 
@@ -113,7 +111,7 @@ Result<void> DirFile::read_anew(Inode &dir) noexcept
 	return {};
 }
 
-u64 parent_number(struct dentry &dentry) noexcept
+u64 parent_number(struct dentry &dentry)
 {
 	auto parent = parent_of(dentry);
 
@@ -129,7 +127,7 @@ struct Through : dir_context {
 	u64 parent_number;
 	int error = 0;
 
-	Through(struct dir_context &o, Inode &dir, unsigned int on, struct dentry &dentry) noexcept
+	Through(struct dir_context &o, Inode &dir, unsigned int on, struct dentry &dentry)
 		: dir_context{}, outer(o), super(dir.super()), branch(on),
 		  self_number(dir.vfs.i_ino), parent_number(aufs::parent_number(dentry))
 	{
@@ -137,7 +135,7 @@ struct Through : dir_context {
 	}
 
 	static bool act(struct dir_context *ctx, const char *name, int size, loff_t offset,
-			u64 number, unsigned int type) noexcept
+			u64 number, unsigned int type)
 	{
 		auto &self = static_cast<Through &>(*ctx);
 		StringView view(name, static_cast<StringView::Size>(size));
@@ -162,8 +160,7 @@ struct Through : dir_context {
 	}
 };
 
-Result<void> DirFile::read_through(Inode &dir, struct dentry &dentry,
-				   struct dir_context &ctx) noexcept
+Result<void> DirFile::read_through(Inode &dir, struct dentry &dentry, struct dir_context &ctx)
 {
 	Through through(ctx, dir, h_branch_, dentry);
 
@@ -183,7 +180,7 @@ constexpr u64 unknown_number = 0xffffffff;
  * The number of an entry whose branch cannot tell: that of its inode. 0 where the name has gone by
  * now. A name that cannot be looked up is listed all the same, as a disk filesystem lists it.
  */
-Result<u64> number_by_lookup(struct dentry &dir, StringView name) noexcept
+Result<u64> number_by_lookup(struct dentry &dir, StringView name)
 {
 	auto dentry = adopt_or_error(
 		aufs_d_alloc_parallel(&dir, name.data(), static_cast<unsigned int>(name.size())));
@@ -200,8 +197,7 @@ Result<u64> number_by_lookup(struct dentry &dir, StringView name) noexcept
 	}
 }
 
-Result<void> DirFile::emit_merged(Inode &dir, struct dentry &dentry,
-				  struct dir_context &ctx) noexcept
+Result<void> DirFile::emit_merged(Inode &dir, struct dentry &dentry, struct dir_context &ctx)
 {
 	if (ctx.pos == 0) {
 		if (!ctx.actor(&ctx, ".", 1, ctx.pos, dir.vfs.i_ino, DT_DIR))
@@ -230,7 +226,7 @@ Result<void> DirFile::emit_merged(Inode &dir, struct dentry &dentry,
 	return {};
 }
 
-Result<void> DirFile::iterate(struct file &file, struct dir_context &ctx) noexcept
+Result<void> DirFile::iterate(struct file &file, struct dir_context &ctx)
 {
 	Inode &dir = Inode::of(*file.f_inode);
 	struct dentry &dentry = *aufs_file_dentry(&file);
@@ -248,7 +244,7 @@ Result<void> DirFile::iterate(struct file &file, struct dir_context &ctx) noexce
 	return emit_merged(dir, dentry, ctx);
 }
 
-Result<loff_t> DirFile::seek(struct file &file, loff_t offset, int whence) noexcept
+Result<loff_t> DirFile::seek(struct file &file, loff_t offset, int whence)
 {
 	MutexLock lock(lock_);
 
@@ -273,7 +269,7 @@ Result<loff_t> DirFile::seek(struct file &file, loff_t offset, int whence) noexc
 	return offset;
 }
 
-int open(struct inode *inode, struct file *file) noexcept
+int open(struct inode *inode, struct file *file)
 {
 	auto run = [&]() -> Result<Own<DirFile>> {
 		TRY(copy_up_on_open(*file));
@@ -287,18 +283,18 @@ int open(struct inode *inode, struct file *file) noexcept
 	return 0;
 }
 
-int release(struct inode *, struct file *file) noexcept
+int release(struct inode *, struct file *file)
 {
 	delete &DirFile::of(*file);
 	return 0;
 }
 
-int iterate(struct file *file, struct dir_context *ctx) noexcept
+int iterate(struct file *file, struct dir_context *ctx)
 {
 	return to_errno(DirFile::of(*file).iterate(*file, *ctx));
 }
 
-loff_t llseek(struct file *file, loff_t offset, int whence) noexcept
+loff_t llseek(struct file *file, loff_t offset, int whence)
 {
 	auto position = DirFile::of(*file).seek(*file, offset, whence);
 
@@ -306,7 +302,7 @@ loff_t llseek(struct file *file, loff_t offset, int whence) noexcept
 }
 
 /* What was changed in a directory was changed on a rw branch. */
-Result<void> sync_directory(Inode &dir, loff_t start, loff_t end, int datasync) noexcept
+Result<void> sync_directory(Inode &dir, loff_t start, loff_t end, int datasync)
 {
 	ScopedCreds creds(dir.super().mounter());
 	const Found &found = dir.found();
@@ -324,12 +320,12 @@ Result<void> sync_directory(Inode &dir, loff_t start, loff_t end, int datasync) 
 	return {};
 }
 
-int fsync(struct file *file, loff_t start, loff_t end, int datasync) noexcept
+int fsync(struct file *file, loff_t start, loff_t end, int datasync)
 {
 	return to_errno(sync_directory(Inode::of(*file->f_inode), start, end, datasync));
 }
 
-template <class Ops> constexpr Ops for_dir_file(Ops ops) noexcept
+template <class Ops> constexpr Ops for_dir_file(Ops ops)
 {
 	ops.open = open;
 	ops.release = release;
@@ -342,7 +338,7 @@ template <class Ops> constexpr Ops for_dir_file(Ops ops) noexcept
 
 } // namespace
 
-Result<bool> is_logically_empty(Inode &dir) noexcept
+Result<bool> is_logically_empty(Inode &dir)
 {
 	auto read = Listing::read(dir);
 

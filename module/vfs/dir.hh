@@ -11,6 +11,6 @@ namespace aufs
  * Whether users see nothing in @dir, whatever its parts have. -ESTALE where one of these has been removed
  * directly. The mounter's credentials are held.
  */
-[[nodiscard]] Result<bool> is_logically_empty(Inode &dir) noexcept;
+Result<bool> is_logically_empty(Inode &dir);
 
 } // namespace aufs

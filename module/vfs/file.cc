@@ -8,25 +8,25 @@ namespace aufs
 namespace
 {
 
-int open(struct inode *inode, struct file *file) noexcept
+int open(struct inode *inode, struct file *file)
 {
 	return to_errno(open_branch_file(Inode::of(*inode), *file));
 }
 
-int release(struct inode *, struct file *file) noexcept
+int release(struct inode *, struct file *file)
 {
 	release_branch_file(*file);
 	return 0;
 }
 
-template <class Owner> int flush(struct file *file, Owner id) noexcept
+template <class Owner> int flush(struct file *file, Owner id)
 {
 	struct file &h_file = h_file_of(*file);
 
 	return h_file.f_op->flush ? h_file.f_op->flush(&h_file, id) : 0;
 }
 
-loff_t llseek(struct file *file, loff_t offset, int whence) noexcept
+loff_t llseek(struct file *file, loff_t offset, int whence)
 {
 	auto followed = h_file_to_read(*file);
 
@@ -51,7 +51,7 @@ loff_t llseek(struct file *file, loff_t offset, int whence) noexcept
 	return offset;
 }
 
-int fsync(struct file *file, loff_t start, loff_t end, int datasync) noexcept
+int fsync(struct file *file, loff_t start, loff_t end, int datasync)
 {
 	/* What cannot be written needs no writing back, and a read-only branch may refuse. */
 	if (!Inode::of(*file->f_inode).on_rw())
@@ -62,7 +62,7 @@ int fsync(struct file *file, loff_t start, loff_t end, int datasync) noexcept
 	return h_file.ok() ? vfs_fsync_range(h_file.value(), start, end, datasync) : h_file.error();
 }
 
-int fadvise(struct file *file, loff_t offset, loff_t len, int advice) noexcept
+int fadvise(struct file *file, loff_t offset, loff_t len, int advice)
 {
 	return vfs_fadvise(&h_file_of(*file), offset, len, advice);
 }
@@ -71,26 +71,26 @@ int fadvise(struct file *file, loff_t offset, loff_t len, int advice) noexcept
  * Requests that are the branch's to answer and change nothing there. Others would go behind the union's
  * back; those that the VFS knows (FS_IOC_GETFLAGS and its like) do not come here.
  */
-bool only_reads(unsigned int request) noexcept
+bool only_reads(unsigned int request)
 {
 	return request == FS_IOC_GETVERSION || request == FS_IOC32_GETVERSION ||
 	       request == FS_IOC_GETFSLABEL;
 }
 
 template <class Method>
-long ask_branch(struct file &file, Method method, unsigned int request, unsigned long arg) noexcept
+long ask_branch(struct file &file, Method method, unsigned int request, unsigned long arg)
 {
 	return method && only_reads(request) ? method(&file, request, arg) : -ENOTTY;
 }
 
-long ioctl(struct file *file, unsigned int request, unsigned long arg) noexcept
+long ioctl(struct file *file, unsigned int request, unsigned long arg)
 {
 	struct file &h_file = h_file_of(*file);
 
 	return ask_branch(h_file, h_file.f_op->unlocked_ioctl, request, arg);
 }
 
-long compat_ioctl(struct file *file, unsigned int request, unsigned long arg) noexcept
+long compat_ioctl(struct file *file, unsigned int request, unsigned long arg)
 {
 	struct file &h_file = h_file_of(*file);
 
@@ -98,7 +98,7 @@ long compat_ioctl(struct file *file, unsigned int request, unsigned long arg) no
 }
 
 /* NOMMU_MAP_*: what the branch can do, as mm/nommu.c finds it out. Without an MMU only. */
-template <class Ops> unsigned int mmap_capabilities(struct file *file) noexcept
+template <class Ops> unsigned int mmap_capabilities(struct file *file)
 {
 	struct file &h_file = h_file_of(*file);
 	const Ops &h_ops = *h_file.f_op;
@@ -108,7 +108,7 @@ template <class Ops> unsigned int mmap_capabilities(struct file *file) noexcept
 	return h_ops.get_unmapped_area ? capabilities : capabilities & ~NOMMU_MAP_DIRECT;
 }
 
-template <class Ops> constexpr Ops for_regular_file(Ops ops) noexcept
+template <class Ops> constexpr Ops for_regular_file(Ops ops)
 {
 	ops.open = open;
 	ops.release = release;

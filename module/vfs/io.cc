@@ -13,12 +13,12 @@ namespace aufs
 namespace
 {
 
-void note_written(struct inode &inode) noexcept
+void note_written(struct inode &inode)
 {
 	Inode::of(inode).copy_written();
 }
 
-struct kiocb for_branch(const struct kiocb &iocb, struct file &h_file) noexcept
+struct kiocb for_branch(const struct kiocb &iocb, struct file &h_file)
 {
 	struct kiocb h_iocb = iocb;
 
@@ -39,7 +39,7 @@ class AsyncRequest final
 {
 public:
 	/* Null without memory. */
-	static AsyncRequest *create(struct kiocb &iocb, struct file &h_file) noexcept
+	static AsyncRequest *create(struct kiocb &iocb, struct file &h_file)
 	{
 		return new (Gfp{GFP_KERNEL}) AsyncRequest(iocb, h_file);
 	}
@@ -48,7 +48,7 @@ public:
 	 * Calls @submit(kiocb), the branch's, and returns what the union's caller is to see. Uses
 	 * up the request. What was not queued leaves no freeze protection behind.
 	 */
-	template <class Submit> ssize_t run(Submit &&submit) noexcept
+	template <class Submit> ssize_t run(Submit &&submit)
 	{
 		ssize_t result = submit(h_iocb_);
 
@@ -63,14 +63,14 @@ public:
 	}
 
 private:
-	AsyncRequest(struct kiocb &iocb, struct file &h_file) noexcept
+	AsyncRequest(struct kiocb &iocb, struct file &h_file)
 		: h_iocb_(for_branch(iocb, h_file)), iocb_(iocb),
 		  h_file_(Ref<struct file>::retain(&h_file))
 	{
 		h_iocb_.ki_complete = complete;
 	}
 
-	static void complete(struct kiocb *h_iocb, long result) noexcept
+	static void complete(struct kiocb *h_iocb, long result)
 	{
 		auto &self = *reinterpret_cast<AsyncRequest *>(h_iocb);
 		struct kiocb &iocb = self.iocb_;
@@ -83,14 +83,14 @@ private:
 	}
 
 	/* The union's side of what the branch has done. */
-	void settle() noexcept
+	void settle()
 	{
 		iocb_.ki_pos = h_iocb_.ki_pos;
 		if (h_iocb_.ki_flags & IOCB_WRITE)
 			note_written(*iocb_.ki_filp->f_inode);
 	}
 
-	void put() noexcept
+	void put()
 	{
 		if (__atomic_sub_fetch(&holders_, 1, __ATOMIC_ACQ_REL) == 0)
 			delete this;
@@ -103,7 +103,7 @@ private:
 };
 
 /* As aufs_iocb_write(): the branch's own method, without what the VFS has done already. */
-ssize_t read_branch(struct file &h_file, struct kiocb &h_iocb, struct iov_iter &iter) noexcept
+ssize_t read_branch(struct file &h_file, struct kiocb &h_iocb, struct iov_iter &iter)
 {
 	if (!h_file.f_op->read_iter)
 		return -EINVAL;
@@ -111,14 +111,14 @@ ssize_t read_branch(struct file &h_file, struct kiocb &h_iocb, struct iov_iter &
 }
 
 /* Whether the VFS waits for the result itself. */
-bool is_sync(const struct kiocb &iocb) noexcept
+bool is_sync(const struct kiocb &iocb)
 {
 	return !iocb.ki_complete;
 }
 
 } // namespace
 
-ssize_t read_iter(struct kiocb *iocb, struct iov_iter *iter) noexcept
+ssize_t read_iter(struct kiocb *iocb, struct iov_iter *iter)
 {
 	auto to_read = h_file_to_read(*iocb->ki_filp);
 
@@ -143,7 +143,7 @@ ssize_t read_iter(struct kiocb *iocb, struct iov_iter *iter) noexcept
 		[&](struct kiocb &h_iocb) { return read_branch(h_file, h_iocb, *iter); });
 }
 
-ssize_t write_iter(struct kiocb *iocb, struct iov_iter *iter) noexcept
+ssize_t write_iter(struct kiocb *iocb, struct iov_iter *iter)
 {
 	auto to_write = h_file_to_write(*iocb->ki_filp);
 
@@ -172,7 +172,7 @@ ssize_t write_iter(struct kiocb *iocb, struct iov_iter *iter) noexcept
 }
 
 ssize_t splice_read(struct file *in, loff_t *ppos, struct pipe_inode_info *pipe, size_t len,
-		    unsigned int flags) noexcept
+		    unsigned int flags)
 {
 	auto h_file = h_file_to_read(*in);
 
@@ -185,7 +185,7 @@ ssize_t splice_read(struct file *in, loff_t *ppos, struct pipe_inode_info *pipe,
  * branch: write_iter() would take it within. So it is for a branch that is stacked itself.
  */
 ssize_t splice_write(struct pipe_inode_info *pipe, struct file *out, loff_t *ppos, size_t len,
-		     unsigned int flags) noexcept
+		     unsigned int flags)
 {
 	auto to_write = h_file_to_write(*out);
 
@@ -205,7 +205,7 @@ ssize_t splice_write(struct pipe_inode_info *pipe, struct file *out, loff_t *ppo
 	return written;
 }
 
-long fallocate(struct file *file, int mode, loff_t offset, loff_t len) noexcept
+long fallocate(struct file *file, int mode, loff_t offset, loff_t len)
 {
 	auto to_write = h_file_to_write(*file);
 
@@ -219,7 +219,7 @@ long fallocate(struct file *file, int mode, loff_t offset, loff_t len) noexcept
 }
 
 ssize_t copy_file_range(struct file *in, loff_t pos_in, struct file *out, loff_t pos_out,
-			size_t len, unsigned int flags) noexcept
+			size_t len, unsigned int flags)
 {
 	/* Both are of this filesystem type, or the VFS would not ask. */
 	if (!h_file_or_null(*in) || !h_file_or_null(*out))
@@ -243,7 +243,7 @@ ssize_t copy_file_range(struct file *in, loff_t pos_in, struct file *out, loff_t
 }
 
 loff_t remap_file_range(struct file *in, loff_t pos_in, struct file *out, loff_t pos_out,
-			loff_t len, unsigned int flags) noexcept
+			loff_t len, unsigned int flags)
 {
 	if (!h_file_or_null(*in) || !h_file_or_null(*out))
 		return -EXDEV;

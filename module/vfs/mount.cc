@@ -16,28 +16,27 @@ namespace
 class Context final
 {
 public:
-	static Context &of(struct fs_context &fc) noexcept
+	static Context &of(struct fs_context &fc)
 	{
 		return *static_cast<Context *>(fc.fs_private);
 	}
 
-	[[nodiscard]] static Result<Own<Context>> create(const struct fs_context &fc) noexcept;
+	static Result<Own<Context>> create(const struct fs_context &fc);
 
-	[[nodiscard]] Result<void> parse(struct fs_context *fc, StringView key,
-					 const char *value) noexcept;
-	[[nodiscard]] Result<void> fill(struct fs_context *fc, struct super_block &sb) noexcept;
-	[[nodiscard]] Result<void> reconfigure(struct fs_context *fc) noexcept;
+	Result<void> parse(struct fs_context *fc, StringView key, const char *value);
+	Result<void> fill(struct fs_context *fc, struct super_block &sb);
+	Result<void> reconfigure(struct fs_context *fc);
 
 private:
-	explicit Context(MountKind kind) noexcept : options_(kind)
+	explicit Context(MountKind kind) : options_(kind)
 	{
 	}
 
-	Result<void> parse_option(struct fs_context *fc, const RawOption &option) noexcept;
-	Result<void> finish(struct fs_context *fc, bool read_only) noexcept;
-	void note_options(struct fs_context *fc) const noexcept;
-	Result<void> parse_list(struct fs_context *fc, StringView list) noexcept;
-	Result<void> same_branch(struct fs_context *fc, const BranchItem &item) noexcept;
+	Result<void> parse_option(struct fs_context *fc, const RawOption &option);
+	Result<void> finish(struct fs_context *fc, bool read_only);
+	void note_options(struct fs_context *fc) const;
+	Result<void> parse_list(struct fs_context *fc, StringView list);
+	Result<void> same_branch(struct fs_context *fc, const BranchItem &item);
 
 	Own<Super> super_; /* being filled; empty in a remount */
 	Super *mounted_ = nullptr; /* in a remount: what is mounted */
@@ -46,7 +45,7 @@ private:
 	unsigned int given_ = 0; /* branches so far */
 };
 
-Result<void> refuse(struct fs_context *fc, const OptionError &error, int code) noexcept
+Result<void> refuse(struct fs_context *fc, const OptionError &error, int code)
 {
 	char text[256];
 
@@ -55,7 +54,7 @@ Result<void> refuse(struct fs_context *fc, const OptionError &error, int code) n
 	return Error{code};
 }
 
-Result<Own<Context>> Context::create(const struct fs_context &fc) noexcept
+Result<Own<Context>> Context::create(const struct fs_context &fc)
 {
 	bool remount = fc.purpose == FS_CONTEXT_FOR_RECONFIGURE;
 	MountKind kind = remount ? MountKind::remount : MountKind::first;
@@ -75,7 +74,7 @@ Result<Own<Context>> Context::create(const struct fs_context &fc) noexcept
 }
 
 /* A remount may repeat the branches, as mount(8) does, but not change them. */
-Result<void> Context::same_branch(struct fs_context *fc, const BranchItem &item) noexcept
+Result<void> Context::same_branch(struct fs_context *fc, const BranchItem &item)
 {
 	if (given_ < mounted_->count()) {
 		const Branch &branch = mounted_->branch(given_);
@@ -108,7 +107,7 @@ Result<void> Context::same_branch(struct fs_context *fc, const BranchItem &item)
 	return Error{-EINVAL};
 }
 
-void note_ignored(struct fs_context *fc, const BranchItem &item) noexcept
+void note_ignored(struct fs_context *fc, const BranchItem &item)
 {
 	char text[256];
 
@@ -116,7 +115,7 @@ void note_ignored(struct fs_context *fc, const BranchItem &item) noexcept
 	aufs_warnf(fc, "branch '%s': attributes without effect: %s", item.path.data(), text);
 }
 
-Result<void> Context::parse_list(struct fs_context *fc, StringView list) noexcept
+Result<void> Context::parse_list(struct fs_context *fc, StringView list)
 {
 	auto buffer = Own<char[]>::adopt(new (Gfp{GFP_KERNEL}) char[path_size]);
 
@@ -142,7 +141,7 @@ Result<void> Context::parse_list(struct fs_context *fc, StringView list) noexcep
 	return {};
 }
 
-Result<void> Context::parse_option(struct fs_context *fc, const RawOption &option) noexcept
+Result<void> Context::parse_option(struct fs_context *fc, const RawOption &option)
 {
 	OptionError error;
 	auto accepted = options_.accept(option, error);
@@ -164,7 +163,7 @@ Result<void> Context::parse_option(struct fs_context *fc, const RawOption &optio
  * One of fsconfig(2), which a mount(8) may have cut at the first `=` although its name ends at a `:`
  * before that: `br:/a=rw:/b`.
  */
-Result<void> Context::parse(struct fs_context *fc, StringView key, const char *value) noexcept
+Result<void> Context::parse(struct fs_context *fc, StringView key, const char *value)
 {
 	RawOption option(key);
 
@@ -193,7 +192,7 @@ Result<void> Context::parse(struct fs_context *fc, StringView key, const char *v
 }
 
 /* Refuses what does not go together, whatever its order was. */
-Result<void> Context::finish(struct fs_context *fc, bool read_only) noexcept
+Result<void> Context::finish(struct fs_context *fc, bool read_only)
 {
 	OptionError error;
 	auto finished = options_.finish(read_only, error);
@@ -202,7 +201,7 @@ Result<void> Context::finish(struct fs_context *fc, bool read_only) noexcept
 }
 
 /* Says once which options were accepted although they change nothing. */
-void Context::note_options(struct fs_context *fc) const noexcept
+void Context::note_options(struct fs_context *fc) const
 {
 	constexpr StringView::Size size =
 		900; /* a line of the kernel's log has 1,000 bytes or so */
@@ -215,7 +214,7 @@ void Context::note_options(struct fs_context *fc) const noexcept
 }
 
 /* The root: the roots of all branches, down to one that is opaque. */
-Result<Found> find_root(const Super &super) noexcept
+Result<Found> find_root(const Super &super)
 {
 	ScopedCreds creds(super.mounter());
 	Found found;
@@ -237,7 +236,7 @@ Result<Found> find_root(const Super &super) noexcept
 }
 
 /* Whether there may be encrypted directories in it. */
-template <class Sb> bool can_encrypt(const Sb &sb) noexcept
+template <class Sb> bool can_encrypt(const Sb &sb)
 {
 	if constexpr (requires { sb.s_cop; })
 		return sb.s_cop;
@@ -245,7 +244,7 @@ template <class Sb> bool can_encrypt(const Sb &sb) noexcept
 }
 
 /* How @branch changes although nobody writes to it. */
-Changes changes_of(const Branch &branch) noexcept
+Changes changes_of(const Branch &branch)
 {
 	const struct super_block &sb = branch.sb();
 	const struct dentry &root = branch.root();
@@ -265,7 +264,7 @@ Changes changes_of(const Branch &branch) noexcept
 }
 
 /* Without its key a branch has none of the names that it was written with. */
-Result<void> refuse_locked(struct fs_context *fc, const Branch &branch) noexcept
+Result<void> refuse_locked(struct fs_context *fc, const Branch &branch)
 {
 	struct inode &root = *branch.root().d_inode;
 
@@ -281,7 +280,7 @@ Result<void> refuse_locked(struct fs_context *fc, const Branch &branch) noexcept
 }
 
 /* What copies and removals had not finished when the branches were used last goes. */
-void clean(const Super &super) noexcept
+void clean(const Super &super)
 {
 	ScopedCreds creds(super.mounter());
 
@@ -293,7 +292,7 @@ void clean(const Super &super) noexcept
 	}
 }
 
-Result<void> Context::fill(struct fs_context *fc, struct super_block &sb) noexcept
+Result<void> Context::fill(struct fs_context *fc, struct super_block &sb)
 {
 	if (!given_) {
 		aufs_errorf(fc, "no branches: give them as br=/top=rw:/lower=ro");
@@ -346,7 +345,7 @@ Result<void> Context::fill(struct fs_context *fc, struct super_block &sb) noexce
 	return {};
 }
 
-Result<void> Context::reconfigure(struct fs_context *fc) noexcept
+Result<void> Context::reconfigure(struct fs_context *fc)
 {
 	struct super_block &sb = *fc->root->d_sb;
 	/* What is not said stays: fspick(2) begins with nothing. */
@@ -369,7 +368,7 @@ Result<void> Context::reconfigure(struct fs_context *fc) noexcept
 	return {};
 }
 
-int parse_param(struct fs_context *fc, struct fs_parameter *param) noexcept
+int parse_param(struct fs_context *fc, struct fs_parameter *param)
 {
 	StringView key = StringView::from_c_string(param->key);
 
@@ -384,7 +383,7 @@ int parse_param(struct fs_context *fc, struct fs_parameter *param) noexcept
 		fc, key, param->type == fs_value_is_string ? param->string : nullptr));
 }
 
-bool has_byte(StringView text, char byte) noexcept
+bool has_byte(StringView text, char byte)
 {
 	StringView::Size i = 0;
 
@@ -397,7 +396,7 @@ bool has_byte(StringView text, char byte) noexcept
  * Calls @visit(byte) for each comma in @text that is escaped, and ends nothing; what stands there is
  * @comma.
  */
-template <class Visit> void for_each_escaped(char *text, char comma, Visit &&visit) noexcept
+template <class Visit> void for_each_escaped(char *text, char comma, Visit &&visit)
 {
 	for (char *at = text; *at; at++) {
 		if (*at != '\\' || !at[1])
@@ -412,7 +411,7 @@ template <class Visit> void for_each_escaped(char *text, char comma, Visit &&vis
  * Lets security modules take their options out of @text: the values may have commas, in quotes. They
  * do not know our escaped commas, in which another byte stands for a while.
  */
-int eat_security_options(struct fs_context *fc, char *text) noexcept
+int eat_security_options(struct fs_context *fc, char *text)
 {
 	char hidden = '\1';
 
@@ -432,7 +431,7 @@ int eat_security_options(struct fs_context *fc, char *text) noexcept
  * mount(2)'s data: split with respect to escaped commas, then as if each option had come by
  * fsconfig(2).
  */
-int parse_monolithic(struct fs_context *fc, void *data) noexcept
+int parse_monolithic(struct fs_context *fc, void *data)
 {
 	if (!data)
 		return 0;
@@ -465,22 +464,22 @@ int parse_monolithic(struct fs_context *fc, void *data) noexcept
 	return 0;
 }
 
-int fill_super(struct super_block *sb, struct fs_context *fc) noexcept
+int fill_super(struct super_block *sb, struct fs_context *fc)
 {
 	return to_errno(Context::of(*fc).fill(fc, *sb));
 }
 
-int get_tree(struct fs_context *fc) noexcept
+int get_tree(struct fs_context *fc)
 {
 	return get_tree_nodev(fc, fill_super);
 }
 
-int reconfigure(struct fs_context *fc) noexcept
+int reconfigure(struct fs_context *fc)
 {
 	return to_errno(Context::of(*fc).reconfigure(fc));
 }
 
-void free_context(struct fs_context *fc) noexcept
+void free_context(struct fs_context *fc)
 {
 	delete static_cast<Context *>(fc->fs_private);
 }

@@ -13,7 +13,7 @@ namespace aufs
 {
 
 Result<CreatorCreds> CreatorCreds::create(const Super &super, const struct cred &caller,
-					  struct dentry &dentry, umode_t mode) noexcept
+					  struct dentry &dentry, umode_t mode)
 {
 	ScopedCreds creds(super.mounter());
 	struct cred *made = prepare_creds();
@@ -31,7 +31,7 @@ Result<CreatorCreds> CreatorCreds::create(const Super &super, const struct cred 
 	return result;
 }
 
-Result<void> check_new_name(StringView name) noexcept
+Result<void> check_new_name(StringView name)
 {
 	if (is_reserved(name))
 		return Error{-EPERM};
@@ -40,7 +40,7 @@ Result<void> check_new_name(StringView name) noexcept
 	return {};
 }
 
-Result<Hidden> hidden_above(const Inode &dir, StringView name, unsigned int index) noexcept
+Result<Hidden> hidden_above(const Inode &dir, StringView name, unsigned int index)
 {
 	const Found &found = dir.found();
 	Hidden hidden = Hidden::no;
@@ -59,7 +59,7 @@ Result<Hidden> hidden_above(const Inode &dir, StringView name, unsigned int inde
 	return hidden;
 }
 
-Result<void> uncover(const Inode &dir, StringView name, unsigned int index) noexcept
+Result<void> uncover(const Inode &dir, StringView name, unsigned int index)
 {
 	const Found &found = dir.found();
 
@@ -90,7 +90,7 @@ namespace
 {
 
 /* Whether the names in @dir are others when a key comes or goes. */
-bool is_encrypted(const Inode &dir) noexcept
+bool is_encrypted(const Inode &dir)
 {
 	const Found &found = dir.found();
 
@@ -101,7 +101,7 @@ bool is_encrypted(const Inode &dir) noexcept
 	return false;
 }
 
-struct dentry *lookup(struct inode *dir, struct dentry *dentry, unsigned int) noexcept
+struct dentry *lookup(struct inode *dir, struct dentry *dentry, unsigned int)
 {
 	StringView name = name_of(*dentry);
 	Inode &union_dir = Inode::of(*dir);
@@ -139,7 +139,7 @@ struct dentry *lookup(struct inode *dir, struct dentry *dentry, unsigned int) no
 }
 
 /* Takes back what make() did when a later step fails. */
-void unmake(const Branch &branch, struct dentry &h_dir, struct dentry &h_dentry) noexcept
+void unmake(const Branch &branch, struct dentry &h_dir, struct dentry &h_dentry)
 {
 	if (is_dir(h_dentry.d_inode->i_mode))
 		undo_opaque(branch, h_dentry);
@@ -168,7 +168,7 @@ struct Wanted {
 template <class Create>
 Result<Ref<struct dentry>> make_on_branch(const Super &super, const Branch &branch,
 					  struct dentry &h_dir, const Wanted &wanted,
-					  Create &&create) noexcept
+					  Create &&create)
 {
 	auto creator = TRY(CreatorCreds::create(super, wanted.caller, wanted.dentry, wanted.mode));
 	ScopedCreds creds(creator.get());
@@ -194,7 +194,7 @@ struct Place {
 
 /* Users see one part of the directory, and what is made has what that hands down. */
 Result<void> inherit(const Inode &dir, const Place &place, const Wanted &wanted,
-		     struct dentry &h_dentry) noexcept
+		     struct dentry &h_dentry)
 {
 	const BranchDentry &top = dir.top();
 
@@ -208,7 +208,7 @@ Result<void> inherit(const Inode &dir, const Place &place, const Wanted &wanted,
  * The place for a new @name in @dir. A directory on the way may be renamed while a branch is chosen, and
  * then another branch is the right one.
  */
-Result<Place> place_for_new(struct dentry &dir, StringView name, NewKind kind) noexcept
+Result<Place> place_for_new(struct dentry &dir, StringView name, NewKind kind)
 {
 	constexpr int most = 10;
 	const Super &super = Super::of(*dir.d_sb);
@@ -230,7 +230,7 @@ Result<Place> place_for_new(struct dentry &dir, StringView name, NewKind kind) n
  */
 template <class Create>
 Result<Ref<struct inode>> make_at(Inode &dir, const Place &place, const Wanted &wanted,
-				  Create &&create) noexcept
+				  Create &&create)
 {
 	StringView name = name_of(wanted.dentry);
 	const Branch &branch = place.branch;
@@ -265,7 +265,7 @@ Result<Ref<struct inode>> make_at(Inode &dir, const Place &place, const Wanted &
 
 /* Lets a further link be seen that a branch above has a whiteout for, or takes it back. */
 Result<void> uncover_link(const Inode &dir, const Place &place, StringView name,
-			  const struct inode &h_inode) noexcept
+			  const struct inode &h_inode)
 {
 	auto uncovered = uncover(dir, name, place.index);
 
@@ -287,7 +287,7 @@ Result<void> uncover_link(const Inode &dir, const Place &place, StringView name,
  */
 template <class Create>
 Result<void> make(struct inode &dir, struct dentry &dentry, struct inode *existing, umode_t mode,
-		  Create &&create) noexcept
+		  Create &&create)
 {
 	Inode &union_dir = Inode::of(dir);
 	const Super &super = union_dir.super();
@@ -336,7 +336,7 @@ Result<void> make(struct inode &dir, struct dentry &dentry, struct inode *existi
 	return {};
 }
 
-int create(AUFS_IDMAP *, struct inode *dir, struct dentry *dentry, umode_t mode, bool) noexcept
+int create(AUFS_IDMAP *, struct inode *dir, struct dentry *dentry, umode_t mode, bool)
 {
 	return to_errno(make(*dir, *dentry, nullptr, S_IFREG | mode,
 			     [mode](struct vfsmount *mnt, struct inode &h_dir, struct dentry &h) {
@@ -344,7 +344,7 @@ int create(AUFS_IDMAP *, struct inode *dir, struct dentry *dentry, umode_t mode,
 			     }));
 }
 
-int mknod(AUFS_IDMAP *, struct inode *dir, struct dentry *dentry, umode_t mode, dev_t rdev) noexcept
+int mknod(AUFS_IDMAP *, struct inode *dir, struct dentry *dentry, umode_t mode, dev_t rdev)
 {
 	return to_errno(
 		make(*dir, *dentry, nullptr, mode,
@@ -353,7 +353,7 @@ int mknod(AUFS_IDMAP *, struct inode *dir, struct dentry *dentry, umode_t mode, 
 		     }));
 }
 
-int symlink(AUFS_IDMAP *, struct inode *dir, struct dentry *dentry, const char *target) noexcept
+int symlink(AUFS_IDMAP *, struct inode *dir, struct dentry *dentry, const char *target)
 {
 	return to_errno(make(*dir, *dentry, nullptr, S_IFLNK | S_IRWXUGO,
 			     [target](struct vfsmount *mnt, struct inode &h_dir, struct dentry &h) {
@@ -363,7 +363,7 @@ int symlink(AUFS_IDMAP *, struct inode *dir, struct dentry *dentry, const char *
 
 /* ->mkdir returns an errno, on later kernels a dentry: null where it is the caller's. */
 template <class Return>
-Return mkdir(AUFS_IDMAP *, struct inode *dir, struct dentry *dentry, umode_t mode) noexcept
+Return mkdir(AUFS_IDMAP *, struct inode *dir, struct dentry *dentry, umode_t mode)
 {
 	int error =
 		to_errno(make(*dir, *dentry, nullptr, S_IFDIR | mode,
@@ -377,7 +377,7 @@ Return mkdir(AUFS_IDMAP *, struct inode *dir, struct dentry *dentry, umode_t mod
 		return error_pointer<struct dentry>(error);
 }
 
-int link(struct dentry *old_dentry, struct inode *dir, struct dentry *new_dentry) noexcept
+int link(struct dentry *old_dentry, struct inode *dir, struct dentry *new_dentry)
 {
 	Inode &inode = Inode::of(*old_dentry->d_inode);
 
@@ -390,7 +390,7 @@ int link(struct dentry *old_dentry, struct inode *dir, struct dentry *new_dentry
 }
 
 /* An inode without a name: made on the branch without one, then opened as any other file. */
-Result<void> make_tmpfile(struct inode &dir, struct file &file, umode_t mode) noexcept
+Result<void> make_tmpfile(struct inode &dir, struct file &file, umode_t mode)
 {
 	Inode &union_dir = Inode::of(dir);
 	const Super &super = union_dir.super();
@@ -429,14 +429,14 @@ Result<void> make_tmpfile(struct inode &dir, struct file &file, umode_t mode) no
 	return {};
 }
 
-int tmpfile(AUFS_IDMAP *, struct inode *dir, struct file *file, umode_t mode) noexcept
+int tmpfile(AUFS_IDMAP *, struct inode *dir, struct file *file, umode_t mode)
 {
 	int error = to_errno(make_tmpfile(*dir, *file, mode));
 
 	return error ? error : finish_open(file, file->f_path.dentry, nullptr);
 }
 
-template <class Ops> constexpr Ops for_dir(Ops ops, bool asks) noexcept
+template <class Ops> constexpr Ops for_dir(Ops ops, bool asks)
 {
 	ops.lookup = lookup;
 	ops.create = create;

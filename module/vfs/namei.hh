@@ -19,12 +19,10 @@ public:
 	 * @caller makes there; for a further link @mode is 0, else it has the kind of the object.
 	 * -ENOMEM, or what a security module says. May sleep.
 	 */
-	[[nodiscard]] static Result<CreatorCreds> create(const Super &super,
-							 const struct cred &caller,
-							 struct dentry &dentry,
-							 umode_t mode) noexcept;
+	static Result<CreatorCreds> create(const Super &super, const struct cred &caller,
+					   struct dentry &dentry, umode_t mode);
 
-	const struct cred &get() const noexcept
+	const struct cred &get() const
 	{
 		return *creds_;
 	}
@@ -34,7 +32,7 @@ private:
 };
 
 /* -EPERM for a name that users do not have, -ENAMETOOLONG for one that could not be whiteouted. */
-[[nodiscard]] Result<void> check_new_name(StringView name) noexcept;
+Result<void> check_new_name(StringView name);
 
 /*
  * What hides @name in @dir, made on branch @index, on the branches above: whiteouts and objects that
@@ -43,20 +41,19 @@ private:
 enum class Hidden : unsigned char { no, removable, for_good };
 
 /* The mounter's credentials are held. May sleep. */
-[[nodiscard]] Result<Hidden> hidden_above(const Inode &dir, StringView name,
-					  unsigned int index) noexcept;
+Result<Hidden> hidden_above(const Inode &dir, StringView name, unsigned int index);
 
 /*
  * Removes what hides @name in @dir, which is on branch @index, on the branches above: whiteouts,
  * and what was replaced; directories of these are empty for users. The mounter's credentials are
  * held, and no write access.
  */
-[[nodiscard]] Result<void> uncover(const Inode &dir, StringView name, unsigned int index) noexcept;
+Result<void> uncover(const Inode &dir, StringView name, unsigned int index);
 
 /* remove.cc, rename.cc */
-int unlink(struct inode *dir, struct dentry *dentry) noexcept;
-int rmdir(struct inode *dir, struct dentry *dentry) noexcept;
+int unlink(struct inode *dir, struct dentry *dentry);
+int rmdir(struct inode *dir, struct dentry *dentry);
 int rename(AUFS_IDMAP *idmap, struct inode *old_dir, struct dentry *old_dentry,
-	   struct inode *new_dir, struct dentry *new_dentry, unsigned int flags) noexcept;
+	   struct inode *new_dir, struct dentry *new_dentry, unsigned int flags);
 
 } // namespace aufs

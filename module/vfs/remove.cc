@@ -16,7 +16,7 @@ namespace
 
 /* A directory that users see nothing in may be full of whiteouts. */
 Result<void> remove_directory(const Branch &branch, struct dentry &h_dir, StringView name,
-			      struct dentry &victim) noexcept
+			      struct dentry &victim)
 {
 	auto removed = remove_entry(branch, h_dir, name, victim.d_inode, &DirLock::rmdir);
 
@@ -36,7 +36,7 @@ struct Spot {
 	bool on_rw = false; /* it is removed from its branch; else it is hidden */
 	unsigned int index = 0; /* the branch that is changed */
 
-	[[nodiscard]] static Result<Spot> find(const Inode &dir, StringView name) noexcept
+	static Result<Spot> find(const Inode &dir, StringView name)
 	{
 		Spot spot;
 
@@ -54,7 +54,7 @@ struct Spot {
 
 /* Removes @name from the part @h_dir of @dir, or hides it there. Whether it was there. */
 Result<bool> remove_at(const Inode &dir, struct dentry &h_dir, StringView name, const Spot &spot,
-		       bool directory) noexcept
+		       bool directory)
 {
 	const Branch &branch = dir.super().branch(spot.index);
 	auto write = TRY(BranchWrite::get(branch));
@@ -83,7 +83,7 @@ Result<bool> remove_at(const Inode &dir, struct dentry &h_dir, StringView name, 
 }
 
 /* What the union knows of @victim, whose name is gone from @spot; @removed: from that branch. */
-void note_gone(Inode &victim, const Spot &spot, bool removed) noexcept
+void note_gone(Inode &victim, const Spot &spot, bool removed)
 {
 	if (is_dir(victim.vfs.i_mode))
 		victim.note_removed();
@@ -95,7 +95,7 @@ void note_gone(Inode &victim, const Spot &spot, bool removed) noexcept
 		note_lower_name_gone(victim);
 }
 
-Result<void> remove_object(Inode &dir, struct dentry &dentry, Inode &victim) noexcept
+Result<void> remove_object(Inode &dir, struct dentry &dentry, Inode &victim)
 {
 	StringView name = name_of(dentry);
 	bool directory = is_dir(victim.vfs.i_mode);
@@ -125,7 +125,7 @@ Result<void> remove_object(Inode &dir, struct dentry &dentry, Inode &victim) noe
 	}
 }
 
-Result<void> remove_name(struct inode &dir, struct dentry &dentry) noexcept
+Result<void> remove_name(struct inode &dir, struct dentry &dentry)
 {
 	Inode &union_dir = Inode::of(dir);
 	Inode &victim = Inode::of(*dentry.d_inode);
@@ -138,12 +138,12 @@ Result<void> remove_name(struct inode &dir, struct dentry &dentry) noexcept
 
 } // namespace
 
-int unlink(struct inode *dir, struct dentry *dentry) noexcept
+int unlink(struct inode *dir, struct dentry *dentry)
 {
 	return to_errno(remove_name(*dir, *dentry));
 }
 
-int rmdir(struct inode *dir, struct dentry *dentry) noexcept
+int rmdir(struct inode *dir, struct dentry *dentry)
 {
 	return to_errno(remove_name(*dir, *dentry));
 }

@@ -23,19 +23,19 @@ struct Side {
 	bool opaque_made = false;
 	bool held = false;
 
-	Side(struct inode &d, struct dentry &e) noexcept : dir(Inode::of(d)), dentry(e)
+	Side(struct inode &d, struct dentry &e) : dir(Inode::of(d)), dentry(e)
 	{
 	}
-	StringView name() const noexcept
+	StringView name() const
 	{
 		return name_of(dentry);
 	}
 	/* Null where the name is free. */
-	Inode *inode() const noexcept
+	Inode *inode() const
 	{
 		return dentry.d_inode ? &Inode::of(*dentry.d_inode) : nullptr;
 	}
-	bool directory() const noexcept
+	bool directory() const
 	{
 		return dentry.d_inode && is_dir(dentry.d_inode->i_mode);
 	}
@@ -44,7 +44,7 @@ struct Side {
 	 * part, on another branch would have to be copied with all that is below it: rename(2)'s
 	 * callers do that.
 	 */
-	Result<void> prepare_to_move(unsigned int index) noexcept
+	Result<void> prepare_to_move(unsigned int index)
 	{
 		if (!directory())
 			TRY(copy_up_with_name(dentry));
@@ -53,7 +53,7 @@ struct Side {
 		return {};
 	}
 	/* On which branch it will be then: to be known before anything is changed. */
-	Result<unsigned int> branch_to_move() const noexcept
+	Result<unsigned int> branch_to_move() const
 	{
 		/* Once: a copy-up by somebody else changes it. */
 		const Found &found = inode()->found();
@@ -66,7 +66,7 @@ struct Side {
 		return branch_for_copy(dir, found.top.branch);
 	}
 	/* What branches below @index have under this name. */
-	Result<Found> below(unsigned int index) const noexcept
+	Result<Found> below(unsigned int index) const
 	{
 		return find(dir, name(), dir.found().part_on(index) + 1);
 	}
@@ -74,7 +74,7 @@ struct Side {
 	 * A directory stays on branch @index alone while it is renamed: who makes something in it may be
 	 * about to give it a part on another one.
 	 */
-	Result<void> hold(unsigned int index) noexcept
+	Result<void> hold(unsigned int index)
 	{
 		if (!directory())
 			return {};
@@ -87,7 +87,7 @@ struct Side {
 		held = true;
 		return {};
 	}
-	void release() const noexcept
+	void release() const
 	{
 		if (!held)
 			return;
@@ -97,7 +97,7 @@ struct Side {
 		inode()->cancel_move();
 	}
 	/* Lets the directory that comes to this name from @from not merge with one below. */
-	Result<void> prepare_arrival(Side &from, unsigned int index) const noexcept
+	Result<void> prepare_arrival(Side &from, unsigned int index) const
 	{
 		if (!from.directory())
 			return {};
@@ -114,14 +114,14 @@ struct Side {
 		return {};
 	}
 	/* What is hidden below when this name goes. */
-	Result<void> cover(unsigned int index) noexcept
+	Result<void> cover(unsigned int index)
 	{
 		if (TRY(below(index)).exists())
 			whiteout_made =
 				TRY(make_whiteout(dir.super().branch(index), *h_dir, name()));
 		return {};
 	}
-	void undo(unsigned int index) const noexcept
+	void undo(unsigned int index) const
 	{
 		const Branch &branch = dir.super().branch(index);
 
@@ -134,7 +134,7 @@ struct Side {
 	 * @coming will be here. A copy whose original is on no branch of this mount has the branch's
 	 * own number here, and another where that branch is there again.
 	 */
-	void expect(const BranchWrite &write, const Inode &coming) const noexcept
+	void expect(const BranchWrite &write, const Inode &coming) const
 	{
 		if (!coming.has_natural_number() || has_origin(coming.super(), coming.top()))
 			note_impure(write, dir, *h_dir);
@@ -146,7 +146,7 @@ enum class Replaces : unsigned char { known, hidden };
 
 /* The rename itself; both names are as the union has them. */
 Result<void> rename_on_branch(const Branch &branch, const Side &from, const Side &to,
-			      unsigned int flags, Replaces replaces) noexcept
+			      unsigned int flags, Replaces replaces)
 {
 	bool exchange = flags & RENAME_EXCHANGE;
 	auto lock = TRY(RenameLock::get(branch.mnt(), *from.h_dir, *to.h_dir));
@@ -169,7 +169,7 @@ Result<void> rename_on_branch(const Branch &branch, const Side &from, const Side
  * whatever hides what is below it: it is taken away first, and comes back if the rename fails.
  */
 Result<void> replace(const Branch &branch, Side &from, Side &to, unsigned int index,
-		     unsigned int flags, Replaces replaces) noexcept
+		     unsigned int flags, Replaces replaces)
 {
 	struct dentry *replaced = to.directory() ? to.inode()->found().dentry_on(index) : nullptr;
 
@@ -190,7 +190,7 @@ Result<void> replace(const Branch &branch, Side &from, Side &to, unsigned int in
  * Gives the file @from, which lies on branch @index, the name of @to as well, in place of what that
  * branch has there. False where the filesystem cannot.
  */
-Result<bool> link_below(const Branch &branch, const Side &from, const Side &to) noexcept
+Result<bool> link_below(const Branch &branch, const Side &from, const Side &to)
 {
 	auto lock = TRY(DirLock::get(branch.mnt(), *to.h_dir));
 	auto h_to = TRY(lookup_locked(branch, *to.h_dir, to.name()));
@@ -205,7 +205,7 @@ Result<bool> link_below(const Branch &branch, const Side &from, const Side &to) 
 }
 
 /* Takes the old name away from the file @from. */
-Result<void> unlink_old(const Branch &branch, Side &from, unsigned int index) noexcept
+Result<void> unlink_old(const Branch &branch, Side &from, unsigned int index)
 {
 	auto write = TRY(BranchWrite::get(branch));
 
@@ -217,7 +217,7 @@ Result<void> unlink_old(const Branch &branch, Side &from, unsigned int index) no
 }
 
 /* Gives @from its old name alone. */
-Result<void> take_back(const Branch &branch, const Side &from, const Side &to, bool linked) noexcept
+Result<void> take_back(const Branch &branch, const Side &from, const Side &to, bool linked)
 {
 	auto write = TRY(BranchWrite::get(branch));
 
@@ -241,7 +241,7 @@ Result<void> take_back(const Branch &branch, const Side &from, const Side &to, b
  * whenever the machine stops there is the old state or the new one; the name that is hidden comes
  * first.
  */
-Result<void> replace_below(const Branch &branch, Side &from, Side &to, unsigned int index) noexcept
+Result<void> replace_below(const Branch &branch, Side &from, Side &to, unsigned int index)
 {
 	bool linked = false;
 	{
@@ -265,7 +265,7 @@ Result<void> replace_below(const Branch &branch, Side &from, Side &to, unsigned 
 }
 
 /* What the union knows of the two inodes afterwards. */
-void note_moved(const Side &from, const Side &to, bool exchange, bool replaced_on_rw) noexcept
+void note_moved(const Side &from, const Side &to, bool exchange, bool replaced_on_rw)
 {
 	from.inode()->copy_attributes();
 	if (Inode *other = to.inode()) {
@@ -289,7 +289,7 @@ void note_moved(const Side &from, const Side &to, bool exchange, bool replaced_o
 class Covered final
 {
 public:
-	[[nodiscard]] static Result<Covered> find(const Side &to) noexcept
+	static Result<Covered> find(const Side &to)
 	{
 		Covered covered;
 
@@ -309,17 +309,17 @@ public:
 			covered.branch_ = top.branch;
 		return covered;
 	}
-	bool exists() const noexcept
+	bool exists() const
 	{
 		return branch_ != Super::none;
 	}
 	/* Of its branch, or 0. */
-	unsigned int branch() const noexcept
+	unsigned int branch() const
 	{
 		return exists() ? branch_ : 0;
 	}
 	/* Where it cannot be removed it does no harm. */
-	void remove(const Side &to) const noexcept
+	void remove(const Side &to) const
 	{
 		const Branch &branch = to.dir.super().branch(branch_);
 		auto write = BranchWrite::get(branch);
@@ -335,7 +335,7 @@ private:
 	unsigned int branch_ = Super::none;
 };
 
-Result<void> exchange_names(const Branch &branch, Side &from, Side &to, unsigned int index) noexcept
+Result<void> exchange_names(const Branch &branch, Side &from, Side &to, unsigned int index)
 {
 	auto write = TRY(BranchWrite::get(branch));
 	ScopeExit undo([&] {
@@ -354,7 +354,7 @@ Result<void> exchange_names(const Branch &branch, Side &from, Side &to, unsigned
 }
 
 Result<void> move_name(const Branch &branch, Side &from, Side &to, unsigned int index,
-		       unsigned int flags, bool hidden) noexcept
+		       unsigned int flags, bool hidden)
 {
 	auto on_branch = [&](auto &&run) -> Result<void> {
 		auto write = TRY(BranchWrite::get(branch));
@@ -397,7 +397,7 @@ Result<void> move_name(const Branch &branch, Side &from, Side &to, unsigned int 
 	return {};
 }
 
-Result<void> rename_checked(Side from, Side to, unsigned int flags) noexcept
+Result<void> rename_checked(Side from, Side to, unsigned int flags)
 {
 	const Super &super = from.dir.super();
 	bool exchange = flags & RENAME_EXCHANGE;
@@ -473,7 +473,7 @@ Result<void> rename_checked(Side from, Side to, unsigned int flags) noexcept
 } // namespace
 
 int rename(AUFS_IDMAP *, struct inode *old_dir, struct dentry *old_dentry, struct inode *new_dir,
-	   struct dentry *new_dentry, unsigned int flags) noexcept
+	   struct dentry *new_dentry, unsigned int flags)
 {
 	return to_errno(
 		rename_checked(Side(*old_dir, *old_dentry), Side(*new_dir, *new_dentry), flags));

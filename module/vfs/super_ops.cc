@@ -10,7 +10,7 @@ extern const struct super_operations super_operations;
 namespace
 {
 
-struct inode *alloc_inode(struct super_block *sb) noexcept
+struct inode *alloc_inode(struct super_block *sb)
 {
 	struct inode *inode = aufs_inode_alloc(sb);
 
@@ -19,7 +19,7 @@ struct inode *alloc_inode(struct super_block *sb) noexcept
 	return inode;
 }
 
-void destroy_inode(struct inode *inode) noexcept
+void destroy_inode(struct inode *inode)
 {
 	Inode::of(*inode).end();
 }
@@ -27,19 +27,19 @@ void destroy_inode(struct inode *inode) noexcept
 /*
  * Nothing of an inode is worth keeping when its last name goes from the dcache: the branch has it.
  */
-int drop_inode(struct inode *) noexcept
+int drop_inode(struct inode *)
 {
 	return 1;
 }
 
 /* The branch that new data goes to. */
-const Branch &main_branch(const Super &super) noexcept
+const Branch &main_branch(const Super &super)
 {
 	return super.branch(super.has_rw() ? super.rw_index() : 0);
 }
 
 /* Adds what branch @from has, in the blocks of @sum; free is what the union may still use. */
-void add_up(struct kstatfs &sum, const struct kstatfs &from, bool writable) noexcept
+void add_up(struct kstatfs &sum, const struct kstatfs &from, bool writable)
 {
 	auto blocks = [&](u64 count) {
 		return count * static_cast<u64>(from.f_bsize) / static_cast<u64>(sum.f_bsize);
@@ -54,7 +54,7 @@ void add_up(struct kstatfs &sum, const struct kstatfs &from, bool writable) noex
 	sum.f_ffree += from.f_ffree;
 }
 
-Result<struct kstatfs> statfs_of(const Branch &branch) noexcept
+Result<struct kstatfs> statfs_of(const Branch &branch)
 {
 	struct kstatfs buf = {};
 	struct path path = branch.path_to(branch.root());
@@ -64,12 +64,12 @@ Result<struct kstatfs> statfs_of(const Branch &branch) noexcept
 }
 
 /* Whether an earlier branch lies on the filesystem of branch @index. */
-bool is_counted(const Super &super, unsigned int index) noexcept
+bool is_counted(const Super &super, unsigned int index)
 {
 	return super.branch(index).filesystem() != index;
 }
 
-bool filesystem_is_writable(const Super &super, unsigned int filesystem) noexcept
+bool filesystem_is_writable(const Super &super, unsigned int filesystem)
 {
 	for (unsigned int i = filesystem; i < super.count(); i++) {
 		if (super.branch(i).filesystem() == filesystem && super.branch(i).writable())
@@ -78,7 +78,7 @@ bool filesystem_is_writable(const Super &super, unsigned int filesystem) noexcep
 	return false;
 }
 
-Result<struct kstatfs> statfs_of(const Super &super) noexcept
+Result<struct kstatfs> statfs_of(const Super &super)
 {
 	const Branch &main = main_branch(super);
 	struct kstatfs buf = TRY(statfs_of(main));
@@ -93,7 +93,7 @@ Result<struct kstatfs> statfs_of(const Super &super) noexcept
 	return buf;
 }
 
-int statfs(struct dentry *dentry, struct kstatfs *buf) noexcept
+int statfs(struct dentry *dentry, struct kstatfs *buf)
 {
 	const Super &super = Super::of(*dentry->d_sb);
 	ScopedCreds creds(super.mounter());
@@ -110,7 +110,7 @@ int statfs(struct dentry *dentry, struct kstatfs *buf) noexcept
 	return 0;
 }
 
-int sync_fs(struct super_block *sb, int wait) noexcept
+int sync_fs(struct super_block *sb, int wait)
 {
 	const Super &super = Super::of(*sb);
 
@@ -130,7 +130,7 @@ int sync_fs(struct super_block *sb, int wait) noexcept
 }
 
 /* What is as it is where nothing is said is not said. */
-void show_settings(struct seq_file *m, Settings settings) noexcept
+void show_settings(struct seq_file *m, Settings settings)
 {
 	StringView create = create_policy_name(settings.create);
 	StringView copy = copy_policy_name(settings.copy_up);
@@ -153,18 +153,18 @@ void show_settings(struct seq_file *m, Settings settings) noexcept
  * comes before. The branches are not frozen: they may have other users. To be there is all that is
  * asked of these two.
  */
-int freeze_fs(struct super_block *) noexcept
+int freeze_fs(struct super_block *)
 {
 	return 0;
 }
 
-int unfreeze_fs(struct super_block *) noexcept
+int unfreeze_fs(struct super_block *)
 {
 	return 0;
 }
 
 /* As an option that mounts the same branches again. */
-void show_branches(struct seq_file *m, const Super &super) noexcept
+void show_branches(struct seq_file *m, const Super &super)
 {
 	for (unsigned int i = 0; i < super.count(); i++) {
 		const Branch &branch = super.branch(i);
@@ -180,7 +180,7 @@ void show_branches(struct seq_file *m, const Super &super) noexcept
 }
 
 /* A remount may be given all of it again. */
-int show_options(struct seq_file *m, struct dentry *root) noexcept
+int show_options(struct seq_file *m, struct dentry *root)
 {
 	const Super &super = Super::of(*root->d_sb);
 

@@ -24,7 +24,7 @@ namespace
 constexpr StringView trusted_prefix{"trusted."};
 
 /* Whether users do not see @name on @branch. */
-bool is_hidden(const Branch &branch, StringView name) noexcept
+bool is_hidden(const Branch &branch, StringView name)
 {
 	return name.starts_with(private_prefix) ||
 	       (name == capability_name && !branch.grants_rights());
@@ -35,20 +35,20 @@ constexpr StringView system_prefix{"system."};
 constexpr StringView user_prefix{"user."};
 
 /* Whether the VFS, or a security module, is all that judges who may read and change @name. */
-bool is_judged_on_union(StringView name) noexcept
+bool is_judged_on_union(StringView name)
 {
 	return name.starts_with(user_prefix) || name.starts_with(trusted_prefix) ||
 	       name.starts_with(security_prefix);
 }
 
 /* With whose credentials @name is read or changed on a branch. */
-const struct cred &creds_for(const Super &super, StringView name) noexcept
+const struct cred &creds_for(const Super &super, StringView name)
 {
 	return is_judged_on_union(name) ? super.mounter() : *aufs_current_cred();
 }
 
 /* Whether the object of @inode has the attribute @name, as users see it. */
-Result<bool> has(const Inode &inode, const char *name) noexcept
+Result<bool> has(const Inode &inode, const char *name)
 {
 	const BranchDentry &top = inode.top();
 	const Branch &branch = inode.super().branch(top.branch);
@@ -67,7 +67,7 @@ Result<bool> has(const Inode &inode, const char *name) noexcept
 }
 
 /* What a filesystem says by itself where there is nothing to copy up for that. */
-Result<void> check_there(const Inode &inode, const char *name, bool removes, int flags) noexcept
+Result<void> check_there(const Inode &inode, const char *name, bool removes, int flags)
 {
 	if (inode.on_rw() || !(removes || (flags & (XATTR_CREATE | XATTR_REPLACE))))
 		return {};
@@ -82,7 +82,7 @@ Result<void> check_there(const Inode &inode, const char *name, bool removes, int
 }
 
 int get(const struct xattr_handler *, struct dentry *, struct inode *inode, const char *name,
-	void *value, size_t size) noexcept
+	void *value, size_t size)
 {
 	const Inode &union_inode = Inode::of(*inode);
 	const BranchDentry &top = union_inode.top();
@@ -105,7 +105,7 @@ int get(const struct xattr_handler *, struct dentry *, struct inode *inode, cons
 }
 
 int set(const struct xattr_handler *, AUFS_IDMAP *, struct dentry *dentry, struct inode *inode,
-	const char *name, const void *value, size_t size, int flags) noexcept
+	const char *name, const void *value, size_t size, int flags)
 {
 	StringView view = StringView::from_c_string(name);
 	const Super &super = Inode::of(*inode).super();
@@ -132,7 +132,7 @@ int set(const struct xattr_handler *, AUFS_IDMAP *, struct dentry *dentry, struc
 		whole_file, &as);
 }
 
-template <class Handler> constexpr Handler all_names(Handler handler) noexcept
+template <class Handler> constexpr Handler all_names(Handler handler)
 {
 	handler.prefix = "";
 	handler.get = get;
@@ -144,7 +144,7 @@ constinit const struct xattr_handler branch_xattr_handler = all_names(::xattr_ha
 
 } // namespace
 
-ssize_t listxattr(struct dentry *dentry, char *list, size_t size) noexcept
+ssize_t listxattr(struct dentry *dentry, char *list, size_t size)
 {
 	const Inode &union_inode = Inode::of(*dentry->d_inode);
 	const BranchDentry &top = union_inode.top();
