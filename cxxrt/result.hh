@@ -13,9 +13,19 @@
 namespace cxxrt
 {
 
-/* A negative errno on its way out of a function. */
+/*
+ * A negative errno on its way out of a function. What is none would be taken for success, of a value
+ * that is not there: it becomes -EIO.
+ */
 struct Error {
 	int code;
+
+	constexpr Error(int negative_errno) : code(negative_errno < 0 ? negative_errno : -eio)
+	{
+	}
+
+private:
+	static constexpr int eio = 5;
 };
 
 template <class T> class [[nodiscard]] Result final
@@ -55,6 +65,9 @@ public:
 	/* The negative errno; 0 where there is a value. */
 	int error() const
 	{
+		/* As Error has seen to. */
+		if (code_ > 0)
+			__builtin_unreachable();
 		return code_;
 	}
 	/* Only where ok(). */
@@ -87,6 +100,9 @@ public:
 	}
 	int error() const
 	{
+		/* As Error has seen to. */
+		if (code_ > 0)
+			__builtin_unreachable();
 		return code_;
 	}
 	void release() const
@@ -108,6 +124,8 @@ private:
 #define TRY(expression)                                                                            \
 	({                                                                                         \
 		auto &&try_result_ = (expression);                                                 \
+		static_assert(!__is_lvalue_reference(decltype(try_result_)),                       \
+			      "TRY takes the value away: move() what has a name");                 \
 		if (!try_result_.ok()) [[unlikely]]                                                \
 			return ::cxxrt::Error{try_result_.error()};                                \
 		try_result_.release();                                                             \

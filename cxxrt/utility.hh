@@ -15,6 +15,13 @@ template <class T> struct RemoveReference<T &&> {
 	using Type = T;
 };
 
+template <class T> struct RemoveConst {
+	using Type = T;
+};
+template <class T> struct RemoveConst<const T> {
+	using Type = T;
+};
+
 template <class T, class U> inline constexpr bool same_type = false;
 template <class T> inline constexpr bool same_type<T, T> = true;
 

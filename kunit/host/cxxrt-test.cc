@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "atomic.hh"
 #include "check.hh"
 #include "function_ref.hh"
 #include "new.hh"
@@ -156,6 +157,16 @@ TEST(result_error)
 		EXPECT_EQ(Probe::alive, 0);
 	}
 	EXPECT_EQ(Probe::alive, 0);
+}
+
+/* What is no error cannot go out as one: success would be a value that is not there. */
+TEST(error_that_is_none)
+{
+	EXPECT_EQ(Error(0).code, -EIO);
+	EXPECT_EQ(Error(7).code, -EIO);
+	EXPECT_EQ(Error(-EPERM).code, -EPERM);
+	EXPECT(!Result<int>(Error(0)).ok());
+	EXPECT(!Result<void>(Error(0)).ok());
 }
 
 TEST(result_move)
@@ -384,6 +395,38 @@ TEST(function_ref)
 	EXPECT_EQ(ref(1, two).value().value, 3);
 	EXPECT_EQ(copy(5, two).value().value, 7);
 	EXPECT_EQ(calls, 2);
+}
+
+TEST(atomic)
+{
+	cxxrt::Atomic<unsigned int> number = 5;
+	unsigned int expected = 4;
+
+	EXPECT(!number.replace(expected, 6));
+	EXPECT_EQ(expected, 5U);
+	EXPECT(number.replace(expected, 6));
+	EXPECT_EQ(number.fetch_add(2), 6U);
+	EXPECT_EQ(number.fetch_or(0x10), 8U);
+	EXPECT_EQ(number.exchange(2), 0x18U);
+	EXPECT(!number.take_last());
+	EXPECT(number.take_last());
+	number.store(3);
+	EXPECT_EQ(number.load_acquire(), 3U);
+
+	/* One that is wider than a word of some machines, and one of another type's. */
+	struct alignas(8) Pair {
+		int first, second;
+	};
+	cxxrt::Atomic<Pair> pair(Pair{1, 2});
+
+	pair.store({3, 4});
+	EXPECT_EQ(pair.load().second, 4);
+
+	const int *pointer = nullptr;
+	int target = 1;
+
+	cxxrt::AtomicRef(pointer).store_release(&target);
+	EXPECT_EQ(*cxxrt::AtomicRef(pointer).load_acquire(), 1);
 }
 
 TEST(utility)

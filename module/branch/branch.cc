@@ -231,17 +231,17 @@ u64 Branch::free_space(unsigned int seconds) const
 {
 	s64 now = ktime_get_seconds();
 
-	if (now >= __atomic_load_n(&free_until_, __ATOMIC_RELAXED)) {
+	if (now >= AtomicRef(free_until_).load()) {
 		struct kstatfs stat = {};
 		struct path path = path_to(root());
 		u64 free = vfs_statfs(&path, &stat) == 0 ?
 				   stat.f_bavail * static_cast<u64>(stat.f_bsize) :
 				   0;
 
-		__atomic_store_n(&free_, free, __ATOMIC_RELAXED);
-		__atomic_store_n(&free_until_, now + seconds, __ATOMIC_RELAXED);
+		AtomicRef(free_).store(free);
+		AtomicRef(free_until_).store(now + seconds);
 	}
-	return __atomic_load_n(&free_, __ATOMIC_RELAXED);
+	return AtomicRef(free_).load();
 }
 
 } // namespace aufs

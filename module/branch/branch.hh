@@ -174,12 +174,12 @@ public:
 	 */
 	bool keeps_identity(umode_t mode) const
 	{
-		return !(__atomic_load_n(&keeps_none_, __ATOMIC_RELAXED) & kind_bit(mode));
+		return !(AtomicRef(keeps_none_).load() & kind_bit(mode));
 	}
 	/* It was tried, and cannot be. */
 	void note_keeps_none(umode_t mode) const
 	{
-		__atomic_fetch_or(&keeps_none_, kind_bit(mode), __ATOMIC_RELAXED);
+		AtomicRef(keeps_none_).fetch_or(kind_bit(mode));
 	}
 	/*
 	 * Bytes that users may still write, as it said at most @seconds ago; 0 where it does not

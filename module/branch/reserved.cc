@@ -76,9 +76,9 @@ Result<Ref<struct dentry>> find_or_make(const Branch &branch, StringView name, u
 
 unsigned int next_number()
 {
-	static unsigned int last;
+	static constinit Atomic<unsigned int> last;
 
-	return __atomic_add_fetch(&last, 1, __ATOMIC_RELAXED);
+	return last.fetch_add(1) + 1;
 }
 
 /* Whether there is nothing in @dir but what users do not see; -ENOTEMPTY. */

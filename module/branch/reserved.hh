@@ -65,7 +65,7 @@ public:
 	 */
 	bool used() const
 	{
-		return __atomic_load_n(&used_, __ATOMIC_RELAXED);
+		return used_.load();
 	}
 	/* What find() has seen. Any context. */
 	const OldPlinks &old_plinks() const
@@ -120,7 +120,7 @@ private:
 	}
 	void note_used()
 	{
-		__atomic_store_n(&used_, true, __ATOMIC_RELAXED);
+		used_.store(true);
 	}
 
 	struct mutex lock_; /* of what follows; outside the branch's i_rwsem */
@@ -128,7 +128,7 @@ private:
 	Kept plinks_;
 	Kept orphans_;
 	OldPlinks old_plinks_;
-	bool used_ = false;
+	Atomic<bool> used_;
 };
 
 } // namespace aufs

@@ -24,6 +24,7 @@
 
 #include "kernel/kernel.hh"
 
+#include "atomic.hh"
 #include "function_ref.hh"
 #include "own.hh"
 #include "ref.hh"
@@ -121,7 +122,10 @@ template <class T> struct KvArray {
 namespace aufs
 {
 
+using cxxrt::Atomic;
+using cxxrt::AtomicRef;
 using cxxrt::Error;
+using cxxrt::full_fence;
 using cxxrt::FunctionRef;
 using cxxrt::Gfp;
 using cxxrt::KvArray;

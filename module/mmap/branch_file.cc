@@ -116,7 +116,7 @@ Result<void> open_branch_file(Inode &inode, struct file &file)
 
 Result<struct file *> h_file_to_read(struct file &file)
 {
-	void *data = __atomic_load_n(&file.private_data, __ATOMIC_ACQUIRE);
+	void *data = AtomicRef(file.private_data).load_acquire();
 
 	if (Followed *followed = Followed::in(data)) {
 		if (!followed->waits)
@@ -143,8 +143,7 @@ Result<struct file *> h_file_to_read(struct file &file)
 		return Error{-ENOMEM};
 	next->now = TRY(prfile::open(file, inode.super(), inode.h_path(), branch_flags(file)));
 	next->before = Ref<struct file>::adopt(&opened);
-	if (__atomic_compare_exchange_n(&file.private_data, &data, next->tagged(), false,
-					__ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+	if (AtomicRef(file.private_data).replace_acq_rel(data, next->tagged()))
 		return &*next.leak()->now;
 	/* Another was faster, and has what was opened first. */
 	(void)next->before.leak();
@@ -153,7 +152,7 @@ Result<struct file *> h_file_to_read(struct file &file)
 
 Result<struct file *> prepare_to_write(struct file &file)
 {
-	void *data = __atomic_load_n(&file.private_data, __ATOMIC_ACQUIRE);
+	void *data = AtomicRef(file.private_data).load_acquire();
 	Followed *waiting = Followed::in(data);
 
 	if (!waiting || !waiting->waits)
@@ -169,8 +168,7 @@ Result<struct file *> prepare_to_write(struct file &file)
 		return Error{-ENOMEM};
 	next->now = TRY(prfile::open(file, inode.super(), inode.h_path(), branch_flags(file)));
 	next->older = Own<Followed>::adopt(waiting);
-	if (__atomic_compare_exchange_n(&file.private_data, &data, next->tagged(), false,
-					__ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+	if (AtomicRef(file.private_data).replace_acq_rel(data, next->tagged()))
 		return &*next.leak()->now;
 	(void)next->older.leak();
 	return &*Followed::in(data)->now;

@@ -54,7 +54,7 @@ void release_branch_file(struct file &file);
 /* The branch file of @file, an open regular file of a union; borrowed. Any context. */
 inline struct file &h_file_of(const struct file &file)
 {
-	void *data = __atomic_load_n(&file.private_data, __ATOMIC_ACQUIRE);
+	void *data = AtomicRef(file.private_data).load_acquire();
 	Followed *followed = Followed::in(data);
 
 	return followed ? *followed->now : *static_cast<struct file *>(data);
@@ -83,7 +83,7 @@ Result<struct file *> prepare_to_write(struct file &file);
  */
 inline Result<struct file *> h_file_to_write(struct file &file)
 {
-	void *data = __atomic_load_n(&file.private_data, __ATOMIC_ACQUIRE);
+	void *data = AtomicRef(file.private_data).load_acquire();
 
 	if (Followed::in(data) || flags_differ(file, *static_cast<struct file *>(data)))
 		return prepare_to_write(file);
@@ -93,8 +93,7 @@ inline Result<struct file *> h_file_to_write(struct file &file)
 /* Whether @file waits for its truncation, and may be mapped by nobody yet. Any context. */
 inline bool waits_for_truncation(const struct file &file)
 {
-	const Followed *followed =
-		Followed::in(__atomic_load_n(&file.private_data, __ATOMIC_ACQUIRE));
+	const Followed *followed = Followed::in(AtomicRef(file.private_data).load_acquire());
 
 	return followed && followed->waits;
 }

@@ -42,20 +42,19 @@ template <class I> void copy_times(I &to, const I &from)
  */
 template <class T, class Now> void follow(T &to, Now &&now)
 {
-	for (T value = now(); __atomic_load_n(&to, __ATOMIC_RELAXED) != value; value = now()) {
-		__atomic_store_n(&to, value, __ATOMIC_RELAXED);
-		__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	for (T value = now(); AtomicRef(to).load() != value; value = now()) {
+		AtomicRef(to).store(value);
+		full_fence();
 	}
 }
 
 /* The same for those of @mask in @to, whose other bits others change: S_DEAD is not lost. */
 template <class Now> void follow_bits(unsigned int &to, unsigned int mask, Now &&now)
 {
-	unsigned int old = __atomic_load_n(&to, __ATOMIC_RELAXED);
+	unsigned int old = AtomicRef(to).load();
 
 	while (unsigned int wrong = (old ^ now()) & mask)
-		__atomic_compare_exchange_n(&to, &old, old ^ wrong, false, __ATOMIC_SEQ_CST,
-					    __ATOMIC_RELAXED);
+		AtomicRef(to).replace_in_order(old, old ^ wrong);
 }
 
 } // namespace
@@ -72,7 +71,7 @@ void Inode::begin()
 	h_inode_ = nullptr;
 	key_ = {};
 	links_ = 0;
-	purity_ = static_cast<unsigned char>(Purity::unknown);
+	purity_ = Purity::unknown;
 	impure_on_ = nullptr;
 	identity_ = {};
 	name_gone_ = {};
@@ -144,8 +143,8 @@ void Inode::publish(Own<Found> next)
 	struct inode *h_inode = next->top.dentry->d_inode;
 
 	next->older = found_;
-	__atomic_store_n(&found_, next.leak(), __ATOMIC_RELEASE);
-	__atomic_store_n(&h_inode_, h_inode, __ATOMIC_RELEASE);
+	AtomicRef(found_).store_release(next.leak());
+	AtomicRef(h_inode_).store_release(h_inode);
 }
 
 void Inode::copy_attributes()
@@ -177,8 +176,7 @@ void Inode::copy_attributes_of(const BranchDentry &top)
 	follow_mode(branch, h);
 	follow(vfs.i_uid.val, [&] { return owner().uid.val; });
 	follow(vfs.i_gid.val, [&] { return owner().gid.val; });
-	follow_bits(vfs.i_flags, copied_flags,
-		    [&h] { return __atomic_load_n(&h.i_flags, __ATOMIC_RELAXED); });
+	follow_bits(vfs.i_flags, copied_flags, [&h] { return AtomicRef(h.i_flags).load(); });
 	vfs.i_blkbits = h.i_blkbits;
 	copy_times(vfs, h);
 	aufs_copy_size(&vfs, &h);
@@ -186,8 +184,7 @@ void Inode::copy_attributes_of(const BranchDentry &top)
 
 void Inode::follow_mode(const Branch &branch, const struct inode &h)
 {
-	follow(vfs.i_mode,
-	       [&] { return branch.shown_mode(__atomic_load_n(&h.i_mode, __ATOMIC_RELAXED)); });
+	follow(vfs.i_mode, [&] { return branch.shown_mode(AtomicRef(h.i_mode).load()); });
 }
 
 void Inode::copy_written()
@@ -228,7 +225,7 @@ void Inode::drop_link()
 
 void Inode::correct_ctime(struct timespec64 &ctime)
 {
-	if (!__atomic_load_n(&name_gone_.tv_sec, __ATOMIC_RELAXED))
+	if (!AtomicRef(name_gone_.tv_sec).load())
 		return;
 
 	InodeSpinLock lock(vfs);

@@ -119,7 +119,7 @@ public:
 	}
 	const Found &found() const
 	{
-		return *__atomic_load_n(&found_, __ATOMIC_ACQUIRE);
+		return *AtomicRef(found_).load_acquire();
 	}
 	/* The branch object that is shown; of a directory the uppermost. */
 	const BranchDentry &top() const
@@ -133,7 +133,7 @@ public:
 	}
 	struct inode &h_inode() const
 	{
-		return *__atomic_load_n(&h_inode_, __ATOMIC_ACQUIRE);
+		return *AtomicRef(h_inode_).load_acquire();
 	}
 	const Branch &branch() const
 	{
@@ -234,11 +234,11 @@ public:
 	enum class Purity : unsigned char { unknown, pure, impure };
 	Purity purity() const
 	{
-		return static_cast<Purity>(__atomic_load_n(&purity_, __ATOMIC_RELAXED));
+		return AtomicRef(purity_).load();
 	}
 	void set_purity(Purity purity)
 	{
-		__atomic_store_n(&purity_, static_cast<unsigned char>(purity), __ATOMIC_RELAXED);
+		AtomicRef(purity_).store(purity);
 	}
 
 	/*
@@ -247,22 +247,18 @@ public:
 	 */
 	const Branch *impure_on() const
 	{
-		return __atomic_load_n(&impure_on_, __ATOMIC_RELAXED);
+		return AtomicRef(impure_on_).load();
 	}
 	void set_impure_on(const Branch *branch)
 	{
-		__atomic_store_n(&impure_on_, branch, __ATOMIC_RELAXED);
+		AtomicRef(impure_on_).store(branch);
 	}
 	/* Sets purity() for who has looked, unless it is known by now; what it is then. */
 	Purity learn_purity(Purity purity)
 	{
-		unsigned char known = static_cast<unsigned char>(Purity::unknown);
+		Purity known = Purity::unknown;
 
-		return __atomic_compare_exchange_n(&purity_, &known,
-						   static_cast<unsigned char>(purity), false,
-						   __ATOMIC_RELAXED, __ATOMIC_RELAXED) ?
-			       purity :
-			       static_cast<Purity>(known);
+		return AtomicRef(purity_).replace(known, purity) ? purity : known;
 	}
 
 	/*
@@ -316,7 +312,7 @@ private:
 	/* Another one, modulo 2^32, each time that @dentry is renamed. */
 	static unsigned int sequence_of(const struct dentry &dentry)
 	{
-		return __atomic_load_n(&dentry.d_seq.seqcount.sequence, __ATOMIC_ACQUIRE);
+		return AtomicRef(dentry.d_seq.seqcount.sequence).load_acquire();
 	}
 	static int test(struct inode *inode, void *key);
 	static int set(struct inode *inode, void *key);
@@ -341,7 +337,7 @@ private:
 	ObjectId identity_;
 	struct timespec64 name_gone_; /* under vfs.i_lock; 0: never */
 	unsigned int links_;
-	unsigned char purity_; /* a Purity */
+	Purity purity_;
 	const Branch *impure_on_;
 	bool moving_;
 	unsigned int moved_from_; /* what the dentry's sequence was before */

@@ -38,7 +38,7 @@ public:
 	/* Whether @dentry has been removed through the union, or is about to be. Any context. */
 	static bool is(const struct dentry &dentry)
 	{
-		return __atomic_load_n(&dentry.d_fsdata, __ATOMIC_ACQUIRE);
+		return AtomicRef(dentry.d_fsdata).load_acquire();
 	}
 	/* @dentry never had a name: what it stands for may get another one. */
 	static void never_named(struct dentry &dentry)
@@ -54,7 +54,7 @@ public:
 private:
 	static void note(struct dentry &dentry, bool going)
 	{
-		__atomic_store_n(&dentry.d_fsdata, going ? &dentry : nullptr, __ATOMIC_RELEASE);
+		AtomicRef(dentry.d_fsdata).store_release(going ? &dentry : nullptr);
 	}
 
 	struct dentry &dentry_;

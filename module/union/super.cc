@@ -113,7 +113,7 @@ Result<void> Super::publish()
 
 void Super::note_hidden(unsigned int index, StringView name) const
 {
-	if (__atomic_exchange_n(&warned_of_hidden_, true, __ATOMIC_RELAXED))
+	if (warned_of_hidden_.exchange(true))
 		return;
 	aufs_warn("branch '%s' has names of more than %u bytes, which are not shown, as '%.*s'",
 		  branches_[index].name().data(), static_cast<unsigned int>(max_name),

@@ -129,7 +129,7 @@ public:
 	/* A number that no inode of this mount has had: as if of one branch more than there are. */
 	u64 fresh_number()
 	{
-		return __atomic_add_fetch(&fresh_, 1, __ATOMIC_RELAXED) << index_bits_ | count_;
+		return (fresh_.fetch_add(1) + 1) << index_bits_ | count_;
 	}
 
 	/* Whether some branch's mount maps ids. */
@@ -157,15 +157,12 @@ public:
 	/* What the options say that can be changed; any context. */
 	Settings settings() const
 	{
-		Settings settings;
-
-		__atomic_load(&settings_, &settings, __ATOMIC_RELAXED);
-		return settings;
+		return settings_.load();
 	}
 	/* s_umount is held for writing, or nobody else has this yet. */
 	void set_settings(Settings settings)
 	{
-		__atomic_store(&settings_, &settings, __ATOMIC_RELAXED);
+		settings_.store(settings);
 	}
 
 	/* Says, once, where branch @index has @name, which is not shown because it is too long. */
@@ -174,7 +171,7 @@ public:
 	/* For policy.cc: a number that is another one each time. */
 	unsigned int next_turn() const
 	{
-		return __atomic_fetch_add(&turn_, 1, __ATOMIC_RELAXED);
+		return turn_.fetch_add(1);
 	}
 
 private:
@@ -199,10 +196,10 @@ private:
 	u64 id_ = 0;
 	Ref<const struct cred> mounter_;
 	Ref<const struct cred> limited_;
-	u64 fresh_ = 0;
-	Settings settings_;
-	mutable unsigned int turn_ = 0;
-	mutable bool warned_of_hidden_ = false;
+	Atomic<u64> fresh_;
+	Atomic<Settings> settings_;
+	mutable Atomic<unsigned int> turn_;
+	mutable Atomic<bool> warned_of_hidden_;
 	bool idmapped_ = false;
 	Changes changes_ = Changes::never;
 	SysfsFiles files_;

@@ -92,14 +92,14 @@ private:
 
 	void put()
 	{
-		if (__atomic_sub_fetch(&holders_, 1, __ATOMIC_ACQ_REL) == 0)
+		if (holders_.take_last())
 			delete this;
 	}
 
 	struct kiocb h_iocb_; /* first: the branch knows us by it */
 	struct kiocb &iocb_;
 	Ref<struct file> h_file_;
-	unsigned int holders_ = 2;
+	Atomic<unsigned int> holders_ = 2;
 };
 
 /* As aufs_iocb_write(): the branch's own method, without what the VFS has done already. */
