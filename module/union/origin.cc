@@ -158,6 +158,12 @@ void note_impure(const BranchWrite &write, Inode &dir, struct dentry &h_dir)
 	dir.set_impure_on(&branch);
 }
 
+void note_arrival(const BranchWrite &write, Inode &dir, struct dentry &h_dir, const Inode &coming)
+{
+	if (!coming.has_natural_number() || has_origin(coming.super(), coming.top()))
+		note_impure(write, dir, h_dir);
+}
+
 bool is_impure(Inode &dir)
 {
 	const Found &found = dir.found();

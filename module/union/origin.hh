@@ -93,6 +93,11 @@ class Inode;
  * part there.
  */
 void note_impure(const BranchWrite &write, Inode &dir, struct dentry &h_dir);
+/*
+ * The same where @coming, which lies on that branch, gets a name in @dir. A copy whose original is on no
+ * branch of this mount has the branch's own number here, and another where that branch is there again.
+ */
+void note_arrival(const BranchWrite &write, Inode &dir, struct dentry &h_dir, const Inode &coming);
 /* Reads from the branches what note_impure() left there. */
 bool is_impure(Inode &dir);
 

@@ -35,6 +35,7 @@ private:
 	Result<void> parse_option(struct fs_context *fc, const RawOption &option);
 	Result<void> finish(struct fs_context *fc, bool read_only);
 	void note_options(struct fs_context *fc) const;
+	Settings changed_from(Settings now) const;
 	Result<void> parse_list(struct fs_context *fc, StringView list);
 	Result<void> same_branch(struct fs_context *fc, const BranchItem &item);
 
@@ -42,6 +43,7 @@ private:
 	Super *mounted_ = nullptr; /* in a remount: what is mounted */
 	OptionSet options_;
 	Settings settings_; /* in a remount: what is not given stays */
+	Settings before_; /* what it was then */
 	unsigned int given_ = 0; /* branches so far */
 };
 
@@ -64,7 +66,7 @@ Result<Own<Context>> Context::create(const struct fs_context &fc)
 		return Error{-ENOMEM};
 	if (remount) {
 		context->mounted_ = &Super::of(*fc.root->d_sb);
-		context->settings_ = context->mounted_->settings();
+		context->settings_ = context->before_ = context->mounted_->settings();
 		return context;
 	}
 	context->super_ = Super::create();
@@ -345,6 +347,22 @@ Result<void> Context::fill(struct fs_context *fc, struct super_block &sb)
 	return {};
 }
 
+/* @now with what the options have changed: another may have remounted since fspick(2). */
+Settings Context::changed_from(Settings now) const
+{
+	if (settings_.mfs_seconds != before_.mfs_seconds)
+		now.mfs_seconds = settings_.mfs_seconds;
+	if (settings_.create != before_.create)
+		now.create = settings_.create;
+	if (settings_.copy_up != before_.copy_up)
+		now.copy_up = settings_.copy_up;
+	if (settings_.sum != before_.sum)
+		now.sum = settings_.sum;
+	if (settings_.share_rw != before_.share_rw)
+		now.share_rw = settings_.share_rw;
+	return now;
+}
+
 Result<void> Context::reconfigure(struct fs_context *fc)
 {
 	struct super_block &sb = *fc->root->d_sb;
@@ -363,7 +381,7 @@ Result<void> Context::reconfigure(struct fs_context *fc)
 		return Error{-EROFS};
 	}
 	TRY(check(sync_filesystem(&sb)));
-	mounted_->set_settings(settings_);
+	mounted_->set_settings(changed_from(mounted_->settings()));
 	note_options(fc);
 	return {};
 }

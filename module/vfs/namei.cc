@@ -238,8 +238,8 @@ Result<Ref<struct inode>> make_at(Inode &dir, const Place &place, const Wanted &
 	auto write = TRY(BranchWrite::get(branch));
 	bool whiteout = static_cast<bool>(TRY(find_whiteout(branch, h_dir, name)));
 
-	if (wanted.existing && !Inode::of(*wanted.existing).has_natural_number())
-		note_impure(write, dir, h_dir);
+	if (wanted.existing)
+		note_arrival(write, dir, h_dir, Inode::of(*wanted.existing));
 
 	auto h_dentry = TRY(make_on_branch(dir.super(), branch, h_dir, wanted, create));
 	ScopeExit undo([&] { unmake(branch, h_dir, *h_dentry); });

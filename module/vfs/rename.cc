@@ -130,15 +130,6 @@ struct Side {
 		if (opaque_made)
 			undo_opaque(branch, inode()->h_dentry());
 	}
-	/*
-	 * @coming will be here. A copy whose original is on no branch of this mount has the branch's
-	 * own number here, and another where that branch is there again.
-	 */
-	void expect(const BranchWrite &write, const Inode &coming) const
-	{
-		if (!coming.has_natural_number() || has_origin(coming.super(), coming.top()))
-			note_impure(write, dir, *h_dir);
-	}
 };
 
 /* What may lie at the new name: what the union has there, or what a branch above hides. */
@@ -158,8 +149,7 @@ Result<void> rename_on_branch(const Branch &branch, const Side &from, const Side
 	if (exchange && h_to->d_inode != &to.inode()->h_inode())
 		return Error{-ESTALE};
 	/* Somebody has made it directly: nobody asked to replace that. */
-	if (replaces == Replaces::known && is_positive(*h_to) &&
-	    !(to.inode() && h_to->d_inode == &to.inode()->h_inode()))
+	if (replaces == Replaces::known && is_positive(*h_to) && !to.inode())
 		return Error{-ESTALE};
 	return lock.rename(*h_from, *h_to, flags);
 }
@@ -343,8 +333,8 @@ Result<void> exchange_names(const Branch &branch, Side &from, Side &to, unsigned
 		to.undo(index);
 	});
 
-	to.expect(write, *from.inode());
-	from.expect(write, *to.inode());
+	note_arrival(write, to.dir, *to.h_dir, *from.inode());
+	note_arrival(write, from.dir, *from.h_dir, *to.inode());
 
 	TRY(to.prepare_arrival(from, index));
 	TRY(from.prepare_arrival(to, index));
@@ -367,7 +357,7 @@ Result<void> move_name(const Branch &branch, Side &from, Side &to, unsigned int 
 		return {};
 	};
 	auto moved = on_branch([&](const BranchWrite &write) -> Result<void> {
-		to.expect(write, *from.inode());
+		note_arrival(write, to.dir, *to.h_dir, *from.inode());
 		TRY(to.prepare_arrival(from, index));
 		if (hidden)
 			return {};
