@@ -101,8 +101,14 @@ void check_setting(OptionKey key, StringView value, StringView data)
 						     copy_policy_name(settings.copy_up);
 
 	if (key == OptionKey::create || key == OptionKey::copy_up) {
-		require(apply(again, key, name, error).ok(), "a policy's name is a policy");
-		again.mfs_seconds = settings.mfs_seconds;
+		Text full = name;
+
+		if (key == OptionKey::create && has_watermark(settings.create))
+			full += ":" + Text::number(static_cast<long>(settings.watermark));
+		if (key == OptionKey::create && has_seconds(settings.create))
+			full += ":" + Text::number(settings.mfs_seconds);
+		again = Settings();
+		require(apply(again, key, full, error).ok(), "a policy's name is a policy");
 	}
 	require(again == settings, "a policy's name is that policy");
 }
@@ -130,12 +136,14 @@ void check_option(OptionSet (&sets)[2], const RawOption &option, StringView data
 
 void check_end(const OptionSet &set, StringView data)
 {
+	Settings settings;
 	OptionError error;
 	char notes[200];
 	Size room = 1 + data.size() % sizeof(notes);
 
-	require(set.finish(true, error).ok(), "each option is right for what is read-only");
-	if (auto finished = set.finish(false, error); !finished.ok())
+	require(set.finish(true, settings, error).ok(),
+		"each option is right for what is read-only");
+	if (auto finished = set.finish(false, settings, error); !finished.ok())
 		require(error.text[0] && error.hint[0],
 			"what only read-only mounts do has a reason");
 

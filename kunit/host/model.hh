@@ -77,6 +77,7 @@ inline Text canonical(StringView text)
 		out += '=';
 		out += aufs::branch_perm_name(item.value().perm);
 		out += aufs::copy_on_open_name(item.value().copy_on_open);
+		item.value().may_miss.write([&out](StringView name) { out += name; });
 	}
 	return out;
 }

@@ -47,12 +47,19 @@ public:
 	{
 		char notes[1000];
 
-		if (!set_.finish(read_only, error_).ok())
+		if (!set_.finish(read_only, settings_, error_).ok())
 			return refusal();
-		return list_ + " " + Text(create_policy_name(settings_.create)) + " " +
-		       Text::number(settings_.mfs_seconds) + " " +
-		       Text(copy_policy_name(settings_.copy_up)) + (settings_.sum ? " sum" : "") +
-		       (settings_.share_rw ? " share_rw" : "") + " " +
+		constexpr const char *sums[] = {"", " sum", " wsum"};
+		Text create(create_policy_name(settings_.create));
+
+		if (has_watermark(settings_.create))
+			create += ":" + Text::number(static_cast<long>(settings_.watermark));
+		return list_ + " " + create + " " + Text::number(settings_.mfs_seconds) + " " +
+		       Text(copy_policy_name(settings_.copy_up)) +
+		       sums[static_cast<int>(settings_.sum)] +
+		       (settings_.share_rw ? " share_rw" : "") +
+		       (settings_.always_opaque ? " opaque" : "") +
+		       (settings_.show_whiteouts ? " shwh" : "") + " " +
 		       StringView(notes, set_.describe_notes(notes, sizeof(notes)));
 	}
 
@@ -126,29 +133,57 @@ struct Written {
 	const char *means;
 };
 
-constexpr unsigned int slot_count = 5;
-constexpr Written slots[slot_count][12] = {{{"create=tdp", "tdp 30"},
-					    {"create:top-down-parent", "tdp 30"},
-					    {"create_policy=rr", "rr 30"},
-					    {"create_policy:round-robin", "rr 30"},
-					    {"create=mfs", "mfs 30"},
-					    {"create:mfs:7", "mfs 7"},
-					    {"create_policy=most-free-space:8", "mfs 8"}},
-					   {{"cpup=tdp", "tdp"},
-					    {"copyup:top-down-parent", "tdp"},
-					    {"copyup_policy=bup", "bup"},
-					    {"cpup:bottom-up-parent", "bup"},
-					    {"copyup=bu", "bu"},
-					    {"copyup_policy:bottom-up", "bu"}},
-					   {{"sum", " sum"}, {"nosum", ""}},
-					   {{"share_rw", " share_rw"}},
-					   {{"br=/a=rw:/b\\,c=ro", "/a=rw:/b\\,c=ro"},
-					    {"br:/a=rw:/b\\,c", "/a=rw:/b\\,c=ro"},
-					    {"dirs=/a:/b\\,c=ro+wh:", "/a=rw:/b\\,c=ro"},
-					    {"dirs:/a=rw:/b\\,c=ro::", "/a=rw:/b\\,c=ro"},
-					    {"br:/a\\=b=rr+coo_all", "/a\\=b=rr+coo_all"},
-					    {"append=/a:/b=rw", "/a=rw:/b=rw"},
-					    {"append:/x=ro+coo_reg+moo", "/x=ro+coo_reg"}}};
+constexpr unsigned int slot_count = 7;
+constexpr Written slots[slot_count][14] = {
+	{
+		{"create=tdp", "tdp 30"},
+		{"create:top-down-parent", "tdp 30"},
+		{"create_policy=rr", "rr 30"},
+		{"create_policy:round-robin", "rr 30"},
+		{"create=mfs", "mfs 30"},
+		{"create:mfs:7", "mfs 7"},
+		{"create_policy=most-free-space:8", "mfs 8"},
+		{"create=mfsrr:100", "mfsrr:100 30"},
+		{"create:pmfs:9", "pmfs 9"},
+		{"create=pmfsrr:1000000000000:0", "pmfsrr:1000000000000 0"},
+		{"create_policy:tdmfs:5:6", "tdmfs:5 6"},
+	},
+	{
+		{"cpup=tdp", "tdp"},
+		{"copyup:top-down-parent", "tdp"},
+		{"copyup_policy=bup", "bup"},
+		{"cpup:bottom-up-parent", "bup"},
+		{"copyup=bu", "bu"},
+		{"copyup_policy:bottom-up", "bu"},
+	},
+	{
+		{"sum", " sum"},
+		{"nosum", ""},
+		{"wsum", " wsum"},
+		{"nowsum", ""},
+	},
+	{
+		{"share_rw", " share_rw"},
+	},
+	{
+		{"diropq=a", " opaque"},
+		{"diropq:always", " opaque"},
+		{"diropq=whiteouted", ""},
+	},
+	{
+		{"shwh", " shwh"},
+		{"noshwh", ""},
+	},
+	{
+		{"br=/a=rw:/b\\,c=ro", "/a=rw:/b\\,c=ro"},
+		{"br:/a=rw:/b\\,c", "/a=rw:/b\\,c=ro"},
+		{"dirs=/a:/b\\,c=ro+wh:", "/a=rw:/b\\,c=ro"},
+		{"dirs:/a=rw:/b\\,c=ro::", "/a=rw:/b\\,c=ro"},
+		{"br:/a\\=b=rr+coo_all", "/a\\=b=rr+coo_all"},
+		{"append=/a:/b=rw", "/a=rw:/b=rw"},
+		{"append:/x=ro+coo_reg+moo", "/x=ro+coo_reg"},
+	},
+};
 
 /* In the order in which the module says them; those of one reason stand together. */
 struct Said {
@@ -172,7 +207,6 @@ constexpr Said said[] = {{"xino", "xino=/dev/shm/.xino", "inode numbers need no 
 			  "changes made directly on branches are not looked for yet"},
 			 {"", "udba=none", ""},
 			 {"", "si=00ff", ""},
-			 {"", "diropq:w", ""},
 			 {"", "relatime", ""}};
 
 /* What is refused wherever it stands, and whatever else is asked for. */
@@ -200,7 +234,7 @@ struct Choice {
 
 Choice::Choice(Random &random, MountKind kind, bool read_only)
 {
-	Text set[slot_count] = {"tdp 30", "tdp", "", "", ""};
+	Text set[slot_count] = {"tdp 30", "tdp"};
 	bool notes[sizeof(said) / sizeof(said[0])] = {};
 	bool right = true;
 	unsigned int wanted = 2 + random.below(most - 1);
@@ -208,7 +242,7 @@ Choice::Choice(Random &random, MountKind kind, bool read_only)
 	for (unsigned int slot = 0; slot < slot_count && count < wanted; slot++) {
 		unsigned int written = 0;
 
-		while (written < 12 && !slots[slot][written].text.empty())
+		while (written < 14 && !slots[slot][written].text.empty())
 			written++;
 		if (random.below(2))
 			continue;
@@ -216,6 +250,8 @@ Choice::Choice(Random &random, MountKind kind, bool read_only)
 
 		add(chosen.text);
 		set[slot] = chosen.means;
+		/* Only where nothing is written. */
+		right = right && (read_only || !(chosen.text == "shwh"));
 	}
 	if (count < wanted && !random.below(6)) {
 		add(wrong[random.below(sizeof(wrong) / sizeof(wrong[0]))]);
@@ -235,7 +271,10 @@ Choice::Choice(Random &random, MountKind kind, bool read_only)
 	}
 	if (!right)
 		return;
-	means = set[4] + " " + set[0] + " " + set[1] + set[2] + set[3] + " ";
+	means = set[slot_count - 1] + " " + set[0] + " ";
+	for (unsigned int slot = 1; slot + 1 < slot_count; slot++)
+		means += set[slot];
+	means += " ";
 
 	const char *reason = nullptr;
 

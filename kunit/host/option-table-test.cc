@@ -16,10 +16,12 @@ namespace
 Text accept(std::initializer_list<const char *> options, MountKind kind = MountKind::first,
 	    bool read_only = false)
 {
-	static constexpr const char *names[] = {"-",	"br",  "append", "create",
-						"cpup", "sum", "nosum",	 "share_rw"};
+	static constexpr const char *names[] = {"-",	    "br",     "append", "create",
+						"cpup",	    "sum",    "nosum",	"wsum",
+						"share_rw", "diropq", "shwh",	"noshwh"};
 	OptionSet set(kind);
 	Text all;
+	Settings settings;
 	OptionError error;
 	char notes[900];
 
@@ -29,9 +31,11 @@ Text accept(std::initializer_list<const char *> options, MountKind kind = MountK
 
 		if (!key.ok())
 			return Text::number(key.error()) + " " + describe(error);
+		EXPECT(apply(settings, key.value(), raw.value, error).ok() ||
+		       key.value() == OptionKey::create);
 		all += Text(all.empty() ? "" : " ") + names[static_cast<int>(key.value())];
 	}
-	if (auto finished = set.finish(read_only, error); !finished.ok())
+	if (auto finished = set.finish(read_only, settings, error); !finished.ok())
 		return Text::number(finished.error()) + " " + describe(error);
 
 	StringView said(notes, set.describe_notes(notes, sizeof(notes)));
@@ -81,8 +85,9 @@ TEST(unknown_options)
 TEST(settings)
 {
 	EXPECT_TEXT(accept({"create=tdp", "create_policy:rr", "cpup=bu", "copyup=bu",
-			    "copyup_policy=bu", "sum", "nosum", "share_rw", "br="}),
-		    "create create cpup cpup cpup sum nosum share_rw br");
+			    "copyup_policy=bu", "sum", "nosum", "wsum", "nowsum", "share_rw",
+			    "diropq=a", "noshwh", "br="}),
+		    "create create cpup cpup cpup sum nosum wsum nosum share_rw diropq noshwh br");
 	EXPECT_TEXT(accept({"create"}), "-22 no policy given with option 'create'");
 	EXPECT_TEXT(accept({"copyup"}), "-22 no policy given with option 'copyup'");
 	EXPECT_TEXT(accept({"sum="}), "-22 no value goes with option 'sum'");
@@ -138,8 +143,7 @@ TEST(options_without_effect)
 		if (!StringView(accept({option})).starts_with("-; options without effect: "))
 			check::fail(__FILE_NAME__, __LINE__, option);
 	}
-	for (const char *option : {"udba=none", "si=0123abcd", "diropq=w", "diropq=whiteouted",
-				   "noshwh", "nowsum", "nodirren", "relatime", "nodlgt"})
+	for (const char *option : {"udba=none", "si=0123abcd", "nodirren", "relatime", "nodlgt"})
 		EXPECT_TEXT(accept({option}), "-");
 	for (const char *option :
 	     {"xino", "xino=", "noxino=", "itrunc_xino=x", "itrunc_xino", "rdblk=", "rdblk=x",
@@ -178,64 +182,118 @@ TEST(refused)
 		    "-22 a mount gets its branches by br and append, not by option 'del'");
 }
 
+/* As mount.cc would show them. */
+static Text shown(const Settings &settings)
+{
+	static constexpr const char *sums[] = {"", " sum", " wsum"};
+	Text text(create_policy_name(settings.create));
+
+	if (has_watermark(settings.create))
+		text += ":" + Text::number(static_cast<long>(settings.watermark));
+	if (has_seconds(settings.create))
+		text += ":" + Text::number(settings.mfs_seconds);
+	return text + " " + Text(copy_policy_name(settings.copy_up)) +
+	       sums[static_cast<int>(settings.sum)] + (settings.share_rw ? " share_rw" : "") +
+	       (settings.always_opaque ? " opaque" : "") + (settings.show_whiteouts ? " shwh" : "");
+}
+
 /* The settings after @key=@value was applied to some, or the error. */
 static Text applied(OptionKey key, const Text &value)
 {
-	Settings settings = {7, CreatePolicy::rr, CopyPolicy::bup, true};
+	const Settings before = {.watermark = 5,
+				 .mfs_seconds = 7,
+				 .create = CreatePolicy::mfsrr,
+				 .copy_up = CopyPolicy::bup,
+				 .sum = Sum::all};
+	Settings settings = before;
 	OptionError error;
 	auto result = apply(settings, key, value, error);
 
 	if (!result.ok()) {
-		EXPECT(settings == (Settings{7, CreatePolicy::rr, CopyPolicy::bup, true}));
+		EXPECT(settings == before);
 		return Text::number(result.error()) + " " + describe(error);
 	}
-	return Text(create_policy_name(settings.create)) + " " +
-	       Text::number(settings.mfs_seconds) + " " + Text(copy_policy_name(settings.copy_up)) +
-	       (settings.sum ? " sum" : "") + (settings.share_rw ? " share_rw" : "");
+	return shown(settings);
 }
 
 TEST(create_policies)
 {
-	EXPECT_TEXT(applied(OptionKey::create, "tdp"), "tdp 30 bup sum");
-	EXPECT_TEXT(applied(OptionKey::create, "rr"), "rr 30 bup sum");
-	EXPECT_TEXT(applied(OptionKey::create, "mfs"), "mfs 30 bup sum");
-	EXPECT_TEXT(applied(OptionKey::create, "mfs:0"), "mfs 0 bup sum");
-	EXPECT_TEXT(applied(OptionKey::create, "mfs:999999999"), "mfs 999999999 bup sum");
+	EXPECT_TEXT(applied(OptionKey::create, "tdp"), "tdp bup sum");
+	EXPECT_TEXT(applied(OptionKey::create, "rr"), "rr bup sum");
+	EXPECT_TEXT(applied(OptionKey::create, "mfs"), "mfs:30 bup sum");
+	EXPECT_TEXT(applied(OptionKey::create, "mfs:0"), "mfs:0 bup sum");
+	EXPECT_TEXT(applied(OptionKey::create, "mfs:999999999"), "mfs:999999999 bup sum");
 	EXPECT_TEXT(applied(OptionKey::create, "mfs:x"), "-22 no number of seconds 'x' in 'mfs:x'");
-	EXPECT_TEXT(applied(OptionKey::create, "pmfs"),
-		    "-22 unknown create policy 'pmfs' (known are tdp, rr, mfs, mfs:SECONDS)");
-	EXPECT_TEXT(applied(OptionKey::create, "top-down-parent"), "tdp 30 bup sum");
-	EXPECT_TEXT(applied(OptionKey::create, "round-robin"), "rr 30 bup sum");
-	EXPECT_TEXT(applied(OptionKey::create, "most-free-space:5"), "mfs 5 bup sum");
-	for (const char *value : {"", "td", "tdpx", "rr:", "rr:1", "tdp:1", "mfs:", "mfs:-1",
-				  "mfs:1s", "mfs: 1", "mfs:1000000000", "MFS", ":1"})
+	EXPECT_TEXT(applied(OptionKey::create, "pmfs"), "pmfs:30 bup sum");
+	EXPECT_TEXT(applied(OptionKey::create, "pmfs:5"), "pmfs:5 bup sum");
+	EXPECT_TEXT(applied(OptionKey::create, "top-down-parent"), "tdp bup sum");
+	EXPECT_TEXT(applied(OptionKey::create, "round-robin"), "rr bup sum");
+	EXPECT_TEXT(applied(OptionKey::create, "most-free-space:5"), "mfs:5 bup sum");
+	EXPECT_TEXT(applied(OptionKey::create, "best"),
+		    "-22 unknown create policy 'best' (known are tdp, rr, mfs[:SECONDS], "
+		    "mfsrr:BYTES[:SECONDS], pmfs[:SECONDS], pmfsrr:BYTES[:SECONDS], "
+		    "tdmfs:BYTES[:SECONDS])");
+	for (const char *value :
+	     {"", "td", "tdpx", "rr:", "rr:1", "tdp:1", "mfs:", "mfs:-1", "mfs:1s", "mfs: 1",
+	      "mfs:1000000000", "MFS", ":1", "mfs:1:2", "pmfs:1:2", "mfs::", "most-free-space:"})
 		EXPECT_ERRNO(applied(OptionKey::create, value), EINVAL);
+}
+
+TEST(watermarks)
+{
+	for (const char *name : {"mfsrr", "pmfsrr", "tdmfs"}) {
+		Text policy = name;
+
+		EXPECT_TEXT(applied(OptionKey::create, policy + ":10"), policy + ":10:30 bup sum");
+		EXPECT_TEXT(applied(OptionKey::create, policy + ":999999999999999999:0"),
+			    policy + ":999999999999999999:0 bup sum");
+		EXPECT_TEXT(applied(OptionKey::create, policy),
+			    "-22 no number of bytes in '" + policy + "'");
+		EXPECT_TEXT(applied(OptionKey::create, policy + ":1k"),
+			    "-22 no number of bytes '1k' in '" + policy + ":1k'");
+		for (const char *rest : {":", "::", ":1:", ":1:x", ":1:2:3", ":-1", "::1",
+					 ":1000000000000000000", ":1:1000000000"})
+			EXPECT_ERRNO(applied(OptionKey::create, policy + rest), EINVAL);
+	}
 }
 
 TEST(flags)
 {
-	EXPECT_TEXT(applied(OptionKey::nosum, ""), "rr 7 bup");
-	EXPECT_TEXT(applied(OptionKey::share_rw, ""), "rr 7 bup sum share_rw");
+	EXPECT_TEXT(applied(OptionKey::nosum, ""), "mfsrr:5:7 bup");
+	EXPECT_TEXT(applied(OptionKey::sum, ""), "mfsrr:5:7 bup sum");
+	EXPECT_TEXT(applied(OptionKey::wsum, ""), "mfsrr:5:7 bup wsum");
+	EXPECT_TEXT(applied(OptionKey::share_rw, ""), "mfsrr:5:7 bup sum share_rw");
+	EXPECT_TEXT(applied(OptionKey::shwh, ""), "mfsrr:5:7 bup sum shwh");
+	EXPECT_TEXT(applied(OptionKey::noshwh, ""), "mfsrr:5:7 bup sum");
+	for (const char *value : {"a", "always"})
+		EXPECT_TEXT(applied(OptionKey::diropq, value), "mfsrr:5:7 bup sum opaque");
+	for (const char *value : {"w", "whiteouted"})
+		EXPECT_TEXT(applied(OptionKey::diropq, value), "mfsrr:5:7 bup sum");
+	EXPECT_TEXT(applied(OptionKey::nothing, "x"), "mfsrr:5:7 bup sum");
+}
+
+/* Whiteouts are there to see, not to be changed. */
+TEST(shown_whiteouts)
+{
+	EXPECT_TEXT(accept({"shwh"}), "-22 not possible unless read-only: option 'shwh' "
+				      "(who sees a whiteout could remove it)");
+	EXPECT_ERRNO(accept({"shwh"}, MountKind::remount, false), EINVAL);
+	EXPECT_TEXT(accept({"shwh"}, MountKind::first, true), "shwh");
+	EXPECT_TEXT(accept({"shwh", "noshwh"}), "shwh noshwh");
 }
 
 TEST(copy_policies)
 {
-	EXPECT_TEXT(applied(OptionKey::copy_up, "tdp"), "rr 7 tdp sum");
-	EXPECT_TEXT(applied(OptionKey::copy_up, "bup"), "rr 7 bup sum");
-	EXPECT_TEXT(applied(OptionKey::copy_up, "bu"), "rr 7 bu sum");
+	EXPECT_TEXT(applied(OptionKey::copy_up, "tdp"), "mfsrr:5:7 tdp sum");
+	EXPECT_TEXT(applied(OptionKey::copy_up, "bup"), "mfsrr:5:7 bup sum");
+	EXPECT_TEXT(applied(OptionKey::copy_up, "bu"), "mfsrr:5:7 bu sum");
 	EXPECT_TEXT(applied(OptionKey::copy_up, "rr"),
 		    "-22 unknown copy-up policy 'rr' (known are tdp, bup, bu)");
-	EXPECT_TEXT(applied(OptionKey::copy_up, "top-down-parent"), "rr 7 tdp sum");
-	EXPECT_TEXT(applied(OptionKey::copy_up, "bottom-up-parent"), "rr 7 bup sum");
-	EXPECT_TEXT(applied(OptionKey::copy_up, "bottom-up"), "rr 7 bu sum");
+	EXPECT_TEXT(applied(OptionKey::copy_up, "top-down-parent"), "mfsrr:5:7 tdp sum");
+	EXPECT_TEXT(applied(OptionKey::copy_up, "bottom-up-parent"), "mfsrr:5:7 bup sum");
+	EXPECT_TEXT(applied(OptionKey::copy_up, "bottom-up"), "mfsrr:5:7 bu sum");
 	for (const char *value : {"", "b", "bupx", "bu:", "BU"})
 		EXPECT_ERRNO(applied(OptionKey::copy_up, value), EINVAL);
-}
-
-TEST(sum_of_branches)
-{
-	EXPECT_TEXT(applied(OptionKey::sum, ""), "rr 7 bup sum");
-	EXPECT_TEXT(applied(OptionKey::nosum, ""), "rr 7 bup");
 }
 
 TEST(keys_given_twice)

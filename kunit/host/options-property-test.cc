@@ -103,8 +103,12 @@ bool model_path(StringView text, Text &path, Size &end)
 /* Adds to @out what is shown for @perm: a permission, and attributes that are words. */
 bool model_perm(StringView perm, Text &out)
 {
+	static constexpr StringView classes[] = {"icexsec", "icexsys", "icextr", "icexusr",
+						 "icexoth"};
 	bool all = false;
 	bool regular = false;
+	bool missed[5] = {};
+	int count = 0;
 	StringView rest = perm.substr(perm.size() < 2 ? perm.size() : 2);
 
 	perm = perm.substr(0, perm.size() - rest.size());
@@ -120,11 +124,24 @@ bool model_perm(StringView perm, Text &out)
 			return false;
 		all |= rest.substr(1, end - 1) == "coo_all";
 		regular |= rest.substr(1, end - 1) == "coo_reg";
+		for (int i = 0; i < 5; i++)
+			missed[i] |= rest.substr(1, end - 1) == classes[i] ||
+				     rest.substr(1, end - 1) == "icex";
 		rest = rest.substr(end);
 	}
 	out += Text("=") + perm;
 	if (all || regular)
 		out += all ? "+coo_all" : "+coo_reg";
+	for (bool one : missed)
+		count += one;
+	if (count == 5) {
+		out += "+icex";
+		return true;
+	}
+	for (int i = 0; i < 5; i++) {
+		if (missed[i])
+			out += Text("+") + classes[i];
+	}
 	return true;
 }
 
@@ -306,15 +323,16 @@ TEST(random_lists_agree_with_the_model)
 	static constexpr StringView pieces[] = {
 		"/a",  "b", "\\134", "\\\\",  "\\,", "\\:", "\\=", "=rw", "=ro",
 		"=rr", ":", ":/",    "\\040", "134", ",",   "=r",  "\\",  "\\054"};
-	static constexpr StringView attributes[] = {"+coo_reg", "+coo_all", "+", "coo_reg"};
+	static constexpr StringView attributes[] = {"+coo_reg", "+coo_all", "+",       "coo_reg",
+						    "+icex",	"+icexsec", "+icextr", "+moo"};
 
 	for (int i = 0; i < 200000; i++) {
 		Text list;
-		int more = 2; /* the model knows two attributes in a row */
+		int more = 3;
 
 		for (unsigned int left = random.below(12); left; left--) {
 			if (more && !random.below(5)) {
-				list += attributes[random.below(4)];
+				list += attributes[random.below(8)];
 				more--;
 				continue;
 			}

@@ -34,6 +34,7 @@ Text parse(const Text &text, unsigned int already = 0)
 		all += '=';
 		all += branch_perm_name(item.value().perm);
 		all += copy_on_open_name(item.value().copy_on_open);
+		item.value().may_miss.write([&all](StringView name) { all += name; });
 		if (!item.value().perm_given)
 			all += '*';
 		if (char text[300]; item.value().ignores)
@@ -116,6 +117,26 @@ TEST(copy_on_open)
 	EXPECT_TEXT(parse("/a=rw+coo_all+nolwh:/b"), "/a=rw+coo_all\n/b=ro*");
 	EXPECT_TEXT(parse("/a=ro+coo_reg+coo_all:/b=ro+coo_all+coo_reg"),
 		    "/a=ro+coo_all\n/b=ro+coo_all");
+}
+
+TEST(attributes_that_may_be_missed)
+{
+	EXPECT_TEXT(parse("/a=rw+icexsec+icextr:/b=ro+icexoth+wh+icexusr"),
+		    "/a=rw+icexsec+icextr\n/b=ro+icexusr+icexoth");
+	EXPECT_TEXT(parse("/a=rw+coo_reg+icex:/b=rr+icexsys"), "/a=rw+coo_reg+icex\n/b=rr+icexsys");
+	EXPECT_TEXT(parse("/a=rw+icexsec+icexsys+icextr+icexusr+icexoth"), "/a=rw+icex");
+
+	constexpr const char *names[] = {"security.x", "system.x", "trusted.x", "user.x",
+					 "x.user."};
+
+	for (unsigned int i = 0; i < 5; i++) {
+		XattrClasses one(static_cast<unsigned char>(1U << i));
+
+		for (unsigned int name = 0; name < 5; name++)
+			EXPECT_EQ(one.has(StringView::from_c_string(names[name])), name == i);
+		EXPECT(XattrClasses(XattrClasses::all).has(StringView::from_c_string(names[i])));
+		EXPECT(!XattrClasses().has(StringView::from_c_string(names[i])));
+	}
 }
 
 TEST(unknown_permission)

@@ -38,12 +38,14 @@ static const Line lines[] = {
 	 no_change},
 	{"slax_removes", "xino=/.xino,trunc_xino,br=R:A", 0, "xino", "verbose,del:A", EINVAL,
 	 no_change},
+	{"slax_without_xino", "br=R", 0, "", "add:1:A", EINVAL, no_change},
 	{"slax_ends", "br=R:A", 0, "", "ro"},
 	/* Puppy */
 	{"puppy", "udba=reval,diropq=w,br:R=rw:A=ro+wh", 0,
 	 "without effect: udba (changes made directly on branches are not looked for yet)"},
 	{"puppy_xino", "udba=reval,diropq=w,br=R=rw,xino=/xino", 0, "udba", "add:1:A=rr", EINVAL,
 	 no_change},
+	{"puppy_adds", "br:R=rw", 0, "", "add:1:A=rr", EINVAL, no_change},
 	{"puppy_appends", "br=R=rw", 0, "", "append=A=rr", EINVAL, no_change},
 	{"puppy_exchanges", "br:R=rw:A=ro", 0, "", "prepend:B=rw,mod:R=ro,del:R", EINVAL,
 	 no_change},
@@ -59,10 +61,13 @@ static const Line lines[] = {
 	{"diskless", "nowarn_perm,rdcache=10,udba=none,br:R:A", 0,
 	 "rdcache (directories are read without such limits), nowarn_perm (there is no such "
 	 "warning)"},
+	{"root_below", "br:R=rw:/=ro"},
+	{"relative", "dirs=./A:./B"},
 	/* Pools of disks */
 	{"pool_sum", "br=R=rw:A,create=mfs,sum"},
 	{"pool_sum_first", "sum,create=mfs,br=R=rw:S=rw"},
-	{"pool_pmfs", "br=R=rw:S=rw,create=pmfs,sum", EINVAL, "pmfs"},
+	{"pool_pmfs", "br=R=rw:S=rw,create=pmfs,sum"},
+	{"pool_watermark", "br=R=rw:S=rw,create=pmfsrr:1048576:10,wsum"},
 	{"long_policy_names", "br=R=rw:S=rw,create=most-free-space,cpup=bottom-up-parent"},
 	{"round_robin", "br=R=rw:S=rw,create=round-robin,copyup=bottom-up"},
 	{"top_down_parent", "create_policy=top-down-parent,copyup_policy=top-down-parent,br:R:A"},
@@ -84,12 +89,25 @@ static const Line lines[] = {
 	{"opposites_at_the_end", "br=R=rw:A=ro", 0, "", "nodio,noacl,noplink,nodirperm1,ro"},
 	{"fhsm", "br=R=rw:A=ro,fhsm_sec=10", EINVAL, "tiered storage"},
 	{"dirren", "br=R=rw:A=ro,dirren", EINVAL, "EXDEV"},
-	{"whiteouts_shown", "ro,shwh,br=A=ro+wh:B=ro+wh", EINVAL, "never shown"},
+	{"whiteouts_shown", "ro,shwh,br=A=ro+wh:B=ro+wh"},
+	{"whiteouts_shown_without_rw", "shwh,br=A=ro+wh:B=ro+wh"},
+	{"whiteouts_shown_late", "shwh,br=A=ro+wh:B=ro+wh,ro"},
+	{"whiteouts_shown_rw", "shwh,br=R:A", EINVAL, "unless read-only: option 'shwh'"},
+	{"always_opaque", "diropq=always,br=R:A"},
+	{"many",
+	 "rdblk=def,rdhash:32,dirwh=3,trunc_xino_v=1:2,itrunc_xino=0,trunc_xib,notrunc_xib,"
+	 "notrunc_xino,clean_plink,list_plink,noverbose,q,nodlgt,nodirren,imap=x,delete=all,"
+	 "debug=1,br=R:A",
+	 0,
+	 "trunc_xino_v, notrunc_xino, itrunc_xino, trunc_xib, notrunc_xib (inode numbers need no "
+	 "table), rdblk, rdhash, dirwh (directories are read without such limits), clean_plink, "
+	 "list_plink (pseudo-links need no care), noverbose, quiet (messages are the same for "
+	 "all), debug, delete, imap (it means nothing any more)"},
 	/* Attributes */
 	{"moo", "br=R=rw+moo:A=ro", 0, "'moo'"},
 	{"fhsm_branches", "br=R=rw+fhsm:S=rw+fhsm", 0, "'fhsm' (there is no tiered storage)"},
 	{"unpin", "br=R=rw+unpin:A=ro", 0, "'unpin' (branches are always pinned)"},
-	{"icex", "br=R=rw+icexsec+icextr:A=ro", 0, "'icexsec'"},
+	{"icex", "br=R=rw+icexsec+icextr:A=ro"},
 	{"coo", "br=R=rw:A=rr+coo_reg+wh"},
 	{"unknown_attribute", "br=R=rw:A=ro+nothing", 0, "'nothing' (not known there)"},
 	/* What mount(8) gives back */
@@ -204,6 +222,7 @@ static void expect_line(const Line &line, Way way)
 		make_dir(u.tmp + name);
 		write_file(u.tmp + name + "/of" + (name + 1), name);
 	}
+	OK(chdir(u.tmp.c_str()));
 	KernelLog log;
 	auto expected = [way](int error) {
 		return error && way == Way::command ? 32 : error;

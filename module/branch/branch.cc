@@ -92,6 +92,7 @@ Result<Branch> Branch::create(struct fs_context *fc, const BranchItem &item)
 	}
 	branch.perm_ = item.perm;
 	branch.copy_on_open_ = item.copy_on_open;
+	branch.may_miss_ = item.may_miss;
 	branch.name_ = TRY(absolute_name(branch.found_.path, item.path));
 	TRY(branch.check_filesystem(fc, item.perm_given));
 	branch.reserved_ = Reserved::create(branch.sb().s_stack_depth);

@@ -60,7 +60,13 @@ public:
 	/* Whether @item, whatever its path is, says that it is used as it is. */
 	bool used_as(const BranchItem &item) const
 	{
-		return perm_ == item.perm && copy_on_open_ == item.copy_on_open;
+		return perm_ == item.perm && copy_on_open_ == item.copy_on_open &&
+		       may_miss_ == item.may_miss;
+	}
+	/* Extended attributes that copies from or to it may do without. */
+	XattrClasses may_miss() const
+	{
+		return may_miss_;
 	}
 	BranchPerm perm() const
 	{
@@ -242,6 +248,7 @@ private:
 	unsigned int filesystem_ = 0;
 	BranchPerm perm_ = BranchPerm::ro;
 	CopyOnOpen copy_on_open_ = CopyOnOpen::nothing;
+	XattrClasses may_miss_;
 	bool numbers_by_inode_ = false;
 	bool lists_numbers_ = false;
 	bool tells_changes_ = false;

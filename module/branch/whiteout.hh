@@ -27,6 +27,16 @@ inline bool is_reserved(StringView name)
 	return name.starts_with(whiteout_prefix);
 }
 
+/*
+ * Whether @name is that of a whiteout or of the mark of an opaque directory, which `shwh` shows; what
+ * the format keeps for itself is never shown.
+ */
+inline bool is_whiteout_name(StringView name)
+{
+	return name == opaque_name || (name.size() > whiteout_prefix.size() && is_reserved(name) &&
+				       !is_reserved(name.substr(whiteout_prefix.size())));
+}
+
 /* `.wh.` and a name, for the time of a lookup. */
 class WhiteoutName final
 {

@@ -107,9 +107,10 @@ bool is_bound_to_inode(const char *value, ssize_t size)
 	return size < 1 || value[0] != portable_signature;
 }
 
-/* Copies the attribute @name by way of @value, which has @room bytes and grows. */
-Result<void> copy_xattr(const Branch &from, struct dentry &source, const Branch &branch,
-			struct dentry &to, const char *name, KvArray<char> &value, size_t &room)
+/* As copy_xattr(), for what must not be missing. */
+Result<void> copy_needed_xattr(const Branch &from, struct dentry &source, const Branch &branch,
+			       struct dentry &to, const char *name, KvArray<char> &value,
+			       size_t &room)
 {
 	StringView view = StringView::from_c_string(name);
 	auto got = read_xattr(from, source, name, value, room);
@@ -144,6 +145,24 @@ Result<void> copy_xattr(const Branch &from, struct dentry &source, const Branch 
 		return {};
 	}
 	return check(error);
+}
+
+/* Whether the mounter has said that copies from @from to @to may do without the attribute @name. */
+bool may_miss(const Branch &from, const Branch &to, StringView name)
+{
+	return (from.may_miss() | to.may_miss()).has(name);
+}
+
+/* Copies the attribute @name by way of @value, which has @room bytes and grows. */
+Result<void> copy_xattr(const Branch &from, struct dentry &source, const Branch &branch,
+			struct dentry &to, const char *name, KvArray<char> &value, size_t &room)
+{
+	auto copied = copy_needed_xattr(from, source, branch, to, name, value, room);
+
+	if (!copied.ok() && copied.error() != -ENOMEM && copied.error() != -EINTR &&
+	    may_miss(from, branch, StringView::from_c_string(name)))
+		return {};
+	return copied;
 }
 
 /* Whether the security module makes the attribute @name of a copy itself. */
@@ -210,8 +229,8 @@ Result<void> copy_xattrs(const Branch &from, struct dentry &source, const Branch
 }
 
 /* @to gets the ACL of @source, or none. */
-Result<void> copy_acl(const Branch &from, struct dentry &source, const Branch &branch,
-		      struct dentry &to, int type)
+Result<void> copy_needed_acl(const Branch &from, struct dentry &source, const Branch &branch,
+			     struct dentry &to, int type)
 {
 	struct posix_acl *acl = aufs_get_acl(from.mnt(), source.d_inode, type);
 
@@ -226,6 +245,17 @@ Result<void> copy_acl(const Branch &from, struct dentry &source, const Branch &b
 
 	/* An ACL that was good there has ids that have none here. */
 	return check(error == -EINVAL ? -EOVERFLOW : error);
+}
+
+/* The same; an ACL is an attribute, too. */
+Result<void> copy_acl(const Branch &from, struct dentry &source, const Branch &branch,
+		      struct dentry &to, int type)
+{
+	auto copied = copy_needed_acl(from, source, branch, to, type);
+
+	if (!copied.ok() && copied.error() != -ENOMEM && may_miss(from, branch, "system.posix_acl"))
+		return {};
+	return copied;
 }
 
 } // namespace

@@ -114,12 +114,9 @@ constexpr OptionRow opposite(StringView name, const char *reason)
 
 /* One of @words, which are as OptionRow has them. */
 constexpr OptionRow one_of(StringView name, const char *words, Effect effect,
-			   const char *reason = "")
+			   OptionKey key = OptionKey::nothing, const char *reason = "")
 {
-	OptionRow made = row(name, Value::words, effect, reason);
-
-	made.words = words;
-	return made;
+	return {{name}, Value::words, effect, key, reason, words};
 }
 
 constexpr OptionRow rows[] = {
@@ -128,7 +125,11 @@ constexpr OptionRow rows[] = {
 	works({"create", "create_policy"}, Value::policy, OptionKey::create),
 	works({"cpup", "copyup", "copyup_policy"}, Value::policy, OptionKey::copy_up),
 	works("sum", Value::none, OptionKey::sum),
-	works("nosum", Value::none, OptionKey::nosum),
+	works({"nosum", "nowsum"}, Value::none, OptionKey::nosum),
+	works("wsum", Value::none, OptionKey::wsum),
+	one_of("diropq", "w, whiteouted, a, always", Effect::works, OptionKey::diropq),
+	works("shwh", Value::none, OptionKey::shwh),
+	works("noshwh", Value::none, OptionKey::noshwh),
 	works("share_rw", Value::none, OptionKey::share_rw),
 
 	row({"add", "ins"}, Value::text, Effect::changes_branches),
@@ -162,13 +163,10 @@ constexpr OptionRow rows[] = {
 	obsolete("debug"),
 	obsolete("delete"),
 	obsolete("imap"),
-	one_of("udba", "none, reval, notify, fsnotify", Effect::none,
+	one_of("udba", "none, reval, notify, fsnotify", Effect::none, OptionKey::nothing,
 	       "changes made directly on branches are not looked for yet"),
 
 	silent("si", Value::text),
-	one_of("diropq", "w, whiteouted", Effect::silent),
-	silent("noshwh"),
-	silent("nowsum"),
 	silent("nodirren"),
 	silent("relatime"),
 	silent("nodlgt"),
@@ -178,8 +176,6 @@ constexpr OptionRow rows[] = {
 	opposite("noplink", "hard links stay one file"),
 	opposite("nodirperm1", "the rights of the uppermost directory count"),
 
-	row("shwh", Value::none, Effect::refused, "whiteouts are never shown"),
-	row("wsum", Value::none, Effect::refused, "sum adds up all branches"),
 	row("fhsm_sec", Value::text, Effect::refused, "there is no tiered storage"),
 	row("dirren", Value::none, Effect::refused, "directories of lower branches stay: EXDEV"),
 };
@@ -372,8 +368,12 @@ Result<void> OptionSet::accept_list(const OptionRow &row, StringView name, Optio
 	return {};
 }
 
-Result<void> OptionSet::finish(bool read_only, OptionError &error) const
+Result<void> OptionSet::finish(bool read_only, const Settings &settings, OptionError &error) const
 {
+	if (settings.show_whiteouts && !read_only)
+		return refuse(error, {.text = "not possible unless read-only: option",
+				      .word = "shwh",
+				      .hint = "who sees a whiteout could remove it"});
 	if (opposite_ && !read_only)
 		return refuse(error, {.text = "not possible unless read-only: option",
 				      .word = opposite_->names[0],

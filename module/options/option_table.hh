@@ -19,7 +19,11 @@ enum class OptionKey : unsigned char {
 	copy_up,
 	sum,
 	nosum,
+	wsum,
 	share_rw,
+	diropq,
+	shwh,
+	noshwh,
 };
 
 /* What is mounted: a new union, or the one that is there once more. */
@@ -42,10 +46,10 @@ public:
 	Result<OptionKey> accept(const RawOption &option, OptionError &error);
 
 	/*
-	 * When all options are known. -EINVAL with @error set: what can be asked for only where
-	 * nothing is written any more, and the mount will not be @read_only.
+	 * When all options are known, and have set @settings. -EINVAL with @error set: what is
+	 * possible only where nothing is written any more, and the mount will not be @read_only.
 	 */
-	Result<void> finish(bool read_only, OptionError &error) const;
+	Result<void> finish(bool read_only, const Settings &settings, OptionError &error) const;
 
 	/* Whether there are options that have no effect, and somebody might think otherwise. */
 	bool has_notes() const

@@ -90,25 +90,31 @@ struct Attribute {
 	StringView name;
 	bool rw; /* goes with rw; */
 	bool ro; /* with ro and rr */
-	CopyOnOpen copy_on_open;
-	StringView ignored; /* why it has no effect; empty where it does what it says */
+	CopyOnOpen copy_on_open = CopyOnOpen::nothing;
+	XattrClasses may_miss = {};
+	StringView ignored = {}; /* why it has no effect; empty where it does what it says */
 };
 
+constexpr Attribute icex(StringView name, unsigned char classes)
+{
+	return {.name = name, .rw = true, .ro = true, .may_miss = XattrClasses(classes)};
+}
+
 constexpr Attribute attributes[] = {
-	{"coo_reg", true, true, CopyOnOpen::regular, {}},
-	{"coo_all", true, true, CopyOnOpen::all, {}},
+	{"coo_reg", true, true, CopyOnOpen::regular},
+	{"coo_all", true, true, CopyOnOpen::all},
 	/* What is done without them, too. */
-	{"wh", false, true, CopyOnOpen::nothing, {}},
-	{"nolwh", true, false, CopyOnOpen::nothing, {}},
-	{"icex", true, true, CopyOnOpen::nothing, "all attributes are copied"},
-	{"icexsec", true, true, CopyOnOpen::nothing, "all attributes are copied"},
-	{"icexsys", true, true, CopyOnOpen::nothing, "all attributes are copied"},
-	{"icextr", true, true, CopyOnOpen::nothing, "all attributes are copied"},
-	{"icexusr", true, true, CopyOnOpen::nothing, "all attributes are copied"},
-	{"icexoth", true, true, CopyOnOpen::nothing, "all attributes are copied"},
-	{"moo", true, false, CopyOnOpen::nothing, "files come to each rw branch"},
-	{"fhsm", true, false, CopyOnOpen::nothing, "there is no tiered storage"},
-	{"unpin", true, true, CopyOnOpen::nothing, "branches are always pinned"},
+	{"wh", false, true},
+	{"nolwh", true, false},
+	icex("icex", XattrClasses::all),
+	icex("icexsec", XattrClasses::security),
+	icex("icexsys", XattrClasses::system),
+	icex("icextr", XattrClasses::trusted),
+	icex("icexusr", XattrClasses::user),
+	icex("icexoth", XattrClasses::other),
+	{.name = "moo", .rw = true, .ro = false, .ignored = "files come to each rw branch"},
+	{.name = "fhsm", .rw = true, .ro = false, .ignored = "there is no tiered storage"},
+	{.name = "unpin", .rw = true, .ro = true, .ignored = "branches are always pinned"},
 };
 
 /* The attribute @name where it goes with @perm; null otherwise. */
@@ -179,6 +185,8 @@ Result<void> parse_perm(StringView text, StringView item, BranchItem &branch, Op
 					      .item = item});
 		if (known && known->copy_on_open > branch.copy_on_open)
 			branch.copy_on_open = known->copy_on_open;
+		if (known)
+			branch.may_miss = branch.may_miss | known->may_miss;
 		/* As in the original, which says so and mounts. */
 		branch.ignores = branch.ignores || !known || !known->ignored.empty();
 	}
@@ -286,6 +294,19 @@ void TextWriter::quote(StringView text)
 	put('\'');
 }
 
+bool XattrClasses::has(StringView name) const
+{
+	if (name.starts_with("security."))
+		return classes_ & security;
+	if (name.starts_with("system."))
+		return classes_ & system;
+	if (name.starts_with("trusted."))
+		return classes_ & trusted;
+	if (name.starts_with("user."))
+		return classes_ & user;
+	return classes_ & other;
+}
+
 Size describe_ignored(const BranchItem &item, char *out, Size size)
 {
 	TextWriter writer(out, size);
@@ -335,6 +356,7 @@ Result<BranchItem> BranchList::next(char *buffer, Size size, OptionError &error)
 			     index_ ? BranchPerm::ro : BranchPerm::rw,
 			     path_end < item.size(),
 			     CopyOnOpen::nothing,
+			     {},
 			     false,
 			     {}};
 

@@ -50,26 +50,75 @@ enum class CopyOnOpen : unsigned char { nothing, regular, all };
 /* The attribute as it is written after a permission, with its `+`; empty for nothing. */
 StringView copy_on_open_name(CopyOnOpen what);
 
+/* Of which extended attributes it does not matter that they cannot be copied from or to a branch. */
+class XattrClasses final
+{
+public:
+	enum Class : unsigned char { security = 1, system = 2, trusted = 4, user = 8, other = 16 };
+	static constexpr unsigned char all = 31;
+
+	constexpr XattrClasses() = default;
+	explicit constexpr XattrClasses(unsigned char classes) : classes_(classes)
+	{
+	}
+
+	/* Whether the extended attribute @name is of one of them. */
+	bool has(StringView name) const;
+	/*
+	 * Gives them to @write(StringView) as attributes of a branch are written, each with its `+`.
+	 */
+	template <class Write> void write(Write &&write) const
+	{
+		constexpr StringView names[] = {"+icexsec", "+icexsys", "+icextr", "+icexusr",
+						"+icexoth"};
+
+		if (classes_ == all)
+			return write(StringView("+icex"));
+		for (unsigned int i = 0; i < 5; i++) {
+			if (classes_ >> i & 1)
+				write(names[i]);
+		}
+	}
+
+	friend constexpr XattrClasses operator|(XattrClasses a, XattrClasses b)
+	{
+		return XattrClasses(static_cast<unsigned char>(a.classes_ | b.classes_));
+	}
+	friend bool operator==(XattrClasses, XattrClasses) = default;
+
+private:
+	unsigned char classes_ = 0;
+};
+
 /* Which rw branch takes a new object (policy.hh says how). */
-enum class CreatePolicy : unsigned char { tdp, rr, mfs };
+enum class CreatePolicy : unsigned char { tdp, rr, mfs, mfsrr, pmfs, pmfsrr, tdmfs };
 /* Which rw branch takes a copy. */
 enum class CopyPolicy : unsigned char { tdp, bup, bu };
+
+/* Which branches statfs adds up: the one that is written to counts alone, all, or the rw ones. */
+enum class Sum : unsigned char { none, all, writable };
 
 /* What can be changed while mounted. */
 struct alignas(8) Settings {
 	static constexpr unsigned int default_seconds = 30;
 
+	unsigned long long watermark = 0; /* free bytes that a branch should have */
 	unsigned int mfs_seconds = default_seconds; /* how long mfs believes what it has asked */
 	CreatePolicy create = CreatePolicy::tdp;
 	CopyPolicy copy_up = CopyPolicy::tdp;
-	bool sum = false; /* statfs adds up the branches */
+	Sum sum = Sum::none;
 	bool share_rw = false; /* other unions may use the rw branches as well */
+	bool always_opaque = false; /* a new directory shows nothing of lower branches, ever */
+	bool show_whiteouts = false; /* as the files that they are */
 
 	friend bool operator==(const Settings &, const Settings &) = default;
 };
 
 /* As /proc/mounts shows them. */
 StringView create_policy_name(CreatePolicy policy);
+/* Whether it has a watermark, and whether it asks for free space: then `:SECONDS` may follow. */
+bool has_watermark(CreatePolicy policy);
+bool has_seconds(CreatePolicy policy);
 StringView copy_policy_name(CopyPolicy policy);
 
 /* Why an option was refused. The views are parts of the text that was parsed, or empty. */
@@ -126,6 +175,7 @@ struct BranchItem {
 	BranchPerm perm; /* where it is not given: rw for the mount's first branch, else ro */
 	bool perm_given;
 	CopyOnOpen copy_on_open;
+	XattrClasses may_miss;
 	bool ignores; /* some attributes have no effect here */
 	StringView attributes; /* as written: each with its `+` */
 };

@@ -13,13 +13,25 @@ namespace
 struct PolicyName {
 	StringView name;
 	StringView long_name;
+	bool watermark;
+	bool seconds;
 };
 
 /* Each in the order of its type. */
 constexpr PolicyName create_names[] = {
-	{"tdp", "top-down-parent"}, {"rr", "round-robin"}, {"mfs", "most-free-space"}};
+	{"tdp", "top-down-parent", false, false},
+	{"rr", "round-robin", false, false},
+	{"mfs", "most-free-space", false, true},
+	{"mfsrr", {}, true, true},
+	{"pmfs", {}, false, true},
+	{"pmfsrr", {}, true, true},
+	{"tdmfs", {}, true, true},
+};
 constexpr PolicyName copy_names[] = {
-	{"tdp", "top-down-parent"}, {"bup", "bottom-up-parent"}, {"bu", "bottom-up"}};
+	{"tdp", "top-down-parent", false, false},
+	{"bup", "bottom-up-parent", false, false},
+	{"bu", "bottom-up", false, false},
+};
 
 /* The index of @word in @names, or their count. */
 template <unsigned int count>
@@ -27,48 +39,74 @@ unsigned int index_of(StringView word, const PolicyName (&names)[count])
 {
 	unsigned int i = 0;
 
-	while (i < count && names[i].name != word && names[i].long_name != word)
+	while (i < count && names[i].name != word &&
+	       (names[i].long_name.empty() || names[i].long_name != word))
 		i++;
 	return i;
 }
 
-/* A number of up to nine digits and nothing else. */
-bool parse_number(StringView text, unsigned int &number)
+/* What stands before the next `:` of @text, which loses both. */
+StringView take_field(StringView &text)
 {
-	if (text.empty() || text.size() > 9)
+	Size end = 0;
+
+	while (end < text.size() && text[end] != ':')
+		end++;
+
+	StringView field = text.substr(0, end);
+
+	text = text.substr(end < text.size() ? end + 1 : end);
+	return field;
+}
+
+/* A number of up to @most digits and nothing else. */
+template <class T> bool parse_number(StringView text, Size most, T &number)
+{
+	if (text.empty() || text.size() > most)
 		return false;
 	number = 0;
 	for (char c : text) {
 		if (c < '0' || c > '9')
 			return false;
-		number = number * 10 + static_cast<unsigned int>(c - '0');
+		number = number * 10 + static_cast<T>(c - '0');
 	}
 	return true;
 }
 
 Result<void> set_create(Settings &settings, StringView value, OptionError &error)
 {
-	Size colon = 0;
+	Size fields = 1;
 
-	while (colon < value.size() && value[colon] != ':')
-		colon++;
+	for (char c : value)
+		fields += c == ':';
 
-	StringView name = value.substr(0, colon);
-	unsigned int index = index_of(name, create_names);
+	StringView rest = value;
+	unsigned int index = index_of(take_field(rest), create_names);
+	bool known = index < sizeof(create_names) / sizeof(create_names[0]);
+	/* An empty row where it is not known. */
+	PolicyName policy = known ? create_names[index] : PolicyName();
+	unsigned long long watermark = 0;
 	unsigned int seconds = Settings::default_seconds;
-	bool has_seconds = colon < value.size();
 
-	if (index == sizeof(create_names) / sizeof(create_names[0]) ||
-	    (has_seconds && static_cast<CreatePolicy>(index) != CreatePolicy::mfs))
+	if (!known || fields > 1U + policy.watermark + policy.seconds)
 		return refuse(error, {.text = "unknown create policy",
 				      .word = value,
-				      .hint = "known are tdp, rr, mfs, mfs:SECONDS"});
-	if (has_seconds && !parse_number(value.substr(colon + 1), seconds))
-		return refuse(error, {.text = "no number of seconds",
-				      .word = value.substr(colon + 1),
-				      .item = value});
+				      .known = "tdp, rr, mfs[:SECONDS], mfsrr:BYTES[:SECONDS], "
+					       "pmfs[:SECONDS], pmfsrr:BYTES[:SECONDS], "
+					       "tdmfs:BYTES[:SECONDS]"});
+	if (policy.watermark) {
+		StringView bytes = take_field(rest);
+
+		fields--;
+		if (!parse_number(bytes, 18, watermark))
+			return refuse(error,
+				      {.text = "no number of bytes", .word = bytes, .item = value});
+	}
+	if (fields > 1 && !parse_number(rest, 9, seconds))
+		return refuse(error, {.text = "no number of seconds", .word = rest, .item = value});
 	settings.create = static_cast<CreatePolicy>(index);
 	settings.mfs_seconds = seconds;
+	settings.watermark = watermark;
 	return {};
 }
 
@@ -79,7 +117,7 @@ Result<void> set_copy_up(Settings &settings, StringView value, OptionError &erro
 	if (index == sizeof(copy_names) / sizeof(copy_names[0]))
 		return refuse(error, {.text = "unknown copy-up policy",
 				      .word = value,
-				      .hint = "known are tdp, bup, bu"});
+				      .known = "tdp, bup, bu"});
 	settings.copy_up = static_cast<CopyPolicy>(index);
 	return {};
 }
@@ -104,6 +142,16 @@ StringView create_policy_name(CreatePolicy policy)
 	return create_names[static_cast<unsigned char>(policy)].name;
 }
 
+bool has_watermark(CreatePolicy policy)
+{
+	return create_names[static_cast<unsigned char>(policy)].watermark;
+}
+
+bool has_seconds(CreatePolicy policy)
+{
+	return create_names[static_cast<unsigned char>(policy)].seconds;
+}
+
 StringView copy_policy_name(CopyPolicy policy)
 {
 	return copy_names[static_cast<unsigned char>(policy)].name;
@@ -117,10 +165,22 @@ Result<void> apply(Settings &settings, OptionKey key, StringView value, OptionEr
 	case OptionKey::copy_up:
 		return set_copy_up(settings, value, error);
 	case OptionKey::sum:
-		settings.sum = true;
+		settings.sum = Sum::all;
 		break;
 	case OptionKey::nosum:
-		settings.sum = false;
+		settings.sum = Sum::none;
+		break;
+	case OptionKey::wsum:
+		settings.sum = Sum::writable;
+		break;
+	case OptionKey::diropq:
+		settings.always_opaque = value == "a" || value == "always";
+		break;
+	case OptionKey::shwh:
+		settings.show_whiteouts = true;
+		break;
+	case OptionKey::noshwh:
+		settings.show_whiteouts = false;
 		break;
 	case OptionKey::share_rw:
 		settings.share_rw = true;

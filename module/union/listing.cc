@@ -52,6 +52,20 @@ Own<s64[]> change_times(const Super &super, const Found &found, s64 now)
 
 } // namespace
 
+/* The name of a whiteout itself, as any other. */
+Result<void> Listing::add_whiteout(unsigned int part, const BranchEntry &entry)
+{
+	if (names_.find(entry.name))
+		return {};
+
+	NameTable::Entry *added = TRY(names_.add(entry.name));
+
+	added->part = static_cast<unsigned short>(part);
+	added->visible = true;
+	added->type = static_cast<unsigned char>(entry.type);
+	return {};
+}
+
 Result<void> Listing::add(Inode &dir, unsigned int part, bool numbered, const BranchEntry &entry)
 {
 	const Super &super = dir.super();
@@ -61,6 +75,8 @@ Result<void> Listing::add(Inode &dir, unsigned int part, bool numbered, const Br
 	bool whiteout = is_reserved(name);
 
 	if (whiteout) {
+		if (super.settings().show_whiteouts && is_whiteout_name(name))
+			TRY(add_whiteout(part, entry));
 		name = name.substr(whiteout_prefix.size());
 		/* The format's own: .wh..wh.opq and its like. */
 		if (is_reserved(name))

@@ -49,6 +49,7 @@ private:
 	Result<void> read_parts(Inode &dir);
 	/* @entry of that part of found_; @numbered: as Super::numbers_entries(). */
 	Result<void> add(Inode &dir, unsigned int part, bool numbered, const BranchEntry &entry);
+	Result<void> add_whiteout(unsigned int part, const BranchEntry &entry);
 
 	NameTable names_;
 	/* The directory's parts, and the change time of each, in ns; null where it is not known. */

@@ -138,22 +138,101 @@ Result<unsigned int> round_robin(struct dentry &dir, StringView name)
 	return chosen;
 }
 
-Result<unsigned int> most_free_space(struct dentry &dir, StringView name)
+/* A rw branch, or none, and how much of it is free. */
+struct Space {
+	unsigned int index = Super::none;
+	u64 free = 0;
+};
+
+/* Of which branches: all on which the new object is seen, or those that have its directory. */
+enum class Among : unsigned char { all, with_parent };
+
+bool is_among(const Inode &dir, unsigned int index, Among among)
 {
-	const Super &super = Inode::of(*dir.d_inode).super();
+	const Found &found = dir.found();
+
+	return among == Among::all || found.part_on(index) < found.parts();
+}
+
+Result<Space> most_free(struct dentry &dir, StringView name, Among among)
+{
+	const Inode &inode = Inode::of(*dir.d_inode);
+	const Super &super = inode.super();
 	unsigned int seconds = super.settings().mfs_seconds;
-	unsigned int chosen = Super::none;
-	u64 most = 0;
+	Space most;
 
 	TRY(for_each_candidate(dir, name, [&](unsigned int index) {
+		if (!is_among(inode, index, among))
+			return;
+
 		u64 free = super.branch(index).free_space(seconds);
 
-		if (chosen == Super::none || free > most) {
+		if (most.index == Super::none || free > most.free)
+			most = {index, free};
+	}));
+	return most;
+}
+
+/* The topmost with as much space as the watermark says, whether or not it has the directory. */
+Result<unsigned int> topmost_with_space(struct dentry &dir, StringView name)
+{
+	const Super &super = Inode::of(*dir.d_inode).super();
+	Settings settings = super.settings();
+	unsigned int chosen = Super::none;
+
+	TRY(for_each_candidate(dir, name, [&](unsigned int index) {
+		if (chosen == Super::none &&
+		    super.branch(index).free_space(settings.mfs_seconds) >= settings.watermark)
 			chosen = index;
-			most = free;
-		}
 	}));
 	return chosen;
+}
+
+/* By mfs, or by rr where no branch has as much space as the watermark says. */
+Result<unsigned int> most_free_or_robin(struct dentry &dir, StringView name, NewKind kind)
+{
+	Space most = TRY(most_free(dir, name, Among::all));
+
+	if (most.free >= Inode::of(*dir.d_inode).super().settings().watermark ||
+	    kind == NewKind::directory)
+		return most.index;
+	return round_robin(dir, name);
+}
+
+/* None where @policy has no opinion, or finds no branch. */
+Result<unsigned int> branch_by(CreatePolicy policy, struct dentry &dir, StringView name,
+			       NewKind kind)
+{
+	Space most;
+
+	switch (policy) {
+	case CreatePolicy::tdp:
+		break;
+	case CreatePolicy::rr:
+		if (kind == NewKind::other)
+			return round_robin(dir, name);
+		break;
+	case CreatePolicy::mfs:
+		most = TRY(most_free(dir, name, Among::all));
+		break;
+	case CreatePolicy::mfsrr:
+		return most_free_or_robin(dir, name, kind);
+	case CreatePolicy::pmfs:
+		most = TRY(most_free(dir, name, Among::with_parent));
+		break;
+	case CreatePolicy::pmfsrr:
+		most = TRY(most_free(dir, name, Among::with_parent));
+		if (most.index == Super::none ||
+		    most.free < Inode::of(*dir.d_inode).super().settings().watermark)
+			return most_free_or_robin(dir, name, kind);
+		break;
+	case CreatePolicy::tdmfs:
+		most.index = TRY(topmost_with_space(dir, name));
+		if (most.index == Super::none)
+			most = TRY(most_free(dir, name, Among::all));
+		break;
+	}
+	return most.index;
 }
 
 } // namespace
@@ -162,12 +241,8 @@ Result<unsigned int> branch_for_new(struct dentry &dir, StringView name, NewKind
 {
 	const Inode &inode = Inode::of(*dir.d_inode);
 	CreatePolicy policy = inode.super().settings().create;
-	unsigned int index = Super::none;
+	unsigned int index = TRY(branch_by(policy, dir, name, kind));
 
-	if (policy == CreatePolicy::rr && kind == NewKind::other)
-		index = TRY(round_robin(dir, name));
-	else if (policy == CreatePolicy::mfs)
-		index = TRY(most_free_space(dir, name));
 	return index == Super::none ? top_down(inode, name) : Result<unsigned int>(index);
 }
 

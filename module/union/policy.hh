@@ -18,6 +18,10 @@ enum class NewKind : unsigned char { directory, other };
  *	tdp	on the topmost rw branch that has the directory, else on the nearest above it
  *	rr	on each rw branch in turn; directories as by tdp
  *	mfs	on the rw branch with the most space
+ *	mfsrr	the same; as rr where that has less than the watermark
+ *	pmfs	on that of those that have the directory, else as tdp
+ *	pmfsrr	the same; as mfsrr where none of those has as much as the watermark
+ *	tdmfs	on the topmost rw branch that has as much, else as mfs
  * -EROFS where there is none, or where a branch above it has a whiteout of the name that cannot be
  * removed.
  */

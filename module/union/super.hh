@@ -154,15 +154,26 @@ public:
 	/* The deepest branch's stack depth. */
 	int branch_depth() const;
 
-	/* What the options say that can be changed; any context. */
+	/*
+	 * What the options say that can be changed; any context. During a remount some may be the
+	 * old ones: no two of them need each other.
+	 */
 	Settings settings() const
 	{
-		return settings_.load();
+		u64 words[setting_words];
+
+		for (unsigned int i = 0; i < setting_words; i++)
+			words[i] = settings_[i].load();
+		return __builtin_bit_cast(Settings, words);
 	}
 	/* s_umount is held for writing, or nobody else has this yet. */
 	void set_settings(Settings settings)
 	{
-		settings_.store(settings);
+		u64 words[setting_words];
+
+		__builtin_memcpy(words, &settings, sizeof(words));
+		for (unsigned int i = 0; i < setting_words; i++)
+			settings_[i].store(words[i]);
 	}
 
 	/* Says, once, where branch @index has @name, which is not shown because it is too long. */
@@ -197,7 +208,8 @@ private:
 	Ref<const struct cred> mounter_;
 	Ref<const struct cred> limited_;
 	Atomic<u64> fresh_;
-	Atomic<Settings> settings_;
+	static constexpr unsigned int setting_words = sizeof(Settings) / sizeof(u64);
+	Atomic<u64> settings_[setting_words];
 	mutable Atomic<unsigned int> turn_;
 	mutable Atomic<bool> warned_of_hidden_;
 	bool idmapped_ = false;

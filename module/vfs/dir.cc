@@ -87,7 +87,7 @@ Result<void> DirFile::choose(Inode &dir)
 	const Found &found = dir.found();
 	const Super &super = dir.super();
 	bool through = found.lower_count == 0 && super.numbers_entries(found.top.branch) &&
-		       !is_impure(dir);
+		       !is_impure(dir) && !super.settings().show_whiteouts;
 
 	if (!through) {
 		h_file_ = {};

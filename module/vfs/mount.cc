@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Mounting and remounting: from options to a superblock. */
 #include "union/find.hh"
+#include "mount_data.hh"
 #include "options/option_table.hh"
 #include "branch/whiteout.hh"
 
@@ -46,15 +47,6 @@ private:
 	Settings before_; /* what it was then */
 	unsigned int given_ = 0; /* branches so far */
 };
-
-Result<void> refuse(struct fs_context *fc, const OptionError &error, int code)
-{
-	char text[256];
-
-	error.describe(text, sizeof(text));
-	aufs_errorf(fc, "%s", text);
-	return Error{code};
-}
 
 Result<Own<Context>> Context::create(const struct fs_context &fc)
 {
@@ -197,7 +189,7 @@ Result<void> Context::parse(struct fs_context *fc, StringView key, const char *v
 Result<void> Context::finish(struct fs_context *fc, bool read_only)
 {
 	OptionError error;
-	auto finished = options_.finish(read_only, error);
+	auto finished = options_.finish(read_only, settings_, error);
 
 	return finished.ok() ? finished : refuse(fc, error, finished.error());
 }
@@ -300,7 +292,7 @@ Result<void> Context::fill(struct fs_context *fc, struct super_block &sb)
 		aufs_errorf(fc, "no branches: give them as br=/top=rw:/lower=ro");
 		return Error{-EINVAL};
 	}
-	TRY(finish(fc, (sb.s_flags & SB_RDONLY) != 0));
+	TRY(finish(fc, (sb.s_flags & SB_RDONLY) != 0 || !super_->has_rw()));
 	super_->set_settings(settings_);
 	TRY(super_->attach(fc));
 	for (unsigned int i = 0; i < super_->count(); i++) {
@@ -350,6 +342,8 @@ Result<void> Context::fill(struct fs_context *fc, struct super_block &sb)
 /* @now with what the options have changed: another may have remounted since fspick(2). */
 Settings Context::changed_from(Settings now) const
 {
+	if (settings_.watermark != before_.watermark)
+		now.watermark = settings_.watermark;
 	if (settings_.mfs_seconds != before_.mfs_seconds)
 		now.mfs_seconds = settings_.mfs_seconds;
 	if (settings_.create != before_.create)
@@ -360,6 +354,11 @@ Settings Context::changed_from(Settings now) const
 		now.sum = settings_.sum;
 	if (settings_.share_rw != before_.share_rw)
 		now.share_rw = settings_.share_rw;
+	if (settings_.always_opaque != before_.always_opaque)
+		now.always_opaque = settings_.always_opaque;
+	if (settings_.show_whiteouts != before_.show_whiteouts)
+		now.show_whiteouts = settings_.show_whiteouts;
+	static_assert(sizeof(Settings) == 24, "a new member is to be looked at here");
 	return now;
 }
 
@@ -371,6 +370,11 @@ Result<void> Context::reconfigure(struct fs_context *fc)
 	bool read_only = (flags & SB_RDONLY) != 0;
 
 	TRY(finish(fc, read_only));
+	/* What is cached would be wrong. */
+	if (settings_.show_whiteouts != mounted_->settings().show_whiteouts) {
+		aufs_errorf(fc, "shwh and noshwh cannot be changed while mounted");
+		return Error{-EINVAL};
+	}
 	if (given_ && given_ != mounted_->count()) {
 		aufs_errorf(fc, "branches cannot be changed while mounted: %u given, %u mounted",
 			    given_, mounted_->count());
@@ -399,87 +403,6 @@ int parse_param(struct fs_context *fc, struct fs_parameter *param)
 	}
 	return to_errno(Context::of(*fc).parse(
 		fc, key, param->type == fs_value_is_string ? param->string : nullptr));
-}
-
-bool has_byte(StringView text, char byte)
-{
-	StringView::Size i = 0;
-
-	while (i < text.size() && text.data()[i] != byte)
-		i++;
-	return i < text.size();
-}
-
-/*
- * Calls @visit(byte) for each comma in @text that is escaped, and ends nothing; what stands there is
- * @comma.
- */
-template <class Visit> void for_each_escaped(char *text, char comma, Visit &&visit)
-{
-	for (char *at = text; *at; at++) {
-		if (*at != '\\' || !at[1])
-			continue;
-		at++;
-		if (*at == comma)
-			visit(*at);
-	}
-}
-
-/*
- * Lets security modules take their options out of @text: the values may have commas, in quotes. They
- * do not know our escaped commas, in which another byte stands for a while.
- */
-int eat_security_options(struct fs_context *fc, char *text)
-{
-	char hidden = '\1';
-
-	for (StringView rest = StringView::from_c_string(text); has_byte(rest, hidden);)
-		hidden++;
-	if (!hidden)
-		return -EINVAL;
-	for_each_escaped(text, ',', [hidden](char &byte) { byte = hidden; });
-
-	int error = aufs_eat_security_options(fc, text);
-
-	for_each_escaped(text, hidden, [](char &byte) { byte = ','; });
-	return error;
-}
-
-/*
- * mount(2)'s data: split with respect to escaped commas, then as if each option had come by
- * fsconfig(2).
- */
-int parse_monolithic(struct fs_context *fc, void *data)
-{
-	if (!data)
-		return 0;
-
-	char *text = static_cast<char *>(data);
-
-	if (int error = eat_security_options(fc, text))
-		return error;
-
-	MonolithicOptions options(StringView::from_c_string(text));
-
-	while (options.more()) {
-		OptionError error;
-		auto option = options.next(error);
-
-		if (!option.ok())
-			return to_errno(refuse(fc, error, option.error()));
-
-		const RawOption &raw = option.value();
-		char *key = text + (raw.key.data() - text);
-
-		/* What follows a key is a separator, which has been read. */
-		key[raw.key.size()] = '\0';
-		if (int result = vfs_parse_fs_string(fc, key,
-						     raw.has_value ? raw.value.data() : nullptr,
-						     raw.has_value ? raw.value.size() : 0);
-		    result < 0)
-			return result;
-	}
-	return 0;
 }
 
 int fill_super(struct super_block *sb, struct fs_context *fc)

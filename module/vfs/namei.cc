@@ -101,14 +101,20 @@ bool is_encrypted(const Inode &dir)
 	return false;
 }
 
+/* Whether users have @name although it is reserved. */
+bool is_shown(const Super &super, StringView name)
+{
+	return super.settings().show_whiteouts && is_whiteout_name(name);
+}
+
 struct dentry *lookup(struct inode *dir, struct dentry *dentry, unsigned int)
 {
 	StringView name = name_of(*dentry);
 	Inode &union_dir = Inode::of(*dir);
 	auto run = [&]() -> Result<Ref<struct inode>> {
-		if (name.size() > max_name)
+		if (name.size() > max_name && !is_reserved(name))
 			return Error{-ENAMETOOLONG};
-		if (is_reserved(name))
+		if (is_reserved(name) && !is_shown(union_dir.super(), name))
 			return Ref<struct inode>();
 
 		ScopedCreds creds(union_dir.super().mounter());
@@ -247,7 +253,7 @@ Result<Ref<struct inode>> make_at(Inode &dir, const Place &place, const Wanted &
 
 	TRY(inherit(dir, place, wanted, *h_dentry));
 	/* What the whiteout hid must not become a part of a new directory. */
-	if (whiteout && is_dir(h_dentry->d_inode->i_mode))
+	if ((whiteout || dir.super().settings().always_opaque) && is_dir(h_dentry->d_inode->i_mode))
 		TRY(make_opaque(branch, *h_dentry));
 	if (!inode) {
 		Found found;

@@ -83,12 +83,18 @@ Result<struct kstatfs> statfs_of(const Super &super)
 	const Branch &main = main_branch(super);
 	struct kstatfs buf = TRY(statfs_of(main));
 
-	if (!super.settings().sum || buf.f_bsize <= 0)
+	Sum sum = super.settings().sum;
+
+	if (sum == Sum::none || buf.f_bsize <= 0)
 		return buf;
 	for (unsigned int i = 0; i < super.count(); i++) {
 		if (is_counted(super, i) || i == main.filesystem())
 			continue;
-		add_up(buf, TRY(statfs_of(super.branch(i))), filesystem_is_writable(super, i));
+
+		bool writable = filesystem_is_writable(super, i);
+
+		if (writable || sum == Sum::all)
+			add_up(buf, TRY(statfs_of(super.branch(i))), writable);
 	}
 	return buf;
 }
@@ -137,13 +143,18 @@ void show_settings(struct seq_file *m, Settings settings)
 
 	if (settings.create != CreatePolicy::tdp)
 		seq_printf(m, ",create=%.*s", static_cast<int>(create.size()), create.data());
-	if (settings.create == CreatePolicy::mfs &&
-	    settings.mfs_seconds != Settings::default_seconds)
+	if (has_watermark(settings.create))
+		seq_printf(m, ":%llu", settings.watermark);
+	if (has_seconds(settings.create) && settings.mfs_seconds != Settings::default_seconds)
 		seq_printf(m, ":%u", settings.mfs_seconds);
 	if (settings.copy_up != CopyPolicy::tdp)
 		seq_printf(m, ",cpup=%.*s", static_cast<int>(copy.size()), copy.data());
-	if (settings.sum)
-		seq_printf(m, ",sum");
+	if (settings.sum != Sum::none)
+		seq_printf(m, settings.sum == Sum::all ? ",sum" : ",wsum");
+	if (settings.always_opaque)
+		seq_printf(m, ",diropq=a");
+	if (settings.show_whiteouts)
+		seq_printf(m, ",shwh");
 	if (settings.share_rw)
 		seq_printf(m, ",share_rw");
 }
@@ -176,6 +187,8 @@ void show_branches(struct seq_file *m, const Super &super)
 		       [m](StringView piece) { seq_write(m, piece.data(), piece.size()); });
 		seq_printf(m, "=%.*s%.*s", static_cast<int>(perm.size()), perm.data(),
 			   static_cast<int>(attribute.size()), attribute.data());
+		branch.may_miss().write(
+			[m](StringView name) { seq_write(m, name.data(), name.size()); });
 	}
 }
 

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// Options of the original that change what is done: diropq and shwh.
+
+#include "fixture.hh"
+
+using Names = std::vector<string>;
+
+static const char opaque[] = ".wh..wh..opq";
+
+static void remount(const Union &u, const string &options, unsigned long flags = 0)
+{
+	OK(mount("none", u.mnt.c_str(), nullptr, MS_REMOUNT | flags, options.c_str()));
+}
+
+/* What the kernel's log says of a remount that is refused with EINVAL. */
+static string refused(const Union &u, const string &options, unsigned long flags = 0)
+{
+	KernelLog log;
+	EXPECT_ERR(mount("none", u.mnt.c_str(), nullptr, MS_REMOUNT | flags, options.c_str()),
+		   EINVAL);
+	return log.read();
+}
+
+CASE(diropq_always)
+{
+	Union u;
+	make_dir(u.low + "/later");
+	u.mount("diropq=a," + u.options());
+	EXPECT_HAS(read_file("/proc/mounts"), ",diropq=a ");
+	make_dir(u.at("dir"));
+	EXPECT(exists(u.top + "/dir/" + opaque));
+	EXPECT_EQ(names_in(u.at("dir")), Names{});
+	/* What comes to the lower branch is not seen. */
+	make_dir(u.low + "/dir");
+	write_file(u.low + "/dir/file", "low");
+	u.unmount();
+	u.mount();
+	EXPECT_EQ(names_in(u.at("dir")), Names{});
+	EXPECT_HAS_NOT(read_file("/proc/mounts"), ",diropq");
+	/* Not so by default; but where something was. */
+	make_dir(u.at("other"));
+	EXPECT(!exists(u.top + "/other/" + opaque));
+	remount(u, "diropq:always");
+	make_dir(u.at("third"));
+	EXPECT(exists(u.top + "/third/" + opaque));
+	remount(u, "diropq=whiteouted");
+	make_dir(u.at("fourth"));
+	EXPECT(!exists(u.top + "/fourth/" + opaque));
+	OK(rmdir(u.at("later").c_str()));
+	make_dir(u.at("later"));
+	EXPECT(exists(u.top + "/later/" + opaque));
+	/* They can be removed and made again, as any. */
+	for (const char *name : {"dir", "third", "later"}) {
+		OK(rmdir(u.at(name).c_str()));
+		EXPECT(!exists(u.at(name)));
+	}
+	EXPECT_EQ(names_in(u.mnt), (Names{"fourth", "other"}));
+}
+
+struct Whiteouts : Union {
+	Whiteouts()
+	{
+		write_file(low + "/gone", "gone");
+		write_file(low + "/there", "there");
+		make_dir(low + "/dir");
+		write_file(low + "/dir/old", "old");
+		write_file(low + "/dir/" + ".wh.lower", "");
+		make_dir(top + "/dir");
+		write_file(top + "/dir/new", "new");
+		write_file(top + "/dir/" + opaque, "");
+		write_file(top + "/.wh.gone", "");
+		make_dir(top + "/one");
+		write_file(top + "/one/.wh.file", "");
+		write_file(top + "/.wh..wh.aufs", "");
+		make_dir(top + "/.wh..wh.orph", 0700);
+	}
+};
+
+PARAM_CASE(whiteouts_are_shown, "mount2", "fsconfig")
+{
+	Whiteouts u;
+	if (ktap::param() == "mount2") {
+		string data = "shwh,br=" + u.top + "=ro:" + u.low + "=ro";
+		OK(mount("none", u.mnt.c_str(), "aufs", MS_RDONLY, data.c_str()));
+	} else {
+		Fd context(OK(fsopen("aufs", FSOPEN_CLOEXEC)));
+		OK(fsconfig(context, FSCONFIG_SET_FLAG, "shwh", nullptr, 0));
+		OK(fsconfig(context, FSCONFIG_SET_STRING, "br", (u.top + "=ro:" + u.low).c_str(),
+			    0));
+		OK(fsconfig(context, FSCONFIG_SET_FLAG, "ro", nullptr, 0));
+		OK(fsconfig(context, FSCONFIG_CMD_CREATE, nullptr, nullptr, 0));
+		Fd tree(OK(fsmount(context, FSMOUNT_CLOEXEC, 0)));
+		OK(move_mount(tree, "", AT_FDCWD, u.mnt.c_str(), MOVE_MOUNT_F_EMPTY_PATH));
+	}
+	Mounted mounted = Mounted::adopt(u.mnt);
+	/* They are names, and hide as ever; what the format keeps for itself is not shown. */
+	EXPECT_EQ(names_in(u.mnt), (Names{".wh.gone", "dir", "one", "there"}));
+	EXPECT_EQ(names_in(u.at("dir")), (Names{opaque, "new"}));
+	EXPECT_EQ(names_in(u.at("one")), (Names{".wh.file"}));
+	EXPECT(!exists(u.at("gone")));
+	for (const char *name : {".wh.gone", "dir/.wh..wh..opq", "one/.wh.file"}) {
+		EXPECT_EQ(read_file(u.at(name)), "");
+		EXPECT(S_ISREG(stat_of(u.at(name)).st_mode));
+	}
+	for (const char *name :
+	     {".wh..wh.aufs", ".wh..wh.orph", ".wh.there", "dir/.wh.lower", ".wh.", ".wh..wh..opq"})
+		EXPECT(!exists(u.at(name)));
+	EXPECT_HAS(read_file("/proc/mounts"), ",shwh ");
+	EXPECT_ERR(unlink(u.at(".wh.gone").c_str()), EROFS);
+	/* Nothing becomes writable, and nothing is hidden, while it is mounted. */
+	EXPECT_HAS(refused(u, ""), "not possible unless read-only: option 'shwh'");
+	EXPECT_HAS(refused(u, "noshwh", MS_RDONLY), "cannot be changed while mounted");
+	remount(u, "shwh", MS_RDONLY);
+	remount(u, "", MS_RDONLY);
+	EXPECT_EQ(names_in(u.at("one")), (Names{".wh.file"}));
+	EXPECT_ERR(unlink(u.at(".wh.gone").c_str()), EROFS);
+}
+
+CASE(whiteouts_are_not_shown_where_one_may_write)
+{
+	Whiteouts u;
+	KernelLog log;
+	EXPECT_EQ(try_mount(u.mnt, "shwh," + u.options()), EINVAL);
+	EXPECT_HAS(log.read(), "unless read-only: option 'shwh'");
+	u.mount("shwh,noshwh," + u.options());
+	EXPECT_EQ(names_in(u.mnt), (Names{"dir", "one", "there"}));
+	EXPECT(!exists(u.at(".wh.gone")));
+	EXPECT_HAS(refused(u, "shwh", MS_RDONLY), "cannot be changed while mounted");
+	EXPECT_EQ(names_in(u.mnt), (Names{"dir", "one", "there"}));
+}
+
+/* fspick(2) begins with nothing: what is not said stays, also that the union is read-only. */
+CASE(reconfigured_without_a_word_of_ro)
+{
+	Union u;
+	u.mount("br=" + u.top + "=ro:" + u.low + "=ro");
+	Fd context(OK(fspick(AT_FDCWD, u.mnt.c_str(), FSPICK_CLOEXEC)));
+	for (const char *flag : {"sum", "noplink"})
+		OK(fsconfig(context, FSCONFIG_SET_FLAG, flag, nullptr, 0));
+	OK(fsconfig(context, FSCONFIG_CMD_RECONFIGURE, nullptr, nullptr, 0));
+	EXPECT_HAS(read_file("/proc/mounts"), ",sum ");
+	EXPECT_ERR(mkdir(u.at("dir").c_str(), 0755), EROFS);
+	OK(fsconfig(context, FSCONFIG_SET_FLAG, "rw", nullptr, 0));
+	EXPECT_ERR(fsconfig(context, FSCONFIG_CMD_RECONFIGURE, nullptr, nullptr, 0), EROFS);
+}

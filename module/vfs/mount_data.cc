@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "mount_data.hh"
+
+namespace aufs
+{
+
+Result<void> refuse(struct fs_context *fc, const OptionError &error, int code)
+{
+	char text[400];
+
+	error.describe(text, sizeof(text));
+	aufs_errorf(fc, "%s", text);
+	return Error{code};
+}
+
+namespace
+{
+
+bool has_byte(StringView text, char byte)
+{
+	StringView::Size i = 0;
+
+	while (i < text.size() && text.data()[i] != byte)
+		i++;
+	return i < text.size();
+}
+
+/*
+ * Calls @visit(byte) for each comma in @text that is escaped, and ends nothing; what stands there is
+ * @comma.
+ */
+template <class Visit> void for_each_escaped(char *text, char comma, Visit &&visit)
+{
+	for (char *at = text; *at; at++) {
+		if (*at != '\\' || !at[1])
+			continue;
+		at++;
+		if (*at == comma)
+			visit(*at);
+	}
+}
+
+/*
+ * Lets security modules take their options out of @text: the values may have commas, in quotes. They
+ * do not know our escaped commas, in which another byte stands for a while.
+ */
+int eat_security_options(struct fs_context *fc, char *text)
+{
+	char hidden = '\1';
+
+	for (StringView rest = StringView::from_c_string(text); has_byte(rest, hidden);)
+		hidden++;
+	if (!hidden)
+		return -EINVAL;
+	for_each_escaped(text, ',', [hidden](char &byte) { byte = hidden; });
+
+	int error = aufs_eat_security_options(fc, text);
+
+	for_each_escaped(text, hidden, [](char &byte) { byte = ','; });
+	return error;
+}
+
+} // namespace
+
+int parse_monolithic(struct fs_context *fc, void *data)
+{
+	if (!data)
+		return 0;
+
+	char *text = static_cast<char *>(data);
+
+	if (int error = eat_security_options(fc, text))
+		return error;
+
+	MonolithicOptions options(StringView::from_c_string(text));
+
+	while (options.more()) {
+		OptionError error;
+		auto option = options.next(error);
+
+		if (!option.ok())
+			return to_errno(refuse(fc, error, option.error()));
+
+		const RawOption &raw = option.value();
+		char *key = text + (raw.key.data() - text);
+
+		/* What follows a key is a separator, which has been read. */
+		key[raw.key.size()] = '\0';
+		if (int result = vfs_parse_fs_string(fc, key,
+						     raw.has_value ? raw.value.data() : nullptr,
+						     raw.has_value ? raw.value.size() : 0);
+		    result < 0)
+			return result;
+	}
+	return 0;
+}
+
+} // namespace aufs
