@@ -30,7 +30,7 @@ inline constexpr unsigned int attributes =
  * file::f_flags for a branch file.
  *
  * Translated: O_NOATIME is set as well where the union's mount notes no accesses.
- * Cleared: O_CREAT, O_EXCL, O_TRUNC, O_TMPFILE, O_DIRECTORY, O_NOFOLLOW, O_NOCTTY, O_PATH: these are
+ * Cleared: O_CREAT, O_EXCL, O_TRUNC, O_TMPFILE, O_DIRECTORY, O_NOFOLLOW, O_NOCTTY, O_PATH, O_EMPTYPATH: these are
  * over when the branch file is opened. O_CLOEXEC is a descriptor's. FASYNC: signals come from the
  * union's file. FMODE_NONOTIFY: aufs_branch_open() sets it for all.
  */
