@@ -56,10 +56,12 @@ apt_of()
 {
 	local dir=$cache/apt/$1${2:+-$2} targets uri suite suites=("$1")
 
-	[ -n "${2:-}" ] || ! apt_knows "$1" || return 0
-	# shellcheck disable=SC2016
-	targets=$(apt-get indextargets --format '$(RELEASE) $(REPO_URI)' 'Created-By: Packages' \
-		'Origin: Debian')
+	targets=$(apt_targets)
+	if [ -z "$targets" ]; then
+		apt_update
+		targets=$(apt_targets)
+	fi
+	[ -n "${2:-}" ] || ! grep -q "^$1 " <<<"$targets" || return 0
 	[ "$1" = sid ] || suites+=("$1-updates" "$1-backports" "$1-security")
 	mkdir -p "$dir/archives/partial"
 	for suite in "${suites[@]}"; do
@@ -88,11 +90,25 @@ apt_of()
 	apt_lists=$dir/lists
 }
 
-# apt_knows DEBIAN: whether the machine's own apt has its packages.
-apt_knows()
+# apt_targets: SUITE MIRROR of all that the machine's own apt has of Debian. Asking it takes a second, so
+# the answer is kept while its lists and sources stay as they are.
+apt_targets()
 {
-	# shellcheck disable=SC2016
-	apt-get indextargets --format '$(CODENAME)' 'Created-By: Packages' 'Origin: Debian' | grep -qxF "$1"
+	local answer=$cache/apt-targets
+
+	if [ ! -s "$answer" ] || is_older "$answer" /etc/apt /var/lib/apt/lists; then
+		# shellcheck disable=SC2016
+		apt-get indextargets --format '$(CODENAME) $(REPO_URI)' 'Created-By: Packages' \
+			'Origin: Debian' >"$answer.$$"
+		mv "$answer.$$" "$answer"
+	fi
+	cat "$answer"
+}
+
+# is_older FILE PATH...: whether something at one of these paths is newer.
+is_older()
+{
+	[ -n "$(find "${@:2}" -newer "$1" -print -quit 2>/dev/null)" ]
 }
 
 # Where the package lists are; and what says when they were brought up to date.

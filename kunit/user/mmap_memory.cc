@@ -8,8 +8,10 @@
 #include <poll.h>
 #include <pthread.h>
 #include <sys/ioctl.h>
+#include <sys/ptrace.h>
 #include <sys/swap.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
 
 #include <linux/userfaultfd.h>
 
@@ -232,19 +234,26 @@ CASE(read_by_another_process)
 		  0);
 }
 
-/* A write through /proc/PID/mem to a private mapping (as a debugger's breakpoint) stays private. */
+/* A debugger's write to a private mapping stays private: a breakpoint. */
 CASE(breakpoint_in_a_private_mapping)
 {
 	Union u;
 	write_file(u.low + "/file", pattern(pages(1)));
 	u.mount();
 	Map map(pages(1), PROT_READ | PROT_EXEC, MAP_PRIVATE, open_file(u.at("file"), O_RDONLY));
-	Fd memory = open_file("/proc/self/mem", O_RDWR);
+	pid_t traced = spawn([&] {
+		ptrace(PTRACE_TRACEME, 0, nullptr, nullptr);
+		raise(SIGSTOP);
+		return map[0] == '\xcc' && vma_at(map.at()).path == u.at("file") ? 0 : 1;
+	});
+	OK(waitpid(traced, nullptr, WUNTRACED));
+	Fd memory = open_file("/proc/" + std::to_string(traced) + "/mem", O_RDWR);
 	EXPECT_EQ(OK(pwrite(memory, "\xcc", 1, reinterpret_cast<off_t>(map.at()))), 1);
-	EXPECT_EQ(map[0], '\xcc');
+	OK(ptrace(PTRACE_CONT, traced, nullptr, nullptr));
+	EXPECT_EQ(wait_for(traced), 0);
+	EXPECT_EQ(map[0], pattern(1)[0]);
 	EXPECT_EQ(read_file(u.at("file"))[0], pattern(1)[0]);
 	EXPECT_EQ(read_file(u.low + "/file")[0], pattern(1)[0]);
-	EXPECT_EQ(vma_at(map.at()).path, u.at("file"));
 }
 
 /* What would bypass the union is refused: a swap file needs the block map of the branch. */

@@ -286,14 +286,15 @@ static void read_all_until(int stop, const Union &u)
 		while (dirent *entry = dir ? readdir(dir) : nullptr) {
 			if (entry->d_name[0] == '.')
 				continue;
-			string path = all_unions + "/" + entry->d_name, text;
-			if (!(text = read_if_there(path + "/br0")).empty())
-				EXPECT_EQ(text, top);
-			if (!(text = read_if_there(path + "/br1")).empty())
-				EXPECT_EQ(text, low);
-			if (!(text = read_if_there(path + "/brid1")).empty())
-				told++;
+			string path = all_unions + "/" + entry->d_name;
+			string first = read_if_there(path + "/br0"),
+			       second = read_if_there(path + "/br1");
+			if (!first.empty())
+				EXPECT_EQ(first, top);
+			if (!second.empty())
+				EXPECT_EQ(second, low);
 			EXPECT_EQ(read_if_there(path + "/xi_path"), "");
+			told += !read_if_there(path + "/brid1").empty();
 		}
 		if (dir)
 			closedir(dir);

@@ -26,9 +26,9 @@ u32 flags_from(unsigned int i_flags)
 }
 
 /* Of directories and regular files alone; a daemon would have to open the file for it. */
-Result<struct fileattr> attributes_of(struct dentry &dentry)
+Result<AUFS_FILEATTR> attributes_of(struct dentry &dentry)
 {
-	struct fileattr attr = {};
+	AUFS_FILEATTR attr = {};
 	umode_t mode = dentry.d_inode->i_mode;
 
 	if ((!is_dir(mode) && !is_reg(mode)) || dentry.d_sb->s_magic == FUSE_SUPER_MAGIC)
@@ -56,7 +56,7 @@ bool is_refusal(int error)
 /* XFS looks at its own form of the flags, which this sets as well. */
 Result<void> set_flags(const Branch &branch, struct dentry &dentry, u32 flags)
 {
-	struct fileattr attr = {};
+	AUFS_FILEATTR attr = {};
 
 	fileattr_fill_flags(&attr, flags);
 	return check(aufs_set_fileattr(branch.mnt(), &dentry, &attr));
@@ -84,8 +84,8 @@ Result<void> change_flags(const Branch &branch, struct dentry &dentry, u32 old, 
 
 Result<void> set_project(const Branch &branch, struct dentry &dentry, u32 project, bool handed_down)
 {
-	struct fileattr have = TRY(attributes_of(dentry));
-	struct fileattr attr = {};
+	AUFS_FILEATTR have = TRY(attributes_of(dentry));
+	AUFS_FILEATTR attr = {};
 	bool hands_down = have.fsx_xflags & FS_XFLAG_PROJINHERIT;
 
 	if (have.fsx_projid == project && hands_down == handed_down)

@@ -47,9 +47,9 @@ Result<Ref<struct dentry>> lookup_locked(const Branch &branch, struct dentry &ba
 
 Error wrong_whiteout(const Branch &branch, struct dentry &base, StringView name)
 {
-	aufs_warn("branch '%s': '%.*s' in inode %lu is no regular file; remove it",
+	aufs_warn("branch '%s': '%.*s' in inode %llu is no regular file; remove it",
 		  branch.name().data(), static_cast<int>(name.size()), name.data(),
-		  base.d_inode->i_ino);
+		  number_of(*base.d_inode));
 	return Error{-EIO};
 }
 

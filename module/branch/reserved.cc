@@ -156,8 +156,9 @@ Result<void> remove_orphan(const Branch &branch, struct dentry &orphans, struct 
 	/* Who has it open has made something in it meanwhile. */
 	if (result.error() == -ENOTEMPTY) {
 		if (auto hidden = hide_again(branch, dentry, names); !hidden.ok())
-			aufs_warn("branch '%s': whiteouts in inode %lu are lost (errno %d)",
-				  branch.name().data(), dentry.d_inode->i_ino, -hidden.error());
+			aufs_warn("branch '%s': whiteouts in inode %llu are lost (errno %d)",
+				  branch.name().data(), number_of(*dentry.d_inode),
+				  -hidden.error());
 	}
 	return result;
 }
@@ -331,15 +332,38 @@ void Reserved::retire_whiteout_base(const Branch &branch, struct dentry &base)
 		(void)dir_lock.value().unlink(base).ok();
 }
 
+namespace
+{
+
+/* How often a name is tried that somebody may have put there. */
+constexpr int max_tries = 100;
+
+/* A name in the directory for orphans; in one of these @nested. */
+class WorkName final
+{
+public:
+	explicit WorkName(bool nested = false)
+	{
+		size_ = snprintf(text_, sizeof(text_), "%s%s%x",
+				 nested ? whiteout_prefix.data() : "", work_prefix.data(),
+				 next_number());
+	}
+	StringView view() const
+	{
+		return {text_, static_cast<StringView::Size>(size_)};
+	}
+
+private:
+	char text_[24];
+	int size_;
+};
+
+} // namespace
+
 Result<Ref<struct dentry>> free_work_name(const Branch &branch, struct dentry &dir, bool nested)
 {
-	for (int tries = 0; tries < 100; tries++) {
-		char name[24];
-		int size = snprintf(name, sizeof(name), "%s%s%x",
-				    nested ? whiteout_prefix.data() : "", work_prefix.data(),
-				    next_number());
-		auto dentry = TRY(
-			lookup_locked(branch, dir, {name, static_cast<StringView::Size>(size)}));
+	for (int tries = 0; tries < max_tries; tries++) {
+		auto dentry = TRY(lookup_locked(branch, dir, WorkName(nested).view()));
 
 		if (!is_positive(*dentry))
 			return dentry;
@@ -366,16 +390,19 @@ Result<Grave> Grave::dig(const Branch &branch, struct dentry &h_dir, StringView 
 			 struct dentry &victim)
 {
 	auto orphans = TRY(branch.reserved().directory(branch, ReservedDir::orphans));
-	auto lock = TRY(RenameLock::get(branch.mnt(), h_dir, *orphans));
-	auto from = TRY(lookup_locked(branch, h_dir, name));
 
-	if (from->d_inode != victim.d_inode)
-		return Error{-ESTALE};
+	for (int tries = 0; tries < max_tries; tries++) {
+		WorkName free;
+		auto lock = TRY(RenameLock::get(branch.mnt(), h_dir, name, *orphans, free.view()));
 
-	auto to = TRY(free_work_name(branch, *orphans));
-
-	TRY(lock.rename(*from, *to));
-	return Grave(branch, move(orphans), move(from));
+		if (lock.from().d_inode != victim.d_inode)
+			return Error{-ESTALE};
+		if (is_positive(lock.to()))
+			continue;
+		TRY(lock.rename());
+		return Grave(branch, move(orphans), Ref<struct dentry>::retain(&lock.from()));
+	}
+	return Error{-EEXIST};
 }
 
 Result<Grave> Grave::bury(const Branch &branch, struct dentry &h_dir, StringView name,
@@ -425,13 +452,12 @@ void Grave::exhume(struct dentry &parent, StringView name)
 {
 	auto dir = move(dir_);
 	auto run = [&]() -> Result<void> {
-		auto lock = TRY(RenameLock::get(branch_.mnt(), *orphans_, parent));
-		auto to = TRY(lookup_locked(branch_, parent, name));
+		auto lock = TRY(RenameLock::get(branch_.mnt(), *orphans_, *dir, parent, name));
 
 		/* Somebody has taken the name meanwhile. */
-		if (is_positive(*to))
+		if (is_positive(lock.to()))
 			return Error{-EEXIST};
-		return lock.rename(*dir, *to);
+		return lock.rename();
 	};
 
 	if (auto result = run(); !result.ok())

@@ -132,10 +132,12 @@ Result<bool> place(Workfile &work, struct dentry &h_dir, struct dentry &dentry)
 	const Branch &branch = work.branch();
 	NameSnapshot snapshot(dentry);
 	StringView name = snapshot.view();
-	auto locked = RenameLock::get(branch.mnt(), work.dir(), h_dir);
+	auto locked = RenameLock::get(branch.mnt(), work.dir(), work.dentry(), h_dir, name);
 
-	if (!locked.ok())
+	if (locked.error() == -ESTALE)
 		return is_no_place(dentry);
+	if (!locked.ok())
+		return Error{locked.error()};
 
 	const RenameLock &lock = locked.value();
 	KeepTimes times(branch, h_dir);
@@ -147,12 +149,10 @@ Result<bool> place(Workfile &work, struct dentry &h_dir, struct dentry &dentry)
 			return is_no_place(dentry);
 	}
 
-	auto to = TRY(lookup_locked(branch, h_dir, name));
-
 	/* Another has its name by now. */
-	if (is_positive(*to))
+	if (is_positive(lock.to()))
 		return is_no_place(dentry);
-	TRY(lock.rename(work.dentry(), *to));
+	TRY(lock.rename());
 	work.keep();
 	return true;
 }

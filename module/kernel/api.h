@@ -21,6 +21,20 @@
 #define AUFS_IDMAP struct user_namespace
 #endif
 
+/* What FS_IOC_FSGETXATTR and FS_IOC_GETFLAGS tell of an inode. */
+#ifdef HAVE_FILE_KATTR
+#define AUFS_FILEATTR struct file_kattr
+#else
+#define AUFS_FILEATTR struct fileattr
+#endif
+
+/* What inodes are hashed by. */
+#ifdef HAVE_IGET5_LOCKED_U64
+#define AUFS_INODE_HASH u64
+#else
+#define AUFS_INODE_HASH unsigned long
+#endif
+
 /* dcache and namei */
 void d_drop(struct dentry *dentry);
 void d_instantiate(struct dentry *dentry, struct inode *inode);
@@ -31,21 +45,20 @@ void d_tmpfile(struct file *file, struct inode *inode);
 void dput(struct dentry *dentry);
 bool is_subdir(struct dentry *dentry, struct dentry *ancestor);
 int kern_path(const char *name, unsigned int flags, struct path *path);
-struct dentry *lock_rename(struct dentry *a, struct dentry *b);
 void release_dentry_name_snapshot(struct name_snapshot *name);
+void set_default_d_op(struct super_block *sb, const struct dentry_operations *op);
 void take_dentry_name_snapshot(struct name_snapshot *name, struct dentry *dentry);
-void unlock_rename(struct dentry *a, struct dentry *b);
 void path_put(const struct path *path);
 
 /* inodes */
 struct timespec64 current_time(struct inode *inode);
-struct inode *iget5_locked(struct super_block *sb, unsigned long hash,
+struct inode *iget5_locked(struct super_block *sb, AUFS_INODE_HASH hash,
 			   int (*test)(struct inode *inode, void *data),
 			   int (*set)(struct inode *inode, void *data), void *data);
 void ihold(struct inode *inode);
 void init_special_inode(struct inode *inode, umode_t mode, dev_t rdev);
 void inode_init_once(struct inode *inode);
-void __insert_inode_hash(struct inode *inode, unsigned long hash);
+void __insert_inode_hash(struct inode *inode, AUFS_INODE_HASH hash);
 void __remove_inode_hash(struct inode *inode);
 void iput(struct inode *inode);
 void set_nlink(struct inode *inode, unsigned int nlink);
@@ -55,9 +68,9 @@ int vfs_getattr_nosec(const struct path *path, struct kstat *stat, u32 request_m
 		      unsigned int query_flags);
 const char *vfs_get_link(struct dentry *dentry, struct delayed_call *done);
 ssize_t vfs_listxattr(struct dentry *dentry, char *list, size_t size);
-void fileattr_fill_flags(struct fileattr *fa, u32 flags);
-void fileattr_fill_xflags(struct fileattr *fa, u32 xflags);
-int vfs_fileattr_get(struct dentry *dentry, struct fileattr *attr);
+void fileattr_fill_flags(AUFS_FILEATTR *fa, u32 flags);
+void fileattr_fill_xflags(AUFS_FILEATTR *fa, u32 xflags);
+int vfs_fileattr_get(struct dentry *dentry, AUFS_FILEATTR *attr);
 
 /* files */
 struct file *dentry_open(const struct path *path, int flags, const struct cred *cred);
@@ -89,7 +102,6 @@ void mnt_drop_write(struct vfsmount *mnt);
 void seq_printf(struct seq_file *m, const char *format, ...) __attribute__((format(printf, 2, 3)));
 int seq_write(struct seq_file *m, const void *data, size_t len);
 int sync_filesystem(struct super_block *sb);
-int vfs_parse_fs_string(struct fs_context *fc, const char *key, const char *value, size_t v_size);
 time64_t ktime_get_seconds(void);
 int vfs_statfs(const struct path *path, struct kstatfs *buf);
 
@@ -99,9 +111,11 @@ bool capable_wrt_inode_uidgid(AUFS_IDMAP *idmap, const struct inode *inode, int 
 int generic_permission(AUFS_IDMAP *idmap, struct inode *inode, int mask);
 int in_group_p(kgid_t gid);
 bool inode_owner_or_capable(AUFS_IDMAP *idmap, const struct inode *inode);
+#ifndef HAVE_REVERT_CREDS_RETURNS
 const struct cred *override_creds(const struct cred *cred);
-struct cred *prepare_creds(void);
 void revert_creds(const struct cred *old);
+#endif
+struct cred *prepare_creds(void);
 int setattr_prepare(AUFS_IDMAP *idmap, struct dentry *dentry, struct iattr *attr);
 
 /* sysfs */
@@ -135,6 +149,15 @@ enum aufs_mutex_kind {
 	AUFS_MUTEX_DIR_FILE,
 	AUFS_MUTEX_RESERVED,
 	AUFS_MUTEX_KINDS
+};
+
+/* Two directories of a branch that are locked for a rename, and what is moved to which name. */
+struct aufs_renaming {
+	struct dentry *from_dir;
+	struct dentry *to_dir;
+	struct dentry *from;
+	struct dentry *to;
+	struct dentry *trap; /* is above the other name: cannot be moved */
 };
 
 /* helpers.c, alphabetical */
@@ -216,7 +239,11 @@ AUFS_IDMAP *aufs_nop_idmap(void);
 int aufs_notify_change(struct vfsmount *mnt, struct dentry *dentry, struct iattr *attr);
 /* Lets others run, for a tick, or until a fatal signal. */
 void aufs_pause(void);
+#ifdef HAVE_REVERT_CREDS_RETURNS
+const struct cred *aufs_override_creds(const struct cred *cred);
+#endif
 void aufs_owner_through(struct vfsmount *mnt, const struct inode *inode, kuid_t *uid, kgid_t *gid);
+int aufs_parse_string(struct fs_context *fc, const char *key, const char *value, size_t size);
 void aufs_posix_acl_release(struct posix_acl *acl);
 void aufs_put_cred(const struct cred *cred);
 void aufs_put_write_access(struct inode *inode);
@@ -224,8 +251,13 @@ void aufs_random_key(unsigned long key[2]);
 ssize_t aufs_getxattr(struct vfsmount *mnt, struct dentry *dentry, const char *name, void *value,
 		      size_t size);
 int aufs_removexattr(struct vfsmount *mnt, struct dentry *dentry, const char *name);
-int aufs_rename(struct vfsmount *mnt, struct inode *old_dir, struct dentry *old_dentry,
-		struct inode *new_dir, struct dentry *new_dentry, unsigned int flags);
+int aufs_rename(struct vfsmount *mnt, const struct aufs_renaming *names, unsigned int flags);
+int aufs_rename_begin(struct vfsmount *mnt, struct aufs_renaming *names, const char *from,
+		      unsigned int from_len, const char *to, unsigned int to_len, bool exchange);
+void aufs_rename_end(const struct aufs_renaming *names);
+#ifdef HAVE_REVERT_CREDS_RETURNS
+void aufs_revert_creds(const struct cred *old);
+#endif
 int aufs_rmdir(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry);
 void aufs_sb_end_write(struct super_block *sb);
 bool aufs_sb_rdonly(const struct super_block *sb);
@@ -233,7 +265,7 @@ void aufs_sb_start_write(struct super_block *sb);
 int aufs_set_acl(struct vfsmount *mnt, struct dentry *dentry, int type, struct posix_acl *acl);
 void aufs_set_file_flags(struct file *user, struct file *file, unsigned int mask,
 			 unsigned int more);
-int aufs_set_fileattr(struct vfsmount *mnt, struct dentry *dentry, struct fileattr *attr);
+int aufs_set_fileattr(struct vfsmount *mnt, struct dentry *dentry, AUFS_FILEATTR *attr);
 int aufs_setxattr(struct vfsmount *mnt, struct dentry *dentry, const char *name, const void *value,
 		  size_t size, int flags);
 bool aufs_signal_pending(void);

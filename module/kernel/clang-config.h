@@ -18,3 +18,8 @@
 #undef CONFIG_CC_HAS_NAMED_AS
 #undef CONFIG_CC_HAS_NAMED_AS_FIXED_SANITIZERS
 #undef CONFIG_USE_X86_SEG_SUPPORT
+/* What was included before this has made up its mind. */
+#ifdef __percpu_seg_override
+#undef __percpu_seg_override
+#define __percpu_seg_override
+#endif

@@ -54,6 +54,10 @@ public:
 		return StringView(reinterpret_cast<const char *>(snapshot_.name.name),
 				  snapshot_.name.len);
 	}
+	const struct qstr &qstr() const
+	{
+		return snapshot_.name;
+	}
 
 private:
 	struct name_snapshot snapshot_;
@@ -125,65 +129,69 @@ private:
 	struct dentry *dir_;
 };
 
-/* Both directories of a rename, locked in the VFS's order. */
+/*
+ * Both directories of a rename, locked in the VFS's order, and both names looked up. The mounter's
+ * credentials are held.
+ */
 class RenameLock final
 {
 public:
 	/*
 	 * For what moves from @from to @to. -ESTALE where one of them is no directory of the branch
-	 * of @mnt any more. Sleeps.
+	 * of @mnt any more, or what is moved is not there. To exchange, both are. Sleeps.
 	 */
-	static Result<RenameLock> get(struct vfsmount *mnt, struct dentry &from, struct dentry &to)
+	static Result<RenameLock> get(struct vfsmount *mnt, struct dentry &from_dir,
+				      StringView from, struct dentry &to_dir, StringView to,
+				      bool exchange = false)
 	{
-		struct dentry *trap = lock_rename(&from, &to);
-
-		/* They lie in different trees by now, and nothing is locked. */
-		if (is_error(trap))
-			return Error{-ESTALE};
-
-		RenameLock lock(mnt, from, to, trap);
-
-		if (!is_live_directory(*mnt, from) || !is_live_directory(*mnt, to))
-			return Error{-ESTALE};
-		return lock;
+		return begin(mnt, {&from_dir, &to_dir, nullptr, nullptr, nullptr}, from, to,
+			     exchange);
+	}
+	/* The same for the dentry @from, -ESTALE where that has another name by now. */
+	static Result<RenameLock> get(struct vfsmount *mnt, struct dentry &from_dir,
+				      struct dentry &from, struct dentry &to_dir, StringView to)
+	{
+		return begin(mnt, {&from_dir, &to_dir, &from, nullptr, nullptr}, {}, to, false);
 	}
 	RenameLock(RenameLock &&other)
-		: mnt_(other.mnt_), from_(cxxrt::exchange(other.from_, nullptr)), to_(other.to_),
-		  trap_(other.trap_)
+		: mnt_(cxxrt::exchange(other.mnt_, nullptr)), names_(other.names_)
 	{
 	}
 	RenameLock &operator=(RenameLock &&) = delete;
 	~RenameLock()
 	{
-		if (from_)
-			unlock_rename(from_, to_);
+		if (mnt_)
+			aufs_rename_end(&names_);
 	}
 
-	/* Whether it is above the other name: then it cannot be moved. */
-	bool traps(const struct dentry &dentry) const
+	struct dentry &from() const
 	{
-		return trap_ == &dentry;
+		return *names_.from;
 	}
-
-	/* Moves @from to the name of @to. */
-	Result<void> rename(struct dentry &from, struct dentry &to, unsigned int flags = 0) const
+	/* May be negative. */
+	struct dentry &to() const
 	{
-		if (!is_entry_of(from, *from_) || to.d_parent != to_ || traps(from) || traps(to))
+		return *names_.to;
+	}
+	/* Moves what is at one name to the other. */
+	Result<void> rename(unsigned int flags = 0) const
+	{
+		if (!is_entry_of(from(), *names_.from_dir) || to().d_parent != names_.to_dir ||
+		    names_.trap == &from() || names_.trap == &to())
 			return Error{-ESTALE};
-		return check(aufs_rename(mnt_, from_->d_inode, &from, to_->d_inode, &to, flags));
+		return check(aufs_rename(mnt_, &names_, flags));
 	}
 
 private:
-	RenameLock(struct vfsmount *mnt, struct dentry &from, struct dentry &to,
-		   struct dentry *trap)
-		: mnt_(mnt), from_(&from), to_(&to), trap_(trap)
+	RenameLock(struct vfsmount *mnt, const struct aufs_renaming &names)
+		: mnt_(mnt), names_(names)
 	{
 	}
+	static Result<RenameLock> begin(struct vfsmount *mnt, struct aufs_renaming names,
+					StringView from, StringView to, bool exchange);
 
 	struct vfsmount *mnt_;
-	struct dentry *from_;
-	struct dentry *to_;
-	struct dentry *trap_;
+	struct aufs_renaming names_;
 };
 
 } // namespace aufs

@@ -187,6 +187,12 @@ inline bool is_lnk(umode_t mode)
 	return (mode & S_IFMT) == S_IFLNK;
 }
 
+/* For %llu: how wide the member is differs between kernels. */
+inline unsigned long long number_of(const struct inode &inode)
+{
+	return inode.i_ino;
+}
+
 inline bool is_positive(const struct dentry &dentry)
 {
 	return dentry.d_inode != nullptr;
@@ -201,6 +207,19 @@ inline Ref<struct dentry> parent_of(struct dentry &dentry)
 {
 	return Ref<struct dentry>::adopt(aufs_dget_parent(&dentry));
 }
+
+#ifdef HAVE_REVERT_CREDS_RETURNS
+/* Both are inlines since the second returns something. */
+inline const struct cred *override_creds(const struct cred *cred)
+{
+	return aufs_override_creds(cred);
+}
+
+inline void revert_creds(const struct cred *old)
+{
+	aufs_revert_creds(old);
+}
+#endif
 
 /* Runs the scope with other credentials. Any context. */
 class ScopedCreds final

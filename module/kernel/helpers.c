@@ -93,9 +93,15 @@ const struct cred *aufs_current_cred(void)
  */
 struct dentry *aufs_d_alloc_parallel(struct dentry *parent, const char *name, unsigned int len)
 {
+#ifdef HAVE_D_ALLOC_PARALLEL_QUEUE
 	DECLARE_WAIT_QUEUE_HEAD_ONSTACK(wq);
+#endif
 	struct qstr qname = QSTR_INIT(name, len);
+#ifdef HAVE_TRY_LOOKUP_NOPERM
+	struct dentry *dentry = try_lookup_noperm(&qname, parent);
+#else
 	struct dentry *dentry = d_hash_and_lookup(parent, &qname);
+#endif
 	struct dentry *found;
 
 	/* Where the VFS would ask, that there was no such name is no answer: it was just read. */
@@ -107,7 +113,11 @@ struct dentry *aufs_d_alloc_parallel(struct dentry *parent, const char *name, un
 	}
 	if (dentry)
 		return dentry;
+#ifdef HAVE_D_ALLOC_PARALLEL_QUEUE
 	dentry = d_alloc_parallel(parent, &qname, &wq);
+#else
+	dentry = d_alloc_parallel(parent, &qname);
+#endif
 	if (IS_ERR(dentry) || !d_in_lookup(dentry))
 		return dentry;
 	/* Who waits for it sleeps on our stack: it ends before we return. */
@@ -338,6 +348,25 @@ AUFS_IDMAP *aufs_nop_idmap(void)
 #endif
 }
 
+#ifdef HAVE_REVERT_CREDS_RETURNS
+const struct cred *aufs_override_creds(const struct cred *cred)
+{
+	return override_creds(cred);
+}
+#endif
+
+/* @value, of @size bytes and a separator, may be null. */
+int aufs_parse_string(struct fs_context *fc, const char *key, const char *value, size_t size)
+{
+#ifdef HAVE_PARSE_FS_STRING_SIZE
+	return vfs_parse_fs_string(fc, key, value, size);
+#else
+	struct qstr text = QSTR_INIT(value, size);
+
+	return vfs_parse_fs_qstr(fc, key, value ? &text : NULL);
+#endif
+}
+
 void aufs_pause(void)
 {
 	schedule_timeout_killable(1);
@@ -363,6 +392,13 @@ void aufs_random_key(unsigned long key[2])
 	key[0] = get_random_long();
 	key[1] = get_random_long();
 }
+
+#ifdef HAVE_REVERT_CREDS_RETURNS
+void aufs_revert_creds(const struct cred *old)
+{
+	revert_creds(old);
+}
+#endif
 
 void aufs_sb_end_write(struct super_block *sb)
 {

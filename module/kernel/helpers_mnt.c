@@ -14,6 +14,16 @@
 #define idmap_of(mnt) mnt_user_ns(mnt)
 #endif
 
+/*
+ * Some kernels delegate directories, as files, and have a parameter for what must be waited for.
+ * Without it that is -EWOULDBLOCK.
+ */
+#ifdef HAVE_DELEGATED_INODE
+#define change_dir(function, args...) function(args, NULL)
+#else
+#define change_dir(function, args...) function(args)
+#endif
+
 /* Gives the ids in @acl, of @inode, the values that they have through @mnt. */
 static void map_acl(struct vfsmount *mnt, const struct inode *inode, struct posix_acl *acl)
 {
@@ -48,7 +58,11 @@ static void unmap_acl(struct vfsmount *mnt, const struct inode *inode, struct po
 
 int aufs_create(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry, umode_t mode)
 {
+#ifdef HAVE_DELEGATED_INODE
+	return vfs_create(idmap_of(mnt), dentry, mode, NULL);
+#else
 	return vfs_create(idmap_of(mnt), dir, dentry, mode, true);
+#endif
 }
 
 /* Counted, with the ids as seen through @mnt; null for none, or an ERR_PTR. */
@@ -90,25 +104,53 @@ int aufs_link(struct dentry *old, struct vfsmount *mnt, struct inode *dir, struc
 struct dentry *aufs_lookup_locked(struct vfsmount *mnt, const char *name, struct dentry *base,
 				  int len)
 {
+#ifdef HAVE_LOOKUP_ONE_QSTR
+	struct qstr qname = QSTR_INIT(name, len);
+
+	return lookup_one(idmap_of(mnt), &qname, base);
+#else
 	return lookup_one(idmap_of(mnt), name, base, len);
+#endif
 }
 
 /* @base's inode is not locked; never negative, an ERR_PTR instead. */
 struct dentry *aufs_lookup_unlocked(struct vfsmount *mnt, const char *name, struct dentry *base,
 				    int len)
 {
+#ifdef HAVE_LOOKUP_ONE_QSTR
+	struct qstr qname = QSTR_INIT(name, len);
+
+	return lookup_one_positive_unlocked(idmap_of(mnt), &qname, base);
+#else
 	return lookup_one_positive_unlocked(idmap_of(mnt), name, base, len);
+#endif
 }
 
 int aufs_mkdir(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry, umode_t mode)
 {
+#ifdef HAVE_MKDIR_RETURNS_DENTRY
+	struct dentry *made;
+
+	/* It puts @dentry, where it fails or makes another one. */
+	made = change_dir(vfs_mkdir, idmap_of(mnt), dir, dget(dentry), mode);
+	if (IS_ERR(made)) {
+		/* Since there is end_dirop(), it unlocks then. Who calls does nothing more here. */
+#ifdef HAVE_END_DIROP
+		inode_lock_nested(dir, I_MUTEX_PARENT);
+#endif
+		return PTR_ERR(made);
+	}
+	dput(made);
+	return 0;
+#else
 	return vfs_mkdir(idmap_of(mnt), dir, dentry, mode);
+#endif
 }
 
 int aufs_mknod(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry, umode_t mode,
 	       dev_t rdev)
 {
-	return vfs_mknod(idmap_of(mnt), dir, dentry, mode, rdev);
+	return change_dir(vfs_mknod, idmap_of(mnt), dir, dentry, mode, rdev);
 }
 
 /* @dentry's inode is locked. */
@@ -129,31 +171,9 @@ int aufs_removexattr(struct vfsmount *mnt, struct dentry *dentry, const char *na
 	return vfs_removexattr(idmap_of(mnt), dentry, name);
 }
 
-/* Both directories are locked by lock_rename(). */
-int aufs_rename(struct vfsmount *mnt, struct inode *old_dir, struct dentry *old_dentry,
-		struct inode *new_dir, struct dentry *new_dentry, unsigned int flags)
-{
-	struct renamedata rename = {
-#ifdef HAVE_MNT_IDMAP
-		.old_mnt_idmap = idmap_of(mnt),
-		.new_mnt_idmap = idmap_of(mnt),
-#else
-		.old_mnt_userns = idmap_of(mnt),
-		.new_mnt_userns = idmap_of(mnt),
-#endif
-		.old_dir = old_dir,
-		.old_dentry = old_dentry,
-		.new_dir = new_dir,
-		.new_dentry = new_dentry,
-		.flags = flags,
-	};
-
-	return vfs_rename(&rename);
-}
-
 int aufs_rmdir(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry)
 {
-	return vfs_rmdir(idmap_of(mnt), dir, dentry);
+	return change_dir(vfs_rmdir, idmap_of(mnt), dir, dentry);
 }
 
 /* With the ids that this kernel's function wants; @acl may be null: removes it. */
@@ -196,7 +216,7 @@ int aufs_set_acl(struct vfsmount *mnt, struct dentry *dentry, int type, struct p
 	return err;
 }
 
-int aufs_set_fileattr(struct vfsmount *mnt, struct dentry *dentry, struct fileattr *attr)
+int aufs_set_fileattr(struct vfsmount *mnt, struct dentry *dentry, AUFS_FILEATTR *attr)
 {
 	return vfs_fileattr_set(idmap_of(mnt), dentry, attr);
 }
@@ -209,7 +229,7 @@ int aufs_setxattr(struct vfsmount *mnt, struct dentry *dentry, const char *name,
 
 int aufs_symlink(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry, const char *target)
 {
-	return vfs_symlink(idmap_of(mnt), dir, dentry, target);
+	return change_dir(vfs_symlink, idmap_of(mnt), dir, dentry, target);
 }
 
 /* An unnamed file below @parent; linkat(2) may name it later. */

@@ -7,6 +7,26 @@
 #include "generated/declared.h"
 #include "api.h"
 
+#if !defined(HAVE_BACKING_FILE_MMAP) || defined(HAVE_VM_PRFILE_REGISTER)
+static bool can_map(struct file *file)
+{
+#ifdef HAVE_CAN_MMAP_FILE
+	return can_mmap_file(file);
+#else
+	return file->f_op->mmap;
+#endif
+}
+
+static int map(struct file *file, struct vm_area_struct *vma)
+{
+#ifdef HAVE_VFS_MMAP
+	return vfs_mmap(file, vma);
+#else
+	return call_mmap(file, vma);
+#endif
+}
+#endif
+
 /*
  * Lets @branch serve @vma, which @user was asked to map. mmap_lock is held for
  * writing. -ENODEV where the branch has no ->mmap. The caller of ->mmap puts the
@@ -19,7 +39,9 @@ int aufs_branch_mmap(struct file *user, struct file *branch, struct vm_area_stru
 #if defined(HAVE_BACKING_FILE_MMAP) && !defined(HAVE_VM_PRFILE_REGISTER)
 	struct backing_file_ctx ctx = {
 		.cred = cred,
+#ifdef HAVE_BACKING_FILE_CTX_USER_FILE
 		.user_file = user,
+#endif
 	};
 
 	return backing_file_mmap(branch, vma, &ctx);
@@ -27,17 +49,37 @@ int aufs_branch_mmap(struct file *user, struct file *branch, struct vm_area_stru
 	const struct cred *old;
 	int err;
 
-	if (!branch->f_op->mmap)
+	if (!can_map(branch))
 		return -ENODEV;
 	vma_set_file(vma, branch);
 	old = override_creds(cred);
-	err = call_mmap(branch, vma);
+	err = map(branch, vma);
 	revert_creds(old);
 	if (err)
 		vma_set_file(vma, user);
 	return err;
 #endif
 }
+
+#if defined(HAVE_BACKING_FILE_OPEN) && !defined(HAVE___FMODE_NONOTIFY) &&                          \
+	!defined(HAVE_VM_PRFILE_REGISTER)
+/*
+ * The branch's file is as silent as the user's, and no flag says that it shall be more so: it is
+ * opened for a likeness of the user's file that nobody is notified of. The security modules look at
+ * its blob, which is the same.
+ */
+static struct file *open_unnoticed(const struct file *user, int flags, const struct path *path,
+				   const struct cred *cred)
+{
+	struct file likeness;
+
+	memcpy(&likeness, user, sizeof(likeness));
+	likeness.__f_path = *file_user_path(user);
+	likeness.f_mode &= ~FMODE_BACKING;
+	file_set_fsnotify_mode(&likeness, FMODE_NONOTIFY);
+	return backing_file_open(&likeness, flags, path, cred);
+}
+#endif
 
 /*
  * Opens the branch file at @path to serve @user. Where no vma can carry a
@@ -54,13 +96,15 @@ struct file *aufs_branch_open(const struct file *user, int flags, const struct p
 {
 	struct file *file;
 
+#ifdef HAVE___FMODE_NONOTIFY
 	flags |= __FMODE_NONOTIFY;
+#endif
 #if defined(HAVE_VM_PRFILE_REGISTER) || defined(HAVE_BACKING_FILE_OPEN)
 	const struct cred *old = override_creds(cred);
 
 #ifdef HAVE_VM_PRFILE_REGISTER
 	file = dentry_open(path, flags, cred);
-#else
+#elif defined(HAVE___FMODE_NONOTIFY)
 	/* It takes the user's path or, since some 6.12.y, the user's file. */
 	file = backing_file_open(
 		_Generic(&backing_file_open,
@@ -68,6 +112,8 @@ struct file *aufs_branch_open(const struct file *user, int flags, const struct p
 					  const struct cred *): file_user_path(user),
 			default: user),
 		flags, path, cred);
+#else
+	file = open_unnoticed(user, flags, path, cred);
 #endif
 	revert_creds(old);
 #else
@@ -108,7 +154,9 @@ unsigned long aufs_get_unmapped_area(struct file *file, unsigned long addr, unsi
 #ifdef CONFIG_MMU
 	if (file->f_op->get_unmapped_area && len >= PMD_SIZE)
 		return file->f_op->get_unmapped_area(file, addr, len, pgoff, flags);
-#ifdef HAVE_MM_GET_UNMAPPED_AREA
+#if defined(HAVE_MM_GET_UNMAPPED_AREA) && !defined(HAVE_MM_GET_UNMAPPED_AREA_MM)
+	return mm_get_unmapped_area(file, addr, len, pgoff, flags);
+#elif defined(HAVE_MM_GET_UNMAPPED_AREA)
 	return mm_get_unmapped_area(current->mm, file, addr, len, pgoff, flags);
 #else
 	return current->mm->get_unmapped_area(file, addr, len, pgoff, flags);

@@ -305,6 +305,20 @@ void Inode::become(Found &found, const ObjectId &identity)
 	copy_links();
 }
 
+namespace
+{
+
+/* Later kernels have a struct around the state of an inode. */
+template <class Inode> bool is_new(const Inode &inode)
+{
+	if constexpr (requires { inode.i_state & I_NEW; })
+		return inode.i_state & I_NEW;
+	else
+		return inode.i_state.__state & I_NEW;
+}
+
+} // namespace
+
 Result<Ref<struct inode>> Inode::get_by_key(struct super_block &sb, const Key &key,
 					    const ObjectId &identity, Found &found)
 {
@@ -313,7 +327,7 @@ Result<Ref<struct inode>> Inode::get_by_key(struct super_block &sb, const Key &k
 
 	if (!inode)
 		return Error{-ENOMEM};
-	if (inode->i_state & I_NEW) {
+	if (is_new(*inode)) {
 		of(*inode).become(found, identity);
 		unlock_new_inode(inode);
 	}

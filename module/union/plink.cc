@@ -177,8 +177,9 @@ void note_lower_name_gone(Inode &inode)
 	auto stored = store_links(inode, inode.links() - 1);
 
 	if (!stored.ok())
-		aufs_warn("branch '%s': inode %lu keeps a wrong count of names (errno %d)",
-			  inode.branch().name().data(), inode.h_inode().i_ino, -stored.error());
+		aufs_warn("branch '%s': inode %llu keeps a wrong count of names (errno %d)",
+			  inode.branch().name().data(), number_of(inode.h_inode()),
+			  -stored.error());
 	inode.copy_links();
 }
 

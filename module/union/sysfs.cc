@@ -123,7 +123,7 @@ struct SysfsFiles::Place {
 	static ssize_t read(struct file *, struct kobject *, Attribute *attribute, char *buffer,
 			    loff_t offset, size_t size)
 	{
-		auto &place = *static_cast<const Place *>(attribute->private_);
+		const auto &place = *static_cast<const Place *>(attribute->private_);
 		Window window(buffer, offset, size);
 
 		if (place.index < place.super.count())

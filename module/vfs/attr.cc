@@ -263,7 +263,7 @@ int set_acl(AUFS_IDMAP *, struct inode *inode, struct posix_acl *acl, int type)
 	return dentry ? set_acl_on(*dentry, acl, type) : -ESTALE;
 }
 
-int fileattr_get(struct dentry *dentry, struct fileattr *attr)
+int fileattr_get(struct dentry *dentry, AUFS_FILEATTR *attr)
 {
 	Inode &union_inode = Inode::of(*dentry->d_inode);
 	ScopedCreds creds(union_inode.super().mounter());
@@ -305,9 +305,9 @@ u32 changed_flags(u32 have, u32 shown, u32 wanted)
  * Who sets flags gives back all that were shown, of the branch where the object lies; its copy may
  * lie on another filesystem, with others. So what is different is changed, and nothing else.
  */
-int fileattr_set(AUFS_IDMAP *, struct dentry *dentry, struct fileattr *attr)
+int fileattr_set(AUFS_IDMAP *, struct dentry *dentry, AUFS_FILEATTR *attr)
 {
-	struct fileattr shown = {};
+	AUFS_FILEATTR shown = {};
 
 	if (int error = fileattr_get(dentry, &shown))
 		return error;
@@ -318,8 +318,8 @@ int fileattr_set(AUFS_IDMAP *, struct dentry *dentry, struct fileattr *attr)
 	if ((flags & ~known_flags) || (attr->fsx_valid && (xflags & ~known_xflags)))
 		return -EOPNOTSUPP;
 	return change(*dentry, [&, attr](Inode &, struct vfsmount *mnt, struct dentry &h_dentry) {
-		struct fileattr next = {};
-		struct fileattr have = {};
+		AUFS_FILEATTR next = {};
+		AUFS_FILEATTR have = {};
 
 		if (int error = vfs_fileattr_get(&h_dentry, &have))
 			return error;
@@ -347,11 +347,11 @@ namespace
  * Access times are the branch's where it is written to; what else a kernel asks for, the branch
  * does by itself.
  */
-int update_atime(struct inode &inode, int flags)
+int update_times(struct inode &inode, bool atime)
 {
 	Inode &union_inode = Inode::of(inode);
 
-	if (!(flags & S_ATIME) || !union_inode.branch().writable())
+	if (!atime || !union_inode.branch().writable())
 		return 0;
 
 	struct path h_path = union_inode.h_path();
@@ -363,15 +363,23 @@ int update_atime(struct inode &inode, int flags)
 
 } // namespace
 
+#ifndef HAVE_FS_UPD_ATIME
 int update_time(struct inode *inode, int flags)
 {
-	return update_atime(*inode, flags);
+	return update_times(*inode, flags & S_ATIME);
 }
 
 int update_time(struct inode *inode, struct timespec64 *, int flags)
 {
-	return update_atime(*inode, flags);
+	return update_times(*inode, flags & S_ATIME);
 }
+
+#else
+int update_time(struct inode *inode, enum fs_update_time which, unsigned int)
+{
+	return update_times(*inode, which == FS_UPD_ATIME);
+}
+#endif
 
 namespace
 {

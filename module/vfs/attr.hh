@@ -29,10 +29,14 @@ ssize_t listxattr(struct dentry *dentry, char *list, size_t size);
 struct posix_acl *get_acl(struct inode *inode, int type, bool rcu);
 int set_acl(AUFS_IDMAP *idmap, struct dentry *dentry, struct posix_acl *acl, int type);
 int set_acl(AUFS_IDMAP *idmap, struct inode *inode, struct posix_acl *acl, int type);
-int fileattr_get(struct dentry *dentry, struct fileattr *attr);
-int fileattr_set(AUFS_IDMAP *idmap, struct dentry *dentry, struct fileattr *attr);
+int fileattr_get(struct dentry *dentry, AUFS_FILEATTR *attr);
+int fileattr_set(AUFS_IDMAP *idmap, struct dentry *dentry, AUFS_FILEATTR *attr);
+#ifdef HAVE_FS_UPD_ATIME
+int update_time(struct inode *inode, enum fs_update_time which, unsigned int flags);
+#else
 int update_time(struct inode *inode, int flags);
 int update_time(struct inode *inode, struct timespec64 *now, int flags);
+#endif
 
 /* @ops with those operations; kernels differ in the names of two of them. */
 template <class Ops> constexpr Ops with_common(Ops ops, bool asks)

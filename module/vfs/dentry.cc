@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* What the dcache asks: which dentry is the real one, and whether one is still right. */
 #include "union/inode.hh"
+#include "kernel/dir_lock.hh"
 
 namespace aufs
 {
@@ -33,11 +34,25 @@ template <class Which> struct dentry *d_real(struct dentry *dentry, Which which)
 	return &h_dentry;
 }
 
+/* What the filesystem of the branch's dentry @h says of it. */
+template <class Dentry> int ask(Dentry &h, unsigned int flags)
+{
+	if constexpr (requires { h.d_op->d_revalidate(&h, flags); }) {
+		return h.d_op->d_revalidate(&h, flags);
+	} else {
+		/* It may be renamed meanwhile. */
+		Ref<Dentry> parent = parent_of(h);
+		NameSnapshot name(h);
+
+		return h.d_op->d_revalidate(parent->d_inode, &name.qstr(), &h, flags);
+	}
+}
+
 /*
  * Some branches change by themselves (a server's, a daemon's): ask their filesystem. May be called
  * under RCU, where this declines.
  */
-int revalidate(struct dentry *dentry, unsigned int flags)
+template <class Dentry> int revalidate(Dentry *dentry, unsigned int flags)
 {
 	if (flags & LOOKUP_RCU)
 		return -ECHILD;
@@ -56,11 +71,18 @@ int revalidate(struct dentry *dentry, unsigned int flags)
 
 		if (!(h.d_flags & DCACHE_OP_REVALIDATE))
 			continue;
-		if (int valid = h.d_op->d_revalidate(&h, flags); valid <= 0)
+		if (int valid = ask(h, flags); valid <= 0)
 			return valid;
 	}
 	union_inode.learn();
 	return 1;
+}
+
+/* The same, where the VFS tells what it calls the dentry. */
+template <class Dentry>
+int revalidate(struct inode *, const struct qstr *, Dentry *dentry, unsigned int flags)
+{
+	return revalidate(dentry, flags);
 }
 
 template <class Ops> constexpr Ops with_d_real(Ops ops)

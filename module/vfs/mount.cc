@@ -13,6 +13,23 @@ extern const struct super_operations super_operations;
 namespace
 {
 
+/* What the dentries of a superblock get; its name in there is not for us on later kernels. */
+template <class Sb> const struct dentry_operations *dentry_operations_of(const Sb &sb)
+{
+	if constexpr (requires { sb.s_d_op; })
+		return sb.s_d_op;
+	else
+		return sb.__s_d_op;
+}
+
+template <class Sb> void set_dentry_operations(Sb &sb, const struct dentry_operations &operations)
+{
+	if constexpr (requires { sb.s_d_op; })
+		sb.s_d_op = &operations;
+	else
+		set_default_d_op(&sb, &operations);
+}
+
 /* What one mount or remount was asked for. */
 class Context final
 {
@@ -251,7 +268,7 @@ Changes changes_of(const Branch &branch)
 	if (root.d_flags & (DCACHE_OP_REVALIDATE | DCACHE_OP_WEAK_REVALIDATE))
 		ops = root.d_op;
 	else if (sb.s_magic != OVERLAYFS_SUPER_MAGIC)
-		ops = sb.s_d_op;
+		ops = dentry_operations_of(sb);
 	if (ops && (ops->d_revalidate || ops->d_weak_revalidate) && !aufs_asks_for_key(ops))
 		return Changes::anywhere;
 	return can_encrypt(sb) ? Changes::where_encrypted : Changes::never;
@@ -326,8 +343,8 @@ Result<void> Context::fill(struct fs_context *fc, struct super_block &sb)
 		sb.s_flags |= SB_RDONLY;
 	sb.s_op = &super_operations;
 	/* Whether the VFS must ask before it believes its cache. */
-	sb.s_d_op = super.changes() == Changes::never ? &dentry_operations :
-							&remote_dentry_operations;
+	set_dentry_operations(sb, super.changes() == Changes::never ? dentry_operations :
+								      remote_dentry_operations);
 	sb.s_xattr = const_cast<decltype(sb.s_xattr)>(xattr_handlers);
 
 	auto root = TRY(Inode::get(sb, TRY(find_root(super))));

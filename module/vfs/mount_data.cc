@@ -86,9 +86,9 @@ int parse_monolithic(struct fs_context *fc, void *data)
 
 		/* What follows a key is a separator, which has been read. */
 		key[raw.key.size()] = '\0';
-		if (int result = vfs_parse_fs_string(fc, key,
-						     raw.has_value ? raw.value.data() : nullptr,
-						     raw.has_value ? raw.value.size() : 0);
+		if (int result = aufs_parse_string(fc, key,
+						   raw.has_value ? raw.value.data() : nullptr,
+						   raw.has_value ? raw.value.size() : 0);
 		    result < 0)
 			return result;
 	}

@@ -158,8 +158,8 @@ void unmake(const Branch &branch, struct dentry &h_dir, struct dentry &h_dentry)
 
 	/* What somebody has moved or removed by now is theirs. */
 	if (auto removed = run(); !removed.ok() && removed.error() != -ESTALE)
-		aufs_warn("branch '%s': a half-made object stays in inode %lu (errno %d)",
-			  branch.name().data(), h_dir.d_inode->i_ino, -removed.error());
+		aufs_warn("branch '%s': a half-made object stays in inode %llu (errno %d)",
+			  branch.name().data(), number_of(*h_dir.d_inode), -removed.error());
 }
 
 /* What make() is to make: the union's dentry, and its kind, or what it is a further link of. */
@@ -342,7 +342,9 @@ Result<void> make(struct inode &dir, struct dentry &dentry, struct inode *existi
 	return {};
 }
 
-int create(AUFS_IDMAP *, struct inode *dir, struct dentry *dentry, umode_t mode, bool)
+/* Some kernels tell that nothing is there, which they have made sure of. */
+template <class... Exclusive>
+int create(AUFS_IDMAP *, struct inode *dir, struct dentry *dentry, umode_t mode, Exclusive...)
 {
 	return to_errno(make(*dir, *dentry, nullptr, S_IFREG | mode,
 			     [mode](struct vfsmount *mnt, struct inode &h_dir, struct dentry &h) {

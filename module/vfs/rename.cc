@@ -140,18 +140,17 @@ Result<void> rename_on_branch(const Branch &branch, const Side &from, const Side
 			      unsigned int flags, Replaces replaces)
 {
 	bool exchange = flags & RENAME_EXCHANGE;
-	auto lock = TRY(RenameLock::get(branch.mnt(), *from.h_dir, *to.h_dir));
-	auto h_from = TRY(lookup_locked(branch, *from.h_dir, from.name()));
-	auto h_to = TRY(lookup_locked(branch, *to.h_dir, to.name()));
+	auto lock = TRY(RenameLock::get(branch.mnt(), *from.h_dir, from.name(), *to.h_dir,
+					to.name(), exchange));
 
-	if (h_from->d_inode != &from.inode()->h_inode())
+	if (lock.from().d_inode != &from.inode()->h_inode())
 		return Error{-ESTALE};
-	if (exchange && h_to->d_inode != &to.inode()->h_inode())
+	if (exchange && lock.to().d_inode != &to.inode()->h_inode())
 		return Error{-ESTALE};
 	/* Somebody has made it directly: nobody asked to replace that. */
-	if (replaces == Replaces::known && is_positive(*h_to) && !to.inode())
+	if (replaces == Replaces::known && is_positive(lock.to()) && !to.inode())
 		return Error{-ESTALE};
-	return lock.rename(*h_from, *h_to, flags);
+	return lock.rename(flags);
 }
 
 /*
@@ -217,13 +216,12 @@ Result<void> take_back(const Branch &branch, const Side &from, const Side &to, b
 		return {};
 	}
 
-	auto lock = TRY(RenameLock::get(branch.mnt(), *to.h_dir, *from.h_dir));
-	auto h_to = TRY(lookup_locked(branch, *to.h_dir, to.name()));
-	auto h_from = TRY(lookup_locked(branch, *from.h_dir, from.name()));
+	auto lock =
+		TRY(RenameLock::get(branch.mnt(), *to.h_dir, to.name(), *from.h_dir, from.name()));
 
-	if (h_to->d_inode != &from.inode()->h_inode())
+	if (lock.from().d_inode != &from.inode()->h_inode())
 		return Error{-ESTALE};
-	return lock.rename(*h_to, *h_from);
+	return lock.rename();
 }
 
 /*
@@ -249,8 +247,8 @@ Result<void> replace_below(const Branch &branch, Side &from, Side &to, unsigned 
 	if (uncovered.ok())
 		return linked ? unlink_old(branch, from, index) : uncovered;
 	if (auto back = take_back(branch, from, to, linked); !back.ok())
-		aufs_warn("branch '%s': a rename is half done in inode %lu (errno %d)",
-			  branch.name().data(), to.h_dir->d_inode->i_ino, -back.error());
+		aufs_warn("branch '%s': a rename is half done in inode %llu (errno %d)",
+			  branch.name().data(), number_of(*to.h_dir->d_inode), -back.error());
 	return uncovered;
 }
 
@@ -382,8 +380,8 @@ Result<void> move_name(const Branch &branch, Side &from, Side &to, unsigned int 
 		[&](const BranchWrite &) { return remove_whiteout(branch, *to.h_dir, to.name()); });
 
 	if (!removed.ok())
-		aufs_warn("branch '%s': a spent whiteout stays in inode %lu (errno %d)",
-			  branch.name().data(), to.h_dir->d_inode->i_ino, -removed.error());
+		aufs_warn("branch '%s': a spent whiteout stays in inode %llu (errno %d)",
+			  branch.name().data(), number_of(*to.h_dir->d_inode), -removed.error());
 	return {};
 }
 

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "kernel/dir_lock.hh"
+
+namespace aufs
+{
+
+Result<RenameLock> RenameLock::begin(struct vfsmount *mnt, struct aufs_renaming names,
+				     StringView from, StringView to, bool exchange)
+{
+	TRY(check(aufs_rename_begin(mnt, &names, from.data(),
+				    static_cast<unsigned int>(from.size()), to.data(),
+				    static_cast<unsigned int>(to.size()), exchange)));
+
+	RenameLock lock(mnt, names);
+
+	if (!is_live_directory(*mnt, *names.from_dir) || !is_live_directory(*mnt, *names.to_dir))
+		return Error{-ESTALE};
+	return lock;
+}
+
+} // namespace aufs
