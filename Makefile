@@ -26,6 +26,9 @@ test check test-all:
 observers:
 	@scripts/observers
 
+kernels:
+	@RECORD='$(RECORD)' scripts/kernels $(KERNELS)
+
 bench:
 	@OPS='$(OPS)' FILESYSTEMS='$(FILESYSTEMS)' BASES='$(BASES)' PROFILE='$(PROFILE)' scripts/bench
 
@@ -47,7 +50,7 @@ setup:
 help:
 	@sed -n 's/^#: \{0,1\}//p' Makefile
 
-.PHONY: module compile_commands.json clean demo vm check test test-all observers bench bench-check kunit kunit-mutants lint setup help
+.PHONY: module compile_commands.json clean demo vm check test test-all observers kernels bench bench-check kunit kunit-mutants lint setup help
 
 #: make [LLVM=1 | LLVM=-19] [KVER=RELEASE | KDIR=DIR]
 #:                        build aufs.ko, and its companion aufs-observers.ko, with clang (the
@@ -65,6 +68,9 @@ help:
 #: make test-all          all there is; called again for the same tree, it goes on where it was
 #: make observers         what each observer reports, as a table: for this filesystem and overlayfs,
 #:                        without and with aufs-observers.ko
+#: make kernels [KERNELS='NAME...'] [RECORD=y]
+#:                        the kernels that this runs on, as a table: built, and tests run there; or put
+#:                        the table into module/KERNELS.md
 #: make bench [OPS='PATTERN...'] [FILESYSTEMS='PATTERN...'] [BASES='PATTERN...'] [PROFILE=y]
 #:                        what operations cost, in instructions: here, on the branch alone, and on
 #:                        other unions; with PROFILE, in which functions of the kernel

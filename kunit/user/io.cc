@@ -430,6 +430,28 @@ CASE(inotify_sees_what_happens_on_the_union)
 	EXPECT_EQ(seen.find(modify), seen.rfind(modify));
 }
 
+/* What is done to the union's file is told of that one, and not once more of the branch's. */
+CASE(a_watch_of_the_branch_is_not_told)
+{
+	Union u;
+	write_file(u.top + "/top", "top");
+	write_file(u.low + "/low", "low");
+	u.mount();
+	Fd watch(OK(inotify_init1(IN_CLOEXEC | IN_NONBLOCK)));
+	OK(inotify_add_watch(watch, (u.top + "/top").c_str(), IN_ALL_EVENTS));
+	OK(inotify_add_watch(watch, (u.low + "/low").c_str(), IN_ALL_EVENTS));
+	{
+		Fd file = open_file(u.at("top"), O_RDWR);
+		OK(pwrite(file, "TOP", 3, 0));
+		EXPECT_EQ(pread_text(file, 3, 0), "TOP");
+	}
+	EXPECT_EQ(read_file(u.at("low")), "low");
+	char buffer[4096];
+	EXPECT_ERR(read(watch, buffer, sizeof(buffer)), EAGAIN);
+	EXPECT_EQ(read_file(u.low + "/low"), "low");
+	EXPECT(read(watch, buffer, sizeof(buffer)) > 0);
+}
+
 CASE(readahead_and_fadvise)
 {
 	Union u;
