@@ -21,8 +21,8 @@ struct Small : Union {
 	{
 		mount("br=" + branch.path() + "=rw" + upper + ":" + low + "=ro" + lower);
 		int result = chmod(at("file").c_str(), 0600) ? errno : 0;
-		string mounts = read_file("/proc/mounts");
-		EXPECT_HAS(mounts, branch.path() + "=rw" + upper + ":" + low + "=ro" + lower);
+		EXPECT_EQ(shown_branches(mnt),
+			  branch.path() + "=rw" + upper + ":" + low + "=ro" + lower);
 		return result;
 	}
 

@@ -73,6 +73,7 @@ void show_branch(Window &window, const Branch &branch)
 	window.put("=");
 	window.put(branch_perm_name(branch.perm()));
 	window.put(copy_on_open_name(branch.copy_on_open()));
+	branch.may_miss().write([&window](StringView name) { window.put(name); });
 	window.put("\n");
 }
 
