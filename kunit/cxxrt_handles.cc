@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The handles on what the kernel counts and locks: see cxxrt.cc. */
-#include "file.hh"
+#include "mmap/branch_file.hh"
 #include "fixture.hh"
 #include "kernel/dir_lock.hh"
 #include "noted.hh"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* What the kernel says of a mapping when it is broken. Behind all else: lockdep is off from then on. */
-#include "file.hh"
+#include "mmap/branch_file.hh"
 #include "show.hh"
 
 extern "C" {

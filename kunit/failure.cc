@@ -4,7 +4,7 @@
  * files have a reference for each mapping that there is, and for no other.
  */
 #include "failing.hh"
-#include "file.hh"
+#include "mmap/branch_file.hh"
 #include "mmap/mapping.hh"
 #include "show.hh"
 

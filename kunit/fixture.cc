@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "fixture.hh"
-#include "file.hh"
+#include "mmap/branch_file.hh"
 
 namespace aufs::test
 {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Where the random walk begins, how it goes on, and how it ends. */
-#include "file.hh"
+#include "mmap/branch_file.hh"
 #include "model.hh"
 
 namespace aufs::test

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* What is said of a process's mappings elsewhere: in its core, in the log, of what it executes. */
-#include "file.hh"
+#include "mmap/branch_file.hh"
 #include "program.hh"
 #include "show.hh"
 

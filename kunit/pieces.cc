@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "pieces.hh"
-#include "file.hh"
+#include "mmap/branch_file.hh"
 #include "mmap/mapping.hh"
 
 namespace aufs::test

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The bookkeeping by itself, on mappings that are made up. */
 #include "mmap/mapping.hh"
-#include "file.hh"
+#include "mmap/branch_file.hh"
 #include "fixture.hh"
 #include "mmap/prfile.hh"
 

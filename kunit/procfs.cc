@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* What procfs shows of the mappings of a process that maps a union's files. */
-#include "file.hh"
+#include "mmap/branch_file.hh"
 #include "show.hh"
 
 extern "C" {

@@ -9,7 +9,7 @@
  */
 #pragma once
 
-#include "file.hh"
+#include "mmap/branch_file.hh"
 #include "show.hh"
 
 #ifndef CONFIG_MMU

@@ -3,7 +3,7 @@
  * Which file mprotect(2) is judged by: the user's, as mmap(2) was. Each security module is asked in
  * the way that an administrator has, and none decides anything for who is not asked about here.
  */
-#include "file.hh"
+#include "mmap/branch_file.hh"
 #include "show.hh"
 
 extern "C" {

@@ -199,7 +199,7 @@ const OptionRow *find_row(StringView name)
 Size distance(StringView a, StringView b)
 {
 	constexpr Size longest = 31;
-	Size row[longest + 1];
+	Size row[longest + 1] = {};
 
 	if (b.size() > longest)
 		return a.size() + b.size();

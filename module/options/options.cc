@@ -91,8 +91,8 @@ struct Attribute {
 	bool rw; /* goes with rw; */
 	bool ro; /* with ro and rr */
 	CopyOnOpen copy_on_open = CopyOnOpen::nothing;
-	XattrClasses may_miss = {};
-	StringView ignored = {}; /* why it has no effect; empty where it does what it says */
+	XattrClasses may_miss;
+	StringView ignored; /* why it has no effect; empty where it does what it says */
 };
 
 constexpr Attribute icex(StringView name, unsigned char classes)
@@ -121,9 +121,10 @@ constexpr Attribute attributes[] = {
 const Attribute *find_attribute(StringView name, BranchPerm perm)
 {
 	for (const Attribute &attribute : attributes) {
+		bool goes = perm == BranchPerm::rw ? attribute.rw : attribute.ro;
+
 		if (attribute.name == name)
-			return (perm == BranchPerm::rw ? attribute.rw : attribute.ro) ? &attribute :
-											nullptr;
+			return goes ? &attribute : nullptr;
 	}
 	return nullptr;
 }
