@@ -307,6 +307,30 @@ string sysfs_of(const string &point)
 	return "/sys/fs/aufs/si_" + options.substr(at, options.find(',', at) - at);
 }
 
+std::vector<string> without_flags(const string &options)
+{
+	std::vector<string> rest;
+	size_t at = 0;
+	while (at <= options.size()) {
+		size_t end = at;
+		while (end < options.size() && options[end] != ',')
+			end += options[end] == '\\' && end + 1 < options.size() ? 2 : 1;
+		string one = options.substr(at, end - at);
+		at = end + 1;
+		if (one != "rw" && one != "ro" && one != "relatime")
+			rest.push_back(one);
+	}
+	return rest;
+}
+
+string joined(const std::vector<string> &words)
+{
+	string text;
+	for (const string &word : words)
+		text += (text.empty() ? "" : ",") + word;
+	return text;
+}
+
 string shown_branches(const string &point)
 {
 	string dir = sysfs_of(point), text;

@@ -224,6 +224,10 @@ int try_mount(const string &target, const string &data, unsigned long flags = 0)
 
 /* The options of the last mount at @point, as /proc/mounts has them: octal escapes and all. */
 string shown_options(const string &point);
+/* Those of @options that mount(2) has no flags for. */
+std::vector<string> without_flags(const string &options);
+/* @words, with commas between them. */
+string joined(const std::vector<string> &words);
 /* Where sysfs tells of the union at @point. */
 string sysfs_of(const string &point);
 /* The branches that it shows, from the uppermost on: `DIR=PERM:DIR=PERM`. */

@@ -10,23 +10,6 @@
 #include <sys/statfs.h>
 #include <sys/vfs.h>
 
-/* Takes away the options that mount(2) has flags for. */
-static string without_flags(const string &options)
-{
-	string rest;
-	size_t at = 0;
-	while (at <= options.size()) {
-		size_t end = at;
-		while (end < options.size() && options[end] != ',')
-			end += options[end] == '\\' && end + 1 < options.size() ? 2 : 1;
-		string one = options.substr(at, end - at);
-		at = end + 1;
-		if (one != "rw" && one != "ro" && one != "relatime")
-			rest += (rest.empty() ? "" : ",") + one;
-	}
-	return rest;
-}
-
 /* mount(8), which is what people type. */
 CASE(mount_command)
 {
@@ -88,7 +71,7 @@ CASE(remount_with_the_same_options)
 	write_file(u.low + "/file", "low");
 	u.mount();
 	EXPECT_OK(mount("none", u.mnt.c_str(), "aufs", MS_REMOUNT | MS_RDONLY,
-			without_flags(shown_options(u.mnt)).c_str()));
+			joined(without_flags(shown_options(u.mnt))).c_str()));
 	EXPECT_EQ(read_file(u.at("file")), "low");
 	EXPECT_ERR(mkdir(u.at("dir").c_str(), 0755), EROFS);
 }

@@ -8,31 +8,6 @@
 
 using Names = std::vector<string>;
 
-/* Takes away the options that mount(2) has flags for. */
-static Names without_flags(const string &options)
-{
-	Names rest;
-	size_t at = 0;
-	while (at <= options.size()) {
-		size_t end = at;
-		while (end < options.size() && options[end] != ',')
-			end += options[end] == '\\' && end + 1 < options.size() ? 2 : 1;
-		string one = options.substr(at, end - at);
-		at = end + 1;
-		if (one != "rw" && one != "ro" && one != "relatime")
-			rest.push_back(one);
-	}
-	return rest;
-}
-
-static string joined(const Names &words)
-{
-	string text;
-	for (const string &word : words)
-		text += (text.empty() ? "" : ",") + word;
-	return text;
-}
-
 /* The options of @point as a mount(8) reads them that decodes \040 and its like. */
 static string mntent_options(const string &point)
 {
