@@ -359,22 +359,19 @@ Result<void> Context::fill(struct fs_context *fc, struct super_block &sb)
 /* @now with what the options have changed: another may have remounted since fspick(2). */
 Settings Context::changed_from(Settings now) const
 {
-	if (settings_.watermark != before_.watermark)
-		now.watermark = settings_.watermark;
-	if (settings_.mfs_seconds != before_.mfs_seconds)
-		now.mfs_seconds = settings_.mfs_seconds;
-	if (settings_.create != before_.create)
-		now.create = settings_.create;
-	if (settings_.copy_up != before_.copy_up)
-		now.copy_up = settings_.copy_up;
-	if (settings_.sum != before_.sum)
-		now.sum = settings_.sum;
-	if (settings_.share_rw != before_.share_rw)
-		now.share_rw = settings_.share_rw;
-	if (settings_.always_opaque != before_.always_opaque)
-		now.always_opaque = settings_.always_opaque;
-	if (settings_.show_whiteouts != before_.show_whiteouts)
-		now.show_whiteouts = settings_.show_whiteouts;
+	auto take = [&](auto member) {
+		if (settings_.*member != before_.*member)
+			now.*member = settings_.*member;
+	};
+
+	take(&Settings::watermark);
+	take(&Settings::mfs_seconds);
+	take(&Settings::create);
+	take(&Settings::copy_up);
+	take(&Settings::sum);
+	take(&Settings::share_rw);
+	take(&Settings::always_opaque);
+	take(&Settings::show_whiteouts);
 	static_assert(sizeof(Settings) == 24, "a new member is to be looked at here");
 	return now;
 }
