@@ -5,21 +5,44 @@ import shutil
 import subprocess
 
 import ktap
+import kept
 import programs
 from common import CACHE, TOP, Trouble, say
 from runner import Step
 
 
 USER_TESTS = CACHE / "user-tests"
+# What does not decide how a program does in a machine.
+WITHOUT = (*kept.SUITES, *kept.LINT, "kunit/host/*", "kunit/user/mut*", "scripts/testing/concerns", "scripts/vma-test*",
+           "scripts/bench*", "scripts/kunit*", "scripts/demo", "scripts/guest/demo", "scripts/kernels")
 
 
-def results_of(directory):
-    """The blocks that are kept in @directory, by name."""
-    kept = {}
+# The first line of a result whose sources changed while it was made: it counts now, and is not kept.
+CHANGED = "# of sources that changed"
+
+
+def stamp(sources, block_name):
+    """The first line of a result: of which sources it is."""
+    program, dot, _ = block_name.partition(".")
+    return f"# of sources {sources.number(WITHOUT, program if dot else 'none')}"
+
+
+def results_of(directory, sources):
+    """The blocks in @directory that are of these @sources, by name."""
+    found = {}
     for path in sorted(directory.glob("*.ktap")):
-        for block in ktap.blocks(path.read_text(encoding="utf-8").split("\n")):
-            kept[block.name] = block
-    return kept
+        lines = path.read_text(encoding="utf-8").split("\n")
+        for block in ktap.blocks(lines[1:]):
+            if lines[0] in (stamp(sources, block.name), CHANGED):
+                found[block.name] = block
+    return found
+
+
+def drop_changed(directory):
+    """Remove what is not kept."""
+    for path in directory.glob("*/*.ktap"):
+        if path.read_text(encoding="utf-8").startswith(CHANGED):
+            path.unlink()
 
 
 class Guest(Step):
@@ -29,11 +52,12 @@ class Guest(Step):
     good, is not run again.
     """
 
-    def __init__(self, name, which, todo, results, after, seconds, boot="", options=(), memory=2048):
+    def __init__(self, name, which, todo, results, sources, after, seconds, boot="", options=(), memory=2048):
         super().__init__(name, [], after, seconds, counts=False)
-        self.which, self.todo, self.results = which, todo, results
+        self.which, self.todo, self.results, self.sources = which, todo, results, sources
         self.boot, self.options, self.memory = boot, options, memory
         self.ended, self.failed = 0, 0
+        self.distrusted = False
 
     def output(self, _out):
         return subprocess.PIPE
@@ -86,8 +110,12 @@ class Guest(Step):
                     say(f"{self.name}: not ok: {block.name}")
                 # What lockdep and kmemleak say at the end is of this machine.
                 one_of = "" if "." in block.name else f"-{self.name}"
+                self.distrusted |= bool(one_of) and not block.well
+                of = stamp(self.sources, block.name)
+                if of != stamp(kept.Sources(), block.name):
+                    of = CHANGED
                 path = self.results / f"{block.name}{one_of}.ktap"
-                path.write_text("\n".join(block.lines) + "\n", encoding="utf-8")
+                path.write_text("\n".join([of, *block.lines]) + "\n", encoding="utf-8")
         self.status = self.process.wait()
         if self.status not in (0, 1):
             say(f"{self.name}: the machine ended with status {self.status}")
@@ -102,13 +130,13 @@ class Guest(Step):
         return f"{self.name} ({self.ended} of {len(self.todo)}, {self.failed} failed)"
 
 
-def whole(which, todo, results):
+def whole(which, todo, results, sources):
     """The stream of a kernel: what is kept in @results of @todo, and what is missing there."""
-    kept = results_of(results)
+    found = results_of(results, sources)
     parts = []
     for program, combo in todo:
         name = f"{program}.{combo}"
-        parts.append(kept.pop(name, None)
+        parts.append(found.pop(name, None)
                      or ktap.Block.missing(name, f"no result: the machine ended before (see {which}'s log)"))
     # Such as what lockdep says at the end.
-    return parts + list(kept.values())
+    return parts + [block for name, block in found.items() if "." not in name]

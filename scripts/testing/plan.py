@@ -2,12 +2,16 @@
 """Which steps the commands have, and what comes before what."""
 import subprocess
 
+import kept
 import programs
 from common import TOP, sources
 from guests import USER_TESTS, Guest, results_of
 from runner import Step
 
 STOCK = ["6.12", "6.1"]
+# What does not decide whether a kernel and its module are built, and whether what runs in them does well.
+NO_PROGRAMS = ("kunit/user/*", "kunit/host/*", "scripts/testing/concerns", *kept.LINT)
+BUILDS = (*NO_PROGRAMS, *kept.SUITES, "scripts/testing/*", "scripts/test", "scripts/guest/*")
 # What a user-space program takes where nothing was measured yet, and a machine until it is up.
 PROGRAM_SECONDS, BOOT_SECONDS = 5, 10
 # On the debug kernel without other people's programs: they take hours there.
@@ -25,14 +29,15 @@ def steps_to_build(kernels):
     for which in kernels:
         own = which in ("debug", "vm_prfile", "plain", "member")
         steps.append(Step(f"kernel-{which}", [script("kernel"), which],
-                          seconds=600 if own else 8, counts=False))
-        steps.append(Step(f"build-{which}", [script("test-build"), which], [f"kernel-{which}"], 30))
+                          seconds=600 if own else 8, counts=False, without=BUILDS))
+        steps.append(Step(f"build-{which}", [script("test-build"), which], [f"kernel-{which}"], 30,
+                          without=BUILDS))
     return steps
 
 
 def steps_for_guests():
     """What each machine needs beside its kernel and module."""
-    return [Step("root-image", [script("rootfs")], seconds=60, counts=False)]
+    return [Step("root-image", [script("rootfs")], seconds=60, counts=False, without=BUILDS)]
 
 
 def build_user_tests():
@@ -50,8 +55,8 @@ def lint(check, seconds, after=(), deep=False):
 def steps_to_judge_sources(deep):
     """What needs no machine, but the KUnit suites. @deep: clang-tidy looks as far as it can."""
     return [
-        Step("kernel-tools", [script("kernel-tools")], seconds=15, counts=False),
-        Step("sparse", [script("test-build"), "6.12", "C=2"], ["build-6.12"], 10),
+        Step("kernel-tools", [script("kernel-tools")], seconds=15, counts=False, without=BUILDS),
+        Step("sparse", [script("test-build"), "6.12", "C=2"], ["build-6.12"], 10, without=BUILDS),
         lint("format", 5),
         lint("kernel", 15, ["kernel-tools"]),
         lint("rules", 5),
@@ -63,15 +68,15 @@ def steps_to_judge_sources(deep):
         Step("test-itself", [script("test"), "--self-test"], seconds=2),
         Step("mutants-apply", [TOP / "kunit/user/mutate", "--check"], seconds=5),
         Step("test-machine", [script("test-machine")], ["build-6.12", "root-image"], 60,
-             waits=True),
+             waits=True, without=(*NO_PROGRAMS, *kept.SUITES)),
     ]
 
 
 class Ktap(Step):
     """A step whose results are a KTAP stream, NAME.ktap: its stdout, or what it writes into $KTAP."""
 
-    def __init__(self, name, command, after=(), seconds=10, environment=None, stdout=False):
-        super().__init__(name, command, after, seconds, False, environment)
+    def __init__(self, name, command, after=(), seconds=10, environment=None, stdout=False, without=()):
+        super().__init__(name, command, after, seconds, False, environment, without=without)
         self.stdout = stdout
 
     def output(self, out):
@@ -85,33 +90,34 @@ class Ktap(Step):
 def host_tests(seconds):
     """The tests that need no kernel; @seconds of fuzzing."""
     return Ktap("host", [TOP / "kunit/host/run", str(seconds)], ["kernel-6.12"], 60 + seconds,
-                stdout=True)
+                stdout=True, without=("kunit/user/*", *kept.SUITES, *kept.LINT))
 
 
 def suites(arch, seconds):
     """The KUnit suites, on a kernel of their own."""
-    return Ktap(f"kunit-{arch}", [script("kunit")], ["tree-6.12"], seconds, {"ARCH": arch})
+    return Ktap(f"kunit-{arch}", [script("kunit")], ["tree-6.12"], seconds, {"ARCH": arch},
+                without=NO_PROGRAMS)
 
 
 def steps_for_vm_prfile():
     """The semantic patch, on both kernels."""
     return [
-        Step("tree-6.12", [script("kernel-tree"), "6.12"], seconds=90, counts=False),
-        Step("vm_prfile-6.1", [script("kernel-tree"), "6.1"], seconds=90),
-        Step("vma", [script("vma-test")], ["tree-6.12"], 20),
-        Step("vm_prfile-check", [script("test-sites")], ["tree-6.12"], 60),
+        Step("tree-6.12", [script("kernel-tree"), "6.12"], seconds=90, counts=False, without=NO_PROGRAMS),
+        Step("vm_prfile-6.1", [script("kernel-tree"), "6.1"], seconds=90, without=NO_PROGRAMS),
+        Step("vma", [script("vma-test")], ["tree-6.12"], 20, without=NO_PROGRAMS),
+        Step("vm_prfile-check", [script("test-sites")], ["tree-6.12"], 60, without=NO_PROGRAMS),
     ]
 
 
-def machines(which, todo, out, measured, shards=1, options=(), memory=2048, resume=False):
+def machines(which, todo, out, sources, measured, shards=1, options=(), memory=2048, resume=False):
     """Divides @todo into machines that take about as long as each other; each word for the kernel's
     command line needs machines of its own."""
     known = programs.programs()
     results = out / "results" / which
     if resume and results.exists():
-        kept = results_of(results)
+        found = results_of(results, sources)
         todo = [(program, combo) for program, combo in todo
-                if not (kept.get(f"{program}.{combo}") and kept[f"{program}.{combo}"].well)]
+                if not (found.get(f"{program}.{combo}") and found[f"{program}.{combo}"].well)]
 
     def seconds(one):
         return measured.get(f"{which}:{one[0]}.{one[1]}", PROGRAM_SECONDS)
@@ -124,7 +130,8 @@ def machines(which, todo, out, measured, shards=1, options=(), memory=2048, resu
             min(parts, key=lambda part: sum(map(seconds, part))).append(one)
         for part in parts:
             name = f"guest-{which}-{len(steps) + 1}"
-            steps.append(Guest(name, which, part, results, [f"build-{which}", "root-image", "build-user-tests"],
+            steps.append(Guest(name, which, part, results, sources,
+                               [f"build-{which}", "root-image", "build-user-tests"],
                                BOOT_SECONDS + sum(map(seconds, part)), boot, options, memory))
     return steps
 

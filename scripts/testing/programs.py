@@ -29,9 +29,9 @@ CONCERNS = TOP / "scripts/testing/concerns"
 class Program:
     """One test program."""
 
-    def __init__(self, name, text):
+    def __init__(self, name, text, file=""):
         said = dict(LINE.findall("\n".join(text.split("\n")[:40])))
-        self.name = name
+        self.name, self.file = name, file
         self.combos = said.get("Combinations", "tmpfs").split()
         self.boot = said.get("Boot", "")
         runs = said.get("Runs", "")
@@ -54,7 +54,7 @@ def programs():
         text = (TOP / name).read_text(encoding="utf-8")
         if text.startswith("#!") or re.search(r"^(PARAM_)?CASE\w*\(", text, re.MULTILINE):
             stem = name[len(USER):].rsplit(".", 1)[0]
-            found[stem] = Program(stem, text)
+            found[stem] = Program(stem, text, name)
     return found
 
 

@@ -26,12 +26,14 @@ class Step:
     @waits: whether it mostly waits: then it runs beside those that keep the processors busy.
     @texts: whether it judges what people read: then it is done again although no source has changed.
     @counts: whether it is a test of its own; what only fetches or prepares is not.
+    @without: patterns of source files that do not decide how it ends (see kept.py).
     """
 
     def __init__(self, name, command, after=(), seconds=10, counts=True, environment=None, waits=False,
-                 texts=False):
+                 texts=False, without=()):
         self.name, self.command, self.after = name, command, tuple(after)
         self.seconds, self.counts, self.waits, self.texts = seconds, counts, waits, texts
+        self.without = without
         self.environment = environment or {}
         self.status = None
         self.took = 0.0

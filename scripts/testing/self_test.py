@@ -10,7 +10,9 @@ from unittest import mock
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import guests  # noqa: E402
+import kept  # noqa: E402
 import ktap  # noqa: E402
+import plan  # noqa: E402
 import programs  # noqa: E402
 import runner  # noqa: E402
 from common import Trouble  # noqa: E402
@@ -55,12 +57,15 @@ class Streams(unittest.TestCase):
                          [("rw.tmpfs", True), ("io.tmpfs", False), ("xattr.ext4", False)])
 
     def test_what_is_missing_is_a_failure(self):
+        now = kept.Sources()
         with tempfile.TemporaryDirectory() as name:
             results = pathlib.Path(name)
-            (results / "rw.tmpfs.ktap").write_text("ok 7 rw.tmpfs\n")
-            parts = guests.whole("6.12", [("rw", "tmpfs"), ("io", "tmpfs")], results)
-        self.assertEqual([(block.name, block.well) for block in parts],
-                         [("rw.tmpfs", True), ("io.tmpfs", False)])
+            for program, of in (("rw", guests.stamp(now, "rw.tmpfs")), ("xattr", "# of sources 0"),
+                                ("fsx", guests.CHANGED)):
+                (results / f"{program}.tmpfs.ktap").write_text(f"{of}\nok 7 {program}.tmpfs\n")
+            todo = [(program, "tmpfs") for program in ("rw", "io", "xattr", "fsx")]
+            parts = guests.whole("6.12", todo, results, now)
+        self.assertEqual([block.well for block in parts], [True, False, False, True])
 
 
 class Steps(unittest.TestCase):
@@ -103,6 +108,31 @@ class Steps(unittest.TestCase):
             step.start(pathlib.Path(name))
             step.kill()
         self.assertIsNotNone(step.process.poll())
+
+
+class Kept(unittest.TestCase):
+    """What a change of a file makes worthless."""
+
+    @staticmethod
+    def changed(file, *how):
+        """Whether a change of @file changes that number."""
+        now, then = kept.Sources(), kept.Sources()
+        then.digests[file] = "another"
+        return now.number(*how) != then.number(*how)
+
+    def test_programs(self):
+        self.assertTrue(self.changed("kunit/user/rw.cc"))
+        self.assertTrue(self.changed("kunit/user/rw.cc", (), "rw"))
+        self.assertFalse(self.changed("kunit/user/rw.cc", (), "io"))
+        self.assertTrue(self.changed("module/vfs/io.cc", guests.WITHOUT, "rw"))
+        self.assertTrue(self.changed("kunit/user/fixture.hh", guests.WITHOUT, "rw"))
+        self.assertFalse(self.changed("kunit/shim.h", guests.WITHOUT, "rw"))
+        self.assertTrue(self.changed("kunit/shim.h", plan.NO_PROGRAMS))
+
+    def test_builds(self):
+        for file in ("module/vfs/io.cc", "cxxrt/ref.hh", "Kbuild", "scripts/gen-types", "scripts/test-build"):
+            self.assertTrue(self.changed(file, plan.BUILDS))
+        self.assertFalse(self.changed("README.md"))
 
 
 class Programs(unittest.TestCase):
