@@ -68,6 +68,9 @@ CASE(pmfs_believes_what_it_has_asked)
 	EXPECT_EQ(u.made("1"), "c");
 	u.fill(u.c, 30);
 	EXPECT_EQ(u.made("2"), "c");
+	/* Who now wants to know at once is told. */
+	u.become("create=pmfs:0");
+	EXPECT_EQ(u.made("3"), "a");
 }
 
 CASE(mfsrr_turns_to_rr_below_the_watermark)

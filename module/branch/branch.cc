@@ -231,8 +231,9 @@ Result<void> Branch::attach(struct fs_context *fc)
 u64 Branch::free_space(unsigned int seconds) const
 {
 	s64 now = ktime_get_seconds();
+	s64 asked = AtomicRef(free_asked_).load();
 
-	if (now >= AtomicRef(free_until_).load()) {
+	if (asked == never || now - asked >= seconds) {
 		struct kstatfs stat = {};
 		struct path path = path_to(root());
 		u64 free = vfs_statfs(&path, &stat) == 0 ?
@@ -240,7 +241,7 @@ u64 Branch::free_space(unsigned int seconds) const
 				   0;
 
 		AtomicRef(free_).store(free);
-		AtomicRef(free_until_).store(now + seconds);
+		AtomicRef(free_asked_).store(now);
 	}
 	return AtomicRef(free_).load();
 }

@@ -240,7 +240,8 @@ private:
 	Own<char[]> name_;
 	Own<Reserved> reserved_;
 	mutable u64 free_ = 0;
-	mutable s64 free_until_ = 0; /* seconds since boot, when free_ is too old */
+	static constexpr s64 never = -1;
+	mutable s64 free_asked_ = never; /* seconds since boot, when free_ was so */
 	mutable unsigned char keeps_none_ = 0; /* kinds */
 	unsigned char id_[UUID_SIZE];
 	bool has_id_ = false;

@@ -160,6 +160,8 @@ void note_impure(const BranchWrite &write, Inode &dir, struct dentry &h_dir)
 
 void note_arrival(const BranchWrite &write, Inode &dir, struct dentry &h_dir, const Inode &coming)
 {
+	if (dir.impure_on() == &write.branch())
+		return;
 	if (!coming.has_natural_number() || has_origin(coming.super(), coming.top()))
 		note_impure(write, dir, h_dir);
 }

@@ -185,9 +185,12 @@ Result<u64> number_by_lookup(struct dentry &dir, StringView name)
 	auto dentry = adopt_or_error(
 		aufs_d_alloc_parallel(&dir, name.data(), static_cast<unsigned int>(name.size())));
 
+	if (dentry.ok()) {
+		const struct dentry *found = dentry.value().get();
+
+		return found && is_positive(*found) ? found->d_inode->i_ino : 0;
+	}
 	switch (dentry.error()) {
-	case 0:
-		return is_positive(*dentry.value()) ? dentry.value()->d_inode->i_ino : 0;
 	case -ENOMEM:
 	case -EINTR:
 	case -ERESTARTSYS:
