@@ -10,10 +10,10 @@
 struct Small : Union {
 	Small() : disk(tmp + "/disk", 16 << 20)
 	{
-		make_ext4(disk.name, {"-I", "128"});
+		make_ext4(disk.name, {"-I", "128", "-b", "1024"});
 		branch = mount_ext4(disk.name, tmp + "/branch");
 		write_file(low + "/file", "text");
-		string big(8000, 'x');
+		string big(3000, 'x');
 		OK(setxattr((low + "/file").c_str(), "trusted.big", big.data(), big.size(), 0));
 		OK(setxattr((low + "/file").c_str(), "trusted.small", "y", 1, 0));
 	}

@@ -75,9 +75,14 @@ bool is_known_to_tell_changes(const struct super_block &sb)
 
 } // namespace
 
-Result<Branch> Branch::create(struct fs_context *fc, const BranchItem &item)
+Result<Own<Branch>> Branch::create(struct fs_context *fc, const BranchItem &item)
 {
-	Branch branch;
+	auto created = Own<Branch>::adopt(new (Gfp{GFP_KERNEL}) Branch);
+
+	if (!created)
+		return Error{-ENOMEM};
+
+	Branch &branch = *created;
 	int error = kern_path(item.path.data(), LOOKUP_FOLLOW, &branch.found_.path);
 
 	if (error) {
@@ -101,7 +106,17 @@ Result<Branch> Branch::create(struct fs_context *fc, const BranchItem &item)
 	branch.numbers_by_inode_ = numbers_unknown(branch.sb());
 	branch.lists_numbers_ = !branch.numbers_by_inode_ && is_known_to_list_numbers(branch.sb());
 	branch.tells_changes_ = is_known_to_tell_changes(branch.sb());
-	return branch;
+	return created;
+}
+
+void Branch::release(struct llist_node *released)
+{
+	auto *branch = reinterpret_cast<Branch *>(reinterpret_cast<char *>(released) -
+						  __builtin_offsetof(Branch, released_));
+
+	/* Whoever looks at it under RCU is waited for. */
+	kern_unmount(branch->detach());
+	delete branch;
 }
 
 namespace
@@ -247,3 +262,8 @@ u64 Branch::free_space(unsigned int seconds) const
 }
 
 } // namespace aufs
+
+void aufs_branch_release(struct llist_node *node)
+{
+	aufs::Branch::release(node);
+}

@@ -9,12 +9,17 @@
 namespace aufs
 {
 
+/*
+ * It is there as long as it stands in its union's list, and after that as long as something of it is
+ * in use: then it goes, by a work of its own, for that waits for a grace period.
+ */
 class Branch final
 {
 public:
-	Branch() = default;
-	Branch(Branch &&other) = default;
-	Branch &operator=(Branch &&other) = default;
+	Branch(const Branch &) = delete;
+	Branch &operator=(const Branch &) = delete;
+	/* Its mount has been taken away, by detach() or the work. */
+	~Branch() = default;
 
 	/*
 	 * Resolves @item for the caller of mount(2) and remembers it; the mount of its own that a
@@ -22,7 +27,7 @@ public:
 	 * path walk; -EINVAL where the filesystem cannot be a branch; -EROFS for rw on what is
 	 * read-only. Each is explained in @fc's log.
 	 */
-	static Result<Branch> create(struct fs_context *fc, const BranchItem &item);
+	static Result<Own<Branch>> create(struct fs_context *fc, const BranchItem &item);
 
 	/*
 	 * Clones the mount that the branch was found on, so that mounts and umounts there no longer
@@ -35,6 +40,20 @@ public:
 	{
 		return cxxrt::exchange(mnt_, nullptr);
 	}
+
+	/* Something of it is in use. Any context. */
+	void pin() const
+	{
+		AtomicRef(pins_).fetch_add(1);
+	}
+	/* The last one lets it go. Any context. */
+	void unpin() const
+	{
+		if (AtomicRef(pins_).take_last())
+			aufs_release_later(&released_);
+	}
+	/* Who has called aufs_release_later() gets it back here, in a task of its own. */
+	static void release(struct llist_node *released);
 
 	struct vfsmount *mnt() const
 	{
@@ -152,6 +171,19 @@ public:
 	{
 		number_ = number;
 	}
+	/* Its place in the list: 0 is the topmost. */
+	unsigned int index() const
+	{
+		return index_;
+	}
+	void set_index(unsigned int index)
+	{
+		index_ = index;
+	}
+	bool is_above(const Branch &other) const
+	{
+		return index_ < other.index_;
+	}
 	/* The number of its filesystem: that of the first branch that lies on the same one. */
 	unsigned int filesystem() const
 	{
@@ -199,6 +231,8 @@ public:
 	}
 
 private:
+	Branch() = default;
+
 	/* A counted struct path that can be moved. */
 	struct HeldPath {
 		struct path path = {};
@@ -235,6 +269,8 @@ private:
 	Result<void> check_filesystem(struct fs_context *fc, bool perm_given);
 	void identify_filesystem();
 
+	mutable struct llist_node released_ = {};
+	mutable unsigned int pins_ = 1; /* of the list's */
 	HeldPath found_;
 	struct vfsmount *mnt_ = nullptr;
 	Own<char[]> name_;
@@ -246,6 +282,7 @@ private:
 	unsigned char id_[UUID_SIZE];
 	bool has_id_ = false;
 	unsigned int number_ = 0;
+	unsigned int index_ = 0;
 	unsigned int filesystem_ = 0;
 	BranchPerm perm_ = BranchPerm::ro;
 	CopyOnOpen copy_on_open_ = CopyOnOpen::nothing;

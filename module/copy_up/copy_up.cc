@@ -15,7 +15,7 @@ namespace
 {
 
 /* The part of @dir on @branch, or empty. */
-Ref<struct dentry> part_of(const Inode &dir, unsigned int branch)
+Ref<struct dentry> part_of(const Inode &dir, const Branch &branch)
 {
 	return Ref<struct dentry>::retain(dir.found().dentry_on(branch));
 }
@@ -186,7 +186,7 @@ struct CopyPlan {
 bool would_part_unseen(const Inode &inode)
 {
 	return !is_dir(inode.vfs.i_mode) && !inode.has_one_name() && inode.vfs.i_nlink > 1 &&
-	       !inode.super().names_stay(inode.top().branch, inode.vfs.i_mode, inode.identity());
+	       !inode.super().names_stay(inode.branch(), inode.vfs.i_mode, inode.identity());
 }
 
 /*
@@ -194,28 +194,27 @@ bool would_part_unseen(const Inode &inode)
  * Returns what Inode::links() becomes.
  */
 Result<unsigned int> give_name(const BranchWrite &write, Workfile &work, struct dentry &dentry,
-			       Inode &parent, const Ref<struct dentry> &h_parent,
-			       unsigned int index)
+			       Inode &parent, const Ref<struct dentry> &h_parent)
 {
 	Inode &inode = Inode::of(*dentry.d_inode);
 	const Super &super = inode.super();
-	auto copy = Ref<struct dentry>::retain(&work.dentry());
+	Part copy = Part::of(write.branch(), work.dentry());
 	const Key key = inode.key();
 	Identified identified;
 	ScopeExit undo([&] {
 		if (identified.links)
-			(void)remove_plink(write, super, inode.identity(), *copy->d_inode).ok();
+			(void)remove_plink(write, super, inode.identity(), copy.inode()).ok();
 		inode.rehash(key);
 	});
 
 	/* Of a directory the upper part says who it is. */
-	if (index < inode.top().branch) {
-		identified = TRY(identify(write, inode, *copy, index, true));
+	if (copy.branch->is_above(inode.branch())) {
+		identified = TRY(identify(write, inode, *copy.dentry, true));
 		/* A lookup of the copy finds the inode: by what is noted, or by the copy itself. */
 		if (!identified.noted)
-			inode.rehash(identity_of(super, {copy.clone(), index}).key);
+			inode.rehash(identity_of(super, copy).key);
 		else if (key.filesystem == Key::pointer)
-			inode.rehash(Key::of_pointer(copy->d_inode));
+			inode.rehash(Key::of_pointer(&copy.inode()));
 	}
 	if (h_parent)
 		note_impure(write, parent, *h_parent);
@@ -226,7 +225,7 @@ Result<unsigned int> give_name(const BranchWrite &write, Workfile &work, struct 
 	if (!placed && is_dir(inode.vfs.i_mode))
 		return Error{-ENOENT};
 	if (!placed)
-		identified = TRY(identify(write, inode, *copy, index, false));
+		identified = TRY(identify(write, inode, *copy.dentry, false));
 	undo.dismiss();
 	return identified.links;
 }
@@ -237,32 +236,30 @@ Result<unsigned int> give_name(const BranchWrite &write, Workfile &work, struct 
  * name is one until then.
  */
 Result<void> make_copy(struct dentry &dentry, Inode &parent, const Ref<struct dentry> &h_parent,
-		       unsigned int index, CopyPlan plan, struct dentry *shop)
+		       const Branch &branch, CopyPlan plan, struct dentry *shop)
 {
 	Inode &inode = Inode::of(*dentry.d_inode);
-	const Super &super = inode.super();
-	const Branch &branch = super.branch(index);
-	const BranchDentry &source = inode.top();
-	struct path from = super.branch(source.branch).path_to(*source.dentry);
+	const Part &source = inode.top();
+	struct path from = source.path();
 	Workfile work = TRY(make_alike(dentry, *source.dentry, branch, shop));
 	unsigned int links = 0;
 
 	{
 		auto write = TRY(BranchWrite::get(branch));
 
-		TRY(copy_flags(super.branch(source.branch), *source.dentry, branch, work.dentry(),
+		TRY(copy_flags(*source.branch, *source.dentry, branch, work.dentry(),
 			       h_parent.get()));
 	}
-	TRY(copy_content(super, from, work, plan.size));
+	TRY(copy_content(inode.super(), from, work, plan.size));
 
-	auto next = TRY(inode.found_with(Ref<struct dentry>::retain(&work.dentry()), index));
+	auto next = TRY(inode.found_with(Part::of(branch, work.dentry())));
 	{
 		auto write = TRY(BranchWrite::get(branch));
 
-		TRY(copy_attributes(from, super.branch(source.branch), branch, work.dentry()));
+		TRY(copy_attributes(from, *source.branch, branch, work.dentry()));
 		if (plan.finish)
 			TRY((*plan.finish)(branch, work.dentry()));
-		links = TRY(give_name(write, work, dentry, parent, h_parent, index));
+		links = TRY(give_name(write, work, dentry, parent, h_parent));
 	}
 	inode.set_links(links);
 	inode.publish(move(next));
@@ -270,39 +267,39 @@ Result<void> make_copy(struct dentry &dentry, Inode &parent, const Ref<struct de
 }
 
 Result<void> copy_object(struct dentry &dentry, Inode &parent, const Ref<struct dentry> &h_parent,
-			 unsigned int index, CopyPlan plan)
+			 const Branch &branch, CopyPlan plan)
 {
 	Inode &inode = Inode::of(*dentry.d_inode);
 	umode_t mode = inode.vfs.i_mode;
 
 	if (h_parent && !is_reg(mode) && !is_dir(mode) && hands_project_down(*h_parent)) {
-		Workfile shop = TRY(make_workshop(inode.super().branch(index), *h_parent));
+		Workfile shop = TRY(make_workshop(branch, *h_parent));
 
-		TRY(make_copy(dentry, parent, h_parent, index, plan, &shop.dentry()));
+		TRY(make_copy(dentry, parent, h_parent, branch, plan, &shop.dentry()));
 	} else {
-		TRY(make_copy(dentry, parent, h_parent, index, plan, nullptr));
+		TRY(make_copy(dentry, parent, h_parent, branch, plan, nullptr));
 	}
 	inode.copy_links();
 	return {};
 }
 
 /*
- * @dir, whose parent has a part on @index, gets one. False where it is being renamed, or has another
+ * @dir, whose parent has a part on @branch, gets one. False where it is being renamed, or has another
  * parent by now; -EXDEV where a part there would not be seen.
  */
-Result<bool> copy_one_directory(struct dentry &dir, struct dentry &parent, unsigned int index)
+Result<bool> copy_one_directory(struct dentry &dir, struct dentry &parent, const Branch &branch)
 {
 	Inode &inode = Inode::of(*dir.d_inode);
 	auto lock = TRY(KillableLock::get(inode.copy_lock()));
 
-	if (part_of(inode, index))
+	if (part_of(inode, branch))
 		return true;
 	/* The union has removed it: a part would be another directory of that name. */
 	if (Going::is(dir))
 		return Error{-ENOENT};
 	if (inode.is_moving(dir) || parent_of(dir).get() != &parent)
 		return false;
-	if (index > inode.found().bottom && !TRY(shows_below(dir, index)))
+	if (inode.found().bottom->is_above(branch) && !TRY(shows_below(dir, branch)))
 		return Error{-EXDEV};
 	/* Its copy could not be protected like this and be copied into. */
 	if (inode.h_inode().i_flags & (S_IMMUTABLE | S_APPEND))
@@ -310,15 +307,15 @@ Result<bool> copy_one_directory(struct dentry &dir, struct dentry &parent, unsig
 
 	Inode &union_parent = Inode::of(*parent.d_inode);
 
-	TRY(copy_object(dir, union_parent, part_of(union_parent, index), index, {}));
+	TRY(copy_object(dir, union_parent, part_of(union_parent, branch), branch, {}));
 	return true;
 }
 
 /* Sets last what stops all else. */
 void protect(Inode &inode, unsigned int from)
 {
-	const BranchDentry &top = inode.top();
-	const Branch &branch = inode.super().branch(top.branch);
+	const Part &top = inode.top();
+	const Branch &branch = *top.branch;
 
 	if (!(from & (S_APPEND | S_IMMUTABLE | S_SYNC | S_NOATIME)))
 		return;
@@ -341,7 +338,7 @@ Result<Ref<struct dentry>> dentry_of(const struct file &file)
 	return dentry;
 }
 
-Result<Ref<struct dentry>> copy_up_directory(struct dentry &dir, unsigned int branch)
+Result<Ref<struct dentry>> copy_up_directory(struct dentry &dir, const Branch &branch)
 {
 	const Inode &inode = Inode::of(*dir.d_inode);
 	ScopedCreds creds(inode.super().mounter());
@@ -378,9 +375,9 @@ Result<bool> copy_up_by(struct dentry &dentry, CopyPlan plan)
 {
 	Inode &inode = Inode::of(*dentry.d_inode);
 	/* Once: a copy-up by somebody else changes it. */
-	const BranchDentry &top = inode.top();
+	const Branch &source = inode.branch();
 
-	if (inode.super().branch(top.branch).writable()) {
+	if (source.writable()) {
 		TRY(check_presence(dentry));
 		return false;
 	}
@@ -389,14 +386,14 @@ Result<bool> copy_up_by(struct dentry &dentry, CopyPlan plan)
 	ScopedCreds creds(inode.super().mounter());
 	auto parent = parent_of(dentry);
 	Inode &union_parent = Inode::of(*parent->d_inode);
-	unsigned int index = TRY(branch_for_copy(union_parent, top.branch));
+	const Branch &branch = *TRY(branch_for_copy(union_parent, source));
 
 	if (is_dir(inode.vfs.i_mode)) {
-		TRY(copy_up_directory(dentry, index));
+		TRY(copy_up_directory(dentry, branch));
 		return false;
 	}
 
-	auto h_parent = copy_up_directory(*parent, index);
+	auto h_parent = copy_up_directory(*parent, branch);
 
 	if (!h_parent.ok()) {
 		bool gone = h_parent.error() == -ENOENT || h_parent.error() == -ESTALE;
@@ -419,7 +416,7 @@ Result<bool> copy_up_by(struct dentry &dentry, CopyPlan plan)
 			      Result<void>(Error{-ESTALE}) :
 			      copy_object(dentry, union_parent,
 					  h_parent.ok() ? h_parent.release() : Ref<struct dentry>(),
-					  index, plan);
+					  branch, plan);
 
 	/* The VFS then looks the name up again, and finds an inode for this name alone. */
 	if (would_part_unseen(inode))

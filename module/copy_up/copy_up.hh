@@ -59,7 +59,7 @@ Result<void> copy_up_on_open(const struct file &file);
  * Gives the union directory @dir a part on the rw branch @branch, and all above it. -EXDEV where that
  * would not be seen.
  */
-Result<Ref<struct dentry>> copy_up_directory(struct dentry &dir, unsigned int branch);
+Result<Ref<struct dentry>> copy_up_directory(struct dentry &dir, const Branch &branch);
 
 /* copy_data.cc: the first @size bytes, to @to of @branch; holes stay holes. Sleeps, killable. */
 Result<void> copy_data(struct file &from, const Branch &branch, struct file &to, loff_t size);

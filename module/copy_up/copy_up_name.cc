@@ -37,10 +37,10 @@ Result<void> copy_up_with_name(struct dentry &dentry)
 	if (inode.links() <= 1)
 		return {};
 
-	const BranchDentry &top = inode.top();
-	const Branch &branch = inode.super().branch(top.branch);
+	const Part &top = inode.top();
+	const Branch &branch = *top.branch;
 	auto parent = parent_of(dentry);
-	auto h_parent = TRY(copy_up_directory(*parent, top.branch));
+	auto h_parent = TRY(copy_up_directory(*parent, branch));
 	auto lock = TRY(KillableLock::get(inode.copy_lock()));
 	ScopedCreds creds(inode.super().mounter());
 	{

@@ -96,6 +96,7 @@ loff_t vfs_llseek(struct file *file, loff_t offset, int whence);
 struct vfsmount *clone_private_mount(const struct path *path);
 int get_tree_nodev(struct fs_context *fc,
 		   int (*fill_super)(struct super_block *sb, struct fs_context *fc));
+void kern_unmount(struct vfsmount *mnt);
 void kern_unmount_array(struct vfsmount *mnt[], unsigned int count);
 int mnt_want_write(struct vfsmount *mnt);
 void mnt_drop_write(struct vfsmount *mnt);
@@ -250,6 +251,10 @@ void aufs_put_write_access(struct inode *inode);
 void aufs_random_key(unsigned long key[2]);
 ssize_t aufs_getxattr(struct vfsmount *mnt, struct dentry *dentry, const char *name, void *value,
 		      size_t size);
+/* Waits for all that aufs_release_later() was called for. Sleeps. */
+void aufs_release_flush(void);
+/* Calls aufs_branch_release(@node) in a task of its own. Any context. */
+void aufs_release_later(struct llist_node *node);
 int aufs_removexattr(struct vfsmount *mnt, struct dentry *dentry, const char *name);
 int aufs_rename(struct vfsmount *mnt, const struct aufs_renaming *names, unsigned int flags);
 int aufs_rename_begin(struct vfsmount *mnt, struct aufs_renaming *names, const char *from,
@@ -312,6 +317,7 @@ void aufs_sysfs_exit(void);
 #ifdef HAVE_VM_PRFILE_REGISTER
 extern const struct vm_prfile_ops aufs_prfile_ops;
 #endif
+void aufs_branch_release(struct llist_node *node);
 void aufs_super_free(void *super);
 
 #endif /* AUFS_KERNEL_API_H */

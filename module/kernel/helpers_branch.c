@@ -18,6 +18,31 @@ void aufs_claims_unlock(void)
 	mutex_unlock(&aufs_claims);
 }
 
+static LLIST_HEAD(aufs_released);
+
+static void release_branches(struct work_struct *work)
+{
+	struct llist_node *node, *next;
+
+	llist_for_each_safe(node, next, llist_del_all(&aufs_released))
+		aufs_branch_release(node);
+}
+
+static DECLARE_WORK(aufs_release_work, release_branches);
+
+/* Waits for all that aufs_release_later() was called for. */
+void aufs_release_flush(void)
+{
+	flush_work(&aufs_release_work);
+}
+
+/* Calls aufs_branch_release(@node) in a work: it sleeps, and the caller may not. */
+void aufs_release_later(struct llist_node *node)
+{
+	llist_add(node, &aufs_released);
+	schedule_work(&aufs_release_work);
+}
+
 #ifdef HAVE_I_OVL_INUSE
 static bool is_marked(struct inode *inode)
 {

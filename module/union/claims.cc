@@ -54,12 +54,8 @@ Result<void> compare(struct fs_context *fc, const Super &super, const Super &oth
 {
 	bool shared = super.settings().share_rw && other.settings().share_rw;
 
-	for (unsigned int i = 0; i < super.count(); i++) {
-		const Branch &mine = super.branch(i);
-
-		for (unsigned int k = 0; k < other.count(); k++) {
-			const Branch &theirs = other.branch(k);
-
+	for (const Branch &mine : super.branches()) {
+		for (const Branch &theirs : other.branches()) {
 			if ((!mine.writable() && !theirs.writable()) || !overlap(mine, theirs))
 				continue;
 			if (mine.writable() && theirs.writable() && !shared) {
@@ -103,8 +99,8 @@ Result<void> Super::claim(struct fs_context *fc)
 {
 	bool warned = false;
 
-	for (unsigned int i = 0; i < count_; i++)
-		TRY(refuse_overlays(fc, branches_[i], settings().share_rw));
+	for (const Branch &branch : branches())
+		TRY(refuse_overlays(fc, branch, settings().share_rw));
 
 	ClaimsLock lock;
 

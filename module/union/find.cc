@@ -6,19 +6,18 @@ namespace aufs
 
 Result<Found> find(const Inode &dir, StringView name, unsigned int first)
 {
-	const Super &super = dir.super();
 	const Found &parts = dir.found();
 	Found found;
 
 	for (unsigned int i = first; i < parts.parts(); i++) {
-		const BranchDentry &part = parts.part(i);
-		const Branch &branch = super.branch(part.branch);
+		const Part &part = parts.part(i);
+		const Branch &branch = *part.branch;
 		bool last = i + 1 == parts.parts();
 		auto dentry = TRY(lookup_in(branch, *part.dentry, name));
 		bool directory = dentry && is_dir(dentry->d_inode->i_mode);
 
 		if (dentry && !found.exists()) {
-			found.top = {move(dentry), part.branch};
+			found.top = Part(branch, move(dentry));
 			if (!directory || last)
 				break;
 			if (TRY(is_opaque(branch, *found.top.dentry)))
@@ -30,15 +29,15 @@ Result<Found> find(const Inode &dir, StringView name, unsigned int first)
 			if (!found.lower) {
 				unsigned int room = parts.parts() - i;
 
-				found.lower = Own<BranchDentry[]>::adopt(
-					new (Gfp{GFP_KERNEL_ACCOUNT}) BranchDentry[room]);
+				found.lower = Own<Part[]>::adopt(new (Gfp{GFP_KERNEL_ACCOUNT})
+									 Part[room]);
 				if (!found.lower)
 					return Error{-ENOMEM};
 			}
 
 			struct dentry &lower = *dentry;
 
-			found.lower[found.lower_count++] = {move(dentry), part.branch};
+			found.lower[found.lower_count++] = Part(branch, move(dentry));
 			if (last || TRY(is_opaque(branch, lower)))
 				break;
 		}

@@ -81,8 +81,8 @@ void Inode::begin()
 void Inode::end()
 {
 	for (Found *found = found_; found; found = found->older) {
-		found->top.dentry = {};
-		found->named = {};
+		found->top.release();
+		found->named.release();
 		found->lower = {};
 	}
 }
@@ -102,7 +102,7 @@ struct dentry *Inode::h_dentry_of(const struct inode *h_inode) const
 	return nullptr;
 }
 
-Result<Own<Found>> Inode::found_with(Ref<struct dentry> dentry, unsigned int branch) const
+Result<Own<Found>> Inode::found_with(Part part) const
 {
 	const Found &old = found();
 	auto next = Own<Found>::adopt(new (Gfp{GFP_KERNEL_ACCOUNT}) Found);
@@ -112,29 +112,24 @@ Result<Own<Found>> Inode::found_with(Ref<struct dentry> dentry, unsigned int bra
 	if (is_dir(vfs.i_mode)) {
 		unsigned int before = 0;
 
-		next->lower = Own<BranchDentry[]>::adopt(new (Gfp{GFP_KERNEL_ACCOUNT})
-								 BranchDentry[old.parts()]);
+		next->lower = Own<Part[]>::adopt(new (Gfp{GFP_KERNEL_ACCOUNT}) Part[old.parts()]);
 		if (!next->lower)
 			return Error{-ENOMEM};
-		while (before < old.parts() && old.part(before).branch < branch)
+		while (before < old.parts() && old.part(before).branch->is_above(*part.branch))
 			before++;
 		for (unsigned int i = 0; i <= old.parts(); i++) {
-			BranchDentry &to = i ? next->lower[i - 1] : next->top;
+			Part &to = i ? next->lower[i - 1] : next->top;
 
-			if (i == before) {
-				to = {move(dentry), branch};
-				continue;
-			}
-
-			const BranchDentry &from = old.part(i < before ? i : i - 1);
-
-			to = {from.dentry.clone(), from.branch};
+			if (i == before)
+				to = move(part);
+			else
+				to = old.part(i < before ? i : i - 1).clone();
 		}
 		next->lower_count = old.parts();
 	} else {
-		next->top = {move(dentry), branch};
+		next->top = move(part);
 	}
-	next->bottom = next->part(next->parts() - 1).branch;
+	next->bottom = next->lowest().branch;
 	return next;
 }
 
@@ -149,7 +144,7 @@ void Inode::publish(Own<Found> next)
 
 void Inode::copy_attributes()
 {
-	const BranchDentry *from;
+	const Part *from;
 
 	/* A copy-up meanwhile puts another in its place: who stores last has seen that as well. */
 	do {
@@ -158,10 +153,10 @@ void Inode::copy_attributes()
 	} while (from != &top());
 }
 
-void Inode::copy_attributes_of(const BranchDentry &top)
+void Inode::copy_attributes_of(const Part &top)
 {
-	const struct inode &h = *top.dentry->d_inode;
-	const Branch &branch = super().branch(top.branch);
+	const struct inode &h = top.inode();
+	const Branch &branch = *top.branch;
 	auto owner = [&] {
 		struct {
 			kuid_t uid;
@@ -273,7 +268,7 @@ void Inode::become(Found &found, const ObjectId &identity)
 	first_.named = move(found.named);
 	first_.lower = move(found.lower);
 	first_.lower_count = found.lower_count;
-	first_.bottom = first_.part(first_.parts() - 1).branch;
+	first_.bottom = first_.lowest().branch;
 	h_inode_ = first_.top.dentry->d_inode;
 
 	umode_t mode = h_inode().i_mode;
@@ -338,15 +333,15 @@ namespace
 {
 
 /* Whether names of what @top is, which is @identity, would be one inode in memory alone. */
-bool names_part(const Super &super, const BranchDentry &top, const ObjectId &identity)
+bool names_part(const Super &super, const Part &top, const ObjectId &identity)
 {
-	const struct inode &h_inode = *top.dentry->d_inode;
+	const struct inode &h_inode = top.inode();
 
 	/* Where nothing is known of the numbers, the branch need not know all names, either. */
-	if (is_dir(h_inode.i_mode) || (h_inode.i_nlink <= 1 && identity.links <= 1 &&
-				       !super.branch(top.branch).numbers_by_inode()))
+	if (is_dir(h_inode.i_mode) ||
+	    (h_inode.i_nlink <= 1 && identity.links <= 1 && !top.branch->numbers_by_inode()))
 		return false;
-	return !super.names_stay(top.branch, h_inode.i_mode, identity);
+	return !super.names_stay(*top.branch, h_inode.i_mode, identity);
 }
 
 } // namespace
@@ -362,7 +357,7 @@ Result<Ref<struct inode>> Inode::get(struct super_block &sb, Found &&found, Age 
 	if (identity.generation == ObjectId::unknown)
 		identity.generation = found.generation;
 	if (names_part(super, found.top, identity)) {
-		key = Key::of_pointer(found.named ? found.named.get() : found.top.dentry.get());
+		key = Key::of_pointer((found.named ? found.named : found.top).dentry.get());
 		identity = {.one_name = true};
 	}
 

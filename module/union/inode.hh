@@ -2,28 +2,23 @@
 /* An inode of the union, and the branch dentries behind it. */
 #pragma once
 
+#include "branch/part.hh"
 #include "origin.hh"
 #include "super.hh"
 
 namespace aufs
 {
 
-/* One branch's part of a union directory, or the branch object behind another inode. */
-struct BranchDentry {
-	Ref<struct dentry> dentry;
-	unsigned int branch = 0;
-};
-
 /* What a lookup found in the branches: nothing, one object, or the parts of a merged directory. */
 struct Found {
-	BranchDentry top;
+	Part top;
 	/* The parts of a directory below the top one, from the upper branches to the lower. */
-	Own<BranchDentry[]> lower;
+	Own<Part[]> lower;
 	unsigned int lower_count = 0;
 	/* The branch of the lowest part, for who must not look at the others: under RCU. */
-	unsigned int bottom = 0;
+	const Branch *bottom = nullptr;
 	/* What has the name, where a pseudo-link led from it to the top. */
-	Ref<struct dentry> named;
+	Part named;
 	/* ObjectId's, where what led to it knows it: a pseudo-link that was believed. */
 	u64 generation = ObjectId::unknown;
 	/* What the inode had before: readers without a lock may still use it. */
@@ -31,31 +26,73 @@ struct Found {
 
 	bool exists() const
 	{
-		return static_cast<bool>(top.dentry);
+		return static_cast<bool>(top);
 	}
 	unsigned int parts() const
 	{
 		return 1 + lower_count;
 	}
-	const BranchDentry &part(unsigned int index) const
+	const Part &part(unsigned int index) const
 	{
 		return index == 0 ? top : lower[index - 1];
 	}
+	const Part &lowest() const
+	{
+		return part(lower_count);
+	}
 	/* The index of the part on @branch, or parts() where there is none. */
-	unsigned int part_on(unsigned int branch) const
+	unsigned int part_on(const Branch &branch) const
 	{
 		unsigned int index = 0;
 
-		while (index < parts() && part(index).branch != branch)
+		while (index < parts() && part(index).branch != &branch)
 			index++;
 		return index;
 	}
+	bool has_part_on(const Branch &branch) const
+	{
+		return part_on(branch) < parts();
+	}
 	/* The dentry of that part, or null; borrowed. */
-	struct dentry *dentry_on(unsigned int branch) const
+	struct dentry *dentry_on(const Branch &branch) const
 	{
 		unsigned int index = part_on(branch);
 
 		return index < parts() ? part(index).dentry.get() : nullptr;
+	}
+
+	/* `for (const Part &part : found)`, from the uppermost. */
+	class Iterator
+	{
+	public:
+		Iterator(const Found &found, unsigned int index) : found_(found), index_(index)
+		{
+		}
+		const Part &operator*() const
+		{
+			return found_.part(index_);
+		}
+		Iterator &operator++()
+		{
+			index_++;
+			return *this;
+		}
+		bool operator!=(const Iterator &other) const
+		{
+			return index_ != other.index_;
+		}
+
+	private:
+		const Found &found_;
+		unsigned int index_;
+	};
+	Iterator begin() const
+	{
+		return {*this, 0};
+	}
+	Iterator end() const
+	{
+		return {*this, parts()};
 	}
 };
 
@@ -122,7 +159,7 @@ public:
 		return *AtomicRef(found_).load_acquire();
 	}
 	/* The branch object that is shown; of a directory the uppermost. */
-	const BranchDentry &top() const
+	const Part &top() const
 	{
 		return found().top;
 	}
@@ -137,13 +174,11 @@ public:
 	}
 	const Branch &branch() const
 	{
-		return super().branch(top().branch);
+		return *top().branch;
 	}
 	struct path h_path() const
 	{
-		const BranchDentry &top = this->top();
-
-		return super().branch(top.branch).path_to(*top.dentry);
+		return top().path();
 	}
 	/* Whether the object lies where the union may write. */
 	bool on_rw() const
@@ -164,7 +199,9 @@ public:
 	/* Whether there is, or could be, a part on a branch that the union may write to. */
 	bool may_change() const
 	{
-		return super().rw_above(top().branch + 1) != Super::none;
+		const Branch *rw = super().top_rw();
+
+		return rw && !branch().is_above(*rw);
 	}
 
 	const Key &key() const
@@ -189,15 +226,15 @@ public:
 	/* Whether i_ino is what the branch's readdir and the position of the branch give. */
 	bool has_natural_number() const
 	{
-		return vfs.i_ino == super().number_for(top().branch, h_inode().i_ino);
+		return vfs.i_ino == super().number_for(branch(), h_inode().i_ino);
 	}
 
 	/*
-	 * What found() becomes when @dentry on @branch comes to stand behind this inode: in front
+	 * What found() becomes when @part comes to stand behind this inode: in front
 	 * of the parts of a directory, or between them as the branches are ordered; alone for all
 	 * else. -ENOMEM.
 	 */
-	Result<Own<Found>> found_with(Ref<struct dentry> dentry, unsigned int branch) const;
+	Result<Own<Found>> found_with(Part part) const;
 	/* Makes @next, by found_with(), what found() is. The caller holds copy_lock(). */
 	void publish(Own<Found> next);
 
@@ -317,7 +354,7 @@ private:
 	static int test(struct inode *inode, void *key);
 	static int set(struct inode *inode, void *key);
 	void become(Found &found, const ObjectId &identity);
-	void copy_attributes_of(const BranchDentry &top);
+	void copy_attributes_of(const Part &top);
 	void follow_mode(const Branch &branch, const struct inode &h);
 	/* Takes @found for a new inode. */
 	static Result<Ref<struct inode>> get_by_key(struct super_block &sb, const Key &key,

@@ -18,13 +18,13 @@ Listing *shared(const Inode &dir)
 /* The change time of @part; none where it says nothing. */
 constexpr s64 none = -1;
 
-s64 change_time(const Branch &branch, struct dentry &part)
+s64 change_time(const Part &part)
 {
-	struct path path = branch.path_to(part);
+	struct path path = part.path();
 	struct kstat stat = {};
 
 	/* Names in an encrypted directory are others when the key comes. */
-	if (!branch.tells_changes() || part.d_inode->i_flags & S_ENCRYPTED ||
+	if (!part.branch->tells_changes() || part.inode().i_flags & S_ENCRYPTED ||
 	    vfs_getattr_nosec(&path, &stat, STATX_CTIME, 0) != 0)
 		return none;
 	if (stat.ctime.tv_sec < 0 || stat.ctime.tv_sec >= S64_MAX / NSEC_PER_SEC)
@@ -36,15 +36,15 @@ s64 change_time(const Branch &branch, struct dentry &part)
  * The change times of all parts of @found; null where one does not say, or where a change from @now
  * on might have the same.
  */
-Own<s64[]> change_times(const Super &super, const Found &found, s64 now)
+Own<s64[]> change_times(const Found &found, s64 now)
 {
 	auto times = Own<s64[]>::adopt(new (Gfp{GFP_KERNEL_ACCOUNT}) s64[found.parts()]);
 
 	for (unsigned int i = 0; times && i < found.parts(); i++) {
-		const Branch &branch = super.branch(found.part(i).branch);
+		const Part &part = found.part(i);
 
-		times[i] = change_time(branch, *found.part(i).dentry);
-		if (times[i] == none || times[i] + branch.sb().s_time_gran > now)
+		times[i] = change_time(part);
+		if (times[i] == none || times[i] + part.branch->sb().s_time_gran > now)
 			return {};
 	}
 	return times;
@@ -69,8 +69,7 @@ Result<void> Listing::add_whiteout(unsigned int part, const BranchEntry &entry)
 Result<void> Listing::add(Inode &dir, unsigned int part, bool numbered, const BranchEntry &entry)
 {
 	const Super &super = dir.super();
-	unsigned int index = found_->part(part).branch;
-	const Branch &branch = super.branch(index);
+	const Branch &branch = *found_->part(part).branch;
 	StringView name = entry.name;
 	bool whiteout = is_reserved(name);
 
@@ -84,7 +83,7 @@ Result<void> Listing::add(Inode &dir, unsigned int part, bool numbered, const Br
 	}
 
 	if (name.size() > max_name) {
-		super.note_hidden(index, name);
+		super.note_hidden(branch, name);
 		has_hidden_on_rw_ = has_hidden_on_rw_ || branch.writable();
 		return {};
 	}
@@ -101,7 +100,7 @@ Result<void> Listing::add(Inode &dir, unsigned int part, bool numbered, const Br
 	known->type = static_cast<unsigned char>(entry.type);
 	/* Copies have the numbers of what they are copies of. */
 	if (!impure_ && (numbered || (entry.type == DT_DIR && branch.lists_numbers())))
-		known->number = super.number_for(index, entry.number);
+		known->number = super.number_for(branch, entry.number);
 	else
 		known->number = 0;
 	return {};
@@ -114,15 +113,14 @@ Result<void> Listing::read_parts(Inode &dir)
 
 	impure_ = is_impure(dir);
 	found_ = &found;
-	changed_ = change_times(dir.super(), found, now);
+	changed_ = change_times(found, now);
 	for (unsigned int part = 0; part < found.parts(); part++) {
-		const BranchDentry &from = found.part(part);
-		bool numbered = dir.super().numbers_entries(from.branch);
+		const Part &from = found.part(part);
+		bool numbered = dir.super().numbers_entries(*from.branch);
 
-		TRY(for_each_entry(dir.super().branch(from.branch), *from.dentry,
-				   [&](const BranchEntry &entry) {
-					   return add(dir, part, numbered, entry);
-				   }));
+		TRY(for_each_entry(*from.branch, *from.dentry, [&](const BranchEntry &entry) {
+			return add(dir, part, numbered, entry);
+		}));
 	}
 	names_.complete();
 	return {};
@@ -153,12 +151,8 @@ Result<Listing *> Listing::get(Inode &dir)
 		/* That may have become known since. */
 		bool same = listing->found_ == &found && listing->impure_ == is_impure(dir);
 
-		for (unsigned int i = 0; same && i < found.parts(); i++) {
-			const BranchDentry &part = found.part(i);
-
-			same = change_time(dir.super().branch(part.branch), *part.dentry) ==
-			       listing->changed_[i];
-		}
+		for (unsigned int i = 0; same && i < found.parts(); i++)
+			same = change_time(found.part(i)) == listing->changed_[i];
 		if (same)
 			return listing;
 		put(dir, listing);

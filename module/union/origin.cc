@@ -53,12 +53,12 @@ bool not_after(const struct timespec64 &a, const struct timespec64 &b)
  * Whether @original was there when @copy was made. What gets a number that was in use is made later
  * than the copy of what had it, and changed later.
  */
-bool was_there_before(const Super &super, const BranchDentry &copy, const BranchDentry &original)
+bool was_there_before(const Part &copy, const Part &original)
 {
 	struct kstat of_copy = {};
 	struct kstat of_original = {};
-	struct path copy_path = super.branch(copy.branch).path_to(*copy.dentry);
-	struct path original_path = super.branch(original.branch).path_to(*original.dentry);
+	struct path copy_path = copy.path();
+	struct path original_path = original.path();
 	constexpr u32 wanted = STATX_CTIME | STATX_BTIME;
 
 	if (vfs_getattr_nosec(&copy_path, &of_copy, wanted, 0) != 0 ||
@@ -72,9 +72,9 @@ bool was_there_before(const Super &super, const BranchDentry &copy, const Branch
 
 } // namespace
 
-ObjectId identity_of(const Super &super, const BranchDentry &top)
+ObjectId identity_of(const Super &super, const Part &top)
 {
-	const Branch &branch = super.branch(top.branch);
+	const Branch &branch = *top.branch;
 	const struct inode *h_inode = top.dentry->d_inode;
 	Origin origin;
 
@@ -86,36 +86,34 @@ ObjectId identity_of(const Super &super, const BranchDentry &top)
 				origin.known_generation(),
 				origin.links};
 	}
-	if (!super.number_for(top.branch, h_inode->i_ino))
+	if (!super.number_for(branch, h_inode->i_ino))
 		return {Key::of_pointer(h_inode)};
 	return {{h_inode->i_ino, branch.filesystem()}, h_inode->i_generation};
 }
 
-bool has_origin(const Super &super, const BranchDentry &top)
+bool has_origin(const Part &top)
 {
 	Origin origin;
 
-	return read_origin(super.branch(top.branch), *top.dentry, origin);
+	return read_origin(*top.branch, *top.dentry, origin);
 }
 
-bool is_copy_of(const Super &super, const BranchDentry &copy, const BranchDentry &original,
-		const ObjectId &id)
+bool is_copy_of(const Super &super, const Part &copy, const Part &original, const ObjectId &id)
 {
 	const unsigned char *filesystem = super.id_of(id.key.filesystem);
 	Origin origin;
 
 	if (!filesystem || !id.lasts() ||
 	    (copy.dentry->d_inode->i_mode ^ original.dentry->d_inode->i_mode) & S_IFMT ||
-	    !read_origin(super.branch(copy.branch), *copy.dentry, origin) ||
-	    origin.number != id.key.number ||
+	    !read_origin(*copy.branch, *copy.dentry, origin) || origin.number != id.key.number ||
 	    __builtin_memcmp(origin.filesystem, filesystem, sizeof(origin.filesystem)) != 0)
 		return false;
 	if (origin.known_generation() != ObjectId::unknown)
 		return origin.known_generation() == id.generation;
-	return was_there_before(super, copy, original);
+	return was_there_before(copy, original);
 }
 
-Result<bool> set_identity(const BranchWrite &write, const Super &super, const BranchDentry &top,
+Result<bool> set_identity(const BranchWrite &write, const Super &super, const Part &top,
 			  const ObjectId &identity)
 {
 	const unsigned char *filesystem = super.id_of(identity.key.filesystem);
@@ -162,7 +160,7 @@ void note_arrival(const BranchWrite &write, Inode &dir, struct dentry &h_dir, co
 {
 	if (dir.impure_on() == &write.branch())
 		return;
-	if (!coming.has_natural_number() || has_origin(coming.super(), coming.top()))
+	if (!coming.has_natural_number() || has_origin(coming.top()))
 		note_impure(write, dir, h_dir);
 }
 
@@ -175,12 +173,12 @@ bool is_impure(Inode &dir)
 
 	Inode::Purity purity = Inode::Purity::pure;
 
-	for (unsigned int i = 0; i < found.parts(); i++) {
-		const Branch &branch = dir.super().branch(found.part(i).branch);
+	for (const Part &part : found) {
 		char value;
 
-		if (branch.has_origins() && aufs_getxattr(branch.mnt(), found.part(i).dentry.get(),
-							  impure_name, &value, 1) == 1)
+		if (part.branch->has_origins() &&
+		    aufs_getxattr(part.branch->mnt(), part.dentry.get(), impure_name, &value, 1) ==
+			    1)
 			purity = Inode::Purity::impure;
 	}
 	/* Who has noted it meanwhile knows better. */

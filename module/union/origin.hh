@@ -20,7 +20,7 @@ namespace aufs
 
 class BranchWrite;
 class Super;
-struct BranchDentry;
+class Part;
 
 /* An object: filesystem and inode number, or where those say nothing, an address. */
 struct Key {
@@ -65,26 +65,25 @@ struct ObjectId {
 };
 
 /* What @top is: what it was copied from, or itself. The mounter's credentials are held. Sleeps. */
-ObjectId identity_of(const Super &super, const BranchDentry &top);
+ObjectId identity_of(const Super &super, const Part &top);
 
 /*
  * Whether @copy says that it is a copy of @original, which is @id: by number and generation, or where
  * it has been said without the latter, if @original was there before it. The mounter's credentials
  * are held. May sleep.
  */
-bool is_copy_of(const Super &super, const BranchDentry &copy, const BranchDentry &original,
-		const ObjectId &id);
+bool is_copy_of(const Super &super, const Part &copy, const Part &original, const ObjectId &id);
 
 /*
  * Notes on @top that it is a copy of @identity. Where the branch has no room for it that is no
  * error: the number is another one after the inode is gone. The mounter's credentials are held.
  * Whether it was noted.
  */
-Result<bool> set_identity(const BranchWrite &write, const Super &super, const BranchDentry &top,
+Result<bool> set_identity(const BranchWrite &write, const Super &super, const Part &top,
 			  const ObjectId &identity);
 
 /* Whether @top has an origin, one that this mount does not know as well. May sleep. */
-bool has_origin(const Super &super, const BranchDentry &top);
+bool has_origin(const Part &top);
 
 class Inode;
 

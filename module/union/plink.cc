@@ -106,7 +106,7 @@ Result<void> remove_plink(const BranchWrite &write, const Super &super, const Ob
 }
 
 Result<Identified> identify(const BranchWrite &write, const Inode &inode, struct dentry &copy,
-			    unsigned int index, bool named)
+			    bool named)
 {
 	const Super &super = inode.super();
 	/* Not the branch's count: names may have been removed, which it does not know. */
@@ -115,8 +115,7 @@ Result<Identified> identify(const BranchWrite &write, const Inode &inode, struct
 
 	identity.links = names > 1 ? names : 0;
 
-	bool noted = TRY(
-		set_identity(write, super, {Ref<struct dentry>::retain(&copy), index}, identity));
+	bool noted = TRY(set_identity(write, super, Part::of(write.branch(), copy), identity));
 
 	if (names <= 1)
 		return Identified{.noted = noted};
@@ -147,8 +146,8 @@ namespace
 Result<void> store_links(Inode &inode, unsigned int links)
 {
 	const Super &super = inode.super();
-	const BranchDentry &top = inode.top();
-	auto write = TRY(BranchWrite::get(super.branch(top.branch)));
+	const Part &top = inode.top();
+	auto write = TRY(BranchWrite::get(*top.branch));
 
 	/* All names are on the branch: nobody needs the pseudo-link. */
 	if (links == 1 && remove_plink(write, super, inode.identity(), *top.dentry->d_inode).ok())
@@ -186,21 +185,25 @@ void note_lower_name_gone(Inode &inode)
 namespace
 {
 
-/* The copy of @original, which is @id, that has a pseudo-link on branch @index, or empty. */
-Result<Ref<struct dentry>> find_copy(const Super &super, unsigned int index,
-				     const BranchDentry &original, const ObjectId &id)
+/* The copy of @original, which is @id, that has a pseudo-link on @branch, or empty. */
+Result<Part> find_copy(const Super &super, const Branch &branch, const Part &original,
+		       const ObjectId &id)
 {
-	const Branch &branch = super.branch(index);
 	auto plinks = branch.reserved().existing(branch, ReservedDir::plinks);
-	Ref<struct dentry> copy;
+	Part copy;
 
 	if (!plinks)
 		return copy;
 	TRY(for_each_name(super, branch, id, [&](StringView name) -> Result<bool> {
 		auto found = TRY(lookup_in(branch, *plinks, name));
 
-		if (found && is_copy_of(super, {found.clone(), index}, original, id))
-			copy = move(found);
+		if (!found)
+			return false;
+
+		Part part(branch, move(found));
+
+		if (is_copy_of(super, part, original, id))
+			copy = move(part);
 		return static_cast<bool>(copy);
 	}));
 	return copy;
@@ -212,16 +215,20 @@ Result<void> follow_plink(const Super &super, Found &found)
 {
 	const struct inode &h_inode = *found.top.dentry->d_inode;
 
-	if (is_dir(h_inode.i_mode) || h_inode.i_nlink <= 1 || found.top.branch == 0)
+	if (is_dir(h_inode.i_mode) || h_inode.i_nlink <= 1 || found.top.branch->index() == 0)
 		return {};
 
 	ObjectId id = identity_of(super, found.top);
 
+	if (!id.lasts())
+		return {};
 	/* The topmost is the newest, whether its branch is still written to or not. */
-	for (unsigned int i = 0; id.lasts() && i < found.top.branch; i++) {
-		if (auto copy = TRY(find_copy(super, i, found.top, id))) {
-			found.named = move(found.top.dentry);
-			found.top = {move(copy), i};
+	for (const Branch &branch : super.branches()) {
+		if (!branch.is_above(*found.top.branch))
+			break;
+		if (auto copy = TRY(find_copy(super, branch, found.top, id))) {
+			found.named = move(found.top);
+			found.top = move(copy);
 			found.generation = id.generation;
 			break;
 		}

@@ -17,14 +17,14 @@ struct Identified {
 };
 
 /*
- * Notes on @copy on branch @index, of what @inode was until now, what it is a copy of, and gives it a
- * pseudo-link where the original has further names: others than the one that the copy gets, or any, if
- * it gets none (@named is false). -ESTALE where the branch cannot keep that, which it is known for
+ * Stores the origin of @copy, of what @inode was until now, on the branch of @write; adds a pseudo-link
+ * if the original has other names than the one that the copy gets, or any, if it gets none (@named is
+ * false). -ESTALE where the branch cannot keep that, which it is known for
  * from then on: the inode stands for names that would part unseen. The caller holds copy_lock() and
  * the mounter's credentials. May sleep.
  */
 Result<Identified> identify(const BranchWrite &write, const Inode &inode, struct dentry &copy,
-			    unsigned int index, bool named);
+			    bool named);
 
 /*
  * Removes the pseudo-link that @object has as a copy of what is @id, if there is one. The mounter's

@@ -9,74 +9,61 @@ namespace
 {
 
 /* The topmost rw branch that has @dir, where a whiteout of @name does not hide it; else above it. */
-Result<unsigned int> top_down(const Inode &dir, StringView name)
+Result<const Branch *> top_down(const Inode &dir, StringView name)
 {
 	const Super &super = dir.super();
 	const Found &found = dir.found();
 
-	for (unsigned int i = 0; i < found.parts(); i++) {
-		const BranchDentry &part = found.part(i);
-		const Branch &branch = super.branch(part.branch);
-
-		if (branch.writable())
+	for (const Part &part : found) {
+		if (part.branch->writable())
 			return part.branch;
 		/* What is made below it would not be seen. */
-		if (TRY(find_whiteout(branch, *part.dentry, name))) {
-			if (super.rw_above(part.branch) == Super::none)
+		if (TRY(find_whiteout(*part.branch, *part.dentry, name))) {
+			if (!super.rw_above(*part.branch))
 				return Error{-EROFS};
 			break;
 		}
 	}
 
-	unsigned int index = super.rw_above(found.top.branch);
+	const Branch *rw = super.rw_above(*found.top.branch);
 
-	if (index == Super::none)
-		index = super.rw_above(found.bottom);
-	if (index == Super::none)
+	if (!rw)
+		rw = super.rw_above(*found.bottom);
+	if (!rw)
 		return Error{-EROFS};
-	return index;
+	return rw;
 }
 
-/* The branch from which on a new @name in @dir would be hidden: the first that has a whiteout. */
-Result<unsigned int> lowest_for(const Inode &dir, StringView name)
+/* The branch from which on a new @name in @dir would be hidden: the first that has a whiteout, or null. */
+Result<const Branch *> lowest_for(const Inode &dir, StringView name)
 {
-	const Super &super = dir.super();
-	const Found &found = dir.found();
-
-	for (unsigned int i = 0; i < found.parts(); i++) {
-		const BranchDentry &part = found.part(i);
-
-		if (TRY(find_whiteout(super.branch(part.branch), *part.dentry, name)))
+	for (const Part &part : dir.found()) {
+		if (TRY(find_whiteout(*part.branch, *part.dentry, name)))
 			return part.branch;
 	}
-	return super.count() - 1;
+	return nullptr;
 }
 
 } // namespace
 
-Result<bool> shows_below(struct dentry &dir, unsigned int index)
+Result<bool> shows_below(struct dentry &dir, const Branch &target)
 {
-	const Inode &inode = Inode::of(*dir.d_inode);
-	const Super &super = inode.super();
-	const BranchDentry &lowest = inode.found().part(inode.found().parts() - 1);
+	const Part &lowest = Inode::of(*dir.d_inode).found().lowest();
 	auto parent = parent_of(dir);
 	NameSnapshot name(dir);
 
 	/* Of the root all branches have a part. */
-	if (parent.get() == &dir || TRY(is_opaque(super.branch(lowest.branch), *lowest.dentry)))
+	if (parent.get() == &dir || TRY(is_opaque(*lowest.branch, *lowest.dentry)))
 		return false;
 
-	const Found &above = Inode::of(*parent->d_inode).found();
+	for (const Part &part : Inode::of(*parent->d_inode).found()) {
+		const Branch &branch = *part.branch;
 
-	for (unsigned int i = 0; i < above.parts(); i++) {
-		const BranchDentry &part = above.part(i);
-		const Branch &branch = super.branch(part.branch);
-
-		if (part.branch < lowest.branch || part.branch > index)
+		if (branch.is_above(*lowest.branch) || target.is_above(branch))
 			continue;
 		if (TRY(find_whiteout(branch, *part.dentry, name.view())))
 			return false;
-		if (part.branch > lowest.branch &&
+		if (lowest.branch->is_above(branch) &&
 		    TRY(lookup_in(branch, *part.dentry, name.view())))
 			return false;
 	}
@@ -86,122 +73,118 @@ Result<bool> shows_below(struct dentry &dir, unsigned int index)
 namespace
 {
 
-/* Whether what branch @index has in @dir, or gets, is seen there. */
-Result<bool> shows(struct dentry &dir, unsigned int index)
+/* Whether what @branch has in @dir, or gets, is seen there. */
+Result<bool> shows(struct dentry &dir, const Branch &branch)
 {
 	auto at = Ref<struct dentry>::retain(&dir);
 
 	for (;;) {
 		const Found &found = Inode::of(*at->d_inode).found();
 
-		if (index < found.bottom || found.part_on(index) < found.parts())
+		if (branch.is_above(*found.bottom) || found.has_part_on(branch))
 			return true;
-		if (!TRY(shows_below(*at, index)))
+		if (!TRY(shows_below(*at, branch)))
 			return false;
 		at = parent_of(*at);
 	}
 }
 
-/* Calls @action(index) for each rw branch on which @name can be made in @dir, from the top. */
+/* Calls @action(branch) for each rw branch on which @name can be made in @dir, from the top. */
 template <class Action>
 Result<void> for_each_candidate(struct dentry &dir, StringView name, Action &&action)
 {
 	const Inode &inode = Inode::of(*dir.d_inode);
-	const Super &super = inode.super();
-	unsigned int lowest = TRY(lowest_for(inode, name));
+	const Branch *lowest = TRY(lowest_for(inode, name));
 
-	for (unsigned int i = 0; i <= lowest; i++) {
-		const Branch &branch = super.branch(i);
-
-		if (branch.writable() && !aufs_mnt_is_readonly(branch.mnt()) && TRY(shows(dir, i)))
-			action(i);
+	for (const Branch &branch : inode.super().branches()) {
+		if (lowest && lowest->is_above(branch))
+			break;
+		if (branch.writable() && !aufs_mnt_is_readonly(branch.mnt()) &&
+		    TRY(shows(dir, branch)))
+			action(branch);
 	}
 	return {};
 }
 
-Result<unsigned int> round_robin(struct dentry &dir, StringView name)
+/* Null where there is none. */
+Result<const Branch *> round_robin(struct dentry &dir, StringView name)
 {
 	unsigned int count = 0;
-	unsigned int chosen = Super::none;
+	const Branch *chosen = nullptr;
 
-	TRY(for_each_candidate(dir, name, [&count](unsigned int) { count++; }));
+	TRY(for_each_candidate(dir, name, [&count](const Branch &) { count++; }));
 	if (!count)
 		return chosen;
 
 	unsigned int turn = Inode::of(*dir.d_inode).super().next_turn() % count;
 
 	count = 0;
-	TRY(for_each_candidate(dir, name, [&](unsigned int index) {
+	TRY(for_each_candidate(dir, name, [&](const Branch &branch) {
 		if (count++ <= turn)
-			chosen = index;
+			chosen = &branch;
 	}));
 	return chosen;
 }
 
-/* A rw branch, or none, and how much of it is free. */
+/* A rw branch, or null, and how much of it is free. */
 struct Space {
-	unsigned int index = Super::none;
+	const Branch *branch = nullptr;
 	u64 free = 0;
 };
 
 /* Of which branches: all on which the new object is seen, or those that have its directory. */
 enum class Among : unsigned char { all, with_parent };
 
-bool is_among(const Inode &dir, unsigned int index, Among among)
+bool is_among(const Inode &dir, const Branch &branch, Among among)
 {
-	const Found &found = dir.found();
-
-	return among == Among::all || found.part_on(index) < found.parts();
+	return among == Among::all || dir.found().has_part_on(branch);
 }
 
 Result<Space> most_free(struct dentry &dir, StringView name, Among among)
 {
 	const Inode &inode = Inode::of(*dir.d_inode);
-	const Super &super = inode.super();
-	unsigned int seconds = super.settings().mfs_seconds;
+	unsigned int seconds = inode.super().settings().mfs_seconds;
 	Space most;
 
-	TRY(for_each_candidate(dir, name, [&](unsigned int index) {
-		if (!is_among(inode, index, among))
+	TRY(for_each_candidate(dir, name, [&](const Branch &branch) {
+		if (!is_among(inode, branch, among))
 			return;
 
-		u64 free = super.branch(index).free_space(seconds);
+		u64 free = branch.free_space(seconds);
 
-		if (most.index == Super::none || free > most.free)
-			most = {index, free};
+		if (!most.branch || free > most.free)
+			most = {&branch, free};
 	}));
 	return most;
 }
 
 /* The topmost with as much space as the watermark says, whether or not it has the directory. */
-Result<unsigned int> topmost_with_space(struct dentry &dir, StringView name)
+Result<const Branch *> topmost_with_space(struct dentry &dir, StringView name)
 {
-	const Super &super = Inode::of(*dir.d_inode).super();
-	Settings settings = super.settings();
-	unsigned int chosen = Super::none;
+	Settings settings = Inode::of(*dir.d_inode).super().settings();
+	const Branch *chosen = nullptr;
 
-	TRY(for_each_candidate(dir, name, [&](unsigned int index) {
-		if (chosen == Super::none &&
-		    super.branch(index).free_space(settings.mfs_seconds) >= settings.watermark)
-			chosen = index;
+	TRY(for_each_candidate(dir, name, [&](const Branch &branch) {
+		if (!chosen && branch.free_space(settings.mfs_seconds) >= settings.watermark)
+			chosen = &branch;
 	}));
 	return chosen;
 }
 
 /* By mfs, or by rr where no branch has as much space as the watermark says. */
-Result<unsigned int> most_free_or_robin(struct dentry &dir, StringView name, NewKind kind)
+Result<const Branch *> most_free_or_robin(struct dentry &dir, StringView name, NewKind kind)
 {
 	Space most = TRY(most_free(dir, name, Among::all));
 
 	if (most.free >= Inode::of(*dir.d_inode).super().settings().watermark ||
 	    kind == NewKind::directory)
-		return most.index;
+		return most.branch;
 	return round_robin(dir, name);
 }
 
-/* None where @policy has no opinion, or finds no branch. */
-Result<unsigned int> branch_by(CreatePolicy policy, struct dentry &dir, StringView name,
-			       NewKind kind)
+/* Null where @policy has no opinion, or finds no branch. */
+Result<const Branch *> branch_by(CreatePolicy policy, struct dentry &dir, StringView name,
+				 NewKind kind)
 {
 	Space most;
 
@@ -222,51 +205,52 @@ Result<unsigned int> branch_by(CreatePolicy policy, struct dentry &dir, StringVi
 		break;
 	case CreatePolicy::pmfsrr:
 		most = TRY(most_free(dir, name, Among::with_parent));
-		if (most.index == Super::none ||
+		if (!most.branch ||
 		    most.free < Inode::of(*dir.d_inode).super().settings().watermark)
 			return most_free_or_robin(dir, name, kind);
 		break;
 	case CreatePolicy::tdmfs:
-		most.index = TRY(topmost_with_space(dir, name));
-		if (most.index == Super::none)
+		most.branch = TRY(topmost_with_space(dir, name));
+		if (!most.branch)
 			most = TRY(most_free(dir, name, Among::all));
 		break;
 	}
-	return most.index;
+	return most.branch;
 }
 
 } // namespace
 
-Result<unsigned int> branch_for_new(struct dentry &dir, StringView name, NewKind kind)
+Result<const Branch *> branch_for_new(struct dentry &dir, StringView name, NewKind kind)
 {
 	const Inode &inode = Inode::of(*dir.d_inode);
 	CreatePolicy policy = inode.super().settings().create;
-	unsigned int index = TRY(branch_by(policy, dir, name, kind));
+	const Branch *branch = TRY(branch_by(policy, dir, name, kind));
 
-	return index == Super::none ? top_down(inode, name) : Result<unsigned int>(index);
+	return branch ? Result<const Branch *>(branch) : top_down(inode, name);
 }
 
-Result<unsigned int> branch_for_copy(const Inode &parent, unsigned int source)
+Result<const Branch *> branch_for_copy(const Inode &parent, const Branch &source)
 {
 	const Super &super = parent.super();
-	const Found &found = parent.found();
 	CopyPolicy policy = super.settings().copy_up;
-	unsigned int index = Super::none;
+	const Branch *chosen = nullptr;
 
 	if (policy != CopyPolicy::bu) {
-		for (unsigned int i = 0; i < found.parts() && found.part(i).branch < source; i++) {
-			if (!super.branch(found.part(i).branch).writable())
+		for (const Part &part : parent.found()) {
+			if (!part.branch->is_above(source))
+				break;
+			if (!part.branch->writable())
 				continue;
-			index = found.part(i).branch;
+			chosen = part.branch;
 			if (policy == CopyPolicy::tdp)
 				break;
 		}
 	}
-	if (index == Super::none)
-		index = super.rw_above(source);
-	if (index == Super::none)
+	if (!chosen)
+		chosen = super.rw_above(source);
+	if (!chosen)
 		return Error{-EROFS};
-	return index;
+	return chosen;
 }
 
 } // namespace aufs

@@ -14,7 +14,7 @@ namespace aufs
 enum class NewKind : unsigned char { directory, other };
 
 /*
- * Where @name, which does not exist, is made in @dir:
+ * Where @name, which does not exist, is made in @dir; never null:
  *	tdp	on the topmost rw branch that has the directory, else on the nearest above it
  *	rr	on each rw branch in turn; directories as by tdp
  *	mfs	on the rw branch with the most space
@@ -25,21 +25,21 @@ enum class NewKind : unsigned char { directory, other };
  * -EROFS where there is none, or where a branch above it has a whiteout of the name that cannot be
  * removed.
  */
-Result<unsigned int> branch_for_new(struct dentry &dir, StringView name, NewKind kind);
+Result<const Branch *> branch_for_new(struct dentry &dir, StringView name, NewKind kind);
 
 /*
- * Whether branch @index, below all that have @dir, would show a part of it: no part hides it, and neither
- * it nor a branch on the way there has another use for the name.
+ * Whether a copy of @dir on @branch, below all that have it, would be visible: no part hides it, and
+ * neither that branch nor one on the way there has another use for the name.
  */
-Result<bool> shows_below(struct dentry &dir, unsigned int index);
+Result<bool> shows_below(struct dentry &dir, const Branch &branch);
 
 /*
- * Where what lies in @parent on the branch @source is copied up to:
+ * Where what lies in @parent on the branch @source is copied up to; never null:
  *	tdp	the topmost rw branch above @source that has the directory, else as bu
  *	bup	the nearest one above @source that has it, else as bu
  *	bu	the nearest rw branch above @source
  * -EROFS where there is none.
  */
-Result<unsigned int> branch_for_copy(const Inode &parent, unsigned int source);
+Result<const Branch *> branch_for_copy(const Inode &parent, const Branch &source);
 
 } // namespace aufs

@@ -9,14 +9,14 @@ namespace
 {
 
 /* Whether the branch has by the name of @dentry what stands behind it. */
-Result<bool> is_found_by_name(struct dentry &dentry, const BranchDentry &top)
+Result<bool> is_found_by_name(struct dentry &dentry, const Part &top)
 {
 	const Super &super = Super::of(*dentry.d_sb);
-	const Branch &branch = super.branch(top.branch);
+	const Branch &branch = *top.branch;
 	ScopedCreds creds(super.mounter());
 	auto parent = parent_of(dentry);
-	auto h_parent = Ref<struct dentry>::retain(
-		Inode::of(*parent->d_inode).found().dentry_on(top.branch));
+	auto h_parent =
+		Ref<struct dentry>::retain(Inode::of(*parent->d_inode).found().dentry_on(branch));
 
 	if (!h_parent || !lies_on(*branch.mnt(), *h_parent))
 		return false;
@@ -32,9 +32,9 @@ Result<bool> is_found_by_name(struct dentry &dentry, const BranchDentry &top)
 Result<void> check_presence(struct dentry &dentry)
 {
 	const Inode &inode = Inode::of(*dentry.d_inode);
-	const BranchDentry &top = inode.top();
+	const Part &top = inode.top();
 	struct dentry &h_dentry = *top.dentry;
-	struct vfsmount &mnt = *inode.super().branch(top.branch).mnt();
+	struct vfsmount &mnt = *top.branch->mnt();
 
 	/* As a rule. */
 	if (&h_dentry == mnt.mnt_root || (h_dentry.d_hash.pprev && lies_on(mnt, h_dentry)))

@@ -11,7 +11,8 @@ Own<Super> Super::create()
 
 	if (!super)
 		return {};
-	super->branches_ = Own<Branch[]>::adopt(new (Gfp{GFP_KERNEL}) Branch[max_branches]);
+	super->branches_ =
+		Own<Own<Branch>[]>::adopt(new (Gfp{GFP_KERNEL}) Own<Branch>[max_branches]);
 	if (!super->branches_)
 		return {};
 
@@ -39,13 +40,15 @@ Super::~Super()
 
 	/* An unmount waits for a grace period: take many branches in one. */
 	for (unsigned int i = 0; i < count_; i++) {
-		if (struct vfsmount *mnt = branches_[i].detach())
+		if (struct vfsmount *mnt = branches_[i]->detach())
 			mnts[held++] = mnt;
 		if (held == sizeof(mnts) / sizeof(mnts[0]) || (i + 1 == count_ && held > 0)) {
 			kern_unmount_array(mnts, held);
 			held = 0;
 		}
 	}
+	/* Those that were taken out of the list before: their filesystems are free now as well. */
+	aufs_release_flush();
 }
 
 namespace
@@ -68,11 +71,10 @@ Result<void> Super::add(struct fs_context *fc, const BranchItem &item)
 		return Error{-E2BIG};
 	}
 
-	Branch branch = TRY(Branch::create(fc, item));
+	auto created = TRY(Branch::create(fc, item));
+	Branch &branch = *created;
 
-	for (unsigned int i = 0; i < count_; i++) {
-		const Branch &other = branches_[i];
-
+	for (const Branch &other : branches()) {
 		if (&branch.sb() != &other.sb())
 			continue;
 		if (&branch.root() == &other.root()) {
@@ -93,15 +95,16 @@ Result<void> Super::add(struct fs_context *fc, const BranchItem &item)
 			return Error{-EINVAL};
 		}
 	}
-	if (branch.writable() && !has_rw())
-		rw_ = count_;
+	branch.set_index(count_);
 	branch.set_filesystem(count_);
-	for (unsigned int i = count_; i-- > 0;) {
-		if (&branch.sb() == &branches_[i].sb())
-			branch.set_filesystem(branches_[i].filesystem());
+	for (const Branch &other : branches()) {
+		if (&branch.sb() == &other.sb())
+			branch.set_filesystem(other.filesystem());
 	}
 	branch.set_number(numbers_given_++);
-	branches_[count_++] = move(branch);
+	if (branch.writable() && !top_rw_)
+		top_rw_ = &branch;
+	branches_[count_++] = move(created);
 	return {};
 }
 
@@ -111,12 +114,12 @@ Result<void> Super::publish()
 	return files_.set_count(count_);
 }
 
-void Super::note_hidden(unsigned int index, StringView name) const
+void Super::note_hidden(const Branch &branch, StringView name) const
 {
 	if (warned_of_hidden_.exchange(true))
 		return;
 	aufs_warn("branch '%s' has names of more than %u bytes, which are not shown, as '%.*s'",
-		  branches_[index].name().data(), static_cast<unsigned int>(max_name),
+		  branch.name().data(), static_cast<unsigned int>(max_name),
 		  static_cast<int>(name.size()), name.data());
 }
 
@@ -124,15 +127,15 @@ unsigned int Super::filesystem_of(const unsigned char *id) const
 {
 	unsigned int found = none;
 
-	for (unsigned int i = 0; i < count_; i++) {
-		const unsigned char *other = branches_[i].filesystem_id();
+	for (const Branch &branch : branches()) {
+		const unsigned char *other = branch.filesystem_id();
 
 		if (!other || __builtin_memcmp(other, id, UUID_SIZE) != 0)
 			continue;
 		/* Copies of one image say that they are one filesystem. */
-		if (found != none && found != branches_[i].filesystem())
+		if (found != none && found != branch.filesystem())
 			return none;
-		found = branches_[i].filesystem();
+		found = branch.filesystem();
 	}
 	return found;
 }
@@ -142,36 +145,36 @@ const unsigned char *Super::id_of(unsigned int filesystem) const
 	if (filesystem == Key::pointer)
 		return nullptr;
 
-	const unsigned char *id = branches_[filesystem].filesystem_id();
+	const unsigned char *id = branches_[filesystem]->filesystem_id();
 
 	return id && filesystem_of(id) == filesystem ? id : nullptr;
 }
 
-/* Whether copies of what is on branch @index do, on each branch that may take them. */
-bool Super::copies_keep_identity(unsigned int index, umode_t mode) const
+/* Whether copies of what is on @branch do, on each branch that may take them. */
+bool Super::copies_keep_identity(const Branch &branch, umode_t mode) const
 {
-	for (unsigned int i = rw_above(index); i != none; i = rw_above(i)) {
-		if (!branches_[i].keeps_identity(mode))
+	for (const Branch *rw = rw_above(branch); rw; rw = rw_above(*rw)) {
+		if (!rw->keeps_identity(mode))
 			return false;
 	}
 	return true;
 }
 
-bool Super::names_stay(unsigned int index, umode_t mode, const ObjectId &identity) const
+bool Super::names_stay(const Branch &branch, umode_t mode, const ObjectId &identity) const
 {
 	/* What is never copied is one file. */
-	if (branches_[index].writable() || rw_above(index) == none)
+	if (branch.writable() || !rw_above(branch))
 		return true;
 	return identity.lasts() && id_of(identity.key.filesystem) &&
-	       copies_keep_identity(index, mode);
+	       copies_keep_identity(branch, mode);
 }
 
-bool Super::names_stay(unsigned int index) const
+bool Super::names_stay(const Branch &branch) const
 {
-	if (branches_[index].writable() || rw_above(index) == none)
+	if (branch.writable() || !rw_above(branch))
 		return true;
-	return !branches_[index].numbers_by_inode() && id_of(branches_[index].filesystem()) &&
-	       copies_keep_identity(index, S_IFREG) && copies_keep_identity(index, S_IFLNK);
+	return !branch.numbers_by_inode() && id_of(branch.filesystem()) &&
+	       copies_keep_identity(branch, S_IFREG) && copies_keep_identity(branch, S_IFLNK);
 }
 
 Result<void> Super::attach(struct fs_context *fc)
@@ -183,8 +186,8 @@ Result<void> Super::attach(struct fs_context *fc)
 	while (count_ >> index_bits_)
 		index_bits_++;
 	for (unsigned int i = 0; i < count_; i++) {
-		TRY(branches_[i].attach(fc));
-		idmapped_ = idmapped_ || branches_[i].idmapped();
+		TRY(branches_[i]->attach(fc));
+		idmapped_ = idmapped_ || branches_[i]->idmapped();
 	}
 	return claim(fc);
 }
@@ -193,8 +196,8 @@ int Super::branch_depth() const
 {
 	int depth = 0;
 
-	for (unsigned int i = 0; i < count_; i++)
-		depth = cxxrt::max(depth, branches_[i].sb().s_stack_depth);
+	for (const Branch &branch : branches())
+		depth = cxxrt::max(depth, branch.sb().s_stack_depth);
 	return depth;
 }
 

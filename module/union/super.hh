@@ -30,13 +30,62 @@ public:
 		return *static_cast<Super *>(sb.s_fs_info);
 	}
 
+	/* All branches, from the topmost: `for (const Branch &branch : super.branches())`. */
+	class Branches
+	{
+	public:
+		class Iterator
+		{
+		public:
+			explicit Iterator(const Own<Branch> *at) : at_(at)
+			{
+			}
+			const Branch &operator*() const
+			{
+				return **at_;
+			}
+			Iterator &operator++()
+			{
+				at_++;
+				return *this;
+			}
+			bool operator!=(const Iterator &other) const
+			{
+				return at_ != other.at_;
+			}
+
+		private:
+			const Own<Branch> *at_;
+		};
+
+		Branches(const Own<Branch> *first, unsigned int count)
+			: first_(first), count_(count)
+		{
+		}
+		Iterator begin() const
+		{
+			return Iterator(first_);
+		}
+		Iterator end() const
+		{
+			return Iterator(first_ + count_);
+		}
+
+	private:
+		const Own<Branch> *first_;
+		unsigned int count_;
+	};
+	Branches branches() const
+	{
+		return {branches_.get(), count_};
+	}
+	const Branch &branch_at(unsigned int index) const
+	{
+		return *branches_[index];
+	}
 	unsigned int count() const
 	{
 		return count_;
-	}
-	const Branch &branch(unsigned int index) const
-	{
-		return branches_[index];
 	}
 
 	/* Adds the next branch below the others. Explains its errors in @fc's log. May sleep. */
@@ -55,24 +104,24 @@ public:
 	/* Shows the branches in sysfs, as long as this lives; the last step of a mount. */
 	Result<void> publish();
 
-	/* The index of the first rw branch, or none. */
-	static constexpr unsigned int none = ~0U;
-	unsigned int rw_index() const
+	/* The topmost rw branch, or null. Any context. */
+	const Branch *top_rw() const
 	{
-		return rw_;
+		return top_rw_;
 	}
-	bool has_rw() const
+	/* The rw branch that is nearest above @branch, or null. */
+	const Branch *rw_above(const Branch &branch) const
 	{
-		return rw_ != none;
-	}
-	/* The rw branch that is nearest above @index, or none. */
-	unsigned int rw_above(unsigned int index) const
-	{
-		while (index > 0) {
-			if (branches_[--index].writable())
-				return index;
+		for (unsigned int i = branch.index(); i > 0; i--) {
+			if (branches_[i - 1]->writable())
+				return branches_[i - 1].get();
 		}
-		return none;
+		return nullptr;
+	}
+	/* The branch that new data goes to. */
+	const Branch &main_branch() const
+	{
+		return top_rw_ ? *top_rw_ : *branches_[0];
 	}
 
 	/*
@@ -85,23 +134,23 @@ public:
 	}
 
 	/*
-	 * The union's number for the inode @number of branch @index, or 0 where it does not follow
+	 * The union's number for the inode @number of @branch, or 0 where it does not follow
 	 * from it: the branch's numbers are too large or belong to no inode. Then fresh_number()
 	 * gives one.
 	 */
-	u64 number_for(unsigned int index, u64 number) const
+	u64 number_for(const Branch &branch, u64 number) const
 	{
-		if (branches_[index].numbers_by_inode())
+		if (branch.numbers_by_inode())
 			return 0;
-		return number_of({number, branches_[index].filesystem()});
+		return number_of({number, branch.filesystem()});
 	}
 	/*
-	 * Whether the numbers of all entries of branch @index follow from those that it gives; if
+	 * Whether the numbers of all entries of @branch follow from those that it gives; if
 	 * not, those of its directories may.
 	 */
-	bool numbers_entries(unsigned int index) const
+	bool numbers_entries(const Branch &branch) const
 	{
-		return branches_[index].lists_numbers() && names_stay(index);
+		return branch.lists_numbers() && names_stay(branch);
 	}
 	u64 number_of(const Key &key) const
 	{
@@ -113,18 +162,19 @@ public:
 	 * The branches' filesystem of that Branch::filesystem_id(), or none where there is none or
 	 * more than one.
 	 */
+	static constexpr unsigned int none = ~0U;
 	unsigned int filesystem_of(const unsigned char *id) const;
 	/* The other way round; null where that does not tell the filesystem. */
 	const unsigned char *id_of(unsigned int filesystem) const;
 
 	/*
-	 * Whether the names of one file on branch @index, which is @identity, stay one file when it
+	 * Whether the names of one file on @branch, which is @identity, stay one file when it
 	 * is copied up, whatever rw branch takes the copy; if not, they are shown as files of their
 	 * own from the beginning.
 	 */
-	bool names_stay(unsigned int index, umode_t mode, const ObjectId &identity) const;
+	bool names_stay(const Branch &branch, umode_t mode, const ObjectId &identity) const;
 	/* Whether they do whatever file it is. */
-	bool names_stay(unsigned int index) const;
+	bool names_stay(const Branch &branch) const;
 
 	/* A number that no inode of this mount has had: as if of one branch more than there are. */
 	u64 fresh_number()
@@ -142,13 +192,17 @@ public:
 	{
 		return changes_;
 	}
-	/* Branch @index changes like that. Nobody else has this yet. */
-	void note_changes(unsigned int index, Changes changes)
+	/* Notes of each branch how it changes, by @changes_of(branch). Nobody else has this yet. */
+	template <class ChangesOf> Result<void> note_changes(ChangesOf &&changes_of)
 	{
-		if (changes == Changes::anywhere)
-			branches_[index].note_changes_by_itself();
-		if (changes > changes_)
-			changes_ = changes;
+		for (unsigned int i = 0; i < count_; i++) {
+			Changes changes = TRY(changes_of(*branches_[i]));
+
+			if (changes == Changes::anywhere)
+				branches_[i]->note_changes_by_itself();
+			changes_ = cxxrt::max(changes_, changes);
+		}
+		return {};
 	}
 
 	/* The deepest branch's stack depth. */
@@ -176,8 +230,8 @@ public:
 			settings_[i].store(words[i]);
 	}
 
-	/* Says, once, where branch @index has @name, which is not shown because it is too long. */
-	void note_hidden(unsigned int index, StringView name) const;
+	/* Says, once, where @branch has @name, which is not shown because it is too long. */
+	void note_hidden(const Branch &branch, StringView name) const;
 
 	/* For policy.cc: a number that is another one each time. */
 	unsigned int next_turn() const
@@ -188,7 +242,7 @@ public:
 private:
 	Super() = default;
 
-	bool copies_keep_identity(unsigned int index, umode_t mode) const;
+	bool copies_keep_identity(const Branch &branch, umode_t mode) const;
 
 	Result<void> claim(struct fs_context *fc);
 	void release_claim();
@@ -199,9 +253,9 @@ private:
 	bool claims_ = false;
 
 	/* The mount's table: fixed once it is mounted. */
-	Own<Branch[]> branches_;
+	Own<Own<Branch>[]> branches_;
 	unsigned int count_ = 0;
-	unsigned int rw_ = none;
+	const Branch *top_rw_ = nullptr;
 	unsigned int index_bits_ = 1; /* enough for count_ */
 	unsigned int numbers_given_ = 0; /* to branches */
 	u64 id_ = 0;

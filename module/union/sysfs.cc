@@ -128,7 +128,7 @@ struct SysfsFiles::Place {
 		Window window(buffer, offset, size);
 
 		if (place.index < place.super.count())
-			show(window, place.super.branch(place.index));
+			show(window, place.super.branch_at(place.index));
 		return window.used();
 	}
 };

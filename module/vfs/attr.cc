@@ -20,8 +20,11 @@ int permission(AUFS_IDMAP *idmap, struct inode *inode, int mask)
 	 * What a read-only filesystem refuses; a device or a pipe is not written through the
 	 * filesystem.
 	 */
-	if (is_dir(mode))
-		return union_inode.super().rw_above(found.bottom + 1) != Super::none ? 0 : -EROFS;
+	if (is_dir(mode)) {
+		const Branch *rw = union_inode.super().top_rw();
+
+		return rw && !found.bottom->is_above(*rw) ? 0 : -EROFS;
+	}
 	if (is_reg(mode) || is_lnk(mode))
 		return union_inode.may_change() ? 0 : -EROFS;
 	return 0;
@@ -32,9 +35,9 @@ int getattr(AUFS_IDMAP *, const struct path *path, struct kstat *stat, u32 reque
 {
 	struct inode *inode = path->dentry->d_inode;
 	Inode &union_inode = Inode::of(*inode);
-	const BranchDentry &top = union_inode.top();
-	const Branch &branch = union_inode.super().branch(top.branch);
-	struct path h_path = branch.path_to(*top.dentry);
+	const Part &top = union_inode.top();
+	const Branch &branch = *top.branch;
+	struct path h_path = top.path();
 	int error;
 	{
 		ScopedCreds creds(union_inode.super().mounter());
@@ -203,10 +206,10 @@ struct posix_acl *get_acl(struct inode *inode, int type, bool rcu)
 		return aufs_get_cached_acl_rcu(&union_inode.h_inode(), type);
 	}
 
-	const BranchDentry &top = union_inode.top();
+	const Part &top = union_inode.top();
 	ScopedCreds creds(super.mounter());
 
-	return aufs_get_acl(super.branch(top.branch).mnt(), top.dentry->d_inode, type);
+	return aufs_get_acl(top.branch->mnt(), &top.inode(), type);
 }
 
 namespace
@@ -215,10 +218,9 @@ namespace
 /* Whether what is to be removed is not there: then there is nothing to copy up for. */
 bool has_no_acl(const Inode &inode, int type)
 {
-	const BranchDentry &top = inode.top();
+	const Part &top = inode.top();
 	ScopedCreds creds(inode.super().mounter());
-	struct posix_acl *acl =
-		aufs_get_acl(inode.super().branch(top.branch).mnt(), top.dentry->d_inode, type);
+	struct posix_acl *acl = aufs_get_acl(top.branch->mnt(), &top.inode(), type);
 
 	if (acl && !is_error(acl))
 		aufs_posix_acl_release(acl);

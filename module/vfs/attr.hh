@@ -69,8 +69,8 @@ int change(struct dentry &dentry, Change &&change, loff_t size = whole_file,
 	if (auto copied = copy_up(dentry, size); !copied.ok())
 		return copied.error();
 
-	const BranchDentry &top = inode.top();
-	auto write = BranchWrite::get(inode.super().branch(top.branch));
+	const Part &top = inode.top();
+	auto write = BranchWrite::get(*top.branch);
 
 	if (!write.ok())
 		return write.error();
@@ -79,7 +79,7 @@ int change(struct dentry &dentry, Change &&change, loff_t size = whole_file,
 	{
 		ScopedCreds creds(as ? *as : inode.super().mounter());
 
-		error = change(inode, inode.super().branch(top.branch).mnt(), *top.dentry);
+		error = change(inode, top.branch->mnt(), *top.dentry);
 	}
 	if (!error)
 		inode.copy_attributes();

@@ -64,10 +64,9 @@ template <class Dentry> int revalidate(Dentry *dentry, unsigned int flags)
 		return 0;
 
 	Inode &union_inode = Inode::of(*inode);
-	const Found &found = union_inode.found();
 
-	for (unsigned int i = 0; i < found.parts(); i++) {
-		struct dentry &h = *found.part(i).dentry;
+	for (const Part &part : union_inode.found()) {
+		struct dentry &h = *part.dentry;
 
 		if (!(h.d_flags & DCACHE_OP_REVALIDATE))
 			continue;

@@ -11,13 +11,11 @@ namespace
 {
 
 /*
- * Opens the directory @dir of @branch as the mounter. Reading a branch that is not written leaves
- * its times.
+ * Opens the directory @part as the mounter. Reading a branch that is not written leaves its times.
  */
-Result<Ref<struct file>> open_directory(const Super &super, const Branch &branch,
-					struct dentry &dir)
+Result<Ref<struct file>> open_directory(const Super &super, const Part &part)
 {
-	struct path path = branch.path_to(dir);
+	struct path path = part.path();
 
 	return adopt_or_error(
 		dentry_open(&path, O_RDONLY | O_DIRECTORY | O_LARGEFILE, &super.mounter()));
@@ -61,7 +59,7 @@ private:
 	/* iterate and seek of one open directory do not overlap, whatever holds f_pos_lock. */
 	struct mutex lock_;
 	Ref<struct file> h_file_;
-	unsigned int h_branch_ = 0; /* what h_file_ lies on */
+	const Branch *h_branch_ = nullptr; /* what h_file_ lies on */
 	Inode &dir_;
 	Listing *listing_ = nullptr;
 	bool current_ = false; /* the listing is: there was no rewind since */
@@ -86,14 +84,13 @@ Result<void> DirFile::choose(Inode &dir)
 	/* Once: a copy-up gives it another one. */
 	const Found &found = dir.found();
 	const Super &super = dir.super();
-	bool through = found.lower_count == 0 && super.numbers_entries(found.top.branch) &&
+	bool through = found.lower_count == 0 && super.numbers_entries(*found.top.branch) &&
 		       !is_impure(dir) && !super.settings().show_whiteouts;
 
 	if (!through) {
 		h_file_ = {};
 	} else if (!h_file_) {
-		h_file_ = TRY(
-			open_directory(super, super.branch(found.top.branch), *found.top.dentry));
+		h_file_ = TRY(open_directory(super, found.top));
 		h_branch_ = found.top.branch;
 	}
 	return {};
@@ -122,12 +119,12 @@ u64 parent_number(struct dentry &dentry)
 struct Through : dir_context {
 	struct dir_context &outer;
 	const Super &super;
-	unsigned int branch;
+	const Branch &branch;
 	u64 self_number;
 	u64 parent_number;
 	int error = 0;
 
-	Through(struct dir_context &o, Inode &dir, unsigned int on, struct dentry &dentry)
+	Through(struct dir_context &o, Inode &dir, const Branch &on, struct dentry &dentry)
 		: dir_context{}, outer(o), super(dir.super()), branch(on),
 		  self_number(dir.vfs.i_ino), parent_number(aufs::parent_number(dentry))
 	{
@@ -162,7 +159,7 @@ struct Through : dir_context {
 
 Result<void> DirFile::read_through(Inode &dir, struct dentry &dentry, struct dir_context &ctx)
 {
-	Through through(ctx, dir, h_branch_, dentry);
+	Through through(ctx, dir, *h_branch_, dentry);
 
 	h_file_->f_pos = ctx.pos;
 
@@ -308,15 +305,12 @@ loff_t llseek(struct file *file, loff_t offset, int whence)
 Result<void> sync_directory(Inode &dir, loff_t start, loff_t end, int datasync)
 {
 	ScopedCreds creds(dir.super().mounter());
-	const Found &found = dir.found();
 
-	for (unsigned int i = 0; i < found.parts(); i++) {
-		const Branch &branch = dir.super().branch(found.part(i).branch);
-
-		if (!branch.writable())
+	for (const Part &part : dir.found()) {
+		if (!part.branch->writable())
 			continue;
 
-		auto h_file = TRY(open_directory(dir.super(), branch, *found.part(i).dentry));
+		auto h_file = TRY(open_directory(dir.super(), part));
 
 		TRY(check(vfs_fsync_range(h_file.get(), start, end, datasync)));
 	}

@@ -88,7 +88,7 @@ Result<Own<Context>> Context::create(const struct fs_context &fc)
 Result<void> Context::same_branch(struct fs_context *fc, const BranchItem &item)
 {
 	if (given_ < mounted_->count()) {
-		const Branch &branch = mounted_->branch(given_);
+		const Branch &branch = mounted_->branch_at(given_);
 
 		if (branch.used_as(item) && branch.name() == item.path)
 			return {};
@@ -104,8 +104,8 @@ Result<void> Context::same_branch(struct fs_context *fc, const BranchItem &item)
 	}
 
 	bool within = path.dentry->d_sb == fc->root->d_sb;
-	bool same = given_ < mounted_->count() && mounted_->branch(given_).used_as(item) &&
-		    &mounted_->branch(given_).root() == path.dentry;
+	bool same = given_ < mounted_->count() && mounted_->branch_at(given_).used_as(item) &&
+		    &mounted_->branch_at(given_).root() == path.dentry;
 
 	path_put(&path);
 	if (same)
@@ -230,18 +230,21 @@ Result<Found> find_root(const Super &super)
 	ScopedCreds creds(super.mounter());
 	Found found;
 
-	found.top = {Ref<struct dentry>::retain(&super.branch(0).root()), 0};
 	if (super.count() > 1) {
-		found.lower = Own<BranchDentry[]>::adopt(new (Gfp{GFP_KERNEL_ACCOUNT})
-								 BranchDentry[super.count() - 1]);
+		found.lower =
+			Own<Part[]>::adopt(new (Gfp{GFP_KERNEL_ACCOUNT}) Part[super.count() - 1]);
 		if (!found.lower)
 			return Error{-ENOMEM};
 	}
-	for (unsigned int i = 1; i < super.count(); i++) {
-		if (TRY(lookup_in(super.branch(i - 1), super.branch(i - 1).root(), opaque_name)))
+	for (const Branch &branch : super.branches()) {
+		Part part = Part::of(branch, branch.root());
+
+		if (!found.exists())
+			found.top = move(part);
+		else
+			found.lower[found.lower_count++] = move(part);
+		if (branch.index() + 1 < super.count() && TRY(is_opaque(branch, branch.root())))
 			break;
-		found.lower[found.lower_count++] = {
-			Ref<struct dentry>::retain(&super.branch(i).root()), i};
 	}
 	return found;
 }
@@ -295,9 +298,7 @@ void clean(const Super &super)
 {
 	ScopedCreds creds(super.mounter());
 
-	for (unsigned int i = 0; i < super.count(); i++) {
-		const Branch &branch = super.branch(i);
-
+	for (const Branch &branch : super.branches()) {
 		if (branch.writable())
 			branch.reserved().clean(branch);
 	}
@@ -309,18 +310,20 @@ Result<void> Context::fill(struct fs_context *fc, struct super_block &sb)
 		aufs_errorf(fc, "no branches: give them as br=/top=rw:/lower=ro");
 		return Error{-EINVAL};
 	}
-	TRY(finish(fc, (sb.s_flags & SB_RDONLY) != 0 || !super_->has_rw()));
+	TRY(finish(fc, (sb.s_flags & SB_RDONLY) != 0 || !super_->top_rw()));
 	super_->set_settings(settings_);
 	TRY(super_->attach(fc));
-	for (unsigned int i = 0; i < super_->count(); i++) {
+	{
 		ScopedCreds creds(super_->mounter());
 
-		TRY(refuse_locked(fc, super_->branch(i)));
-		super_->note_changes(i, changes_of(super_->branch(i)));
+		TRY(super_->note_changes([fc](const Branch &branch) -> Result<Changes> {
+			TRY(refuse_locked(fc, branch));
+			return changes_of(branch);
+		}));
 	}
 
 	const Super &super = *super_;
-	const struct super_block &main = super.branch(super.has_rw() ? super.rw_index() : 0).sb();
+	const struct super_block &main = super.main_branch().sb();
 
 	/* What others that share a branch have not finished yet looks the same. */
 	if (!(sb.s_flags & SB_RDONLY) && !super.settings().share_rw)
@@ -339,7 +342,7 @@ Result<void> Context::fill(struct fs_context *fc, struct super_block &sb)
 	sb.s_flags |= SB_POSIXACL;
 	/* sync(2) comes to the branches by itself. */
 	sb.s_iflags |= SB_I_SKIP_SYNC;
-	if (!super.has_rw())
+	if (!super.top_rw())
 		sb.s_flags |= SB_RDONLY;
 	sb.s_op = &super_operations;
 	/* Whether the VFS must ask before it believes its cache. */
@@ -394,7 +397,7 @@ Result<void> Context::reconfigure(struct fs_context *fc)
 			    given_, mounted_->count());
 		return Error{-EINVAL};
 	}
-	if (!mounted_->has_rw() && !read_only) {
+	if (!mounted_->top_rw() && !read_only) {
 		aufs_errorf(fc, "cannot become writable: no branch is rw");
 		return Error{-EROFS};
 	}

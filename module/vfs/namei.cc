@@ -40,15 +40,15 @@ Result<void> check_new_name(StringView name)
 	return {};
 }
 
-Result<Hidden> hidden_above(const Inode &dir, StringView name, unsigned int index)
+Result<Hidden> hidden_above(const Inode &dir, StringView name, const Branch &target)
 {
-	const Found &found = dir.found();
 	Hidden hidden = Hidden::no;
 
-	for (unsigned int i = 0; i < found.parts() && found.part(i).branch < index; i++) {
-		const BranchDentry &part = found.part(i);
-		const Branch &branch = dir.super().branch(part.branch);
+	for (const Part &part : dir.found()) {
+		const Branch &branch = *part.branch;
 
+		if (!branch.is_above(target))
+			break;
 		if (!TRY(find_whiteout(branch, *part.dentry, name)) &&
 		    !TRY(lookup_in(branch, *part.dentry, name)))
 			continue;
@@ -59,13 +59,14 @@ Result<Hidden> hidden_above(const Inode &dir, StringView name, unsigned int inde
 	return hidden;
 }
 
-Result<void> uncover(const Inode &dir, StringView name, unsigned int index)
+Result<void> uncover(const Inode &dir, StringView name, const Branch &target)
 {
-	const Found &found = dir.found();
+	for (const Part &part : dir.found()) {
+		const Branch &branch = *part.branch;
 
-	for (unsigned int i = 0; i < found.parts() && found.part(i).branch < index; i++) {
-		const BranchDentry &part = found.part(i);
-		const Branch &branch = dir.super().branch(part.branch);
+		if (!branch.is_above(target))
+			break;
+
 		auto whiteout = TRY(find_whiteout(branch, *part.dentry, name));
 		auto object = TRY(lookup_in(branch, *part.dentry, name));
 
@@ -92,10 +93,8 @@ namespace
 /* Whether the names in @dir are others when a key comes or goes. */
 bool is_encrypted(const Inode &dir)
 {
-	const Found &found = dir.found();
-
-	for (unsigned int i = 0; i < found.parts(); i++) {
-		if (found.part(i).dentry->d_inode->i_flags & S_ENCRYPTED)
+	for (const Part &part : dir.found()) {
+		if (part.inode().i_flags & S_ENCRYPTED)
 			return true;
 	}
 	return false;
@@ -125,7 +124,7 @@ struct dentry *lookup(struct inode *dir, struct dentry *dentry, unsigned int)
 
 		const Super &super = union_dir.super();
 		/* What a readdir says of it; 0 where that looks it up as well. */
-		u64 listed = super.number_for(found.top.branch, found.top.dentry->d_inode->i_ino);
+		u64 listed = super.number_for(*found.top.branch, found.top.inode().i_ino);
 
 		TRY(follow_plink(super, found));
 
@@ -194,7 +193,6 @@ Result<Ref<struct dentry>> make_on_branch(const Super &super, const Branch &bran
 /* Where make() makes something. */
 struct Place {
 	const Branch &branch;
-	unsigned int index;
 	Ref<struct dentry> h_dir;
 };
 
@@ -202,12 +200,12 @@ struct Place {
 Result<void> inherit(const Inode &dir, const Place &place, const Wanted &wanted,
 		     struct dentry &h_dentry)
 {
-	const BranchDentry &top = dir.top();
+	const Part &top = dir.top();
 
-	if (!wanted.mode || top.branch == place.index)
+	if (!wanted.mode || top.branch == &place.branch)
 		return {};
-	return inherit_from(dir.super().branch(top.branch), *top.dentry, place.branch, h_dentry,
-			    wanted.mode, wanted.caller);
+	return inherit_from(*top.branch, *top.dentry, place.branch, h_dentry, wanted.mode,
+			    wanted.caller);
 }
 
 /*
@@ -217,14 +215,13 @@ Result<void> inherit(const Inode &dir, const Place &place, const Wanted &wanted,
 Result<Place> place_for_new(struct dentry &dir, StringView name, NewKind kind)
 {
 	constexpr int most = 10;
-	const Super &super = Super::of(*dir.d_sb);
 
 	for (int tries = 1;; tries++) {
-		unsigned int index = TRY(branch_for_new(dir, name, kind));
-		auto h_dir = copy_up_directory(dir, index);
+		const Branch &branch = *TRY(branch_for_new(dir, name, kind));
+		auto h_dir = copy_up_directory(dir, branch);
 
 		if (h_dir.ok())
-			return Place{super.branch(index), index, h_dir.release()};
+			return Place{branch, h_dir.release()};
 		if (h_dir.error() != -EXDEV || tries == most)
 			return Error{h_dir.error()};
 	}
@@ -258,7 +255,7 @@ Result<Ref<struct inode>> make_at(Inode &dir, const Place &place, const Wanted &
 	if (!inode) {
 		Found found;
 
-		found.top = {h_dentry.clone(), place.index};
+		found.top = Part(branch, h_dentry.clone());
 		inode = TRY(Inode::get(*dir.vfs.i_sb, move(found), Inode::Age::made_just_now));
 		if (!Inode::of(*inode).has_natural_number())
 			note_impure(write, dir, h_dir);
@@ -273,7 +270,7 @@ Result<Ref<struct inode>> make_at(Inode &dir, const Place &place, const Wanted &
 Result<void> uncover_link(const Inode &dir, const Place &place, StringView name,
 			  const struct inode &h_inode)
 {
-	auto uncovered = uncover(dir, name, place.index);
+	auto uncovered = uncover(dir, name, place.branch);
 
 	if (uncovered.ok())
 		return uncovered;
@@ -296,27 +293,25 @@ Result<void> make(struct inode &dir, struct dentry &dentry, struct inode *existi
 		  Create &&create)
 {
 	Inode &union_dir = Inode::of(dir);
-	const Super &super = union_dir.super();
 	StringView name = name_of(dentry);
 
 	TRY(check_new_name(name));
 
-	ScopedCreds creds(super.mounter());
+	ScopedCreds creds(union_dir.super().mounter());
 	Hidden hidden = Hidden::no;
-	unsigned int index = 0;
+	const Branch *branch = nullptr;
 
 	if (existing) {
-		index = Inode::of(*existing).top().branch;
-		hidden = TRY(hidden_above(union_dir, name, index));
+		branch = &Inode::of(*existing).branch();
+		hidden = TRY(hidden_above(union_dir, name, *branch));
 		if (hidden == Hidden::for_good)
 			return Error{-EXDEV};
 	}
 
 	Place place =
-		existing ? Place{super.branch(index), index,
-				 TRY(copy_up_directory(*dentry.d_parent, index))} :
-			   TRY(place_for_new(*dentry.d_parent, name,
-					     is_dir(mode) ? NewKind::directory : NewKind::other));
+		branch ? Place{*branch, TRY(copy_up_directory(*dentry.d_parent, *branch))} :
+			 TRY(place_for_new(*dentry.d_parent, name,
+					   is_dir(mode) ? NewKind::directory : NewKind::other));
 	Wanted wanted = {dentry, mode, existing, creds.caller()};
 	auto run = [&]() -> Result<Ref<struct inode>> {
 		auto inode = TRY(make_at(union_dir, place, wanted, create));
@@ -426,7 +421,7 @@ Result<void> make_tmpfile(struct inode &dir, struct file &file, umode_t mode)
 
 	Found found;
 
-	found.top = {Ref<struct dentry>::retain(aufs_file_dentry(h_file.get())), place.index};
+	found.top = Part::of(branch, *aufs_file_dentry(h_file.get()));
 
 	auto inode = TRY(Inode::get(*dir.i_sb, move(found), Inode::Age::made_just_now));
 

@@ -35,20 +35,20 @@ private:
 Result<void> check_new_name(StringView name);
 
 /*
- * What hides @name in @dir, made on branch @index, on the branches above: whiteouts and objects that
+ * What hides @name in @dir, made on @branch, on the branches above: whiteouts and objects that
  * uncover() removes, or some on a branch that is not written to.
  */
 enum class Hidden : unsigned char { no, removable, for_good };
 
 /* The mounter's credentials are held. May sleep. */
-Result<Hidden> hidden_above(const Inode &dir, StringView name, unsigned int index);
+Result<Hidden> hidden_above(const Inode &dir, StringView name, const Branch &branch);
 
 /*
- * Removes what hides @name in @dir, which is on branch @index, on the branches above: whiteouts,
+ * Removes what hides @name in @dir, which is on @branch, on the branches above: whiteouts,
  * and what was replaced; directories of these are empty for users. The mounter's credentials are
  * held, and no write access.
  */
-Result<void> uncover(const Inode &dir, StringView name, unsigned int index);
+Result<void> uncover(const Inode &dir, StringView name, const Branch &branch);
 
 /* remove.cc, rename.cc */
 int unlink(struct inode *dir, struct dentry *dentry);

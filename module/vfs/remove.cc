@@ -34,7 +34,7 @@ Result<void> remove_directory(const Branch &branch, struct dentry &h_dir, String
 struct Spot {
 	Found found;
 	bool on_rw = false; /* it is removed from its branch; else it is hidden */
-	unsigned int index = 0; /* the branch that is changed */
+	const Branch *branch = nullptr; /* which is changed */
 
 	static Result<Spot> find(const Inode &dir, StringView name)
 	{
@@ -44,10 +44,10 @@ struct Spot {
 		if (!spot.found.exists())
 			return Error{-ESTALE};
 
-		unsigned int top = spot.found.top.branch;
+		const Branch &top = *spot.found.top.branch;
 
-		spot.on_rw = dir.super().branch(top).writable();
-		spot.index = spot.on_rw ? top : TRY(branch_for_copy(dir, top));
+		spot.on_rw = top.writable();
+		spot.branch = spot.on_rw ? &top : TRY(branch_for_copy(dir, top));
 		return spot;
 	}
 };
@@ -56,10 +56,9 @@ struct Spot {
 Result<bool> remove_at(const Inode &dir, struct dentry &h_dir, StringView name, const Spot &spot,
 		       bool directory)
 {
-	const Branch &branch = dir.super().branch(spot.index);
+	const Branch &branch = *spot.branch;
 	auto write = TRY(BranchWrite::get(branch));
-	bool below = !spot.on_rw ||
-		     TRY(find(dir, name, dir.found().part_on(spot.index) + 1)).exists();
+	bool below = !spot.on_rw || TRY(find(dir, name, dir.found().part_on(branch) + 1)).exists();
 	bool made = below && TRY(make_whiteout(branch, h_dir, name));
 	ScopeExit undo([&] {
 		if (made)
@@ -73,7 +72,7 @@ Result<bool> remove_at(const Inode &dir, struct dentry &h_dir, StringView name, 
 		if (TRY(lookup_in(branch, h_dir, name)))
 			return Error{-ESTALE};
 	} else if (!directory) {
-		removed = TRY(remove_entry(branch, h_dir, name, spot.found.top.dentry->d_inode,
+		removed = TRY(remove_entry(branch, h_dir, name, &spot.found.top.inode(),
 					   &DirLock::unlink));
 	} else {
 		TRY(remove_directory(branch, h_dir, name, *spot.found.top.dentry));
@@ -88,8 +87,7 @@ void note_gone(Inode &victim, const Spot &spot, bool removed)
 	if (is_dir(victim.vfs.i_mode))
 		victim.note_removed();
 	/* A pseudo-link may serve a name on a lower branch that is written to by now. */
-	else if (removed &&
-		 (victim.links() <= 1 || spot.found.top.dentry->d_inode == &victim.h_inode()))
+	else if (removed && (victim.links() <= 1 || &spot.found.top.inode() == &victim.h_inode()))
 		victim.copy_links();
 	else
 		note_lower_name_gone(victim);
@@ -104,8 +102,8 @@ Result<void> remove_object(Inode &dir, struct dentry &dentry, Inode &victim)
 		return Error{-ENOTEMPTY};
 
 	for (;;) {
-		unsigned int index = TRY(Spot::find(dir, name)).index;
-		auto h_dir = TRY(copy_up_directory(*dentry.d_parent, index));
+		const Branch *branch = TRY(Spot::find(dir, name)).branch;
+		auto h_dir = TRY(copy_up_directory(*dentry.d_parent, *branch));
 		/*
 		 * What is counted is removed and counted in one: a copy-up counts, too. And an open
 		 * or a nameless file may be giving a directory a part, which needs no VFS lock.
@@ -114,7 +112,7 @@ Result<void> remove_object(Inode &dir, struct dentry &dentry, Inode &victim)
 		Spot spot = TRY(Spot::find(dir, name));
 
 		/* One that was under way has brought the name to another branch. */
-		if (spot.index != index)
+		if (spot.branch != branch)
 			continue;
 
 		Going going(dentry);

@@ -40,48 +40,49 @@ struct Side {
 		return dentry.d_inode && is_dir(dentry.d_inode->i_mode);
 	}
 	/*
-	 * What moves lies on the rw branch @index afterwards, by this name. A directory that lies, in
+	 * What moves lies on the rw branch @branch afterwards, by this name. A directory that lies, in
 	 * part, on another branch would have to be copied with all that is below it: rename(2)'s
 	 * callers do that.
 	 */
-	Result<void> prepare_to_move(unsigned int index)
+	Result<void> prepare_to_move(const Branch &branch)
 	{
 		if (!directory())
 			TRY(copy_up_with_name(dentry));
-		if (inode()->top().branch != index)
+		if (inode()->top().branch != &branch)
 			return Error{-EXDEV};
 		return {};
 	}
 	/* On which branch it will be then: to be known before anything is changed. */
-	Result<unsigned int> branch_to_move() const
+	Result<const Branch *> branch_to_move() const
 	{
 		/* Once: a copy-up by somebody else changes it. */
 		const Found &found = inode()->found();
-		bool on_rw = dir.super().branch(found.top.branch).writable();
+		const Branch &top = *found.top.branch;
+		bool on_rw = top.writable();
 
 		if (directory() && (!on_rw || found.lower_count > 0))
 			return Error{-EXDEV};
 		if (on_rw)
-			return found.top.branch;
-		return branch_for_copy(dir, found.top.branch);
+			return &top;
+		return branch_for_copy(dir, top);
 	}
-	/* What branches below @index have under this name. */
-	Result<Found> below(unsigned int index) const
+	/* What branches below @branch have under this name. */
+	Result<Found> below(const Branch &branch) const
 	{
-		return find(dir, name(), dir.found().part_on(index) + 1);
+		return find(dir, name(), dir.found().part_on(branch) + 1);
 	}
 	/*
-	 * A directory stays on branch @index alone while it is renamed: who makes something in it may be
+	 * A directory stays on @branch alone while it is renamed: who makes something in it may be
 	 * about to give it a part on another one.
 	 */
-	Result<void> hold(unsigned int index)
+	Result<void> hold(const Branch &branch)
 	{
 		if (!directory())
 			return {};
 
 		auto lock = TRY(KillableLock::get(inode()->copy_lock()));
 
-		if (inode()->merged() || inode()->top().branch != index)
+		if (inode()->merged() || inode()->top().branch != &branch)
 			return Error{-EXDEV};
 		inode()->begin_move(dentry);
 		held = true;
@@ -97,34 +98,30 @@ struct Side {
 		inode()->cancel_move();
 	}
 	/* Lets the directory that comes to this name from @from not merge with one below. */
-	Result<void> prepare_arrival(Side &from, unsigned int index) const
+	Result<void> prepare_arrival(Side &from, const Branch &branch) const
 	{
 		if (!from.directory())
 			return {};
 
-		Found found = TRY(below(index));
+		Found found = TRY(below(branch));
 
-		if (!found.exists() || !is_dir(found.top.dentry->d_inode->i_mode))
+		if (!found.exists() || !is_dir(found.top.inode().i_mode))
 			return {};
 
-		const Branch &branch = dir.super().branch(index);
 		struct dentry &h_dentry = from.inode()->h_dentry();
 
 		from.opaque_made = TRY(make_opaque(branch, h_dentry));
 		return {};
 	}
 	/* What is hidden below when this name goes. */
-	Result<void> cover(unsigned int index)
+	Result<void> cover(const Branch &branch)
 	{
-		if (TRY(below(index)).exists())
-			whiteout_made =
-				TRY(make_whiteout(dir.super().branch(index), *h_dir, name()));
+		if (TRY(below(branch)).exists())
+			whiteout_made = TRY(make_whiteout(branch, *h_dir, name()));
 		return {};
 	}
-	void undo(unsigned int index) const
+	void undo(const Branch &branch) const
 	{
-		const Branch &branch = dir.super().branch(index);
-
 		if (whiteout_made)
 			(void)remove_whiteout(branch, *h_dir, name()).ok();
 		if (opaque_made)
@@ -157,14 +154,14 @@ Result<void> rename_on_branch(const Branch &branch, const Side &from, const Side
  * Moves @from over @to. A directory that is replaced is empty for users, and on its branch is
  * whatever hides what is below it: it is taken away first, and comes back if the rename fails.
  */
-Result<void> replace(const Branch &branch, Side &from, Side &to, unsigned int index,
-		     unsigned int flags, Replaces replaces)
+Result<void> replace(const Branch &branch, Side &from, Side &to, unsigned int flags,
+		     Replaces replaces)
 {
-	struct dentry *replaced = to.directory() ? to.inode()->found().dentry_on(index) : nullptr;
+	struct dentry *replaced = to.directory() ? to.inode()->found().dentry_on(branch) : nullptr;
 
 	if (!replaced)
 		return rename_on_branch(branch, from, to, flags, replaces);
-	TRY(to.cover(index));
+	TRY(to.cover(branch));
 
 	Grave grave = TRY(Grave::bury(branch, *to.h_dir, to.name(), *replaced));
 
@@ -176,7 +173,7 @@ Result<void> replace(const Branch &branch, Side &from, Side &to, unsigned int in
 }
 
 /*
- * Gives the file @from, which lies on branch @index, the name of @to as well, in place of what that
+ * Gives the file @from, which lies on @branch, the name of @to as well, in place of what that
  * branch has there. False where the filesystem cannot.
  */
 Result<bool> link_below(const Branch &branch, const Side &from, const Side &to)
@@ -194,11 +191,11 @@ Result<bool> link_below(const Branch &branch, const Side &from, const Side &to)
 }
 
 /* Takes the old name away from the file @from. */
-Result<void> unlink_old(const Branch &branch, Side &from, unsigned int index)
+Result<void> unlink_old(const Branch &branch, Side &from)
 {
 	auto write = TRY(BranchWrite::get(branch));
 
-	TRY(from.cover(index));
+	TRY(from.cover(branch));
 
 	TRY(remove_entry(branch, *from.h_dir, from.name(), &from.inode()->h_inode(),
 			 &DirLock::unlink));
@@ -229,7 +226,7 @@ Result<void> take_back(const Branch &branch, const Side &from, const Side &to, b
  * whenever the machine stops there is the old state or the new one; the name that is hidden comes
  * first.
  */
-Result<void> replace_below(const Branch &branch, Side &from, Side &to, unsigned int index)
+Result<void> replace_below(const Branch &branch, Side &from, Side &to)
 {
 	bool linked = false;
 	{
@@ -237,15 +234,15 @@ Result<void> replace_below(const Branch &branch, Side &from, Side &to, unsigned 
 
 		linked = !from.directory() && TRY(link_below(branch, from, to));
 		if (!linked) {
-			TRY(from.cover(index));
-			TRY(replace(branch, from, to, index, 0, Replaces::hidden));
+			TRY(from.cover(branch));
+			TRY(replace(branch, from, to, 0, Replaces::hidden));
 		}
 	}
 
-	auto uncovered = uncover(to.dir, to.name(), index);
+	auto uncovered = uncover(to.dir, to.name(), branch);
 
 	if (uncovered.ok())
-		return linked ? unlink_old(branch, from, index) : uncovered;
+		return linked ? unlink_old(branch, from) : uncovered;
 	if (auto back = take_back(branch, from, to, linked); !back.ok())
 		aufs_warn("branch '%s': a rename is half done in inode %llu (errno %d)",
 			  branch.name().data(), number_of(*to.h_dir->d_inode), -back.error());
@@ -271,8 +268,8 @@ void note_moved(const Side &from, const Side &to, bool exchange, bool replaced_o
 }
 
 /*
- * The file that is replaced, where this very name lies on a rw branch: below the one that is renamed
- * on it would stay, covered, for nobody.
+ * The replaced file, if this name is on a rw branch below the target's: rename would leave it there as
+ * garbage that nobody can reach.
  */
 class Covered final
 {
@@ -284,65 +281,61 @@ public:
 		if (!to.inode() || to.directory() || !to.inode()->on_rw())
 			return covered;
 
-		const BranchDentry &top = to.inode()->top();
+		const Part &top = to.inode()->top();
 
-		covered.h_dir_ = Ref<struct dentry>::retain(to.dir.found().dentry_on(top.branch));
+		covered.h_dir_ = Ref<struct dentry>::retain(to.dir.found().dentry_on(*top.branch));
 		if (!covered.h_dir_)
 			return covered;
 
-		auto h_to = TRY(
-			lookup_in(to.dir.super().branch(top.branch), *covered.h_dir_, to.name()));
+		auto h_to = TRY(lookup_in(*top.branch, *covered.h_dir_, to.name()));
 
-		if (h_to && h_to->d_inode == top.dentry->d_inode)
+		if (h_to && h_to->d_inode == &top.inode())
 			covered.branch_ = top.branch;
 		return covered;
 	}
 	bool exists() const
 	{
-		return branch_ != Super::none;
+		return branch_;
 	}
-	/* Of its branch, or 0. */
-	unsigned int branch() const
+	bool is_below(const Branch &branch) const
 	{
-		return exists() ? branch_ : 0;
+		return branch_ && branch.is_above(*branch_);
 	}
 	/* Where it cannot be removed it does no harm. */
 	void remove(const Side &to) const
 	{
-		const Branch &branch = to.dir.super().branch(branch_);
-		auto write = BranchWrite::get(branch);
+		auto write = BranchWrite::get(*branch_);
 
 		if (write.ok())
-			(void)remove_entry(branch, *h_dir_, to.name(),
-					   to.inode()->top().dentry->d_inode, &DirLock::unlink)
+			(void)remove_entry(*branch_, *h_dir_, to.name(), &to.inode()->top().inode(),
+					   &DirLock::unlink)
 				.ok();
 	}
 
 private:
 	Ref<struct dentry> h_dir_;
-	unsigned int branch_ = Super::none;
+	const Branch *branch_ = nullptr;
 };
 
-Result<void> exchange_names(const Branch &branch, Side &from, Side &to, unsigned int index)
+Result<void> exchange_names(const Branch &branch, Side &from, Side &to)
 {
 	auto write = TRY(BranchWrite::get(branch));
 	ScopeExit undo([&] {
-		from.undo(index);
-		to.undo(index);
+		from.undo(branch);
+		to.undo(branch);
 	});
 
 	note_arrival(write, to.dir, *to.h_dir, *from.inode());
 	note_arrival(write, from.dir, *from.h_dir, *to.inode());
 
-	TRY(to.prepare_arrival(from, index));
-	TRY(from.prepare_arrival(to, index));
+	TRY(to.prepare_arrival(from, branch));
+	TRY(from.prepare_arrival(to, branch));
 	TRY(rename_on_branch(branch, from, to, RENAME_EXCHANGE, Replaces::known));
 	undo.dismiss();
 	return {};
 }
 
-Result<void> move_name(const Branch &branch, Side &from, Side &to, unsigned int index,
-		       unsigned int flags, bool hidden)
+Result<void> move_name(const Branch &branch, Side &from, Side &to, unsigned int flags, bool hidden)
 {
 	auto on_branch = [&](auto &&run) -> Result<void> {
 		auto write = TRY(BranchWrite::get(branch));
@@ -350,24 +343,24 @@ Result<void> move_name(const Branch &branch, Side &from, Side &to, unsigned int 
 		return run(write);
 	};
 	auto undo = [&](const BranchWrite &) -> Result<void> {
-		from.undo(index);
-		to.undo(index);
+		from.undo(branch);
+		to.undo(branch);
 		return {};
 	};
 	auto moved = on_branch([&](const BranchWrite &write) -> Result<void> {
 		note_arrival(write, to.dir, *to.h_dir, *from.inode());
-		TRY(to.prepare_arrival(from, index));
+		TRY(to.prepare_arrival(from, branch));
 		if (hidden)
 			return {};
 		/* The branch has by now what the union does not. */
 		if (!to.inode() && TRY(lookup_in(branch, *to.h_dir, to.name())))
 			return Error{-ESTALE};
-		TRY(from.cover(index));
-		return replace(branch, from, to, index, flags, Replaces::known);
+		TRY(from.cover(branch));
+		return replace(branch, from, to, flags, Replaces::known);
 	});
 
 	if (moved.ok() && hidden)
-		moved = replace_below(branch, from, to, index);
+		moved = replace_below(branch, from, to);
 	if (!moved.ok()) {
 		(void)on_branch(undo).ok();
 		return moved;
@@ -399,33 +392,32 @@ Result<void> rename_checked(Side from, Side to, unsigned int flags)
 	if (!exchange && to.directory() && !TRY(is_logically_empty(*to.inode())))
 		return Error{-ENOTEMPTY};
 
-	unsigned int index = TRY(from.branch_to_move());
+	const Branch &branch = *TRY(from.branch_to_move());
 
-	if (exchange && TRY(to.branch_to_move()) != index)
+	if (exchange && TRY(to.branch_to_move()) != &branch)
 		return Error{-EXDEV};
 
-	Hidden hidden = TRY(hidden_above(to.dir, to.name(), index));
+	Hidden hidden = TRY(hidden_above(to.dir, to.name(), branch));
 
 	if (hidden == Hidden::for_good)
 		return Error{-EXDEV};
-	TRY(from.prepare_to_move(index));
+	TRY(from.prepare_to_move(branch));
 	if (exchange)
-		TRY(to.prepare_to_move(index));
-	from.h_dir = TRY(copy_up_directory(*from.dentry.d_parent, index));
-	to.h_dir = TRY(copy_up_directory(*to.dentry.d_parent, index));
+		TRY(to.prepare_to_move(branch));
+	from.h_dir = TRY(copy_up_directory(*from.dentry.d_parent, branch));
+	to.h_dir = TRY(copy_up_directory(*to.dentry.d_parent, branch));
 
-	const Branch &branch = super.branch(index);
 	ScopeExit let_go([&] {
 		from.release();
 		to.release();
 	});
 
-	TRY(from.hold(index));
+	TRY(from.hold(branch));
 	if (exchange)
-		TRY(to.hold(index));
+		TRY(to.hold(branch));
 
 	if (exchange) {
-		TRY(exchange_names(branch, from, to, index));
+		TRY(exchange_names(branch, from, to));
 		let_go.dismiss();
 		note_moved(from, to, exchange, false);
 		return {};
@@ -436,9 +428,9 @@ Result<void> rename_checked(Side from, Side to, unsigned int flags)
 
 		Going going(to.dentry);
 
-		TRY(move_name(branch, from, to, index, flags, hidden == Hidden::removable));
+		TRY(move_name(branch, from, to, flags, hidden == Hidden::removable));
 		going.keep();
-		if (covered.branch() > index)
+		if (covered.is_below(branch))
 			covered.remove(to);
 		/* The VFS goes on. */
 		let_go.dismiss();

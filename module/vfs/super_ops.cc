@@ -32,12 +32,6 @@ int drop_inode(struct inode *)
 	return 1;
 }
 
-/* The branch that new data goes to. */
-const Branch &main_branch(const Super &super)
-{
-	return super.branch(super.has_rw() ? super.rw_index() : 0);
-}
-
 /* Adds what branch @from has, in the blocks of @sum; free is what the union may still use. */
 void add_up(struct kstatfs &sum, const struct kstatfs &from, bool writable)
 {
@@ -63,16 +57,20 @@ Result<struct kstatfs> statfs_of(const Branch &branch)
 	return buf;
 }
 
-/* Whether an earlier branch lies on the filesystem of branch @index. */
-bool is_counted(const Super &super, unsigned int index)
+/* Whether a branch above @branch lies on its filesystem. */
+bool is_counted(const Super &super, const Branch &branch)
 {
-	return super.branch(index).filesystem() != index;
+	for (const Branch &other : super.branches()) {
+		if (other.filesystem() == branch.filesystem())
+			return &other != &branch;
+	}
+	return false;
 }
 
 bool filesystem_is_writable(const Super &super, unsigned int filesystem)
 {
-	for (unsigned int i = filesystem; i < super.count(); i++) {
-		if (super.branch(i).filesystem() == filesystem && super.branch(i).writable())
+	for (const Branch &branch : super.branches()) {
+		if (branch.filesystem() == filesystem && branch.writable())
 			return true;
 	}
 	return false;
@@ -80,21 +78,21 @@ bool filesystem_is_writable(const Super &super, unsigned int filesystem)
 
 Result<struct kstatfs> statfs_of(const Super &super)
 {
-	const Branch &main = main_branch(super);
+	const Branch &main = super.main_branch();
 	struct kstatfs buf = TRY(statfs_of(main));
 
 	Sum sum = super.settings().sum;
 
 	if (sum == Sum::none || buf.f_bsize <= 0)
 		return buf;
-	for (unsigned int i = 0; i < super.count(); i++) {
-		if (is_counted(super, i) || i == main.filesystem())
+	for (const Branch &branch : super.branches()) {
+		if (is_counted(super, branch) || branch.filesystem() == main.filesystem())
 			continue;
 
-		bool writable = filesystem_is_writable(super, i);
+		bool writable = filesystem_is_writable(super, branch.filesystem());
 
 		if (writable || sum == Sum::all)
-			add_up(buf, TRY(statfs_of(super.branch(i))), writable);
+			add_up(buf, TRY(statfs_of(branch)), writable);
 	}
 	return buf;
 }
@@ -126,9 +124,8 @@ int sync_fs(struct super_block *sb, int wait)
 
 	int result = 0;
 
-	for (unsigned int i = super.rw_above(super.count()); i != Super::none;
-	     i = super.rw_above(i)) {
-		int error = aufs_sync_super(&super.branch(i).sb());
+	for (const Branch &branch : super.branches()) {
+		int error = branch.writable() ? aufs_sync_super(&branch.sb()) : 0;
 
 		result = result ? result : error;
 	}
@@ -177,12 +174,14 @@ int unfreeze_fs(struct super_block *)
 /* As an option that mounts the same branches again. */
 void show_branches(struct seq_file *m, const Super &super)
 {
-	for (unsigned int i = 0; i < super.count(); i++) {
-		const Branch &branch = super.branch(i);
+	const char *before = ",br:";
+
+	for (const Branch &branch : super.branches()) {
 		StringView perm = branch_perm_name(branch.perm());
 		StringView attribute = copy_on_open_name(branch.copy_on_open());
 
-		seq_printf(m, i ? ":" : ",br:");
+		seq_printf(m, "%s", before);
+		before = ":";
 		escape(branch.name(),
 		       [m](StringView piece) { seq_write(m, piece.data(), piece.size()); });
 		seq_printf(m, "=%.*s%.*s", static_cast<int>(perm.size()), perm.data(),

@@ -50,8 +50,8 @@ const struct cred &creds_for(const Super &super, StringView name)
 /* Whether the object of @inode has the attribute @name, as users see it. */
 Result<bool> has(const Inode &inode, const char *name)
 {
-	const BranchDentry &top = inode.top();
-	const Branch &branch = inode.super().branch(top.branch);
+	const Part &top = inode.top();
+	const Branch &branch = *top.branch;
 
 	if (is_hidden(branch, StringView::from_c_string(name)))
 		return false;
@@ -85,8 +85,8 @@ int get(const struct xattr_handler *, struct dentry *, struct inode *inode, cons
 	void *value, size_t size)
 {
 	const Inode &union_inode = Inode::of(*inode);
-	const BranchDentry &top = union_inode.top();
-	const Branch &branch = union_inode.super().branch(top.branch);
+	const Part &top = union_inode.top();
+	const Branch &branch = *top.branch;
 	StringView view = StringView::from_c_string(name);
 
 	if (is_hidden(branch, view))
@@ -147,8 +147,8 @@ constinit const struct xattr_handler branch_xattr_handler = all_names(::xattr_ha
 ssize_t listxattr(struct dentry *dentry, char *list, size_t size)
 {
 	const Inode &union_inode = Inode::of(*dentry->d_inode);
-	const BranchDentry &top = union_inode.top();
-	const Branch &branch = union_inode.super().branch(top.branch);
+	const Part &top = union_inode.top();
+	const Branch &branch = *top.branch;
 	ssize_t length;
 	{
 		ScopedCreds creds(union_inode.super().mounter());

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What a union object has on one branch. */
+#pragma once
+
+#include "branch.hh"
+
+namespace aufs
+{
+
+/*
+ * One branch's part of a union directory, or the branch object behind another inode. As long as it
+ * has its dentry, its branch is used (Branch::pin()), in the list of branches or not.
+ */
+class Part final
+{
+public:
+	Part() = default;
+	Part(const Branch &of, Ref<struct dentry> found) : branch(&of), dentry(move(found))
+	{
+		if (dentry)
+			branch->pin();
+	}
+	Part(Part &&other) : branch(other.branch), dentry(move(other.dentry))
+	{
+	}
+	Part &operator=(Part &&other)
+	{
+		if (this != &other) {
+			release();
+			branch = other.branch;
+			dentry = move(other.dentry);
+		}
+		return *this;
+	}
+	~Part()
+	{
+		release();
+	}
+
+	explicit operator bool() const
+	{
+		return static_cast<bool>(dentry);
+	}
+	Part clone() const
+	{
+		return Part(*branch, dentry.clone());
+	}
+	static Part of(const Branch &branch, struct dentry &dentry)
+	{
+		return Part(branch, Ref<struct dentry>::retain(&dentry));
+	}
+	/* Lets the dentry go. Who looks under RCU may still ask which branch it was. */
+	void release()
+	{
+		if (!dentry)
+			return;
+		dentry = {};
+		branch->unpin();
+	}
+	/* Borrows. */
+	struct path path() const
+	{
+		return branch->path_to(*dentry);
+	}
+	struct inode &inode() const
+	{
+		return *dentry->d_inode;
+	}
+
+	const Branch *branch = nullptr;
+	Ref<struct dentry> dentry;
+};
+
+} // namespace aufs
