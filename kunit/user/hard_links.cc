@@ -254,6 +254,47 @@ PARAM_CASE(counts_in_a_race, "unlink", "unlink_itself", "link", "rename", "renam
 	EXPECT_EQ(names_in(u.top + "/.wh..wh.plnk"), Names{});
 }
 
+/*
+ * A name that went while nothing was copied up is not counted again, however long ago it was, and nothing is
+ * kept of the file when the last one goes.
+ */
+PARAM_CASE(a_name_that_went_before, "unlink", "rename_over", "remount", "never_copied")
+{
+	Union u;
+	string p = ktap::param(), plinks = u.top + "/.wh..wh.plnk";
+	write_file(u.low + "/a", "old");
+	for (const char *name : {"b", "c", "d"})
+		OK(link((u.low + "/a").c_str(), (u.low + "/" + name).c_str()));
+	u.mount();
+	write_file(u.at("other"), "other");
+	for (const char *name : {"a", "c"}) {
+		if (p == "rename_over")
+			OK(rename(u.at("other").c_str(), u.at(name).c_str()));
+		else
+			OK(unlink(u.at(name).c_str()));
+		write_file(u.at("other"), "other");
+		drop_caches();
+	}
+	if (p == "remount") {
+		u.unmount();
+		u.mount();
+	}
+	EXPECT_EQ(stat_of(u.at("b")).st_nlink, 2u);
+	EXPECT_EQ(stat_of(u.at("d")).st_nlink, 2u);
+	if (p != "never_copied") {
+		append(u.at("b"), "+new");
+		EXPECT_EQ(read_file(u.at("d")), "old+new");
+		EXPECT_EQ(names_in(plinks).size(), 1u);
+	}
+	drop_caches();
+	EXPECT_EQ(stat_of(u.at("b")).st_nlink, 2u);
+	OK(unlink(u.at("b").c_str()));
+	drop_caches();
+	EXPECT_EQ(stat_of(u.at("d")).st_nlink, 1u);
+	OK(unlink(u.at("d").c_str()));
+	EXPECT_EQ(names_in(plinks), Names{});
+}
+
 static bool later(const timespec &a, const timespec &b)
 {
 	return a.tv_sec > b.tv_sec || (a.tv_sec == b.tv_sec && a.tv_nsec > b.tv_nsec);

@@ -355,3 +355,19 @@ PARAM_CASE(mount_point_and_branch, "branch_contains_it", "branch_is_it", "branch
 	if (p == "branch_contains_it")
 		EXPECT_EQ(names_in(target + "/a"), (std::vector<string>{"b"}));
 }
+
+/* mount(2) takes one page: a list that is cut there, even behind a whole path, is not mounted as what is left of it. */
+PARAM_CASE(longer_than_a_page, "within a path", "behind a path")
+{
+	Union u;
+	make_dir(u.low + "/b");
+	string data = "br=" + u.top + "=rw";
+	while (data.size() < 6000)
+		data += ":" + u.low + "/b=ro";
+	string before = data.substr(0, data.rfind(':', 4095));
+	/* The page ends right behind a branch. */
+	if (ktap::param() == "behind a path")
+		data = "br=" + u.top + "=rw" + string(4095 - before.size(), ',') + "," + "," +
+		       data.substr(before.size());
+	EXPECT_EQ(try_mount(u.mnt, data), EINVAL);
+}

@@ -226,3 +226,20 @@ CASE(older_version_and_a_number_used_again)
 	EXPECT_EQ(read_file(u.at("g")), "another!");
 	EXPECT_EQ(read_file(u.at("a")), "old+new");
 }
+
+/* The machine stopped after a copy had got its pseudo-link, and before its name. */
+CASE(left_by_a_crash)
+{
+	Linked u;
+	string orphans = u.top + "/.wh..wh.orph";
+	EXPECT_EQ(names_in(u.plinks()).size(), 1u);
+	OK(rename((u.top + "/a").c_str(), (orphans + "/cpup.1").c_str()));
+	u.mount();
+	EXPECT_EQ(names_in(orphans), Names{});
+	EXPECT_EQ(names_in(u.plinks()), Names{});
+	EXPECT_EQ(read_file(u.at("a")), "old");
+	append(u.at("a"), "+again");
+	EXPECT_EQ(stat_of(u.at("b")).st_nlink, 2u);
+	OK(unlink(u.at("a").c_str()));
+	EXPECT_EQ(read_file(u.at("b")), "old+again");
+}

@@ -32,20 +32,6 @@ Result<Own<char[]>> absolute_name(const struct path &path, StringView given)
 }
 
 /*
- * On a disk and in shared memory no two inodes have one i_ino. Elsewhere (subvolumes, servers,
- * daemons, stacked filesystems) one cannot know.
- */
-bool numbers_unknown(const struct super_block &sb)
-{
-	if (sb.s_stack_depth > 0)
-		return true;
-	/* A daemon's may be on a disk (ntfs-3g), and yet its readdir says what the daemon likes. */
-	if (sb.s_magic == FUSE_SUPER_MAGIC)
-		return true;
-	return !sb.s_bdev && sb.s_magic != TMPFS_MAGIC && sb.s_magic != RAMFS_MAGIC;
-}
-
-/*
  * Where what readdir calls an inode is its i_ino. Whatever is not here has not been looked at (each
  * of these has: kunit/user/filesystems.cc), or does not have it so, as iso9660, which gives the
  * place of a file's entry in its directory.
@@ -65,6 +51,24 @@ bool is_known_to_list_numbers(const struct super_block &sb)
 	default:
 		return false;
 	}
+}
+
+/*
+ * Where one i_ino is that of one inode, or might not be: subvolumes, snapshots and checkpoints, servers,
+ * daemons (on a disk as well), stacked filesystems, and what nobody has looked at.
+ */
+bool numbers_unknown(const struct super_block &sb)
+{
+	constexpr StringView known[] = {"cramfs", "iso9660",  "jfs",  "minix",
+					"ntfs3",  "reiserfs", "romfs"};
+
+	if (sb.s_stack_depth > 0)
+		return true;
+	for (StringView type : known) {
+		if (type == StringView::from_c_string(sb.s_type->name))
+			return false;
+	}
+	return !is_known_to_list_numbers(sb);
 }
 
 bool is_known_to_tell_changes(const struct super_block &sb)

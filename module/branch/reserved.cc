@@ -230,7 +230,30 @@ Result<void> Reserved::find(const Branch &branch)
 
 	return names.for_each([this](StringView name) -> Result<void> {
 		old_plinks_.note(name);
+		if (name.starts_with(gone_prefix))
+			note_gone_names();
 		return {};
+	});
+}
+
+/*
+ * Removes the pseudo-link of @workfile, which never got its name: who looked one of the names of its original
+ * up would find the copy by it, and the last of them would take away what others have written.
+ */
+Result<void> Reserved::remove_plink_of(const Branch &branch, const struct inode &workfile)
+{
+	auto plinks = existing(branch, ReservedDir::plinks);
+
+	if (!plinks || is_dir(workfile.i_mode) || workfile.i_nlink <= 1)
+		return {};
+
+	NameList names = TRY(NameList::read(branch, *plinks));
+	auto lock = TRY(DirLock::get(branch.mnt(), *plinks));
+
+	return names.for_each([&](StringView name) -> Result<void> {
+		auto plink = TRY(lookup_locked(branch, *plinks, name));
+
+		return plink->d_inode == &workfile ? lock.unlink(*plink) : Result<void>();
 	});
 }
 
@@ -250,6 +273,10 @@ void Reserved::clean(const Branch &branch)
 
 			auto write = TRY(BranchWrite::get(branch));
 			auto dentry = TRY(lookup_in(branch, *orphans, name));
+
+			if (dentry)
+				TRY(remove_plink_of(branch, *dentry->d_inode));
+
 			auto removed = dentry ? remove_orphan(branch, *orphans, *dentry) :
 						Result<void>();
 

@@ -51,6 +51,9 @@ private:
 	u64 seen_[max_bits + 1][2] = {};
 };
 
+/* What names of files in the directory for pseudo-links begin with that count gone names. */
+inline constexpr StringView gone_prefix{"gone."};
+
 enum class ReservedDir : unsigned char { plinks, orphans };
 
 class Reserved final
@@ -66,6 +69,15 @@ public:
 	bool used() const
 	{
 		return used_.load();
+	}
+	/* Whether there are, or were, names of files that are gone (union/gone_names.hh). Any context. */
+	bool has_gone_names() const
+	{
+		return has_gone_names_.load();
+	}
+	void note_gone_names()
+	{
+		has_gone_names_.store(true);
 	}
 	/* What find() has seen. Any context. */
 	const OldPlinks &old_plinks() const
@@ -92,6 +104,8 @@ public:
 	void retire_whiteout_base(const Branch &branch, struct dentry &base);
 
 private:
+	Result<void> remove_plink_of(const Branch &branch, const struct inode &workfile);
+
 	explicit Reserved(int depth)
 	{
 		aufs_mutex_init(&lock_, AUFS_MUTEX_RESERVED, depth);
@@ -129,6 +143,7 @@ private:
 	Kept orphans_;
 	OldPlinks old_plinks_;
 	Atomic<bool> used_;
+	Atomic<bool> has_gone_names_;
 };
 
 } // namespace aufs

@@ -50,7 +50,7 @@ Result<void> copy_up_with_name(struct dentry &dentry)
 		if (!TRY(link_name(branch, *top.dentry, *h_parent, name_of(dentry))))
 			return {};
 	}
-	note_lower_name_gone(inode);
+	note_lower_name_gone(inode, branch);
 	return {};
 }
 

@@ -128,6 +128,7 @@ int sysfs_create_bin_file(struct kobject *kobj, const struct bin_attribute *attr
 void sysfs_remove_bin_file(struct kobject *kobj, const struct bin_attribute *attr);
 
 /* text */
+int strcmp(const char *a, const char *b);
 int snprintf(char *buf, size_t size, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /* memory */
@@ -251,6 +252,8 @@ void aufs_put_write_access(struct inode *inode);
 void aufs_random_key(unsigned long key[2]);
 ssize_t aufs_getxattr(struct vfsmount *mnt, struct dentry *dentry, const char *name, void *value,
 		      size_t size);
+void aufs_rcu_read_lock(void);
+void aufs_rcu_read_unlock(void);
 /* Waits for all that aufs_release_later() was called for. Sleeps. */
 void aufs_release_flush(void);
 /* Calls aufs_branch_release(@node) in a task of its own. Any context. */

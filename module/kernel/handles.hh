@@ -268,6 +268,22 @@ private:
 	sigset_t old_;
 };
 
+/* What RCU frees stays in memory until the end of the scope, which does not sleep. Any context. */
+class RcuReader final
+{
+public:
+	RcuReader()
+	{
+		aufs_rcu_read_lock();
+	}
+	RcuReader(const RcuReader &) = delete;
+	RcuReader &operator=(const RcuReader &) = delete;
+	~RcuReader()
+	{
+		aufs_rcu_read_unlock();
+	}
+};
+
 /* Holds the i_rwsem of a branch inode whose attributes are about to change. Sleeps. */
 class InodeLock final
 {

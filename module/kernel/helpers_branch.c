@@ -30,6 +30,16 @@ static void release_branches(struct work_struct *work)
 
 static DECLARE_WORK(aufs_release_work, release_branches);
 
+void aufs_rcu_read_lock(void)
+{
+	rcu_read_lock();
+}
+
+void aufs_rcu_read_unlock(void)
+{
+	rcu_read_unlock();
+}
+
 /* Waits for all that aufs_release_later() was called for. */
 void aufs_release_flush(void)
 {

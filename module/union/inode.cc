@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+#include "gone_names.hh"
 #include "inode.hh"
 
 namespace aufs
@@ -100,6 +101,22 @@ struct dentry *Inode::h_dentry_of(const struct inode *h_inode) const
 			return found->top.dentry.get();
 	}
 	return nullptr;
+}
+
+bool Inode::shows(const Part &part) const
+{
+	for (const Found *found = &this->found(); found; found = found->older) {
+		for (const Part &mine : *found) {
+			if (mine && &mine.inode() == &part.inode())
+				return true;
+		}
+	}
+	if (is_dir(vfs.i_mode) || !identity_.lasts())
+		return false;
+
+	ObjectId identity = identity_of(super(), part);
+
+	return identity.key == identity_.key && identity.generation == identity_.generation;
 }
 
 Result<Own<Found>> Inode::found_with(Part part) const
@@ -215,6 +232,7 @@ void Inode::drop_link()
 
 	if (vfs.i_nlink > 0)
 		set_nlink(&vfs, vfs.i_nlink - 1);
+	identity_.gone++;
 	name_gone_ = current_time(&vfs);
 }
 
@@ -276,6 +294,8 @@ void Inode::become(Found &found, const ObjectId &identity)
 
 	vfs.i_ino = number ? number : super.fresh_number();
 	vfs.i_mode = mode;
+	/* So that a file handle, which has both, is not that of a later file. */
+	vfs.i_generation = h_inode().i_generation;
 	/* ACLs are asked from the branch, which caches them. */
 	aufs_dont_cache_acls(&vfs);
 	aufs_annotate_inode(&vfs, depth());
@@ -359,6 +379,9 @@ Result<Ref<struct inode>> Inode::get(struct super_block &sb, Found &&found, Age 
 	if (names_part(super, found.top, identity)) {
 		key = Key::of_pointer((found.named ? found.named : found.top).dentry.get());
 		identity = {.one_name = true};
+	} else if (!found.top.branch->writable() && h_inode->i_nlink > 1 &&
+		   !is_dir(h_inode->i_mode)) {
+		identity.gone = TRY(count_gone_names(super, identity));
 	}
 
 	auto inode = TRY(get_by_key(sb, key, identity, found));

@@ -196,6 +196,12 @@ public:
 	{
 		return h_dentry_of(h_inode);
 	}
+	/*
+	 * Whether users see @part as this inode, or as a part of it: by now, before a copy-up, or as the
+	 * original of a copy. Else somebody has put it there directly. The mounter's credentials are
+	 * held. May sleep.
+	 */
+	bool shows(const Part &part) const;
 	/* Whether there is, or could be, a part on a branch that the union may write to. */
 	bool may_change() const
 	{
@@ -313,8 +319,10 @@ public:
 	/* The names that users see of what has @h_links on its branch. */
 	unsigned int visible_links(unsigned int h_links) const
 	{
-		if (has_one_name() && !on_rw())
-			return 1;
+		if (!on_rw())
+			return has_one_name() ?
+				       1 :
+				       cxxrt::max(h_links, identity_.gone + 1) - identity_.gone;
 		return links_ ? h_links + links_ - 2 : h_links;
 	}
 

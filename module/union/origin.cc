@@ -81,7 +81,8 @@ ObjectId identity_of(const Super &super, const Part &top)
 	if (read_origin(branch, *top.dentry, origin)) {
 		unsigned int filesystem = super.filesystem_of(origin.filesystem);
 
-		if (filesystem != Super::none)
+		/* A copy lies above its original. What says otherwise was made to deceive. */
+		if (filesystem != Super::none && super.lies_below(branch, filesystem))
 			return {{origin.number, filesystem},
 				origin.known_generation(),
 				origin.links};

@@ -55,6 +55,8 @@ struct ObjectId {
 	/* Tells it from what had the number before or will have it; copies of old are without. */
 	u64 generation = unknown;
 	unsigned int links = 0; /* as Inode::links() has it */
+	unsigned int gone =
+		0; /* of what is not on a rw branch: names that whiteouts hide (gone_names.hh) */
 	bool one_name = false; /* as Inode::has_one_name() has it */
 
 	/* Whether it says so in any mount, and of this object alone. */

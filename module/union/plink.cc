@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "find.hh"
+#include "gone_names.hh"
 #include "plink.hh"
 #include "branch/reserved.hh"
 
@@ -105,6 +106,23 @@ Result<void> remove_plink(const BranchWrite &write, const Super &super, const Ob
 	});
 }
 
+Result<bool> has_plink(const Super &super, const Branch &branch, const ObjectId &id,
+		       const struct inode &object)
+{
+	auto plinks = branch.reserved().existing(branch, ReservedDir::plinks);
+	bool found = false;
+
+	if (!plinks)
+		return false;
+	TRY(for_each_name(super, branch, id, [&](StringView name) -> Result<bool> {
+		auto plink = TRY(lookup_in(branch, *plinks, name));
+
+		found = plink && plink->d_inode == &object;
+		return found;
+	}));
+	return found;
+}
+
 Result<Identified> identify(const BranchWrite &write, const Inode &inode, struct dentry &copy,
 			    bool named)
 {
@@ -114,6 +132,9 @@ Result<Identified> identify(const BranchWrite &write, const Inode &inode, struct
 	ObjectId identity = inode.identity();
 
 	identity.links = names > 1 ? names : 0;
+
+	/* They are counted here from now on; what stays does no harm. */
+	(void)forget_gone_names(write, super, identity).ok();
 
 	bool noted = TRY(set_identity(write, super, Part::of(write.branch(), copy), identity));
 
@@ -163,13 +184,36 @@ Result<void> store_links(Inode &inode, unsigned int links)
 
 } // namespace
 
-void note_lower_name_gone(Inode &inode)
+namespace
 {
-	/* A branch that is not written to does not learn of it. */
-	if (!inode.on_rw()) {
-		inode.drop_link();
-		return;
-	}
+
+/* The same of what is not on a rw branch: that one does not learn of it. */
+void note_hidden_name(Inode &inode, const Branch &branch)
+{
+	auto run = [&]() -> Result<void> {
+		if (inode.h_inode().i_nlink <= 1)
+			return {};
+		if (inode.vfs.i_nlink)
+			return note_gone_name(inode.super(), branch, inode.identity());
+
+		auto write = TRY(BranchWrite::get(branch));
+
+		return forget_gone_names(write, inode.super(), inode.identity());
+	};
+
+	inode.drop_link();
+	if (auto noted = run(); !noted.ok())
+		aufs_warn(
+			"branch '%s': names of inode %llu below are counted that are gone (errno %d)",
+			branch.name().data(), number_of(inode.h_inode()), -noted.error());
+}
+
+} // namespace
+
+void note_lower_name_gone(Inode &inode, const Branch &branch)
+{
+	if (!inode.on_rw())
+		return note_hidden_name(inode, branch);
 	if (inode.links() <= 1)
 		return;
 

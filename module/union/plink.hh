@@ -33,11 +33,15 @@ Result<Identified> identify(const BranchWrite &write, const Inode &inode, struct
 Result<void> remove_plink(const BranchWrite &write, const Super &super, const ObjectId &id,
 			  const struct inode &object);
 
+/* Whether @object has the pseudo-link on @branch of what is @id. The mounter's credentials are held. Sleeps. */
+Result<bool> has_plink(const Super &super, const Branch &branch, const ObjectId &id,
+		       const struct inode &object);
+
 /*
- * One name of @inode, which lay on lower branches alone, is gone or has been linked. The caller holds
- * copy_lock() and the mounter's credentials, and no write access.
+ * One name of @inode, which lay on lower branches alone, is gone or has been linked, on the rw @branch.
+ * The caller holds copy_lock() and the mounter's credentials, and no write access.
  */
-void note_lower_name_gone(Inode &inode);
+void note_lower_name_gone(Inode &inode, const Branch &branch);
 
 /* The copy that @found, which has several names, has by its pseudo-link: takes its place. */
 Result<void> follow_plink(const Super &super, Found &found);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "find.hh"
+#include "plink.hh"
 #include "presence.hh"
 
 namespace aufs
@@ -8,12 +9,38 @@ namespace aufs
 namespace
 {
 
+/*
+ * Whether the branch has @top by the name of @dentry in the directory's part, as far as the dcache knows.
+ * Names may change meanwhile: who says no looks again. Both lie in memory until the end of this scope, and
+ * a name always ends with a zero.
+ */
+bool has_same_name(const struct dentry &dentry, const Part &top)
+{
+	RcuReader reader;
+	const struct dentry &parent = *AtomicRef(dentry.d_parent).load_acquire();
+	const struct inode *dir = AtomicRef(parent.d_inode).load_acquire();
+	const struct dentry *h_parent = AtomicRef(top.dentry->d_parent).load_acquire();
+	auto *name = AtomicRef(dentry.d_name.name).load_acquire();
+	auto *h_name = AtomicRef(top.dentry->d_name.name).load_acquire();
+
+	return dir && Inode::of(*dir).found().dentry_on(*top.branch) == h_parent &&
+	       strcmp(reinterpret_cast<const char *>(name),
+		      reinterpret_cast<const char *>(h_name)) == 0;
+}
+
+bool is_in_place(const struct dentry &dentry, const Part &top)
+{
+	struct vfsmount &mnt = *top.branch->mnt();
+
+	return top.dentry.get() == mnt.mnt_root ||
+	       (top.dentry->d_hash.pprev && lies_on(mnt, *top.dentry) &&
+		has_same_name(dentry, top));
+}
+
 /* Whether the branch has by the name of @dentry what stands behind it. */
 Result<bool> is_found_by_name(struct dentry &dentry, const Part &top)
 {
-	const Super &super = Super::of(*dentry.d_sb);
 	const Branch &branch = *top.branch;
-	ScopedCreds creds(super.mounter());
 	auto parent = parent_of(dentry);
 	auto h_parent =
 		Ref<struct dentry>::retain(Inode::of(*parent->d_inode).found().dentry_on(branch));
@@ -24,7 +51,60 @@ Result<bool> is_found_by_name(struct dentry &dentry, const Part &top)
 	NameSnapshot name(dentry);
 	auto found = TRY(lookup_in(branch, *h_parent, name.view()));
 
-	return found && found->d_inode == top.dentry->d_inode;
+	return found && found->d_inode == &top.inode();
+}
+
+/* Whether a branch above @branch hides the name of @dentry in @parent, its directory. */
+Result<bool> is_hidden_in(struct dentry &dentry, const Inode &parent, const Branch &branch)
+{
+	const Inode &inode = Inode::of(*dentry.d_inode);
+	NameSnapshot name(dentry);
+
+	for (const Part &part : parent.found()) {
+		if (!part.branch->is_above(branch))
+			break;
+		if (TRY(find_whiteout(*part.branch, *part.dentry, name.view())) ||
+		    TRY(is_opaque(*part.branch, *part.dentry)))
+			return true;
+
+		auto found = TRY(lookup_in(*part.branch, *part.dentry, name.view()));
+
+		if (found && !inode.shows(Part(*part.branch, move(found))))
+			return true;
+	}
+	return false;
+}
+
+/* The same for it and all directories above it. */
+Result<bool> is_hidden(struct dentry &dentry, const Branch &branch)
+{
+	auto at = Ref<struct dentry>::retain(&dentry);
+
+	for (;;) {
+		auto parent = parent_of(*at);
+
+		if (parent.get() == at.get())
+			return false;
+		if (TRY(is_hidden_in(*at, Inode::of(*parent->d_inode), branch)))
+			return true;
+		at = move(parent);
+	}
+}
+
+Result<bool> is_present(struct dentry &dentry, const Part &top)
+{
+	const Inode &inode = Inode::of(*dentry.d_inode);
+	ScopedCreds creds(inode.super().mounter());
+
+	if (top.branch->index() > 0 && TRY(is_hidden(dentry, *top.branch)))
+		return false;
+	if (is_in_place(dentry, top))
+		return true;
+	if (inode.links() > 1 && top.inode().i_nlink > 0 &&
+	    TRY(has_plink(inode.super(), *top.branch, inode.identity(), top.inode())))
+		return true;
+	/* It has several names, or had another, or its filesystem has just forgotten this one. */
+	return is_found_by_name(dentry, top);
 }
 
 } // namespace
@@ -33,22 +113,14 @@ Result<void> check_presence(struct dentry &dentry)
 {
 	const Inode &inode = Inode::of(*dentry.d_inode);
 	const Part &top = inode.top();
-	struct dentry &h_dentry = *top.dentry;
-	struct vfsmount &mnt = *top.branch->mnt();
 
 	/* As a rule. */
-	if (&h_dentry == mnt.mnt_root || (h_dentry.d_hash.pprev && lies_on(mnt, h_dentry)))
+	if (top.branch->index() == 0 && is_in_place(dentry, top))
 		return {};
 	/* It never had a name, or the union took it away. */
 	if (inode.vfs.i_nlink == 0 || Going::is(dentry))
 		return {};
-	/* A pseudo-link leads to it. */
-	if (inode.links() > 1 && h_dentry.d_inode->i_nlink > 0)
-		return {};
-	/* It has several names, or had another, or its filesystem has just forgotten this one. */
-	if (TRY(is_found_by_name(dentry, top)))
-		return {};
-	return Error{-ESTALE};
+	return TRY(is_present(dentry, top)) ? Result<void>() : Error{-ESTALE};
 }
 
 } // namespace aufs

@@ -140,6 +140,15 @@ unsigned int Super::filesystem_of(const unsigned char *id) const
 	return found;
 }
 
+bool Super::lies_below(const Branch &branch, unsigned int filesystem) const
+{
+	for (unsigned int i = branch.index() + 1; i < count_; i++) {
+		if (branches_[i]->filesystem() == filesystem)
+			return true;
+	}
+	return false;
+}
+
 const unsigned char *Super::id_of(unsigned int filesystem) const
 {
 	if (filesystem == Key::pointer)

@@ -164,6 +164,8 @@ public:
 	 */
 	static constexpr unsigned int none = ~0U;
 	unsigned int filesystem_of(const unsigned char *id) const;
+	/* Whether a branch below @branch lies on that filesystem: what lies there can have copies on @branch. */
+	bool lies_below(const Branch &branch, unsigned int filesystem) const;
 	/* The other way round; null where that does not tell the filesystem. */
 	const unsigned char *id_of(unsigned int filesystem) const;
 

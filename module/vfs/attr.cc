@@ -162,10 +162,10 @@ Result<void> truncate(struct dentry &dentry, const struct iattr &attr, struct ia
 	};
 
 	if (!TRY(copy_up_and(dentry, attr.ia_size, FinishCopy(run))))
-		TRY(check(change(dentry,
-				 [&run](Inode &inode, struct vfsmount *, struct dentry &h_dentry) {
-					 return to_errno(run(inode.branch(), h_dentry));
-				 })));
+		TRY(check(change_in_place(dentry, [&run, &dentry](struct vfsmount *,
+								  struct dentry &h_dentry) {
+			return to_errno(run(Inode::of(*dentry.d_inode).branch(), h_dentry));
+		})));
 	if (opened)
 		take_truncated(*user, move(opened));
 	return {};
@@ -188,10 +188,9 @@ int setattr(AUFS_IDMAP *idmap, struct dentry *dentry, struct iattr *attr)
 
 	if (truncates)
 		return to_errno(truncate(*dentry, *attr, h_attr));
-	return change(*dentry,
-		      [&h_attr, attr](Inode &, struct vfsmount *mnt, struct dentry &h_dentry) {
-			      return change_on(mnt, h_dentry, *attr, h_attr);
-		      });
+	return change(*dentry, [&h_attr, attr](struct vfsmount *mnt, struct dentry &h_dentry) {
+		return change_on(mnt, h_dentry, *attr, h_attr);
+	});
 }
 
 struct posix_acl *get_acl(struct inode *inode, int type, bool rcu)
@@ -237,18 +236,18 @@ int set_acl_on(struct dentry &dentry, struct posix_acl *acl, int type)
 
 	if (!acl && !Inode::of(inode).on_rw() && has_no_acl(Inode::of(inode), type))
 		return 0;
-	return change(dentry, [acl, type, drops_sgid](Inode &, struct vfsmount *mnt,
-						      struct dentry &h_dentry) {
-		if (drops_sgid) {
-			struct iattr attr = {};
-			InodeLock lock(*h_dentry.d_inode);
+	return change(dentry,
+		      [acl, type, drops_sgid](struct vfsmount *mnt, struct dentry &h_dentry) {
+			      if (drops_sgid) {
+				      struct iattr attr = {};
+				      InodeLock lock(*h_dentry.d_inode);
 
-			attr.ia_valid = ATTR_KILL_SGID;
-			if (int error = aufs_notify_change(mnt, &h_dentry, &attr))
-				return error;
-		}
-		return aufs_set_acl(mnt, &h_dentry, type, acl);
-	});
+				      attr.ia_valid = ATTR_KILL_SGID;
+				      if (int error = aufs_notify_change(mnt, &h_dentry, &attr))
+					      return error;
+			      }
+			      return aufs_set_acl(mnt, &h_dentry, type, acl);
+		      });
 }
 
 } // namespace
@@ -301,6 +300,12 @@ u32 changed_flags(u32 have, u32 shown, u32 wanted)
 	return (have & ~differ) | (wanted & differ);
 }
 
+bool keeps_from_moving(u32 flags, u32 xflags)
+{
+	return (flags & (FS_APPEND_FL | FS_IMMUTABLE_FL)) ||
+	       (xflags & (FS_XFLAG_APPEND | FS_XFLAG_IMMUTABLE));
+}
+
 } // namespace
 
 /*
@@ -319,7 +324,8 @@ int fileattr_set(AUFS_IDMAP *, struct dentry *dentry, AUFS_FILEATTR *attr)
 
 	if ((flags & ~known_flags) || (attr->fsx_valid && (xflags & ~known_xflags)))
 		return -EOPNOTSUPP;
-	return change(*dentry, [&, attr](Inode &, struct vfsmount *mnt, struct dentry &h_dentry) {
+
+	auto set = [&, attr](struct vfsmount *mnt, struct dentry &h_dentry) {
 		AUFS_FILEATTR next = {};
 		AUFS_FILEATTR have = {};
 
@@ -339,7 +345,15 @@ int fileattr_set(AUFS_IDMAP *, struct dentry *dentry, AUFS_FILEATTR *attr)
 						      attr->fsx_cowextsize);
 		}
 		return aufs_set_fileattr(mnt, &h_dentry, &next);
-	});
+	};
+
+	if (!keeps_from_moving(flags, xflags) &&
+	    (attr->flags_valid || attr->fsx_projid == shown.fsx_projid))
+		return change(*dentry, set);
+	/* With these a copy could not be moved to its place. */
+	if (auto copied = copy_up(*dentry); !copied.ok())
+		return copied.error();
+	return change_in_place(*dentry, set);
 }
 
 namespace

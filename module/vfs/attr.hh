@@ -55,20 +55,13 @@ template <class Ops> constexpr Ops with_common(Ops ops, bool asks)
 }
 
 /*
- * Runs @change(union inode, its top) on the branch object of @dentry, copied up if need be, with
- * write access to the branch and the mounter's credentials, or @as, and copies the result. -EROFS
- * where the object cannot come to a rw branch. Of a regular file no more than @size bytes are copied
- * up.
+ * Runs @change(its mount, branch dentry) on the object of @dentry, which lies on a rw branch, and copies
+ * the result.
  */
 template <class Change>
-int change(struct dentry &dentry, Change &&change, loff_t size = whole_file,
-	   const struct cred *as = nullptr)
+int change_in_place(struct dentry &dentry, Change &&change, const struct cred *as = nullptr)
 {
 	Inode &inode = Inode::of(*dentry.d_inode);
-
-	if (auto copied = copy_up(dentry, size); !copied.ok())
-		return copied.error();
-
 	const Part &top = inode.top();
 	auto write = BranchWrite::get(*top.branch);
 
@@ -79,11 +72,36 @@ int change(struct dentry &dentry, Change &&change, loff_t size = whole_file,
 	{
 		ScopedCreds creds(as ? *as : inode.super().mounter());
 
-		error = change(inode, top.branch->mnt(), *top.dentry);
+		error = change(top.branch->mnt(), *top.dentry);
 	}
 	if (!error)
 		inode.copy_attributes();
 	return error;
+}
+
+/*
+ * Runs @change(mount, branch dentry) on the branch object of @dentry, with write access to the branch and
+ * the mounter's credentials, or @as, and copies the result. What has to be copied up for it is changed
+ * before it takes the original's place: where the change fails, there is no copy. -EROFS where the object
+ * cannot come to a rw branch.
+ */
+template <class Change>
+int change(struct dentry &dentry, Change &&change, const struct cred *as = nullptr)
+{
+	Inode &inode = Inode::of(*dentry.d_inode);
+	auto finish = [&](const Branch &branch, struct dentry &copy) {
+		ScopedCreds creds(as ? *as : inode.super().mounter());
+
+		return check(change(branch.mnt(), copy));
+	};
+	auto changed = copy_up_and(dentry, whole_file, FinishCopy(finish));
+
+	if (!changed.ok())
+		return changed.error();
+	if (!changed.value())
+		return change_in_place(dentry, change, as);
+	inode.copy_attributes();
+	return 0;
 }
 
 } // namespace aufs

@@ -69,6 +69,12 @@ int parse_monolithic(struct fs_context *fc, void *data)
 
 	char *text = static_cast<char *>(data);
 
+	/* mount(2) takes one page and ends it with a zero, whatever stands there. */
+	if (StringView::from_c_string(text).size() >= PAGE_SIZE - 1) {
+		aufs_errorf(fc,
+			    "the options do not fit into one page and were cut: use fsconfig(2)");
+		return -EINVAL;
+	}
 	if (int error = eat_security_options(fc, text))
 		return error;
 

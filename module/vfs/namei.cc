@@ -40,53 +40,6 @@ Result<void> check_new_name(StringView name)
 	return {};
 }
 
-Result<Hidden> hidden_above(const Inode &dir, StringView name, const Branch &target)
-{
-	Hidden hidden = Hidden::no;
-
-	for (const Part &part : dir.found()) {
-		const Branch &branch = *part.branch;
-
-		if (!branch.is_above(target))
-			break;
-		if (!TRY(find_whiteout(branch, *part.dentry, name)) &&
-		    !TRY(lookup_in(branch, *part.dentry, name)))
-			continue;
-		if (!branch.writable())
-			return Hidden::for_good;
-		hidden = Hidden::removable;
-	}
-	return hidden;
-}
-
-Result<void> uncover(const Inode &dir, StringView name, const Branch &target)
-{
-	for (const Part &part : dir.found()) {
-		const Branch &branch = *part.branch;
-
-		if (!branch.is_above(target))
-			break;
-
-		auto whiteout = TRY(find_whiteout(branch, *part.dentry, name));
-		auto object = TRY(lookup_in(branch, *part.dentry, name));
-
-		if (!whiteout && !object)
-			continue;
-
-		auto write = TRY(BranchWrite::get(branch));
-
-		if (whiteout)
-			TRY(remove_whiteout(branch, *part.dentry, name));
-		if (object && is_dir(object->d_inode->i_mode)) {
-			Grave grave = TRY(Grave::bury(branch, *part.dentry, name, *object));
-		} else if (object) {
-			TRY(remove_entry(branch, *part.dentry, name, object->d_inode,
-					 &DirLock::unlink));
-		}
-	}
-	return {};
-}
-
 namespace
 {
 
@@ -270,7 +223,7 @@ Result<Ref<struct inode>> make_at(Inode &dir, const Place &place, const Wanted &
 Result<void> uncover_link(const Inode &dir, const Place &place, StringView name,
 			  const struct inode &h_inode)
 {
-	auto uncovered = uncover(dir, name, place.branch);
+	auto uncovered = uncover(dir, name, place.branch, nullptr);
 
 	if (uncovered.ok())
 		return uncovered;
@@ -303,7 +256,7 @@ Result<void> make(struct inode &dir, struct dentry &dentry, struct inode *existi
 
 	if (existing) {
 		branch = &Inode::of(*existing).branch();
-		hidden = TRY(hidden_above(union_dir, name, *branch));
+		hidden = TRY(hidden_above(union_dir, name, *branch, nullptr));
 		if (hidden == Hidden::for_good)
 			return Error{-EXDEV};
 	}
@@ -314,6 +267,10 @@ Result<void> make(struct inode &dir, struct dentry &dentry, struct inode *existi
 					   is_dir(mode) ? NewKind::directory : NewKind::other));
 	Wanted wanted = {dentry, mode, existing, creds.caller()};
 	auto run = [&]() -> Result<Ref<struct inode>> {
+		/* The policy has seen to whiteouts. */
+		if (!existing)
+			TRY(hidden_above(union_dir, name, place.branch, nullptr));
+
 		auto inode = TRY(make_at(union_dir, place, wanted, create));
 
 		if (hidden == Hidden::removable)
@@ -380,12 +337,31 @@ Return mkdir(AUFS_IDMAP *, struct inode *dir, struct dentry *dentry, umode_t mod
 		return error_pointer<struct dentry>(error);
 }
 
+/* Copies up what gets the further @name in @dir, unless it is known that it cannot get that. */
+Result<void> prepare_link(struct dentry &old, const Inode &dir, StringView name)
+{
+	const Inode &inode = Inode::of(*old.d_inode);
+
+	TRY(check_new_name(name));
+	if (!inode.on_rw()) {
+		ScopedCreds creds(inode.super().mounter());
+		auto parent = parent_of(old);
+		const Branch &branch =
+			*TRY(branch_for_copy(Inode::of(*parent->d_inode), inode.branch()));
+
+		if (TRY(hidden_above(dir, name, branch, nullptr)) == Hidden::for_good)
+			return Error{-EXDEV};
+	}
+	return copy_up(old);
+}
+
 int link(struct dentry *old_dentry, struct inode *dir, struct dentry *new_dentry)
 {
 	Inode &inode = Inode::of(*old_dentry->d_inode);
 
-	if (auto copied = copy_up(*old_dentry); !copied.ok())
-		return copied.error();
+	if (auto prepared = prepare_link(*old_dentry, Inode::of(*dir), name_of(*new_dentry));
+	    !prepared.ok())
+		return prepared.error();
 	return to_errno(make(*dir, *new_dentry, &inode.vfs, 0,
 			     [&inode](struct vfsmount *mnt, struct inode &h_dir, struct dentry &h) {
 				     return aufs_link(&inode.h_dentry(), mnt, &h_dir, &h);

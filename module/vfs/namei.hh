@@ -40,15 +40,19 @@ Result<void> check_new_name(StringView name);
  */
 enum class Hidden : unsigned char { no, removable, for_good };
 
-/* The mounter's credentials are held. May sleep. */
-Result<Hidden> hidden_above(const Inode &dir, StringView name, const Branch &branch);
+/*
+ * -ESTALE where the object is not what the union shows there, @shown, which is null where it shows nothing:
+ * somebody has made it directly. The mounter's credentials are held. May sleep.
+ */
+Result<Hidden> hidden_above(const Inode &dir, StringView name, const Branch &branch,
+			    const Inode *shown);
 
 /*
  * Removes what hides @name in @dir, which is on @branch, on the branches above: whiteouts,
- * and what was replaced; directories of these are empty for users. The mounter's credentials are
- * held, and no write access.
+ * and what was replaced, @shown; directories of these are empty for users. -ESTALE as hidden_above(). The
+ * mounter's credentials are held, and no write access.
  */
-Result<void> uncover(const Inode &dir, StringView name, const Branch &branch);
+Result<void> uncover(const Inode &dir, StringView name, const Branch &branch, const Inode *shown);
 
 /* remove.cc, rename.cc */
 int unlink(struct inode *dir, struct dentry *dentry);

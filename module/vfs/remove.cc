@@ -52,10 +52,14 @@ struct Spot {
 	}
 };
 
-/* Removes @name from the part @h_dir of @dir, or hides it there. Whether it was there. */
+/* Removes @victim, @name in the part @h_dir of @dir, or hides it there. Whether it was there. */
 Result<bool> remove_at(const Inode &dir, struct dentry &h_dir, StringView name, const Spot &spot,
-		       bool directory)
+		       const Inode &victim)
 {
+	/* Somebody has made it directly since: nobody asked to remove that. */
+	if (spot.on_rw && !victim.shows(spot.found.top))
+		return Error{-ESTALE};
+
 	const Branch &branch = *spot.branch;
 	auto write = TRY(BranchWrite::get(branch));
 	bool below = !spot.on_rw || TRY(find(dir, name, dir.found().part_on(branch) + 1)).exists();
@@ -68,10 +72,10 @@ Result<bool> remove_at(const Inode &dir, struct dentry &h_dir, StringView name, 
 	bool removed = spot.on_rw;
 
 	if (!spot.on_rw) {
-		/* Somebody has made it directly since: nobody asked to remove that. */
+		/* The same. */
 		if (TRY(lookup_in(branch, h_dir, name)))
 			return Error{-ESTALE};
-	} else if (!directory) {
+	} else if (!is_dir(victim.vfs.i_mode)) {
 		removed = TRY(remove_entry(branch, h_dir, name, &spot.found.top.inode(),
 					   &DirLock::unlink));
 	} else {
@@ -90,15 +94,14 @@ void note_gone(Inode &victim, const Spot &spot, bool removed)
 	else if (removed && (victim.links() <= 1 || &spot.found.top.inode() == &victim.h_inode()))
 		victim.copy_links();
 	else
-		note_lower_name_gone(victim);
+		note_lower_name_gone(victim, *spot.branch);
 }
 
 Result<void> remove_object(Inode &dir, struct dentry &dentry, Inode &victim)
 {
 	StringView name = name_of(dentry);
-	bool directory = is_dir(victim.vfs.i_mode);
 
-	if (directory && !TRY(is_logically_empty(victim)))
+	if (is_dir(victim.vfs.i_mode) && !TRY(is_logically_empty(victim)))
 		return Error{-ENOTEMPTY};
 
 	for (;;) {
@@ -117,7 +120,7 @@ Result<void> remove_object(Inode &dir, struct dentry &dentry, Inode &victim)
 
 		Going going(dentry);
 
-		note_gone(victim, spot, TRY(remove_at(dir, *h_dir, name, spot, directory)));
+		note_gone(victim, spot, TRY(remove_at(dir, *h_dir, name, spot, victim)));
 		going.keep();
 		return {};
 	}

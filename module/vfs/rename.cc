@@ -145,7 +145,8 @@ Result<void> rename_on_branch(const Branch &branch, const Side &from, const Side
 	if (exchange && lock.to().d_inode != &to.inode()->h_inode())
 		return Error{-ESTALE};
 	/* Somebody has made it directly: nobody asked to replace that. */
-	if (replaces == Replaces::known && is_positive(lock.to()) && !to.inode())
+	if (replaces == Replaces::known && is_positive(lock.to()) &&
+	    !(to.inode() && to.inode()->shows(Part::of(branch, lock.to()))))
 		return Error{-ESTALE};
 	return lock.rename(flags);
 }
@@ -239,7 +240,7 @@ Result<void> replace_below(const Branch &branch, Side &from, Side &to)
 		}
 	}
 
-	auto uncovered = uncover(to.dir, to.name(), branch);
+	auto uncovered = uncover(to.dir, to.name(), branch, to.inode());
 
 	if (uncovered.ok())
 		return linked ? unlink_old(branch, from) : uncovered;
@@ -250,7 +251,8 @@ Result<void> replace_below(const Branch &branch, Side &from, Side &to)
 }
 
 /* What the union knows of the two inodes afterwards. */
-void note_moved(const Side &from, const Side &to, bool exchange, bool replaced_on_rw)
+void note_moved(const Branch &branch, const Side &from, const Side &to, bool exchange,
+		bool replaced_on_rw)
 {
 	from.inode()->copy_attributes();
 	if (Inode *other = to.inode()) {
@@ -261,7 +263,7 @@ void note_moved(const Side &from, const Side &to, bool exchange, bool replaced_o
 		else if (replaced_on_rw)
 			other->copy_links();
 		else
-			note_lower_name_gone(*other);
+			note_lower_name_gone(*other, branch);
 	}
 	from.dir.copy_links();
 	to.dir.copy_links();
@@ -397,7 +399,7 @@ Result<void> rename_checked(Side from, Side to, unsigned int flags)
 	if (exchange && TRY(to.branch_to_move()) != &branch)
 		return Error{-EXDEV};
 
-	Hidden hidden = TRY(hidden_above(to.dir, to.name(), branch));
+	Hidden hidden = TRY(hidden_above(to.dir, to.name(), branch, to.inode()));
 
 	if (hidden == Hidden::for_good)
 		return Error{-EXDEV};
@@ -419,7 +421,7 @@ Result<void> rename_checked(Side from, Side to, unsigned int flags)
 	if (exchange) {
 		TRY(exchange_names(branch, from, to));
 		let_go.dismiss();
-		note_moved(from, to, exchange, false);
+		note_moved(branch, from, to, exchange, false);
 		return {};
 	}
 
@@ -434,7 +436,7 @@ Result<void> rename_checked(Side from, Side to, unsigned int flags)
 			covered.remove(to);
 		/* The VFS goes on. */
 		let_go.dismiss();
-		note_moved(from, to, exchange, covered.exists());
+		note_moved(branch, from, to, exchange, covered.exists());
 		return {};
 	};
 

@@ -124,12 +124,12 @@ int set(const struct xattr_handler *, AUFS_IDMAP *, struct dentry *dentry, struc
 	}
 	return change(
 		*dentry,
-		[=](Inode &, struct vfsmount *mnt, struct dentry &h_dentry) {
+		[=](struct vfsmount *mnt, struct dentry &h_dentry) {
 			if (!value)
 				return aufs_removexattr(mnt, &h_dentry, name);
 			return aufs_setxattr(mnt, &h_dentry, name, value, size, flags);
 		},
-		whole_file, &as);
+		&as);
 }
 
 template <class Handler> constexpr Handler all_names(Handler handler)

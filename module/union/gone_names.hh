@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * How many names of a lower file with several names are gone. The branch where it lies is not written to
+ * and goes on counting them. So for each a rw branch gets an empty file beside the pseudo-links:
+ *
+ *	.wh..wh.plnk/gone.FILESYSTEM.NUMBER.GENERATION.N	N = 1, 2, ...
+ *
+ * They go when the file is copied up, which counts the names itself (ObjectId::links), and with its last
+ * name. The mounter's credentials are held for all. All sleep.
+ */
+#pragma once
+
+#include "inode.hh"
+
+namespace aufs
+{
+
+/* Of what is @id, on all rw branches. */
+Result<unsigned int> count_gone_names(const Super &super, const ObjectId &id);
+
+/* One more of what is @id; on @branch, which is rw. */
+Result<void> note_gone_name(const Super &super, const Branch &branch, const ObjectId &id);
+
+/* Nobody asks any more: removes what @write's branch has of it. */
+Result<void> forget_gone_names(const BranchWrite &write, const Super &super, const ObjectId &id);
+
+} // namespace aufs

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* What branches above would hide of a new name, and how it goes. */
+#include "branch/entry.hh"
+#include "branch/workfile.hh"
+#include "namei.hh"
+
+namespace aufs
+{
+
+namespace
+{
+
+/* The object @name of @part, or none; -ESTALE where it is not what is @shown. */
+Result<Part> shown_object(const Part &part, StringView name, const Inode *shown)
+{
+	auto found = TRY(lookup_in(*part.branch, *part.dentry, name));
+
+	if (!found)
+		return Part();
+
+	Part object(*part.branch, move(found));
+
+	if (!shown || !shown->shows(object))
+		return Error{-ESTALE};
+	return object;
+}
+
+} // namespace
+
+Result<Hidden> hidden_above(const Inode &dir, StringView name, const Branch &target,
+			    const Inode *shown)
+{
+	Hidden hidden = Hidden::no;
+
+	for (const Part &part : dir.found()) {
+		const Branch &branch = *part.branch;
+
+		if (!branch.is_above(target))
+			break;
+		if (!TRY(find_whiteout(branch, *part.dentry, name)) &&
+		    !TRY(shown_object(part, name, shown)))
+			continue;
+		if (!branch.writable())
+			return Hidden::for_good;
+		hidden = Hidden::removable;
+	}
+	return hidden;
+}
+
+Result<void> uncover(const Inode &dir, StringView name, const Branch &target, const Inode *shown)
+{
+	for (const Part &part : dir.found()) {
+		const Branch &branch = *part.branch;
+
+		if (!branch.is_above(target))
+			break;
+
+		auto whiteout = TRY(find_whiteout(branch, *part.dentry, name));
+		Part object = TRY(shown_object(part, name, shown));
+
+		if (!whiteout && !object)
+			continue;
+
+		auto write = TRY(BranchWrite::get(branch));
+
+		if (whiteout)
+			TRY(remove_whiteout(branch, *part.dentry, name));
+		if (object && is_dir(object.inode().i_mode)) {
+			Grave grave = TRY(Grave::bury(branch, *part.dentry, name, *object.dentry));
+		} else if (object) {
+			TRY(remove_entry(branch, *part.dentry, name, &object.inode(),
+					 &DirLock::unlink));
+		}
+	}
+	return {};
+}
+
+} // namespace aufs
