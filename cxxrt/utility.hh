@@ -58,6 +58,16 @@ template <class T> constexpr T min(T a, T b)
 	return b < a ? b : a;
 }
 
+/* Whether @is(element) of some element of @range. */
+template <class Range, class Predicate> constexpr bool any_of(Range &&range, Predicate &&is)
+{
+	for (auto &&element : range) { // NOLINT(readability-use-anyofallof): there is no other
+		if (is(element))
+			return true;
+	}
+	return false;
+}
+
 template <class T> constexpr T max(T a, T b)
 {
 	return a < b ? b : a;

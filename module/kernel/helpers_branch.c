@@ -24,8 +24,7 @@ static void release_branches(struct work_struct *work)
 {
 	struct llist_node *node, *next;
 
-	llist_for_each_safe(node, next, llist_del_all(&aufs_released))
-		aufs_branch_release(node);
+	llist_for_each_safe(node, next, llist_del_all(&aufs_released)) aufs_branch_release(node);
 }
 
 static DECLARE_WORK(aufs_release_work, release_branches);

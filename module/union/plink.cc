@@ -212,8 +212,10 @@ void note_hidden_name(Inode &inode, const Branch &branch)
 
 void note_lower_name_gone(Inode &inode, const Branch &branch)
 {
-	if (!inode.on_rw())
-		return note_hidden_name(inode, branch);
+	if (!inode.on_rw()) {
+		note_hidden_name(inode, branch);
+		return;
+	}
 	if (inode.links() <= 1)
 		return;
 
@@ -270,12 +272,17 @@ Result<void> follow_plink(const Super &super, Found &found)
 	for (const Branch &branch : super.branches()) {
 		if (!branch.is_above(*found.top.branch))
 			break;
-		if (auto copy = TRY(find_copy(super, branch, found.top, id))) {
-			found.named = move(found.top);
-			found.top = move(copy);
-			found.generation = id.generation;
-			break;
-		}
+
+		auto copy = find_copy(super, branch, found.top, id);
+
+		if (!copy.ok())
+			return Error{copy.error()};
+		if (!copy.value())
+			continue;
+		found.named = move(found.top);
+		found.top = copy.release();
+		found.generation = id.generation;
+		break;
 	}
 	return {};
 }

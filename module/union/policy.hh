@@ -28,10 +28,10 @@ enum class NewKind : unsigned char { directory, other };
 Result<const Branch *> branch_for_new(struct dentry &dir, StringView name, NewKind kind);
 
 /*
- * Whether a copy of @dir on @branch, below all that have it, would be visible: no part hides it, and
- * neither that branch nor one on the way there has another use for the name.
+ * Whether a copy of @dir on @target, below all that have it, would be visible: no part hides it, and
+ * neither @target nor a branch on the way there has another use for the name.
  */
-Result<bool> shows_below(struct dentry &dir, const Branch &branch);
+Result<bool> shows_below(struct dentry &dir, const Branch &target);
 
 /*
  * Where what lies in @parent on the branch @source is copied up to; never null:

@@ -20,8 +20,8 @@ bool has_same_name(const struct dentry &dentry, const Part &top)
 	const struct dentry &parent = *AtomicRef(dentry.d_parent).load_acquire();
 	const struct inode *dir = AtomicRef(parent.d_inode).load_acquire();
 	const struct dentry *h_parent = AtomicRef(top.dentry->d_parent).load_acquire();
-	auto *name = AtomicRef(dentry.d_name.name).load_acquire();
-	auto *h_name = AtomicRef(top.dentry->d_name.name).load_acquire();
+	const auto *name = AtomicRef(dentry.d_name.name).load_acquire();
+	const auto *h_name = AtomicRef(top.dentry->d_name.name).load_acquire();
 
 	return dir && Inode::of(*dir).found().dentry_on(*top.branch) == h_parent &&
 	       strcmp(reinterpret_cast<const char *>(name),

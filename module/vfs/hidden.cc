@@ -56,7 +56,12 @@ Result<void> uncover(const Inode &dir, StringView name, const Branch &target, co
 			break;
 
 		auto whiteout = TRY(find_whiteout(branch, *part.dentry, name));
-		Part object = TRY(shown_object(part, name, shown));
+		auto looked = shown_object(part, name, shown);
+
+		if (!looked.ok())
+			return Error{looked.error()};
+
+		const Part &object = looked.value();
 
 		if (!whiteout && !object)
 			continue;

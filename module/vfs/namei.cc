@@ -46,11 +46,9 @@ namespace
 /* Whether the names in @dir are others when a key comes or goes. */
 bool is_encrypted(const Inode &dir)
 {
-	for (const Part &part : dir.found()) {
-		if (part.inode().i_flags & S_ENCRYPTED)
-			return true;
-	}
-	return false;
+	return cxxrt::any_of(dir.found(), [](const Part &part) -> bool {
+		return part.inode().i_flags & S_ENCRYPTED;
+	});
 }
 
 /* Whether users have @name although it is reserved. */

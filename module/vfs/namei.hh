@@ -35,7 +35,7 @@ private:
 Result<void> check_new_name(StringView name);
 
 /*
- * What hides @name in @dir, made on @branch, on the branches above: whiteouts and objects that
+ * What hides @name in @dir, made on @target, on the branches above: whiteouts and objects that
  * uncover() removes, or some on a branch that is not written to.
  */
 enum class Hidden : unsigned char { no, removable, for_good };
@@ -44,15 +44,15 @@ enum class Hidden : unsigned char { no, removable, for_good };
  * -ESTALE where the object is not what the union shows there, @shown, which is null where it shows nothing:
  * somebody has made it directly. The mounter's credentials are held. May sleep.
  */
-Result<Hidden> hidden_above(const Inode &dir, StringView name, const Branch &branch,
+Result<Hidden> hidden_above(const Inode &dir, StringView name, const Branch &target,
 			    const Inode *shown);
 
 /*
- * Removes what hides @name in @dir, which is on @branch, on the branches above: whiteouts,
+ * Removes what hides @name in @dir, which is on @target, on the branches above: whiteouts,
  * and what was replaced, @shown; directories of these are empty for users. -ESTALE as hidden_above(). The
  * mounter's credentials are held, and no write access.
  */
-Result<void> uncover(const Inode &dir, StringView name, const Branch &branch, const Inode *shown);
+Result<void> uncover(const Inode &dir, StringView name, const Branch &target, const Inode *shown);
 
 /* remove.cc, rename.cc */
 int unlink(struct inode *dir, struct dentry *dentry);

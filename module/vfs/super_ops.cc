@@ -69,11 +69,9 @@ bool is_counted(const Super &super, const Branch &branch)
 
 bool filesystem_is_writable(const Super &super, unsigned int filesystem)
 {
-	for (const Branch &branch : super.branches()) {
-		if (branch.filesystem() == filesystem && branch.writable())
-			return true;
-	}
-	return false;
+	return cxxrt::any_of(super.branches(), [filesystem](const Branch &branch) {
+		return branch.filesystem() == filesystem && branch.writable();
+	});
 }
 
 Result<struct kstatfs> statfs_of(const Super &super)
