@@ -69,7 +69,7 @@ Result<bool> is_hidden_in(struct dentry &dentry, const Inode &parent, const Bran
 
 		auto found = TRY(lookup_in(*part.branch, *part.dentry, name.view()));
 
-		if (found && !inode.shows(Part(*part.branch, move(found))))
+		if (found && !inode.shows(Part::of(*part.branch, *found)))
 			return true;
 	}
 	return false;
