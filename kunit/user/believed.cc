@@ -240,6 +240,7 @@ CASE(origin_of_what_lies_above)
 	remove_tree(u.top + "/.wh..wh.plnk");
 	OK(unlink((u.top + "/tool").c_str()));
 	write_file(u.low2 + "/x", "hers");
+	OK(link((u.low2 + "/x").c_str(), (u.low2 + "/x2").c_str()));
 	make_dir(u.low2 + "/.wh..wh.plnk", 0700);
 	unsigned int links = 3;
 	memcpy(origin + 4, &links, sizeof(links));
@@ -284,4 +285,83 @@ PARAM_CASE(refused, "link to a reserved name", "link below a whiteout", "xattr",
 	EXPECT(!exists(rw + "/dir/f"));
 	if (p != "xattr" && p != "chattr")
 		EXPECT_EQ(snapshot(rw), before);
+}
+
+/* A directory that an upper branch hides by now gets nothing more. */
+PARAM_CASE(made_in_what_is_hidden, "file", "directory", "link", "rename")
+{
+	Two u;
+	string p = ktap::param();
+	u.mount_with();
+	write_file(u.one + "/.wh.dir", "", 0444);
+	if (p == "file")
+		EXPECT_ERR(open(u.at("dir/new").c_str(), O_CREAT | O_WRONLY, 0644), ESTALE);
+	else if (p == "directory")
+		EXPECT_ERR(mkdir(u.at("dir/new").c_str(), 0755), ESTALE);
+	else if (p == "link")
+		EXPECT_ERR(link(u.at("x").c_str(), u.at("dir/new").c_str()), ESTALE);
+	else
+		EXPECT_ERR(move_to(u.at("x"), u.at("dir/new")), ESTALE);
+	EXPECT_EQ(names_in(u.two + "/dir"), Names{"f"});
+	EXPECT_EQ(read_file(u.two + "/x"), "x");
+	forget();
+	EXPECT(!exists(u.at("dir")));
+}
+
+/* Opens and changes of what is being renamed do not take the moment in between for a change by others. */
+CASE(opened_while_it_is_renamed)
+{
+	constexpr unsigned rounds = 300;
+	Union u;
+	u.mount();
+	write_file(u.at("a"), "x");
+	make_dir(u.at("d"));
+	pid_t mover = spawn([&] {
+		for (unsigned i = 0; i < rounds; i++) {
+			OK(rename(u.at(i % 2 ? "b" : "a").c_str(),
+				  u.at(i % 2 ? "a" : "b").c_str()));
+			OK(rename(u.at(i % 2 ? "e" : "d").c_str(),
+				  u.at(i % 2 ? "d" : "e").c_str()));
+		}
+		return 0;
+	});
+	siginfo_t ended = {};
+	unsigned opened = 0, changed = 0;
+	while (!ended.si_pid) {
+		for (const char *name : {"a", "b"}) {
+			Fd fd(open(u.at(name).c_str(), O_WRONLY | O_CLOEXEC));
+			if (fd < 0)
+				EXPECT_EQ(ktap::errno_name(errno), "ENOENT");
+			opened += fd >= 0;
+		}
+		for (const char *name : {"d", "e"}) {
+			int error = chmod(u.at(name).c_str(), 0700) ? errno : 0;
+			if (error)
+				EXPECT_EQ(ktap::errno_name(error), "ENOENT");
+			changed += !error;
+		}
+		OK(waitid(P_PID, mover, &ended, WEXITED | WNOHANG | WNOWAIT));
+	}
+	EXPECT_EQ(wait_for(mover), 0);
+	ktap::say(ktap::format("opened %u times, changed %u times", opened, changed));
+}
+
+/* A flag that is taken off a lower file is off its copy. */
+CASE(flag_that_goes)
+{
+	Union u;
+	write_file(u.low + "/f", "low");
+	int flags = FS_NOATIME_FL | FS_NODUMP_FL, seen = 0;
+	{
+		Fd fd = open_file(u.low + "/f", O_RDONLY);
+		if (ioctl(fd, FS_IOC_SETFLAGS, &flags))
+			SKIP("the branch's filesystem has no flags here");
+	}
+	u.mount();
+	Fd fd = open_file(u.at("f"), O_RDONLY);
+	flags = FS_NODUMP_FL;
+	OK(ioctl(fd, FS_IOC_SETFLAGS, &flags));
+	fd = open_file(u.top + "/f", O_RDONLY);
+	OK(ioctl(fd, FS_IOC_GETFLAGS, &seen));
+	EXPECT_EQ(seen & (FS_NOATIME_FL | FS_NODUMP_FL), FS_NODUMP_FL);
 }

@@ -295,6 +295,50 @@ PARAM_CASE(a_name_that_went_before, "unlink", "rename_over", "remount", "never_c
 	EXPECT_EQ(names_in(plinks), Names{});
 }
 
+/* Somebody takes a whiteout away while nothing is mounted: the name is one of the file's again. */
+PARAM_CASE(a_name_that_is_back, "before the copy", "after it")
+{
+	Union u;
+	write_file(u.low + "/a", "old");
+	OK(link((u.low + "/a").c_str(), (u.low + "/b").c_str()));
+	u.mount();
+	OK(unlink(u.at("a").c_str()));
+	if (ktap::param() == "after it")
+		append(u.at("b"), "+1");
+	u.unmount();
+	OK(unlink((u.top + "/.wh.a").c_str()));
+	u.mount();
+	append(u.at("b"), "+2");
+	drop_caches();
+	string text = read_file(u.at("b"));
+	EXPECT_EQ(read_file(u.at("a")), text);
+	append(u.at("a"), "+3");
+	drop_caches();
+	EXPECT_EQ(read_file(u.at("b")), text + "+3");
+}
+
+/* A copy-up that fails has counted nothing. */
+CASE(gone_names_and_a_failed_copy)
+{
+	Union u;
+	write_file(u.low + "/a", "old");
+	for (const char *name : {"b", "c"})
+		OK(link((u.low + "/a").c_str(), (u.low + "/" + name).c_str()));
+	u.mount();
+	OK(unlink(u.at("a").c_str()));
+	EXPECT_EQ(stat_of(u.at("b")).st_nlink, 2u);
+	write_file(u.top + "/b", "direct");
+	EXPECT_ERR(chmod(u.at("b").c_str(), 0600), ESTALE);
+	OK(unlink((u.top + "/b").c_str()));
+	drop_caches();
+	EXPECT_EQ(stat_of(u.at("c")).st_nlink, 2u);
+	append(u.at("c"), "+1");
+	EXPECT_EQ(read_file(u.at("b")), "old+1");
+	OK(unlink(u.at("b").c_str()));
+	OK(unlink(u.at("c").c_str()));
+	EXPECT_EQ(names_in(u.top + "/.wh..wh.plnk"), Names{});
+}
+
 static bool later(const timespec &a, const timespec &b)
 {
 	return a.tv_sec > b.tv_sec || (a.tv_sec == b.tv_sec && a.tv_nsec > b.tv_nsec);

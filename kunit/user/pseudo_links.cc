@@ -236,10 +236,43 @@ CASE(left_by_a_crash)
 	OK(rename((u.top + "/a").c_str(), (orphans + "/cpup.1").c_str()));
 	u.mount();
 	EXPECT_EQ(names_in(orphans), Names{});
-	EXPECT_EQ(names_in(u.plinks()), Names{});
-	EXPECT_EQ(read_file(u.at("a")), "old");
 	append(u.at("a"), "+again");
 	EXPECT_EQ(stat_of(u.at("b")).st_nlink, 2u);
 	OK(unlink(u.at("a").c_str()));
-	EXPECT_EQ(read_file(u.at("b")), "old+again");
+	sync();
+	write_control("/proc/sys/vm/drop_caches", "2");
+	EXPECT_EQ(read_file(u.at("b")), "old+new+again");
+	append(u.at("b"), "+more");
+	EXPECT_EQ(read_file(u.at("b")), "old+new+again+more");
+}
+
+/* The copy lies on a former rw branch, and a new one is above it: all names stay one file, whichever has gone. */
+PARAM_CASE(another_layer, "all", "one gone before", "one gone in between")
+{
+	Union u;
+	string p = ktap::param();
+	write_file(u.low + "/a", "old");
+	for (const char *name : {"b", "c", "d"})
+		OK(link((u.low + "/a").c_str(), (u.low + "/" + name).c_str()));
+	u.mount();
+	if (p == "one gone before")
+		OK(unlink(u.at("d").c_str()));
+	append(u.at("a"), "+1");
+	if (p == "one gone in between")
+		OK(unlink(u.at("d").c_str()));
+	unsigned left = p == "all" ? 4 : 3;
+	EXPECT_EQ(stat_of(u.at("b")).st_nlink, left);
+	u.unmount();
+	make_dir(u.tmp + "/new");
+	u.mount("br=" + u.tmp + "/new=rw:" + u.top + "=ro:" + u.low + "=ro");
+	EXPECT_EQ(stat_of(u.at("a")).st_nlink, left);
+	append(u.at("a"), "+2");
+	EXPECT_EQ(stat_of(u.at("b")).st_nlink, left);
+	OK(unlink(u.at("b").c_str()));
+	sync();
+	write_control("/proc/sys/vm/drop_caches", "2");
+	EXPECT_EQ(read_file(u.at("c")), "old+1+2");
+	append(u.at("c"), "+3");
+	EXPECT_EQ(read_file(u.at("a")), "old+1+2+3");
+	EXPECT_EQ(stat_of(u.at("a")).st_nlink, left - 1);
 }

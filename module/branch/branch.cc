@@ -165,8 +165,7 @@ namespace
 bool has_private_attributes(const Branch &branch)
 {
 	char value;
-	ssize_t size =
-		aufs_getxattr(branch.mnt(), &branch.root(), "trusted.aufs.origin", &value, 1);
+	ssize_t size = aufs_getxattr(branch.mnt(), &branch.root(), origin_name, &value, 1);
 
 	return size >= 0 || size == -ENODATA || size == -ERANGE;
 }

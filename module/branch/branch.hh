@@ -38,6 +38,8 @@ public:
 	/* Gives the private mount to who unmounts it; null where attach() did not get so far. */
 	struct vfsmount *detach()
 	{
+		/* It has dentries. */
+		reserved_ = {};
 		return cxxrt::exchange(mnt_, nullptr);
 	}
 

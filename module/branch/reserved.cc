@@ -237,24 +237,28 @@ Result<void> Reserved::find(const Branch &branch)
 }
 
 /*
- * Removes the pseudo-link of @workfile, which never got its name: who looked one of the names of its original
- * up would find the copy by it, and the last of them would take away what others have written.
+ * @workfile, which never got its name, may have a pseudo-link, and stays by that. The name that it was to get
+ * is still on a lower branch alone: counted as such, so that the pseudo-link does not go too early.
  */
-Result<void> Reserved::remove_plink_of(const Branch &branch, const struct inode &workfile)
+void Reserved::count_one_more(const Branch &branch, struct dentry &workfile)
 {
-	auto plinks = existing(branch, ReservedDir::plinks);
+	struct {
+		u32 format;
+		u32 links;
+		char rest[56];
+	} origin;
 
-	if (!plinks || is_dir(workfile.i_mode) || workfile.i_nlink <= 1)
-		return {};
+	if (is_dir(workfile.d_inode->i_mode) || workfile.d_inode->i_nlink <= 1)
+		return;
 
-	NameList names = TRY(NameList::read(branch, *plinks));
-	auto lock = TRY(DirLock::get(branch.mnt(), *plinks));
+	ssize_t size = aufs_getxattr(branch.mnt(), &workfile, origin_name, &origin, sizeof(origin));
 
-	return names.for_each([&](StringView name) -> Result<void> {
-		auto plink = TRY(lookup_locked(branch, *plinks, name));
-
-		return plink->d_inode == &workfile ? lock.unlink(*plink) : Result<void>();
-	});
+	if (size < static_cast<ssize_t>(2 * sizeof(u32)) || !origin.links)
+		return;
+	origin.links++;
+	if (int error = aufs_setxattr(branch.mnt(), &workfile, origin_name, &origin,
+				      static_cast<size_t>(size), 0))
+		warn_of_orphan(branch, error);
 }
 
 void Reserved::clean(const Branch &branch)
@@ -275,7 +279,7 @@ void Reserved::clean(const Branch &branch)
 			auto dentry = TRY(lookup_in(branch, *orphans, name));
 
 			if (dentry)
-				TRY(remove_plink_of(branch, *dentry->d_inode));
+				count_one_more(branch, *dentry);
 
 			auto removed = dentry ? remove_orphan(branch, *orphans, *dentry) :
 						Result<void>();

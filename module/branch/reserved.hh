@@ -51,6 +51,9 @@ private:
 	u64 seen_[max_bits + 1][2] = {};
 };
 
+/* The attribute of a copy that says what it is a copy of (union/origin.cc): a format, and the links. */
+inline constexpr const char *origin_name = "trusted.aufs.origin";
+
 /* What names of files in the directory for pseudo-links begin with that count gone names. */
 inline constexpr StringView gone_prefix{"gone."};
 
@@ -104,7 +107,7 @@ public:
 	void retire_whiteout_base(const Branch &branch, struct dentry &base);
 
 private:
-	Result<void> remove_plink_of(const Branch &branch, const struct inode &workfile);
+	static void count_one_more(const Branch &branch, struct dentry &workfile);
 
 	explicit Reserved(int depth)
 	{

@@ -4,6 +4,7 @@
 #include "branch/whiteout.hh"
 #include "branch/workfile.hh"
 #include "copy_up.hh"
+#include "union/gone_names.hh"
 #include "union/plink.hh"
 #include "union/policy.hh"
 #include "union/presence.hh"
@@ -227,6 +228,8 @@ Result<unsigned int> give_name(const BranchWrite &write, Workfile &work, struct 
 	if (!placed)
 		identified = TRY(identify(write, inode, *copy.dentry, false));
 	undo.dismiss();
+	/* They are counted here from now on; what stays does no harm. */
+	(void)forget_gone_names(write, super, inode.identity()).ok();
 	return identified.links;
 }
 

@@ -34,7 +34,7 @@ Result<void> copy_up_with_name(struct dentry &dentry)
 	Inode &inode = Inode::of(*dentry.d_inode);
 
 	TRY(copy_up(dentry));
-	if (inode.links() <= 1)
+	if (inode.links() == 0)
 		return {};
 
 	const Part &top = inode.top();

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "gone_names.hh"
+#include "branch/entry.hh"
 #include "branch/lookup.hh"
 #include "branch/reserved.hh"
 
@@ -12,10 +13,10 @@ namespace
 class GoneName final
 {
 public:
-	GoneName(const unsigned char *filesystem, const ObjectId &id, unsigned int number)
-		: size_(snprintf(text_, sizeof(text_), "%s%*phN.%llu.%u.%u", gone_prefix.data(),
+	GoneName(const unsigned char *filesystem, const ObjectId &id)
+		: size_(snprintf(text_, sizeof(text_), "%s%*phN.%llu.%u", gone_prefix.data(),
 				 UUID_SIZE, filesystem, id.key.number,
-				 static_cast<u32>(id.generation), number))
+				 static_cast<u32>(id.generation)))
 	{
 	}
 	StringView view() const
@@ -36,25 +37,26 @@ const unsigned char *filesystem_of(const Super &super, const ObjectId &id)
 
 } // namespace
 
-Result<unsigned int> count_gone_names(const Super &super, const ObjectId &id)
+Result<unsigned int> count_gone_names(const Super &super, const Branch &branch, const ObjectId &id)
 {
 	const unsigned char *filesystem = filesystem_of(super, id);
 	unsigned int count = 0;
 
 	if (!filesystem)
 		return count;
-	for (const Branch &branch : super.branches()) {
-		if (!branch.writable() || !branch.reserved().has_gone_names())
+	for (const Branch &above : super.branches()) {
+		if (!above.is_above(branch))
+			break;
+		if (!above.reserved().has_gone_names())
 			continue;
 
-		auto plinks = branch.reserved().existing(branch, ReservedDir::plinks);
+		auto plinks = above.reserved().existing(above, ReservedDir::plinks);
+		auto file =
+			plinks ? TRY(lookup_in(above, *plinks, GoneName(filesystem, id).view())) :
+				 Ref<struct dentry>();
 
-		for (unsigned int number = 1; plinks; number++) {
-			if (!TRY(lookup_in(branch, *plinks,
-					   GoneName(filesystem, id, number).view())))
-				break;
-			count++;
-		}
+		if (file && is_reg(file->d_inode->i_mode))
+			count += static_cast<unsigned int>(aufs_i_size_read(file->d_inode));
 	}
 	return count;
 }
@@ -68,20 +70,31 @@ Result<void> note_gone_name(const Super &super, const Branch &branch, const Obje
 
 	auto write = TRY(BranchWrite::get(branch));
 	auto plinks = TRY(branch.reserved().directory(branch, ReservedDir::plinks));
-	auto lock = TRY(DirLock::get(branch.mnt(), *plinks));
+	Ref<struct dentry> file;
 
 	branch.reserved().note_gone_names();
-	for (unsigned int number = 1;; number++) {
-		auto name = TRY(
-			lookup_locked(branch, *plinks, GoneName(filesystem, id, number).view()));
+	{
+		auto lock = TRY(DirLock::get(branch.mnt(), *plinks));
 
-		if (is_positive(*name))
-			continue;
-		return lock.make(*name,
-				 [](struct vfsmount *mnt, struct inode &dir, struct dentry &d) {
-					 return aufs_create(mnt, &dir, &d, S_IRUSR);
-				 });
+		file = TRY(lookup_locked(branch, *plinks, GoneName(filesystem, id).view()));
+		if (!is_positive(*file)) {
+			TRY(lock.make(*file, [](struct vfsmount *mnt, struct inode &dir,
+						struct dentry &d) {
+				return aufs_create(mnt, &dir, &d, S_IRUSR);
+			}));
+			file = TRY(find_made(branch, *plinks, move(file)));
+		}
+		if (!is_positive(*file) || !is_reg(file->d_inode->i_mode))
+			return Error{-EIO};
 	}
+
+	/* One at a time: the caller holds the copy_lock() of what loses a name. */
+	struct iattr attr = {};
+	InodeLock lock(*file->d_inode);
+
+	attr.ia_valid = ATTR_SIZE;
+	attr.ia_size = aufs_i_size_read(file->d_inode) + 1;
+	return check(aufs_notify_change(branch.mnt(), file.get(), &attr));
 }
 
 Result<void> forget_gone_names(const BranchWrite &write, const Super &super, const ObjectId &id)
@@ -98,19 +111,9 @@ Result<void> forget_gone_names(const BranchWrite &write, const Super &super, con
 		return {};
 
 	auto lock = TRY(DirLock::get(branch.mnt(), *plinks));
-	unsigned int last = 0;
+	auto file = TRY(lookup_locked(branch, *plinks, GoneName(filesystem, id).view()));
 
-	while (is_positive(
-		*TRY(lookup_locked(branch, *plinks, GoneName(filesystem, id, last + 1).view()))))
-		last++;
-	/* From the last one: what is left after an error is counted. */
-	for (; last > 0; last--) {
-		auto name =
-			TRY(lookup_locked(branch, *plinks, GoneName(filesystem, id, last).view()));
-
-		TRY(lock.unlink(*name));
-	}
-	return {};
+	return is_positive(*file) ? lock.unlink(*file) : Result<void>();
 }
 
 } // namespace aufs

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * How many names of a lower file with several names are gone. The branch where it lies is not written to
- * and goes on counting them. So for each a rw branch gets an empty file beside the pseudo-links:
+ * and goes on counting them. So a rw branch gets a file beside the pseudo-links that is as long as there are
+ * such names:
  *
- *	.wh..wh.plnk/gone.FILESYSTEM.NUMBER.GENERATION.N	N = 1, 2, ...
+ *	.wh..wh.plnk/gone.FILESYSTEM.NUMBER.GENERATION
  *
- * They go when the file is copied up, which counts the names itself (ObjectId::links), and with its last
+ * It goes when the file is copied up, which counts the names itself (ObjectId::links), and with its last
  * name. The mounter's credentials are held for all. All sleep.
  */
 #pragma once
@@ -15,8 +16,8 @@
 namespace aufs
 {
 
-/* Of what is @id, on all rw branches. */
-Result<unsigned int> count_gone_names(const Super &super, const ObjectId &id);
+/* Of what is @id and lies on @branch, by all branches above. */
+Result<unsigned int> count_gone_names(const Super &super, const Branch &branch, const ObjectId &id);
 
 /* One more of what is @id; on @branch, which is rw. */
 Result<void> note_gone_name(const Super &super, const Branch &branch, const ObjectId &id);

@@ -83,8 +83,10 @@ void Inode::end()
 {
 	for (Found *found = found_; found; found = found->older) {
 		found->top.release();
+		/* Whoever looks under RCU still goes through them. */
+		for (unsigned int i = 0; i < found->lower_count; i++)
+			found->lower[i].release();
 		found->named.release();
-		found->lower = {};
 	}
 }
 
@@ -92,6 +94,7 @@ void Inode::free()
 {
 	while (found_ != &first_)
 		delete cxxrt::exchange(found_, found_->older);
+	first_.lower = {};
 }
 
 struct dentry *Inode::h_dentry_of(const struct inode *h_inode) const
@@ -116,7 +119,9 @@ bool Inode::shows(const Part &part) const
 
 	ObjectId identity = identity_of(super(), part);
 
-	return identity.key == identity_.key && identity.generation == identity_.generation;
+	/* Copies of an older version do not know it. */
+	return identity.key == identity_.key && (identity.generation == identity_.generation ||
+						 identity.generation == ObjectId::unknown);
 }
 
 Result<Own<Found>> Inode::found_with(Part part) const
@@ -295,7 +300,8 @@ void Inode::become(Found &found, const ObjectId &identity)
 	vfs.i_ino = number ? number : super.fresh_number();
 	vfs.i_mode = mode;
 	/* So that a file handle, which has both, is not that of a later file. */
-	vfs.i_generation = h_inode().i_generation;
+	vfs.i_generation = identity.lasts() ? static_cast<u32>(identity.generation) :
+					      h_inode().i_generation;
 	/* ACLs are asked from the branch, which caches them. */
 	aufs_dont_cache_acls(&vfs);
 	aufs_annotate_inode(&vfs, depth());
@@ -379,9 +385,9 @@ Result<Ref<struct inode>> Inode::get(struct super_block &sb, Found &&found, Age 
 	if (names_part(super, found.top, identity)) {
 		key = Key::of_pointer((found.named ? found.named : found.top).dentry.get());
 		identity = {.one_name = true};
-	} else if (!found.top.branch->writable() && h_inode->i_nlink > 1 &&
-		   !is_dir(h_inode->i_mode)) {
-		identity.gone = TRY(count_gone_names(super, identity));
+	} else if (!found.top.branch->writable() && !is_dir(h_inode->i_mode) &&
+		   (h_inode->i_nlink > 1 || identity.links > 1)) {
+		identity.gone = TRY(count_gone_names(super, *found.top.branch, identity));
 	}
 
 	auto inode = TRY(get_by_key(sb, key, identity, found));

@@ -251,8 +251,8 @@ public:
 	}
 
 	/*
-	 * A directory is renamed on its branch, and only then in the VFS. Until both are done it gets no
-	 * further part, which would have a name of its own. All under copy_lock().
+	 * It is renamed on its branch, and only then in the VFS. Until both are done its names differ, and a
+	 * directory gets no further part, which would have a name of its own. All under copy_lock().
 	 */
 	void begin_move(const struct dentry &dentry)
 	{
@@ -319,11 +319,11 @@ public:
 	/* The names that users see of what has @h_links on its branch. */
 	unsigned int visible_links(unsigned int h_links) const
 	{
-		if (!on_rw())
-			return has_one_name() ?
-				       1 :
-				       cxxrt::max(h_links, identity_.gone + 1) - identity_.gone;
-		return links_ ? h_links + links_ - 2 : h_links;
+		unsigned int links = links_ ? h_links + links_ - 2 : h_links;
+
+		if (on_rw())
+			return links;
+		return has_one_name() ? 1 : cxxrt::max(links, identity_.gone + 1) - identity_.gone;
 	}
 
 	/* Copies what the union shows without asking the branch, but for the links. Any context. */

@@ -8,7 +8,6 @@ namespace aufs
 namespace
 {
 
-constexpr const char *origin_name = "trusted.aufs.origin";
 constexpr const char *impure_name = "trusted.aufs.impure";
 
 /* The value of origin_name, in the byte order of the machine, as the branch's own numbers are. */
@@ -72,6 +71,17 @@ bool was_there_before(const Part &copy, const Part &original)
 
 } // namespace
 
+ObjectId claimed_identity_of(const Super &super, const Part &top)
+{
+	Origin origin;
+
+	if (!read_origin(*top.branch, *top.dentry, origin))
+		return {};
+	return {{origin.number, super.filesystem_of(origin.filesystem)},
+		origin.known_generation(),
+		origin.links};
+}
+
 ObjectId identity_of(const Super &super, const Part &top)
 {
 	const Branch &branch = *top.branch;
@@ -81,8 +91,8 @@ ObjectId identity_of(const Super &super, const Part &top)
 	if (read_origin(branch, *top.dentry, origin)) {
 		unsigned int filesystem = super.filesystem_of(origin.filesystem);
 
-		/* A copy lies above its original. What says otherwise was made to deceive. */
-		if (filesystem != Super::none && super.lies_below(branch, filesystem))
+		/* What says otherwise was made to deceive. */
+		if (filesystem != Super::none && super.may_have_copies(branch, filesystem))
 			return {{origin.number, filesystem},
 				origin.known_generation(),
 				origin.links};

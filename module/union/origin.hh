@@ -70,6 +70,12 @@ struct ObjectId {
 ObjectId identity_of(const Super &super, const Part &top);
 
 /*
+ * What @top says that it was copied from, whether or not that is believed (Super::may_have_copies): to look for
+ * further copies of that, and for nothing else. Lasts not, where it says nothing.
+ */
+ObjectId claimed_identity_of(const Super &super, const Part &top);
+
+/*
  * Whether @copy says that it is a copy of @original, which is @id: by number and generation, or where
  * it has been said without the latter, if @original was there before it. The mounter's credentials
  * are held. May sleep.

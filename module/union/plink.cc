@@ -127,18 +127,18 @@ Result<Identified> identify(const BranchWrite &write, const Inode &inode, struct
 			    bool named)
 {
 	const Super &super = inode.super();
+	bool one = is_dir(inode.vfs.i_mode) || inode.has_one_name();
 	/* Not the branch's count: names may have been removed, which it does not know. */
-	unsigned int names = is_dir(inode.vfs.i_mode) ? 1 : inode.vfs.i_nlink + (named ? 0 : 1);
+	unsigned int names = one ? 1 : inode.vfs.i_nlink + (named ? 0 : 1);
 	ObjectId identity = inode.identity();
+	/* What hides them may be taken away while nobody looks: then they lead to the copy all the same. */
+	bool several = !one && (names > 1 || inode.h_inode().i_nlink > 1);
 
-	identity.links = names > 1 ? names : 0;
-
-	/* They are counted here from now on; what stays does no harm. */
-	(void)forget_gone_names(write, super, identity).ok();
+	identity.links = several ? names : 0;
 
 	bool noted = TRY(set_identity(write, super, Part::of(write.branch(), copy), identity));
 
-	if (names <= 1)
+	if (!several)
 		return Identified{.noted = noted};
 	if (!noted)
 		return names_part(write.branch(), inode.vfs.i_mode);
@@ -184,6 +184,18 @@ Result<void> store_links(Inode &inode, unsigned int links)
 
 } // namespace
 
+void note_name_gone(Inode &inode)
+{
+	inode.copy_links();
+	if (inode.links() != 1 || inode.vfs.i_nlink > 0)
+		return;
+	/* Nobody finds the copy any more. Where it cannot be removed its space is lost until somebody does. */
+	if (auto write = BranchWrite::get(inode.branch()); write.ok())
+		(void)remove_plink(write.value(), inode.super(), inode.identity(), inode.h_inode())
+			.ok();
+	inode.set_links(0);
+}
+
 namespace
 {
 
@@ -191,7 +203,7 @@ namespace
 void note_hidden_name(Inode &inode, const Branch &branch)
 {
 	auto run = [&]() -> Result<void> {
-		if (inode.h_inode().i_nlink <= 1)
+		if (inode.h_inode().i_nlink <= 1 && inode.identity().links <= 1)
 			return {};
 		if (inode.vfs.i_nlink)
 			return note_gone_name(inode.super(), branch, inode.identity());
@@ -257,17 +269,14 @@ Result<Part> find_copy(const Super &super, const Branch &branch, const Part &ori
 
 } // namespace
 
-Result<void> follow_plink(const Super &super, Found &found)
+namespace
 {
-	const struct inode &h_inode = *found.top.dentry->d_inode;
 
-	if (is_dir(h_inode.i_mode) || h_inode.i_nlink <= 1 || found.top.branch->index() == 0)
-		return {};
-
-	ObjectId id = identity_of(super, found.top);
-
+/* The same for who is @id; whether there was one. */
+Result<bool> follow_plink_of(const Super &super, Found &found, const ObjectId &id)
+{
 	if (!id.lasts())
-		return {};
+		return false;
 	/* The topmost is the newest, whether its branch is still written to or not. */
 	for (const Branch &branch : super.branches()) {
 		if (!branch.is_above(*found.top.branch))
@@ -282,8 +291,26 @@ Result<void> follow_plink(const Super &super, Found &found)
 		found.named = move(found.top);
 		found.top = copy.release();
 		found.generation = id.generation;
-		break;
+		return true;
 	}
+	return false;
+}
+
+} // namespace
+
+Result<void> follow_plink(const Super &super, Found &found)
+{
+	const struct inode &h_inode = found.top.inode();
+
+	if (is_dir(h_inode.i_mode) || h_inode.i_nlink <= 1 || found.top.branch->index() == 0)
+		return {};
+
+	ObjectId id = identity_of(super, found.top);
+	ObjectId claimed = claimed_identity_of(super, found.top);
+
+	/* Where it is not believed what it is, it can still be one of what there is already. */
+	if (!TRY(follow_plink_of(super, found, id)) && !(claimed.key == id.key))
+		TRY(follow_plink_of(super, found, claimed));
 	return {};
 }
 

@@ -43,6 +43,9 @@ Result<bool> has_plink(const Super &super, const Branch &branch, const ObjectId 
  */
 void note_lower_name_gone(Inode &inode, const Branch &branch);
 
+/* One name of @inode on its rw branch is gone. Under the same. */
+void note_name_gone(Inode &inode);
+
 /* The copy that @found, which has several names, has by its pseudo-link: takes its place. */
 Result<void> follow_plink(const Super &super, Found &found);
 

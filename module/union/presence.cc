@@ -57,7 +57,7 @@ Result<bool> is_found_by_name(struct dentry &dentry, const Part &top)
 /* Whether a branch above @branch hides the name of @dentry in @parent, its directory. */
 Result<bool> is_hidden_in(struct dentry &dentry, const Inode &parent, const Branch &branch)
 {
-	const Inode &inode = Inode::of(*dentry.d_inode);
+	Inode &inode = Inode::of(*dentry.d_inode);
 	NameSnapshot name(dentry);
 
 	for (const Part &part : parent.found()) {
@@ -69,7 +69,18 @@ Result<bool> is_hidden_in(struct dentry &dentry, const Inode &parent, const Bran
 
 		auto found = TRY(lookup_in(*part.branch, *part.dentry, name.view()));
 
-		if (found && !inode.shows(Part::of(*part.branch, *found)))
+		if (!found)
+			continue;
+
+		Part object = Part::of(*part.branch, *found);
+
+		if (inode.shows(object))
+			continue;
+
+		/* A directory that is just getting its part there knows it by then. */
+		auto lock = TRY(KillableLock::get(inode.copy_lock()));
+
+		if (!inode.shows(object))
 			return true;
 	}
 	return false;
@@ -91,20 +102,34 @@ Result<bool> is_hidden(struct dentry &dentry, const Branch &branch)
 	}
 }
 
-Result<bool> is_present(struct dentry &dentry, const Part &top)
+/* By its own name, or by its pseudo-link, wherever the former is. */
+Result<bool> is_found(struct dentry &dentry, const Part &top)
 {
 	const Inode &inode = Inode::of(*dentry.d_inode);
-	ScopedCreds creds(inode.super().mounter());
 
-	if (top.branch->index() > 0 && TRY(is_hidden(dentry, *top.branch)))
-		return false;
 	if (is_in_place(dentry, top))
 		return true;
-	if (inode.links() > 1 && top.inode().i_nlink > 0 &&
+	if (inode.links() > 0 && top.inode().i_nlink > 0 &&
 	    TRY(has_plink(inode.super(), *top.branch, inode.identity(), top.inode())))
 		return true;
 	/* It has several names, or had another, or its filesystem has just forgotten this one. */
 	return is_found_by_name(dentry, top);
+}
+
+Result<bool> is_present(struct dentry &dentry)
+{
+	Inode &inode = Inode::of(*dentry.d_inode);
+	ScopedCreds creds(inode.super().mounter());
+
+	if (inode.branch().index() > 0 && TRY(is_hidden(dentry, inode.branch())))
+		return false;
+	if (TRY(is_found(dentry, inode.top())))
+		return true;
+
+	/* Between its rename on the branch and the VFS's own it has two names. */
+	auto lock = TRY(KillableLock::get(inode.copy_lock()));
+
+	return inode.is_moving(dentry) || TRY(is_found(dentry, inode.top()));
 }
 
 } // namespace
@@ -120,7 +145,12 @@ Result<void> check_presence(struct dentry &dentry)
 	/* It never had a name, or the union took it away. */
 	if (inode.vfs.i_nlink == 0 || Going::is(dentry))
 		return {};
-	return TRY(is_present(dentry, top)) ? Result<void>() : Error{-ESTALE};
+	return TRY(is_present(dentry)) ? Result<void>() : Error{-ESTALE};
+}
+
+Result<void> check_seen(struct dentry &dir, const Branch &branch)
+{
+	return branch.index() > 0 && TRY(is_hidden(dir, branch)) ? Error{-ESTALE} : Result<void>();
 }
 
 } // namespace aufs

@@ -67,4 +67,10 @@ private:
  */
 Result<void> check_presence(struct dentry &dentry);
 
+/*
+ * Whether users see what lies in the part of @dir on @branch: no branch above hides the directory, or one
+ * above it. -ESTALE. The mounter's credentials are held. Sleeps.
+ */
+Result<void> check_seen(struct dentry &dir, const Branch &branch);
+
 } // namespace aufs

@@ -140,13 +140,19 @@ unsigned int Super::filesystem_of(const unsigned char *id) const
 	return found;
 }
 
-bool Super::lies_below(const Branch &branch, unsigned int filesystem) const
+bool Super::may_have_copies(const Branch &branch, unsigned int filesystem) const
 {
-	for (unsigned int i = branch.index() + 1; i < count_; i++) {
-		if (branches_[i]->filesystem() == filesystem)
-			return true;
+	bool may = branch.filesystem() == filesystem;
+
+	for (const Branch &other : branches()) {
+		if (other.filesystem() != filesystem)
+			continue;
+		/* Who writes to a branch as the union does needs not claim anything. */
+		if (other.is_above(branch) && !other.writable() && !branch.writable())
+			return false;
+		may = may || branch.is_above(other);
 	}
-	return false;
+	return may;
 }
 
 const unsigned char *Super::id_of(unsigned int filesystem) const

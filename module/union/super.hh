@@ -164,8 +164,12 @@ public:
 	 */
 	static constexpr unsigned int none = ~0U;
 	unsigned int filesystem_of(const unsigned char *id) const;
-	/* Whether a branch below @branch lies on that filesystem: what lies there can have copies on @branch. */
-	bool lies_below(const Branch &branch, unsigned int filesystem) const;
+	/*
+	 * Whether @branch may have copies of what lies on that filesystem: its own, or that of a branch below, for a
+	 * copy lies above its original. Who supplies a branch that is not written to may say what he likes:
+	 * what a ro branch above it has is not for that one to take.
+	 */
+	bool may_have_copies(const Branch &branch, unsigned int filesystem) const;
 	/* The other way round; null where that does not tell the filesystem. */
 	const unsigned char *id_of(unsigned int filesystem) const;
 

@@ -300,10 +300,11 @@ u32 changed_flags(u32 have, u32 shown, u32 wanted)
 	return (have & ~differ) | (wanted & differ);
 }
 
-bool keeps_from_moving(u32 flags, u32 xflags)
+/* With these a copy could not be moved to its place; or its source's are set when it is there (protect()). */
+bool comes_last(u32 flags, u32 xflags)
 {
-	return (flags & (FS_APPEND_FL | FS_IMMUTABLE_FL)) ||
-	       (xflags & (FS_XFLAG_APPEND | FS_XFLAG_IMMUTABLE));
+	return (flags & (FS_APPEND_FL | FS_IMMUTABLE_FL | FS_SYNC_FL | FS_NOATIME_FL)) ||
+	       (xflags & (FS_XFLAG_APPEND | FS_XFLAG_IMMUTABLE | FS_XFLAG_SYNC | FS_XFLAG_NOATIME));
 }
 
 } // namespace
@@ -347,10 +348,9 @@ int fileattr_set(AUFS_IDMAP *, struct dentry *dentry, AUFS_FILEATTR *attr)
 		return aufs_set_fileattr(mnt, &h_dentry, &next);
 	};
 
-	if (!keeps_from_moving(flags, xflags) &&
+	if (!comes_last(flags, xflags) &&
 	    (attr->flags_valid || attr->fsx_projid == shown.fsx_projid))
 		return change(*dentry, set);
-	/* With these a copy could not be moved to its place. */
 	if (auto copied = copy_up(*dentry); !copied.ok())
 		return copied.error();
 	return change_in_place(*dentry, set);

@@ -263,6 +263,9 @@ Result<void> make(struct inode &dir, struct dentry &dentry, struct inode *existi
 		branch ? Place{*branch, TRY(copy_up_directory(*dentry.d_parent, *branch))} :
 			 TRY(place_for_new(*dentry.d_parent, name,
 					   is_dir(mode) ? NewKind::directory : NewKind::other));
+
+	TRY(check_seen(*dentry.d_parent, place.branch));
+
 	Wanted wanted = {dentry, mode, existing, creds.caller()};
 	auto run = [&]() -> Result<Ref<struct inode>> {
 		/* The policy has seen to whiteouts. */
@@ -341,11 +344,14 @@ Result<void> prepare_link(struct dentry &old, const Inode &dir, StringView name)
 	const Inode &inode = Inode::of(*old.d_inode);
 
 	TRY(check_new_name(name));
-	if (!inode.on_rw()) {
+
+	/* Once: a copy-up by somebody else changes it. */
+	const Branch &source = inode.branch();
+
+	if (!source.writable()) {
 		ScopedCreds creds(inode.super().mounter());
 		auto parent = parent_of(old);
-		const Branch &branch =
-			*TRY(branch_for_copy(Inode::of(*parent->d_inode), inode.branch()));
+		const Branch &branch = *TRY(branch_for_copy(Inode::of(*parent->d_inode), source));
 
 		if (TRY(hidden_above(dir, name, branch, nullptr)) == Hidden::for_good)
 			return Error{-EXDEV};

@@ -92,6 +92,9 @@ void note_gone(Inode &victim, const Spot &spot, bool removed)
 		victim.note_removed();
 	/* A pseudo-link may serve a name on a lower branch that is written to by now. */
 	else if (removed && (victim.links() <= 1 || &spot.found.top.inode() == &victim.h_inode()))
+		note_name_gone(victim);
+	/* It only claimed to be one of its names, and was not counted (claimed_identity_of()). */
+	else if (!removed && victim.on_rw() && !victim.shows(spot.found.top))
 		victim.copy_links();
 	else
 		note_lower_name_gone(victim, *spot.branch);

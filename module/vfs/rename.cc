@@ -72,17 +72,14 @@ struct Side {
 		return find(dir, name(), dir.found().part_on(branch) + 1);
 	}
 	/*
-	 * A directory stays on @branch alone while it is renamed: who makes something in it may be
-	 * about to give it a part on another one.
+	 * It is known to be moving until the VFS has moved it as well. A directory stays on @branch alone
+	 * meanwhile: who makes something in it may be about to give it a part on another one.
 	 */
 	Result<void> hold(const Branch &branch)
 	{
-		if (!directory())
-			return {};
-
 		auto lock = TRY(KillableLock::get(inode()->copy_lock()));
 
-		if (inode()->merged() || inode()->top().branch != &branch)
+		if (directory() && (inode()->merged() || inode()->top().branch != &branch))
 			return Error{-EXDEV};
 		inode()->begin_move(dentry);
 		held = true;
@@ -261,7 +258,7 @@ void note_moved(const Branch &branch, const Side &from, const Side &to, bool exc
 		else if (to.directory())
 			other->note_removed();
 		else if (replaced_on_rw)
-			other->copy_links();
+			note_name_gone(*other);
 		else
 			note_lower_name_gone(*other, branch);
 	}
@@ -408,6 +405,9 @@ Result<void> rename_checked(Side from, Side to, unsigned int flags)
 		TRY(to.prepare_to_move(branch));
 	from.h_dir = TRY(copy_up_directory(*from.dentry.d_parent, branch));
 	to.h_dir = TRY(copy_up_directory(*to.dentry.d_parent, branch));
+
+	TRY(check_seen(*from.dentry.d_parent, branch));
+	TRY(check_seen(*to.dentry.d_parent, branch));
 
 	ScopeExit let_go([&] {
 		from.release();
