@@ -374,10 +374,10 @@ CASE_BODY(cxxrt_branch_write)
 		return;
 
 	const Super &super = Inode::of(*dir->f_inode).super();
-	const Branch &branch = super.branch(0);
+	const Branch &branch = super.branch_at(0);
 
 	/* Whatever its filesystem would allow. */
-	EXPECT_EQ(test, BranchWrite::get(super.branch(1)).error(), -EROFS);
+	EXPECT_EQ(test, BranchWrite::get(super.branch_at(1)).error(), -EROFS);
 	EXPECT_EQ(test, aufs_test_remount(Union::branches, true), 0);
 	EXPECT_EQ(test, BranchWrite::get(branch).error(), -EROFS);
 	EXPECT_EQ(test, aufs_test_remount(Union::branches, false), 0);

@@ -29,12 +29,12 @@ static void release_branches(struct work_struct *work)
 
 static DECLARE_WORK(aufs_release_work, release_branches);
 
-void aufs_rcu_read_lock(void)
+void aufs_rcu_read_lock(void) __acquires(RCU)
 {
 	rcu_read_lock();
 }
 
-void aufs_rcu_read_unlock(void)
+void aufs_rcu_read_unlock(void) __releases(RCU)
 {
 	rcu_read_unlock();
 }
