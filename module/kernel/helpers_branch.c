@@ -29,13 +29,15 @@ static void release_branches(struct work_struct *work)
 
 static DECLARE_WORK(aufs_release_work, release_branches);
 
-void aufs_rcu_read_lock(void) __acquires(RCU)
+void aufs_rcu_read_lock(void)
 {
 	rcu_read_lock();
+	__release(RCU); /* sparse: the caller has it */
 }
 
-void aufs_rcu_read_unlock(void) __releases(RCU)
+void aufs_rcu_read_unlock(void)
 {
+	__acquire(RCU); /* the same */
 	rcu_read_unlock();
 }
 
