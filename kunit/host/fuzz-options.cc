@@ -84,6 +84,68 @@ void check_list(StringView text, Size buffer_size)
 		"what is shown reads the same when /proc/mounts was decoded");
 }
 
+/* Whether @path is a path at @start, in a buffer that ends at @end. */
+bool is_path(StringView path, const char *start, const char *end)
+{
+	return path.begin() == start && !path.empty() && path.size() < path_size &&
+	       path.end() < end && strlen(start) == path.size();
+}
+
+/* A buffer for changes that is as good as one of @buffer_size is for lists. */
+Size changes_size(Size buffer_size)
+{
+	return buffer_size < path_size ? buffer_size : BranchChanges::buffer_size;
+}
+
+/* @text as the value of the option @key, which changes branches. */
+void check_changes(OptionKey key, StringView text, Size buffer_size)
+{
+	char *buffer = static_cast<char *>(malloc(buffer_size));
+	bool list = key == OptionKey::append || key == OptionKey::prepend;
+	BranchChanges changes(key, text, static_cast<unsigned int>(text.size() % 3));
+	OptionError error;
+	unsigned int count = 0;
+	bool right = true;
+
+	require(changes.more(), "an option asks for a change");
+	while (changes.more()) {
+		Result<BranchChange> result = changes.next(buffer, buffer_size, error);
+
+		if (!result.ok()) {
+			require(!changes.more(), "an error ends the changes");
+			check_error(result.error(), error, text);
+			right = false;
+			break;
+		}
+
+		const BranchChange &change = result.value();
+		StringView path = change.branch.path;
+		StringView second = change.new_path;
+
+		require(list || !changes.more(), "only lists ask for more than one change");
+		require(key != OptionKey::prepend || change.place == count,
+			"what comes first is inserted first");
+		require(change.place == 0 || change.kind == BranchChange::Kind::insert,
+			"what is inserted has a place");
+		require(is_path(path, buffer, buffer + buffer_size), "a path fits its buffer");
+		require(second.empty() || is_path(second, path.end() + 1, buffer + buffer_size),
+			"the new path follows the old one");
+		require(within(change.branch.attributes, text), "attributes are as written");
+		count++;
+	}
+	free(buffer);
+	if (!right || buffer_size < BranchChanges::buffer_size)
+		return;
+
+	Text shown = model::canonical_changes(key, text);
+
+	require(!shown.empty() && shown[0] != '=', "changes that are right can be shown");
+	require(model::canonical_changes(key, shown) == StringView(shown),
+		"changes that are shown read the same");
+	require(model::canonical_changes(key, model::unmangle(shown)) == StringView(shown),
+		"changes that are shown read the same when their escapes were decoded");
+}
+
 /* What was set is shown by a name that sets the same. */
 void check_setting(OptionKey key, StringView value, StringView data)
 {
@@ -113,9 +175,34 @@ void check_setting(OptionKey key, StringView value, StringView data)
 	require(again == settings, "a policy's name is that policy");
 }
 
+/* A first mount and a remount; of a union whose branches are fixed in one of four cases. */
+struct Sets {
+	OptionSet sets[2];
+
+	explicit Sets(StringView data)
+		: Sets(data.size() % 4 ? Branches::changing : Branches::fixed)
+	{
+	}
+	explicit Sets(Branches branches)
+		: sets{OptionSet(MountKind::first, branches),
+		       OptionSet(MountKind::remount, branches)}
+	{
+	}
+	OptionSet *begin()
+	{
+		return sets;
+	}
+	OptionSet *end()
+	{
+		return sets + 2;
+	}
+};
+
 /* Gives @option, a part of @data, to each of @sets. */
-void check_option(OptionSet (&sets)[2], const RawOption &option, StringView data, Size buffer_size)
+void check_option(Sets &sets, const RawOption &option, StringView data, Size buffer_size)
 {
+	bool done = false;
+
 	for (OptionSet &set : sets) {
 		OptionError error;
 		Result<OptionKey> key = set.accept(option, error);
@@ -125,12 +212,17 @@ void check_option(OptionSet (&sets)[2], const RawOption &option, StringView data
 			continue;
 		}
 		require(!option.key.empty(), "what has no name is no option");
+		/* What its value means is the same for all. */
+		if (done)
+			continue;
+		done = true;
 		if (key.value() == OptionKey::branches || key.value() == OptionKey::append) {
 			require(option.has_value, "a list is a value");
 			check_list(option.value, buffer_size);
-		} else {
-			check_setting(key.value(), option.value, data);
 		}
+		if (changes_branches(key.value()))
+			check_changes(key.value(), option.value, changes_size(buffer_size));
+		check_setting(key.value(), option.value, data);
 	}
 }
 
@@ -156,7 +248,7 @@ void check_end(const OptionSet &set, StringView data)
 void check_data(StringView data, Size buffer_size)
 {
 	MonolithicOptions options(data);
-	OptionSet sets[2] = {OptionSet(MountKind::first), OptionSet(MountKind::remount)};
+	Sets sets(data);
 	OptionError error;
 	const char *end = data.begin();
 
@@ -181,7 +273,7 @@ void check_data(StringView data, Size buffer_size)
 		require(option.value().has_value || value.empty(), "no value is an empty value");
 		check_option(sets, option.value(), data, buffer_size);
 	}
-	for (const OptionSet &set : sets)
+	for (OptionSet &set : sets)
 		check_end(set, data);
 }
 
@@ -189,7 +281,7 @@ void check_data(StringView data, Size buffer_size)
 void check_key(StringView key)
 {
 	RawOption option(key);
-	OptionSet sets[2] = {OptionSet(MountKind::first), OptionSet(MountKind::remount)};
+	Sets sets(key);
 
 	require(within(option.key, key) && within(option.value, key), "an option is its text");
 	check_option(sets, option, key, path_size);
@@ -206,6 +298,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 	StringView text(reinterpret_cast<const char *>(bytes), size);
 
 	check_list(text, buffer_size);
+	check_changes(model::change_keys[size % 7], text, changes_size(buffer_size));
 	check_data(text, buffer_size);
 	check_key(text);
 	return 0;

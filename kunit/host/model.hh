@@ -2,7 +2,7 @@
 /* What the property tests and the fuzzer share: laws that every text and every path must keep. */
 #pragma once
 
-#include "options/options.hh"
+#include "options/branch_change.hh"
 #include "text.hh"
 
 namespace model
@@ -58,6 +58,17 @@ inline StringView::Size mount_option_end(StringView text)
 	return i;
 }
 
+/* The permission and the attributes of @item, with the `=`. */
+inline Text shown_perm(const aufs::BranchItem &item)
+{
+	Text out = "=";
+
+	out += aufs::branch_perm_name(item.perm);
+	out += aufs::copy_on_open_name(item.copy_on_open);
+	item.may_miss.write([&out](StringView name) { out += name; });
+	return out;
+}
+
 /* The list that show_options writes for the branches of @list, or empty where @list is wrong. */
 inline Text canonical(StringView text)
 {
@@ -73,11 +84,78 @@ inline Text canonical(StringView text)
 			return {};
 		if (!out.empty())
 			out += ':';
-		out += escape(item.value().path);
-		out += '=';
-		out += aufs::branch_perm_name(item.value().perm);
-		out += aufs::copy_on_open_name(item.value().copy_on_open);
-		item.value().may_miss.write([&out](StringView name) { out += name; });
+		out += escape(item.value().path) + shown_perm(item.value());
+	}
+	return out;
+}
+
+/* Whether the changes that the option @key asks for are of this kind. */
+inline bool goes_with(aufs::OptionKey key, aufs::BranchChange::Kind kind)
+{
+	using aufs::OptionKey;
+	using Kind = aufs::BranchChange::Kind;
+
+	switch (key) {
+	case OptionKey::append:
+		return kind == Kind::append;
+	case OptionKey::add:
+	case OptionKey::prepend:
+		return kind == Kind::insert;
+	case OptionKey::del:
+		return kind == Kind::remove;
+	case OptionKey::detach:
+		return kind == Kind::detach;
+	case OptionKey::mod:
+		return kind == Kind::modify;
+	default:
+		return kind == Kind::replace;
+	}
+}
+
+inline constexpr aufs::OptionKey change_keys[] = {aufs::OptionKey::append, aufs::OptionKey::prepend,
+						  aufs::OptionKey::add,	   aufs::OptionKey::del,
+						  aufs::OptionKey::detach, aufs::OptionKey::mod,
+						  aufs::OptionKey::replace};
+
+/*
+ * The value of the option @key that asks for the same changes as @text; empty where that is wrong, "="
+ * where what is said of the changes does not agree.
+ */
+inline Text canonical_changes(aufs::OptionKey key, StringView text, unsigned int already = 1)
+{
+	using aufs::OptionKey;
+	static char buffer[aufs::BranchChanges::buffer_size];
+	aufs::BranchChanges changes(key, text, already);
+	aufs::OptionError error;
+	unsigned int count = 0;
+	Text out;
+
+	while (changes.more()) {
+		auto result = changes.next(buffer, sizeof(buffer), error);
+
+		if (!result.ok())
+			return {};
+
+		const aufs::BranchChange &change = result.value();
+		bool replaces = key == OptionKey::replace;
+		bool list = key == OptionKey::append || key == OptionKey::prepend;
+
+		if ((count && !list) || !goes_with(key, change.kind) ||
+		    replaces == change.new_path.empty())
+			return "=";
+		if (key != OptionKey::add &&
+		    change.place != (key == OptionKey::prepend ? count : 0))
+			return "=";
+		if (count++)
+			out += ':';
+		if (key == OptionKey::add)
+			out += Text::number(change.place) + ":";
+		out += escape(change.branch.path);
+		if (replaces)
+			out += "=" + escape(change.new_path);
+		if (key != OptionKey::del && key != OptionKey::detach &&
+		    (!replaces || change.branch.perm_given))
+			out += shown_perm(change.branch);
 	}
 	return out;
 }

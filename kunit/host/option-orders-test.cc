@@ -212,7 +212,8 @@ constexpr Said said[] = {{"xino", "xino=/dev/shm/.xino", "inode numbers need no 
 /* What is refused wherever it stands, and whatever else is asked for. */
 constexpr StringView wrong[] = {"xyno=/x",     "sum=1",	      "noplink=1", "udba=sometimes",
 				"create=best", "fhsm_sec=1",  "add:1:/a",  "del:/a=ro",
-				"dirren",      "itrunc_xino", "=x"};
+				"dirren",      "itrunc_xino", "=x",	   "replace:/a=/b",
+				"detach:/a",   "idel:1"};
 
 /* What is right for a remount that ends read-only. */
 constexpr StringView opposite[] = {"noplink", "nodio", "noacl", "nodirperm1"};

@@ -73,6 +73,11 @@ TEST(unknown_options)
 	EXPECT_TEXT(accept({"notrunk_xino"}),
 		    "-22 unknown option 'notrunk_xino' (the nearest known is 'notrunc_xino')");
 	EXPECT_TEXT(accept({"ssum"}), "-22 unknown option 'ssum' (the nearest known is 'sum')");
+	EXPECT_TEXT(accept({"z"}), "-22 unknown option 'z' (the nearest known is 'v')");
+	/* Only the head of a name counts. */
+	EXPECT_TEXT(accept({"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxcopyup_policy"}),
+		    "-22 unknown option 'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxcopyup_policy' "
+		    "(the nearest known is 'xino')");
 	for (const char *key : {"=", "", "BR=/a", "br =/a", "noxinos", "\\sum"})
 		EXPECT_ERRNO(accept({key}), EINVAL);
 
@@ -171,8 +176,9 @@ TEST(refused)
 {
 	for (const char *option : {"fhsm_sec=1", "dirren"})
 		EXPECT_ERRNO(accept({option}, MountKind::remount, true), EINVAL);
-	for (const char *option : {"add:1:/a", "add=1:/a", "ins:1:/a=rr", "prepend:/a", "del:/a",
-				   "del=/a", "mod:/a=ro", "idel:1", "imod:1=ro"}) {
+	for (const char *option :
+	     {"add:1:/a", "add=1:/a", "ins:1:/a=rr", "prepend:/a", "del:/a", "del=/a", "mod:/a=ro",
+	      "idel:1", "imod:1=ro", "detach:/a", "replace=/a=/b"}) {
 		EXPECT_ERRNO(accept({option}), EINVAL);
 		EXPECT_ERRNO(accept({option}, MountKind::remount, true), EINVAL);
 	}

@@ -3,15 +3,16 @@
  * Laws of aufs's option syntax, over all short texts and many random ones. The random numbers are
  * the same in each run; the fuzzer is there for others.
  */
-#include <ctype.h>
 #include <initializer_list>
 #include <mntent.h>
 
 #include "check.hh"
-#include "model.hh"
+#include "grammar.hh"
 #include "random.hh"
 
 using namespace aufs;
+using model::for_all_texts;
+using model::report;
 using Size = StringView::Size;
 
 namespace
@@ -32,15 +33,6 @@ Text random_path(Random &random, unsigned int most)
 	return path;
 }
 
-/* Enough to find the case again; the first ones will do. */
-void report(const char *what, StringView text)
-{
-	if (++check::failures > 5)
-		return;
-	printf("# %s\n", what);
-	check::show("text", text);
-}
-
 /* Whether @list is exactly one branch, @path, with the permission "ro". */
 bool is_branch(StringView list, StringView path)
 {
@@ -51,157 +43,6 @@ bool is_branch(StringView list, StringView path)
 
 	return item.ok() && item.value().path == path && item.value().perm == BranchPerm::ro &&
 	       item.value().perm_given && !branches.more();
-}
-
-/*
- * The grammar once more, as plain as can be: what stands at the head of a path. The order matters:
- * the first that fits is it. Null where nothing fits.
- */
-struct Escape {
-	StringView text;
-	char byte;
-};
-
-constexpr Escape escapes[] = {
-	{"\\134\\134", '\\'}, {"\\134,", ','}, {"\\134:", ':'}, {"\\134=", '='}, {"\\134", '\0'},
-	{"\\\\", '\\'},	      {"\\,", ','},    {"\\:", ':'},	{"\\=", '='},
-};
-
-/* The path at the head of @text, up to an "=", ":" or "," (or the end); false if it is wrong. */
-bool model_path(StringView text, Text &path, Size &end)
-{
-	for (end = 0; end < text.size();) {
-		StringView rest = text.substr(end);
-		const Escape *found = nullptr;
-
-		for (const Escape &escape : escapes) {
-			if (!found && rest.starts_with(escape.text))
-				found = &escape;
-		}
-		if (found && found->byte) {
-			path += found->byte;
-			end += found->text.size();
-			continue;
-		}
-		if (rest[0] == ':' || rest[0] == '=')
-			return true;
-		if (rest[0] == '\\') {
-			Text byte = found ? Text() : model::unmangle(rest.substr(0, 4));
-
-			if (byte.size() != 1 || !byte[0] || rest.size() < 4)
-				return false;
-			path += byte;
-			end += 4;
-			continue;
-		}
-		path += rest[0];
-		end++;
-	}
-	return true;
-}
-
-/* Adds to @out what is shown for @perm: a permission, and attributes that are words. */
-bool model_perm(StringView perm, Text &out)
-{
-	static constexpr StringView classes[] = {"icexsec", "icexsys", "icextr", "icexusr",
-						 "icexoth"};
-	bool all = false;
-	bool regular = false;
-	bool missed[5] = {};
-	int count = 0;
-	StringView rest = perm.substr(perm.size() < 2 ? perm.size() : 2);
-
-	perm = perm.substr(0, perm.size() - rest.size());
-	if (perm != "rw" && perm != "ro" && perm != "rr")
-		return false;
-	while (!rest.empty()) {
-		Size end = 1;
-
-		while (end < rest.size() &&
-		       (isalnum(static_cast<unsigned char>(rest[end])) || rest[end] == '_'))
-			end++;
-		if (rest[0] != '+' || end == 1)
-			return false;
-		all |= rest.substr(1, end - 1) == "coo_all";
-		regular |= rest.substr(1, end - 1) == "coo_reg";
-		for (int i = 0; i < 5; i++)
-			missed[i] |= rest.substr(1, end - 1) == classes[i] ||
-				     rest.substr(1, end - 1) == "icex";
-		rest = rest.substr(end);
-	}
-	out += Text("=") + perm;
-	if (all || regular)
-		out += all ? "+coo_all" : "+coo_reg";
-	for (bool one : missed)
-		count += one;
-	if (count == 5) {
-		out += "+icex";
-		return true;
-	}
-	for (int i = 0; i < 5; i++) {
-		if (missed[i])
-			out += Text("+") + classes[i];
-	}
-	return true;
-}
-
-/* What the model says that canonical() of @text is. */
-Text model_canonical(StringView text)
-{
-	Text out;
-
-	for (bool first = true;; first = false) {
-		Text path;
-		Size end;
-
-		if (!model_path(text, path, end) || path.empty())
-			return {};
-		out += model::escape(path);
-		text = text.substr(end);
-		if (!text.empty() && text[0] == '=') {
-			Size colon = 0;
-
-			while (colon < text.size() && text[colon] != ':')
-				colon++;
-
-			StringView perm = text.substr(1, colon - 1);
-
-			if (!model_perm(perm, out))
-				return {};
-			text = text.substr(colon);
-		} else {
-			out += StringView(first ? "=rw" : "=ro");
-		}
-		if (text.empty() || text == ":" || text == "::")
-			return out;
-		text = text.substr(1);
-		out += ':';
-	}
-}
-
-/* Calls @action with each text of up to @most bytes of @alphabet. */
-template <class F> void for_all_texts(StringView alphabet, Size most, F action)
-{
-	char text[16];
-	Size digits[16];
-
-	for (Size size = 0; size <= most; size++) {
-		for (Size i = 0; i < size; i++) {
-			digits[i] = 0;
-			text[i] = alphabet[0];
-		}
-		for (Size at = 0; at < size || !size;) {
-			action(StringView(text, size));
-			for (at = 0; at < size; at++) {
-				digits[at] = (digits[at] + 1) % alphabet.size();
-				text[at] = alphabet[digits[at]];
-				if (digits[at])
-					break;
-			}
-			if (!size)
-				break;
-		}
-	}
 }
 
 } // namespace
@@ -308,7 +149,7 @@ TEST(all_short_lists_agree_with_the_model)
 	for_all_texts("\\134,:=a", 6, [&right, &wrong](StringView text) {
 		Text got = model::canonical(text);
 
-		if (StringView(got) != model_canonical(text))
+		if (StringView(got) != model::read_list(text))
 			report("the parser and the model disagree", text);
 		got.empty() ? wrong++ : right++;
 	});
@@ -341,7 +182,7 @@ TEST(random_lists_agree_with_the_model)
 
 		Text got = model::canonical(list);
 
-		if (StringView(got) != model_canonical(list))
+		if (StringView(got) != model::read_list(list))
 			report("the parser and the model disagree", list);
 		right += !got.empty();
 	}

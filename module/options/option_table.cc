@@ -15,7 +15,8 @@ enum class Effect : unsigned char {
 	none, /* accepted without effect; the log has the reason */
 	silent, /* the same, and nobody misses anything */
 	opposite, /* would undo what is always done: for a remount that only turns read-only */
-	changes_branches,
+	adds_branches, /* in a first mount and in a remount */
+	changes_branches, /* in a remount */
 	refused,
 };
 
@@ -65,6 +66,11 @@ constexpr OptionRow row(const Names &names, Value value, Effect effect, const ch
 constexpr OptionRow works(const Names &names, Value value, OptionKey key)
 {
 	return {{names.first, names.second, names.third}, value, Effect::works, key};
+}
+
+constexpr OptionRow changes(const Names &names, Value value, Effect effect, OptionKey key)
+{
+	return {{names.first, names.second, names.third}, value, effect, key};
 }
 
 constexpr OptionRow no_table(StringView name, Value value)
@@ -121,7 +127,7 @@ constexpr OptionRow one_of(StringView name, const char *words, Effect effect,
 
 constexpr OptionRow rows[] = {
 	works({"br", "dirs"}, Value::list, OptionKey::branches),
-	works("append", Value::list, OptionKey::append),
+	changes("append", Value::list, Effect::adds_branches, OptionKey::append),
 	works({"create", "create_policy"}, Value::policy, OptionKey::create),
 	works({"cpup", "copyup", "copyup_policy"}, Value::policy, OptionKey::copy_up),
 	works("sum", Value::none, OptionKey::sum),
@@ -132,10 +138,15 @@ constexpr OptionRow rows[] = {
 	works("noshwh", Value::none, OptionKey::noshwh),
 	works("share_rw", Value::none, OptionKey::share_rw),
 
-	row({"add", "ins"}, Value::text, Effect::changes_branches),
-	row("prepend", Value::text, Effect::changes_branches),
-	row({"del", "idel"}, Value::text, Effect::changes_branches),
-	row({"mod", "imod"}, Value::text, Effect::changes_branches),
+	changes("prepend", Value::list, Effect::adds_branches, OptionKey::prepend),
+	changes({"add", "ins"}, Value::text, Effect::adds_branches, OptionKey::add),
+	changes("del", Value::text, Effect::changes_branches, OptionKey::del),
+	changes("detach", Value::text, Effect::changes_branches, OptionKey::detach),
+	changes("mod", Value::text, Effect::changes_branches, OptionKey::mod),
+	changes("replace", Value::text, Effect::changes_branches, OptionKey::replace),
+	row("idel", Value::text, Effect::refused, "a branch is named by its path, as in del:/path"),
+	row("imod", Value::text, Effect::refused,
+	    "a branch is named by its path, as in mod:/path=ro"),
 
 	no_table("xino", Value::text),
 	no_table("noxino", Value::none),
@@ -319,8 +330,8 @@ Result<OptionKey> OptionSet::accept(const RawOption &option, OptionError &error)
 	TRY(check_value(*row, option, error));
 	switch (row->effect) {
 	case Effect::works:
-		if (row->value == Value::list)
-			TRY(accept_list(*row, option.key, error));
+		if (row->key == OptionKey::branches)
+			TRY(accept_branches(option.key, error));
 		break;
 	case Effect::none:
 		if (row->value != Value::words ||
@@ -336,15 +347,10 @@ Result<OptionKey> OptionSet::accept(const RawOption &option, OptionError &error)
 					      .hint = row->reason});
 		opposite_ = row;
 		break;
+	case Effect::adds_branches:
 	case Effect::changes_branches:
-		if (kind_ == MountKind::first)
-			return refuse(
-				error,
-				{.text = "a mount gets its branches by br and append, not by option",
-				 .word = option.key});
-		return refuse(error,
-			      {.text = "branches cannot be changed while mounted, as by option",
-			       .word = option.key});
+		TRY(accept_change(*row, option.key, error));
+		break;
 	case Effect::refused:
 		return refuse(error, {.text = "not possible here: option",
 				      .word = option.key,
@@ -353,18 +359,37 @@ Result<OptionKey> OptionSet::accept(const RawOption &option, OptionError &error)
 	return OptionKey{row->key};
 }
 
-Result<void> OptionSet::accept_list(const OptionRow &row, StringView name, OptionError &error)
+Result<void> OptionSet::accept_branches(StringView name, OptionError &error)
 {
-	if (row.key == OptionKey::append) {
-		append_ = true;
-		return {};
-	}
 	if (branches_)
 		return refuse(error, {.text = "branches given twice, the second time by option",
 				      .word = name});
-	if (append_)
+	if (change_ == OptionKey::append)
 		return refuse(error, {.text = "append given before option", .word = name});
+	if (change_ != OptionKey::nothing)
+		return refuse(error, {.text = "branches changed before option", .word = name});
 	branches_ = true;
+	return {};
+}
+
+Result<void> OptionSet::accept_change(const OptionRow &row, StringView name, OptionError &error)
+{
+	bool first = kind_ == MountKind::first;
+	bool adds = row.effect == Effect::adds_branches;
+	/* All know append: while branches are fixed, it continues their list. */
+	bool possible = row.key == OptionKey::append || (changing_ && (adds || !first));
+
+	if (!possible) {
+		const char *text = "branches cannot be changed while mounted, as by option";
+
+		if (first && changing_)
+			text = "a mount gets its branches by br, append, prepend and add, not by option";
+		else if (first)
+			text = "a mount gets its branches by br and append, not by option";
+		return refuse(error, {.text = text, .word = name});
+	}
+	if (change_ == OptionKey::nothing)
+		change_ = row.key;
 	return {};
 }
 

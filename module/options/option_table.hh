@@ -24,10 +24,22 @@ enum class OptionKey : unsigned char {
 	diropq,
 	shwh,
 	noshwh,
+	add, /* this and the next ones: branch_change.hh */
+	prepend,
+	del,
+	detach,
+	mod,
+	replace,
 };
 
 /* What is mounted: a new union, or the one that is there once more. */
 enum class MountKind : unsigned char { first, remount };
+
+/*
+ * Whether the caller makes the changes of branch_change.hh, in the order in which they are given. A first
+ * mount has those that add: from no branches on.
+ */
+enum class Branches : unsigned char { fixed, changing };
 
 struct OptionRow;
 
@@ -35,13 +47,14 @@ struct OptionRow;
 class OptionSet final
 {
 public:
-	explicit constexpr OptionSet(MountKind kind) : kind_(kind)
+	explicit constexpr OptionSet(MountKind kind, Branches branches = Branches::fixed)
+		: kind_(kind), changing_(branches == Branches::changing)
 	{
 	}
 
 	/*
 	 * Notes @option. -EINVAL with @error set: unknown, without its value or with one that it does
-	 * not have, not possible here, `br` given twice or after `append`.
+	 * not have, not possible here, `br` given twice or after what changes branches.
 	 */
 	Result<OptionKey> accept(const RawOption &option, OptionError &error);
 
@@ -60,11 +73,13 @@ public:
 	StringView::Size describe_notes(char *out, StringView::Size size) const;
 
 private:
-	Result<void> accept_list(const OptionRow &row, StringView name, OptionError &error);
+	Result<void> accept_branches(StringView name, OptionError &error);
+	Result<void> accept_change(const OptionRow &row, StringView name, OptionError &error);
 
 	MountKind kind_;
+	bool changing_;
 	bool branches_ = false;
-	bool append_ = false;
+	OptionKey change_ = OptionKey::nothing; /* the first that was given, append too */
 	unsigned long long noted_ = 0; /* a bit for each row of the table */
 	const OptionRow *opposite_ = nullptr; /* what only a read-only mount may ask for */
 };

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-#include "options.hh"
+#include "branch_text.hh"
 
 #if __STDC_HOSTED__
 #include <errno.h>
@@ -64,19 +64,6 @@ Lexeme lex(StringView text)
 		return {literal, static_cast<char>(byte), 4};
 	}
 	return {bad, '\\', backslash.size()};
-}
-
-/* Where the first unescaped @stop of @text is, from @at on; its size when there is none. */
-Size find(StringView text, Size at, char stop)
-{
-	while (at < text.size()) {
-		Lexeme next = lex(text.substr(at));
-
-		if (next.kind == Lexeme::Kind::plain && next.byte == stop)
-			break;
-		at += next.length;
-	}
-	return at;
 }
 
 Error refuse(OptionError &error, const OptionError &reason, int code)
@@ -144,7 +131,7 @@ bool is_word(StringView text)
 /* Takes the first attribute, without its `+`, off @text, which is not empty. */
 StringView take_attribute(StringView &text)
 {
-	Size end = find(text, 1, '+');
+	Size end = find_unescaped(text, 1, '+');
 	StringView name = text.substr(1, end - 1);
 
 	text = text.substr(end);
@@ -154,7 +141,7 @@ StringView take_attribute(StringView &text)
 /* Reads @text, permission and attributes, of the branch @item into @branch. */
 Result<void> parse_perm(StringView text, StringView item, BranchItem &branch, OptionError &error)
 {
-	Size plus = find(text, 0, '+');
+	Size plus = find_unescaped(text, 0, '+');
 	StringView name = text.substr(0, plus);
 	BranchPerm &perm = branch.perm;
 
@@ -164,7 +151,7 @@ Result<void> parse_perm(StringView text, StringView item, BranchItem &branch, Op
 		perm = BranchPerm::ro;
 	else if (name == "rr")
 		perm = BranchPerm::rr;
-	else if (find(name, 0, '=') < name.size())
+	else if (find_unescaped(name, 0, '=') < name.size())
 		return refuse(error, {.text = "unknown permission",
 				      .word = name,
 				      .item = item,
@@ -194,7 +181,20 @@ Result<void> parse_perm(StringView text, StringView item, BranchItem &branch, Op
 	return {};
 }
 
-/* Writes the path of @item to @buffer; @end is where it ends in @item. */
+} // namespace
+
+Size find_unescaped(StringView text, Size at, char stop)
+{
+	while (at < text.size()) {
+		Lexeme next = lex(text.substr(at));
+
+		if (next.kind == Lexeme::Kind::plain && next.byte == stop)
+			break;
+		at += next.length;
+	}
+	return at;
+}
+
 Result<StringView> take_path(StringView item, char *buffer, Size size, OptionError &error,
 			     Size &end)
 {
@@ -226,7 +226,18 @@ Result<StringView> take_path(StringView item, char *buffer, Size size, OptionErr
 	return StringView(buffer, used);
 }
 
-} // namespace
+Result<BranchItem> parse_branch(StringView text, BranchPerm otherwise, char *buffer, Size size,
+				OptionError &error)
+{
+	Size path_end = 0;
+	StringView path = TRY(take_path(text, buffer, size, error, path_end));
+	BranchItem branch = {path,  otherwise, path_end < text.size(), CopyOnOpen::nothing, {},
+			     false, {}};
+
+	if (branch.perm_given)
+		TRY(parse_perm(text.substr(path_end + 1), text, branch, error));
+	return branch;
+}
 
 Error refuse(OptionError &error, const OptionError &reason)
 {
@@ -333,7 +344,7 @@ Size describe_ignored(const BranchItem &item, char *out, Size size)
 Result<BranchItem> BranchList::next(char *buffer, Size size, OptionError &error)
 {
 	Size start = at_;
-	Size stop = find(list_, start, ':');
+	Size stop = find_unescaped(list_, start, ':');
 	StringView item = list_.substr(start, stop - start);
 	StringView rest = list_.substr(stop);
 	/* A list that a program made of its parts may end in what would come before another. */
@@ -347,22 +358,13 @@ Result<BranchItem> BranchList::next(char *buffer, Size size, OptionError &error)
 		return refuse(error, {.text = "empty branch before a ':'",
 				      .item = list_,
 				      .hint = "a ':' in a path is written '\\:'"});
-	if (index_ >= max_branches)
+	if (index_ >= most_)
 		return refuse(error, {.text = "too many branches, from here on", .word = item},
 			      E2BIG);
 
-	Size path_end = 0;
-	StringView path = TRY(take_path(item, buffer, size, error, path_end));
-	BranchItem branch = {path,
-			     index_ ? BranchPerm::ro : BranchPerm::rw,
-			     path_end < item.size(),
-			     CopyOnOpen::nothing,
-			     {},
-			     false,
-			     {}};
+	BranchItem branch = TRY(
+		parse_branch(item, index_ ? BranchPerm::ro : BranchPerm::rw, buffer, size, error));
 
-	if (branch.perm_given)
-		TRY(parse_perm(item.substr(path_end + 1), item, branch, error));
 	index_++;
 	at_ = stop + 1;
 	more_ = !last;
@@ -378,7 +380,7 @@ bool MonolithicOptions::more()
 
 Result<RawOption> MonolithicOptions::next(OptionError &error)
 {
-	Size stop = find(data_, at_, ',');
+	Size stop = find_unescaped(data_, at_, ',');
 	StringView option = data_.substr(at_, stop - at_);
 
 	/* The caller may overwrite what ends an option. */
@@ -393,8 +395,8 @@ Result<RawOption> MonolithicOptions::next(OptionError &error)
 
 RawOption::RawOption(StringView option)
 {
-	Size end = find(option, 0, '=');
-	Size colon = find(option, 0, ':');
+	Size end = find_unescaped(option, 0, '=');
+	Size colon = find_unescaped(option, 0, ':');
 
 	end = colon < end ? colon : end;
 	key = option.substr(0, end);

@@ -197,9 +197,13 @@ StringView::Size describe_ignored(const BranchItem &item, char *out, StringView:
 class BranchList final
 {
 public:
-	/* @already: how many branches earlier options gave. @list must outlive this. */
-	explicit constexpr BranchList(StringView list, unsigned int already = 0)
-		: list_(list), index_(already)
+	/*
+	 * @already: how many branches earlier options gave; @most: how many there may be. @list must
+	 * outlive this.
+	 */
+	explicit constexpr BranchList(StringView list, unsigned int already = 0,
+				      unsigned int most = max_branches)
+		: list_(list), index_(already), most_(most)
 	{
 	}
 
@@ -210,8 +214,8 @@ public:
 
 	/*
 	 * Only where more(). The path is written to @buffer of @size bytes, of which path_size are
-	 * enough. -EINVAL: wrong syntax; -ENAMETOOLONG: the path does not fit; -E2BIG: over
-	 * max_branches. @error is set with each.
+	 * enough. -EINVAL: wrong syntax; -ENAMETOOLONG: the path does not fit; -E2BIG: too many. @error
+	 * is set with each.
 	 */
 	Result<BranchItem> next(char *buffer, StringView::Size size, OptionError &error);
 
@@ -219,6 +223,7 @@ private:
 	StringView list_;
 	StringView::Size at_ = 0;
 	unsigned int index_;
+	unsigned int most_;
 	bool more_ = true;
 };
 

@@ -188,6 +188,12 @@ Result<void> apply(Settings &settings, OptionKey key, StringView value, OptionEr
 	case OptionKey::nothing:
 	case OptionKey::branches:
 	case OptionKey::append:
+	case OptionKey::add:
+	case OptionKey::prepend:
+	case OptionKey::del:
+	case OptionKey::detach:
+	case OptionKey::mod:
+	case OptionKey::replace:
 		break;
 	}
 	return {};
