@@ -53,6 +53,14 @@ template <class T, class U = T> constexpr T exchange(T &place, U &&next)
 	return old;
 }
 
+template <class T> constexpr void swap(T &a, T &b)
+{
+	T old = move(a);
+
+	a = move(b);
+	b = move(old);
+}
+
 template <class T> constexpr T min(T a, T b)
 {
 	return b < a ? b : a;

@@ -233,17 +233,40 @@ Result<void> Branch::attach(struct fs_context *fc)
 				    -error);
 		return Error{error};
 	}
-	/* What is not written to keeps its access times. */
-	if (!writable())
-		mnt->mnt_flags |= MNT_READONLY | MNT_NOATIME;
+	mount_is_readonly_ = mnt->mnt_flags & MNT_READONLY;
+	mount_grants_rights_ = aufs_mnt_grants_rights(mnt);
 	idmapped_ = aufs_is_idmapped(mnt);
-	grants_rights_ = writable() || aufs_mnt_grants_rights(mnt);
 	mnt_ = mnt;
 	found_ = {};
 	identify_filesystem();
-	if (writable() && !has_private_attributes(*this))
-		keeps_none_ = all_kinds;
+	has_private_attributes_ = has_private_attributes(*this);
+	follow_permission();
 	return reserved_->find(*this);
+}
+
+/* What depends on whether it is written to. */
+void Branch::follow_permission()
+{
+	/* What is not written to keeps its access times. */
+	aufs_mnt_set_readonly(mnt_, mount_is_readonly_ || !writable());
+	grants_rights_ = writable() || mount_grants_rights_;
+	keeps_none_ = writable() && !has_private_attributes_ ? all_kinds : 0;
+}
+
+Result<void> Branch::check_use(struct fs_context *fc, const BranchItem &item) const
+{
+	if (item.perm != BranchPerm::rw || (!aufs_sb_rdonly(&sb()) && !mount_is_readonly_))
+		return {};
+	aufs_errorf(fc, "branch '%s' is mounted read-only: it cannot become rw", name_.get());
+	return Error{-EROFS};
+}
+
+void Branch::use_as(const BranchItem &item)
+{
+	perm_ = item.perm;
+	copy_on_open_ = item.copy_on_open;
+	may_miss_ = item.may_miss;
+	follow_permission();
 }
 
 u64 Branch::free_space(unsigned int seconds) const

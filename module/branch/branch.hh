@@ -18,8 +18,12 @@ class Branch final
 public:
 	Branch(const Branch &) = delete;
 	Branch &operator=(const Branch &) = delete;
-	/* Its mount has been taken away, by detach() or the work. */
-	~Branch() = default;
+	/* Sleeps, if its mount is still there. */
+	~Branch()
+	{
+		if (mnt_)
+			kern_unmount(mnt_);
+	}
 
 	/*
 	 * Resolves @item for the caller of mount(2) and remembers it; the mount of its own that a
@@ -43,6 +47,29 @@ public:
 		return cxxrt::exchange(mnt_, nullptr);
 	}
 
+	/*
+	 * Whether it can be used as @item says, whatever that says of its path: -EROFS, explained in @fc's
+	 * log, where it is to be rw and its filesystem or its mount is not.
+	 */
+	Result<void> check_use(struct fs_context *fc, const BranchItem &item) const;
+	/* As what it is used; without a path. */
+	BranchItem use() const
+	{
+		BranchItem use = {};
+
+		use.perm = perm_;
+		use.copy_on_open = copy_on_open_;
+		use.may_miss = may_miss_;
+		return use;
+	}
+	/* It is used so from now on. Who holds the list of branches alone calls this. */
+	void use_as(const BranchItem &item);
+
+	/* How many pins there are, the list's as well. */
+	unsigned int pins() const
+	{
+		return AtomicRef(pins_).load();
+	}
 	/* Something of it is in use. Any context. */
 	void pin() const
 	{
@@ -53,6 +80,15 @@ public:
 	{
 		if (AtomicRef(pins_).take_last())
 			aufs_release_later(&released_);
+	}
+	/*
+	 * The same for the list's, in the caller's task: if nothing of it is in use, its filesystem is free when
+	 * that returns to the user. Sleeps.
+	 */
+	void unpin_now() const
+	{
+		if (AtomicRef(pins_).take_last())
+			release(&released_);
 	}
 	/* Who has called aufs_release_later() gets it back here, in a task of its own. */
 	static void release(struct llist_node *released);
@@ -270,6 +306,7 @@ private:
 
 	Result<void> check_filesystem(struct fs_context *fc, bool perm_given);
 	void identify_filesystem();
+	void follow_permission();
 
 	mutable struct llist_node released_ = {};
 	mutable unsigned int pins_ = 1; /* of the list's */
@@ -293,6 +330,9 @@ private:
 	bool lists_numbers_ = false;
 	bool tells_changes_ = false;
 	bool grants_rights_ = true;
+	bool mount_grants_rights_ = true;
+	bool has_private_attributes_ = true;
+	bool mount_is_readonly_ = false;
 	bool idmapped_ = false;
 	bool changes_by_itself_ = false;
 };

@@ -341,7 +341,8 @@ Result<Ref<struct dentry>> dentry_of(const struct file &file)
 	return dentry;
 }
 
-Result<Ref<struct dentry>> copy_up_directory(struct dentry &dir, const Branch &branch)
+Result<Ref<struct dentry>> copy_up_directory(const ListLock &, struct dentry &dir,
+					     const Branch &branch)
 {
 	const Inode &inode = Inode::of(*dir.d_inode);
 	ScopedCreds creds(inode.super().mounter());
@@ -373,15 +374,15 @@ Result<Ref<struct dentry>> copy_up_directory(struct dentry &dir, const Branch &b
 namespace
 {
 
-/* As copy_up_and(). */
-Result<bool> copy_up_by(struct dentry &dentry, CopyPlan plan)
+/* As copy_up_and(), for who holds the list of branches. */
+Result<bool> copy_up_by(const ListLock &list, struct dentry &dentry, CopyPlan plan)
 {
 	Inode &inode = Inode::of(*dentry.d_inode);
 	/* Once: a copy-up by somebody else changes it. */
 	const Branch &source = inode.branch();
 
 	if (source.writable()) {
-		TRY(check_presence(dentry));
+		TRY(check_presence(list, dentry));
 		return false;
 	}
 	aufs_assert_sb_write(inode.vfs.i_sb);
@@ -392,11 +393,11 @@ Result<bool> copy_up_by(struct dentry &dentry, CopyPlan plan)
 	const Branch &branch = *TRY(branch_for_copy(union_parent, source));
 
 	if (is_dir(inode.vfs.i_mode)) {
-		TRY(copy_up_directory(dentry, branch));
+		TRY(copy_up_directory(list, dentry, branch));
 		return false;
 	}
 
-	auto h_parent = copy_up_directory(*parent, branch);
+	auto h_parent = copy_up_directory(list, *parent, branch);
 
 	if (!h_parent.ok()) {
 		bool gone = h_parent.error() == -ENOENT || h_parent.error() == -ESTALE;
@@ -431,51 +432,41 @@ Result<bool> copy_up_by(struct dentry &dentry, CopyPlan plan)
 
 } // namespace
 
+namespace
+{
+
+Result<bool> copy_up_by(struct dentry &dentry, CopyPlan plan)
+{
+	const Inode &inode = Inode::of(*dentry.d_inode);
+
+	/* As a rule. */
+	if (!is_dir(inode.vfs.i_mode) && inode.on_rw()) {
+		TRY(check_presence(dentry));
+		return false;
+	}
+
+	ListLock list(inode.super());
+
+	return copy_up_by(list, dentry, plan);
+}
+
+} // namespace
+
 Result<void> copy_up(struct dentry &dentry, loff_t size)
 {
 	TRY(copy_up_by(dentry, {.size = size}));
 	return {};
 }
 
+Result<void> copy_up(const ListLock &list, struct dentry &dentry)
+{
+	TRY(copy_up_by(list, dentry, {.size = whole_file}));
+	return {};
+}
+
 Result<bool> copy_up_and(struct dentry &dentry, loff_t size, FinishCopy finish)
 {
 	return copy_up_by(dentry, {.size = size, .finish = &finish});
-}
-
-Result<void> copy_up_on_open(const struct file &file)
-{
-	const Inode &inode = Inode::of(*file.f_inode);
-	CopyOnOpen what = inode.branch().copy_on_open();
-
-	if (what == CopyOnOpen::nothing || aufs_sb_rdonly(inode.vfs.i_sb) ||
-	    (is_dir(inode.vfs.i_mode) && what != CopyOnOpen::all))
-		return {};
-
-	/* The truncation copies up what it leaves. */
-	if (inode.on_rw() || (file.f_flags & O_TRUNC))
-		return {};
-	/* A branch that cannot protect its copy would lay it open, and nobody asked for that. */
-	if (inode.h_inode().i_flags & (S_IMMUTABLE | S_APPEND))
-		return {};
-
-	auto dentry = TRY(dentry_of(file));
-
-	aufs_sb_start_write(inode.vfs.i_sb);
-
-	auto copied = copy_up(*dentry);
-
-	aufs_sb_end_write(inode.vfs.i_sb);
-	switch (copied.error()) {
-	case -EROFS:
-	case -ENOSPC:
-	case -E2BIG:
-	case -EDQUOT:
-	case -EPERM:
-	case -EOVERFLOW:
-		return {};
-	default:
-		return copied;
-	}
 }
 
 } // namespace aufs

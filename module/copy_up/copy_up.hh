@@ -15,6 +15,7 @@
 #pragma once
 
 #include "union/inode.hh"
+#include "union/list_lock.hh"
 #include "kernel/dir_lock.hh"
 
 namespace aufs
@@ -33,6 +34,8 @@ Result<Ref<struct dentry>> dentry_of(const struct file &file);
  * regular file the first @size bytes are copied.
  */
 Result<void> copy_up(struct dentry &dentry, loff_t size = whole_file);
+/* The same for who holds the list of branches. */
+Result<void> copy_up(const ListLock &list, struct dentry &dentry);
 
 /*
  * The same, and @finish(branch, copy) is run on the copy before anybody can see it: where that
@@ -46,7 +49,7 @@ Result<bool> copy_up_and(struct dentry &dentry, loff_t size, FinishCopy finish);
  * The same, and it has its name there: one that came up by another of its names is linked. For what
  * moves names.
  */
-Result<void> copy_up_with_name(struct dentry &dentry);
+Result<void> copy_up_with_name(const ListLock &list, struct dentry &dentry);
 
 /*
  * Copies up, if need be, what is being opened and whose branch has the attribute for that. Where
@@ -59,7 +62,8 @@ Result<void> copy_up_on_open(const struct file &file);
  * Gives the union directory @dir a part on the rw branch @branch, and all above it. -EXDEV where that
  * would not be seen.
  */
-Result<Ref<struct dentry>> copy_up_directory(struct dentry &dir, const Branch &branch);
+Result<Ref<struct dentry>> copy_up_directory(const ListLock &list, struct dentry &dir,
+					     const Branch &branch);
 
 /* copy_data.cc: the first @size bytes, to @to of @branch; holes stay holes. Sleeps, killable. */
 Result<void> copy_data(struct file &from, const Branch &branch, struct file &to, loff_t size);

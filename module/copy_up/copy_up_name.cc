@@ -29,18 +29,18 @@ Result<bool> link_name(const Branch &branch, struct dentry &h_dentry, struct den
 
 } // namespace
 
-Result<void> copy_up_with_name(struct dentry &dentry)
+Result<void> copy_up_with_name(const ListLock &list, struct dentry &dentry)
 {
 	Inode &inode = Inode::of(*dentry.d_inode);
 
-	TRY(copy_up(dentry));
+	TRY(copy_up(list, dentry));
 	if (inode.links() == 0)
 		return {};
 
 	const Part &top = inode.top();
 	const Branch &branch = *top.branch;
 	auto parent = parent_of(dentry);
-	auto h_parent = TRY(copy_up_directory(*parent, branch));
+	auto h_parent = TRY(copy_up_directory(list, *parent, branch));
 	auto lock = TRY(KillableLock::get(inode.copy_lock()));
 	ScopedCreds creds(inode.super().mounter());
 	{

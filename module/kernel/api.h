@@ -37,6 +37,9 @@
 
 /* dcache and namei */
 void d_drop(struct dentry *dentry);
+void d_invalidate(struct dentry *dentry);
+char *dentry_path_raw(const struct dentry *dentry, char *buf, int buflen);
+void shrink_dcache_sb(struct super_block *sb);
 void d_instantiate(struct dentry *dentry, struct inode *inode);
 struct dentry *d_make_root(struct inode *root);
 char *d_path(const struct path *path, char *buffer, int size);
@@ -55,6 +58,8 @@ struct timespec64 current_time(struct inode *inode);
 struct inode *iget5_locked(struct super_block *sb, AUFS_INODE_HASH hash,
 			   int (*test)(struct inode *inode, void *data),
 			   int (*set)(struct inode *inode, void *data), void *data);
+struct inode *ilookup5(struct super_block *sb, AUFS_INODE_HASH hash,
+		       int (*test)(struct inode *, void *), void *data);
 void ihold(struct inode *inode);
 void init_special_inode(struct inode *inode, umode_t mode, dev_t rdev);
 void inode_init_once(struct inode *inode);
@@ -162,6 +167,12 @@ struct aufs_renaming {
 	struct dentry *trap; /* is above the other name: cannot be moved */
 };
 
+/* The lock of the list of branches (list_lock.hh). */
+struct aufs_list_lock {
+	struct rw_semaphore sem;
+	struct wait_queue_head wait; /* of those that would share it, for the end of who is alone */
+};
+
 /* helpers.c, alphabetical */
 int aufs_acl_for_new(struct posix_acl **acl, umode_t *mode);
 void aufs_allow_write_access(struct file *file);
@@ -231,6 +242,31 @@ bool aufs_may_mount(void);
 int aufs_mkdir(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry, umode_t mode);
 int aufs_mknod(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry, umode_t mode,
 	       dev_t rdev);
+/*
+ * Puts counted references to what the dcache has in @dir into @children, at most @size; how
+ * many there are. Without what is being looked up.
+ */
+unsigned int aufs_dcache_children(struct dentry *dir, struct dentry **children, unsigned int size);
+/* Who refers to it, its children as well. */
+unsigned int aufs_dentry_users(const struct dentry *dentry);
+/* Whether somebody has it open for writing. */
+bool aufs_is_written_to(const struct inode *inode);
+/*
+ * Puts counted references to inodes of @sb that no dentry leads to into @inodes, at most @size;
+ * how many there are. Somebody watches them (fsnotify), or they are on their way in or out.
+ */
+unsigned int aufs_lone_inodes(struct super_block *sb, struct inode **inodes, unsigned int size);
+/* The same for dentries of what somebody watches. */
+unsigned int aufs_watched_dentries(struct super_block *sb, struct dentry **dentries,
+				   unsigned int size);
+void aufs_list_lock_init(struct aufs_list_lock *lock, int depth);
+/* For who changes it: -EBUSY where others go on using it for seconds, -EINTR on a fatal signal. */
+int aufs_list_lock_alone(struct aufs_list_lock *lock);
+void aufs_list_lock_shared(struct aufs_list_lock *lock);
+void aufs_list_unlock(struct aufs_list_lock *lock);
+void aufs_list_unlock_shared(struct aufs_list_lock *lock);
+/* What a mount of a branch that is rw, or not, does not do. */
+void aufs_mnt_set_readonly(struct vfsmount *mnt, bool readonly);
 bool aufs_mnt_grants_rights(struct vfsmount *mnt);
 bool aufs_mnt_is_readonly(struct vfsmount *mnt);
 void aufs_mutex_init(struct mutex *mutex, enum aufs_mutex_kind kind, int depth);
@@ -252,6 +288,8 @@ void aufs_put_write_access(struct inode *inode);
 void aufs_random_key(unsigned long key[2]);
 ssize_t aufs_getxattr(struct vfsmount *mnt, struct dentry *dentry, const char *name, void *value,
 		      size_t size);
+/* Waits until nobody looks under RCU who has begun before. Sleeps. */
+void aufs_synchronize_rcu(void);
 void aufs_rcu_read_lock(void);
 void aufs_rcu_read_unlock(void);
 /* Waits for all that aufs_release_later() was called for. Sleeps. */

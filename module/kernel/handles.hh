@@ -9,6 +9,7 @@
  *
  *	the union's freeze protection, s_vfs_rename_mutex and i_rwsem (taken by the VFS)
  *	  DirFile's lock_: within an open directory's iterate and seek alone
+ *	  the list of branches (list_lock.hh), shared; alone, to change it, inside s_umount
  *	  Inode::copy_lock(): of one inode at a time, and never while a branch directory is locked;
  *	    names of a file come and go under it, and are counted
  *	    BranchWrite: the branch's freeze protection and mount write count
@@ -17,13 +18,15 @@
  *	          i_rwsem of branch files (taken by the VFS's own functions)
  *	a pipe's lock comes after the freeze protection of what is written to, of the branch as well
  *	mmap_lock, under which ->mmap runs, is inside all of these: ->mmap takes none of them
- *	the mutex of claims.cc: while a union is mounted or ends; nothing is taken under it
+ *	the mutex of claims.cc: while a union is mounted or ends, its list of branches is exchanged or shown, also
+ *	  under namespace_sem; nothing is taken under it
  *	InodeSpinLock, a union inode's i_lock: nothing is taken under it
  */
 #pragma once
 
 #include "kernel/kernel.hh"
 
+#include "array.hh"
 #include "atomic.hh"
 #include "function_ref.hh"
 #include "own.hh"
@@ -122,6 +125,7 @@ template <class T> struct KvArray {
 namespace aufs
 {
 
+using cxxrt::Array;
 using cxxrt::Atomic;
 using cxxrt::AtomicRef;
 using cxxrt::Error;

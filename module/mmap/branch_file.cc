@@ -109,6 +109,9 @@ Result<void> open_branch_file(Inode &inode, struct file &file)
 	 */
 	if (file.f_flags & __FMODE_EXEC)
 		TRY(check(aufs_deny_write_access(h_file.get())));
+	/* Its branch has become read-only meanwhile. */
+	if ((file.f_mode & FMODE_WRITE) && !inode.on_rw())
+		return Error{-EROFS};
 	file.f_mode |= h_file->f_mode & inherited_modes;
 	file.private_data = h_file.leak();
 	return {};

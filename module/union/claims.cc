@@ -24,22 +24,6 @@ Super *Super::claimed;
 namespace
 {
 
-/* The claims of all unions are read and change in this scope. Sleeps. */
-class ClaimsLock final
-{
-public:
-	ClaimsLock()
-	{
-		aufs_claims_lock();
-	}
-	ClaimsLock(const ClaimsLock &) = delete;
-	ClaimsLock &operator=(const ClaimsLock &) = delete;
-	~ClaimsLock()
-	{
-		aufs_claims_unlock();
-	}
-};
-
 /* Whether some object lies in both. */
 bool overlap(const Branch &a, const Branch &b)
 {
@@ -49,40 +33,39 @@ bool overlap(const Branch &a, const Branch &b)
 	       is_subdir(&b.root(), &a.root());
 }
 
-/* What @super, which is being mounted, and @other have in common. */
-Result<void> compare(struct fs_context *fc, const Super &super, const Super &other, bool &warned)
+/* What @mine, which @super gets, or is to write to (@rw), and @other have in common. */
+Result<void> compare(struct fs_context *fc, const Super &super, const Branch &mine, bool rw,
+		     const Super &other, bool &warned)
 {
 	bool shared = super.settings().share_rw && other.settings().share_rw;
 
-	for (const Branch &mine : super.branches()) {
-		for (const Branch &theirs : other.branches()) {
-			if ((!mine.writable() && !theirs.writable()) || !overlap(mine, theirs))
-				continue;
-			if (mine.writable() && theirs.writable() && !shared) {
-				aufs_errorf(
-					fc,
-					"branch '%s' is in use: it is rw branch '%s' of another union (share_rw lets several use it)",
-					mine.name().data(), theirs.name().data());
-				return Error{-EBUSY};
-			}
-			/* Once: the other branches of the two are as a rule the same case. */
-			if (!warned)
-				aufs_warnf(
-					fc,
-					"branch '%s' shares files with branch '%s' of another union: what one changes the other may not see",
-					mine.name().data(), theirs.name().data());
-			warned = true;
+	for (const Branch &theirs : other.branches()) {
+		if ((!rw && !theirs.writable()) || !overlap(mine, theirs))
+			continue;
+		if (rw && theirs.writable() && !shared) {
+			aufs_errorf(
+				fc,
+				"branch '%s' is in use: it is rw branch '%s' of another union (share_rw lets several use it)",
+				mine.name().data(), theirs.name().data());
+			return Error{-EBUSY};
 		}
+		/* Once: the other branches of the two are as a rule the same case. */
+		if (!warned)
+			aufs_warnf(
+				fc,
+				"branch '%s' shares files with branch '%s' of another union: what one changes the other may not see",
+				mine.name().data(), theirs.name().data());
+		warned = true;
 	}
 	return {};
 }
 
 /* The same for what overlayfs writes to. */
-Result<void> refuse_overlays(struct fs_context *fc, const Branch &branch, bool shared)
+Result<void> refuse_overlays(struct fs_context *fc, const Branch &branch, bool rw, bool shared)
 {
 	if (!aufs_is_overlays(&branch.root()))
 		return {};
-	if (branch.writable() && !shared) {
+	if (rw && !shared) {
 		aufs_errorf(fc, "branch '%s' is in use: an overlayfs writes to it",
 			    branch.name().data());
 		return Error{-EBUSY};
@@ -95,17 +78,45 @@ Result<void> refuse_overlays(struct fs_context *fc, const Branch &branch, bool s
 
 } // namespace
 
+/* Under ClaimsLock. */
+Result<void> Super::compare_with_others(struct fs_context *fc, const Branch &branch, bool rw,
+					bool &warned) const
+{
+	for (const Super *other = claimed; other; other = other->next_claimed_) {
+		if (other != this)
+			TRY(compare(fc, *this, branch, rw, *other, warned));
+	}
+	return {};
+}
+
+Result<void> Super::change_branches(struct fs_context *fc, const Array<Claim> &claims,
+				    Array<Own<Branch>> &next, FunctionRef<void()> modify)
+{
+	bool warned = false;
+
+	for (const Claim &claim : claims)
+		TRY(refuse_overlays(fc, *claim.branch, claim.rw, settings().share_rw));
+
+	ClaimsLock lock;
+
+	for (const Claim &claim : claims)
+		TRY(compare_with_others(fc, *claim.branch, claim.rw, warned));
+	modify();
+	exchange_branches(next);
+	return {};
+}
+
 Result<void> Super::claim(struct fs_context *fc)
 {
 	bool warned = false;
 
 	for (const Branch &branch : branches())
-		TRY(refuse_overlays(fc, branch, settings().share_rw));
+		TRY(refuse_overlays(fc, branch, branch.writable(), settings().share_rw));
 
 	ClaimsLock lock;
 
-	for (const Super *other = claimed; other; other = other->next_claimed_)
-		TRY(compare(fc, *this, *other, warned));
+	for (const Branch &branch : branches())
+		TRY(compare_with_others(fc, branch, branch.writable(), warned));
 	next_claimed_ = exchange(claimed, this);
 	claims_ = true;
 	return {};

@@ -6,7 +6,11 @@ namespace aufs
 
 Result<Found> find(const Inode &dir, StringView name, unsigned int first)
 {
-	const Found &parts = dir.found();
+	return find(dir.found(), name, first);
+}
+
+Result<Found> find(const Found &parts, StringView name, unsigned int first)
+{
 	Found found;
 
 	for (unsigned int i = first; i < parts.parts(); i++) {

@@ -77,6 +77,7 @@ void Inode::begin()
 	identity_ = {};
 	name_gone_ = {};
 	moving_ = false;
+	lone_ = false;
 }
 
 void Inode::end()
@@ -280,6 +281,29 @@ void Inode::rehash(const Key &key)
 	__insert_inode_hash(&vfs, key_.hash());
 }
 
+void Inode::choose_operations()
+{
+	bool asks = super().changes() == Changes::anywhere;
+	const struct ::inode_operations *ops = &special_inode_operations[asks];
+
+	switch (vfs.i_mode & S_IFMT) {
+	case S_IFREG:
+		ops = &file_inode_operations[asks];
+		vfs.i_fop = &file_operations;
+		break;
+	case S_IFDIR:
+		ops = &dir_inode_operations[asks];
+		vfs.i_fop = &dir_operations;
+		break;
+	case S_IFLNK:
+		ops = &symlink_inode_operations[asks];
+		break;
+	default:
+		break;
+	}
+	AtomicRef(vfs.i_op).store(ops);
+}
+
 void Inode::become(Found &found, const ObjectId &identity)
 {
 	Super &super = this->super();
@@ -295,7 +319,6 @@ void Inode::become(Found &found, const ObjectId &identity)
 	h_inode_ = first_.top.dentry->d_inode;
 
 	umode_t mode = h_inode().i_mode;
-	bool asks = super.changes() == Changes::anywhere;
 
 	vfs.i_ino = number ? number : super.fresh_number();
 	vfs.i_mode = mode;
@@ -306,23 +329,9 @@ void Inode::become(Found &found, const ObjectId &identity)
 	aufs_dont_cache_acls(&vfs);
 	aufs_annotate_inode(&vfs, depth());
 	aufs_mutex_init(&copy_lock_, AUFS_MUTEX_COPY, depth());
-	switch (mode & S_IFMT) {
-	case S_IFREG:
-		vfs.i_op = &file_inode_operations[asks];
-		vfs.i_fop = &file_operations;
-		break;
-	case S_IFDIR:
-		vfs.i_op = &dir_inode_operations[asks];
-		vfs.i_fop = &dir_operations;
-		break;
-	case S_IFLNK:
-		vfs.i_op = &symlink_inode_operations[asks];
-		break;
-	default:
-		vfs.i_op = &special_inode_operations[asks];
+	choose_operations();
+	if (!is_reg(mode) && !is_dir(mode) && !is_lnk(mode))
 		init_special_inode(&vfs, mode, h_inode().i_rdev);
-		break;
-	}
 	copy_links();
 }
 
@@ -390,9 +399,12 @@ Result<Ref<struct inode>> Inode::get(struct super_block &sb, Found &&found, Age 
 		identity.gone = TRY(count_gone_names(super, *found.top.branch, identity));
 	}
 
+	if (super.has_had_lone())
+		find_lone(sb, found, key);
+
 	auto inode = TRY(get_by_key(sb, key, identity, found));
 
-	if (of(*inode).is_or_was(h_inode))
+	if (of(*inode).is_or_was(h_inode) || TRY(of(*inode).adopt(found, identity)))
 		return inode;
 	/*
 	 * Its place on the branch may be taken and the inode not know it yet: then a copy-up is

@@ -244,6 +244,24 @@ public:
 	/* Makes @next, by found_with(), what found() is. The caller holds copy_lock(). */
 	void publish(Own<Found> next);
 
+	/*
+	 * Makes @next what found() is, in the place of all that it was before; that is added to @retired, a
+	 * chain of older ones, with @spare, an empty one. Who holds the list of branches alone calls this, and
+	 * deletes them after a grace period.
+	 */
+	void replace_found(Own<Found> next, Own<Found> spare, Found *&retired);
+	/* After that, for a directory: what was known of its old parts. */
+	void forget_parts();
+	/*
+	 * No dentry leads to it; somebody watches it. When the list changes it lets its parts go, those on
+	 * @goes(branch) for good, and waits for who looks its name up again. The list is held alone.
+	 */
+	void become_lone(FunctionRef<bool(const Branch &)> goes);
+	/* Sets its operations, by what the branches are like. */
+	void choose_operations();
+	/* Whether an older one or found() has a part on @branch, and how many there are. */
+	unsigned int parts_on(const Branch &branch) const;
+
 	/* Held while the object is copied up; not for what only reads. Inside the VFS's locks. */
 	struct mutex &copy_lock()
 	{
@@ -362,6 +380,8 @@ private:
 	static int test(struct inode *inode, void *key);
 	static int set(struct inode *inode, void *key);
 	void become(Found &found, const ObjectId &identity);
+	static void find_lone(struct super_block &sb, const Found &found, const Key &key);
+	Result<bool> adopt(Found &found, const ObjectId &identity);
 	void copy_attributes_of(const Part &top);
 	void follow_mode(const Branch &branch, const struct inode &h);
 	/* Takes @found for a new inode. */
@@ -384,6 +404,7 @@ private:
 	unsigned int links_;
 	Purity purity_;
 	const Branch *impure_on_;
+	bool lone_;
 	bool moving_;
 	unsigned int moved_from_; /* what the dentry's sequence was before */
 	struct mutex copy_lock_;

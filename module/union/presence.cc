@@ -116,7 +116,7 @@ Result<bool> is_found(struct dentry &dentry, const Part &top)
 	return is_found_by_name(dentry, top);
 }
 
-Result<bool> is_present(struct dentry &dentry)
+Result<bool> is_present(const ListLock &, struct dentry &dentry)
 {
 	Inode &inode = Inode::of(*dentry.d_inode);
 	ScopedCreds creds(inode.super().mounter());
@@ -134,18 +134,39 @@ Result<bool> is_present(struct dentry &dentry)
 
 } // namespace
 
+namespace
+{
+
+/* What needs no second look: as a rule, or since it never had a name, or the union took it away. */
+bool is_undoubted(const struct dentry &dentry, const Inode &inode)
+{
+	const Part &top = inode.top();
+
+	return (top.branch->index() == 0 && is_in_place(dentry, top)) || inode.vfs.i_nlink == 0 ||
+	       Going::is(dentry);
+}
+
+} // namespace
+
+Result<void> check_presence(const ListLock &list, struct dentry &dentry)
+{
+	const Inode &inode = Inode::of(*dentry.d_inode);
+
+	if (is_undoubted(dentry, inode) || TRY(is_present(list, dentry)))
+		return {};
+	return Error{-ESTALE};
+}
+
 Result<void> check_presence(struct dentry &dentry)
 {
 	const Inode &inode = Inode::of(*dentry.d_inode);
-	const Part &top = inode.top();
 
-	/* As a rule. */
-	if (top.branch->index() == 0 && is_in_place(dentry, top))
+	if (is_undoubted(dentry, inode))
 		return {};
-	/* It never had a name, or the union took it away. */
-	if (inode.vfs.i_nlink == 0 || Going::is(dentry))
-		return {};
-	return TRY(is_present(dentry)) ? Result<void>() : Error{-ESTALE};
+
+	ListLock list(inode.super());
+
+	return check_presence(list, dentry);
 }
 
 Result<void> check_seen(struct dentry &dir, const Branch &branch)

@@ -6,7 +6,7 @@
  */
 #pragma once
 
-#include "inode.hh"
+#include "list_lock.hh"
 
 namespace aufs
 {
@@ -62,10 +62,12 @@ private:
 };
 
 /*
- * Whether a name of the branch leads to the object of @dentry, which lies on a rw branch; -ESTALE. May
+ * Whether a name of the branch leads to the file of @dentry, which lies on a rw branch; -ESTALE. May
  * sleep where it is not as it was.
  */
 Result<void> check_presence(struct dentry &dentry);
+/* The same for who holds the list of branches; of a directory, too. */
+Result<void> check_presence(const ListLock &list, struct dentry &dentry);
 
 /*
  * Whether users see what lies in the part of @dir on @branch: no branch above hides the directory, or one

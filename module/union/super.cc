@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+#include "new_branch.hh"
 #include "super.hh"
 #include "branch/whiteout.hh"
 
@@ -10,10 +11,6 @@ Own<Super> Super::create()
 	auto super = Own<Super>::adopt(new (Gfp{GFP_KERNEL}) Super);
 
 	if (!super)
-		return {};
-	super->branches_ =
-		Own<Own<Branch>[]>::adopt(new (Gfp{GFP_KERNEL}) Own<Branch>[max_branches]);
-	if (!super->branches_)
 		return {};
 
 	unsigned long random[2];
@@ -39,14 +36,14 @@ Super::~Super()
 	 */
 
 	/* An unmount waits for a grace period: take many branches in one. */
-	for (unsigned int i = 0; i < count_; i++) {
-		if (struct vfsmount *mnt = branches_[i]->detach())
+	for (Own<Branch> &branch : branches_) {
+		if (struct vfsmount *mnt = branch->detach())
 			mnts[held++] = mnt;
-		if (held == sizeof(mnts) / sizeof(mnts[0]) || (i + 1 == count_ && held > 0)) {
-			kern_unmount_array(mnts, held);
-			held = 0;
-		}
+		if (held == sizeof(mnts) / sizeof(mnts[0]))
+			kern_unmount_array(mnts, cxxrt::exchange(held, 0U));
 	}
+	if (held)
+		kern_unmount_array(mnts, held);
 	/* Those that were taken out of the list before: their filesystems are free now as well. */
 	aufs_release_flush();
 }
@@ -63,55 +60,100 @@ bool are_siblings(const struct dentry &a, const struct dentry &b)
 
 } // namespace
 
-Result<void> Super::add(struct fs_context *fc, const BranchItem &item)
+Result<void> check_apart(struct fs_context *fc, const Branch &branch, const char *path,
+			 const Branch &other)
 {
-	if (count_ == max_branches) {
+	if (&branch.sb() != &other.sb())
+		return {};
+	if (&branch.root() == &other.root()) {
+		aufs_errorf(fc, "branch '%s' is given twice: it is branch '%s'", path,
+			    other.name().data());
+		return Error{-EINVAL};
+	}
+	if (are_siblings(branch.root(), other.root()))
+		return {};
+	if (is_subdir(&branch.root(), &other.root())) {
+		aufs_errorf(fc, "branch '%s' lies within branch '%s'", branch.name().data(),
+			    other.name().data());
+		return Error{-EINVAL};
+	}
+	if (is_subdir(&other.root(), &branch.root())) {
+		aufs_errorf(fc, "branch '%s' lies within branch '%s'", other.name().data(),
+			    branch.name().data());
+		return Error{-EINVAL};
+	}
+	return {};
+}
+
+Result<void> Super::add(struct fs_context *fc, unsigned int place, const BranchItem &item)
+{
+	if (count() == max_branches) {
 		aufs_errorf(fc, "branch '%s': more than %u branches", item.path.data(),
 			    max_branches);
 		return Error{-E2BIG};
 	}
 
-	auto created = TRY(Branch::create(fc, item));
-	Branch &branch = *created;
+	auto branch = TRY(Branch::create(fc, item));
 
-	for (const Branch &other : branches()) {
-		if (&branch.sb() != &other.sb())
-			continue;
-		if (&branch.root() == &other.root()) {
-			aufs_errorf(fc, "branch '%s' is given twice: it is branch '%s'",
-				    item.path.data(), other.name().data());
-			return Error{-EINVAL};
-		}
-		if (are_siblings(branch.root(), other.root()))
-			continue;
-		if (is_subdir(&branch.root(), &other.root())) {
-			aufs_errorf(fc, "branch '%s' lies within branch '%s'", branch.name().data(),
-				    other.name().data());
-			return Error{-EINVAL};
-		}
-		if (is_subdir(&other.root(), &branch.root())) {
-			aufs_errorf(fc, "branch '%s' lies within branch '%s'", other.name().data(),
-				    branch.name().data());
-			return Error{-EINVAL};
-		}
-	}
-	branch.set_index(count_);
-	branch.set_filesystem(count_);
-	for (const Branch &other : branches()) {
-		if (&branch.sb() == &other.sb())
-			branch.set_filesystem(other.filesystem());
-	}
-	branch.set_number(numbers_given_++);
-	if (branch.writable() && !top_rw_)
-		top_rw_ = &branch;
-	branches_[count_++] = move(created);
+	for (const Branch &other : branches())
+		TRY(check_apart(fc, *branch, item.path.data(), other));
+	number(*branch);
+	TRY(branches_.insert(Gfp{GFP_KERNEL}, place, move(branch)));
+	number_places();
 	return {};
+}
+
+void Super::number(Branch &branch)
+{
+	branch.set_number(numbers_given_++);
+	for (const Branch &other : branches()) {
+		if (&branch.sb() == &other.sb()) {
+			branch.set_filesystem(other.filesystem());
+			return;
+		}
+	}
+	branch.set_filesystem(cxxrt::min(filesystems_++, no_filesystem()));
+}
+
+void Super::number_places()
+{
+	const Branch *top = nullptr;
+	unsigned int place = 0;
+
+	for (Own<Branch> &branch : branches_) {
+		branch->set_index(place++);
+		if (branch->writable() && !top)
+			top = branch.get();
+		idmapped_ = idmapped_ || branch->idmapped();
+	}
+	AtomicRef(top_rw_).store(top);
+}
+
+void Super::note_changes()
+{
+	for (Own<Branch> &branch : branches_) {
+		Changes changes = changes_of(*branch);
+
+		if (changes == Changes::anywhere)
+			branch->note_changes_by_itself();
+		changes_ = cxxrt::max(changes_, changes);
+	}
+}
+
+void Super::exchange_branches(Array<Own<Branch>> &next)
+{
+	Array<Own<Branch>> old = move(branches_);
+
+	branches_ = move(next);
+	next = move(old);
+	number_places();
+	note_changes();
 }
 
 Result<void> Super::publish()
 {
 	TRY(files_.create(*this));
-	return files_.set_count(count_);
+	return files_.set_count(count());
 }
 
 void Super::note_hidden(const Branch &branch, StringView name) const
@@ -160,9 +202,13 @@ const unsigned char *Super::id_of(unsigned int filesystem) const
 	if (filesystem == Key::pointer)
 		return nullptr;
 
-	const unsigned char *id = branches_[filesystem]->filesystem_id();
+	for (const Branch &branch : branches()) {
+		const unsigned char *id = branch.filesystem_id();
 
-	return id && filesystem_of(id) == filesystem ? id : nullptr;
+		if (branch.filesystem() == filesystem)
+			return id && filesystem_of(id) == filesystem ? id : nullptr;
+	}
+	return nullptr;
 }
 
 /* Whether copies of what is on @branch do, on each branch that may take them. */
@@ -198,12 +244,10 @@ Result<void> Super::attach(struct fs_context *fc)
 	limited_ = Ref<const struct cred>::adopt(aufs_limited_creds());
 	if (!limited_)
 		return Error{-ENOMEM};
-	while (count_ >> index_bits_)
-		index_bits_++;
-	for (unsigned int i = 0; i < count_; i++) {
-		TRY(branches_[i]->attach(fc));
-		idmapped_ = idmapped_ || branches_[i]->idmapped();
-	}
+	aufs_list_lock_init(&list_lock_, branch_depth());
+	for (Own<Branch> &branch : branches_)
+		TRY(branch->attach(fc));
+	number_places();
 	return claim(fc);
 }
 

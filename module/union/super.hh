@@ -16,6 +16,29 @@ enum class Changes : unsigned char {
 	anywhere /* a server's or a daemon's */
 };
 
+/*
+ * The claims of all unions are read and change in this scope, and lists of branches are exchanged in it: so who
+ * only shows a list may take this in place of the list's own lock, under whatever lock. Sleeps.
+ */
+class ClaimsLock final
+{
+public:
+	ClaimsLock()
+	{
+		aufs_claims_lock();
+	}
+	ClaimsLock(const ClaimsLock &) = delete;
+	ClaimsLock &operator=(const ClaimsLock &) = delete;
+	~ClaimsLock()
+	{
+		aufs_claims_unlock();
+	}
+};
+
+/* -EINVAL, explained in @fc's log, where @branch, given as @path, is the other, or one lies within the other. */
+Result<void> check_apart(struct fs_context *fc, const Branch &branch, const char *path,
+			 const Branch &other);
+
 class Super final
 {
 public:
@@ -58,43 +81,76 @@ public:
 			const Own<Branch> *at_;
 		};
 
-		Branches(const Own<Branch> *first, unsigned int count)
-			: first_(first), count_(count)
+		explicit Branches(const Array<Own<Branch>> &list) : list_(list)
 		{
 		}
 		Iterator begin() const
 		{
-			return Iterator(first_);
+			return Iterator(list_.begin());
 		}
 		Iterator end() const
 		{
-			return Iterator(first_ + count_);
+			return Iterator(list_.end());
 		}
 
 	private:
-		const Own<Branch> *first_;
-		unsigned int count_;
+		const Array<Own<Branch>> &list_;
 	};
 	Branches branches() const
 	{
-		return {branches_.get(), count_};
+		return Branches(branches_);
 	}
 	const Branch &branch_at(unsigned int index) const
 	{
 		return *branches_[index];
 	}
+	Branch &branch_to_change(unsigned int index)
+	{
+		return *branches_[index];
+	}
 	unsigned int count() const
 	{
-		return count_;
+		return static_cast<unsigned int>(branches_.size());
 	}
 
-	/* Adds the next branch below the others. Explains its errors in @fc's log. May sleep. */
-	Result<void> add(struct fs_context *fc, const BranchItem &item);
+	/*
+	 * Adds a branch at @place, of which there is one more than there are branches. Explains its errors
+	 * in @fc's log. May sleep.
+	 */
+	Result<void> add(struct fs_context *fc, unsigned int place, const BranchItem &item);
+	/* A branch that comes, or is written to from now on. */
+	struct Claim {
+		const Branch *branch;
+		bool rw;
+	};
+	/*
+	 * Claims @claims (claims.cc), and then makes @next the list, and @next what it was, after @modify().
+	 * -EBUSY, and nothing is done. The list is held alone. May sleep.
+	 */
+	Result<void> change_branches(struct fs_context *fc, const Array<Claim> &claims,
+				     Array<Own<Branch>> &next, FunctionRef<void()> modify);
+	/* Gives @branch, which is not in the list yet, its numbers. s_umount is held. */
+	void number(Branch &branch);
 	/*
 	 * Makes all branches usable, for the caller, who becomes the mounter, and claims them
 	 * (claims.cc). -EBUSY where another union has a rw branch.
 	 */
 	Result<void> attach(struct fs_context *fc);
+
+	/* Whether some inode has been lone (Inode::become_lone()). Any context. */
+	bool has_had_lone() const
+	{
+		return has_had_lone_.load();
+	}
+	void note_lone()
+	{
+		has_had_lone_.store(true);
+	}
+	/* For list_lock.hh. */
+	struct aufs_list_lock &list_lock() const
+	{
+		return list_lock_;
+	}
 
 	/* What tells this mount from others: random. */
 	u64 id() const
@@ -103,11 +159,16 @@ public:
 	}
 	/* Shows the branches in sysfs, as long as this lives; the last step of a mount. */
 	Result<void> publish();
+	/* Shows so many places; as SysfsFiles::set_count(). */
+	Result<void> set_places(unsigned int count)
+	{
+		return files_.set_count(count);
+	}
 
 	/* The topmost rw branch, or null. Any context. */
 	const Branch *top_rw() const
 	{
-		return top_rw_;
+		return AtomicRef(top_rw_).load();
 	}
 	/* The rw branch that is nearest above @branch, or null. */
 	const Branch *rw_above(const Branch &branch) const
@@ -154,7 +215,7 @@ public:
 	}
 	u64 number_of(const Key &key) const
 	{
-		if (key.filesystem == Key::pointer || key.number >> (64 - index_bits_))
+		if (key.filesystem >= no_filesystem() || key.number >> (64 - index_bits_))
 			return 0;
 		return key.number << index_bits_ | key.filesystem;
 	}
@@ -182,10 +243,10 @@ public:
 	/* Whether they do whatever file it is. */
 	bool names_stay(const Branch &branch) const;
 
-	/* A number that no inode of this mount has had: as if of one branch more than there are. */
+	/* A number that no inode of this mount has had. */
 	u64 fresh_number()
 	{
-		return (fresh_.fetch_add(1) + 1) << index_bits_ | count_;
+		return (fresh_.fetch_add(1) + 1) << index_bits_ | no_filesystem();
 	}
 
 	/* Whether some branch's mount maps ids. */
@@ -198,18 +259,8 @@ public:
 	{
 		return changes_;
 	}
-	/* Notes of each branch how it changes, by @changes_of(branch). Nobody else has this yet. */
-	template <class ChangesOf> Result<void> note_changes(ChangesOf &&changes_of)
-	{
-		for (unsigned int i = 0; i < count_; i++) {
-			Changes changes = TRY(changes_of(*branches_[i]));
-
-			if (changes == Changes::anywhere)
-				branches_[i]->note_changes_by_itself();
-			changes_ = cxxrt::max(changes_, changes);
-		}
-		return {};
-	}
+	/* Notes of each branch how it changes. The list is held alone, or nobody else has it yet. */
+	void note_changes();
 
 	/* The deepest branch's stack depth. */
 	int branch_depth() const;
@@ -248,8 +299,18 @@ public:
 private:
 	Super() = default;
 
+	/* The number that no filesystem has. */
+	unsigned int no_filesystem() const
+	{
+		return (1U << index_bits_) - 1;
+	}
+	void number_places();
+
 	bool copies_keep_identity(const Branch &branch, umode_t mode) const;
 
+	void exchange_branches(Array<Own<Branch>> &next);
+	Result<void> compare_with_others(struct fs_context *fc, const Branch &branch, bool rw,
+					 bool &warned) const;
 	Result<void> claim(struct fs_context *fc);
 	void release_claim();
 
@@ -258,11 +319,13 @@ private:
 	Super *next_claimed_ = nullptr;
 	bool claims_ = false;
 
-	/* The mount's table: fixed once it is mounted. */
-	Own<Own<Branch>[]> branches_;
-	unsigned int count_ = 0;
+	mutable struct aufs_list_lock list_lock_;
+	/* The mount's table, under it. */
+	Array<Own<Branch>> branches_;
 	const Branch *top_rw_ = nullptr;
-	unsigned int index_bits_ = 1; /* enough for count_ */
+	/* Enough for the filesystems that there are, and for some that come. */
+	unsigned int index_bits_ = 7;
+	unsigned int filesystems_ = 0; /* numbers that were given */
 	unsigned int numbers_given_ = 0; /* to branches */
 	u64 id_ = 0;
 	Ref<const struct cred> mounter_;
@@ -272,6 +335,7 @@ private:
 	Atomic<u64> settings_[setting_words];
 	mutable Atomic<unsigned int> turn_;
 	mutable Atomic<bool> warned_of_hidden_;
+	Atomic<bool> has_had_lone_;
 	bool idmapped_ = false;
 	Changes changes_ = Changes::never;
 	SysfsFiles files_;

@@ -127,6 +127,8 @@ struct SysfsFiles::Place {
 		const auto &place = *static_cast<const Place *>(attribute->private_);
 		Window window(buffer, offset, size);
 
+		ClaimsLock lock;
+
 		if (place.index < place.super.count())
 			show(window, place.super.branch_at(place.index));
 		return window.used();

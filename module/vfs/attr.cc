@@ -13,7 +13,6 @@ int permission(AUFS_IDMAP *idmap, struct inode *inode, int mask)
 		return error;
 
 	const Inode &union_inode = Inode::of(*inode);
-	const Found &found = union_inode.found();
 	umode_t mode = inode->i_mode;
 
 	/*
@@ -21,9 +20,10 @@ int permission(AUFS_IDMAP *idmap, struct inode *inode, int mask)
 	 * filesystem.
 	 */
 	if (is_dir(mode)) {
+		RcuReader reader;
 		const Branch *rw = union_inode.super().top_rw();
 
-		return rw && !found.bottom->is_above(*rw) ? 0 : -EROFS;
+		return rw && !union_inode.found().bottom->is_above(*rw) ? 0 : -EROFS;
 	}
 	if (is_reg(mode) || is_lnk(mode))
 		return union_inode.may_change() ? 0 : -EROFS;
@@ -35,6 +35,7 @@ int getattr(AUFS_IDMAP *, const struct path *path, struct kstat *stat, u32 reque
 {
 	struct inode *inode = path->dentry->d_inode;
 	Inode &union_inode = Inode::of(*inode);
+	DirListLock list(union_inode);
 	const Part &top = union_inode.top();
 	const Branch &branch = *top.branch;
 	struct path h_path = top.path();
@@ -60,34 +61,50 @@ int getattr(AUFS_IDMAP *, const struct path *path, struct kstat *stat, u32 reque
 	return 0;
 }
 
+namespace
+{
+
+/* What a branch that changes by itself has is what the union shows. */
+int ask(Inode &inode)
+{
+	DirListLock list(inode);
+
+	if (!inode.branch().changes_by_itself())
+		return 0;
+
+	struct path h_path = inode.h_path();
+	struct kstat stat;
+	ScopedCreds creds(inode.super().mounter());
+
+	if (int error = vfs_getattr_nosec(&h_path, &stat, STATX_BASIC_STATS, 0))
+		return error;
+	inode.learn();
+	return 0;
+}
+
+} // namespace
+
 int permission_asked(AUFS_IDMAP *idmap, struct inode *inode, int mask)
 {
-	Inode &union_inode = Inode::of(*inode);
-
-	if (union_inode.branch().changes_by_itself()) {
-		struct path h_path = union_inode.h_path();
-		struct kstat stat;
-
-		if (mask & MAY_NOT_BLOCK)
-			return -ECHILD;
-
-		ScopedCreds creds(union_inode.super().mounter());
-
-		if (int error = vfs_getattr_nosec(&h_path, &stat, STATX_BASIC_STATS, 0))
-			return error;
-		union_inode.learn();
-	}
+	if (mask & MAY_NOT_BLOCK)
+		return -ECHILD;
+	if (int error = ask(Inode::of(*inode)))
+		return error;
 	return permission(idmap, inode, mask);
 }
 
 int getattr_asked(AUFS_IDMAP *idmap, const struct path *path, struct kstat *stat, u32 request_mask,
 		  unsigned int flags)
 {
-	int error = getattr(idmap, path, stat, request_mask, flags);
+	Inode &inode = Inode::of(*path->dentry->d_inode);
 
-	if (!error)
-		Inode::of(*path->dentry->d_inode).learn();
-	return error;
+	if (int error = getattr(idmap, path, stat, request_mask, flags))
+		return error;
+
+	DirListLock list(inode);
+
+	inode.learn();
+	return 0;
 }
 
 namespace
@@ -205,6 +222,7 @@ struct posix_acl *get_acl(struct inode *inode, int type, bool rcu)
 		return aufs_get_cached_acl_rcu(&union_inode.h_inode(), type);
 	}
 
+	DirListLock list(union_inode);
 	const Part &top = union_inode.top();
 	ScopedCreds creds(super.mounter());
 
@@ -217,6 +235,7 @@ namespace
 /* Whether what is to be removed is not there: then there is nothing to copy up for. */
 bool has_no_acl(const Inode &inode, int type)
 {
+	DirListLock list(inode);
 	const Part &top = inode.top();
 	ScopedCreds creds(inode.super().mounter());
 	struct posix_acl *acl = aufs_get_acl(top.branch->mnt(), &top.inode(), type);
@@ -267,6 +286,7 @@ int set_acl(AUFS_IDMAP *, struct inode *inode, struct posix_acl *acl, int type)
 int fileattr_get(struct dentry *dentry, AUFS_FILEATTR *attr)
 {
 	Inode &union_inode = Inode::of(*dentry->d_inode);
+	DirListLock list(union_inode);
 	ScopedCreds creds(union_inode.super().mounter());
 
 	return vfs_fileattr_get(&union_inode.h_dentry(), attr);
@@ -367,7 +387,12 @@ int update_times(struct inode &inode, bool atime)
 {
 	Inode &union_inode = Inode::of(inode);
 
-	if (!atime || !union_inode.branch().writable())
+	if (!atime)
+		return 0;
+
+	DirListLock list(union_inode);
+
+	if (!union_inode.branch().writable())
 		return 0;
 
 	struct path h_path = union_inode.h_path();

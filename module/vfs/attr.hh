@@ -62,6 +62,7 @@ template <class Change>
 int change_in_place(struct dentry &dentry, Change &&change, const struct cred *as = nullptr)
 {
 	Inode &inode = Inode::of(*dentry.d_inode);
+	DirListLock list(inode);
 	const Part &top = inode.top();
 	auto write = BranchWrite::get(*top.branch);
 

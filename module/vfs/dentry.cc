@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* What the dcache asks: which dentry is the real one, and whether one is still right. */
-#include "union/inode.hh"
+#include "union/list_lock.hh"
 #include "kernel/dir_lock.hh"
 
 namespace aufs
@@ -64,6 +64,7 @@ template <class Dentry> int revalidate(Dentry *dentry, unsigned int flags)
 		return 0;
 
 	Inode &union_inode = Inode::of(*inode);
+	DirListLock list(union_inode);
 
 	for (const Part &part : union_inode.found()) {
 		struct dentry &h = *part.dentry;

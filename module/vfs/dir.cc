@@ -52,6 +52,7 @@ private:
 	}
 
 	Result<void> choose(Inode &dir);
+	Result<void> prepare(Inode &dir, const struct dir_context &ctx);
 	Result<void> read_through(Inode &dir, struct dentry &dentry, struct dir_context &ctx);
 	Result<void> read_anew(Inode &dir);
 	Result<void> emit_merged(Inode &dir, struct dentry &dentry, struct dir_context &ctx);
@@ -59,7 +60,7 @@ private:
 	/* iterate and seek of one open directory do not overlap, whatever holds f_pos_lock. */
 	struct mutex lock_;
 	Ref<struct file> h_file_;
-	const Branch *h_branch_ = nullptr; /* what h_file_ lies on */
+	Part through_; /* what h_file_ was opened of */
 	Inode &dir_;
 	Listing *listing_ = nullptr;
 	bool current_ = false; /* the listing is: there was no rewind since */
@@ -72,6 +73,7 @@ Result<Own<DirFile>> DirFile::create(Inode &dir)
 	if (!self)
 		return Error{-ENOMEM};
 
+	ListLock list(dir.super());
 	ScopedCreds creds(dir.super().mounter());
 
 	TRY(self->choose(dir));
@@ -89,9 +91,10 @@ Result<void> DirFile::choose(Inode &dir)
 
 	if (!through) {
 		h_file_ = {};
+		through_.release();
 	} else if (!h_file_) {
 		h_file_ = TRY(open_directory(super, found.top));
-		h_branch_ = found.top.branch;
+		through_ = found.top.clone();
 	}
 	return {};
 }
@@ -159,7 +162,8 @@ struct Through : dir_context {
 
 Result<void> DirFile::read_through(Inode &dir, struct dentry &dentry, struct dir_context &ctx)
 {
-	Through through(ctx, dir, *h_branch_, dentry);
+	ScopedCreds creds(dir.super().mounter());
+	Through through(ctx, dir, *through_.branch, dentry);
 
 	h_file_->f_pos = ctx.pos;
 
@@ -226,22 +230,28 @@ Result<void> DirFile::emit_merged(Inode &dir, struct dentry &dentry, struct dir_
 	return {};
 }
 
+/* Reads what is to be given out, if that is not read through. */
+Result<void> DirFile::prepare(Inode &dir, const struct dir_context &ctx)
+{
+	ListLock list(dir.super());
+	ScopedCreds creds(dir.super().mounter());
+
+	if (ctx.pos == 0 && !current_)
+		TRY(choose(dir));
+	if (!h_file_ && !current_)
+		TRY(read_anew(dir));
+	return {};
+}
+
 Result<void> DirFile::iterate(struct file &file, struct dir_context &ctx)
 {
 	Inode &dir = Inode::of(*file.f_inode);
 	struct dentry &dentry = *aufs_file_dentry(&file);
 	MutexLock lock(lock_);
-	{
-		ScopedCreds creds(dir.super().mounter());
 
-		if (ctx.pos == 0 && !current_)
-			TRY(choose(dir));
-		if (h_file_)
-			return read_through(dir, dentry, ctx);
-		if (!current_)
-			TRY(read_anew(dir));
-	}
-	return emit_merged(dir, dentry, ctx);
+	TRY(prepare(dir, ctx));
+	/* What is given out goes to the user's memory, for which one can be made to wait: without the list. */
+	return h_file_ ? read_through(dir, dentry, ctx) : emit_merged(dir, dentry, ctx);
 }
 
 Result<loff_t> DirFile::seek(struct file &file, loff_t offset, int whence)
@@ -304,6 +314,7 @@ loff_t llseek(struct file *file, loff_t offset, int whence)
 /* What was changed in a directory was changed on a rw branch. */
 Result<void> sync_directory(Inode &dir, loff_t start, loff_t end, int datasync)
 {
+	ListLock list(dir.super());
 	ScopedCreds creds(dir.super().mounter());
 
 	for (const Part &part : dir.found()) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Mounting and remounting: from options to a superblock. */
-#include "union/find.hh"
+#include "union/changes.hh"
+#include "union/new_branch.hh"
 #include "mount_data.hh"
 #include "options/option_table.hh"
 #include "branch/whiteout.hh"
@@ -14,14 +15,6 @@ namespace
 {
 
 /* What the dentries of a superblock get; its name in there is not for us on later kernels. */
-template <class Sb> const struct dentry_operations *dentry_operations_of(const Sb &sb)
-{
-	if constexpr (requires { sb.s_d_op; })
-		return sb.s_d_op;
-	else
-		return sb.__s_d_op;
-}
-
 template <class Sb> void set_dentry_operations(Sb &sb, const struct dentry_operations &operations)
 {
 	if constexpr (requires { sb.s_d_op; })
@@ -46,7 +39,7 @@ public:
 	Result<void> reconfigure(struct fs_context *fc);
 
 private:
-	explicit Context(MountKind kind) : options_(kind)
+	explicit Context(MountKind kind) : options_(kind, Branches::changing)
 	{
 	}
 
@@ -56,8 +49,11 @@ private:
 	Settings changed_from(Settings now) const;
 	Result<void> parse_list(struct fs_context *fc, StringView list);
 	Result<void> same_branch(struct fs_context *fc, const BranchItem &item);
+	Result<void> parse_changes(struct fs_context *fc, OptionKey key, StringView value);
+	Result<void> add_first(struct fs_context *fc, const BranchChange &change);
 
 	Own<Super> super_; /* being filled; empty in a remount */
+	ListChange change_; /* in a remount: of the branches */
 	Super *mounted_ = nullptr; /* in a remount: what is mounted */
 	OptionSet options_;
 	Settings settings_; /* in a remount: what is not given stays */
@@ -84,7 +80,7 @@ Result<Own<Context>> Context::create(const struct fs_context &fc)
 	return context;
 }
 
-/* A remount may repeat the branches, as mount(8) does, but not change them. */
+/* A remount may repeat the branches, as mount(8) does; br does not change them. */
 Result<void> Context::same_branch(struct fs_context *fc, const BranchItem &item)
 {
 	if (given_ < mounted_->count()) {
@@ -113,8 +109,10 @@ Result<void> Context::same_branch(struct fs_context *fc, const BranchItem &item)
 	if (within)
 		aufs_errorf(fc, "branch '%s' lies within the mount itself", item.path.data());
 	else
-		aufs_errorf(fc, "branch '%s': branches cannot be changed while mounted",
-			    item.path.data());
+		aufs_errorf(
+			fc,
+			"branch '%s' is not mounted in this place: branches come and go by add, append, prepend, mod and del",
+			item.path.data());
 	return Error{-EINVAL};
 }
 
@@ -144,12 +142,54 @@ Result<void> Context::parse_list(struct fs_context *fc, StringView list)
 		if (mounted_)
 			TRY(same_branch(fc, item.value()));
 		else
-			TRY(super_->add(fc, item.value()));
+			TRY(super_->add(fc, super_->count(), item.value()));
 		if (!mounted_ && item.value().ignores)
 			note_ignored(fc, item.value());
 		given_++;
 	}
 	return {};
+}
+
+/* What comes, goes or is used in another way. */
+Result<void> Context::parse_changes(struct fs_context *fc, OptionKey key, StringView value)
+{
+	auto buffer = Own<char[]>::adopt(new (Gfp{GFP_KERNEL}) char[BranchChanges::buffer_size]);
+	unsigned int count = mounted_ ? mounted_->count() : super_->count();
+
+	if (!buffer)
+		return Error{-ENOMEM};
+
+	BranchChanges changes(key, value, count);
+
+	while (changes.more()) {
+		OptionError error;
+		auto change = changes.next(buffer.get(), BranchChanges::buffer_size, error);
+
+		if (!change.ok())
+			return refuse(fc, error, change.error());
+		if (change.value().branch.ignores)
+			note_ignored(fc, change.value().branch);
+		if (mounted_)
+			TRY(change_.add(fc, change.value()));
+		else
+			TRY(add_first(fc, change.value()));
+	}
+	return {};
+}
+
+/* The same of a first mount: only what adds branches comes here. */
+Result<void> Context::add_first(struct fs_context *fc, const BranchChange &change)
+{
+	bool appends = change.kind == BranchChange::Kind::append;
+	unsigned int place = appends ? super_->count() : change.place;
+
+	if (place > super_->count()) {
+		aufs_errorf(fc, "branch '%s': there is no place %u: 0 to %u",
+			    change.branch.path.data(), place, super_->count());
+		return Error{-EINVAL};
+	}
+	given_++;
+	return super_->add(fc, place, change.branch);
 }
 
 Result<void> Context::parse_option(struct fs_context *fc, const RawOption &option)
@@ -162,8 +202,11 @@ Result<void> Context::parse_option(struct fs_context *fc, const RawOption &optio
 
 	OptionKey key = accepted.value();
 
-	if (key == OptionKey::branches || key == OptionKey::append)
+	/* A remount may repeat the branches, as mount(8) does: with br, and then append means the next. */
+	if (key == OptionKey::branches || (key == OptionKey::append && mounted_ && given_))
 		return parse_list(fc, option.value);
+	if (changes_branches(key))
+		return parse_changes(fc, key, option.value);
 
 	auto applied = apply(settings_, key, option.value, error);
 
@@ -224,75 +267,6 @@ void Context::note_options(struct fs_context *fc) const
 	aufs_infof(fc, "%s", text.get());
 }
 
-/* The root: the roots of all branches, down to one that is opaque. */
-Result<Found> find_root(const Super &super)
-{
-	ScopedCreds creds(super.mounter());
-	Found found;
-
-	if (super.count() > 1) {
-		found.lower =
-			Own<Part[]>::adopt(new (Gfp{GFP_KERNEL_ACCOUNT}) Part[super.count() - 1]);
-		if (!found.lower)
-			return Error{-ENOMEM};
-	}
-	for (const Branch &branch : super.branches()) {
-		Part part = Part::of(branch, branch.root());
-
-		if (!found.exists())
-			found.top = move(part);
-		else
-			found.lower[found.lower_count++] = move(part);
-		if (branch.index() + 1 < super.count() && TRY(is_opaque(branch, branch.root())))
-			break;
-	}
-	return found;
-}
-
-/* Whether there may be encrypted directories in it. */
-template <class Sb> bool can_encrypt(const Sb &sb)
-{
-	if constexpr (requires { sb.s_cop; })
-		return sb.s_cop;
-	return false;
-}
-
-/* How @branch changes although nobody writes to it. */
-Changes changes_of(const Branch &branch)
-{
-	const struct super_block &sb = branch.sb();
-	const struct dentry &root = branch.root();
-	const struct dentry_operations *ops = nullptr;
-
-	/*
-	 * The root of a filesystem may have nothing to ask where all else has, as FUSE's. Overlayfs
-	 * has the operation for all, and its root's flags say whether there is a use for it.
-	 */
-	if (root.d_flags & (DCACHE_OP_REVALIDATE | DCACHE_OP_WEAK_REVALIDATE))
-		ops = root.d_op;
-	else if (sb.s_magic != OVERLAYFS_SUPER_MAGIC)
-		ops = dentry_operations_of(sb);
-	if (ops && (ops->d_revalidate || ops->d_weak_revalidate) && !aufs_asks_for_key(ops))
-		return Changes::anywhere;
-	return can_encrypt(sb) ? Changes::where_encrypted : Changes::never;
-}
-
-/* Without its key a branch has none of the names that it was written with. */
-Result<void> refuse_locked(struct fs_context *fc, const Branch &branch)
-{
-	struct inode &root = *branch.root().d_inode;
-
-	if (!(root.i_flags & S_ENCRYPTED))
-		return {};
-	/* A filesystem looks for the key when it is asked for a name. */
-	TRY(lookup_in(branch, branch.root(), opaque_name));
-	if (aufs_has_key(&root))
-		return {};
-	aufs_errorf(fc, "branch '%s' is encrypted and its key is not there: add it first",
-		    branch.name().data());
-	return Error{-ENOKEY};
-}
-
 /* What copies and removals had not finished when the branches were used last goes. */
 void clean(const Super &super)
 {
@@ -316,10 +290,9 @@ Result<void> Context::fill(struct fs_context *fc, struct super_block &sb)
 	{
 		ScopedCreds creds(super_->mounter());
 
-		TRY(super_->note_changes([fc](const Branch &branch) -> Result<Changes> {
+		for (const Branch &branch : super_->branches())
 			TRY(refuse_locked(fc, branch));
-			return changes_of(branch);
-		}));
+		super_->note_changes();
 	}
 
 	const Super &super = *super_;
@@ -350,7 +323,17 @@ Result<void> Context::fill(struct fs_context *fc, struct super_block &sb)
 								      remote_dentry_operations);
 	sb.s_xattr = const_cast<decltype(sb.s_xattr)>(xattr_handlers);
 
-	auto root = TRY(Inode::get(sb, TRY(find_root(super))));
+	Found found;
+	{
+		ScopedCreds creds(super.mounter());
+		Array<const Branch *> list;
+
+		for (const Branch &branch : super.branches())
+			TRY(list.push(Gfp{GFP_KERNEL}, &branch));
+		found = TRY(find_root(list));
+	}
+
+	auto root = TRY(Inode::get(sb, move(found)));
 
 	sb.s_root = d_make_root(root.leak());
 	if (!sb.s_root)
@@ -393,15 +376,25 @@ Result<void> Context::reconfigure(struct fs_context *fc)
 		return Error{-EINVAL};
 	}
 	if (given_ && given_ != mounted_->count()) {
-		aufs_errorf(fc, "branches cannot be changed while mounted: %u given, %u mounted",
-			    given_, mounted_->count());
+		aufs_errorf(
+			fc,
+			"%u branches given, %u mounted: they come and go by add, append, prepend, mod and del",
+			given_, mounted_->count());
 		return Error{-EINVAL};
 	}
-	if (!mounted_->top_rw() && !read_only) {
-		aufs_errorf(fc, "cannot become writable: no branch is rw");
+	if (!change_.empty())
+		TRY(change_.plan(fc, *mounted_));
+	if (!(change_.empty() ? mounted_->top_rw() != nullptr : change_.has_rw()) && !read_only) {
+		aufs_errorf(fc, "cannot be writable: no branch is rw");
 		return Error{-EROFS};
 	}
 	TRY(check(sync_filesystem(&sb)));
+	if (!change_.empty()) {
+		/* Before a name of such a branch is cached. */
+		if (change_.changes() > mounted_->changes())
+			set_dentry_operations(sb, remote_dentry_operations);
+		TRY(change_.apply(fc, sb));
+	}
 	mounted_->set_settings(changed_from(mounted_->settings()));
 	note_options(fc);
 	return {};

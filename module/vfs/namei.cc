@@ -61,6 +61,7 @@ struct dentry *lookup(struct inode *dir, struct dentry *dentry, unsigned int)
 {
 	StringView name = name_of(*dentry);
 	Inode &union_dir = Inode::of(*dir);
+	ListLock list(union_dir.super());
 	auto run = [&]() -> Result<Ref<struct inode>> {
 		if (name.size() > max_name && !is_reserved(name))
 			return Error{-ENAMETOOLONG};
@@ -163,13 +164,13 @@ Result<void> inherit(const Inode &dir, const Place &place, const Wanted &wanted,
  * The place for a new @name in @dir. A directory on the way may be renamed while a branch is chosen, and
  * then another branch is the right one.
  */
-Result<Place> place_for_new(struct dentry &dir, StringView name, NewKind kind)
+Result<Place> place_for_new(const ListLock &list, struct dentry &dir, StringView name, NewKind kind)
 {
 	constexpr int most = 10;
 
 	for (int tries = 1;; tries++) {
 		const Branch &branch = *TRY(branch_for_new(dir, name, kind));
-		auto h_dir = copy_up_directory(dir, branch);
+		auto h_dir = copy_up_directory(list, dir, branch);
 
 		if (h_dir.ok())
 			return Place{branch, h_dir.release()};
@@ -248,6 +249,7 @@ Result<void> make(struct inode &dir, struct dentry &dentry, struct inode *existi
 
 	TRY(check_new_name(name));
 
+	ListLock list(union_dir.super());
 	ScopedCreds creds(union_dir.super().mounter());
 	Hidden hidden = Hidden::no;
 	const Branch *branch = nullptr;
@@ -260,8 +262,8 @@ Result<void> make(struct inode &dir, struct dentry &dentry, struct inode *existi
 	}
 
 	Place place =
-		branch ? Place{*branch, TRY(copy_up_directory(*dentry.d_parent, *branch))} :
-			 TRY(place_for_new(*dentry.d_parent, name,
+		branch ? Place{*branch, TRY(copy_up_directory(list, *dentry.d_parent, *branch))} :
+			 TRY(place_for_new(list, *dentry.d_parent, name,
 					   is_dir(mode) ? NewKind::directory : NewKind::other));
 
 	TRY(check_seen(*dentry.d_parent, place.branch));
@@ -345,6 +347,7 @@ Result<void> prepare_link(struct dentry &old, const Inode &dir, StringView name)
 
 	TRY(check_new_name(name));
 
+	ListLock list(inode.super());
 	/* Once: a copy-up by somebody else changes it. */
 	const Branch &source = inode.branch();
 
@@ -356,7 +359,7 @@ Result<void> prepare_link(struct dentry &old, const Inode &dir, StringView name)
 		if (TRY(hidden_above(dir, name, branch, nullptr)) == Hidden::for_good)
 			return Error{-EXDEV};
 	}
-	return copy_up(old);
+	return copy_up(list, old);
 }
 
 int link(struct dentry *old_dentry, struct inode *dir, struct dentry *new_dentry)
@@ -377,8 +380,9 @@ Result<void> make_tmpfile(struct inode &dir, struct file &file, umode_t mode)
 {
 	Inode &union_dir = Inode::of(dir);
 	const Super &super = union_dir.super();
+	ListLock list(super);
 	ScopedCreds mounter(super.mounter());
-	Place place = TRY(place_for_new(*file.f_path.dentry->d_parent, {}, NewKind::other));
+	Place place = TRY(place_for_new(list, *file.f_path.dentry->d_parent, {}, NewKind::other));
 	const Branch &branch = place.branch;
 	struct path parent = branch.path_to(*place.h_dir);
 	Ref<struct file> h_file;

@@ -100,7 +100,7 @@ void note_gone(Inode &victim, const Spot &spot, bool removed)
 		note_lower_name_gone(victim, *spot.branch);
 }
 
-Result<void> remove_object(Inode &dir, struct dentry &dentry, Inode &victim)
+Result<void> remove_object(const ListLock &list, Inode &dir, struct dentry &dentry, Inode &victim)
 {
 	StringView name = name_of(dentry);
 
@@ -109,7 +109,7 @@ Result<void> remove_object(Inode &dir, struct dentry &dentry, Inode &victim)
 
 	for (;;) {
 		const Branch *branch = TRY(Spot::find(dir, name)).branch;
-		auto h_dir = TRY(copy_up_directory(*dentry.d_parent, *branch));
+		auto h_dir = TRY(copy_up_directory(list, *dentry.d_parent, *branch));
 		/*
 		 * What is counted is removed and counted in one: a copy-up counts, too. And an open
 		 * or a nameless file may be giving a directory a part, which needs no VFS lock.
@@ -133,9 +133,10 @@ Result<void> remove_name(struct inode &dir, struct dentry &dentry)
 {
 	Inode &union_dir = Inode::of(dir);
 	Inode &victim = Inode::of(*dentry.d_inode);
+	ListLock list(union_dir.super());
 	ScopedCreds creds(union_dir.super().mounter());
 
-	TRY(remove_object(union_dir, dentry, victim));
+	TRY(remove_object(list, union_dir, dentry, victim));
 	union_dir.copy_links();
 	return {};
 }

@@ -44,10 +44,10 @@ struct Side {
 	 * part, on another branch would have to be copied with all that is below it: rename(2)'s
 	 * callers do that.
 	 */
-	Result<void> prepare_to_move(const Branch &branch)
+	Result<void> prepare_to_move(const ListLock &list, const Branch &branch)
 	{
 		if (!directory())
-			TRY(copy_up_with_name(dentry));
+			TRY(copy_up_with_name(list, dentry));
 		if (inode()->top().branch != &branch)
 			return Error{-EXDEV};
 		return {};
@@ -386,6 +386,7 @@ Result<void> rename_checked(Side from, Side to, unsigned int flags)
 		return Error{-EINVAL};
 	TRY(check_new_name(to.name()));
 
+	ListLock list(super);
 	ScopedCreds creds(super.mounter());
 
 	if (!exchange && to.directory() && !TRY(is_logically_empty(*to.inode())))
@@ -400,11 +401,11 @@ Result<void> rename_checked(Side from, Side to, unsigned int flags)
 
 	if (hidden == Hidden::for_good)
 		return Error{-EXDEV};
-	TRY(from.prepare_to_move(branch));
+	TRY(from.prepare_to_move(list, branch));
 	if (exchange)
-		TRY(to.prepare_to_move(branch));
-	from.h_dir = TRY(copy_up_directory(*from.dentry.d_parent, branch));
-	to.h_dir = TRY(copy_up_directory(*to.dentry.d_parent, branch));
+		TRY(to.prepare_to_move(list, branch));
+	from.h_dir = TRY(copy_up_directory(list, *from.dentry.d_parent, branch));
+	to.h_dir = TRY(copy_up_directory(list, *to.dentry.d_parent, branch));
 
 	TRY(check_seen(*from.dentry.d_parent, branch));
 	TRY(check_seen(*to.dentry.d_parent, branch));

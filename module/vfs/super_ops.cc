@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* What the VFS calls on a mounted union as a whole. */
-#include "union/inode.hh"
+#include "union/list_lock.hh"
 
 namespace aufs
 {
@@ -98,6 +98,7 @@ Result<struct kstatfs> statfs_of(const Super &super)
 int statfs(struct dentry *dentry, struct kstatfs *buf)
 {
 	const Super &super = Super::of(*dentry->d_sb);
+	ListLock list(super);
 	ScopedCreds creds(super.mounter());
 	auto result = statfs_of(super);
 
@@ -120,6 +121,7 @@ int sync_fs(struct super_block *sb, int wait)
 	if (!wait)
 		return 0;
 
+	ListLock list(super);
 	int result = 0;
 
 	for (const Branch &branch : super.branches()) {
@@ -193,6 +195,8 @@ void show_branches(struct seq_file *m, const Super &super)
 int show_options(struct seq_file *m, struct dentry *root)
 {
 	const Super &super = Super::of(*root->d_sb);
+	/* The VFS holds a lock that comes after those of directories. */
+	ClaimsLock lock;
 
 	seq_printf(m, ",si=%016llx", super.id());
 	if (!aufs_brs)

@@ -50,6 +50,7 @@ const struct cred &creds_for(const Super &super, StringView name)
 /* Whether the object of @inode has the attribute @name, as users see it. */
 Result<bool> has(const Inode &inode, const char *name)
 {
+	DirListLock list(inode);
 	const Part &top = inode.top();
 	const Branch &branch = *top.branch;
 
@@ -85,6 +86,7 @@ int get(const struct xattr_handler *, struct dentry *, struct inode *inode, cons
 	void *value, size_t size)
 {
 	const Inode &union_inode = Inode::of(*inode);
+	DirListLock list(union_inode);
 	const Part &top = union_inode.top();
 	const Branch &branch = *top.branch;
 	StringView view = StringView::from_c_string(name);
@@ -147,6 +149,7 @@ constinit const struct xattr_handler branch_xattr_handler = all_names(::xattr_ha
 ssize_t listxattr(struct dentry *dentry, char *list, size_t size)
 {
 	const Inode &union_inode = Inode::of(*dentry->d_inode);
+	DirListLock branches(union_inode);
 	const Part &top = union_inode.top();
 	const Branch &branch = *top.branch;
 	ssize_t length;

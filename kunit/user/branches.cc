@@ -1,0 +1,347 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// Branches that come and go while the union is mounted.
+//
+// Combinations: tmpfs ext4+xfs
+
+#include "disk.hh"
+
+#include <dirent.h>
+#include <sys/inotify.h>
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <climits>
+#include <memory>
+
+using Names = std::vector<string>;
+
+static int remount(const Union &u, const string &options)
+{
+	return mount("none", u.mnt.c_str(), "aufs", MS_REMOUNT, options.c_str()) ? errno : 0;
+}
+
+static string readlink_of(const string &path)
+{
+	char text[PATH_MAX];
+	ssize_t size = readlink(path.c_str(), text, sizeof(text));
+	return size < 0 ? "" : string(text, size);
+}
+
+HELPER(stay)
+{
+	for (;;)
+		pause();
+}
+
+/* A union of one rw branch, and modules beside it: each a filesystem of its own, one of them a disk. */
+struct Modules : Union {
+	Modules() : disk(tmp + "/disk", 16 << 20)
+	{
+		make_ext4(disk.name);
+		filesystems.push_back(mount_ext4(disk.name, module("a")));
+		for (const char *name : {"b", "c"}) {
+			make_dir(module(name));
+			filesystems.emplace_back("module", module(name), "tmpfs", 0, "");
+		}
+		for (const char *name : {"a", "b", "c"}) {
+			make_dir(module(name) + "/dir");
+			write_file(module(name) + "/dir/" + name, name);
+			write_file(module(name) + "/common", name);
+		}
+		mount("br=" + top + "=rw");
+	}
+	string module(const string &name) const
+	{
+		return tmp + "/" + name;
+	}
+	/* Whether nobody has the disk, when it is not mounted where everybody sees it. */
+	bool is_free()
+	{
+		filesystems[0].unmount();
+		Fd device(open(disk.name.c_str(), O_RDONLY | O_EXCL | O_CLOEXEC));
+		bool is = device >= 0;
+		device.reset();
+		filesystems[0] = Mounted(disk.name, module("a"), "ext4", 0, "");
+		return is;
+	}
+	/* The branches as sysfs tells them, without their directories. */
+	string list() const
+	{
+		string text = shown_branches(mnt), short_text;
+		for (size_t from = 0; from < text.size();) {
+			size_t to = std::min(text.find(':', from), text.size());
+			string line = text.substr(from, to - from);
+			if (line.starts_with(top + "="))
+				short_text += "top" + line.substr(top.size()) + " ";
+			else
+				short_text += line.substr(line.rfind('/') + 1) + " ";
+			from = to + 1;
+		}
+		return short_text;
+	}
+
+	Disk disk;
+	std::vector<Mounted> filesystems;
+};
+
+CASE(come_and_go)
+{
+	Modules u;
+	EXPECT(!exists(u.at("common")));
+	EXPECT_EQ(remount(u, "append:" + u.module("a") + "=ro"), 0);
+	EXPECT_EQ(read_file(u.at("common")), "a");
+	EXPECT_EQ(names_in(u.at("dir")), Names{"a"});
+	EXPECT_EQ(remount(u, "add:1:" + u.module("b") + "=ro"), 0);
+	EXPECT_EQ(read_file(u.at("common")), "b");
+	EXPECT_EQ(names_in(u.at("dir")), (Names{"a", "b"}));
+	EXPECT_EQ(u.list(), "top=rw b=ro a=ro ");
+	EXPECT_EQ(remount(u, "ins:2:" + u.module("c")), 0);
+	EXPECT_EQ(u.list(), "top=rw b=ro c=ro a=ro ");
+	EXPECT_EQ(names_in(u.at("dir")), (Names{"a", "b", "c"}));
+	EXPECT_EQ(remount(u, "del:" + u.module("b")), 0);
+	EXPECT_EQ(read_file(u.at("common")), "c");
+	EXPECT_EQ(names_in(u.at("dir")), (Names{"a", "c"}));
+	EXPECT_EQ(remount(u, "del:" + u.module("a") + ",del:" + u.module("c")), 0);
+	EXPECT_EQ(names_in(u.mnt), Names{});
+	/* Its filesystem is free at once. */
+	EXPECT(u.is_free());
+	write_file(u.at("still"), "works");
+	EXPECT_EQ(read_file(u.top + "/still"), "works");
+}
+
+CASE(a_new_top)
+{
+	Modules u;
+	write_file(u.at("old"), "old");
+	EXPECT_EQ(remount(u, "prepend:" + u.module("a") + "=rw"), 0);
+	EXPECT_EQ(u.list(), "a=rw top=rw ");
+	write_file(u.at("new"), "new");
+	EXPECT_EQ(read_file(u.module("a") + "/new"), "new");
+	EXPECT_EQ(remount(u, "mod:" + u.top + "=ro"), 0);
+	write_file(u.at("old"), "changed");
+	EXPECT_EQ(read_file(u.module("a") + "/old"), "changed");
+	EXPECT_EQ(read_file(u.top + "/old"), "old");
+	EXPECT_EQ(remount(u, "mod:" + u.module("a") + "=ro,mod:" + u.top + "=rw"), 0);
+	EXPECT_EQ(u.list(), "a=ro top=rw ");
+	EXPECT_ERR(open(u.at("old").c_str(), O_WRONLY), EROFS);
+	u.unmount();
+}
+
+/* What somebody uses follows: a cwd, an open directory, a file, a mount point. */
+CASE(what_is_in_use_follows)
+{
+	Modules u;
+	EXPECT_EQ(remount(u, "append:" + u.module("a")), 0);
+	make_dir(u.at("dir/made"));
+	Fd cwd = open_file(u.at("dir"), O_RDONLY | O_DIRECTORY);
+	ino_t number = fstat_of(cwd).st_ino;
+	OK(fchdir(cwd));
+	EXPECT(!exists("b"));
+	Fd file = open_file(u.at("dir/made/f"), O_CREAT | O_RDWR);
+	OK(write(file, "x", 1));
+	EXPECT_EQ(remount(u, "append:" + u.module("b")), 0);
+	EXPECT_EQ(read_file("b"), "b");
+	EXPECT_EQ(names_in("."), (Names{"a", "b", "made"}));
+	OK(write(file, "y", 1));
+	EXPECT_EQ(read_file("made/f"), "xy");
+	EXPECT_EQ(fstat_of(cwd).st_ino, number);
+	EXPECT_EQ(stat_of(u.at("dir")).st_ino, number);
+	EXPECT_EQ(remount(u, "del:" + u.module("a")), 0);
+	EXPECT_EQ(names_in("."), (Names{"b", "made"}));
+	EXPECT(!exists("a"));
+	write_file("new", "new");
+	EXPECT_EQ(read_file(u.top + "/dir/new"), "new");
+	EXPECT_EQ(remount(u, "del:" + u.module("b")), 0);
+	EXPECT_EQ(names_in(u.at("dir")), (Names{"made", "new"}));
+	EXPECT(u.is_free());
+	EXPECT_EQ(readlink_of("/proc/self/cwd"), u.at("dir"));
+	OK(chdir("/"));
+}
+
+PARAM_CASE(busy, "open", "mapped", "cwd", "executed", "directory")
+{
+	Modules u;
+	string p = ktap::param();
+	OK(mkdir((u.module("a") + "/only").c_str(), 0755));
+	EXPECT_EQ(remount(u, "append:" + u.module("a")), 0);
+	Fd held;
+	void *map = MAP_FAILED;
+	if (p == "open" || p == "mapped")
+		held = open_file(u.at("common"), O_RDONLY);
+	else if (p == "directory")
+		held = open_file(u.at("only"), O_RDONLY | O_DIRECTORY);
+	else if (p == "cwd")
+		OK(chdir(u.at("only").c_str()));
+	pid_t child = 0;
+	if (p == "mapped") {
+		map = mmap(nullptr, 4096, PROT_READ, MAP_SHARED, held, 0);
+		ASSERT(map != MAP_FAILED);
+		held.reset();
+	} else if (p == "executed") {
+		write_file(u.module("a") + "/prog", read_file("/proc/self/exe"), 0755);
+		child = spawn([&] {
+			return execl(u.at("prog").c_str(), "prog", "--helper", "stay", nullptr);
+		});
+		while (readlink_of("/proc/" + std::to_string(child) + "/exe") != u.at("prog"))
+			usleep(1000);
+	}
+	EXPECT_EQ(ktap::errno_name(remount(u, "del:" + u.module("a"))), "EBUSY");
+	EXPECT_EQ(u.list(), "top=rw a=ro ");
+	EXPECT_EQ(read_file(u.at("common")), "a");
+	/* All or nothing. */
+	EXPECT_EQ(ktap::errno_name(remount(u, "append:" + u.module("b") + ",del:" + u.module("a"))),
+		  "EBUSY");
+	EXPECT_EQ(u.list(), "top=rw a=ro ");
+	held.reset();
+	if (map != MAP_FAILED)
+		OK(munmap(map, 4096));
+	if (child) {
+		OK(kill(child, SIGKILL));
+		wait_for(child);
+	}
+	OK(chdir("/"));
+	EXPECT_EQ(remount(u, "del:" + u.module("a")), 0);
+	EXPECT(u.is_free());
+}
+
+CASE(refused)
+{
+	Modules u;
+	string before = u.list();
+	EXPECT_EQ(remount(u, "del:" + u.top), EINVAL);
+	EXPECT_EQ(remount(u, "del:/nowhere"), EINVAL);
+	EXPECT_EQ(remount(u, "add:2:" + u.module("a")), EINVAL);
+	EXPECT_EQ(remount(u, "append:" + u.module("a") + ",append:" + u.module("a")), EINVAL);
+	EXPECT_EQ(remount(u, "append:" + u.module("a") + ",append:/nowhere"), ENOENT);
+	EXPECT_EQ(remount(u, "append:" + u.top), EINVAL);
+	EXPECT_EQ(remount(u, "mod:" + u.top + "=ro"), EROFS);
+	EXPECT_EQ(remount(u, "append:" + u.mnt), EINVAL);
+	EXPECT_EQ(u.list(), before);
+	EXPECT(u.is_free());
+}
+
+CASE(open_for_writing)
+{
+	Modules u;
+	write_file(u.at("f"), "f");
+	EXPECT_EQ(remount(u, "prepend:" + u.module("a") + "=rw"), 0);
+	Fd file = open_file(u.at("f"), O_RDWR);
+	EXPECT_EQ(remount(u, "mod:" + u.top + "=ro"), EBUSY);
+	OK(write(file, "g", 1));
+	void *map = mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+	ASSERT(map != MAP_FAILED);
+	file.reset();
+	EXPECT_EQ(remount(u, "mod:" + u.top + "=ro"), EBUSY);
+	*static_cast<char *>(map) = 'h';
+	OK(munmap(map, 4096));
+	EXPECT_EQ(remount(u, "mod:" + u.top + "=ro"), 0);
+	EXPECT_EQ(read_file(u.at("f")), "h");
+}
+
+CASE(replaced_by_its_next_version)
+{
+	Modules u;
+	EXPECT_EQ(remount(u, "append:" + u.module("a") + ",append:" + u.module("c")), 0);
+	EXPECT_EQ(read_file(u.at("common")), "a");
+	EXPECT_EQ(remount(u, "replace:" + u.module("a") + "=" + u.module("b")), 0);
+	EXPECT_EQ(u.list(), "top=rw b=ro c=ro ");
+	EXPECT_EQ(read_file(u.at("common")), "b");
+	EXPECT_EQ(names_in(u.at("dir")), (Names{"b", "c"}));
+	EXPECT(u.is_free());
+}
+
+/* Who uses it goes on; all others see the rest. */
+CASE(detached)
+{
+	Modules u;
+	EXPECT_EQ(remount(u, "append:" + u.module("a") + ",append:" + u.module("b")), 0);
+	Fd file = open_file(u.at("common"), O_RDONLY);
+	Fd dir = open_file(u.at("dir"), O_RDONLY | O_DIRECTORY);
+	char *map = static_cast<char *>(mmap(nullptr, 4096, PROT_READ, MAP_SHARED, file, 0));
+	ASSERT(map != MAP_FAILED);
+	EXPECT_EQ(remount(u, "detach:" + u.module("a")), 0);
+	EXPECT_EQ(u.list(), "top=rw b=ro ");
+	EXPECT_EQ(read_file(u.at("common")), "b");
+	EXPECT_EQ(pread_text(file, 1, 0), "a");
+	EXPECT_EQ(*map, 'a');
+	EXPECT_EQ(fstat_of(file).st_size, 1);
+	EXPECT_EQ(names_in("/proc/self/fd/" + std::to_string(dir)), Names{"b"});
+	EXPECT(!u.is_free());
+	OK(munmap(map, 4096));
+	file.reset();
+	dir.reset();
+	/* With the last one. */
+	bool is = false;
+	for (int i = 0; i < 100 && !is; i++)
+		is = u.is_free();
+	EXPECT(is);
+}
+
+/* A watch goes on telling of a directory that gets and loses parts. */
+CASE(watched)
+{
+	Modules u;
+	EXPECT_EQ(remount(u, "append:" + u.module("a")), 0);
+	Fd watch(OK(inotify_init1(IN_CLOEXEC | IN_NONBLOCK)));
+	OK(inotify_add_watch(watch, u.at("dir").c_str(), IN_CREATE));
+	char event[4096];
+	EXPECT_EQ(remount(u, "append:" + u.module("b")), 0);
+	write_file(u.at("dir/new"), "");
+	EXPECT(read(watch, event, sizeof(event)) > 0);
+	EXPECT_EQ(remount(u, "del:" + u.module("a")), 0);
+	write_file(u.at("dir/newer"), "");
+	EXPECT(read(watch, event, sizeof(event)) > 0);
+	EXPECT_EQ(names_in(u.at("dir")), (Names{"b", "new", "newer"}));
+	EXPECT(u.is_free());
+}
+
+/* Names that lead elsewhere by the new list: a file over a directory, a whiteout, an opaque directory, and back. */
+CASE(names_lead_elsewhere)
+{
+	Modules u;
+	EXPECT_EQ(remount(u, "append:" + u.module("a")), 0);
+	make_dir(u.module("a") + "/x");
+	write_file(u.module("a") + "/x/below", "");
+	write_file(u.module("b") + "/x", "file");
+	OK(unlink((u.module("b") + "/common").c_str()));
+	write_file(u.module("b") + "/.wh.common", "", 0444);
+	write_file(u.module("b") + "/dir/.wh..wh..opq", "", 0444);
+	Fd dir = open_file(u.at("x"), O_RDONLY | O_DIRECTORY);
+	Fd file = open_file(u.at("common"), O_RDONLY);
+	EXPECT_EQ(names_in(u.at("dir")), Names{"a"});
+	EXPECT_EQ(remount(u, "add:1:" + u.module("b")), 0);
+	EXPECT_EQ(read_file(u.at("x")), "file");
+	EXPECT(!exists(u.at("common")));
+	EXPECT_EQ(names_in(u.at("dir")), Names{"b"});
+	EXPECT_EQ(pread_text(file, 1, 0), "a");
+	EXPECT_EQ(names_in("/proc/self/fd/" + std::to_string(dir)), Names{"below"});
+	EXPECT_EQ(remount(u, "del:" + u.module("b")), 0);
+	EXPECT_EQ(names_in(u.at("x")), Names{"below"});
+	EXPECT_EQ(read_file(u.at("common")), "a");
+	EXPECT_EQ(names_in(u.at("dir")), Names{"a"});
+}
+
+/* An open directory in the middle of being read: what was there all the time is there once. */
+CASE(directory_that_is_being_read)
+{
+	Modules u;
+	constexpr unsigned count = 500;
+	for (unsigned i = 0; i < count; i++)
+		write_file(u.module("a") + "/dir/f" + std::to_string(i), "");
+	EXPECT_EQ(remount(u, "append:" + u.module("a") + ",append:" + u.module("c")), 0);
+	std::unique_ptr<DIR, int (*)(DIR *)> stream(opendir(u.at("dir").c_str()), closedir);
+	ASSERT(stream);
+	Names names;
+	for (unsigned i = 0; dirent *entry = readdir(stream.get()); i++) {
+		names.push_back(entry->d_name);
+		if (i == 50)
+			EXPECT_EQ(remount(u, "add:1:" + u.module("b")), 0);
+		if (i == 150)
+			EXPECT_EQ(remount(u, "del:" + u.module("c")), 0);
+	}
+	std::sort(names.begin(), names.end());
+	EXPECT(std::adjacent_find(names.begin(), names.end()) == names.end());
+	for (unsigned i = 0; i < count; i++)
+		EXPECT(std::binary_search(names.begin(), names.end(), "f" + std::to_string(i)));
+}

@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// Branches come and go at random while processes use the union: what it shows after each change is what its list says,
+// and no process sees an error that it would not see if nothing changed, or misses what was there all the time.
+// AUFS_SEED and AUFS_STEPS (changes) choose another run.
+
+#include "tree_ops.hh"
+
+#include <algorithm>
+#include <random>
+
+#include <dirent.h>
+#include <sys/mman.h>
+
+using Names = std::vector<string>;
+
+static constexpr unsigned modules = 6;
+
+/* Says what is wrong, and ends the process. */
+[[noreturn]] static void complain(const string &what, int error = errno)
+{
+	ktap::say("a process: " + what + ": " + ktap::errno_name(error));
+	_exit(2);
+}
+
+/* Reads the directory: all names are known, the one of the rw branch is always there, and none twice. */
+static void read_directory(const string &dir)
+{
+	Names names;
+	DIR *stream = opendir(dir.c_str());
+	if (!stream)
+		complain("opendir");
+	while (dirent *entry = readdir(stream))
+		names.push_back(entry->d_name);
+	closedir(stream);
+	std::sort(names.begin(), names.end());
+	if (std::adjacent_find(names.begin(), names.end()) != names.end())
+		complain("a name is there twice", 0);
+	if (!std::binary_search(names.begin(), names.end(), "always"))
+		complain("a name is missing", 0);
+	for (const string &name : names) {
+		struct stat is;
+		if (lstat((dir + "/" + name).c_str(), &is) && errno != ENOENT)
+			complain("stat of " + name);
+	}
+}
+
+/* Some module's file, as it is there and as it is mapped. */
+static void map_file(const string &path)
+{
+	int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+	if (fd < 0) {
+		if (errno != ENOENT)
+			complain("open of " + path);
+		return;
+	}
+	char byte;
+	void *map = mmap(nullptr, 4096, PROT_READ, MAP_SHARED, fd, 0);
+	if (map == MAP_FAILED || pread(fd, &byte, 1, 0) != 1)
+		complain("use of " + path);
+	if (*static_cast<char *>(map) != byte || byte < '0' || byte >= char('0' + modules))
+		complain("what is mapped", 0);
+	munmap(map, 4096);
+	close(fd);
+}
+
+/* A file of this process's own comes, is written to, gets another name, is read and goes. */
+static void use_own_file(const string &dir, unsigned number)
+{
+	string name = dir + "/own" + std::to_string(number), other = name + ".renamed",
+	       text = std::to_string(number);
+	int fd = open(name.c_str(), O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0644);
+	if (fd < 0 || write(fd, text.data(), text.size()) != ssize_t(text.size()))
+		complain("creation of " + name);
+	if (rename(name.c_str(), other.c_str()))
+		complain("rename of " + name);
+	char read[16] = "";
+	int again = open(other.c_str(), O_RDONLY | O_CLOEXEC);
+	if (again < 0 || ::read(again, read, sizeof(read)) < 0 || text != read)
+		complain("read of " + other);
+	close(again);
+	close(fd);
+	if (unlink(other.c_str()))
+		complain("unlink of " + other);
+}
+
+struct Load : Union {
+	Load()
+	{
+		make_dir(top + "/dir");
+		write_file(top + "/dir/always", "");
+		for (unsigned i = 0; i < modules; i++) {
+			make_dir(module(i));
+			mounts.emplace_back("module", module(i), "tmpfs", 0, "");
+			make_dir(module(i) + "/dir");
+			write_file(module(i) + "/dir/m" + std::to_string(i), "");
+			write_file(module(i) + "/common", std::to_string(i));
+		}
+		mount("br=" + top + "=rw");
+	}
+	string module(unsigned i) const
+	{
+		return tmp + "/" + std::to_string(i);
+	}
+	int remount(const string &options) const
+	{
+		return ::mount("none", mnt.c_str(), "aufs", MS_REMOUNT, options.c_str()) ? errno :
+											   0;
+	}
+	/* The union is what its list says. */
+	void check() const
+	{
+		string shown = top + "=rw";
+		Names names = {"always"};
+		for (unsigned i : list) {
+			shown += ":" + module(i) + "=ro";
+			names.push_back("m" + std::to_string(i));
+		}
+		std::sort(names.begin(), names.end());
+		EXPECT_EQ(shown_branches(mnt), shown);
+		EXPECT_EQ(names_in(at("dir")), names);
+		if (list.empty())
+			EXPECT(!exists(at("common")));
+		else
+			EXPECT_EQ(read_file(at("common")), std::to_string(list[0]));
+	}
+
+	std::vector<Mounted> mounts;
+	std::vector<unsigned> list; /* the modules, from the uppermost */
+};
+
+CASE(changes_under_load)
+{
+	Load u;
+	std::mt19937_64 random(chosen_seed());
+	std::vector<pid_t> users;
+	unsigned done = 0, busy = 0;
+	for (unsigned number = 0; number < 4; number++)
+		users.push_back(spawn([&] {
+			for (;;) {
+				if (number == 0)
+					read_directory(u.at("dir"));
+				else if (number == 1)
+					map_file(u.at("common"));
+				else
+					use_own_file(u.mnt, number);
+			}
+			return 0;
+		}));
+	for (unsigned long left = chosen_steps(300); left && !ktap::shared->failures; left--) {
+		std::vector<unsigned> next = u.list, out;
+		for (unsigned i = 0; i < modules; i++)
+			if (std::find(next.begin(), next.end(), i) == next.end())
+				out.push_back(i);
+		unsigned place = random() % (next.size() + 1);
+		string options;
+		if (!out.empty() && (next.empty() || random() % 2)) {
+			unsigned comes = out[random() % out.size()];
+			options = "add:" + std::to_string(place + 1) + ":" + u.module(comes);
+			next.insert(next.begin() + place, comes);
+		} else {
+			place %= next.size();
+			string goes = u.module(next[place]);
+			unsigned way = random() % 3;
+			if (way == 0 && !out.empty()) {
+				options = "replace:" + goes + "=" + u.module(out[0]);
+				next[place] = out[0];
+			} else {
+				options = (way == 1 ? "detach:" : "del:") + goes;
+				next.erase(next.begin() + place);
+			}
+		}
+		int error = u.remount(options);
+		if (error) {
+			EXPECT_EQ(ktap::errno_name(error), "EBUSY");
+			busy++;
+		} else {
+			u.list = next;
+			done++;
+		}
+		u.check();
+		for (pid_t user : users) {
+			siginfo_t ended = {};
+			OK(waitid(P_PID, user, &ended, WEXITED | WNOHANG | WNOWAIT));
+			EXPECT_EQ(ended.si_pid, 0);
+		}
+	}
+	for (pid_t user : users) {
+		kill(user, SIGKILL);
+		wait_for(user);
+	}
+	ktap::say(ktap::format("%u changes, %u times busy", done, busy));
+	EXPECT(done > busy);
+	u.unmount();
+	/* Nothing is left of any module. */
+	for (Mounted &mount : u.mounts)
+		mount.unmount();
+}

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* What is copied up when it is opened, for reading too: +coo_reg, +coo_all. */
+#include "copy_up.hh"
+
+namespace aufs
+{
+
+namespace
+{
+
+bool wants_copy_on_open(const Inode &inode, const struct file &file)
+{
+	DirListLock list(inode);
+	CopyOnOpen what = inode.branch().copy_on_open();
+
+	if (what == CopyOnOpen::nothing || aufs_sb_rdonly(inode.vfs.i_sb) ||
+	    (is_dir(inode.vfs.i_mode) && what != CopyOnOpen::all))
+		return false;
+	/* The truncation copies up what it leaves. */
+	if (inode.on_rw() || (file.f_flags & O_TRUNC))
+		return false;
+	/* A branch that cannot protect its copy would lay it open, and nobody asked for that. */
+	return !(inode.h_inode().i_flags & (S_IMMUTABLE | S_APPEND));
+}
+
+} // namespace
+
+Result<void> copy_up_on_open(const struct file &file)
+{
+	if (!wants_copy_on_open(Inode::of(*file.f_inode), file))
+		return {};
+
+	const Inode &inode = Inode::of(*file.f_inode);
+
+	auto dentry = TRY(dentry_of(file));
+
+	aufs_sb_start_write(inode.vfs.i_sb);
+
+	auto copied = copy_up(*dentry);
+
+	aufs_sb_end_write(inode.vfs.i_sb);
+	switch (copied.error()) {
+	case -EROFS:
+	case -ENOSPC:
+	case -E2BIG:
+	case -EDQUOT:
+	case -EPERM:
+	case -EOVERFLOW:
+		return {};
+	default:
+		return copied;
+	}
+}
+
+} // namespace aufs

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Helpers as those of helpers.c, for the list of branches, which changes while the
+ * union is mounted. Alphabetical.
+ */
+#include "linux.h"
+#include "generated/declared.h"
+#include "api.h"
+
+/* Under @dir's d_lock. */
+static struct dentry *first_child(struct dentry *dir)
+{
+#ifdef HAVE_DENTRY_CHILDREN
+	return hlist_entry_safe(dir->d_children.first, struct dentry, d_sib);
+#else
+	return list_first_entry_or_null(&dir->d_subdirs, struct dentry, d_child);
+#endif
+}
+
+static struct dentry *next_child(struct dentry *dir, struct dentry *child)
+{
+#ifdef HAVE_DENTRY_CHILDREN
+	return hlist_entry_safe(child->d_sib.next, struct dentry, d_sib);
+#else
+	if (list_is_last(&child->d_child, &dir->d_subdirs))
+		return NULL;
+	return list_next_entry(child, d_child);
+#endif
+}
+
+unsigned int aufs_dcache_children(struct dentry *dir, struct dentry **children, unsigned int size)
+{
+	struct dentry *child;
+	unsigned int count = 0;
+
+	spin_lock(&dir->d_lock);
+	for (child = first_child(dir); child; child = next_child(dir, child)) {
+		spin_lock_nested(&child->d_lock, DENTRY_D_LOCK_NESTED);
+		if ((int)d_count(child) >= 0 &&
+		    !(child->d_flags & (DCACHE_PAR_LOOKUP | DCACHE_DENTRY_CURSOR))) {
+			if (count < size)
+				children[count] = dget_dlock(child);
+			count++;
+		}
+		spin_unlock(&child->d_lock);
+	}
+	spin_unlock(&dir->d_lock);
+	return count;
+}
+
+unsigned int aufs_dentry_users(const struct dentry *dentry)
+{
+	return d_count(dentry);
+}
+
+bool aufs_is_written_to(const struct inode *inode)
+{
+	return inode_is_open_for_write(inode);
+}
+
+unsigned int aufs_lone_inodes(struct super_block *sb, struct inode **inodes, unsigned int size)
+{
+	struct inode *inode;
+	unsigned int count = 0;
+
+	spin_lock(&sb->s_inode_list_lock);
+	list_for_each_entry(inode, &sb->s_inodes, i_sb_list) {
+		if (!hlist_empty(&inode->i_dentry))
+			continue;
+		if (count < size) {
+			inodes[count] = igrab(inode);
+			if (!inodes[count])
+				continue;
+		}
+		count++;
+	}
+	spin_unlock(&sb->s_inode_list_lock);
+	return count;
+}
+
+/*
+ * Who shares the list may have write access to a filesystem on which a union below
+ * takes it as well, while it has its own list; and that one's users wait for write
+ * access. So nobody waits for who is waiting to be alone: that one only tries.
+ */
+void aufs_list_lock_init(struct aufs_list_lock *lock, int depth)
+{
+	static struct lock_class_key keys[FILESYSTEM_MAX_STACK_DEPTH];
+
+	if (WARN_ON_ONCE(depth < 0 || depth >= FILESYSTEM_MAX_STACK_DEPTH))
+		depth = 0;
+	__init_rwsem(&lock->sem, "aufs_list", &keys[depth]);
+	init_waitqueue_head(&lock->wait);
+}
+
+void aufs_list_lock_shared(struct aufs_list_lock *lock)
+{
+	if (!down_read_trylock(&lock->sem))
+		wait_event(lock->wait, down_read_trylock(&lock->sem));
+}
+
+/* About ten seconds; -EBUSY then, -EINTR on a fatal signal. */
+int aufs_list_lock_alone(struct aufs_list_lock *lock)
+{
+	unsigned long end = jiffies + 10 * HZ;
+
+	while (!down_write_trylock(&lock->sem)) {
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		if (time_after(jiffies, end))
+			return -EBUSY;
+		schedule_timeout_killable(1);
+	}
+	return 0;
+}
+
+void aufs_list_unlock(struct aufs_list_lock *lock)
+{
+	up_write(&lock->sem);
+	wake_up_all(&lock->wait);
+}
+
+void aufs_list_unlock_shared(struct aufs_list_lock *lock)
+{
+	up_read(&lock->sem);
+}
+
+/* A private mount, whose flags nobody else changes. */
+void aufs_mnt_set_readonly(struct vfsmount *mnt, bool readonly)
+{
+	int flags = MNT_READONLY | MNT_NOATIME;
+
+	WRITE_ONCE(mnt->mnt_flags, readonly ? mnt->mnt_flags | flags : mnt->mnt_flags & ~flags);
+}
+
+void aufs_synchronize_rcu(void)
+{
+	synchronize_rcu();
+}
+
+unsigned int aufs_watched_dentries(struct super_block *sb, struct dentry **dentries,
+				   unsigned int size)
+{
+	struct inode *inode;
+	unsigned int count = 0;
+
+	spin_lock(&sb->s_inode_list_lock);
+	list_for_each_entry(inode, &sb->s_inodes, i_sb_list) {
+		if (!READ_ONCE(inode->i_fsnotify_marks) || hlist_empty(&inode->i_dentry))
+			continue;
+		if (count < size) {
+			dentries[count] = d_find_any_alias(inode);
+			if (!dentries[count])
+				continue;
+		}
+		count++;
+	}
+	spin_unlock(&sb->s_inode_list_lock);
+	return count;
+}

@@ -1,0 +1,368 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "changes.hh"
+#include "new_branch.hh"
+
+namespace aufs
+{
+
+using Kind = BranchChange::Kind;
+
+namespace
+{
+
+constexpr Gfp kernel{GFP_KERNEL};
+
+/* How often a use is looked for again that may be somebody's who is just passing. */
+constexpr int most_tries = 20;
+constexpr unsigned int most_holders = 8;
+
+bool is_passing(int error)
+{
+	return error == -EBUSY || error == -EAGAIN;
+}
+
+Result<Own<char[]>> copy_of(StringView text)
+{
+	auto copy = Own<char[]>::adopt(new (kernel) char[text.size() + 1]);
+
+	if (!copy)
+		return Error{-ENOMEM};
+	__builtin_memcpy(copy.get(), text.data(), text.size());
+	copy[text.size()] = '\0';
+	return copy;
+}
+
+} // namespace
+
+Result<void> ListChange::add(struct fs_context *fc, const BranchChange &change)
+{
+	Step step;
+	StringView comes = change.kind == Kind::replace ? change.new_path : change.branch.path;
+
+	step.kind = change.kind;
+	step.place = change.place;
+	step.use = change.branch;
+	step.use.path = {};
+	if (change.kind != Kind::insert && change.kind != Kind::append) {
+		step.target.name = TRY(copy_of(change.branch.path));
+		/* A branch is known by its name as well, where its path leads elsewhere by now. */
+		if (kern_path(step.target.name.get(), LOOKUP_FOLLOW, &step.target.path) != 0)
+			step.target.path = {};
+	}
+	if (change.kind == Kind::insert || change.kind == Kind::append ||
+	    change.kind == Kind::replace) {
+		BranchItem item = change.branch;
+
+		item.path = comes;
+		step.fresh = TRY(Branch::create(fc, item));
+		TRY(step.fresh->attach(fc));
+	}
+	return steps_.push(kernel, move(step));
+}
+
+Result<unsigned int> ListChange::place_of(struct fs_context *fc, const Step &step) const
+{
+	for (unsigned int i = 0; i < list_.size(); i++) {
+		if (step.target.is(*list_[i].branch))
+			return i;
+	}
+	aufs_errorf(fc, "'%s' is no branch of this union", step.target.name.get());
+	return Error{-EINVAL};
+}
+
+Result<void> ListChange::check_fresh(struct fs_context *fc, const Branch &branch) const
+{
+	if (list_.size() == max_branches) {
+		aufs_errorf(fc, "branch '%s': more than %u branches", branch.name().data(),
+			    max_branches);
+		return Error{-E2BIG};
+	}
+	for (const Entry &entry : list_)
+		TRY(check_apart(fc, branch, branch.name().data(), *entry.branch));
+	return refuse_locked(fc, branch);
+}
+
+Result<void> ListChange::insert(struct fs_context *fc, unsigned int place, Step &step)
+{
+	if (place > list_.size()) {
+		aufs_errorf(fc, "branch '%s': there is no place %u: 0 to %u",
+			    step.fresh->name().data(), place,
+			    static_cast<unsigned int>(list_.size()));
+		return Error{-EINVAL};
+	}
+	return list_.insert(kernel, place, Entry{step.fresh.get(), true, false, {}});
+}
+
+Result<void> ListChange::plan_step(struct fs_context *fc, Step &step)
+{
+	if (step.kind == Kind::insert || step.kind == Kind::append) {
+		TRY(check_fresh(fc, *step.fresh));
+		return insert(fc,
+			      step.kind == Kind::insert ? step.place :
+							  static_cast<unsigned int>(list_.size()),
+			      step);
+	}
+
+	unsigned int place = TRY(place_of(fc, step));
+	Entry &entry = list_[place];
+
+	if (step.kind == Kind::modify) {
+		TRY(entry.branch->check_use(fc, step.use));
+		entry.is_modified = true;
+		entry.use = step.use;
+		return {};
+	}
+
+	Entry old = list_.remove(place);
+
+	if (step.kind == Kind::replace) {
+		TRY(check_fresh(fc, *step.fresh));
+		TRY(insert(fc, place, step));
+		/* It is used as the old one, unless it says otherwise. */
+		if (!step.use.perm_given) {
+			BranchItem use = old.is_modified ? old.use : old.branch->use();
+
+			TRY(step.fresh->check_use(fc, use));
+			list_[place].is_modified = true;
+			list_[place].use = use;
+		}
+	}
+	/* What came in the same remount has never been there. */
+	if (old.is_fresh)
+		return {};
+	return (step.kind == Kind::detach ? detached_ : removed_).push(kernel, old.branch);
+}
+
+Result<void> ListChange::plan(struct fs_context *fc, Super &super)
+{
+	ScopedCreds creds(super.mounter());
+
+	for (unsigned int i = 0; i < super.count(); i++)
+		TRY(list_.push(kernel, Entry{&super.branch_to_change(i), false, false, {}}));
+	for (Step &step : steps_)
+		TRY(plan_step(fc, step));
+	if (list_.size() == 0) {
+		aufs_errorf(fc, "the last branch cannot be removed: unmount the union");
+		return Error{-EINVAL};
+	}
+	for (const Entry &entry : list_) {
+		if (entry.branch->sb().s_stack_depth > super.branch_depth()) {
+			aufs_errorf(
+				fc,
+				"branch '%s' is on a filesystem that is stacked deeper than those that the union was mounted with",
+				entry.branch->name().data());
+			return Error{-EINVAL};
+		}
+	}
+	/* Places for all, so that nothing can fail when they are taken. */
+	for (Array<Entry>::Size i = 0; i < list_.size(); i++)
+		TRY(next_.push(kernel, Own<Branch>()));
+	return {};
+}
+
+bool ListChange::has_rw() const
+{
+	return cxxrt::any_of(list_,
+			     [](const Entry &entry) { return entry.perm() == BranchPerm::rw; });
+}
+
+Changes ListChange::changes() const
+{
+	Changes changes = Changes::never;
+
+	for (const Entry &entry : list_)
+		changes = cxxrt::max(changes, changes_of(*entry.branch));
+	return changes;
+}
+
+Result<Own<Found>> ListChange::find_root() const
+{
+	Array<const Branch *> list;
+
+	for (const Entry &entry : list_)
+		TRY(list.push(kernel, entry.branch));
+
+	auto found = Own<Found>::adopt(new (Gfp{GFP_KERNEL_ACCOUNT}) Found);
+
+	if (!found)
+		return Error{-ENOMEM};
+
+	Found root = TRY(aufs::find_root(list));
+
+	found->top = move(root.top);
+	found->lower = move(root.lower);
+	found->lower_count = root.lower_count;
+	return found;
+}
+
+/* Says by what @branch is in use; -EBUSY, where it is. Only the @last try says anything. */
+Result<void> ListChange::refuse_use(struct fs_context *fc, const Refresh &refresh,
+				    const Branch &branch, Use use, bool last)
+{
+	struct dentry *holders[most_holders];
+	unsigned int count = refresh.users_of(branch, use, {holders, most_holders});
+	bool unseen = use == Use::any && branch.pins() > refresh.parts_on(branch) + 1;
+
+	if (!count && !unseen)
+		return {};
+	if (last) {
+		auto buffer = Own<char[]>::adopt(new (kernel) char[PATH_MAX]);
+
+		for (unsigned int i = 0; buffer && i < cxxrt::min(count, most_holders); i++) {
+			const char *path = dentry_path_raw(holders[i], buffer.get(), PATH_MAX);
+
+			aufs_errorf(fc, "branch '%s' is in use: %s%s", branch.name().data(),
+				    is_error(path) ? "?" : path,
+				    use == Use::writing ? " is open for writing" : "");
+		}
+		if (count > most_holders)
+			aufs_errorf(fc, "branch '%s' is in use by %u more", branch.name().data(),
+				    count - most_holders);
+		if (!count)
+			aufs_errorf(fc, "branch '%s' is in use by what has no name in the union",
+				    branch.name().data());
+	}
+	return Error{-EBUSY};
+}
+
+Result<void> ListChange::check_unused(struct fs_context *fc, const Refresh &refresh,
+				      bool last) const
+{
+	for (const Branch *branch : removed_)
+		TRY(refuse_use(fc, refresh, *branch, Use::any, last));
+	for (const Entry &entry : list_) {
+		if (entry.is_modified && entry.branch->writable() && entry.perm() != BranchPerm::rw)
+			TRY(refuse_use(fc, refresh, *entry.branch, Use::writing, last));
+	}
+	return {};
+}
+
+Result<void> ListChange::claims(Array<Super::Claim> &claims) const
+{
+	for (const Entry &entry : list_) {
+		if (entry.is_fresh || (entry.is_modified && entry.perm() == BranchPerm::rw))
+			TRY(claims.push(kernel, {entry.branch, entry.perm() == BranchPerm::rw}));
+	}
+	return {};
+}
+
+/* What becomes of the list; nothing of it can fail. */
+void ListChange::take_list(Super &super)
+{
+	for (Array<Entry>::Size i = 0; i < list_.size(); i++) {
+		Entry &entry = list_[i];
+
+		if (entry.is_modified)
+			entry.branch->use_as(entry.use);
+		if (entry.is_fresh) {
+			super.number(*entry.branch);
+			/* One that came before it is not in the list yet. */
+			for (Array<Entry>::Size k = 0; k < i; k++) {
+				if (list_[k].is_fresh &&
+				    &list_[k].branch->sb() == &entry.branch->sb())
+					entry.branch->set_filesystem(list_[k].branch->filesystem());
+			}
+		}
+		next_[i] = Own<Branch>::adopt(entry.branch);
+	}
+	/* They are in the list. */
+	for (Step &step : steps_) {
+		if (cxxrt::any_of(list_, [&step](const Entry &entry) {
+			    return entry.branch == step.fresh.get();
+		    }))
+			(void)step.fresh.leak();
+	}
+}
+
+/* What a crash has left on what is written to from now on goes, before anything is made there. */
+void ListChange::clean(const struct super_block &sb) const
+{
+	if (aufs_sb_rdonly(&sb) || Super::of(sb).settings().share_rw)
+		return;
+	for (const Entry &entry : list_) {
+		if ((entry.is_fresh || entry.is_modified) && entry.branch->writable())
+			entry.branch->reserved().clean(*entry.branch);
+	}
+}
+
+Result<void> ListChange::try_to_apply(struct fs_context *fc, struct super_block &sb, bool last)
+{
+	Super &super = Super::of(sb);
+	Refresh refresh(sb);
+	Array<Super::Claim> claimed;
+
+	TRY(claims(claimed));
+	TRY(refresh.hold_watched());
+	shrink_dcache_sb(&sb);
+
+	auto lock = ListChangeLock::get(super);
+
+	if (lock.error() == -EBUSY) {
+		aufs_errorf(
+			fc,
+			"what has begun on the branches does not end: is one frozen, or its server gone?");
+		return Error{-ETIMEDOUT};
+	}
+	TRY(check(lock.error()));
+
+	ScopedCreds creds(super.mounter());
+
+	/* What has come since is little. */
+	shrink_dcache_sb(&sb);
+	TRY(refresh.prepare(TRY(find_root())));
+	TRY(check_unused(fc, refresh, last));
+
+	auto take = [&] {
+		take_list(super);
+	};
+
+	TRY(super.change_branches(fc, claimed, next_, FunctionRef<void()>(take)));
+	/* They are in next_ as well. */
+	for (Own<Branch> &old : next_)
+		(void)old.leak();
+	clean(sb);
+
+	auto goes = [this](const Branch &branch) {
+		auto is = [&branch](const Branch *other) {
+			return other == &branch;
+		};
+
+		return cxxrt::any_of(removed_, is) || cxxrt::any_of(detached_, is);
+	};
+
+	refresh.commit(FunctionRef<bool(const Branch &)>(goes));
+	return {};
+}
+
+Result<void> ListChange::apply(struct fs_context *fc, struct super_block &sb)
+{
+	Super &super = Super::of(sb);
+	unsigned int before = super.count();
+	auto after = static_cast<unsigned int>(list_.size());
+
+	TRY(super.set_places(cxxrt::max(before, after)));
+
+	auto applied = try_to_apply(fc, sb, false);
+
+	for (int tries = 1; tries <= most_tries && is_passing(applied.error()); tries++) {
+		aufs_pause();
+		applied = try_to_apply(fc, sb, tries == most_tries);
+	}
+	if (applied.ok()) {
+		for (const Branch *branch : removed_)
+			branch->unpin_now();
+		for (const Branch *branch : detached_)
+			branch->unpin_now();
+	}
+	/* Fewer are no problem. */
+	(void)super.set_places(applied.ok() ? after : before).ok();
+	if (applied.error() == -ETIMEDOUT)
+		return Error{-EBUSY};
+	if (applied.error() == -EAGAIN) {
+		aufs_errorf(fc, "directories of the union are being renamed: try again");
+		return Error{-EBUSY};
+	}
+	return applied;
+}
+
+} // namespace aufs

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * A remount changes the list of branches as one transaction: all that can fail is done before anything changes
+ * that users see. Whoever looks a name up meanwhile sees the old list or the new one.
+ */
+#pragma once
+
+#include "options/branch_change.hh"
+#include "refresh.hh"
+
+namespace aufs
+{
+
+/* The changes that one remount asks for, in their order. */
+class ListChange final
+{
+public:
+	ListChange() = default;
+	ListChange(const ListChange &) = delete;
+	ListChange &operator=(const ListChange &) = delete;
+
+	bool empty() const
+	{
+		return steps_.size() == 0;
+	}
+	/*
+	 * Adds @change: resolves its paths for the caller, and makes what comes a branch, as at a mount. Explains
+	 * errors in @fc's log. May sleep.
+	 */
+	Result<void> add(struct fs_context *fc, const BranchChange &change);
+	/*
+	 * Plans what becomes of the list of @super. -EINVAL for a place that there is not, a branch that there is
+	 * not or no more, and what cannot be a branch beside the others; -E2BIG. s_umount is held until apply().
+	 */
+	Result<void> plan(struct fs_context *fc, Super &super);
+	/* Whether there is a rw branch then, and how branches change by themselves. After plan(). */
+	bool has_rw() const;
+	Changes changes() const;
+	/*
+	 * Does it. -EBUSY where a branch that goes, or is to be written to no more, is in use: the log says by
+	 * what. -EINTR, -ENOMEM, what the branches say. Sleeps.
+	 */
+	Result<void> apply(struct fs_context *fc, struct super_block &sb);
+
+private:
+	/* A path that was found, held. */
+	struct Target {
+		struct path path = {};
+		Own<char[]> name; /* as it was given */
+
+		Target() = default;
+		Target(Target &&other) : path(other.path), name(move(other.name))
+		{
+			other.path = {};
+		}
+		Target &operator=(Target &&other)
+		{
+			cxxrt::swap(path, other.path);
+			cxxrt::swap(name, other.name);
+			return *this;
+		}
+		~Target()
+		{
+			if (path.dentry)
+				path_put(&path);
+		}
+		bool is(const Branch &branch) const
+		{
+			return path.dentry == &branch.root() ||
+			       branch.name() == StringView::from_c_string(name.get());
+		}
+	};
+	struct Step {
+		BranchChange::Kind kind = BranchChange::Kind::insert;
+		unsigned int place = 0;
+		Target target;
+		/* What the branch is used as from now on; without its path. */
+		BranchItem use = {};
+		Own<Branch> fresh;
+	};
+	/* A branch of the list to be. */
+	struct Entry {
+		Branch *branch = nullptr;
+		bool is_fresh = false;
+		bool is_modified = false;
+		BranchItem use = {};
+
+		BranchPerm perm() const
+		{
+			return is_modified ? use.perm : branch->perm();
+		}
+	};
+
+	Result<void> plan_step(struct fs_context *fc, Step &step);
+	Result<void> insert(struct fs_context *fc, unsigned int place, Step &step);
+	Result<unsigned int> place_of(struct fs_context *fc, const Step &step) const;
+	Result<void> check_fresh(struct fs_context *fc, const Branch &branch) const;
+	Result<void> try_to_apply(struct fs_context *fc, struct super_block &sb, bool last);
+	Result<void> check_unused(struct fs_context *fc, const Refresh &refresh, bool last) const;
+	Result<Own<Found>> find_root() const;
+	static Result<void> refuse_use(struct fs_context *fc, const Refresh &refresh,
+				       const Branch &branch, Use use, bool last);
+	Result<void> claims(Array<Super::Claim> &claims) const;
+	void take_list(Super &super);
+	void clean(const struct super_block &sb) const;
+
+	Array<Step> steps_;
+	Array<Entry> list_;
+	Array<Branch *> removed_;
+	Array<Branch *> detached_;
+	/* Room for the list, made before anything changes. */
+	Array<Own<Branch>> next_;
+};
+
+} // namespace aufs

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* An inode's parts when the list of branches changes. */
+#include "inode.hh"
+
+namespace aufs
+{
+
+void Inode::replace_found(Own<Found> next, Own<Found> spare, Found *&retired)
+{
+	struct inode *h_inode = &next->top.inode();
+	Found *old = found_;
+	auto retire = [&retired](Found *found) {
+		found->older = retired;
+		retired = found;
+	};
+
+	next->older = &first_;
+	AtomicRef(found_).store_release(next.leak());
+	AtomicRef(h_inode_).store_release(h_inode);
+	while (old != &first_)
+		retire(cxxrt::exchange(old, old->older));
+	/* It lies in the inode. Who looks at its branch under RCU still may. */
+	spare->top = move(first_.top);
+	spare->named = move(first_.named);
+	spare->lower = move(first_.lower);
+	spare->lower_count = cxxrt::exchange(first_.lower_count, 0U);
+	retire(spare.leak());
+}
+
+void Inode::forget_parts()
+{
+	InodeSpinLock lock(vfs);
+
+	/* A shared listing (listing.hh) is known by the address of what it was read from. */
+	vfs.i_private = nullptr;
+	set_purity(Purity::unknown);
+	set_impure_on(nullptr);
+}
+
+unsigned int Inode::parts_on(const Branch &branch) const
+{
+	unsigned int count = 0;
+
+	for (const Found *found = &this->found(); found; found = found->older) {
+		for (const Part &part : *found)
+			count += part && part.branch == &branch;
+		count += found->named && found->named.branch == &branch;
+	}
+	return count;
+}
+
+void Inode::become_lone(FunctionRef<bool(const Branch &)> goes)
+{
+	Super &super = this->super();
+
+	/* By what it will be looked up. */
+	for (const Part &part : found()) {
+		if (part && !goes(*part.branch)) {
+			rehash(identity_of(super, part).key);
+			break;
+		}
+	}
+	for (Found *found = found_; found; found = found->older) {
+		found->top.release();
+		for (unsigned int i = 0; i < found->lower_count; i++)
+			found->lower[i].release();
+		found->named.release();
+	}
+	forget_parts();
+	lone_ = true;
+	super.note_lone();
+}
+
+/* A lone directory among the parts of @found, which has another part on top by now, is found by @key. */
+void Inode::find_lone(struct super_block &sb, const Found &found, const Key &key)
+{
+	const Super &super = Super::of(sb);
+
+	for (unsigned int i = 0; i < found.lower_count; i++) {
+		Key wanted = identity_of(super, found.lower[i]).key;
+		auto inode = Ref<struct inode>::adopt(ilookup5(&sb, wanted.hash(), test, &wanted));
+
+		if (!inode)
+			continue;
+
+		if (!AtomicRef(of(*inode).lone_).load())
+			continue;
+
+		MutexLock lock(of(*inode).copy_lock());
+
+		if (of(*inode).lone_)
+			of(*inode).rehash(key);
+	}
+}
+
+/* Whether this, which was lone, is what @found stands for: then it has that from now on. */
+Result<bool> Inode::adopt(Found &found, const ObjectId &identity)
+{
+	/* As a rule. */
+	if (!AtomicRef(lone_).load())
+		return false;
+
+	MutexLock lock(copy_lock());
+
+	if (!lone_ || (vfs.i_mode ^ found.top.inode().i_mode) & S_IFMT)
+		return false;
+
+	auto next = Own<Found>::adopt(new (Gfp{GFP_KERNEL_ACCOUNT}) Found);
+
+	if (!next)
+		return Error{-ENOMEM};
+	next->top = move(found.top);
+	next->named = move(found.named);
+	next->lower = move(found.lower);
+	next->lower_count = found.lower_count;
+	next->bottom = next->lowest().branch;
+	lone_ = false;
+	identity_ = identity;
+	links_ = identity.links;
+	publish(move(next));
+	choose_operations();
+	copy_links();
+	return true;
+}
+
+} // namespace aufs

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The list of branches, and which parts a directory has, stay as they are while one of these is held. Who
+ * has a file in use needs none: its branch does not go away as long as that lasts. Not recursive.
+ */
+#pragma once
+
+#include "inode.hh"
+
+namespace aufs
+{
+
+/* With others. Sleeps while the list changes. */
+class ListLock final
+{
+public:
+	explicit ListLock(const Super &super) : lock_(super.list_lock())
+	{
+		aufs_list_lock_shared(&lock_);
+	}
+	ListLock(const ListLock &) = delete;
+	ListLock &operator=(const ListLock &) = delete;
+	~ListLock()
+	{
+		aufs_list_unlock_shared(&lock_);
+	}
+
+private:
+	struct aufs_list_lock &lock_;
+};
+
+/* The same for who looks at the top of an inode that may be a directory; nothing for another one. */
+class DirListLock final
+{
+public:
+	explicit DirListLock(const Inode &inode)
+		: lock_(is_dir(inode.vfs.i_mode) ? &inode.super().list_lock() : nullptr)
+	{
+		if (lock_)
+			aufs_list_lock_shared(lock_);
+	}
+	DirListLock(const DirListLock &) = delete;
+	DirListLock &operator=(const DirListLock &) = delete;
+	~DirListLock()
+	{
+		if (lock_)
+			aufs_list_unlock_shared(lock_);
+	}
+
+private:
+	struct aufs_list_lock *lock_;
+};
+
+/* Alone, to change the list: as aufs_list_lock_alone(). */
+class ListChangeLock final
+{
+public:
+	static Result<ListChangeLock> get(const Super &super)
+	{
+		TRY(check(aufs_list_lock_alone(&super.list_lock())));
+		return ListChangeLock(super.list_lock());
+	}
+	ListChangeLock(ListChangeLock &&other) : lock_(cxxrt::exchange(other.lock_, nullptr))
+	{
+	}
+	ListChangeLock &operator=(ListChangeLock &&) = delete;
+	~ListChangeLock()
+	{
+		if (lock_)
+			aufs_list_unlock(lock_);
+	}
+
+private:
+	explicit ListChangeLock(struct aufs_list_lock &lock) : lock_(&lock)
+	{
+	}
+
+	struct aufs_list_lock *lock_;
+};
+
+} // namespace aufs

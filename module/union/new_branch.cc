@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "new_branch.hh"
+#include "branch/lookup.hh"
+#include "branch/whiteout.hh"
+
+namespace aufs
+{
+
+namespace
+{
+
+/* What the dentries of a superblock get; its name in there is not for us on later kernels. */
+template <class Sb> const struct dentry_operations *dentry_operations_of(const Sb &sb)
+{
+	if constexpr (requires { sb.s_d_op; })
+		return sb.s_d_op;
+	else
+		return sb.__s_d_op;
+}
+
+/* Whether there may be encrypted directories in it. */
+template <class Sb> bool can_encrypt(const Sb &sb)
+{
+	if constexpr (requires { sb.s_cop; })
+		return sb.s_cop;
+	return false;
+}
+
+} // namespace
+
+Changes changes_of(const Branch &branch)
+{
+	const struct super_block &sb = branch.sb();
+	const struct dentry &root = branch.root();
+	const struct dentry_operations *ops = nullptr;
+
+	/*
+	 * The root of a filesystem may have nothing to ask where all else has, as FUSE's. Overlayfs
+	 * has the operation for all, and its root's flags say whether there is a use for it.
+	 */
+	if (root.d_flags & (DCACHE_OP_REVALIDATE | DCACHE_OP_WEAK_REVALIDATE))
+		ops = root.d_op;
+	else if (sb.s_magic != OVERLAYFS_SUPER_MAGIC)
+		ops = dentry_operations_of(sb);
+	if (ops && (ops->d_revalidate || ops->d_weak_revalidate) && !aufs_asks_for_key(ops))
+		return Changes::anywhere;
+	return can_encrypt(sb) ? Changes::where_encrypted : Changes::never;
+}
+
+/* Without its key a branch has none of the names that it was written with. */
+Result<void> refuse_locked(struct fs_context *fc, const Branch &branch)
+{
+	struct inode &root = *branch.root().d_inode;
+
+	if (!(root.i_flags & S_ENCRYPTED))
+		return {};
+	/* A filesystem looks for the key when it is asked for a name. */
+	TRY(lookup_in(branch, branch.root(), opaque_name));
+	if (aufs_has_key(&root))
+		return {};
+	aufs_errorf(fc, "branch '%s' is encrypted and its key is not there: add it first",
+		    branch.name().data());
+	return Error{-ENOKEY};
+}
+
+Result<Found> find_root(const Array<const Branch *> &list)
+{
+	Found found;
+
+	if (list.size() > 1) {
+		found.lower =
+			Own<Part[]>::adopt(new (Gfp{GFP_KERNEL_ACCOUNT}) Part[list.size() - 1]);
+		if (!found.lower)
+			return Error{-ENOMEM};
+	}
+	for (unsigned int i = 0; i < list.size(); i++) {
+		const Branch &branch = *list[i];
+		Part part = Part::of(branch, branch.root());
+
+		if (!found.exists())
+			found.top = move(part);
+		else
+			found.lower[found.lower_count++] = move(part);
+		if (i + 1 < list.size() && TRY(is_opaque(branch, branch.root())))
+			break;
+	}
+	return found;
+}
+
+} // namespace aufs

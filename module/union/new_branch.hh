@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What is asked of a branch before it becomes part of a union. The mounter's credentials are held. */
+#pragma once
+
+#include "inode.hh"
+
+namespace aufs
+{
+
+/* How @branch changes although nobody writes to it. Any context. */
+Changes changes_of(const Branch &branch);
+
+/* -ENOKEY, explained in @fc's log, for a branch that is encrypted and whose key is not there. Sleeps. */
+Result<void> refuse_locked(struct fs_context *fc, const Branch &branch);
+
+/* What the root has: the roots of the branches of @list, down to one that is opaque. -ENOMEM. Sleeps. */
+Result<Found> find_root(const Array<const Branch *> &list);
+
+} // namespace aufs

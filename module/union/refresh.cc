@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "find.hh"
+#include "presence.hh"
+#include "refresh.hh"
+
+namespace aufs
+{
+
+namespace
+{
+
+Result<Own<Found>> empty_found()
+{
+	auto found = Own<Found>::adopt(new (Gfp{GFP_KERNEL_ACCOUNT}) Found);
+
+	if (!found)
+		return Error{-ENOMEM};
+	return found;
+}
+
+/*
+ * What @get(array, size) puts into an array of counted references, which may be more by the time that there is room
+ * for it.
+ */
+template <class T, class Get> Result<Array<Ref<T>>> collect(Get &&get)
+{
+	constexpr unsigned int more = 16;
+
+	for (unsigned int count = get(nullptr, 0);;) {
+		Array<Ref<T>> all;
+		unsigned int room = count + more;
+		auto found = KvArray<T *>::allocate(room);
+		bool kept = static_cast<bool>(found.data);
+
+		if (!kept)
+			return Error{-ENOMEM};
+		count = get(found.data, room);
+		for (unsigned int i = 0; i < cxxrt::min(count, room); i++) {
+			kept &= all.push(Gfp{GFP_KERNEL_ACCOUNT}, Ref<T>::adopt(found.data[i])).ok();
+		}
+		if (!kept)
+			return Error{-ENOMEM};
+		if (count <= room)
+			return all;
+	}
+}
+
+/* Whether @inode, a directory, is the one that will have these parts. */
+bool is_the_same(const Inode &inode, const Found &next)
+{
+	return next.exists() && is_dir(next.top.inode().i_mode) &&
+	       cxxrt::any_of(next, [&inode](const Part &part) { return inode.shows(part); });
+}
+
+} // namespace
+
+Refresh::~Refresh()
+{
+	if (retired_)
+		aufs_synchronize_rcu();
+	while (retired_)
+		delete cxxrt::exchange(retired_, retired_->older);
+	/* With what is mounted on it. */
+	for (const Item &item : items_) {
+		if (item.stale)
+			d_invalidate(item.dentry.get());
+	}
+}
+
+/* What stands behind the name of @item in a directory that will have the parts of @parent. */
+Result<void> Refresh::look_at(Item &item, const Found &parent)
+{
+	struct dentry &dentry = *item.dentry;
+
+	/* What is not found by its name is nobody's to find. */
+	if (!dentry.d_hash.pprev)
+		return {};
+	if (!dentry.d_inode) {
+		item.stale = true;
+		return {};
+	}
+
+	Inode &inode = Inode::of(*dentry.d_inode);
+
+	if (is_dir(inode.vfs.i_mode) && inode.is_moving(dentry))
+		return Error{-EAGAIN};
+
+	NameSnapshot name(dentry);
+	Found found = TRY(find(parent, name.view()));
+
+	if (!is_dir(inode.vfs.i_mode)) {
+		item.stale = !found.exists() || !inode.shows(found.top);
+		return {};
+	}
+	if (!is_the_same(inode, found)) {
+		item.stale = true;
+		return {};
+	}
+	item.next = TRY(empty_found());
+	item.spare = TRY(empty_found());
+	item.next->top = move(found.top);
+	item.next->lower = move(found.lower);
+	item.next->lower_count = found.lower_count;
+	item.next->bottom = item.next->lowest().branch;
+	return {};
+}
+
+/* Takes up @dentry, which lies in a directory that will have the parts of @parent; null: in one that goes. */
+Result<void> Refresh::add(Ref<struct dentry> dentry, const Found *parent)
+{
+	Item item;
+
+	item.dentry = move(dentry);
+	if (parent)
+		TRY(look_at(item, *parent));
+	return items_.push(Gfp{GFP_KERNEL_ACCOUNT}, move(item));
+}
+
+Result<void> Refresh::add_children(Array<Item>::Size index)
+{
+	struct dentry &dir = *items_[index].dentry;
+	/* More may come meanwhile: to be looked up, by who waits for the list. */
+	auto children =
+		TRY(collect<struct dentry>([&dir](struct dentry **array, unsigned int size) {
+			return aufs_dcache_children(&dir, array, size);
+		}));
+
+	items_[index].has_users_of_its_own = aufs_dentry_users(&dir) >
+					     1 + static_cast<unsigned int>(children.size());
+	for (Ref<struct dentry> &child : children) {
+		/* The array moves as it grows; what it points to does not. */
+		const Found *parent = items_[index].next.get();
+
+		TRY(add(move(child), parent));
+	}
+	return {};
+}
+
+Result<void> Refresh::hold_watched()
+{
+	watched_ = TRY(collect<struct dentry>([this](struct dentry **array, unsigned int size) {
+		return aufs_watched_dentries(&sb_, array, size);
+	}));
+	return {};
+}
+
+Result<void> Refresh::find_lone()
+{
+	lone_ = TRY(collect<struct inode>([this](struct inode **array, unsigned int size) {
+		return aufs_lone_inodes(&sb_, array, size);
+	}));
+	return {};
+}
+
+Result<void> Refresh::prepare(Own<Found> root)
+{
+	Item item;
+
+	item.dentry = Ref<struct dentry>::retain(sb_.s_root);
+	item.next = move(root);
+	item.spare = TRY(empty_found());
+	item.next->bottom = item.next->lowest().branch;
+	TRY(items_.push(Gfp{GFP_KERNEL_ACCOUNT}, move(item)));
+	for (Array<Item>::Size i = 0; i < items_.size(); i++) {
+		struct dentry &dentry = *items_[i].dentry;
+
+		if (aufs_signal_pending())
+			return Error{-EINTR};
+		if (dentry.d_inode && is_dir(dentry.d_inode->i_mode)) {
+			items_[i].has_users_of_its_own = aufs_dentry_users(&dentry) > 1;
+			TRY(add_children(i));
+		} else {
+			items_[i].has_users_of_its_own = true;
+		}
+	}
+	return find_lone();
+}
+
+unsigned int Refresh::users_of(const Branch &branch, Use use, Span<struct dentry *> holders) const
+{
+	unsigned int count = 0;
+
+	for (const Item &item : items_) {
+		struct dentry &dentry = *item.dentry;
+
+		if (!dentry.d_inode)
+			continue;
+
+		const Inode &inode = Inode::of(*dentry.d_inode);
+		bool uses = use == Use::any ?
+				    !item.next && inode.parts_on(branch) > 0 :
+				    &inode.branch() == &branch && is_reg(inode.vfs.i_mode) &&
+					    aufs_is_written_to(&inode.h_inode());
+
+		if (!uses)
+			continue;
+		if (item.has_users_of_its_own && count < holders.size())
+			holders[count] = &dentry;
+		count += item.has_users_of_its_own;
+	}
+	return count;
+}
+
+unsigned int Refresh::parts_on(const Branch &branch) const
+{
+	unsigned int count = 0;
+
+	for (const Item &item : items_) {
+		if (item.dentry->d_inode)
+			count += Inode::of(*item.dentry->d_inode).parts_on(branch);
+	}
+	for (const Ref<struct inode> &inode : lone_)
+		count += Inode::of(*inode).parts_on(branch);
+	return count;
+}
+
+void Refresh::commit(FunctionRef<bool(const Branch &)> goes)
+{
+	const Super &super = Super::of(sb_);
+
+	for (const Ref<struct inode> &inode : lone_)
+		Inode::of(*inode).become_lone(goes);
+	for (Item &item : items_) {
+		struct dentry &dentry = *item.dentry;
+
+		if (item.stale)
+			d_drop(&dentry);
+		if (!dentry.d_inode)
+			continue;
+
+		Inode &inode = Inode::of(*dentry.d_inode);
+
+		inode.choose_operations();
+		if (!item.next)
+			continue;
+
+		inode.replace_found(move(item.next), move(item.spare), retired_);
+		inode.forget_parts();
+		inode.rehash(identity_of(super, inode.top()).key);
+		inode.copy_links();
+	}
+}
+
+} // namespace aufs

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What is cached follows the list of branches when that changes. What nobody uses is dropped; what is left is
+ * in use and is looked at name by name, from the root: directories get other parts, and a name that leads to
+ * something else by now, or has come or gone, is looked up anew by who asks next.
+ *
+ * All that can fail comes first: prepare() looks everything up on the branches that there will be, and commit()
+ * only exchanges pointers. Who calls them holds the list alone all the time, and the mounter's credentials.
+ */
+#pragma once
+
+#include "list_lock.hh"
+
+#include "span.hh"
+
+namespace aufs
+{
+
+using cxxrt::Span;
+
+/* What keeps a branch from being taken away, or from being made read-only. */
+enum class Use : unsigned char { any, writing };
+
+class Refresh final
+{
+public:
+	explicit Refresh(struct super_block &sb) : sb_(sb)
+	{
+	}
+	Refresh(const Refresh &) = delete;
+	Refresh &operator=(const Refresh &) = delete;
+	/* Drops what is not used any more. Without the list's lock, after a grace period. */
+	~Refresh();
+
+	/*
+	 * What somebody watches (inotify) has no other user, and would go with what is dropped from the dcache, and
+	 * the watch with it: it is held until the end. Before prepare(), without the list's lock as well.
+	 */
+	Result<void> hold_watched();
+	/*
+	 * @root: what the root has on the branches that there will be. -ENOMEM, -EINTR, -EAGAIN where something
+	 * is moving and it should be tried again; what the branches say. Sleeps.
+	 */
+	Result<void> prepare(Own<Found> root);
+	/*
+	 * How many of what is in use have a part on @branch that they would still have, or @use it so; at most
+	 * @size are put into @holders, those that something else holds than what lies in them. After prepare().
+	 */
+	unsigned int users_of(const Branch &branch, Use use, Span<struct dentry *> holders) const;
+	/* How many parts on @branch all that is in use has now. */
+	unsigned int parts_on(const Branch &branch) const;
+	/* The list has been exchanged; @goes(branch): of what is not in it any more. */
+	void commit(FunctionRef<bool(const Branch &)> goes);
+
+private:
+	/* A name in use. */
+	struct Item {
+		Ref<struct dentry> dentry;
+		/* Where it is a directory and stays one: what it will have. */
+		Own<Found> next;
+		Own<Found> spare;
+		bool stale = false; /* it leads to something else */
+		bool has_users_of_its_own = false;
+	};
+
+	Result<void> add(Ref<struct dentry> dentry, const Found *parent);
+	static Result<void> look_at(Item &item, const Found &parent);
+	Result<void> add_children(Array<Item>::Size index);
+	Result<void> find_lone();
+
+	struct super_block &sb_;
+	Array<Item> items_;
+	Array<Ref<struct dentry>> watched_;
+	/* What is watched and has no dentry any more. */
+	Array<Ref<struct inode>> lone_;
+	Found *retired_ = nullptr;
+};
+
+} // namespace aufs
