@@ -118,8 +118,7 @@ void Branch::release(struct llist_node *released)
 	auto *branch = reinterpret_cast<Branch *>(reinterpret_cast<char *>(released) -
 						  __builtin_offsetof(Branch, released_));
 
-	/* Whoever looks at it under RCU is waited for. */
-	kern_unmount(branch->detach());
+	/* The unmount waits for whoever looks at it under RCU. */
 	delete branch;
 }
 

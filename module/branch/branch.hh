@@ -21,8 +21,8 @@ public:
 	/* Sleeps, if its mount is still there. */
 	~Branch()
 	{
-		if (mnt_)
-			kern_unmount(mnt_);
+		if (struct vfsmount *mnt = detach())
+			kern_unmount(mnt);
 	}
 
 	/*

@@ -182,17 +182,9 @@ Result<Own<Found>> ListChange::find_root() const
 	for (const Entry &entry : list_)
 		TRY(list.push(kernel, entry.branch));
 
-	auto found = Own<Found>::adopt(new (Gfp{GFP_KERNEL_ACCOUNT}) Found);
-
-	if (!found)
-		return Error{-ENOMEM};
-
 	Found root = TRY(aufs::find_root(list));
 
-	found->top = move(root.top);
-	found->lower = move(root.lower);
-	found->lower_count = root.lower_count;
-	return found;
+	return Found::create(root);
 }
 
 /* Says by what @branch is in use; -EBUSY, where it is. Only the @last try says anything. */

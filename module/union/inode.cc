@@ -80,7 +80,21 @@ void Inode::begin()
 	lone_ = false;
 }
 
-void Inode::end()
+Result<Own<Found>> Found::create(Found &found)
+{
+	auto created = Own<Found>::adopt(new (Gfp{GFP_KERNEL_ACCOUNT}) Found);
+
+	if (!created)
+		return Error{-ENOMEM};
+	created->top = move(found.top);
+	created->named = move(found.named);
+	created->lower = move(found.lower);
+	created->lower_count = found.lower_count;
+	created->bottom = created->lowest().branch;
+	return created;
+}
+
+void Inode::release_parts()
 {
 	for (Found *found = found_; found; found = found->older) {
 		found->top.release();

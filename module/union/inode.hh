@@ -24,6 +24,9 @@ struct Found {
 	/* What the inode had before: readers without a lock may still use it. */
 	Found *older = nullptr;
 
+	/* One of its own, for an inode, of what @found has, which is used up. -ENOMEM. */
+	static Result<Own<Found>> create(Found &found);
+
 	bool exists() const
 	{
 		return static_cast<bool>(top);
@@ -140,7 +143,10 @@ public:
 	/* Called by the superblock's operations for memory that the cache gave or takes. */
 	void construct();
 	void begin();
-	void end();
+	void end()
+	{
+		release_parts();
+	}
 	void free();
 
 	Inode() = delete;
@@ -379,6 +385,8 @@ private:
 	}
 	static int test(struct inode *inode, void *key);
 	static int set(struct inode *inode, void *key);
+	/* Lets the dentries of all parts go, now and before; nobody but readers under RCU looks at them. */
+	void release_parts();
 	void become(Found &found, const ObjectId &identity);
 	static void find_lone(struct super_block &sb, const Found &found, const Key &key);
 	Result<bool> adopt(Found &found, const ObjectId &identity);

@@ -60,12 +60,7 @@ void Inode::become_lone(FunctionRef<bool(const Branch &)> goes)
 			break;
 		}
 	}
-	for (Found *found = found_; found; found = found->older) {
-		found->top.release();
-		for (unsigned int i = 0; i < found->lower_count; i++)
-			found->lower[i].release();
-		found->named.release();
-	}
+	release_parts();
 	forget_parts();
 	lone_ = true;
 	super.note_lone();
@@ -105,15 +100,8 @@ Result<bool> Inode::adopt(Found &found, const ObjectId &identity)
 	if (!lone_ || (vfs.i_mode ^ found.top.inode().i_mode) & S_IFMT)
 		return false;
 
-	auto next = Own<Found>::adopt(new (Gfp{GFP_KERNEL_ACCOUNT}) Found);
+	auto next = TRY(Found::create(found));
 
-	if (!next)
-		return Error{-ENOMEM};
-	next->top = move(found.top);
-	next->named = move(found.named);
-	next->lower = move(found.lower);
-	next->lower_count = found.lower_count;
-	next->bottom = next->lowest().branch;
 	lone_ = false;
 	identity_ = identity;
 	links_ = identity.links;

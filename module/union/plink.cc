@@ -306,10 +306,14 @@ Result<void> follow_plink(const Super &super, Found &found)
 		return {};
 
 	ObjectId id = identity_of(super, found.top);
-	ObjectId claimed = claimed_identity_of(super, found.top);
+
+	if (TRY(follow_plink_of(super, found, id)))
+		return {};
 
 	/* Where it is not believed what it is, it can still be one of what there is already. */
-	if (!TRY(follow_plink_of(super, found, id)) && !(claimed.key == id.key))
+	ObjectId claimed = claimed_identity_of(super, found.top);
+
+	if (!(claimed.key == id.key))
 		TRY(follow_plink_of(super, found, claimed));
 	return {};
 }

@@ -96,12 +96,8 @@ Result<void> Refresh::look_at(Item &item, const Found &parent)
 		item.stale = true;
 		return {};
 	}
-	item.next = TRY(empty_found());
+	item.next = TRY(Found::create(found));
 	item.spare = TRY(empty_found());
-	item.next->top = move(found.top);
-	item.next->lower = move(found.lower);
-	item.next->lower_count = found.lower_count;
-	item.next->bottom = item.next->lowest().branch;
 	return {};
 }
 
@@ -159,19 +155,16 @@ Result<void> Refresh::prepare(Own<Found> root)
 	item.dentry = Ref<struct dentry>::retain(sb_.s_root);
 	item.next = move(root);
 	item.spare = TRY(empty_found());
-	item.next->bottom = item.next->lowest().branch;
 	TRY(items_.push(Gfp{GFP_KERNEL_ACCOUNT}, move(item)));
 	for (Array<Item>::Size i = 0; i < items_.size(); i++) {
 		struct dentry &dentry = *items_[i].dentry;
 
 		if (aufs_signal_pending())
 			return Error{-EINTR};
-		if (dentry.d_inode && is_dir(dentry.d_inode->i_mode)) {
-			items_[i].has_users_of_its_own = aufs_dentry_users(&dentry) > 1;
+		if (dentry.d_inode && is_dir(dentry.d_inode->i_mode))
 			TRY(add_children(i));
-		} else {
+		else
 			items_[i].has_users_of_its_own = true;
-		}
 	}
 	return find_lone();
 }
