@@ -255,6 +255,36 @@ PARAM_CASE(counts_in_a_race, "unlink", "unlink_itself", "link", "rename", "renam
 }
 
 /*
+ * A rename to a name that a rw branch above hides gives the file both names for a while; another name goes
+ * meanwhile.
+ */
+CASE(counts_beside_a_hidden_name)
+{
+	Union u;
+	string second = u.tmp + "/second";
+	constexpr unsigned rounds = 60;
+	make_dir(second);
+	for (const string &dir : {u.top + "/dir", second + "/dir"})
+		make_dir(dir);
+	for (unsigned i = 0; i < rounds; i++) {
+		string file = second + "/dir/" + std::to_string(i);
+		write_file(file, "content");
+		OK(link(file.c_str(), (file + ".l").c_str()));
+		write_file(u.top + "/dir/.wh." + std::to_string(i) + ".n", "");
+	}
+	u.mount("br=" + u.top + "=rw:" + second + "=rw");
+	for (unsigned i = 0; i < rounds; i++) {
+		string file = u.at("dir/") + std::to_string(i);
+		stat_of(file);
+		stat_of(file + ".l");
+		at_once([&] { OK(rename(file.c_str(), (file + ".n").c_str())); },
+			[&] { OK(unlink((file + ".l").c_str())); });
+	}
+	EXPECT_EQ(names_in(u.at("dir")).size(), rounds);
+	expect_counts(u.at("dir"), "after the race");
+}
+
+/*
  * A name that went while nothing was copied up is not counted again, however long ago it was, and nothing is
  * kept of the file when the last one goes.
  */

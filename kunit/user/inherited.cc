@@ -231,6 +231,65 @@ PARAM_CASE(flags, "handed_down", "of_the_source", "both")
 		OK(lchown((u.at(name)).c_str(), 0, 0));
 }
 
+namespace
+{
+
+/* How XFS stores what is @path; false where the filesystem has none of it. */
+bool set_extents(const string &path, unsigned xflags, unsigned size)
+{
+	Fd file = open_file(path, O_RDONLY);
+	fsxattr attributes = {};
+	if (ioctl(file, FS_IOC_FSGETXATTR, &attributes))
+		return false;
+	attributes.fsx_xflags |= xflags;
+	attributes.fsx_extsize = size;
+	return !ioctl(file, FS_IOC_FSSETXATTR, &attributes);
+}
+
+} // namespace
+
+/* XFS hands down more than flags of chattr(1): the rw branch's root has sizes of extents for what is new. */
+PARAM_CASE(storage, "new", "old")
+{
+	if (!on("xfs"))
+		SKIP("XFS alone has sizes of extents");
+	constexpr unsigned compared = FS_XFLAG_EXTSIZE | FS_XFLAG_EXTSZINHERIT | FS_XFLAG_NODEFRAG |
+				      FS_XFLAG_NOSYMLINKS;
+	constexpr unsigned for_new = 65536, own = 131072;
+	Union u;
+	make_objects(u.low);
+	make_dir(u.low + "/sized", 0755);
+	write_file(u.low + "/sized/file", "");
+	bool xfs_below = on("xfs", true);
+	if (xfs_below) {
+		EXPECT(set_extents(u.low + "/sized", FS_XFLAG_EXTSZINHERIT, own));
+		EXPECT(set_extents(u.low + "/sized/file", FS_XFLAG_EXTSIZE, own));
+	}
+	OK(truncate((u.low + "/sized/file").c_str(), 4096));
+	EXPECT(set_extents(u.top, FS_XFLAG_EXTSZINHERIT | FS_XFLAG_NODEFRAG, for_new));
+	if (ktap::param() == "old") {
+		make_dir(u.top + "/.wh..wh.orph", 0700);
+		ASSERT_EQ(project_of(u.top + "/.wh..wh.orph").fsx_extsize, for_new);
+	}
+	u.mount();
+	copy_up_all(u);
+	OK(chmod(u.at("sized/file").c_str(), 0600));
+	OK(chmod(u.at("sized").c_str(), 0700));
+	for (const char *name : {"/file", "/dir", "/sized", "/sized/file"}) {
+		ktap::say(name);
+		fsxattr copy = project_of(u.top + name);
+		bool sized = xfs_below && string(name).find("sized") != string::npos;
+		EXPECT_EQ(copy.fsx_extsize, sized ? own : 0u);
+		EXPECT_EQ(copy.fsx_xflags & compared, !sized ? 0u :
+						      name[6] == '\0' ?
+							       unsigned(FS_XFLAG_EXTSZINHERIT) :
+							       unsigned(FS_XFLAG_EXTSIZE));
+	}
+	EXPECT_EQ(project_of(u.top + "/.wh..wh.orph").fsx_extsize, 0u);
+	write_file(u.at("new"), "");
+	EXPECT_EQ(project_of(u.top + "/new").fsx_extsize, for_new);
+}
+
 /*
  * Flags that one filesystem shows and another does not have do not come along when somebody sets what
  * he was shown and one more.

@@ -124,6 +124,8 @@ CASE(branch_refuses_the_open)
 	u.mount("br=" + top + "=rw:" + u.low + "=ro");
 	for (int flags : opens)
 		EXPECT_ERR(open(u.at("file").c_str(), flags | O_DIRECT | O_CLOEXEC, 0644), EINVAL);
+	for (int flags : {O_WRONLY, O_RDWR | O_APPEND})
+		EXPECT_ERR(open(u.at("file").c_str(), flags | O_DIRECT | O_CLOEXEC), EINVAL);
 	EXPECT(read_file(u.at("file")) == pattern(size));
 	EXPECT(!exists(top + "/file"));
 	expect_no_debris(top);

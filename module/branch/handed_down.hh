@@ -81,4 +81,24 @@ inline constexpr u64 stat_attributes = STATX_ATTR_COMPRESSED | STATX_ATTR_IMMUTA
 				       STATX_ATTR_APPEND | STATX_ATTR_NODUMP |
 				       STATX_ATTR_ENCRYPTED | STATX_ATTR_VERITY | STATX_ATTR_DAX;
 
+/*
+ * The flags of chattr(1) and xfs_io(8), in both forms: fileattr::flags and fsx_xflags. They are changed
+ * on the branch as somebody asks for it.
+ *
+ * Refused: what says what a file is, or is for a filesystem alone to set. FS_DIRTY_FL, FS_COMPRBLK_FL,
+ * FS_ENCRYPT_FL, FS_BTREE_FL, FS_INDEX_FL, FS_IMAGIC_FL, FS_HUGE_FILE_FL, FS_VERITY_FL,
+ * FS_EA_INODE_FL, FS_EOFBLOCKS_FL, FS_INLINE_DATA_FL, FS_CASEFOLD_FL, FS_RESERVED_FL;
+ * FS_XFLAG_PREALLOC, FS_XFLAG_HASATTR, and on newer kernels FS_XFLAG_VERITY, FS_XFLAG_CASEFOLD,
+ * FS_XFLAG_CASENONPRESERVING.
+ */
+inline constexpr u32 file_flags =
+	FS_SECRM_FL | FS_UNRM_FL | FS_COMPR_FL | FS_SYNC_FL | FS_IMMUTABLE_FL | FS_APPEND_FL |
+	FS_NODUMP_FL | FS_NOATIME_FL | FS_NOCOMP_FL | FS_JOURNAL_DATA_FL | FS_NOTAIL_FL |
+	FS_DIRSYNC_FL | FS_TOPDIR_FL | FS_EXTENT_FL | FS_NOCOW_FL | FS_DAX_FL | FS_PROJINHERIT_FL;
+inline constexpr u32 file_xflags = FS_XFLAG_REALTIME | FS_XFLAG_IMMUTABLE | FS_XFLAG_APPEND |
+				   FS_XFLAG_SYNC | FS_XFLAG_NOATIME | FS_XFLAG_NODUMP |
+				   FS_XFLAG_RTINHERIT | FS_XFLAG_PROJINHERIT | FS_XFLAG_NOSYMLINKS |
+				   FS_XFLAG_EXTSIZE | FS_XFLAG_EXTSZINHERIT | FS_XFLAG_NODEFRAG |
+				   FS_XFLAG_FILESTREAM | FS_XFLAG_DAX | FS_XFLAG_COWEXTSIZE;
+
 } // namespace aufs::handed_down

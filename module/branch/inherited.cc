@@ -13,6 +13,10 @@ constexpr u32 common_flags = FS_SYNC_FL | FS_NODUMP_FL | FS_NOATIME_FL | FS_DIRS
 constexpr u32 inherited_flags = common_flags | FS_SECRM_FL | FS_UNRM_FL | FS_COMPR_FL |
 				FS_NOCOMP_FL | FS_JOURNAL_DATA_FL | FS_NOTAIL_FL | FS_DAX_FL |
 				FS_NOCOW_FL;
+/* XFS's own that it hands down: how a file is stored, and what else its directories say. */
+constexpr u32 storage_xflags = FS_XFLAG_REALTIME | FS_XFLAG_RTINHERIT | FS_XFLAG_NOSYMLINKS |
+			       FS_XFLAG_EXTSIZE | FS_XFLAG_EXTSZINHERIT | FS_XFLAG_NODEFRAG |
+			       FS_XFLAG_FILESTREAM | FS_XFLAG_COWEXTSIZE;
 /* What protect() sets. */
 constexpr u32 late_flags = FS_SYNC_FL | FS_NOATIME_FL | FS_APPEND_FL | FS_IMMUTABLE_FL;
 
@@ -82,20 +86,53 @@ Result<void> change_flags(const Branch &branch, struct dentry &dentry, u32 old, 
 	return {};
 }
 
+/* Storage as XFS has it. Sizes in bytes; 0 where the flag for it is not set. */
+struct Storage {
+	u32 xflags = 0;
+	u32 extsize = 0;
+	u32 cowextsize = 0;
+
+	Storage() = default;
+	explicit Storage(const AUFS_FILEATTR &attr)
+		: xflags(attr.fsx_xflags & storage_xflags), extsize(attr.fsx_extsize),
+		  cowextsize(attr.fsx_cowextsize)
+	{
+	}
+	bool operator==(const Storage &) const = default;
+};
+
+Result<void> set_extended(const Branch &branch, struct dentry &dentry, u32 xflags, u32 project,
+			  const Storage &storage)
+{
+	AUFS_FILEATTR attr = {};
+
+	fileattr_fill_xflags(&attr, (xflags & ~storage_xflags) | storage.xflags);
+	attr.fsx_projid = project;
+	attr.fsx_extsize = storage.extsize;
+	attr.fsx_cowextsize = storage.cowextsize;
+	return check(aufs_set_fileattr(branch.mnt(), &dentry, &attr));
+}
+
+Result<void> set_storage(const Branch &branch, struct dentry &dentry, const Storage &storage)
+{
+	AUFS_FILEATTR have = TRY(attributes_of(dentry));
+
+	if (Storage(have) == storage)
+		return {};
+	return set_extended(branch, dentry, have.fsx_xflags, have.fsx_projid, storage);
+}
+
 Result<void> set_project(const Branch &branch, struct dentry &dentry, u32 project, bool handed_down)
 {
 	AUFS_FILEATTR have = TRY(attributes_of(dentry));
-	AUFS_FILEATTR attr = {};
 	bool hands_down = have.fsx_xflags & FS_XFLAG_PROJINHERIT;
 
 	if (have.fsx_projid == project && hands_down == handed_down)
 		return {};
-	fileattr_fill_xflags(&attr, (have.fsx_xflags & ~FS_XFLAG_PROJINHERIT) |
-					    (handed_down ? FS_XFLAG_PROJINHERIT : 0U));
-	attr.fsx_projid = project;
-	attr.fsx_extsize = have.fsx_extsize;
-	attr.fsx_cowextsize = have.fsx_cowextsize;
-	return check(aufs_set_fileattr(branch.mnt(), &dentry, &attr));
+	return set_extended(branch, dentry,
+			    (have.fsx_xflags & ~FS_XFLAG_PROJINHERIT) |
+				    (handed_down ? FS_XFLAG_PROJINHERIT : 0U),
+			    project, Storage(have));
 }
 
 } // namespace
@@ -132,10 +169,12 @@ void hand_nothing_down(const Branch &branch, struct dentry &dir)
 
 		aufs_notify_change(branch.mnt(), &dir, &attr);
 	}
-	if (auto have = attributes_of(dir); have.ok())
+	if (auto have = attributes_of(dir); have.ok()) {
 		(void)change_flags(branch, dir, have.value().flags,
 				   inherited_flags | FS_PROJINHERIT_FL, 0)
 			.ok();
+		(void)set_storage(branch, dir, {}).ok();
+	}
 }
 
 bool hands_project_down(struct dentry &dir)
@@ -164,6 +203,7 @@ Result<void> copy_flags(const Branch &from, struct dentry &source, const Branch 
 	u32 mask = dir ? inherited_flags : inherited_flags & ~(FS_SYNC_FL | FS_NOATIME_FL);
 	u32 project = 0;
 	bool handed_down = false;
+	Storage storage;
 
 	if (told.ok()) {
 		/* How a file is stored means nothing on a filesystem of another type. */
@@ -173,10 +213,19 @@ Result<void> copy_flags(const Branch &from, struct dentry &source, const Branch 
 		if (from.grants_rights()) {
 			project = told.value().fsx_projid;
 			handed_down = dir && (told.value().fsx_xflags & FS_XFLAG_PROJINHERIT);
+			if (source.d_sb->s_magic == to.d_sb->s_magic)
+				storage = Storage(told.value());
 		}
 	}
 	/* What the directory handed down goes, in any case. */
 	TRY(change_flags(branch, to, have.value().flags, inherited_flags, flags & mask));
+	/* Another disk may have no realtime device, or blocks of another size. */
+	auto stored = set_storage(branch, to, storage);
+
+	if (is_refusal(stored.error()))
+		stored = set_storage(branch, to, {});
+	if (!is_refusal(stored.error()))
+		TRY(move(stored));
 
 	if (auto parent = h_parent ? attributes_of(*h_parent) : Error{-ENOENT};
 	    parent.ok() && (parent.value().fsx_xflags & FS_XFLAG_PROJINHERIT))

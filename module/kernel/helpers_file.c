@@ -14,10 +14,15 @@ void aufs_assert_sb_write(const struct super_block *sb)
 #endif
 }
 
+#if BITS_PER_LONG == 32 && defined(CONFIG_SMP)
+#error "aufs.ko is for 64-bit kernels: sizes are written by several tasks at once"
+#endif
+
 /*
  * Any context, any number of callers at once. Who has stored a size looks again, so that
  * the last of them has seen the last change. (Where a size is two words, i_size_write()
- * wants a lock against others, which cannot be taken here: an interrupt may come.)
+ * wants a lock against others, which cannot be taken here: an interrupt may come. So such
+ * kernels are refused.)
  */
 void aufs_copy_size(struct inode *to, const struct inode *from)
 {

@@ -29,13 +29,23 @@ Result<void> copy_up_to_write(const Inode &inode, const struct file &file)
 
 	auto dentry = TRY(dentry_of(file));
 	struct super_block &sb = *inode.vfs.i_sb;
+	const struct cred &caller = *aufs_current_cred();
+	/* Where the copy cannot be opened in this way, the open fails and there is no copy. */
+	auto opens = [&](const Branch &branch, struct dentry &copy) -> Result<void> {
+		ScopedCreds creds(caller);
+
+		TRY(open_copy(file, branch, copy));
+		return {};
+	};
 
 	aufs_sb_start_write(&sb);
 
-	auto copied = copy_up(*dentry);
+	int error = file.f_flags & O_DIRECT ?
+			    copy_up_and(*dentry, whole_file, FinishCopy(opens)).error() :
+			    copy_up(*dentry).error();
 
 	aufs_sb_end_write(&sb);
-	return copied;
+	return check(error);
 }
 
 /* With which flags of @file its branch file is opened. */
@@ -177,8 +187,8 @@ Result<struct file *> prepare_to_write(struct file &file)
 	return &*Followed::in(data)->now;
 }
 
-Result<Ref<struct file>> open_truncated(const struct file &file, const Branch &branch,
-					struct dentry &copy)
+Result<Ref<struct file>> open_copy(const struct file &file, const Branch &branch,
+				   struct dentry &copy)
 {
 	return prfile::open(file, Super::of(*file.f_inode->i_sb), branch.path_to(copy),
 			    branch_flags(file));

@@ -98,9 +98,9 @@ inline bool waits_for_truncation(const struct file &file)
 	return followed && followed->waits;
 }
 
-/* Opens the branch file that @file, which waits, gets if the truncation of @copy works out. */
-Result<Ref<struct file>> open_truncated(const struct file &file, const Branch &branch,
-					struct dentry &copy);
+/* Opens the branch file that @file, which is being opened, is to have on @copy. */
+Result<Ref<struct file>> open_copy(const struct file &file, const Branch &branch,
+				   struct dentry &copy);
 /* Gives it to @file, which is being opened: nobody else knows it yet. */
 void take_truncated(struct file &file, Ref<struct file> h_file);
 

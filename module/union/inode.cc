@@ -216,7 +216,12 @@ void Inode::copy_attributes_of(const Part &top)
 
 void Inode::follow_mode(const Branch &branch, const struct inode &h)
 {
-	follow(vfs.i_mode, [&] { return branch.shown_mode(AtomicRef(h.i_mode).load()); });
+	/* A filesystem that gives an inode up may make a file of it; the union's stays what it is. */
+	follow(vfs.i_mode, [&] {
+		umode_t h_mode = branch.shown_mode(AtomicRef(h.i_mode).load());
+
+		return static_cast<umode_t>((vfs.i_mode & S_IFMT) | (h_mode & S_IALLUGO));
+	});
 }
 
 void Inode::copy_written()

@@ -167,7 +167,7 @@ Result<void> truncate(struct dentry &dentry, const struct iattr &attr, struct ia
 		if (waits) {
 			ScopedCreds creds(caller);
 
-			opened = TRY(open_truncated(*user, branch, h_dentry));
+			opened = TRY(open_copy(*user, branch, h_dentry));
 		}
 		/* A program that runs from the branch is not cut. */
 		TRY(check(aufs_get_write_access(&h_inode)));
@@ -295,17 +295,6 @@ int fileattr_get(struct dentry *dentry, AUFS_FILEATTR *attr)
 namespace
 {
 
-/* What chattr(1) and its like change; a filesystem has others to say what a file is. */
-constexpr u32 known_flags = FS_SECRM_FL | FS_UNRM_FL | FS_COMPR_FL | FS_SYNC_FL | FS_IMMUTABLE_FL |
-			    FS_APPEND_FL | FS_NODUMP_FL | FS_NOATIME_FL | FS_NOCOMP_FL |
-			    FS_JOURNAL_DATA_FL | FS_NOTAIL_FL | FS_DIRSYNC_FL | FS_TOPDIR_FL |
-			    FS_EXTENT_FL | FS_NOCOW_FL | FS_DAX_FL | FS_PROJINHERIT_FL;
-constexpr u32 known_xflags = FS_XFLAG_REALTIME | FS_XFLAG_IMMUTABLE | FS_XFLAG_APPEND |
-			     FS_XFLAG_SYNC | FS_XFLAG_NOATIME | FS_XFLAG_NODUMP |
-			     FS_XFLAG_RTINHERIT | FS_XFLAG_PROJINHERIT | FS_XFLAG_NOSYMLINKS |
-			     FS_XFLAG_EXTSIZE | FS_XFLAG_EXTSZINHERIT | FS_XFLAG_NODEFRAG |
-			     FS_XFLAG_FILESTREAM | FS_XFLAG_DAX | FS_XFLAG_COWEXTSIZE;
-
 /* What becomes of @have where somebody who saw @shown asked for @wanted. */
 template <class T> T changed(T have, T shown, T wanted)
 {
@@ -343,7 +332,8 @@ int fileattr_set(AUFS_IDMAP *, struct dentry *dentry, AUFS_FILEATTR *attr)
 	u32 flags = attr->flags ^ shown.flags;
 	u32 xflags = attr->fsx_xflags ^ shown.fsx_xflags;
 
-	if ((flags & ~known_flags) || (attr->fsx_valid && (xflags & ~known_xflags)))
+	if ((flags & ~handed_down::file_flags) ||
+	    (attr->fsx_valid && (xflags & ~handed_down::file_xflags)))
 		return -EOPNOTSUPP;
 
 	auto set = [&, attr](struct vfsmount *mnt, struct dentry &h_dentry) {

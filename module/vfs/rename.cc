@@ -441,16 +441,24 @@ Result<void> rename_checked(Side from, Side to, unsigned int flags)
 		return {};
 	};
 
-	if (!to.inode())
-		return run();
-
 	/*
 	 * The names of what is replaced are counted under this, by a copy-up as well; a directory
 	 * gets no part meanwhile.
 	 */
-	auto lock = TRY(KillableLock::get(to.inode()->copy_lock()));
+	auto run_locked = [&]() -> Result<void> {
+		auto lock = TRY(KillableLock::get(to.inode()->copy_lock()));
 
-	return run();
+		return run();
+	};
+
+	TRY(to.inode() ? run_locked() : run());
+	/* It had both names for a while, and another of its names that went then has counted them. */
+	if (hidden == Hidden::removable && !from.directory()) {
+		MutexLock lock(from.inode()->copy_lock());
+
+		from.inode()->copy_links();
+	}
+	return {};
 }
 
 } // namespace
