@@ -83,6 +83,7 @@ static void __exit aufs_exit(void)
 	aufs_prfile_exit();
 	/* Inodes are freed after a grace period. */
 	rcu_barrier();
+	aufs_watches_exit();
 	kmem_cache_destroy(aufs_inode_cache);
 }
 

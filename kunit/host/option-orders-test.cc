@@ -59,7 +59,10 @@ public:
 		       sums[static_cast<int>(settings_.sum)] +
 		       (settings_.share_rw ? " share_rw" : "") +
 		       (settings_.always_opaque ? " opaque" : "") +
-		       (settings_.show_whiteouts ? " shwh" : "") + " " +
+		       (settings_.show_whiteouts ? " shwh" : "") +
+		       (settings_.udba == Udba::none ? Text() :
+						       " udba=" + Text(udba_name(settings_.udba))) +
+		       " " +
 		       StringView(notes, set_.describe_notes(notes, sizeof(notes)));
 	}
 
@@ -133,7 +136,7 @@ struct Written {
 	const char *means;
 };
 
-constexpr unsigned int slot_count = 7;
+constexpr unsigned int slot_count = 8;
 constexpr Written slots[slot_count][14] = {
 	{
 		{"create=tdp", "tdp 30"},
@@ -175,6 +178,12 @@ constexpr Written slots[slot_count][14] = {
 		{"noshwh", ""},
 	},
 	{
+		{"udba=none", ""},
+		{"udba:reval", " udba=reval"},
+		{"udba=notify", " udba=notify"},
+		{"udba=fsnotify", " udba=notify"},
+	},
+	{
 		{"br=/a=rw:/b\\,c=ro", "/a=rw:/b\\,c=ro"},
 		{"br:/a=rw:/b\\,c", "/a=rw:/b\\,c=ro"},
 		{"dirs=/a:/b\\,c=ro+wh:", "/a=rw:/b\\,c=ro"},
@@ -203,9 +212,6 @@ constexpr Said said[] = {{"xino", "xino=/dev/shm/.xino", "inode numbers need no 
 			 {"nowarn_perm", "nowarn_perm", "there is no such warning"},
 			 {"verbose", "v", "messages are the same for all"},
 			 {"quiet", "silent", "messages are the same for all"},
-			 {"udba", "udba:notify",
-			  "changes made directly on branches are not looked for yet"},
-			 {"", "udba=none", ""},
 			 {"", "si=00ff", ""},
 			 {"", "relatime", ""}};
 

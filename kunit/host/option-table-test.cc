@@ -18,7 +18,8 @@ Text accept(std::initializer_list<const char *> options, MountKind kind = MountK
 {
 	static constexpr const char *names[] = {"-",	    "br",     "append", "create",
 						"cpup",	    "sum",    "nosum",	"wsum",
-						"share_rw", "diropq", "shwh",	"noshwh"};
+						"share_rw", "diropq", "shwh",	"noshwh",
+						"udba"};
 	OptionSet set(kind);
 	Text all;
 	Settings settings;
@@ -140,15 +141,11 @@ TEST(options_without_effect)
 				   "debug=1",
 				   "delete=all",
 				   "delete=whiteout",
-				   "imap=x",
-				   "udba=reval",
-				   "udba=notify",
-				   "udba=fsnotify",
-				   "udba:reval"}) {
+				   "imap=x"}) {
 		if (!StringView(accept({option})).starts_with("-; options without effect: "))
 			check::fail(__FILE_NAME__, __LINE__, option);
 	}
-	for (const char *option : {"udba=none", "si=0123abcd", "nodirren", "relatime", "nodlgt"})
+	for (const char *option : {"si=0123abcd", "nodirren", "relatime", "nodlgt"})
 		EXPECT_TEXT(accept({option}), "-");
 	for (const char *option :
 	     {"xino", "xino=", "noxino=", "itrunc_xino=x", "itrunc_xino", "rdblk=", "rdblk=x",
@@ -200,7 +197,8 @@ static Text shown(const Settings &settings)
 		text += ":" + Text::number(settings.mfs_seconds);
 	return text + " " + Text(copy_policy_name(settings.copy_up)) +
 	       sums[static_cast<int>(settings.sum)] + (settings.share_rw ? " share_rw" : "") +
-	       (settings.always_opaque ? " opaque" : "") + (settings.show_whiteouts ? " shwh" : "");
+	       (settings.always_opaque ? " opaque" : "") + (settings.show_whiteouts ? " shwh" : "") +
+	       (settings.udba == Udba::none ? Text() : " udba=" + Text(udba_name(settings.udba)));
 }
 
 /* The settings after @key=@value was applied to some, or the error. */
@@ -261,6 +259,16 @@ TEST(watermarks)
 					 ":1000000000000000000", ":1:1000000000"})
 			EXPECT_ERRNO(applied(OptionKey::create, policy + rest), EINVAL);
 	}
+}
+
+TEST(direct_changes)
+{
+	EXPECT_TEXT(accept({"udba=none", "udba:reval", "udba=notify", "udba=fsnotify"}),
+		    "udba udba udba udba");
+	EXPECT_TEXT(applied(OptionKey::udba, "reval"), "mfsrr:5:7 bup sum udba=reval");
+	EXPECT_TEXT(applied(OptionKey::udba, "notify"), "mfsrr:5:7 bup sum udba=notify");
+	EXPECT_TEXT(applied(OptionKey::udba, "fsnotify"), "mfsrr:5:7 bup sum udba=notify");
+	EXPECT_TEXT(applied(OptionKey::udba, "none"), "mfsrr:5:7 bup sum");
 }
 
 TEST(flags)

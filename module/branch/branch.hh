@@ -193,11 +193,11 @@ public:
 	 */
 	bool changes_by_itself() const
 	{
-		return changes_by_itself_;
+		return AtomicRef(changes_by_itself_).load();
 	}
-	void note_changes_by_itself()
+	void set_changes_by_itself(bool changes)
 	{
-		changes_by_itself_ = true;
+		AtomicRef(changes_by_itself_).store(changes);
 	}
 
 	/* The mount's number for it, which no other branch has or had. */

@@ -173,6 +173,9 @@ struct aufs_list_lock {
 	struct wait_queue_head wait; /* of those that would share it, for the end of who is alone */
 };
 
+/* Watches of directories of branches (helpers_notify.c). */
+struct aufs_watch;
+
 /* helpers.c, alphabetical */
 int aufs_acl_for_new(struct posix_acl **acl, umode_t *mode);
 void aufs_allow_write_access(struct file *file);
@@ -190,8 +193,8 @@ s64 aufs_coarse_time(void);
 int aufs_create(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry, umode_t mode);
 const struct cred *aufs_current_cred(void);
 struct dentry *aufs_d_find_any_alias(struct inode *inode);
-/* From now on the VFS believes @dentry, which is being looked up, without ->d_revalidate. */
-void aufs_d_is_not_asked(struct dentry *dentry);
+/* Whether the VFS asks @ops, which have a ->d_revalidate, before it believes @dentry. */
+void aufs_d_set_asked(struct dentry *dentry, const struct dentry_operations *ops, bool asked);
 struct dentry *aufs_d_alloc_parallel(struct dentry *parent, const char *name, unsigned int len);
 void aufs_copy_size(struct inode *to, const struct inode *from);
 int aufs_copy_up_creds(struct dentry *dentry, struct cred **creds);
@@ -259,6 +262,24 @@ unsigned int aufs_lone_inodes(struct super_block *sb, struct inode **inodes, uns
 /* The same for dentries of what somebody watches. */
 unsigned int aufs_watched_dentries(struct super_block *sb, struct dentry **dentries,
 				   unsigned int size);
+/*
+ * How often something was told to have changed in what is watched for the directory @dir of the union: a
+ * number that is another one afterwards, and never 0. Who reads it sees all that has happened until then. Any
+ * context.
+ */
+unsigned long aufs_changes_of(const struct inode *dir);
+/* Makes it another one. Any context. */
+void aufs_note_change(const struct inode *dir);
+/* Ends the watches of a list. Sleeps. */
+void aufs_unwatch(struct aufs_watch *watches);
+/* Watches the branch's directory @inode for @dir, and adds that to the list @watches. Sleeps. */
+int aufs_watch(struct fsnotify_group *group, struct inode *inode, const struct inode *dir,
+	       struct aufs_watch **watches);
+/* The watches of one union; an ERR_PTR. It lives until the last of them has gone. */
+struct fsnotify_group *aufs_watches_create(void);
+void aufs_watches_put(struct fsnotify_group *group);
+/* When the module goes. Sleeps. */
+void aufs_watches_exit(void);
 void aufs_list_lock_init(struct aufs_list_lock *lock, int depth);
 /* For who changes it: -EBUSY where others go on using it for seconds, -EINTR on a fatal signal. */
 int aufs_list_lock_alone(struct aufs_list_lock *lock);

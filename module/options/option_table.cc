@@ -39,7 +39,7 @@ struct OptionRow {
 	Effect effect;
 	OptionKey key = OptionKey::nothing;
 	const char *reason = "";
-	/* With Value::words: these, with ", " between. The first is what is done in any case. */
+	/* With Value::words: these, with ", " between. */
 	const char *words = "";
 };
 
@@ -119,10 +119,9 @@ constexpr OptionRow opposite(StringView name, const char *reason)
 }
 
 /* One of @words, which are as OptionRow has them. */
-constexpr OptionRow one_of(StringView name, const char *words, Effect effect,
-			   OptionKey key = OptionKey::nothing, const char *reason = "")
+constexpr OptionRow one_of(StringView name, const char *words, Effect effect, OptionKey key)
 {
-	return {{name}, Value::words, effect, key, reason, words};
+	return {{name}, Value::words, effect, key, "", words};
 }
 
 constexpr OptionRow rows[] = {
@@ -136,6 +135,7 @@ constexpr OptionRow rows[] = {
 	one_of("diropq", "w, whiteouted, a, always", Effect::works, OptionKey::diropq),
 	works("shwh", Value::none, OptionKey::shwh),
 	works("noshwh", Value::none, OptionKey::noshwh),
+	one_of("udba", "none, reval, notify, fsnotify", Effect::works, OptionKey::udba),
 	works("share_rw", Value::none, OptionKey::share_rw),
 
 	changes("prepend", Value::list, Effect::adds_branches, OptionKey::prepend),
@@ -174,8 +174,6 @@ constexpr OptionRow rows[] = {
 	obsolete("debug"),
 	obsolete("delete"),
 	obsolete("imap"),
-	one_of("udba", "none, reval, notify, fsnotify", Effect::none, OptionKey::nothing,
-	       "changes made directly on branches are not looked for yet"),
 
 	silent("si", Value::text),
 	silent("nodirren"),
@@ -260,18 +258,18 @@ bool is_number(StringView text)
 	return !text.empty();
 }
 
-/* Which of @words, with ", " between them, @text is, from 0 on; negative where it is none. */
-int word_index(StringView words, StringView text)
+/* Whether @text is one of @words, with ", " between them. */
+bool is_one_of(StringView words, StringView text)
 {
-	for (int index = 0;; index++) {
+	for (;;) {
 		Size end = 0;
 
 		while (end < words.size() && words[end] != ',')
 			end++;
 		if (words.substr(0, end) == text)
-			return index;
+			return true;
 		if (end == words.size())
-			return -1;
+			return false;
 		words = words.substr(end + 2);
 	}
 }
@@ -309,7 +307,7 @@ Result<void> check_value(const OptionRow &row, const RawOption &option, OptionEr
 		return refuse(error,
 			      {.text = "no number", .word = option.value, .item = option.key});
 	if (row.value == Value::words &&
-	    word_index(StringView::from_c_string(row.words), option.value) < 0)
+	    !is_one_of(StringView::from_c_string(row.words), option.value))
 		return refuse(error, {.text = "unknown value",
 				      .word = option.value,
 				      .item = option.key,
@@ -334,9 +332,7 @@ Result<OptionKey> OptionSet::accept(const RawOption &option, OptionError &error)
 			TRY(accept_branches(option.key, error));
 		break;
 	case Effect::none:
-		if (row->value != Value::words ||
-		    word_index(StringView::from_c_string(row->words), option.value) > 0)
-			noted_ |= 1ULL << (row - rows);
+		noted_ |= 1ULL << (row - rows);
 		break;
 	case Effect::silent:
 		break;

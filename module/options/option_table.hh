@@ -24,6 +24,7 @@ enum class OptionKey : unsigned char {
 	diropq,
 	shwh,
 	noshwh,
+	udba,
 	add, /* this and the next ones: branch_change.hh */
 	prepend,
 	del,

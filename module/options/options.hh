@@ -98,6 +98,12 @@ enum class CopyPolicy : unsigned char { tdp, bup, bu };
 /* Which branches statfs adds up: the one that is written to counts alone, all, or the rw ones. */
 enum class Sum : unsigned char { none, all, writable };
 
+/*
+ * Whether changes that somebody makes directly on a branch are looked for: not at all; each time that a name is
+ * used; or when the kernel has told of one.
+ */
+enum class Udba : unsigned char { none, reval, notify };
+
 /* What can be changed while mounted. */
 struct alignas(8) Settings {
 	static constexpr unsigned int default_seconds = 30;
@@ -110,6 +116,7 @@ struct alignas(8) Settings {
 	bool share_rw = false; /* other unions may use the rw branches as well */
 	bool always_opaque = false; /* a new directory shows nothing of lower branches, ever */
 	bool show_whiteouts = false; /* as the files that they are */
+	Udba udba = Udba::none;
 
 	friend bool operator==(const Settings &, const Settings &) = default;
 };
@@ -120,6 +127,7 @@ StringView create_policy_name(CreatePolicy policy);
 bool has_watermark(CreatePolicy policy);
 bool has_seconds(CreatePolicy policy);
 StringView copy_policy_name(CopyPolicy policy);
+StringView udba_name(Udba udba);
 
 /* Why an option was refused. The views are parts of the text that was parsed, or empty. */
 struct OptionError {

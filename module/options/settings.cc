@@ -157,6 +157,19 @@ StringView copy_policy_name(CopyPolicy policy)
 	return copy_names[static_cast<unsigned char>(policy)].name;
 }
 
+StringView udba_name(Udba udba)
+{
+	switch (udba) {
+	case Udba::reval:
+		return "reval";
+	case Udba::notify:
+		return "notify";
+	case Udba::none:
+		break;
+	}
+	return "none";
+}
+
 Result<void> apply(Settings &settings, OptionKey key, StringView value, OptionError &error)
 {
 	switch (key) {
@@ -184,6 +197,11 @@ Result<void> apply(Settings &settings, OptionKey key, StringView value, OptionEr
 		break;
 	case OptionKey::share_rw:
 		settings.share_rw = true;
+		break;
+	case OptionKey::udba:
+		settings.udba = value == "none"	 ? Udba::none :
+				value == "reval" ? Udba::reval :
+						   Udba::notify;
 		break;
 	case OptionKey::nothing:
 	case OptionKey::branches:

@@ -277,7 +277,8 @@ void ListChange::clean(const struct super_block &sb) const
 	}
 }
 
-Result<void> ListChange::try_to_apply(struct fs_context *fc, struct super_block &sb, bool last)
+Result<void> ListChange::try_to_apply(struct fs_context *fc, struct super_block &sb,
+				      const Settings &settings, bool last)
 {
 	Super &super = Super::of(sb);
 	Refresh refresh(sb);
@@ -301,10 +302,11 @@ Result<void> ListChange::try_to_apply(struct fs_context *fc, struct super_block 
 
 	/* What has come since is little. */
 	shrink_dcache_sb(&sb);
-	TRY(refresh.prepare(TRY(find_root())));
+	TRY(refresh.prepare(*sb.s_root, TRY(find_root())));
 	TRY(check_unused(fc, refresh, last));
 
 	auto take = [&] {
+		super.set_settings(settings);
 		take_list(super);
 	};
 
@@ -326,7 +328,8 @@ Result<void> ListChange::try_to_apply(struct fs_context *fc, struct super_block 
 	return {};
 }
 
-Result<void> ListChange::apply(struct fs_context *fc, struct super_block &sb)
+Result<void> ListChange::apply(struct fs_context *fc, struct super_block &sb,
+			       const Settings &settings)
 {
 	Super &super = Super::of(sb);
 	unsigned int before = super.count();
@@ -334,11 +337,11 @@ Result<void> ListChange::apply(struct fs_context *fc, struct super_block &sb)
 
 	TRY(super.set_places(cxxrt::max(before, after)));
 
-	auto applied = try_to_apply(fc, sb, false);
+	auto applied = try_to_apply(fc, sb, settings, false);
 
 	for (int tries = 1; tries <= most_tries && is_passing(applied.error()); tries++) {
 		aufs_pause();
-		applied = try_to_apply(fc, sb, tries == most_tries);
+		applied = try_to_apply(fc, sb, settings, tries == most_tries);
 	}
 	if (applied.ok()) {
 		for (const Branch *branch : removed_)

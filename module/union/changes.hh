@@ -37,10 +37,11 @@ public:
 	bool has_rw() const;
 	Changes changes() const;
 	/*
-	 * Does it. -EBUSY where a branch that goes, or is to be written to no more, is in use: the log says by
+	 * Does it, and makes @settings the union's with it; where nothing was added, all that is cached is looked
+	 * at again. -EBUSY where a branch that goes, or is to be written to no more, is in use: the log says by
 	 * what. -EINTR, -ENOMEM, what the branches say. Sleeps.
 	 */
-	Result<void> apply(struct fs_context *fc, struct super_block &sb);
+	Result<void> apply(struct fs_context *fc, struct super_block &sb, const Settings &settings);
 
 private:
 	/* A path that was found, held. */
@@ -95,7 +96,8 @@ private:
 	Result<void> insert(struct fs_context *fc, unsigned int place, Step &step);
 	Result<unsigned int> place_of(struct fs_context *fc, const Step &step) const;
 	Result<void> check_fresh(struct fs_context *fc, const Branch &branch) const;
-	Result<void> try_to_apply(struct fs_context *fc, struct super_block &sb, bool last);
+	Result<void> try_to_apply(struct fs_context *fc, struct super_block &sb,
+				  const Settings &settings, bool last);
 	Result<void> check_unused(struct fs_context *fc, const Refresh &refresh, bool last) const;
 	Result<Own<Found>> find_root() const;
 	static Result<void> refuse_use(struct fs_context *fc, const Refresh &refresh,

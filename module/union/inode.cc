@@ -78,6 +78,8 @@ void Inode::begin()
 	name_gone_ = {};
 	moving_ = false;
 	lone_ = false;
+	watches_ = nullptr;
+	watched_ = nullptr;
 }
 
 Result<Own<Found>> Found::create(Found &found)
@@ -96,6 +98,7 @@ Result<Own<Found>> Found::create(Found &found)
 
 void Inode::release_parts()
 {
+	end_watch();
 	for (Found *found = found_; found; found = found->older) {
 		found->top.release();
 		/* Whoever looks under RCU still goes through them. */
@@ -177,6 +180,9 @@ void Inode::publish(Own<Found> next)
 	next->older = found_;
 	AtomicRef(found_).store_release(next.leak());
 	AtomicRef(h_inode_).store_release(h_inode);
+	/* Nobody tells of the new part yet: who uses a name looks, and then watches that as well. */
+	if (watches_)
+		aufs_note_change(&vfs);
 }
 
 void Inode::copy_attributes()
@@ -321,6 +327,19 @@ void Inode::choose_operations()
 		break;
 	}
 	AtomicRef(vfs.i_op).store(ops);
+}
+
+void Inode::set_asked(struct dentry &entry) const
+{
+	/* In such a directory names are others when a key comes or goes. */
+	auto is_encrypted = [](const Part &part) -> bool {
+		return part.inode().i_flags & S_ENCRYPTED;
+	};
+	bool asked = super().asks_everywhere() || (super().changes() == Changes::where_encrypted &&
+						   cxxrt::any_of(found(), is_encrypted));
+
+	if (asked != static_cast<bool>(entry.d_flags & DCACHE_OP_REVALIDATE))
+		aufs_d_set_asked(&entry, &remote_dentry_operations, asked);
 }
 
 void Inode::become(Found &found, const ObjectId &identity)

@@ -259,6 +259,14 @@ public:
 	/* After that, for a directory: what was known of its old parts. */
 	void forget_parts();
 	/*
+	 * With udba=notify the kernel tells from now on when somebody changes this directory in any of its
+	 * parts; what aufs_changes_of() says of it then, else 0. Before its names are looked up. -ENOMEM. The
+	 * list is held; takes copy_lock().
+	 */
+	Result<unsigned long> watch();
+	/* Whether the VFS asks before it believes @entry of this directory, which has been looked up. */
+	void set_asked(struct dentry &entry) const;
+	/*
 	 * No dentry leads to it; somebody watches it. When the list changes it lets its parts go, those on
 	 * @goes(branch) for good, and waits for who looks its name up again. The list is held alone.
 	 */
@@ -385,6 +393,8 @@ private:
 	}
 	static int test(struct inode *inode, void *key);
 	static int set(struct inode *inode, void *key);
+	Result<void> watch_parts();
+	void end_watch();
 	/* Lets the dentries of all parts go, now and before; nobody but readers under RCU looks at them. */
 	void release_parts();
 	void become(Found &found, const ObjectId &identity);
@@ -412,6 +422,9 @@ private:
 	unsigned int links_;
 	Purity purity_;
 	const Branch *impure_on_;
+	/* Of its parts, and what found() was then; under copy_lock(), or the list is held alone. */
+	struct aufs_watch *watches_;
+	const Found *watched_;
 	bool lone_;
 	bool moving_;
 	unsigned int moved_from_; /* what the dentry's sequence was before */

@@ -27,8 +27,46 @@ void Inode::replace_found(Own<Found> next, Own<Found> spare, Found *&retired)
 	retire(spare.leak());
 }
 
+Result<unsigned long> Inode::watch()
+{
+	if (super().settings().udba != Udba::notify)
+		return 0UL;
+	if (AtomicRef(watched_).load() != &found())
+		TRY(watch_parts());
+	return aufs_changes_of(&vfs);
+}
+
+Result<void> Inode::watch_parts()
+{
+	auto lock = TRY(KillableLock::get(copy_lock_));
+	const Found &now = found();
+
+	if (watched_ == &now)
+		return {};
+	for (const Part &part : now) {
+		/* Those of what it had before tell more often than need be, until it is forgotten. */
+		if (watched_ && watched_->has_part_on(*part.branch))
+			continue;
+		TRY(check(aufs_watch(super().watches(), &part.inode(), &vfs, &watches_)));
+	}
+	AtomicRef(watched_).store(&now);
+	return {};
+}
+
+void Inode::end_watch()
+{
+	if (!watches_)
+		return;
+	aufs_unwatch(cxxrt::exchange(watches_, nullptr));
+	AtomicRef(watched_).store(nullptr);
+	/* What its names were last looked at for says nothing any more. */
+	aufs_note_change(&vfs);
+}
+
 void Inode::forget_parts()
 {
+	end_watch();
+
 	InodeSpinLock lock(vfs);
 
 	/* A shared listing (listing.hh) is known by the address of what it was read from. */

@@ -45,14 +45,13 @@ template <class T, class Get> Result<Array<Ref<T>>> collect(Get &&get)
 	}
 }
 
-/* Whether @inode, a directory, is the one that will have these parts. */
-bool is_the_same(const Inode &inode, const Found &next)
+} // namespace
+
+bool is_same_directory(const Inode &inode, const Found &next)
 {
 	return next.exists() && is_dir(next.top.inode().i_mode) &&
 	       cxxrt::any_of(next, [&inode](const Part &part) { return inode.shows(part); });
 }
-
-} // namespace
 
 Refresh::~Refresh()
 {
@@ -92,7 +91,7 @@ Result<void> Refresh::look_at(Item &item, const Found &parent)
 		item.stale = !found.exists() || !inode.shows(found.top);
 		return {};
 	}
-	if (!is_the_same(inode, found)) {
+	if (!is_same_directory(inode, found)) {
 		item.stale = true;
 		return {};
 	}
@@ -148,12 +147,12 @@ Result<void> Refresh::find_lone()
 	return {};
 }
 
-Result<void> Refresh::prepare(Own<Found> root)
+Result<void> Refresh::prepare(struct dentry &dir, Own<Found> next)
 {
 	Item item;
 
-	item.dentry = Ref<struct dentry>::retain(sb_.s_root);
-	item.next = move(root);
+	item.dentry = Ref<struct dentry>::retain(&dir);
+	item.next = move(next);
 	item.spare = TRY(empty_found());
 	TRY(items_.push(Gfp{GFP_KERNEL_ACCOUNT}, move(item)));
 	for (Array<Item>::Size i = 0; i < items_.size(); i++) {
@@ -166,7 +165,7 @@ Result<void> Refresh::prepare(Own<Found> root)
 		else
 			items_[i].has_users_of_its_own = true;
 	}
-	return find_lone();
+	return &dir == sb_.s_root ? find_lone() : Result<void>();
 }
 
 unsigned int Refresh::users_of(const Branch &branch, Use use, Span<struct dentry *> holders) const
@@ -218,6 +217,7 @@ void Refresh::commit(FunctionRef<bool(const Branch &)> goes)
 
 		if (item.stale)
 			d_drop(&dentry);
+		Inode::of(*parent_of(dentry)->d_inode).set_asked(dentry);
 		if (!dentry.d_inode)
 			continue;
 
@@ -232,6 +232,28 @@ void Refresh::commit(FunctionRef<bool(const Branch &)> goes)
 		inode.rehash(identity_of(super, inode.top()).key);
 		inode.copy_links();
 	}
+}
+
+Result<bool> refresh_directory(struct dentry &dentry)
+{
+	const Super &super = Super::of(*dentry.d_sb);
+	Refresh refresh(*dentry.d_sb);
+	auto lock = TRY(ListChangeLock::get(super));
+	ScopedCreds creds(super.mounter());
+	auto parent = parent_of(dentry);
+	NameSnapshot name(dentry);
+	Found found = TRY(find(Inode::of(*parent->d_inode), name.view()));
+
+	if (!is_same_directory(Inode::of(*dentry.d_inode), found))
+		return false;
+	TRY(refresh.prepare(dentry, TRY(Found::create(found))));
+
+	auto goes = [](const Branch &) {
+		return false;
+	};
+
+	refresh.commit(FunctionRef<bool(const Branch &)>(goes));
+	return true;
 }
 
 } // namespace aufs

@@ -18,6 +18,15 @@ namespace aufs
 
 using cxxrt::Span;
 
+/* Whether @inode, a directory, is the one that will have these parts. */
+bool is_same_directory(const Inode &inode, const Found &next);
+
+/*
+ * Gives the directory @dentry, and those below it that are in use, the parts that the branches have for them by
+ * now. False where its name leads to another object. No list lock is held. Sleeps.
+ */
+Result<bool> refresh_directory(struct dentry &dentry);
+
 /* What keeps a branch from being taken away, or from being made read-only. */
 enum class Use : unsigned char { any, writing };
 
@@ -38,10 +47,10 @@ public:
 	 */
 	Result<void> hold_watched();
 	/*
-	 * @root: what the root has on the branches that there will be. -ENOMEM, -EINTR, -EAGAIN where something
-	 * is moving and it should be tried again; what the branches say. Sleeps.
+	 * From the directory @dir on, which will have @next on the branches that there will be. -ENOMEM, -EINTR,
+	 * -EAGAIN where something is moving and it should be tried again; what the branches say. Sleeps.
 	 */
-	Result<void> prepare(Own<Found> root);
+	Result<void> prepare(struct dentry &dir, Own<Found> next);
 	/*
 	 * How many of what is in use have a part on @branch that they would still have, or @use it so; at most
 	 * @size are put into @holders, those that something else holds than what lies in them. After prepare().
@@ -49,7 +58,7 @@ public:
 	unsigned int users_of(const Branch &branch, Use use, Span<struct dentry *> holders) const;
 	/* How many parts on @branch all that is in use has now. */
 	unsigned int parts_on(const Branch &branch) const;
-	/* The list has been exchanged; @goes(branch): of what is not in it any more. */
+	/* The list has been exchanged, if it changes; @goes(branch): of what is not in it any more. */
 	void commit(FunctionRef<bool(const Branch &)> goes);
 
 private:

@@ -46,6 +46,8 @@ Super::~Super()
 		kern_unmount_array(mnts, held);
 	/* Those that were taken out of the list before: their filesystems are free now as well. */
 	aufs_release_flush();
+	if (watches_)
+		aufs_watches_put(watches_);
 }
 
 namespace
@@ -131,13 +133,30 @@ void Super::number_places()
 
 void Super::note_changes()
 {
-	for (Own<Branch> &branch : branches_) {
-		Changes changes = changes_of(*branch);
+	/* As if each branch were somebody else's. */
+	bool all = settings().udba == Udba::reval;
+	Changes most = Changes::never;
 
-		if (changes == Changes::anywhere)
-			branch->note_changes_by_itself();
-		changes_ = cxxrt::max(changes_, changes);
+	for (Own<Branch> &branch : branches_) {
+		Changes changes = all ? Changes::anywhere : changes_of(*branch);
+
+		branch->set_changes_by_itself(changes == Changes::anywhere);
+		most = cxxrt::max(most, changes);
 	}
+	changes_ = most;
+}
+
+Result<void> Super::prepare_watches()
+{
+	if (watches_)
+		return {};
+
+	struct fsnotify_group *watches = aufs_watches_create();
+
+	if (is_error(watches))
+		return error_of(watches);
+	watches_ = watches;
+	return {};
 }
 
 void Super::exchange_branches(Array<Own<Branch>> &next)

@@ -259,8 +259,21 @@ public:
 	{
 		return changes_;
 	}
+	/* Whether the VFS asks before it believes a name that it knows, in whatever directory. */
+	bool asks_everywhere() const
+	{
+		return changes_ == Changes::anywhere || settings().udba != Udba::none;
+	}
 	/* Notes of each branch how it changes. The list is held alone, or nobody else has it yet. */
 	void note_changes();
+
+	/* For udba=notify; before that is set. -ENOMEM. s_umount is held, or nobody else has this yet. */
+	Result<void> prepare_watches();
+	/* The watches of directories of branches, or null where there never were any. */
+	struct fsnotify_group *watches() const
+	{
+		return watches_;
+	}
 
 	/* The deepest branch's stack depth. */
 	int branch_depth() const;
@@ -338,6 +351,7 @@ private:
 	Atomic<bool> has_had_lone_;
 	bool idmapped_ = false;
 	Changes changes_ = Changes::never;
+	struct fsnotify_group *watches_ = nullptr;
 	SysfsFiles files_;
 };
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* What the dcache asks: which dentry is the real one, and whether one is still right. */
 #include "union/list_lock.hh"
+#include "union/names_now.hh"
 #include "kernel/dir_lock.hh"
 
 namespace aufs
@@ -48,20 +49,53 @@ template <class Dentry> int ask(Dentry &h, unsigned int flags)
 	}
 }
 
+/* The directory that @dentry lies in; under RCU it may be about to go. */
+const struct inode *dir_of(const struct dentry &dentry)
+{
+	const struct dentry *parent = AtomicRef(dentry.d_parent).load_acquire();
+
+	return AtomicRef(parent->d_inode).load_acquire();
+}
+
+/* udba: whether @dentry is what the branches have. */
+int check_branches(struct dentry &dentry)
+{
+	unsigned long changes = 0;
+	auto valid = is_as_on_branches(dentry, changes);
+
+	if (valid.ok() && valid.value())
+		AtomicRef(dentry.d_time).store(changes);
+	/* What cannot be known now is asked again the next time. */
+	if (!valid.ok() && valid.error() != -EBUSY && valid.error() != -EAGAIN)
+		return valid.error();
+	return !valid.ok() || valid.value();
+}
+
 /*
- * Some branches change by themselves (a server's, a daemon's): ask their filesystem. May be called
- * under RCU, where this declines.
+ * Some branches change by themselves (a server's, a daemon's): ask their filesystem. Others may be changed
+ * directly, and the union asked to look for that. May be called under RCU, where this declines unless
+ * nothing has changed.
  */
 template <class Dentry> int revalidate(Dentry *dentry, unsigned int flags)
 {
+	const Super &super = Super::of(*dentry->d_sb);
+	Udba udba = super.settings().udba;
+
+	if (udba == Udba::notify && super.changes() != Changes::anywhere &&
+	    AtomicRef(dentry->d_time).load() == aufs_changes_of(dir_of(*dentry)))
+		return 1;
 	if (flags & LOOKUP_RCU)
 		return -ECHILD;
+	if (udba != Udba::none) {
+		if (int valid = check_branches(*dentry); valid <= 0)
+			return valid;
+	}
 
 	struct inode *inode = dentry->d_inode;
 
 	/* Nobody tells when a name appears. */
 	if (!inode)
-		return 0;
+		return udba != Udba::none;
 
 	Inode &union_inode = Inode::of(*inode);
 	DirListLock list(union_inode);

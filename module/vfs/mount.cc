@@ -59,6 +59,7 @@ private:
 	Settings settings_; /* in a remount: what is not given stays */
 	Settings before_; /* what it was then */
 	unsigned int given_ = 0; /* branches so far */
+	bool looks_again_ = false; /* in a remount: at all that is cached */
 };
 
 Result<Own<Context>> Context::create(const struct fs_context &fc)
@@ -210,6 +211,8 @@ Result<void> Context::parse_option(struct fs_context *fc, const RawOption &optio
 
 	auto applied = apply(settings_, key, option.value, error);
 
+	/* Whatever its value was. */
+	looks_again_ |= mounted_ && key == OptionKey::udba;
 	return applied.ok() ? applied : refuse(fc, error, applied.error());
 }
 
@@ -293,6 +296,8 @@ Result<void> Context::fill(struct fs_context *fc, struct super_block &sb)
 		for (const Branch &branch : super_->branches())
 			TRY(refuse_locked(fc, branch));
 		super_->note_changes();
+		if (settings_.udba == Udba::notify)
+			TRY(super_->prepare_watches());
 	}
 
 	const Super &super = *super_;
@@ -319,8 +324,9 @@ Result<void> Context::fill(struct fs_context *fc, struct super_block &sb)
 		sb.s_flags |= SB_RDONLY;
 	sb.s_op = &super_operations;
 	/* Whether the VFS must ask before it believes its cache. */
-	set_dentry_operations(sb, super.changes() == Changes::never ? dentry_operations :
-								      remote_dentry_operations);
+	set_dentry_operations(sb, super.changes() == Changes::never && !super.asks_everywhere() ?
+					  dentry_operations :
+					  remote_dentry_operations);
 	sb.s_xattr = const_cast<decltype(sb.s_xattr)>(xattr_handlers);
 
 	Found found;
@@ -358,6 +364,7 @@ Settings Context::changed_from(Settings now) const
 	take(&Settings::share_rw);
 	take(&Settings::always_opaque);
 	take(&Settings::show_whiteouts);
+	take(&Settings::udba);
 	static_assert(sizeof(Settings) == 24, "a new member is to be looked at here");
 	return now;
 }
@@ -382,20 +389,27 @@ Result<void> Context::reconfigure(struct fs_context *fc)
 			given_, mounted_->count());
 		return Error{-EINVAL};
 	}
-	if (!change_.empty())
+
+	Settings settings = changed_from(mounted_->settings());
+	bool changes = !change_.empty() || looks_again_;
+
+	if (changes)
 		TRY(change_.plan(fc, *mounted_));
-	if (!(change_.empty() ? mounted_->top_rw() != nullptr : change_.has_rw()) && !read_only) {
+	if (!(changes ? change_.has_rw() : mounted_->top_rw() != nullptr) && !read_only) {
 		aufs_errorf(fc, "cannot be writable: no branch is rw");
 		return Error{-EROFS};
 	}
+	if (settings.udba == Udba::notify)
+		TRY(mounted_->prepare_watches());
 	TRY(check(sync_filesystem(&sb)));
-	if (!change_.empty()) {
-		/* Before a name of such a branch is cached. */
-		if (change_.changes() > mounted_->changes())
+	if (changes) {
+		/* Before a name is cached that is to be asked for. */
+		if (settings.udba != Udba::none || change_.changes() > mounted_->changes())
 			set_dentry_operations(sb, remote_dentry_operations);
-		TRY(change_.apply(fc, sb));
+		TRY(change_.apply(fc, sb, settings));
+	} else {
+		mounted_->set_settings(settings);
 	}
-	mounted_->set_settings(changed_from(mounted_->settings()));
 	note_options(fc);
 	return {};
 }

@@ -43,14 +43,6 @@ Result<void> check_new_name(StringView name)
 namespace
 {
 
-/* Whether the names in @dir are others when a key comes or goes. */
-bool is_encrypted(const Inode &dir)
-{
-	return cxxrt::any_of(dir.found(), [](const Part &part) -> bool {
-		return part.inode().i_flags & S_ENCRYPTED;
-	});
-}
-
 /* Whether users have @name although it is reserved. */
 bool is_shown(const Super &super, StringView name)
 {
@@ -62,6 +54,7 @@ struct dentry *lookup(struct inode *dir, struct dentry *dentry, unsigned int)
 	StringView name = name_of(*dentry);
 	Inode &union_dir = Inode::of(*dir);
 	ListLock list(union_dir.super());
+	unsigned long changes = 0;
 	auto run = [&]() -> Result<Ref<struct inode>> {
 		if (name.size() > max_name && !is_reserved(name))
 			return Error{-ENAMETOOLONG};
@@ -69,6 +62,9 @@ struct dentry *lookup(struct inode *dir, struct dentry *dentry, unsigned int)
 			return Ref<struct inode>();
 
 		ScopedCreds creds(union_dir.super().mounter());
+
+		changes = TRY(union_dir.watch());
+
 		Found found = TRY(find(union_dir, name));
 
 		if (!found.exists())
@@ -90,8 +86,8 @@ struct dentry *lookup(struct inode *dir, struct dentry *dentry, unsigned int)
 
 	if (!inode.ok())
 		return error_pointer<struct dentry>(inode.error());
-	if (union_dir.super().changes() == Changes::where_encrypted && !is_encrypted(union_dir))
-		aufs_d_is_not_asked(dentry);
+	union_dir.set_asked(*dentry);
+	dentry->d_time = changes;
 	return d_splice_alias(inode.value().leak(), dentry);
 }
 

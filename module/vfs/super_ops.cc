@@ -136,6 +136,7 @@ int sync_fs(struct super_block *sb, int wait)
 void show_settings(struct seq_file *m, Settings settings)
 {
 	StringView create = create_policy_name(settings.create);
+	StringView udba = udba_name(settings.udba);
 	StringView copy = copy_policy_name(settings.copy_up);
 
 	if (settings.create != CreatePolicy::tdp)
@@ -154,6 +155,8 @@ void show_settings(struct seq_file *m, Settings settings)
 		seq_printf(m, ",shwh");
 	if (settings.share_rw)
 		seq_printf(m, ",share_rw");
+	if (settings.udba != Udba::none)
+		seq_printf(m, ",udba=%.*s", static_cast<int>(udba.size()), udba.data());
 }
 
 /*

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Helpers as those of helpers.c, for udba=notify: directories of branches are watched for
+ * directories of the union, and each of these knows by a number whether something has
+ * changed. Alphabetical.
+ */
+#include "linux.h"
+#include "generated/declared.h"
+#include "api.h"
+
+#define AUFS_SLOT_BITS 12
+
+/* A directory of a branch, watched for one of the union. */
+struct aufs_watch {
+	struct fsnotify_mark mark;
+	struct aufs_watch *next;
+	unsigned int slot;
+};
+
+/*
+ * How often something has changed. These live as long as the module, so that who is told of
+ * an event needs nothing that may have gone meanwhile. Two directories that share one are
+ * looked at more often than need be.
+ */
+static atomic_long_t aufs_changes[1 << AUFS_SLOT_BITS];
+/* Of all: a mark within a directory changes what its own name stands for, in the one above. */
+static atomic_long_t aufs_opaque_changes;
+
+static const char opaque_mark[] = ".wh..wh..opq";
+
+static unsigned int slot_of(const struct inode *dir)
+{
+	return hash_ptr(dir, AUFS_SLOT_BITS);
+}
+
+unsigned long aufs_changes_of(const struct inode *dir)
+{
+	/* Both only grow. */
+	unsigned long changes = atomic_long_read_acquire(&aufs_opaque_changes) +
+				atomic_long_read_acquire(&aufs_changes[slot_of(dir)]);
+
+	return changes << 1 | 1;
+}
+
+void aufs_note_change(const struct inode *dir)
+{
+	(void)atomic_long_inc_return(&aufs_changes[slot_of(dir)]);
+}
+
+static int handle_event(struct fsnotify_mark *mark, u32 mask, struct inode *inode,
+			struct inode *dir, const struct qstr *name, u32 cookie)
+{
+	const struct aufs_watch *watch = container_of(mark, struct aufs_watch, mark);
+
+	if (name && name->len == sizeof(opaque_mark) - 1 &&
+	    !memcmp(name->name, opaque_mark, name->len))
+		(void)atomic_long_inc_return(&aufs_opaque_changes);
+	/* Ordered after what has happened. */
+	(void)atomic_long_inc_return(&aufs_changes[watch->slot]);
+	return 0;
+}
+
+static void free_watch(struct fsnotify_mark *mark)
+{
+	kfree(container_of(mark, struct aufs_watch, mark));
+}
+
+static const struct fsnotify_ops watch_ops = {
+	.handle_inode_event = handle_event,
+	.free_mark = free_watch,
+};
+
+void aufs_unwatch(struct aufs_watch *watches)
+{
+	while (watches) {
+		struct aufs_watch *next = watches->next;
+
+		fsnotify_destroy_mark(&watches->mark, watches->mark.group);
+		fsnotify_put_mark(&watches->mark);
+		watches = next;
+	}
+}
+
+int aufs_watch(struct fsnotify_group *group, struct inode *inode, const struct inode *dir,
+	       struct aufs_watch **watches)
+{
+	struct aufs_watch *watch = kzalloc(sizeof(*watch), GFP_KERNEL_ACCOUNT);
+	int error;
+
+	if (!watch)
+		return -ENOMEM;
+	fsnotify_init_mark(&watch->mark, group);
+	watch->mark.mask = FS_CREATE | FS_DELETE | FS_MOVE | FS_ATTRIB | FS_MODIFY |
+			   FS_EVENT_ON_CHILD;
+	watch->slot = slot_of(dir);
+	error = fsnotify_add_inode_mark(&watch->mark, inode, 0);
+	if (error) {
+		fsnotify_put_mark(&watch->mark);
+		return error;
+	}
+	watch->next = *watches;
+	*watches = watch;
+	return 0;
+}
+
+/* An inode goes, and its watches with it, also while memory is reclaimed. */
+struct fsnotify_group *aufs_watches_create(void)
+{
+#ifdef FSNOTIFY_GROUP_NOFS
+	return fsnotify_alloc_group(&watch_ops, FSNOTIFY_GROUP_DUPS | FSNOTIFY_GROUP_NOFS);
+#else
+	return fsnotify_alloc_group(&watch_ops, FSNOTIFY_GROUP_DUPS);
+#endif
+}
+
+/* All unions are gone; the memory of their watches may not be yet. */
+void aufs_watches_exit(void)
+{
+	fsnotify_wait_marks_destroyed();
+}
+
+void aufs_watches_put(struct fsnotify_group *group)
+{
+	fsnotify_put_group(group);
+}

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "find.hh"
+#include "branch/whiteout.hh"
+#include "list_lock.hh"
+#include "names_now.hh"
+#include "plink.hh"
+#include "presence.hh"
+#include "refresh.hh"
+
+namespace aufs
+{
+
+namespace
+{
+
+/* What a name leads to by now. */
+enum class Now : unsigned char { same, other, other_parts };
+
+bool has_same_parts(const Inode &inode, const Found &found)
+{
+	const Found &known = inode.found();
+
+	if (known.parts() != found.parts())
+		return false;
+	for (unsigned int i = 0; i < known.parts(); i++) {
+		if (known.part(i).dentry.get() != found.part(i).dentry.get())
+			return false;
+	}
+	return true;
+}
+
+/* @dentry lies in @dir. The mounter's credentials are held. */
+Result<Now> look(struct dentry &dentry, const Inode &dir)
+{
+	NameSnapshot name(dentry);
+
+	/* Nothing has such a name, whatever the branches have. */
+	if (is_reserved(name.view()) || name.view().size() > max_name)
+		return Now::same;
+
+	Found found = TRY(find(dir, name.view()));
+
+	if (!dentry.d_inode)
+		return found.exists() ? Now::other : Now::same;
+	if (!found.exists())
+		return Now::other;
+	TRY(follow_plink(dir.super(), found));
+
+	const Inode &inode = Inode::of(*dentry.d_inode);
+
+	if (!is_dir(inode.vfs.i_mode))
+		return &found.top.inode() == &inode.h_inode() ? Now::same : Now::other;
+	if (has_same_parts(inode, found))
+		return Now::same;
+	return is_same_directory(inode, found) ? Now::other_parts : Now::other;
+}
+
+/* The same, once more where it is another: what the union itself is doing there comes to its end. */
+Result<Now> look_twice(struct dentry &dentry, unsigned long &changes)
+{
+	auto parent = parent_of(dentry);
+	Inode &dir = Inode::of(*parent->d_inode);
+	ListLock list(dir.super());
+	ScopedCreds creds(dir.super().mounter());
+
+	changes = TRY(dir.watch());
+
+	Now now = TRY(look(dentry, dir));
+
+	if (now == Now::same || !dentry.d_inode)
+		return now;
+
+	Inode &inode = Inode::of(*dentry.d_inode);
+	auto lock = TRY(KillableLock::get(inode.copy_lock()));
+
+	if (inode.vfs.i_nlink == 0 || inode.is_moving(dentry) || Going::is(dentry))
+		return Now::same;
+	return look(dentry, dir);
+}
+
+} // namespace
+
+Result<bool> is_as_on_branches(struct dentry &dentry, unsigned long &changes)
+{
+	switch (TRY(look_twice(dentry, changes))) {
+	case Now::same:
+		if (dentry.d_inode)
+			Inode::of(*dentry.d_inode).copy_attributes();
+		return true;
+	case Now::other_parts:
+		return refresh_directory(dentry);
+	case Now::other:
+		break;
+	}
+	return false;
+}
+
+} // namespace aufs

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * udba: whether a name of the union still stands for what the branches have by it, where somebody changes them
+ * directly.
+ */
+#pragma once
+
+#include "inode.hh"
+
+namespace aufs
+{
+
+/*
+ * Looks at the branches. False: @dentry has to be looked up anew. With udba=notify its directory is watched
+ * then, and @changes is what aufs_changes_of() said of it before. A directory that has other parts by now, but
+ * is the same one, gets them; a file the attributes that the branch has. Where something is on its way there (a
+ * copy-up, a rename), that counts as the same. No list lock is held, whatever lock of the VFS is. Sleeps.
+ */
+Result<bool> is_as_on_branches(struct dentry &dentry, unsigned long &changes);
+
+} // namespace aufs
