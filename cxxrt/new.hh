@@ -24,7 +24,7 @@ struct Gfp {
 
 /*
  * Allocates @size bytes with @gfp; null when there is no memory. May sleep when @gfp may.
- * Both come from kmalloc and go to kfree; over KMALLOC_MAX_SIZE there is no memory.
+ * Both come from kmalloc, or what is large from kvmalloc, and go to kvfree.
  */
 void *operator new(__SIZE_TYPE__ size, cxxrt::Gfp gfp) noexcept;
 void *operator new[](__SIZE_TYPE__ size, cxxrt::Gfp gfp) noexcept;

@@ -105,7 +105,7 @@ TEST(whole_options_survive_mount)
 
 	for (int i = 0; i < 5000; i++) {
 		Text list;
-		unsigned int count = 1 + random.below(i % 100 ? 5 : max_branches);
+		unsigned int count = 1 + random.below(i % 100 ? 5 : 300);
 
 		for (unsigned int branch = 0; branch < count; branch++) {
 			static constexpr StringView perms[] = {"=rw", "=ro", "=rr", "=ro+coo_reg",

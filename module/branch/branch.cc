@@ -113,13 +113,10 @@ Result<Own<Branch>> Branch::create(struct fs_context *fc, const BranchItem &item
 	return created;
 }
 
-void Branch::release(struct llist_node *released)
+Branch &Branch::of(struct llist_node &released)
 {
-	auto *branch = reinterpret_cast<Branch *>(reinterpret_cast<char *>(released) -
-						  __builtin_offsetof(Branch, released_));
-
-	/* The unmount waits for whoever looks at it under RCU. */
-	delete branch;
+	return *reinterpret_cast<Branch *>(reinterpret_cast<char *>(&released) -
+					   __builtin_offsetof(Branch, released_));
 }
 
 namespace
@@ -288,7 +285,12 @@ u64 Branch::free_space(unsigned int seconds) const
 
 } // namespace aufs
 
-void aufs_branch_release(struct llist_node *node)
+struct vfsmount *aufs_branch_detach(struct llist_node *node)
 {
-	aufs::Branch::release(node);
+	return aufs::Branch::of(*node).detach();
+}
+
+void aufs_branch_free(struct llist_node *node)
+{
+	delete &aufs::Branch::of(*node);
 }

@@ -82,16 +82,18 @@ public:
 			aufs_release_later(&released_);
 	}
 	/*
-	 * The same for the list's, in the caller's task: if nothing of it is in use, its filesystem is free when
-	 * that returns to the user. Sleeps.
+	 * The same for the list's pin: adds it to @gone, for aufs_release_now(), if that was the last. So the
+	 * filesystem is free when the caller's task returns to the user.
 	 */
-	void unpin_now() const
+	struct llist_node *unpin_onto(struct llist_node *gone) const
 	{
-		if (AtomicRef(pins_).take_last())
-			release(&released_);
+		if (!AtomicRef(pins_).take_last())
+			return gone;
+		released_.next = gone;
+		return &released_;
 	}
-	/* Who has called aufs_release_later() gets it back here, in a task of its own. */
-	static void release(struct llist_node *released);
+	/* What aufs_release_later() or aufs_release_now() was called for. */
+	static Branch &of(struct llist_node &released);
 
 	struct vfsmount *mnt() const
 	{

@@ -315,8 +315,10 @@ void aufs_rcu_read_lock(void);
 void aufs_rcu_read_unlock(void);
 /* Waits for all that aufs_release_later() was called for. Sleeps. */
 void aufs_release_flush(void);
-/* Calls aufs_branch_release(@node) in a task of its own. Any context. */
+/* Unmounts and frees the branch of @node in a task of its own. Any context. */
 void aufs_release_later(struct llist_node *node);
+/* Unmounts and frees the branches of a list of nodes. Sleeps. */
+void aufs_release_now(struct llist_node *first);
 int aufs_removexattr(struct vfsmount *mnt, struct dentry *dentry, const char *name);
 int aufs_rename(struct vfsmount *mnt, const struct aufs_renaming *names, unsigned int flags);
 int aufs_rename_begin(struct vfsmount *mnt, struct aufs_renaming *names, const char *from,
@@ -379,7 +381,8 @@ void aufs_sysfs_exit(void);
 #ifdef HAVE_VM_PRFILE_REGISTER
 extern const struct vm_prfile_ops aufs_prfile_ops;
 #endif
-void aufs_branch_release(struct llist_node *node);
+struct vfsmount *aufs_branch_detach(struct llist_node *node);
+void aufs_branch_free(struct llist_node *node);
 void aufs_super_free(void *super);
 
 #endif /* AUFS_KERNEL_API_H */

@@ -490,6 +490,9 @@ int aufs_sync_super(struct super_block *sb)
 
 void *cxxrt_alloc(size_t size, unsigned int gfp)
 {
+	/* The list of thousands of branches, and what goes through it. */
+	if (size > PAGE_SIZE << PAGE_ALLOC_COSTLY_ORDER)
+		return kvmalloc(size, (__force gfp_t)gfp);
 	return kmalloc(size, (__force gfp_t)gfp);
 }
 
@@ -501,5 +504,5 @@ void cxxrt_bug(const char *what)
 
 void cxxrt_free(const void *memory)
 {
-	kfree(memory);
+	kvfree(memory);
 }

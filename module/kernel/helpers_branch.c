@@ -20,11 +20,31 @@ void aufs_claims_unlock(void)
 
 static LLIST_HEAD(aufs_released);
 
+/* Unmounts and frees a list of branches, in the caller's task. Sleeps. */
+void aufs_release_now(struct llist_node *first)
+{
+	struct vfsmount *mnts[32];
+
+	/* An unmount waits for a grace period, and so for who looks at the branch under RCU. */
+	while (first) {
+		struct llist_node *node = first;
+		unsigned int count = 0;
+
+		for (; node && count < ARRAY_SIZE(mnts); node = node->next)
+			mnts[count++] = aufs_branch_detach(node);
+		kern_unmount_array(mnts, count);
+		while (first != node) {
+			struct llist_node *next = first->next;
+
+			aufs_branch_free(first);
+			first = next;
+		}
+	}
+}
+
 static void release_branches(struct work_struct *work)
 {
-	struct llist_node *node, *next;
-
-	llist_for_each_safe(node, next, llist_del_all(&aufs_released)) aufs_branch_release(node);
+	aufs_release_now(llist_del_all(&aufs_released));
 }
 
 static DECLARE_WORK(aufs_release_work, release_branches);
@@ -47,7 +67,7 @@ void aufs_release_flush(void)
 	flush_work(&aufs_release_work);
 }
 
-/* Calls aufs_branch_release(@node) in a work: it sleeps, and the caller may not. */
+/* Unmounts and frees the branch of @node in a work: that sleeps, and the caller may not. */
 void aufs_release_later(struct llist_node *node)
 {
 	llist_add(node, &aufs_released);

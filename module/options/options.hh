@@ -27,8 +27,8 @@ namespace aufs
 using cxxrt::Result;
 using cxxrt::StringView;
 
-/* Branches in one mount. */
-inline constexpr unsigned int max_branches = 127;
+/* Branches in one mount: more have not been tried. */
+inline constexpr unsigned int max_branches = 4096;
 /* The kernel's PATH_MAX: bytes in a path with its terminating zero. */
 inline constexpr StringView::Size path_size = 4096;
 

@@ -344,10 +344,13 @@ Result<void> ListChange::apply(struct fs_context *fc, struct super_block &sb,
 		applied = try_to_apply(fc, sb, settings, tries == most_tries);
 	}
 	if (applied.ok()) {
+		struct llist_node *gone = nullptr;
+
 		for (const Branch *branch : removed_)
-			branch->unpin_now();
+			gone = branch->unpin_onto(gone);
 		for (const Branch *branch : detached_)
-			branch->unpin_now();
+			gone = branch->unpin_onto(gone);
+		aufs_release_now(gone);
 	}
 	/* Fewer are no problem. */
 	(void)super.set_places(applied.ok() ? after : before).ok();

@@ -4,6 +4,31 @@
 namespace aufs
 {
 
+namespace
+{
+
+/* Makes @part one of the lower ones of @found: room for them comes as it is needed, twice as much each time. */
+Result<void> add_lower(Found &found, Part part)
+{
+	constexpr unsigned int first = 2;
+	unsigned int count = found.lower_count;
+
+	if (count == 0 || (count >= first && (count & (count - 1)) == 0)) {
+		unsigned int room = count ? count * 2 : first;
+		auto lower = Own<Part[]>::adopt(new (Gfp{GFP_KERNEL_ACCOUNT}) Part[room]);
+
+		if (!lower)
+			return Error{-ENOMEM};
+		for (unsigned int i = 0; i < count; i++)
+			lower[i] = move(found.lower[i]);
+		found.lower = move(lower);
+	}
+	found.lower[found.lower_count++] = move(part);
+	return {};
+}
+
+} // namespace
+
 Result<Found> find(const Inode &dir, StringView name, unsigned int first)
 {
 	return find(dir.found(), name, first);
@@ -30,18 +55,10 @@ Result<Found> find(const Found &parts, StringView name, unsigned int first)
 			/* Below a directory only directories count, and anything else ends it. */
 			if (!directory)
 				break;
-			if (!found.lower) {
-				unsigned int room = parts.parts() - i;
-
-				found.lower = Own<Part[]>::adopt(new (Gfp{GFP_KERNEL_ACCOUNT})
-									 Part[room]);
-				if (!found.lower)
-					return Error{-ENOMEM};
-			}
 
 			struct dentry &lower = *dentry;
 
-			found.lower[found.lower_count++] = Part(branch, move(dentry));
+			TRY(add_lower(found, Part(branch, move(dentry))));
 			if (last || TRY(is_opaque(branch, lower)))
 				break;
 		}

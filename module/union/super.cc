@@ -22,7 +22,10 @@ Own<Super> Super::create()
 
 Super::~Super()
 {
-	struct vfsmount *mnts[16];
+	struct vfsmount *few[16];
+	auto many = KvArray<struct vfsmount *>::allocate(cxxrt::max(count(), 1U));
+	struct vfsmount **mnts = many.data ? many.data : few;
+	unsigned int room = many.data ? count() : sizeof(few) / sizeof(few[0]);
 	unsigned int held = 0;
 
 	/* Whoever reads them looks at the branches. */
@@ -35,11 +38,11 @@ Super::~Super()
 	 * inode. Nobody under RCU looks at a branch's mount.
 	 */
 
-	/* An unmount waits for a grace period: take many branches in one. */
+	/* An unmount waits for a grace period: take all branches in one. */
 	for (Own<Branch> &branch : branches_) {
 		if (struct vfsmount *mnt = branch->detach())
 			mnts[held++] = mnt;
-		if (held == sizeof(mnts) / sizeof(mnts[0]))
+		if (held == room)
 			kern_unmount_array(mnts, cxxrt::exchange(held, 0U));
 	}
 	if (held)
@@ -114,7 +117,7 @@ void Super::number(Branch &branch)
 			return;
 		}
 	}
-	branch.set_filesystem(cxxrt::min(filesystems_++, no_filesystem()));
+	branch.set_filesystem(filesystems_++);
 }
 
 void Super::number_places()
@@ -263,6 +266,8 @@ Result<void> Super::attach(struct fs_context *fc)
 	limited_ = Ref<const struct cred>::adopt(aufs_limited_creds());
 	if (!limited_)
 		return Error{-ENOMEM};
+	while (2 * filesystems_ > no_filesystem())
+		index_bits_++;
 	aufs_list_lock_init(&list_lock_, branch_depth());
 	for (Own<Branch> &branch : branches_)
 		TRY(branch->attach(fc));

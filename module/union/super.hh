@@ -129,7 +129,7 @@ public:
 	 */
 	Result<void> change_branches(struct fs_context *fc, const Array<Claim> &claims,
 				     Array<Own<Branch>> &next, FunctionRef<void()> modify);
-	/* Gives @branch, which is not in the list yet, its numbers. s_umount is held. */
+	/* Gives @branch, which is not in the list yet, its numbers. s_umount is held, or nobody else has this. */
 	void number(Branch &branch);
 	/*
 	 * Makes all branches usable, for the caller, who becomes the mounter, and claims them
@@ -336,7 +336,10 @@ private:
 	/* The mount's table, under it. */
 	Array<Own<Branch>> branches_;
 	const Branch *top_rw_ = nullptr;
-	/* Enough for the filesystems that there are, and for some that come. */
+	/*
+	 * Enough for the filesystems of the mount, and for some that come; others get fresh numbers. As few as
+	 * possible: what is left is for the branch's number.
+	 */
 	unsigned int index_bits_ = 7;
 	unsigned int filesystems_ = 0; /* numbers that were given */
 	unsigned int numbers_given_ = 0; /* to branches */
