@@ -72,6 +72,11 @@ public:
 	{
 		return __atomic_fetch_or(&object_, bits, __ATOMIC_RELAXED);
 	}
+	/* One less: who then sees that sees what was done before. */
+	void drop_release() const
+	{
+		__atomic_fetch_sub(&object_, 1, __ATOMIC_RELEASE);
+	}
 	/* One less; whether none is left. Who takes the last sees what the others did before. */
 	bool take_last() const
 	{

@@ -62,8 +62,7 @@ public:
 		       (settings_.show_whiteouts ? " shwh" : "") +
 		       (settings_.udba == Udba::none ? Text() :
 						       " udba=" + Text(udba_name(settings_.udba))) +
-		       " " +
-		       StringView(notes, set_.describe_notes(notes, sizeof(notes)));
+		       " " + StringView(notes, set_.describe_notes(notes, sizeof(notes)));
 	}
 
 private:

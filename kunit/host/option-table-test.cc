@@ -16,10 +16,9 @@ namespace
 Text accept(std::initializer_list<const char *> options, MountKind kind = MountKind::first,
 	    bool read_only = false)
 {
-	static constexpr const char *names[] = {"-",	    "br",     "append", "create",
-						"cpup",	    "sum",    "nosum",	"wsum",
-						"share_rw", "diropq", "shwh",	"noshwh",
-						"udba"};
+	static constexpr const char *names[] = {"-",	"br",	  "append", "create",	"cpup",
+						"sum",	"nosum",  "wsum",   "share_rw", "diropq",
+						"shwh", "noshwh", "udba"};
 	OptionSet set(kind);
 	Text all;
 	Settings settings;
@@ -197,7 +196,8 @@ static Text shown(const Settings &settings)
 		text += ":" + Text::number(settings.mfs_seconds);
 	return text + " " + Text(copy_policy_name(settings.copy_up)) +
 	       sums[static_cast<int>(settings.sum)] + (settings.share_rw ? " share_rw" : "") +
-	       (settings.always_opaque ? " opaque" : "") + (settings.show_whiteouts ? " shwh" : "") +
+	       (settings.always_opaque ? " opaque" : "") +
+	       (settings.show_whiteouts ? " shwh" : "") +
 	       (settings.udba == Udba::none ? Text() : " udba=" + Text(udba_name(settings.udba)));
 }
 

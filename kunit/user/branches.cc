@@ -4,86 +4,19 @@
 //
 // Combinations: tmpfs ext4+xfs
 
-#include "disk.hh"
+#include "modules.hh"
 
 #include <dirent.h>
 #include <sys/inotify.h>
 #include <sys/mman.h>
 
-#include <algorithm>
-#include <climits>
 #include <memory>
-
-using Names = std::vector<string>;
-
-static int remount(const Union &u, const string &options)
-{
-	return mount("none", u.mnt.c_str(), "aufs", MS_REMOUNT, options.c_str()) ? errno : 0;
-}
-
-static string readlink_of(const string &path)
-{
-	char text[PATH_MAX];
-	ssize_t size = readlink(path.c_str(), text, sizeof(text));
-	return size < 0 ? "" : string(text, size);
-}
 
 HELPER(stay)
 {
 	for (;;)
 		pause();
 }
-
-/* A union of one rw branch, and modules beside it: each a filesystem of its own, one of them a disk. */
-struct Modules : Union {
-	Modules() : disk(tmp + "/disk", 16 << 20)
-	{
-		make_ext4(disk.name);
-		filesystems.push_back(mount_ext4(disk.name, module("a")));
-		for (const char *name : {"b", "c"}) {
-			make_dir(module(name));
-			filesystems.emplace_back("module", module(name), "tmpfs", 0, "");
-		}
-		for (const char *name : {"a", "b", "c"}) {
-			make_dir(module(name) + "/dir");
-			write_file(module(name) + "/dir/" + name, name);
-			write_file(module(name) + "/common", name);
-		}
-		mount("br=" + top + "=rw");
-	}
-	string module(const string &name) const
-	{
-		return tmp + "/" + name;
-	}
-	/* Whether nobody has the disk, when it is not mounted where everybody sees it. */
-	bool is_free()
-	{
-		filesystems[0].unmount();
-		Fd device(open(disk.name.c_str(), O_RDONLY | O_EXCL | O_CLOEXEC));
-		bool is = device >= 0;
-		device.reset();
-		filesystems[0] = Mounted(disk.name, module("a"), "ext4", 0, "");
-		return is;
-	}
-	/* The branches as sysfs tells them, without their directories. */
-	string list() const
-	{
-		string text = shown_branches(mnt), short_text;
-		for (size_t from = 0; from < text.size();) {
-			size_t to = std::min(text.find(':', from), text.size());
-			string line = text.substr(from, to - from);
-			if (line.starts_with(top + "="))
-				short_text += "top" + line.substr(top.size()) + " ";
-			else
-				short_text += line.substr(line.rfind('/') + 1) + " ";
-			from = to + 1;
-		}
-		return short_text;
-	}
-
-	Disk disk;
-	std::vector<Mounted> filesystems;
-};
 
 CASE(come_and_go)
 {
@@ -159,7 +92,7 @@ CASE(what_is_in_use_follows)
 	OK(chdir("/"));
 }
 
-PARAM_CASE(busy, "open", "mapped", "cwd", "executed", "directory")
+PARAM_CASE(busy, "open", "mapped", "cwd", "executed", "directory", "mount_point")
 {
 	Modules u;
 	string p = ktap::param();
@@ -173,6 +106,9 @@ PARAM_CASE(busy, "open", "mapped", "cwd", "executed", "directory")
 		held = open_file(u.at("only"), O_RDONLY | O_DIRECTORY);
 	else if (p == "cwd")
 		OK(chdir(u.at("only").c_str()));
+	Mounted below;
+	if (p == "mount_point")
+		below = Mounted("below", u.at("only"), "tmpfs", 0, "");
 	pid_t child = 0;
 	if (p == "mapped") {
 		map = mmap(nullptr, 4096, PROT_READ, MAP_SHARED, held, 0);
@@ -186,7 +122,19 @@ PARAM_CASE(busy, "open", "mapped", "cwd", "executed", "directory")
 		while (readlink_of("/proc/" + std::to_string(child) + "/exe") != u.at("prog"))
 			usleep(1000);
 	}
+	KernelLog log;
 	EXPECT_EQ(ktap::errno_name(remount(u, "del:" + u.module("a"))), "EBUSY");
+	/* Who it is, and by what. */
+	string holder = std::to_string(child ? child : getpid());
+	string command = read_file("/proc/" + holder + "/comm");
+	command.pop_back();
+	EXPECT_HAS(log.read(),
+		   string("is in use: /") +
+			   (p == "executed"		 ? "prog" :
+			    p == "open" || p == "mapped" ? "common" :
+							   "only") +
+			   (p == "mount_point" ? " (a mount point)" :
+						 " (pid " + holder + ", " + command + ")"));
 	EXPECT_EQ(u.list(), "top=rw a=ro ");
 	EXPECT_EQ(read_file(u.at("common")), "a");
 	/* All or nothing. */
@@ -201,6 +149,8 @@ PARAM_CASE(busy, "open", "mapped", "cwd", "executed", "directory")
 		wait_for(child);
 	}
 	OK(chdir("/"));
+	if (below)
+		below.unmount();
 	EXPECT_EQ(remount(u, "del:" + u.module("a")), 0);
 	EXPECT(u.is_free());
 }

@@ -275,7 +275,8 @@ CASE(branches_4096, 300)
 	write_file(u.at("dir/" + last), "copied up");
 	EXPECT_EQ(read_file("b0/dir/" + last), "copied up");
 	auto remount = [&u](const string &options) {
-		return mount("none", u.mnt.c_str(), "aufs", MS_REMOUNT, options.c_str()) ? errno : 0;
+		return mount("none", u.mnt.c_str(), "aufs", MS_REMOUNT, options.c_str()) ? errno :
+											   0;
 	};
 	make_dir("more");
 	EXPECT_EQ(ktap::errno_name(remount("append:more")), "E2BIG");

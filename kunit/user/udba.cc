@@ -90,7 +90,7 @@ PARAM_CASE(names_come_and_go, "reval", "notify")
 	EXPECT_EQ(u.found("alone/late"), "ENOENT");
 	OK(chmod(u.at("alone/file").c_str(), 0600));
 	EXPECT_EQ(u.found("alone/late"), "ENOENT");
-	write_file(u.top + "/alone/late", "late");
+	write_file(u.second + "/alone/late", "late");
 	EXPECT_EQ(u.found("alone/late"), "late");
 	/* A file becomes a directory, and goes back. */
 	make_dir(u.top + "/dir/moved");
@@ -262,8 +262,7 @@ PARAM_CASE(by_a_remount, "reval", "notify", "none")
 	EXPECT_EQ(remount(u, option), 0);
 	EXPECT_EQ(u.found("dir/file"), "top");
 	/* Nothing else has changed. */
-	EXPECT_EQ(shown_branches(u.mnt),
-		  u.top + "=rw:" + u.second + "=rw:" + u.low + "=ro");
+	EXPECT_EQ(shown_branches(u.mnt), u.top + "=rw:" + u.second + "=rw:" + u.low + "=ro");
 }
 
 /* A branch that comes is looked at, and one that goes is free. */

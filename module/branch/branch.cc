@@ -259,7 +259,7 @@ Result<void> Branch::check_use(struct fs_context *fc, const BranchItem &item) co
 
 void Branch::use_as(const BranchItem &item)
 {
-	perm_ = item.perm;
+	AtomicRef(perm_).store(item.perm);
 	copy_on_open_ = item.copy_on_open;
 	may_miss_ = item.may_miss;
 	follow_permission();

@@ -64,6 +64,19 @@ public:
 	}
 	/* It is used so from now on. Who holds the list of branches alone calls this. */
 	void use_as(const BranchItem &item);
+	/* Somebody is changing it just now: for BranchWrite. Any context, as the next two. */
+	void begin_change() const
+	{
+		AtomicRef(writers_).fetch_add(1);
+	}
+	void end_change() const
+	{
+		AtomicRef(writers_).drop_release();
+	}
+	bool is_being_changed() const
+	{
+		return AtomicRef(writers_).load_acquire() != 0;
+	}
 
 	/* How many pins there are, the list's as well. */
 	unsigned int pins() const
@@ -129,11 +142,11 @@ public:
 	}
 	BranchPerm perm() const
 	{
-		return perm_;
+		return AtomicRef(perm_).load();
 	}
 	bool writable() const
 	{
-		return perm_ == BranchPerm::rw;
+		return perm() == BranchPerm::rw;
 	}
 	/* As /proc/mounts shows it: absolute, not escaped. */
 	StringView name() const
@@ -211,18 +224,30 @@ public:
 	{
 		number_ = number;
 	}
-	/* Its place in the list: 0 is the topmost. */
+	/* Its place in the list: 0 is the topmost. Behind all places where it has left the list. */
 	unsigned int index() const
 	{
-		return index_;
+		return AtomicRef(index_).load();
 	}
 	void set_index(unsigned int index)
 	{
-		index_ = index;
+		AtomicRef(index_).store(index);
+	}
+	/*
+	 * It has left the list, and is in use still: what is open or mapped goes on, and nothing else is changed
+	 * there. Any context.
+	 */
+	bool has_left() const
+	{
+		return index() == no_place;
+	}
+	void leave()
+	{
+		set_index(no_place);
 	}
 	bool is_above(const Branch &other) const
 	{
-		return index_ < other.index_;
+		return index() < other.index();
 	}
 	/* The number of its filesystem: that of the first branch that lies on the same one. */
 	unsigned int filesystem() const
@@ -312,6 +337,8 @@ private:
 
 	mutable struct llist_node released_ = {};
 	mutable unsigned int pins_ = 1; /* of the list's */
+	mutable unsigned int writers_ = 0;
+	static constexpr unsigned int no_place = ~0U;
 	HeldPath found_;
 	struct vfsmount *mnt_ = nullptr;
 	Own<char[]> name_;
@@ -348,12 +375,20 @@ class BranchWrite final
 public:
 	static Result<BranchWrite> get(const Branch &branch)
 	{
+		BranchWrite write(branch);
+
+		/* Whoever takes the right away looks for writers afterwards (is_being_changed()). */
+		cxxrt::full_fence();
 		if (!branch.writable())
 			return Error{-EROFS};
+		if (branch.has_left())
+			return Error{-ESTALE};
 		TRY(check(mnt_want_write(branch.mnt())));
-		return BranchWrite(branch);
+		write.has_mnt_ = true;
+		return write;
 	}
-	BranchWrite(BranchWrite &&other) : branch_(cxxrt::exchange(other.branch_, nullptr))
+	BranchWrite(BranchWrite &&other)
+		: branch_(cxxrt::exchange(other.branch_, nullptr)), has_mnt_(other.has_mnt_)
 	{
 	}
 	BranchWrite(const BranchWrite &) = delete;
@@ -361,8 +396,11 @@ public:
 	BranchWrite &operator=(BranchWrite &&) = delete;
 	~BranchWrite()
 	{
-		if (branch_)
+		if (!branch_)
+			return;
+		if (has_mnt_)
 			mnt_drop_write(branch_->mnt());
+		branch_->end_change();
 	}
 
 	const Branch &branch() const
@@ -373,9 +411,11 @@ public:
 private:
 	explicit BranchWrite(const Branch &branch) : branch_(&branch)
 	{
+		branch.begin_change();
 	}
 
 	const Branch *branch_;
+	bool has_mnt_ = false;
 };
 
 } // namespace aufs

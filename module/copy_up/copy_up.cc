@@ -5,6 +5,7 @@
 #include "branch/workfile.hh"
 #include "copy_up.hh"
 #include "union/gone_names.hh"
+#include "union/names_now.hh"
 #include "union/plink.hh"
 #include "union/policy.hh"
 #include "union/presence.hh"
@@ -300,6 +301,7 @@ Result<bool> copy_one_directory(struct dentry &dir, struct dentry &parent, const
 	/* The union has removed it: a part would be another directory of that name. */
 	if (Going::is(dir))
 		return Error{-ENOENT};
+	TRY(check_named(dir));
 	if (inode.is_moving(dir) || parent_of(dir).get() != &parent)
 		return false;
 	if (inode.found().bottom->is_above(branch) && !TRY(shows_below(dir, branch)))
@@ -396,6 +398,7 @@ Result<bool> copy_up_by(const ListLock &list, struct dentry &dentry, CopyPlan pl
 		TRY(copy_up_directory(list, dentry, branch));
 		return false;
 	}
+	TRY(check_named(dentry));
 
 	auto h_parent = copy_up_directory(list, *parent, branch);
 

@@ -65,6 +65,7 @@ void init_special_inode(struct inode *inode, umode_t mode, dev_t rdev);
 void inode_init_once(struct inode *inode);
 void __insert_inode_hash(struct inode *inode, AUFS_INODE_HASH hash);
 void __remove_inode_hash(struct inode *inode);
+void d_rehash(struct dentry *entry);
 void iput(struct inode *inode);
 void set_nlink(struct inode *inode, unsigned int nlink);
 void touch_atime(const struct path *path);
@@ -171,6 +172,13 @@ struct aufs_renaming {
 struct aufs_list_lock {
 	struct rw_semaphore sem;
 	struct wait_queue_head wait; /* of those that would share it, for the end of who is alone */
+	bool wanted; /* somebody would be alone */
+};
+
+/* A process that uses something (helpers_users.c). */
+struct aufs_user {
+	int pid; /* as the caller sees it */
+	char command[16];
 };
 
 /* Watches of directories of branches (helpers_notify.c). */
@@ -250,6 +258,14 @@ int aufs_mknod(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry, u
  * many there are. Without what is being looked up.
  */
 unsigned int aufs_dcache_children(struct dentry *dir, struct dentry **children, unsigned int size);
+/*
+ * Looks for a process that has @dentry open or as a working directory or root, or maps the
+ * branch's file @h_inode, which may be null. False where none of the caller's pid namespace
+ * does, or it is just changing that. Any context that may look at all tasks.
+ */
+bool aufs_find_user(const struct dentry *dentry, const struct inode *h_inode,
+		    struct aufs_user *user);
+bool aufs_is_mount_point(const struct dentry *dentry);
 /* Who refers to it, its children as well. */
 unsigned int aufs_dentry_users(const struct dentry *dentry);
 /* Whether somebody has it open for writing. */
@@ -259,13 +275,10 @@ bool aufs_is_written_to(const struct inode *inode);
  * how many there are. Somebody watches them (fsnotify), or they are on their way in or out.
  */
 unsigned int aufs_lone_inodes(struct super_block *sb, struct inode **inodes, unsigned int size);
-/* The same for dentries of what somebody watches. */
-unsigned int aufs_watched_dentries(struct super_block *sb, struct dentry **dentries,
-				   unsigned int size);
 /*
- * How often something was told to have changed in what is watched for the directory @dir of the union: a
- * number that is another one afterwards, and never 0. Who reads it sees all that has happened until then. Any
- * context.
+ * How often something was told to have changed in what is watched for the directory @dir of
+ * the union: a number that is another one afterwards, and never 0. Who reads it sees all that
+ * has happened until then. Any context.
  */
 unsigned long aufs_changes_of(const struct inode *dir);
 /* Makes it another one. Any context. */

@@ -136,20 +136,6 @@ struct dentry *aufs_d_find_any_alias(struct inode *inode)
 	return d_find_any_alias(inode);
 }
 
-/* The operations stay where it is not asked: somebody may just be about to call them. */
-void aufs_d_set_asked(struct dentry *dentry, const struct dentry_operations *ops, bool asked)
-{
-	spin_lock(&dentry->d_lock);
-	if (asked) {
-		WRITE_ONCE(dentry->d_op, ops);
-		smp_wmb(); /* whoever sees the flag calls these */
-		dentry->d_flags |= DCACHE_OP_REVALIDATE;
-	} else {
-		dentry->d_flags &= ~DCACHE_OP_REVALIDATE;
-	}
-	spin_unlock(&dentry->d_lock);
-}
-
 int aufs_deny_write_access(struct file *file)
 {
 	return deny_write_access(file);

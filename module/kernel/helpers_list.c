@@ -28,6 +28,20 @@ static struct dentry *next_child(struct dentry *dir, struct dentry *child)
 #endif
 }
 
+/* The operations stay where it is not asked: somebody may just be about to call them. */
+void aufs_d_set_asked(struct dentry *dentry, const struct dentry_operations *ops, bool asked)
+{
+	spin_lock(&dentry->d_lock);
+	if (asked) {
+		WRITE_ONCE(dentry->d_op, ops);
+		smp_wmb(); /* whoever sees the flag calls these */
+		dentry->d_flags |= DCACHE_OP_REVALIDATE;
+	} else {
+		dentry->d_flags &= ~DCACHE_OP_REVALIDATE;
+	}
+	spin_unlock(&dentry->d_lock);
+}
+
 unsigned int aufs_dcache_children(struct dentry *dir, struct dentry **children, unsigned int size)
 {
 	struct dentry *child;
@@ -91,27 +105,41 @@ void aufs_list_lock_init(struct aufs_list_lock *lock, int depth)
 		depth = 0;
 	__init_rwsem(&lock->sem, "aufs_list", &keys[depth]);
 	init_waitqueue_head(&lock->wait);
+	lock->wanted = false;
 }
 
+/*
+ * Who comes while somebody wants to be alone lets him go first, for a moment: else a few who
+ * always come again would keep him out for ever.
+ */
 void aufs_list_lock_shared(struct aufs_list_lock *lock)
 {
+	if (unlikely(READ_ONCE(lock->wanted)))
+		wait_event_timeout(lock->wait, !READ_ONCE(lock->wanted), HZ / 20);
 	if (!down_read_trylock(&lock->sem))
 		wait_event(lock->wait, down_read_trylock(&lock->sem));
 }
 
-/* About ten seconds; -EBUSY then, -EINTR on a fatal signal. */
+/* Half a minute, as for a large file's copy-up; -EBUSY then, -EINTR on a fatal signal. */
 int aufs_list_lock_alone(struct aufs_list_lock *lock)
 {
-	unsigned long end = jiffies + 10 * HZ;
+	unsigned long end = jiffies + 30 * HZ;
+	int err = 0;
 
 	while (!down_write_trylock(&lock->sem)) {
+		WRITE_ONCE(lock->wanted, true);
 		if (fatal_signal_pending(current))
-			return -EINTR;
-		if (time_after(jiffies, end))
-			return -EBUSY;
+			err = -EINTR;
+		else if (time_after(jiffies, end))
+			err = -EBUSY;
+		if (err)
+			break;
 		schedule_timeout_killable(1);
 	}
-	return 0;
+	WRITE_ONCE(lock->wanted, false);
+	if (err)
+		wake_up_all(&lock->wait);
+	return err;
 }
 
 void aufs_list_unlock(struct aufs_list_lock *lock)
@@ -125,36 +153,22 @@ void aufs_list_unlock_shared(struct aufs_list_lock *lock)
 	up_read(&lock->sem);
 }
 
-/* A private mount, whose flags nobody else changes. */
+/*
+ * A private mount. A remount of its filesystem sets and clears a flag beside ours, by which it
+ * holds up writers: that must never come back.
+ */
 void aufs_mnt_set_readonly(struct vfsmount *mnt, bool readonly)
 {
 	int flags = MNT_READONLY | MNT_NOATIME;
+	int old, new;
 
-	WRITE_ONCE(mnt->mnt_flags, readonly ? mnt->mnt_flags | flags : mnt->mnt_flags & ~flags);
+	do {
+		old = READ_ONCE(mnt->mnt_flags);
+		new = readonly ? old | flags : old & ~flags;
+	} while (cmpxchg(&mnt->mnt_flags, old, new) != old);
 }
 
 void aufs_synchronize_rcu(void)
 {
 	synchronize_rcu();
-}
-
-unsigned int aufs_watched_dentries(struct super_block *sb, struct dentry **dentries,
-				   unsigned int size)
-{
-	struct inode *inode;
-	unsigned int count = 0;
-
-	spin_lock(&sb->s_inode_list_lock);
-	list_for_each_entry(inode, &sb->s_inodes, i_sb_list) {
-		if (!READ_ONCE(inode->i_fsnotify_marks) || hlist_empty(&inode->i_dentry))
-			continue;
-		if (count < size) {
-			dentries[count] = d_find_any_alias(inode);
-			if (!dentries[count])
-				continue;
-		}
-		count++;
-	}
-	spin_unlock(&sb->s_inode_list_lock);
-	return count;
 }

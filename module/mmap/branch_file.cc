@@ -2,6 +2,7 @@
 #include "branch_file.hh"
 #include "copy_up/copy_up.hh"
 #include "prfile.hh"
+#include "union/list_lock.hh"
 #include "union/presence.hh"
 
 namespace aufs
@@ -98,20 +99,50 @@ Result<struct file *> with_flags(struct file &file, struct file &h_file)
 
 } // namespace
 
+namespace
+{
+
+/* The branch file of @file, which is opened to be written to. */
+Result<Ref<struct file>> open_to_write(Inode &inode, struct file &file)
+{
+	constexpr int most = 3;
+
+	for (int tries = 1;; tries++) {
+		TRY(copy_up_to_write(inode, file));
+
+		/* A branch file at the user's path would ask the union's mount alone. */
+		bool may = !aufs_mnt_is_readonly(inode.branch().mnt());
+		Ref<struct file> h_file;
+
+		if (may)
+			h_file = TRY(prfile::open(file, inode.super(), inode.h_path(),
+						  branch_flags(file)));
+		/* Whoever takes the right away looks for what is open to be written to afterwards. */
+		cxxrt::full_fence();
+		if (may && inode.on_rw())
+			return h_file;
+		if (tries == most)
+			return Error{-EROFS};
+
+		/* He may take that back, or the file comes to another branch. */
+		ListLock list(inode.super());
+	}
+}
+
+} // namespace
+
 Result<void> open_branch_file(Inode &inode, struct file &file)
 {
-	if (file.f_mode & FMODE_WRITE) {
-		if ((file.f_flags & O_TRUNC) && !inode.on_rw())
-			return open_to_truncate(inode, file);
-		TRY(copy_up_to_write(inode, file));
-		/* A branch file at the user's path would ask the union's mount alone. */
-		if (aufs_mnt_is_readonly(inode.branch().mnt()))
-			return Error{-EROFS};
-	} else {
-		TRY(copy_up_on_open(file));
-	}
+	bool writes = file.f_mode & FMODE_WRITE;
 
-	auto h_file = TRY(prfile::open(file, inode.super(), inode.h_path(), branch_flags(file)));
+	if (writes && (file.f_flags & O_TRUNC) && !inode.on_rw())
+		return open_to_truncate(inode, file);
+	if (!writes)
+		TRY(copy_up_on_open(file));
+
+	auto h_file =
+		TRY(writes ? open_to_write(inode, file) :
+			     prfile::open(file, inode.super(), inode.h_path(), branch_flags(file)));
 
 	/*
 	 * A program that runs is not written to, by whatever path: until it ends, it keeps this
@@ -119,9 +150,6 @@ Result<void> open_branch_file(Inode &inode, struct file &file)
 	 */
 	if (file.f_flags & __FMODE_EXEC)
 		TRY(check(aufs_deny_write_access(h_file.get())));
-	/* Its branch has become read-only meanwhile. */
-	if ((file.f_mode & FMODE_WRITE) && !inode.on_rw())
-		return Error{-EROFS};
 	file.f_mode |= h_file->f_mode & inherited_modes;
 	file.private_data = h_file.leak();
 	return {};

@@ -62,11 +62,24 @@ Result<void> ListChange::add(struct fs_context *fc, const BranchChange &change)
 
 Result<unsigned int> ListChange::place_of(struct fs_context *fc, const Step &step) const
 {
+	unsigned int count = 0;
+	unsigned int place = 0;
+
 	for (unsigned int i = 0; i < list_.size(); i++) {
-		if (step.target.is(*list_[i].branch))
+		if (step.target.leads_to(*list_[i].branch))
 			return i;
 	}
-	aufs_errorf(fc, "'%s' is no branch of this union", step.target.name.get());
+	/* By the name that it was given, where that leads elsewhere by now. */
+	for (unsigned int i = 0; i < list_.size(); i++) {
+		if (!step.target.names(*list_[i].branch))
+			continue;
+		place = i;
+		count++;
+	}
+	if (count == 1)
+		return place;
+	aufs_errorf(fc, "'%s' is %s of this union", step.target.name.get(),
+		    count ? "the name of several branches" : "no branch");
 	return Error{-EINVAL};
 }
 
@@ -82,7 +95,7 @@ Result<void> ListChange::check_fresh(struct fs_context *fc, const Branch &branch
 	return refuse_locked(fc, branch);
 }
 
-Result<void> ListChange::insert(struct fs_context *fc, unsigned int place, Step &step)
+Result<void> ListChange::insert(struct fs_context *fc, Super &super, unsigned int place, Step &step)
 {
 	if (place > list_.size()) {
 		aufs_errorf(fc, "branch '%s': there is no place %u: 0 to %u",
@@ -90,14 +103,26 @@ Result<void> ListChange::insert(struct fs_context *fc, unsigned int place, Step 
 			    static_cast<unsigned int>(list_.size()));
 		return Error{-EINVAL};
 	}
-	return list_.insert(kernel, place, Entry{step.fresh.get(), true, false, {}});
+	number(super, *step.fresh);
+	return list_.insert(kernel, place, Entry{step.fresh.get(), true, false, {}, {}});
 }
 
-Result<void> ListChange::plan_step(struct fs_context *fc, Step &step)
+/* Before anything of it is looked up. */
+void ListChange::number(Super &super, Branch &fresh) const
+{
+	super.number(fresh);
+	/* One that comes beside it is not in the list yet. */
+	for (const Entry &entry : list_) {
+		if (entry.is_fresh && &entry.branch->sb() == &fresh.sb())
+			fresh.set_filesystem(entry.branch->filesystem());
+	}
+}
+
+Result<void> ListChange::plan_step(struct fs_context *fc, Super &super, Step &step)
 {
 	if (step.kind == Kind::insert || step.kind == Kind::append) {
 		TRY(check_fresh(fc, *step.fresh));
-		return insert(fc,
+		return insert(fc, super,
 			      step.kind == Kind::insert ? step.place :
 							  static_cast<unsigned int>(list_.size()),
 			      step);
@@ -117,7 +142,7 @@ Result<void> ListChange::plan_step(struct fs_context *fc, Step &step)
 
 	if (step.kind == Kind::replace) {
 		TRY(check_fresh(fc, *step.fresh));
-		TRY(insert(fc, place, step));
+		TRY(insert(fc, super, place, step));
 		/* It is used as the old one, unless it says otherwise. */
 		if (!step.use.perm_given) {
 			BranchItem use = old.is_modified ? old.use : old.branch->use();
@@ -133,20 +158,21 @@ Result<void> ListChange::plan_step(struct fs_context *fc, Step &step)
 	return (step.kind == Kind::detach ? detached_ : removed_).push(kernel, old.branch);
 }
 
-Result<void> ListChange::plan(struct fs_context *fc, Super &super)
+Result<void> ListChange::plan(struct fs_context *fc, const struct super_block &sb)
 {
+	Super &super = Super::of(sb);
 	ScopedCreds creds(super.mounter());
 
 	for (unsigned int i = 0; i < super.count(); i++)
-		TRY(list_.push(kernel, Entry{&super.branch_to_change(i), false, false, {}}));
+		TRY(list_.push(kernel, Entry{&super.branch_to_change(i), false, false, {}, {}}));
 	for (Step &step : steps_)
-		TRY(plan_step(fc, step));
+		TRY(plan_step(fc, super, step));
 	if (list_.size() == 0) {
 		aufs_errorf(fc, "the last branch cannot be removed: unmount the union");
 		return Error{-EINVAL};
 	}
 	for (const Entry &entry : list_) {
-		if (entry.branch->sb().s_stack_depth > super.branch_depth()) {
+		if (entry.branch->sb().s_stack_depth >= sb.s_stack_depth) {
 			aufs_errorf(
 				fc,
 				"branch '%s' is on a filesystem that is stacked deeper than those that the union was mounted with",
@@ -187,6 +213,32 @@ Result<Own<Found>> ListChange::find_root() const
 	return Found::create(root);
 }
 
+namespace
+{
+
+/* Says that @holder is in use, and by whom, and so are @more. @buffer has PATH_MAX bytes. */
+void name_holder(struct fs_context *fc, const Branch &branch, Use use, struct dentry &holder,
+		 char *buffer, unsigned int more)
+{
+	const char *path = dentry_path_raw(&holder, buffer, PATH_MAX);
+	const Inode &inode = Inode::of(*holder.d_inode);
+	struct aufs_user user;
+	char who[64] = "";
+	char rest[32] = "";
+
+	if (aufs_find_user(&holder, is_reg(inode.vfs.i_mode) ? &inode.h_inode() : nullptr, &user))
+		snprintf(who, sizeof(who), " (pid %d, %s)", user.pid, user.command);
+	else if (aufs_is_mount_point(&holder))
+		snprintf(who, sizeof(who), " (a mount point)");
+	if (more)
+		snprintf(rest, sizeof(rest), ", and %u more", more);
+	aufs_errorf(fc, "branch '%s' is in use: %s%s%s%s", branch.name().data(),
+		    is_error(path) ? "?" : path, use == Use::writing ? " is open for writing" : "",
+		    who, rest);
+}
+
+} // namespace
+
 /* Says by what @branch is in use; -EBUSY, where it is. Only the @last try says anything. */
 Result<void> ListChange::refuse_use(struct fs_context *fc, const Refresh &refresh,
 				    const Branch &branch, Use use, bool last)
@@ -200,16 +252,12 @@ Result<void> ListChange::refuse_use(struct fs_context *fc, const Refresh &refres
 	if (last) {
 		auto buffer = Own<char[]>::adopt(new (kernel) char[PATH_MAX]);
 
-		for (unsigned int i = 0; buffer && i < cxxrt::min(count, most_holders); i++) {
-			const char *path = dentry_path_raw(holders[i], buffer.get(), PATH_MAX);
+		unsigned int named = buffer ? cxxrt::min(count, most_holders) : 0;
 
-			aufs_errorf(fc, "branch '%s' is in use: %s%s", branch.name().data(),
-				    is_error(path) ? "?" : path,
-				    use == Use::writing ? " is open for writing" : "");
-		}
-		if (count > most_holders)
-			aufs_errorf(fc, "branch '%s' is in use by %u more", branch.name().data(),
-				    count - most_holders);
+		/* The context's log has as many lines. */
+		for (unsigned int i = 0; i < named; i++)
+			name_holder(fc, branch, use, *holders[i], buffer.get(),
+				    i + 1 == named ? count - named : 0);
 		if (!count)
 			aufs_errorf(fc, "branch '%s' is in use by what has no name in the union",
 				    branch.name().data());
@@ -222,10 +270,65 @@ Result<void> ListChange::check_unused(struct fs_context *fc, const Refresh &refr
 {
 	for (const Branch *branch : removed_)
 		TRY(refuse_use(fc, refresh, *branch, Use::any, last));
-	for (const Entry &entry : list_) {
-		if (entry.is_modified && entry.branch->writable() && entry.perm() != BranchPerm::rw)
-			TRY(refuse_use(fc, refresh, *entry.branch, Use::writing, last));
+	return {};
+}
+
+/*
+ * What is rw, and is not to be from now on: nobody begins to write to it any more, and who has begun is looked for.
+ * Whoever opens a file, or has taken write access, looks at the permission afterwards.
+ */
+Result<void> ListChange::take_write_access(struct fs_context *fc, const Refresh &refresh, bool last)
+{
+	for (Entry &entry : list_) {
+		if (!entry.is_modified || !entry.branch->writable() ||
+		    entry.use.perm == BranchPerm::rw)
+			continue;
+		entry.before = entry.branch->use();
+		entry.is_taken = true;
+		entry.branch->use_as(entry.use);
+		cxxrt::full_fence();
+		if (entry.branch->is_being_changed()) {
+			if (last)
+				aufs_errorf(fc, "branch '%s' is in use: it is being changed",
+					    entry.branch->name().data());
+			return Error{-EBUSY};
+		}
+		TRY(refuse_use(fc, refresh, *entry.branch, Use::writing, last));
 	}
+	return {};
+}
+
+void ListChange::give_write_access_back()
+{
+	for (Entry &entry : list_) {
+		if (cxxrt::exchange(entry.is_taken, false))
+			entry.branch->use_as(entry.before);
+	}
+}
+
+/*
+ * What was written to branches that are written to no more, or go, is on their disks. A broken disk must not keep
+ * its branch from being detached.
+ */
+Result<void> ListChange::sync_leaving(struct fs_context *fc) const
+{
+	auto sync = [fc](const Branch &branch) -> Result<void> {
+		int error = branch.writable() ? aufs_sync_super(&branch.sb()) : 0;
+
+		if (error)
+			aufs_errorf(fc, "branch '%s' cannot be written out (errno %d)",
+				    branch.name().data(), -error);
+		return check(error);
+	};
+
+	for (const Branch *branch : removed_)
+		TRY(sync(*branch));
+	for (const Entry &entry : list_) {
+		if (entry.is_modified && entry.use.perm != BranchPerm::rw)
+			TRY(sync(*entry.branch));
+	}
+	for (const Branch *branch : detached_)
+		(void)sync(*branch).ok();
 	return {};
 }
 
@@ -239,22 +342,14 @@ Result<void> ListChange::claims(Array<Super::Claim> &claims) const
 }
 
 /* What becomes of the list; nothing of it can fail. */
-void ListChange::take_list(Super &super)
+void ListChange::take_list()
 {
 	for (Array<Entry>::Size i = 0; i < list_.size(); i++) {
 		Entry &entry = list_[i];
 
 		if (entry.is_modified)
 			entry.branch->use_as(entry.use);
-		if (entry.is_fresh) {
-			super.number(*entry.branch);
-			/* One that came before it is not in the list yet. */
-			for (Array<Entry>::Size k = 0; k < i; k++) {
-				if (list_[k].is_fresh &&
-				    &list_[k].branch->sb() == &entry.branch->sb())
-					entry.branch->set_filesystem(list_[k].branch->filesystem());
-			}
-		}
+		entry.is_taken = false;
 		next_[i] = Own<Branch>::adopt(entry.branch);
 	}
 	/* They are in the list. */
@@ -277,6 +372,21 @@ void ListChange::clean(const struct super_block &sb) const
 	}
 }
 
+/*
+ * Looks up once, beside all others, what will be looked up alone: then the branches have it in memory, and nobody
+ * waits for them.
+ */
+void ListChange::warm_up(struct super_block &sb, Refresh::Goes goes) const
+{
+	Refresh refresh(sb);
+	ListLock lock(Super::of(sb));
+	ScopedCreds creds(Super::of(sb).mounter());
+	auto root = find_root();
+
+	if (root.ok())
+		(void)refresh.prepare(*sb.s_root, root.release(), goes).ok();
+}
+
 Result<void> ListChange::try_to_apply(struct fs_context *fc, struct super_block &sb,
 				      const Settings &settings, bool last)
 {
@@ -284,9 +394,17 @@ Result<void> ListChange::try_to_apply(struct fs_context *fc, struct super_block 
 	Refresh refresh(sb);
 	Array<Super::Claim> claimed;
 
+	auto goes = [this](const Branch &branch) {
+		auto is = [&branch](const Branch *other) {
+			return other == &branch;
+		};
+
+		return cxxrt::any_of(removed_, is) || cxxrt::any_of(detached_, is);
+	};
+
 	TRY(claims(claimed));
-	TRY(refresh.hold_watched());
 	shrink_dcache_sb(&sb);
+	warm_up(sb, Refresh::Goes(goes));
 
 	auto lock = ListChangeLock::get(super);
 
@@ -302,12 +420,16 @@ Result<void> ListChange::try_to_apply(struct fs_context *fc, struct super_block 
 
 	/* What has come since is little. */
 	shrink_dcache_sb(&sb);
-	TRY(refresh.prepare(*sb.s_root, TRY(find_root())));
+	TRY(refresh.prepare(*sb.s_root, TRY(find_root()), Refresh::Goes(goes)));
 	TRY(check_unused(fc, refresh, last));
+
+	ScopeExit give_back([this] { give_write_access_back(); });
+
+	TRY(take_write_access(fc, refresh, last));
 
 	auto take = [&] {
 		super.set_settings(settings);
-		take_list(super);
+		take_list();
 	};
 
 	TRY(super.change_branches(fc, claimed, next_, FunctionRef<void()>(take)));
@@ -315,16 +437,7 @@ Result<void> ListChange::try_to_apply(struct fs_context *fc, struct super_block 
 	for (Own<Branch> &old : next_)
 		(void)old.leak();
 	clean(sb);
-
-	auto goes = [this](const Branch &branch) {
-		auto is = [&branch](const Branch *other) {
-			return other == &branch;
-		};
-
-		return cxxrt::any_of(removed_, is) || cxxrt::any_of(detached_, is);
-	};
-
-	refresh.commit(FunctionRef<bool(const Branch &)>(goes));
+	refresh.commit(Refresh::Goes(goes));
 	return {};
 }
 
@@ -336,6 +449,7 @@ Result<void> ListChange::apply(struct fs_context *fc, struct super_block &sb,
 	auto after = static_cast<unsigned int>(list_.size());
 
 	TRY(super.set_places(cxxrt::max(before, after)));
+	TRY(sync_leaving(fc));
 
 	auto applied = try_to_apply(fc, sb, settings, false);
 

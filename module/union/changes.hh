@@ -29,10 +29,10 @@ public:
 	 */
 	Result<void> add(struct fs_context *fc, const BranchChange &change);
 	/*
-	 * Plans what becomes of the list of @super. -EINVAL for a place that there is not, a branch that there is
+	 * Plans what becomes of the list of @sb's union. -EINVAL for a place that there is not, a branch that there is
 	 * not or no more, and what cannot be a branch beside the others; -E2BIG. s_umount is held until apply().
 	 */
-	Result<void> plan(struct fs_context *fc, Super &super);
+	Result<void> plan(struct fs_context *fc, const struct super_block &sb);
 	/* Whether there is a rw branch then, and how branches change by themselves. After plan(). */
 	bool has_rw() const;
 	Changes changes() const;
@@ -65,10 +65,13 @@ private:
 			if (path.dentry)
 				path_put(&path);
 		}
-		bool is(const Branch &branch) const
+		bool leads_to(const Branch &branch) const
 		{
-			return path.dentry == &branch.root() ||
-			       branch.name() == StringView::from_c_string(name.get());
+			return path.dentry == &branch.root();
+		}
+		bool names(const Branch &branch) const
+		{
+			return branch.name() == StringView::from_c_string(name.get());
 		}
 	};
 	struct Step {
@@ -85,6 +88,9 @@ private:
 		bool is_fresh = false;
 		bool is_modified = false;
 		BranchItem use = {};
+		/* Until the list is exchanged: it is not written to already, and what it was used as before. */
+		BranchItem before = {};
+		bool is_taken = false;
 
 		BranchPerm perm() const
 		{
@@ -92,8 +98,9 @@ private:
 		}
 	};
 
-	Result<void> plan_step(struct fs_context *fc, Step &step);
-	Result<void> insert(struct fs_context *fc, unsigned int place, Step &step);
+	Result<void> plan_step(struct fs_context *fc, Super &super, Step &step);
+	Result<void> insert(struct fs_context *fc, Super &super, unsigned int place, Step &step);
+	void number(Super &super, Branch &fresh) const;
 	Result<unsigned int> place_of(struct fs_context *fc, const Step &step) const;
 	Result<void> check_fresh(struct fs_context *fc, const Branch &branch) const;
 	Result<void> try_to_apply(struct fs_context *fc, struct super_block &sb,
@@ -103,7 +110,11 @@ private:
 	static Result<void> refuse_use(struct fs_context *fc, const Refresh &refresh,
 				       const Branch &branch, Use use, bool last);
 	Result<void> claims(Array<Super::Claim> &claims) const;
-	void take_list(Super &super);
+	Result<void> take_write_access(struct fs_context *fc, const Refresh &refresh, bool last);
+	void give_write_access_back();
+	Result<void> sync_leaving(struct fs_context *fc) const;
+	void warm_up(struct super_block &sb, Refresh::Goes goes) const;
+	void take_list();
 	void clean(const struct super_block &sb) const;
 
 	Array<Step> steps_;

@@ -301,9 +301,14 @@ void Inode::rehash(const Key &key)
 {
 	if (key_ == key)
 		return;
+
+	bool found = vfs.i_hash.pprev;
+
 	__remove_inode_hash(&vfs);
 	key_ = key;
-	__insert_inode_hash(&vfs, key_.hash());
+	/* What was unhashed stays so. */
+	if (found)
+		__insert_inode_hash(&vfs, key_.hash());
 }
 
 void Inode::choose_operations()
@@ -442,7 +447,16 @@ Result<Ref<struct inode>> Inode::get(struct super_block &sb, Found &&found, Age 
 
 	auto inode = TRY(get_by_key(sb, key, identity, found));
 
-	if (of(*inode).is_or_was(h_inode) || TRY(of(*inode).adopt(found, identity)))
+	if (found.exists() && of(*inode).is_left_behind(found)) {
+		of(*inode).unhash();
+		inode = TRY(get_by_key(sb, key, identity, found));
+	}
+	if (of(*inode).is_or_was(h_inode)) {
+		if (found.exists())
+			TRY(of(*inode).take_up(found));
+		return inode;
+	}
+	if (TRY(of(*inode).adopt(found, identity)))
 		return inode;
 	/*
 	 * Its place on the branch may be taken and the inode not know it yet: then a copy-up is

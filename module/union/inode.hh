@@ -191,6 +191,13 @@ public:
 	{
 		return branch().writable();
 	}
+	/* The same of a directory for who does not hold the list: as it was a moment ago. */
+	bool is_on_rw() const
+	{
+		RcuReader reader;
+
+		return on_rw();
+	}
 	bool merged() const
 	{
 		return found().lower_count > 0;
@@ -271,6 +278,11 @@ public:
 	 * @goes(branch) for good, and waits for who looks its name up again. The list is held alone.
 	 */
 	void become_lone(FunctionRef<bool(const Branch &)> goes);
+	/* Lookups do not find it any more. The list is held alone, or the inode is of no use to who looks. */
+	void unhash()
+	{
+		__remove_inode_hash(&vfs);
+	}
 	/* Sets its operations, by what the branches are like. */
 	void choose_operations();
 	/* Whether an older one or found() has a part on @branch, and how many there are. */
@@ -399,6 +411,8 @@ private:
 	void release_parts();
 	void become(Found &found, const ObjectId &identity);
 	static void find_lone(struct super_block &sb, const Found &found, const Key &key);
+	bool is_left_behind(const Found &found) const;
+	Result<void> take_up(Found &found);
 	Result<bool> adopt(Found &found, const ObjectId &identity);
 	void copy_attributes_of(const Part &top);
 	void follow_mode(const Branch &branch, const struct inode &h);

@@ -149,4 +149,46 @@ Result<bool> Inode::adopt(Found &found, const ObjectId &identity)
 	return true;
 }
 
+/* Whether this shows a copy on a branch that has left, and @found is what is there without it. */
+bool Inode::is_left_behind(const Found &found) const
+{
+	return !is_dir(vfs.i_mode) && branch().has_left() && &found.top.inode() != &h_inode();
+}
+
+/*
+ * The list of branches, or a branch directly, has changed while nobody had a name for this: it stands for what
+ * @found has from now on, as far as that is more or newer. What is being copied up knows better.
+ */
+Result<void> Inode::take_up(Found &found)
+{
+	auto differs = [this, &found]() {
+		const Found &now = this->found();
+		auto is_missing = [&now](const Part &part) {
+			return !now.has_part_on(*part.branch);
+		};
+		auto has_left = [](const Part &part) {
+			return part.branch->has_left();
+		};
+
+		if (!is_dir(vfs.i_mode))
+			return &found.top.inode() == &now.top.inode() &&
+			       found.top.branch != now.top.branch;
+		return cxxrt::any_of(now, has_left) || cxxrt::any_of(found, is_missing);
+	};
+
+	if (!differs())
+		return {};
+
+	auto lock = TRY(KillableLock::get(copy_lock_));
+
+	if (!differs())
+		return {};
+	publish(TRY(Found::create(found)));
+	if (is_dir(vfs.i_mode))
+		forget_parts();
+	choose_operations();
+	copy_links();
+	return {};
+}
+
 } // namespace aufs

@@ -55,6 +55,22 @@ Result<Now> look(struct dentry &dentry, const Inode &dir)
 	return is_same_directory(inode, found) ? Now::other_parts : Now::other;
 }
 
+/* Whether all directories down to @dentry, and it, are found by their names as far as the dcache knows. */
+bool is_hashed(const struct dentry &dentry)
+{
+	RcuReader reader;
+
+	for (const struct dentry *at = &dentry;;) {
+		const struct dentry *parent = AtomicRef(at->d_parent).load_acquire();
+
+		if (parent == at)
+			return true;
+		if (!AtomicRef(at->d_hash.pprev).load())
+			return false;
+		at = parent;
+	}
+}
+
 /* The same, once more where it is another: what the union itself is doing there comes to its end. */
 Result<Now> look_twice(struct dentry &dentry, unsigned long &changes)
 {
@@ -79,6 +95,24 @@ Result<Now> look_twice(struct dentry &dentry, unsigned long &changes)
 }
 
 } // namespace
+
+Result<void> check_named(struct dentry &dentry)
+{
+	/* As a rule. */
+	if (is_hashed(dentry))
+		return {};
+
+	for (auto at = Ref<struct dentry>::retain(&dentry);;) {
+		auto parent = parent_of(*at);
+
+		if (parent.get() == at.get())
+			return {};
+		if (!at->d_hash.pprev && !Going::is(*at) && at->d_inode->i_nlink > 0 &&
+		    TRY(look(*at, Inode::of(*parent->d_inode))) == Now::other)
+			return Error{-ESTALE};
+		at = move(parent);
+	}
+}
 
 Result<bool> is_as_on_branches(struct dentry &dentry, unsigned long &changes)
 {

@@ -18,4 +18,11 @@ namespace aufs
  */
 Result<bool> is_as_on_branches(struct dentry &dentry, unsigned long &changes);
 
+/*
+ * -ESTALE for what stands in the dcache for users who have it, and by whose name the branches have something else
+ * by now, or nothing: the list of branches has changed, or a branch directly. What would be copied up or made there
+ * would take the place of what is. Not for what the union itself has removed. The mounter's credentials are held.
+ */
+Result<void> check_named(struct dentry &dentry);
+
 } // namespace aufs

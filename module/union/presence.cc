@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "find.hh"
+#include "names_now.hh"
 #include "plink.hh"
 #include "presence.hh"
 
@@ -121,6 +122,8 @@ Result<bool> is_present(const ListLock &, struct dentry &dentry)
 	Inode &inode = Inode::of(*dentry.d_inode);
 	ScopedCreds creds(inode.super().mounter());
 
+	if (inode.branch().has_left())
+		return false;
 	if (inode.branch().index() > 0 && TRY(is_hidden(dentry, inode.branch())))
 		return false;
 	if (TRY(is_found(dentry, inode.top())))
@@ -171,6 +174,7 @@ Result<void> check_presence(struct dentry &dentry)
 
 Result<void> check_seen(struct dentry &dir, const Branch &branch)
 {
+	TRY(check_named(dir));
 	return branch.index() > 0 && TRY(is_hidden(dir, branch)) ? Error{-ESTALE} : Result<void>();
 }
 

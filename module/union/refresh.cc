@@ -59,15 +59,32 @@ Refresh::~Refresh()
 		aufs_synchronize_rcu();
 	while (retired_)
 		delete cxxrt::exchange(retired_, retired_->older);
-	/* With what is mounted on it. */
-	for (const Item &item : items_) {
-		if (item.stale)
-			d_invalidate(item.dentry.get());
-	}
 }
 
+namespace
+{
+
+/* Whether all parts of @inode are on branches that go. */
+bool goes_as_a_whole(const Inode &inode, Refresh::Goes goes)
+{
+	return !cxxrt::any_of(inode.found(),
+			      [goes](const Part &part) { return !goes(*part.branch); });
+}
+
+/* Whether the file @inode is what @found is, or its copy, which further names lead to by its pseudo-link. */
+bool is_same_file(const Inode &inode, const Found &found, Refresh::Goes goes)
+{
+	if (!found.exists())
+		return false;
+	if (&found.top.inode() == &inode.h_inode())
+		return true;
+	return inode.links() > 0 && !goes(inode.branch()) && inode.shows(found.top);
+}
+
+} // namespace
+
 /* What stands behind the name of @item in a directory that will have the parts of @parent. */
-Result<void> Refresh::look_at(Item &item, const Found &parent)
+Result<void> Refresh::look_at(Item &item, const Found &parent, Goes goes)
 {
 	struct dentry &dentry = *item.dentry;
 
@@ -81,37 +98,54 @@ Result<void> Refresh::look_at(Item &item, const Found &parent)
 
 	Inode &inode = Inode::of(*dentry.d_inode);
 
-	if (is_dir(inode.vfs.i_mode) && inode.is_moving(dentry))
+	if (inode.is_moving(dentry))
 		return Error{-EAGAIN};
 
 	NameSnapshot name(dentry);
-	Found found = TRY(find(parent, name.view()));
+	auto looked = find(parent, name.view());
+
+	if (looked.error() == -ENOMEM || looked.error() == -EINTR)
+		return Error{looked.error()};
+	/* Who looks it up the next time is told what is wrong with it. */
+	item.stale = !looked.ok();
+	if (item.stale)
+		return {};
+
+	Found found = looked.release();
 
 	if (!is_dir(inode.vfs.i_mode)) {
-		item.stale = !found.exists() || !inode.shows(found.top);
+		item.stale = !is_same_file(inode, found, goes);
+		/* The same, by another mount of it. */
+		if (!item.stale && &found.top.inode() == &inode.h_inode() &&
+		    found.top.branch != inode.top().branch)
+			item.next = TRY(Found::create(found));
 		return {};
 	}
-	if (!is_same_directory(inode, found)) {
-		item.stale = true;
+	/* Where it stays as another one, by name, who is in it goes on there. */
+	item.stale = !is_same_directory(inode, found) &&
+		     !(found.exists() && is_dir(found.top.inode().i_mode) &&
+		       goes_as_a_whole(inode, goes));
+	if (item.stale)
 		return {};
-	}
 	item.next = TRY(Found::create(found));
 	item.spare = TRY(empty_found());
 	return {};
 }
 
 /* Takes up @dentry, which lies in a directory that will have the parts of @parent; null: in one that goes. */
-Result<void> Refresh::add(Ref<struct dentry> dentry, const Found *parent)
+Result<void> Refresh::add(Ref<struct dentry> dentry, const Found *parent, Goes goes)
 {
 	Item item;
 
 	item.dentry = move(dentry);
 	if (parent)
-		TRY(look_at(item, *parent));
+		TRY(look_at(item, *parent, goes));
+	else
+		item.stale = true;
 	return items_.push(Gfp{GFP_KERNEL_ACCOUNT}, move(item));
 }
 
-Result<void> Refresh::add_children(Array<Item>::Size index)
+Result<void> Refresh::add_children(Array<Item>::Size index, Goes goes)
 {
 	struct dentry &dir = *items_[index].dentry;
 	/* More may come meanwhile: to be looked up, by who waits for the list. */
@@ -126,16 +160,8 @@ Result<void> Refresh::add_children(Array<Item>::Size index)
 		/* The array moves as it grows; what it points to does not. */
 		const Found *parent = items_[index].next.get();
 
-		TRY(add(move(child), parent));
+		TRY(add(move(child), parent, goes));
 	}
-	return {};
-}
-
-Result<void> Refresh::hold_watched()
-{
-	watched_ = TRY(collect<struct dentry>([this](struct dentry **array, unsigned int size) {
-		return aufs_watched_dentries(&sb_, array, size);
-	}));
 	return {};
 }
 
@@ -147,7 +173,7 @@ Result<void> Refresh::find_lone()
 	return {};
 }
 
-Result<void> Refresh::prepare(struct dentry &dir, Own<Found> next)
+Result<void> Refresh::prepare(struct dentry &dir, Own<Found> next, Goes goes)
 {
 	Item item;
 
@@ -161,9 +187,9 @@ Result<void> Refresh::prepare(struct dentry &dir, Own<Found> next)
 		if (aufs_signal_pending())
 			return Error{-EINTR};
 		if (dentry.d_inode && is_dir(dentry.d_inode->i_mode))
-			TRY(add_children(i));
+			TRY(add_children(i, goes));
 		else
-			items_[i].has_users_of_its_own = true;
+			items_[i].has_users_of_its_own = aufs_dentry_users(&dentry) > 1;
 	}
 	return &dir == sb_.s_root ? find_lone() : Result<void>();
 }
@@ -206,31 +232,43 @@ unsigned int Refresh::parts_on(const Branch &branch) const
 	return count;
 }
 
-void Refresh::commit(FunctionRef<bool(const Branch &)> goes)
+void Refresh::commit_parts(Item &item, Inode &inode)
 {
 	const Super &super = Super::of(sb_);
 
+	/* Who uses a file does not hold the list: he may have looked at its parts before. */
+	if (!is_dir(inode.vfs.i_mode))
+		return inode.publish(move(item.next));
+	inode.replace_found(move(item.next), move(item.spare), retired_);
+	inode.forget_parts();
+	inode.rehash(identity_of(super, inode.top()).key);
+	inode.copy_links();
+	/* What its parent is told of it is not what it has had until now. */
+	if (!inode.has_natural_number())
+		Inode::of(*parent_of(*item.dentry)->d_inode).set_purity(Inode::Purity::impure);
+}
+
+void Refresh::commit(Goes goes)
+{
 	for (const Ref<struct inode> &inode : lone_)
 		Inode::of(*inode).become_lone(goes);
 	for (Item &item : items_) {
 		struct dentry &dentry = *item.dentry;
 
+		/* With what is mounted on it. */
 		if (item.stale)
-			d_drop(&dentry);
+			d_invalidate(&dentry);
 		Inode::of(*parent_of(dentry)->d_inode).set_asked(dentry);
 		if (!dentry.d_inode)
 			continue;
 
 		Inode &inode = Inode::of(*dentry.d_inode);
 
+		if (item.next)
+			commit_parts(item, inode);
 		inode.choose_operations();
-		if (!item.next)
-			continue;
-
-		inode.replace_found(move(item.next), move(item.spare), retired_);
-		inode.forget_parts();
-		inode.rehash(identity_of(super, inode.top()).key);
-		inode.copy_links();
+		/* Whether a set-user-ID bit counts may be another one. */
+		inode.copy_attributes();
 	}
 }
 
@@ -246,13 +284,13 @@ Result<bool> refresh_directory(struct dentry &dentry)
 
 	if (!is_same_directory(Inode::of(*dentry.d_inode), found))
 		return false;
-	TRY(refresh.prepare(dentry, TRY(Found::create(found))));
 
 	auto goes = [](const Branch &) {
 		return false;
 	};
 
-	refresh.commit(FunctionRef<bool(const Branch &)>(goes));
+	TRY(refresh.prepare(dentry, TRY(Found::create(found)), Refresh::Goes(goes)));
+	refresh.commit(Refresh::Goes(goes));
 	return true;
 }
 

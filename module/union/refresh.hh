@@ -38,19 +38,17 @@ public:
 	}
 	Refresh(const Refresh &) = delete;
 	Refresh &operator=(const Refresh &) = delete;
-	/* Drops what is not used any more. Without the list's lock, after a grace period. */
+	/* Lets the old parts go, after a grace period. Without the list's lock. */
 	~Refresh();
 
+	/* Whether a branch is not in the list any more. */
+	using Goes = FunctionRef<bool(const Branch &)>;
 	/*
-	 * What somebody watches (inotify) has no other user, and would go with what is dropped from the dcache, and
-	 * the watch with it: it is held until the end. Before prepare(), without the list's lock as well.
+	 * From the directory @dir on, which will have @next on the branches that there will be; @goes() is asked of
+	 * the others. -ENOMEM, -EINTR, -EAGAIN where something is moving and it should be tried again. Changes
+	 * nothing. Sleeps.
 	 */
-	Result<void> hold_watched();
-	/*
-	 * From the directory @dir on, which will have @next on the branches that there will be. -ENOMEM, -EINTR,
-	 * -EAGAIN where something is moving and it should be tried again; what the branches say. Sleeps.
-	 */
-	Result<void> prepare(struct dentry &dir, Own<Found> next);
+	Result<void> prepare(struct dentry &dir, Own<Found> next, Goes goes);
 	/*
 	 * How many of what is in use have a part on @branch that they would still have, or @use it so; at most
 	 * @size are put into @holders, those that something else holds than what lies in them. After prepare().
@@ -59,27 +57,27 @@ public:
 	/* How many parts on @branch all that is in use has now. */
 	unsigned int parts_on(const Branch &branch) const;
 	/* The list has been exchanged, if it changes; @goes(branch): of what is not in it any more. */
-	void commit(FunctionRef<bool(const Branch &)> goes);
+	void commit(Goes goes);
 
 private:
 	/* A name in use. */
 	struct Item {
 		Ref<struct dentry> dentry;
-		/* Where it is a directory and stays one: what it will have. */
+		/* Where it stays what it is, and has other parts then: these. */
 		Own<Found> next;
 		Own<Found> spare;
 		bool stale = false; /* it leads to something else */
 		bool has_users_of_its_own = false;
 	};
 
-	Result<void> add(Ref<struct dentry> dentry, const Found *parent);
-	static Result<void> look_at(Item &item, const Found &parent);
-	Result<void> add_children(Array<Item>::Size index);
+	Result<void> add(Ref<struct dentry> dentry, const Found *parent, Goes goes);
+	static Result<void> look_at(Item &item, const Found &parent, Goes goes);
+	Result<void> add_children(Array<Item>::Size index, Goes goes);
+	void commit_parts(Item &item, Inode &inode);
 	Result<void> find_lone();
 
 	struct super_block &sb_;
 	Array<Item> items_;
-	Array<Ref<struct dentry>> watched_;
 	/* What is watched and has no dentry any more. */
 	Array<Ref<struct inode>> lone_;
 	Found *retired_ = nullptr;

@@ -168,6 +168,8 @@ void Super::exchange_branches(Array<Own<Branch>> &next)
 
 	branches_ = move(next);
 	next = move(old);
+	for (Own<Branch> &branch : next)
+		branch->leave();
 	number_places();
 	note_changes();
 }

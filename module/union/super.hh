@@ -173,6 +173,8 @@ public:
 	/* The rw branch that is nearest above @branch, or null. */
 	const Branch *rw_above(const Branch &branch) const
 	{
+		if (branch.has_left())
+			return nullptr;
 		for (unsigned int i = branch.index(); i > 0; i--) {
 			if (branches_[i - 1]->writable())
 				return branches_[i - 1].get();

@@ -25,8 +25,11 @@ int permission(AUFS_IDMAP *idmap, struct inode *inode, int mask)
 
 		return rw && !union_inode.found().bottom->is_above(*rw) ? 0 : -EROFS;
 	}
-	if (is_reg(mode) || is_lnk(mode))
+	if (is_reg(mode) || is_lnk(mode)) {
+		RcuReader reader;
+
 		return union_inode.may_change() ? 0 : -EROFS;
+	}
 	return 0;
 }
 
@@ -253,7 +256,7 @@ int set_acl_on(struct dentry &dentry, struct posix_acl *acl, int type)
 			  !in_group_p(inode.i_gid) &&
 			  !capable_wrt_inode_uidgid(aufs_nop_idmap(), &inode, CAP_FSETID);
 
-	if (!acl && !Inode::of(inode).on_rw() && has_no_acl(Inode::of(inode), type))
+	if (!acl && !Inode::of(inode).is_on_rw() && has_no_acl(Inode::of(inode), type))
 		return 0;
 	return change(dentry,
 		      [acl, type, drops_sgid](struct vfsmount *mnt, struct dentry &h_dentry) {

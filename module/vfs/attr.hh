@@ -95,14 +95,25 @@ int change(struct dentry &dentry, Change &&change, const struct cred *as = nullp
 
 		return check(change(branch.mnt(), copy));
 	};
-	auto changed = copy_up_and(dentry, whole_file, FinishCopy(finish));
 
-	if (!changed.ok())
-		return changed.error();
-	if (!changed.value())
-		return change_in_place(dentry, change, as);
-	inode.copy_attributes();
-	return 0;
+	for (bool again = true;; again = false) {
+		auto changed = copy_up_and(dentry, whole_file, FinishCopy(finish));
+
+		if (!changed.ok())
+			return changed.error();
+		if (changed.value()) {
+			inode.copy_attributes();
+			return 0;
+		}
+
+		int error = change_in_place(dentry, change, as);
+
+		if (error != -EROFS || !again)
+			return error;
+
+		/* Its branch has become read-only meanwhile, or was about to. */
+		ListLock list(inode.super());
+	}
 }
 
 } // namespace aufs

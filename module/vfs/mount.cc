@@ -84,10 +84,11 @@ Result<Own<Context>> Context::create(const struct fs_context &fc)
 /* A remount may repeat the branches, as mount(8) does; br does not change them. */
 Result<void> Context::same_branch(struct fs_context *fc, const BranchItem &item)
 {
-	if (given_ < mounted_->count()) {
-		const Branch &branch = mounted_->branch_at(given_);
+	{
+		ListLock list(*mounted_);
 
-		if (branch.used_as(item) && branch.name() == item.path)
+		if (given_ < mounted_->count() && mounted_->branch_at(given_).used_as(item) &&
+		    mounted_->branch_at(given_).name() == item.path)
 			return {};
 	}
 
@@ -101,8 +102,13 @@ Result<void> Context::same_branch(struct fs_context *fc, const BranchItem &item)
 	}
 
 	bool within = path.dentry->d_sb == fc->root->d_sb;
-	bool same = given_ < mounted_->count() && mounted_->branch_at(given_).used_as(item) &&
-		    &mounted_->branch_at(given_).root() == path.dentry;
+	bool same;
+	{
+		ListLock list(*mounted_);
+
+		same = given_ < mounted_->count() && mounted_->branch_at(given_).used_as(item) &&
+		       &mounted_->branch_at(given_).root() == path.dentry;
+	}
 
 	path_put(&path);
 	if (same)
@@ -204,7 +210,8 @@ Result<void> Context::parse_option(struct fs_context *fc, const RawOption &optio
 	OptionKey key = accepted.value();
 
 	/* A remount may repeat the branches, as mount(8) does: with br, and then append means the next. */
-	if (key == OptionKey::branches || (key == OptionKey::append && mounted_ && given_))
+	if (key == OptionKey::branches ||
+	    (key == OptionKey::append && mounted_ && given_ && given_ < mounted_->count()))
 		return parse_list(fc, option.value);
 	if (changes_branches(key))
 		return parse_changes(fc, key, option.value);
@@ -394,19 +401,26 @@ Result<void> Context::reconfigure(struct fs_context *fc)
 	bool changes = !change_.empty() || looks_again_;
 
 	if (changes)
-		TRY(change_.plan(fc, *mounted_));
+		TRY(change_.plan(fc, sb));
 	if (!(changes ? change_.has_rw() : mounted_->top_rw() != nullptr) && !read_only) {
 		aufs_errorf(fc, "cannot be writable: no branch is rw");
 		return Error{-EROFS};
 	}
 	if (settings.udba == Udba::notify)
 		TRY(mounted_->prepare_watches());
-	TRY(check(sync_filesystem(&sb)));
+	if (read_only && !(sb.s_flags & SB_RDONLY))
+		TRY(check(sync_filesystem(&sb)));
 	if (changes) {
 		/* Before a name is cached that is to be asked for. */
 		if (settings.udba != Udba::none || change_.changes() > mounted_->changes())
 			set_dentry_operations(sb, remote_dentry_operations);
-		TRY(change_.apply(fc, sb, settings));
+
+		auto applied = change_.apply(fc, sb, settings);
+
+		if (!applied.ok() && mounted_->changes() == Changes::never &&
+		    !mounted_->asks_everywhere())
+			set_dentry_operations(sb, dentry_operations);
+		TRY(move(applied));
 	} else {
 		mounted_->set_settings(settings);
 	}

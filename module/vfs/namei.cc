@@ -289,6 +289,9 @@ Result<void> make(struct inode &dir, struct dentry &dentry, struct inode *existi
 	}
 	union_dir.copy_links();
 	Going::forget(dentry);
+	/* The list has changed since it was looked up; nobody else has looked meanwhile. */
+	if (!dentry.d_hash.pprev)
+		d_rehash(&dentry);
 	d_instantiate(&dentry, inode.leak());
 	return {};
 }

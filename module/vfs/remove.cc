@@ -136,6 +136,9 @@ Result<void> remove_name(struct inode &dir, struct dentry &dentry)
 	ListLock list(union_dir.super());
 	ScopedCreds creds(union_dir.super().mounter());
 
+	/* The list has changed since the VFS looked it up: it does so again. */
+	if (!dentry.d_hash.pprev)
+		return Error{-ESTALE};
 	TRY(remove_object(list, union_dir, dentry, victim));
 	union_dir.copy_links();
 	return {};

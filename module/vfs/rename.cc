@@ -389,6 +389,9 @@ Result<void> rename_checked(Side from, Side to, unsigned int flags)
 	ListLock list(super);
 	ScopedCreds creds(super.mounter());
 
+	/* The list has changed since the VFS looked them up: it does so again. */
+	if (!from.dentry.d_hash.pprev || (to.inode() && !to.dentry.d_hash.pprev))
+		return Error{-ESTALE};
 	if (!exchange && to.directory() && !TRY(is_logically_empty(*to.inode())))
 		return Error{-ENOTEMPTY};
 

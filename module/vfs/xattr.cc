@@ -70,7 +70,7 @@ Result<bool> has(const Inode &inode, const char *name)
 /* What a filesystem says by itself where there is nothing to copy up for that. */
 Result<void> check_there(const Inode &inode, const char *name, bool removes, int flags)
 {
-	if (inode.on_rw() || !(removes || (flags & (XATTR_CREATE | XATTR_REPLACE))))
+	if (inode.is_on_rw() || !(removes || (flags & (XATTR_CREATE | XATTR_REPLACE))))
 		return {};
 
 	bool there = TRY(has(inode, name));

@@ -1,0 +1,334 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// Branches that come and go below what is in use: each name leads to what the list has then, what is open goes on
+// as it was, and nothing that is hidden or gone takes the place of what is there.
+//
+// Combinations: tmpfs ext4+xfs
+
+#include "modules.hh"
+
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/vfs.h>
+
+#include <linux/fs.h>
+
+/* A remount that is refused takes no name away, and unmounts nothing. */
+CASE(refused_and_nothing_is_lost)
+{
+	Modules u;
+	make_dir(u.module("a") + "/only");
+	EXPECT_EQ(remount(u, "append:" + u.module("a")), 0);
+	OK(chdir(u.at("only").c_str()));
+	Fd file = open_file(u.at("common"), O_RDONLY);
+	Mounted below("below", u.at("dir"), "tmpfs", 0, "");
+	write_file(u.at("dir/inside"), "inside");
+	for (int i = 0; i < 3; i++)
+		EXPECT_EQ(ktap::errno_name(remount(u, "del:" + u.module("a"))), "EBUSY");
+	EXPECT_EQ(readlink_of("/proc/self/cwd"), u.at("only"));
+	EXPECT_EQ(readlink_of("/proc/self/fd/" + std::to_string(file)), u.at("common"));
+	EXPECT_EQ(read_file(u.at("dir/inside")), "inside");
+	/* What fails before that as well. */
+	EXPECT_EQ(remount(u, "append:" + u.module("b") + ",append:" + u.module("b")), EINVAL);
+	EXPECT_EQ(readlink_of("/proc/self/cwd"), u.at("only"));
+	OK(chdir("/"));
+	below.unmount();
+}
+
+/* What is mounted on a name that goes does not keep the union from being unmounted. */
+PARAM_CASE(mounted_on_what_goes, "detached", "hidden")
+{
+	Modules u;
+	make_dir(u.module("a") + "/only");
+	write_file(u.module("b") + "/only", "a file");
+	EXPECT_EQ(remount(u, "append:" + u.module("a")), 0);
+	OK(mount("below", u.at("only").c_str(), "tmpfs", 0, ""));
+	write_file(u.at("only/inside"), "inside");
+	if (ktap::param() == "detached") {
+		EXPECT_EQ(remount(u, "detach:" + u.module("a")), 0);
+		EXPECT(!exists(u.at("only")));
+		EXPECT(u.is_free());
+	} else {
+		EXPECT_EQ(remount(u, "add:1:" + u.module("b")), 0);
+		EXPECT_EQ(read_file(u.at("only")), "a file");
+	}
+	EXPECT_EQ(read_file("/proc/self/mounts").find(u.at("only")), string::npos);
+}
+
+/* A shell in a directory of a branch that has left, while the list gets shorter. */
+CASE(behind_the_end_of_the_list)
+{
+	Modules u;
+	make_dir(u.module("b") + "/only");
+	write_file(u.module("b") + "/only/file", "b");
+	OK(link((u.module("b") + "/only/file").c_str(), (u.module("b") + "/only/link").c_str()));
+	EXPECT_EQ(remount(u, "append:" + u.module("a") + ",append:" + u.module("b")), 0);
+	OK(chdir(u.at("only").c_str()));
+	EXPECT_EQ(remount(u, "detach:" + u.module("b")), 0);
+	EXPECT_EQ(remount(u, "del:" + u.module("a")), 0);
+	EXPECT_EQ(names_in("."), (Names{"file", "link"}));
+	EXPECT_EQ(read_file("link"), "b");
+	EXPECT_EQ(stat_of("file").st_nlink, 2u);
+	Fd made(open("made", O_CREAT | O_WRONLY | O_CLOEXEC, 0644));
+	EXPECT_LT(int(made), 0);
+	OK(chdir("/"));
+}
+
+/* [S rw, top rw, base]: a file was copied to S and is open; S is detached. */
+CASE(a_copy_that_is_gone)
+{
+	Modules u;
+	string session = u.module("a");
+	EXPECT_EQ(remount(u, "append:" + u.module("b") + ",prepend:" + session + "=rw"), 0);
+	OK(unlink((session + "/common").c_str()));
+	EXPECT_EQ(remount(u, "udba=none"), 0);
+	Fd old = open_file(u.at("common"), O_RDWR);
+	OK(pwrite(old, "s", 1, 0));
+	EXPECT_EQ(read_file(session + "/common"), "s");
+	EXPECT_EQ(remount(u, "detach:" + session), 0);
+	/* By the name there is what the branches have. */
+	EXPECT_EQ(read_file(u.at("common")), "b");
+	EXPECT_EQ(pread_text(old, 1, 0), "s");
+	OK(pwrite(old, "t", 1, 0));
+	EXPECT_EQ(read_file(session + "/common"), "t");
+	write_file(u.at("common"), "new");
+	EXPECT_EQ(read_file(u.top + "/common"), "new");
+	EXPECT_EQ(read_file(u.at("common")), "new");
+	old.reset();
+	bool is = false;
+	for (int i = 0; i < 100 && !is; i++)
+		is = u.is_free();
+	EXPECT(is);
+}
+
+/* A saved session comes back above a file that is in use. */
+CASE(a_copy_that_comes)
+{
+	Modules u;
+	string session = u.module("a");
+	EXPECT_EQ(remount(u, "append:" + u.module("b") + ",prepend:" + session + "=rw"), 0);
+	OK(unlink((session + "/common").c_str()));
+	EXPECT_EQ(remount(u, "udba=none"), 0);
+	write_file(u.at("common"), "saved");
+	EXPECT_EQ(remount(u, "del:" + session), 0);
+	Fd old = open_file(u.at("common"), O_RDONLY);
+	EXPECT_EQ(pread_text(old, 5, 0), "b");
+	EXPECT_EQ(remount(u, "prepend:" + session + "=rw"), 0);
+	EXPECT_EQ(read_file(u.at("common")), "saved");
+	write_file(u.at("common"), "again");
+	EXPECT_EQ(read_file(session + "/common"), "again");
+	EXPECT_EQ(pread_text(old, 5, 0), "b");
+}
+
+/* What a new module replaces is not brought back by who has the old one open. */
+PARAM_CASE(hidden_is_not_copied_up, "chmod", "reopened", "read", "detached")
+{
+	Modules u;
+	string p = ktap::param(), more = p == "read" ? "=ro+coo_reg" : "=ro";
+	EXPECT_EQ(remount(u, "append:" + u.module("a") + "=ro"), 0);
+	Fd old = open_file(u.at("common"), O_RDONLY);
+	EXPECT_EQ(remount(u,
+			  p == "detached" ? "detach:" + u.module("a") + ",append:" + u.module("b") :
+			  p == "read" ? "add:1:" + u.module("b") + ",mod:" + u.module("a") + more :
+					"add:1:" + u.module("b")),
+		  0);
+	EXPECT_EQ(read_file(u.at("common")), "b");
+	string link = "/proc/self/fd/" + std::to_string(old);
+	if (p == "read")
+		EXPECT_EQ(read_file(link), "a");
+	else if (p == "reopened")
+		EXPECT_ERR(open(link.c_str(), O_WRONLY | O_CLOEXEC), ESTALE);
+	else
+		EXPECT_ERR(fchmod(old, 0600), ESTALE);
+	EXPECT(!exists(u.top + "/common"));
+	EXPECT_EQ(read_file(u.at("common")), "b");
+	EXPECT_EQ(pread_text(old, 1, 0), "a");
+}
+
+/* The same of a directory that is a file by now. */
+CASE(nothing_is_made_in_what_is_hidden)
+{
+	Modules u;
+	make_dir(u.module("a") + "/x");
+	make_dir(u.module("a") + "/x/deep");
+	write_file(u.module("b") + "/x", "a file");
+	EXPECT_EQ(remount(u, "append:" + u.module("a")), 0);
+	OK(chdir(u.at("x/deep").c_str()));
+	EXPECT_EQ(remount(u, "add:1:" + u.module("b")), 0);
+	EXPECT_ERR(open("y", O_CREAT | O_WRONLY | O_CLOEXEC, 0644), ESTALE);
+	EXPECT_ERR(mkdir("d", 0755), ESTALE);
+	EXPECT(!exists(u.top + "/x"));
+	EXPECT_EQ(read_file(u.at("x")), "a file");
+	OK(chdir("/"));
+}
+
+/* Who is in a directory of a rw branch that has left changes nothing there. */
+CASE(a_detached_rw_branch_is_not_changed)
+{
+	Modules u;
+	EXPECT_EQ(remount(u, "prepend:" + u.module("a") + "=rw"), 0);
+	OK(mkdir(u.at("own").c_str(), 0755));
+	write_file(u.at("own/file"), "own");
+	EXPECT(exists(u.module("a") + "/own/file"));
+	OK(chdir(u.at("own").c_str()));
+	Fd file = open_file("file", O_WRONLY | O_APPEND);
+	EXPECT_EQ(remount(u, "detach:" + u.module("a")), 0);
+	string before = snapshot(u.module("a") + "/own");
+	EXPECT_ERR(open("made", O_CREAT | O_WRONLY | O_CLOEXEC, 0644), ESTALE);
+	EXPECT_ERR(open("file", O_WRONLY | O_CLOEXEC), ESTALE);
+	EXPECT_ERR(unlink("file"), ESTALE);
+	EXPECT_ERR(rename("file", "other"), ESTALE);
+	EXPECT_ERR(chmod("file", 0600), ESTALE);
+	EXPECT_EQ(snapshot(u.module("a") + "/own"), before);
+	/* What was open goes on. */
+	OK(write(file, "+", 1));
+	EXPECT_EQ(read_file(u.module("a") + "/own/file"), "own+");
+	OK(chdir("/"));
+}
+
+/* No write is accepted on what has become read-only, whenever the file was opened. */
+CASE(read_only_in_a_race)
+{
+	constexpr int rounds = 60;
+	Modules u;
+	EXPECT_EQ(remount(u, "append:" + u.module("b") + "=rw"), 0);
+	for (int i = 0; i < rounds; i++)
+		write_file(u.module("b") + "/dir/" + std::to_string(i), "old");
+	EXPECT_EQ(remount(u, "udba=none"), 0);
+	auto *written = static_cast<int *>(
+		mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+	for (int i = 0; i < rounds; i++) {
+		string file = u.at("dir/") + std::to_string(i);
+		stat_of(file);
+		*written = 0;
+		pid_t writer = spawn([&] {
+			usleep(i * 50);
+			Fd fd(open(file.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC));
+			if (fd >= 0)
+				*written = write(fd, "+", 1) == 1;
+			return 0;
+		});
+		usleep(600);
+		int error = remount(u, "mod:" + u.module("b") + "=ro");
+		EXPECT(error == 0 || error == EBUSY);
+		string at_once = read_file(u.module("b") + "/dir/" + std::to_string(i));
+		/* Another writer: it goes to the upper branch, with what was written below. */
+		EXPECT_OK(chmod(file.c_str(), 0600));
+		EXPECT_EQ(wait_for(writer), 0);
+		if (error == 0)
+			EXPECT_EQ(read_file(u.module("b") + "/dir/" + std::to_string(i)), at_once);
+		EXPECT_EQ(read_file(file), *written ? "old+" : "old");
+		EXPECT_EQ(remount(u, "mod:" + u.module("b") + "=rw"), 0);
+	}
+	munmap(written, 4096);
+}
+
+/* A directory that is hidden for a while has, when it is seen again, what has come meanwhile. */
+PARAM_CASE(hidden_for_a_while, "comes", "goes")
+{
+	Modules u;
+	bool comes = ktap::param() == "comes";
+	for (const char *name : {"a", "c"}) {
+		make_dir(u.module(name) + "/x");
+		write_file(u.module(name) + "/x/" + name, name);
+	}
+	write_file(u.module("b") + "/x", "a file");
+	EXPECT_EQ(remount(u, "append:" + u.module("a")), 0);
+	if (!comes)
+		EXPECT_EQ(remount(u, "append:" + u.module("c")), 0);
+	OK(chdir(u.at("x").c_str()));
+	EXPECT_EQ(remount(u, "add:1:" + u.module("b")), 0);
+	EXPECT_EQ(read_file(u.at("x")), "a file");
+	EXPECT_EQ(remount(u, comes ? "append:" + u.module("c") : "detach:" + u.module("c")), 0);
+	EXPECT_EQ(remount(u, "del:" + u.module("b")), 0);
+	EXPECT_EQ(names_in(u.at("x")), comes ? (Names{"a", "c"}) : Names{"a"});
+	OK(chdir("/"));
+}
+
+/* A branch that changes its place: what is in use is written to as before. */
+CASE(the_same_in_another_place)
+{
+	Modules u;
+	EXPECT_EQ(remount(u, "append:" + u.module("a") + "=rw"), 0);
+	write_file(u.module("a") + "/dir/log", "log");
+	EXPECT_EQ(remount(u, "udba=none"), 0);
+	Fd log = open_file(u.at("dir/log"), O_RDWR | O_APPEND);
+	OK(chdir(u.at("dir").c_str()));
+	EXPECT_EQ(remount(u, "detach:" + u.module("a") + ",prepend:" + u.module("a") + "=rw"), 0);
+	EXPECT_EQ(u.list(), "a=rw top=rw ");
+	OK(write(log, "1", 1));
+	Fd again = open_file(u.at("dir/log"), O_WRONLY | O_APPEND);
+	OK(write(again, "2", 1));
+	OK(chmod(u.at("dir/log").c_str(), 0600));
+	write_file("made", "made");
+	EXPECT_EQ(read_file(u.module("a") + "/dir/log"), "log12");
+	EXPECT(exists(u.module("a") + "/dir/made"));
+	EXPECT_EQ(readlink_of("/proc/self/fd/" + std::to_string(log)), u.at("dir/log"));
+	OK(chdir("/"));
+}
+
+/* Who is in a directory of one version is in that of the next one. */
+CASE(in_a_directory_of_what_is_replaced)
+{
+	Modules u;
+	for (const char *name : {"a", "b"}) {
+		make_dir(u.module(name) + "/version");
+		write_file(u.module(name) + "/version/" + name, name);
+	}
+	EXPECT_EQ(remount(u, "append:" + u.module("a")), 0);
+	OK(chdir(u.at("version").c_str()));
+	EXPECT_EQ(remount(u, "replace:" + u.module("a") + "=" + u.module("b")), 0);
+	EXPECT_EQ(names_in("."), Names{"b"});
+	EXPECT_EQ(readlink_of("/proc/self/cwd"), u.at("version"));
+	write_file("made", "made");
+	EXPECT(exists(u.top + "/version/made"));
+	EXPECT(u.is_free());
+	OK(chdir("/"));
+}
+
+/* Two branches have been found by one path: the one that it leads to is meant. */
+CASE(mounted_over_each_other)
+{
+	Modules u;
+	EXPECT_EQ(remount(u, "append:" + u.module("b")), 0);
+	Mounted over("over", u.module("b"), "tmpfs", 0, "");
+	write_file(u.module("b") + "/common", "over");
+	EXPECT_EQ(remount(u, "append:" + u.module("b")), 0);
+	EXPECT_EQ(u.list(), "top=rw b=ro b=ro ");
+	EXPECT_EQ(read_file(u.at("common")), "b");
+	EXPECT_EQ(remount(u, "del:" + u.module("b")), 0);
+	EXPECT_EQ(read_file(u.at("common")), "b");
+	EXPECT_EQ(remount(u, "append:" + u.module("b") + ",del:" + u.module("b")), 0);
+	EXPECT_EQ(read_file(u.at("common")), "b");
+	over.unmount();
+}
+
+/* Users who always come again do not keep the list from changing. */
+CASE(busy_users_let_it_change)
+{
+	Modules u;
+	EXPECT_EQ(remount(u, "append:" + u.module("b")), 0);
+	for (int i = 0; i < 300; i++)
+		write_file(u.at("dir/") + std::to_string(i), "");
+	std::vector<pid_t> users;
+	for (int number = 0; number < 4; number++)
+		users.push_back(spawn([&] {
+			become(alice);
+			Fd dir(open(u.at("dir").c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+			for (;;) {
+				if (number % 2)
+					fsync(dir);
+				else
+					names_in(u.at("dir"));
+			}
+			return 0;
+		}));
+	for (int i = 0; i < 5; i++) {
+		EXPECT_EQ(remount(u, "append:" + u.module("c")), 0);
+		EXPECT_EQ(remount(u, "detach:" + u.module("c")), 0);
+	}
+	for (pid_t user : users) {
+		kill(user, SIGKILL);
+		wait_for(user);
+	}
+}

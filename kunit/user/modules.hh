@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* For tests in which branches come and go. */
+#pragma once
+
+#include "disk.hh"
+
+#include <algorithm>
+#include <climits>
+
+using Names = std::vector<string>;
+
+inline int remount(const Union &u, const string &options)
+{
+	return mount("none", u.mnt.c_str(), "aufs", MS_REMOUNT, options.c_str()) ? errno : 0;
+}
+
+inline string readlink_of(const string &path)
+{
+	char text[PATH_MAX];
+	ssize_t size = readlink(path.c_str(), text, sizeof(text));
+	return size < 0 ? "" : string(text, size);
+}
+
+/* A union of one rw branch, and modules beside it: each a filesystem of its own, one of them a disk. */
+struct Modules : Union {
+	Modules() : disk(tmp + "/disk", 16 << 20)
+	{
+		make_ext4(disk.name);
+		filesystems.push_back(mount_ext4(disk.name, module("a")));
+		for (const char *name : {"b", "c"}) {
+			make_dir(module(name));
+			filesystems.emplace_back("module", module(name), "tmpfs", 0, "");
+		}
+		for (const char *name : {"a", "b", "c"}) {
+			make_dir(module(name) + "/dir");
+			write_file(module(name) + "/dir/" + name, name);
+			write_file(module(name) + "/common", name);
+		}
+		mount("br=" + top + "=rw");
+	}
+	string module(const string &name) const
+	{
+		return tmp + "/" + name;
+	}
+	/* Whether nobody has the disk, when it is not mounted where everybody sees it. */
+	bool is_free()
+	{
+		filesystems[0].unmount();
+		Fd device(open(disk.name.c_str(), O_RDONLY | O_EXCL | O_CLOEXEC));
+		bool is = device >= 0;
+		device.reset();
+		filesystems[0] = Mounted(disk.name, module("a"), "ext4", 0, "");
+		return is;
+	}
+	/* The branches as sysfs tells them, without their directories. */
+	string list() const
+	{
+		string text = shown_branches(mnt), short_text;
+		for (size_t from = 0; from < text.size();) {
+			size_t to = std::min(text.find(':', from), text.size());
+			string line = text.substr(from, to - from);
+			if (line.starts_with(top + "="))
+				short_text += "top" + line.substr(top.size()) + " ";
+			else
+				short_text += line.substr(line.rfind('/') + 1) + " ";
+			from = to + 1;
+		}
+		return short_text;
+	}
+
+	Disk disk;
+	std::vector<Mounted> filesystems;
+};
