@@ -246,6 +246,28 @@ CASE(watched)
 	EXPECT(u.is_free());
 }
 
+/* The same of a file, which nobody has open; also when its branch has gone for good. */
+CASE(watched_file)
+{
+	Modules u;
+	EXPECT_EQ(remount(u, "append:" + u.module("a")), 0);
+	Fd watch(OK(inotify_init1(IN_CLOEXEC | IN_NONBLOCK)));
+	OK(inotify_add_watch(watch, u.at("common").c_str(), IN_OPEN));
+	char event[4096];
+	EXPECT_EQ(remount(u, "append:" + u.module("b")), 0);
+	EXPECT_EQ(read_file(u.at("common")), "a");
+	EXPECT(read(watch, event, sizeof(event)) > 0);
+	EXPECT_EQ(remount(u, "detach:" + u.module("a")), 0);
+	EXPECT(u.is_free());
+	for (const char *name : {"c", "a"}) {
+		EXPECT_EQ(read_file(u.at("common")), name[0] == 'c' ? "b" : "c");
+		EXPECT_EQ(remount(u, "add:1:" + u.module(name)), 0);
+		EXPECT_EQ(read_file(u.at("common")), name);
+		if (name[0] == 'c')
+			EXPECT_EQ(remount(u, "udba=none"), 0);
+	}
+}
+
 /* Names that lead elsewhere by the new list: a file over a directory, a whiteout, an opaque directory, and back. */
 CASE(names_lead_elsewhere)
 {

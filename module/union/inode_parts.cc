@@ -98,6 +98,9 @@ void Inode::become_lone(FunctionRef<bool(const Branch &)> goes)
 			break;
 		}
 	}
+	/* An address says nothing of who has it next. */
+	if (key_.filesystem == Key::pointer)
+		unhash();
 	release_parts();
 	forget_parts();
 	lone_ = true;
@@ -135,7 +138,9 @@ Result<bool> Inode::adopt(Found &found, const ObjectId &identity)
 
 	MutexLock lock(copy_lock());
 
-	if (!lone_ || (vfs.i_mode ^ found.top.inode().i_mode) & S_IFMT)
+	if (!lone_ || (vfs.i_mode ^ found.top.inode().i_mode) & S_IFMT ||
+	    vfs.i_rdev != found.top.inode().i_rdev ||
+	    (!is_dir(vfs.i_mode) && identity_.generation != identity.generation))
 		return false;
 
 	auto next = TRY(Found::create(found));
@@ -152,7 +157,8 @@ Result<bool> Inode::adopt(Found &found, const ObjectId &identity)
 /* Whether this shows a copy on a branch that has left, and @found is what is there without it. */
 bool Inode::is_left_behind(const Found &found) const
 {
-	return !is_dir(vfs.i_mode) && branch().has_left() && &found.top.inode() != &h_inode();
+	return !AtomicRef(lone_).load() && !is_dir(vfs.i_mode) && branch().has_left() &&
+	       &found.top.inode() != &h_inode();
 }
 
 /*
