@@ -374,6 +374,63 @@ CASE(mount)
 	ro.unmount();
 }
 
+/* The list of branches is another one, or nothing has changed; also for what is in use. */
+PARAM_CASE(branches, "append", "prepend", "del", "replace", "mod", "udba")
+{
+	need_fault_injection();
+	Union u;
+	string p = ktap::param(), low = u.low, low2 = u.low2;
+	for (const string &branch : {low, low2}) {
+		make_dir(branch + "/dir");
+		write_file(branch + "/dir/file", branch);
+	}
+	write_file(low + "/dir/own", "");
+	Mounted more = mount_tmpfs("more");
+	write_file(more.path() + "/file", "more");
+	u.mount("br=" + u.top + "=rw:" + low2 + "=ro:" + low + "=ro");
+	string before = shown_branches(u.mnt);
+	Fd dir = open_file(u.at("dir"), O_RDONLY | O_DIRECTORY);
+	Fd file = open_file(u.at("dir/own"), O_RDONLY);
+	string there = p == "append"  ? "append:" + more.path() :
+		       p == "prepend" ? "prepend:" + more.path() + "=rw" :
+		       p == "del"     ? "del:" + low2 :
+		       p == "replace" ? "replace:" + low2 + "=" + more.path() :
+		       p == "mod"     ? "prepend:" + more.path() + "=rw,mod:" + u.top + "=ro" :
+					"udba=notify";
+	string back = p == "del"     ? "add:1:" + low2 + "=ro" :
+		      p == "replace" ? "replace:" + more.path() + "=" + low2 :
+		      p == "mod"     ? "mod:" + u.top + "=rw,del:" + more.path() :
+		      p == "udba"    ? "udba=none" :
+				       "del:" + more.path();
+	auto remount = [&u](const string &options) {
+		return result_of(mount("none", u.mnt.c_str(), "aufs", MS_REMOUNT, options.c_str()));
+	};
+	unsigned missed = with_each_failing(1000, [&](Failing &failing, unsigned) -> Attempted {
+		failing.begin();
+		int error = remount(there);
+		bool more_to_fail = failing.end();
+		bool changes = !error && p != "udba";
+		EXPECT_EQ(shown_branches(u.mnt) != before, changes);
+		EXPECT_EQ(read_file(u.at("dir/file")),
+			  !error && (p == "del" || p == "replace") ? low : low2);
+		EXPECT_EQ(names_in("/proc/self/fd/" + std::to_string(dir)),
+			  (std::vector<string>{"file", "own"}));
+		EXPECT_EQ(link_target("/proc/self/fd/" + std::to_string(file)), u.at("dir/own"));
+		EXPECT_EQ(exists(u.at("file")), changes && p != "del");
+		write_file(u.at("written"), "");
+		OK(unlink(u.at("written").c_str()));
+		if (!error)
+			EXPECT_EQ(ktap::errno_name(remount(back)), "0");
+		EXPECT_EQ(shown_branches(u.mnt), before);
+		return {more_to_fail, error};
+	});
+	EXPECT_GT(missed, 5U);
+	dir.reset();
+	file.reset();
+	u.unmount();
+	more.unmount();
+}
+
 /* A mapping is made, or it is not; the file can be mapped after that. */
 CASE(mmap)
 {
