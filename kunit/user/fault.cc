@@ -37,6 +37,39 @@ CASE(fuse_as_a_branch)
 			stat_of(u.tmp + "/served/file"));
 }
 
+/* The server of a branch comes and goes, with errors and without. */
+CASE(comes_and_goes)
+{
+	Setup u;
+	string served = u.tmp + "/served";
+	auto remount = [&u](const string &options) {
+		int error = mount("none", u.mnt.c_str(), "aufs", MS_REMOUNT, options.c_str());
+		return error ? ktap::errno_name(errno) : "done";
+	};
+	u.faults->short_attributes = true;
+	u.mount("br=" + u.top + "=rw");
+	OK(mkdir(u.at("dir").c_str(), 0755));
+	Fd dir = open_file(u.at("dir"), O_RDONLY | O_DIRECTORY);
+	EXPECT(!exists(u.at("file")));
+	EXPECT_EQ(remount("append:" + served), "done");
+	EXPECT(read_file(u.at("file")) == pattern(file_size));
+	/* Names in use are asked for as well. */
+	u.faults->lookup = ENOENT;
+	EXPECT(!exists(u.at("file")));
+	u.faults->lookup = 0;
+	EXPECT(exists(u.at("file")));
+	/* A name in use that cannot be looked up: nothing changes, and the server's own branch can go. */
+	u.faults->lookup = EIO;
+	KernelLog log;
+	EXPECT_EQ(remount("append:" + u.low), "EIO");
+	EXPECT_HAS(log.read(), "'/dir', which is in use, cannot be looked up (errno 5)");
+	EXPECT_EQ(link_target("/proc/self/fd/" + std::to_string(dir)), u.at("dir"));
+	EXPECT_EQ(remount("del:" + served), "done");
+	u.faults->lookup = 0;
+	EXPECT(!exists(u.at("file")));
+	EXPECT_EQ(names_in("/proc/self/fd/" + std::to_string(dir)), std::vector<string>{});
+}
+
 CASE(failing_lookup)
 {
 	Setup u;

@@ -231,3 +231,42 @@ PARAM_CASE(names_without_case, "vfat", "joliet")
 				       "' cannot be a branch: names are compared without case on " +
 				       kind.type);
 }
+
+/* It comes to a union that is in use, is used, and goes: its filesystem can be unmounted at once then. */
+PARAM_CASE(as_a_module, FILESYSTEMS)
+{
+	Union u;
+	u.mount("br=" + u.top + "=rw");
+	auto remount = [&u](const string &options) {
+		int error = mount("none", u.mnt.c_str(), "aufs", MS_REMOUNT, options.c_str());
+		return error ? ktap::errno_name(errno) : "done";
+	};
+	{
+		Mounting branch(u, kind_of(ktap::param()));
+		OK(mkdir(u.at("sub").c_str(), 0755));
+		Fd dir = open_file(u.at("sub"), O_RDONLY | O_DIRECTORY);
+		string inside = "/proc/self/fd/" + std::to_string(dir);
+		EXPECT(!exists(u.at("sub/file3")));
+		EXPECT_EQ(remount("append:" + branch.path + "=ro"), "done");
+		EXPECT_EQ(read_file(u.at("sub/file3")), "some text");
+		EXPECT_EQ(names_in(inside).size(), 13u);
+		EXPECT_EQ(wrong_numbers(u.mnt), 0u);
+		{
+			Map map(page_size(), PROT_READ, MAP_SHARED,
+				open_file(u.at("sub/file3"), O_RDONLY));
+			EXPECT_EQ(map.text(9), "some text");
+			EXPECT_EQ(remount("del:" + branch.path), "EBUSY");
+			EXPECT_EQ(map.text(9), "some text");
+		}
+		EXPECT_EQ(remount("del:" + branch.path), "done");
+		EXPECT_EQ(names_in(inside).size(), 0u);
+		EXPECT(!exists(u.at("sub/file3")));
+		/* Once more, and what is written then stays. */
+		EXPECT_EQ(remount("add:1:" + branch.path + "=ro"), "done");
+		write_file(u.at("sub/file3"), "written");
+		OK(unlink(u.at("sub/file4").c_str()));
+		EXPECT_EQ(remount("detach:" + branch.path), "done");
+		EXPECT_EQ(names_in(inside), std::vector<string>{"file3"});
+	}
+	EXPECT_EQ(read_file(u.at("sub/file3")), "written");
+}

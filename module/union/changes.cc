@@ -201,20 +201,35 @@ Changes ListChange::changes() const
 	return changes;
 }
 
-Result<Own<Found>> ListChange::find_root() const
+Result<Own<Found>> ListChange::find_root(const struct super_block &sb) const
 {
 	Array<const Branch *> list;
 
 	for (const Entry &entry : list_)
 		TRY(list.push(kernel, entry.branch));
 
-	Found root = TRY(aufs::find_root(list));
+	Found root = TRY(aufs::find_root(list, &Inode::of(*sb.s_root->d_inode)));
 
 	return Found::create(root);
 }
 
 namespace
 {
+
+/* Which name in use keeps the list from changing: a branch has an error for it. */
+void explain(struct fs_context *fc, const Refresh &refresh, int error)
+{
+	if (!refresh.failed() || is_passing(error) || error == -ENOMEM || error == -EINTR)
+		return;
+
+	auto buffer = Own<char[]>::adopt(new (kernel) char[PATH_MAX]);
+	const char *path = buffer ? dentry_path_raw(refresh.failed(), buffer.get(), PATH_MAX) :
+				    nullptr;
+
+	if (path && !is_error(path))
+		aufs_errorf(fc, "'%s', which is in use, cannot be looked up (errno %d)", path,
+			    -error);
+}
 
 /* Says that @holder is in use, and by whom, and so are @more. @buffer has PATH_MAX bytes. */
 void name_holder(struct fs_context *fc, const Branch &branch, Use use, struct dentry &holder,
@@ -381,7 +396,7 @@ void ListChange::warm_up(struct super_block &sb, Refresh::Goes goes) const
 	Refresh refresh(sb);
 	ListLock lock(Super::of(sb));
 	ScopedCreds creds(Super::of(sb).mounter());
-	auto root = find_root();
+	auto root = find_root(sb);
 
 	if (root.ok())
 		(void)refresh.prepare(*sb.s_root, root.release(), goes).ok();
@@ -420,7 +435,11 @@ Result<void> ListChange::try_to_apply(struct fs_context *fc, struct super_block 
 
 	/* What has come since is little. */
 	shrink_dcache_sb(&sb);
-	TRY(refresh.prepare(*sb.s_root, TRY(find_root()), Refresh::Goes(goes)));
+	if (auto prepared = refresh.prepare(*sb.s_root, TRY(find_root(sb)), Refresh::Goes(goes));
+	    !prepared.ok()) {
+		explain(fc, refresh, prepared.error());
+		return prepared;
+	}
 	TRY(check_unused(fc, refresh, last));
 
 	ScopeExit give_back([this] { give_write_access_back(); });

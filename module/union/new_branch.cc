@@ -63,7 +63,24 @@ Result<void> refuse_locked(struct fs_context *fc, const Branch &branch)
 	return Error{-ENOKEY};
 }
 
-Result<Found> find_root(const Array<const Branch *> &list)
+namespace
+{
+
+/* Whether the root of @branch hides those below. */
+Result<bool> is_opaque_root(const Branch &branch, const Inode *before)
+{
+	auto opaque = is_opaque(branch, branch.root());
+
+	if (opaque.ok() || opaque.error() == -ENOMEM || !before ||
+	    !before->found().has_part_on(branch))
+		return opaque;
+	return before->found().lowest().branch == &branch &&
+	       branch.index() + 1 < before->super().count();
+}
+
+} // namespace
+
+Result<Found> find_root(const Array<const Branch *> &list, const Inode *before)
 {
 	Found found;
 
@@ -81,7 +98,7 @@ Result<Found> find_root(const Array<const Branch *> &list)
 			found.top = move(part);
 		else
 			found.lower[found.lower_count++] = move(part);
-		if (i + 1 < list.size() && TRY(is_opaque(branch, branch.root())))
+		if (i + 1 < list.size() && TRY(is_opaque_root(branch, before)))
 			break;
 	}
 	return found;

@@ -13,7 +13,10 @@ Changes changes_of(const Branch &branch);
 /* -ENOKEY, explained in @fc's log, for a branch that is encrypted and whose key is not there. Sleeps. */
 Result<void> refuse_locked(struct fs_context *fc, const Branch &branch);
 
-/* What the root has: the roots of the branches of @list, down to one that is opaque. -ENOMEM. Sleeps. */
-Result<Found> find_root(const Array<const Branch *> &list);
+/*
+ * What the root has: the roots of the branches of @list, down to one that is opaque. @before, which may be null, is
+ * the root until now: what a branch of it cannot answer is as it was. -ENOMEM; what the branches say. Sleeps.
+ */
+Result<Found> find_root(const Array<const Branch *> &list, const Inode *before);
 
 } // namespace aufs

@@ -102,16 +102,7 @@ Result<void> Refresh::look_at(Item &item, const Found &parent, Goes goes)
 		return Error{-EAGAIN};
 
 	NameSnapshot name(dentry);
-	auto looked = find(parent, name.view());
-
-	if (looked.error() == -ENOMEM || looked.error() == -EINTR)
-		return Error{looked.error()};
-	/* Who looks it up the next time is told what is wrong with it. */
-	item.stale = !looked.ok();
-	if (item.stale)
-		return {};
-
-	Found found = looked.release();
+	Found found = TRY(find(parent, name.view()));
 
 	if (!is_dir(inode.vfs.i_mode)) {
 		item.stale = !is_same_file(inode, found, goes);
@@ -138,10 +129,12 @@ Result<void> Refresh::add(Ref<struct dentry> dentry, const Found *parent, Goes g
 	Item item;
 
 	item.dentry = move(dentry);
-	if (parent)
-		TRY(look_at(item, *parent, goes));
-	else
+	if (!parent) {
 		item.stale = true;
+	} else if (auto looked = look_at(item, *parent, goes); !looked.ok()) {
+		failed_ = move(item.dentry);
+		return looked;
+	}
 	return items_.push(Gfp{GFP_KERNEL_ACCOUNT}, move(item));
 }
 

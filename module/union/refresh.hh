@@ -49,6 +49,11 @@ public:
 	 * nothing. Sleeps.
 	 */
 	Result<void> prepare(struct dentry &dir, Own<Found> next, Goes goes);
+	/* What prepare() could not look up, or null; borrowed. */
+	struct dentry *failed() const
+	{
+		return failed_.get();
+	}
 	/*
 	 * How many of what is in use have a part on @branch that they would still have, or @use it so; at most
 	 * @size are put into @holders, those that something else holds than what lies in them. After prepare().
@@ -78,6 +83,7 @@ private:
 
 	struct super_block &sb_;
 	Array<Item> items_;
+	Ref<struct dentry> failed_;
 	/* What is watched and has no dentry any more. */
 	Array<Ref<struct inode>> lone_;
 	Found *retired_ = nullptr;

@@ -343,7 +343,7 @@ Result<void> Context::fill(struct fs_context *fc, struct super_block &sb)
 
 		for (const Branch &branch : super.branches())
 			TRY(list.push(Gfp{GFP_KERNEL}, &branch));
-		found = TRY(find_root(list));
+		found = TRY(find_root(list, nullptr));
 	}
 
 	auto root = TRY(Inode::get(sb, move(found)));
