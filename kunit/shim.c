@@ -108,6 +108,26 @@ int aufs_test_remount(const char *path, bool read_only)
 	return err;
 }
 
+int aufs_test_change(const char *path, const char *options)
+{
+	struct path at;
+	char *page = kzalloc(PAGE_SIZE, GFP_KERNEL);
+	int err;
+
+	if (!page)
+		return -ENOMEM;
+	strscpy(page, options, PAGE_SIZE);
+	err = kern_path(path, LOOKUP_FOLLOW, &at);
+	if (!err) {
+		err = path_mount(NULL, &at, NULL, MS_REMOUNT, page);
+		path_put(&at);
+	}
+	kfree(page);
+	/* What was given back to others to be put. */
+	flush_delayed_fput();
+	return err;
+}
+
 int aufs_test_umount(const char *path)
 {
 	struct path at;

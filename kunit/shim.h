@@ -44,6 +44,8 @@ int aufs_test_mkdir(const char *path);
 int aufs_test_mount(const char *source, const char *path, const char *type, const char *options);
 /* The filesystem that is mounted at @path. */
 int aufs_test_remount(const char *path, bool read_only);
+/* The same, rw, with @options of the filesystem. */
+int aufs_test_change(const char *path, const char *options);
 /* Not lazily: -EBUSY while anything holds a path on it. */
 int aufs_test_umount(const char *path);
 /* Whether there is something at @path. */

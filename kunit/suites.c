@@ -7,6 +7,7 @@
 #include <kunit/test.h>
 
 #define CASE(name) void name(struct kunit *test);
+#include "changes.cases"
 #include "cxxrt.cases"
 #include "leaks.cases"
 #include "prfile.cases"
@@ -24,6 +25,15 @@
 #undef CASE
 
 #define CASE(name) KUNIT_CASE(name),
+
+static struct kunit_case changes_cases[] = {
+#include "changes.cases"
+	{}};
+
+static struct kunit_suite changes_suite = {
+	.name = "aufs_changes",
+	.test_cases = changes_cases,
+};
 
 static struct kunit_case cxxrt_cases[] = {
 #include "cxxrt.cases"
@@ -129,7 +139,8 @@ static struct kunit_suite leaks_suite = {
 /* They run in this order. */
 #ifdef CONFIG_MMU
 kunit_test_suites(&cxxrt_suite, &prfile_suite, &procfs_suite, &security_suite, &vma_copy_suite,
-		  &vma_merge_suite, &model_suite, &failure_suite, &leaks_suite, &damage_suite);
+		  &vma_merge_suite, &changes_suite, &model_suite, &failure_suite, &leaks_suite,
+		  &damage_suite);
 #else
-kunit_test_suites(&cxxrt_suite, &prfile_suite, &region_suite, &leaks_suite);
+kunit_test_suites(&cxxrt_suite, &prfile_suite, &region_suite, &changes_suite, &leaks_suite);
 #endif
