@@ -3,7 +3,7 @@
 // Branches that come and go below what is in use: each name leads to what the list has then, what is open goes on
 // as it was, and nothing that is hidden or gone takes the place of what is there.
 //
-// Combinations: tmpfs ext4+xfs
+// Combinations: tmpfs
 
 #include "modules.hh"
 

@@ -84,9 +84,29 @@ static void use_own_file(const string &dir, unsigned number)
 		complain("unlink of " + other);
 }
 
+HELPER(end_well)
+{
+	return 7;
+}
+
+/* Some module's program runs. */
+static void run_program(const string &path)
+{
+	pid_t child = fork();
+	if (child == 0) {
+		execl(path.c_str(), path.c_str(), "--helper", "end_well", nullptr);
+		_exit(errno == ENOENT ? 7 : 3);
+	}
+	int status = 0;
+	if (child < 0 || waitpid(child, &status, 0) != child || !WIFEXITED(status) ||
+	    WEXITSTATUS(status) != 7)
+		complain("run of " + path, 0);
+}
+
 struct Load : Union {
 	Load()
 	{
+		make_dir(session());
 		make_dir(top + "/dir");
 		write_file(top + "/dir/always", "");
 		for (unsigned i = 0; i < modules; i++) {
@@ -95,8 +115,13 @@ struct Load : Union {
 			make_dir(module(i) + "/dir");
 			write_file(module(i) + "/dir/m" + std::to_string(i), "");
 			write_file(module(i) + "/common", std::to_string(i));
+			write_file(module(i) + "/prog", read_file("/proc/self/exe"), 0755);
 		}
-		mount("br=" + top + "=rw");
+		mount("br=" + top + "=rw:" + session() + "=rw,create=rr");
+	}
+	string session() const
+	{
+		return tmp + "/session";
 	}
 	string module(unsigned i) const
 	{
@@ -110,7 +135,7 @@ struct Load : Union {
 	/* The union is what its list says. */
 	void check() const
 	{
-		string shown = top + "=rw";
+		string shown = top + "=rw:" + session() + (writable ? "=rw" : "=ro");
 		Names names = {"always"};
 		for (unsigned i : list) {
 			shown += ":" + module(i) + "=ro";
@@ -127,6 +152,7 @@ struct Load : Union {
 
 	std::vector<Mounted> mounts;
 	std::vector<unsigned> list; /* the modules, from the uppermost */
+	bool writable = true; /* the second branch */
 };
 
 CASE(changes_under_load)
@@ -135,28 +161,34 @@ CASE(changes_under_load)
 	std::mt19937_64 random(chosen_seed());
 	std::vector<pid_t> users;
 	unsigned done = 0, busy = 0;
-	for (unsigned number = 0; number < 4; number++)
+	for (unsigned number = 0; number < 5; number++)
 		users.push_back(spawn([&] {
 			for (;;) {
 				if (number == 0)
 					read_directory(u.at("dir"));
 				else if (number == 1)
 					map_file(u.at("common"));
+				else if (number == 2)
+					run_program(u.at("prog"));
 				else
 					use_own_file(u.mnt, number);
 			}
 			return 0;
 		}));
-	for (unsigned long left = chosen_steps(300); left && !ktap::shared->failures; left--) {
+	for (unsigned long left = chosen_steps(100); left && !ktap::shared->failures; left--) {
 		std::vector<unsigned> next = u.list, out;
 		for (unsigned i = 0; i < modules; i++)
 			if (std::find(next.begin(), next.end(), i) == next.end())
 				out.push_back(i);
 		unsigned place = random() % (next.size() + 1);
 		string options;
-		if (!out.empty() && (next.empty() || random() % 2)) {
+		bool writable = u.writable;
+		if (random() % 6 == 0) {
+			writable = !writable;
+			options = "mod:" + u.session() + (writable ? "=rw" : "=ro");
+		} else if (!out.empty() && (next.empty() || random() % 2)) {
 			unsigned comes = out[random() % out.size()];
-			options = "add:" + std::to_string(place + 1) + ":" + u.module(comes);
+			options = "add:" + std::to_string(place + 2) + ":" + u.module(comes);
 			next.insert(next.begin() + place, comes);
 		} else {
 			place %= next.size();
@@ -176,6 +208,7 @@ CASE(changes_under_load)
 			busy++;
 		} else {
 			u.list = next;
+			u.writable = writable;
 			done++;
 		}
 		u.check();

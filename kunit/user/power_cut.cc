@@ -297,6 +297,6 @@ PARAM_CASE(cut, "ext4", "xfs")
 	if (!on("tmpfs") || !on("tmpfs", true))
 		SKIP("once; the disk is this test's own");
 	Random random(chosen_seed());
-	for (unsigned long i = chosen_steps(3); i; i--)
+	for (unsigned long i = chosen_steps(2); i; i--)
 		cut(ktap::param(), random.below(1500000));
 }

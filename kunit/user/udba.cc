@@ -2,7 +2,7 @@
 //
 // udba=reval and udba=notify: what somebody changes directly on a branch is seen at the next use of the name.
 //
-// Combinations: tmpfs ext4+xfs
+// Combinations: tmpfs
 
 #include "disk.hh"
 
