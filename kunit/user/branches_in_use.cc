@@ -7,6 +7,7 @@
 
 #include "modules.hh"
 
+#include <sys/inotify.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/vfs.h>
@@ -331,4 +332,37 @@ CASE(busy_users_let_it_change)
 		kill(user, SIGKILL);
 		wait_for(user);
 	}
+}
+
+/* What was renamed once is not being renamed for ever: neither another name of it, nor it by another dentry. */
+PARAM_CASE(renamed_once, "another_name", "watched", "two_branches")
+{
+	Modules u;
+	string p = ktap::param();
+	EXPECT_EQ(remount(u,
+			  "append:" + u.module("a") + (p == "two_branches" ? "=rw,create=rr" : "")),
+		  0);
+	auto forget = [] {
+		write_control("/proc/sys/vm/drop_caches", "2");
+	};
+	Fd held, watch;
+	if (p == "another_name") {
+		write_file(u.at("first"), "text");
+		OK(link(u.at("first").c_str(), u.at("second").c_str()));
+		held = open_file(u.at("second"), O_RDONLY);
+		OK(rename(u.at("first").c_str(), u.at("third").c_str()));
+	} else {
+		OK(mkdir(u.at("d").c_str(), 0755));
+		OK(rename(u.at("d").c_str(), u.at("e").c_str()));
+		watch = Fd(OK(inotify_init1(IN_CLOEXEC)));
+		OK(inotify_add_watch(watch, u.at("e").c_str(), IN_CREATE));
+		forget();
+		held = open_file(u.at("e"), O_RDONLY | O_DIRECTORY);
+	}
+	forget();
+	/* Each in its turn goes to another branch. */
+	for (int i = 0; i < 4 && p == "two_branches"; i++)
+		write_file(u.at("e/") + std::to_string(i), "");
+	EXPECT_EQ(ktap::errno_name(remount(u, "append:" + u.module("b"))), "0");
+	EXPECT_EQ(ktap::errno_name(remount(u, "del:" + u.module("b"))), "0");
 }

@@ -234,6 +234,56 @@ PARAM_CASE(own_changes, "reval", "notify")
 	expect_no_debris(u.top);
 }
 
+/* Nor is a rename to another directory, which somebody watches by both names. */
+PARAM_CASE(renames_beside_lookups, "reval", "notify")
+{
+	Watched u;
+	for (const char *dir : {"/one", "/two", "/one/moves", "/one/moves/point"})
+		make_dir(u.top + dir);
+	u.start();
+	Mounted mounted("mounted", u.at("one/moves/point"), "tmpfs", 0, "");
+	write_file(u.at("one/moves/point/inside"), "inside");
+	Fd inside = open_file(u.at("one/moves"), O_RDONLY | O_DIRECTORY);
+	std::vector<pid_t> users;
+	for (const char *name : {"one/moves", "two/moves", "one/moves/point/inside"})
+		users.push_back(spawn([&, name] {
+			become(nobody);
+			for (;;)
+				(void)!access(u.at(name).c_str(), F_OK);
+			return 0;
+		}));
+	for (int i = 0; i < 150; i++) {
+		OK(rename(u.at(i % 2 ? "two/moves" : "one/moves").c_str(),
+			  u.at(i % 2 ? "one/moves" : "two/moves").c_str()));
+		/* Something changes for who has notify. */
+		write_file(u.top + "/one/" + std::to_string(i), "");
+		write_file(u.top + "/two/" + std::to_string(i), "");
+	}
+	for (pid_t user : users) {
+		kill(user, SIGKILL);
+		wait_for(user);
+	}
+	EXPECT_EQ(u.found("one/moves/point/inside"), "inside");
+	EXPECT_EQ(link_target("/proc/self/fd/" + std::to_string(inside)), u.at("one/moves"));
+	mounted.unmount();
+}
+
+/* A copy that somebody removes directly is not the name's any more, although it is open. */
+PARAM_CASE(copies_that_go, "reval", "notify")
+{
+	Watched u;
+	make_dir(u.top + "/dir");
+	u.start();
+	Fd copy = open_file(u.at("dir/file"), O_RDWR);
+	OK(pwrite(copy, "new", 3, 0));
+	EXPECT_EQ(u.found("dir/file"), "new");
+	OK(unlink((u.top + "/dir/file").c_str()));
+	EXPECT_EQ(u.found("dir/file"), "low");
+	write_file(u.at("dir/file"), "again");
+	EXPECT_EQ(u.found("dir/file"), "again");
+	EXPECT_EQ(pread_text(copy, 3, 0), "new");
+}
+
 /* It comes and goes while the union is mounted; to say it again looks at all that is cached. */
 PARAM_CASE(by_a_remount, "reval", "notify", "none")
 {

@@ -246,7 +246,9 @@ void Branch::follow_permission()
 	/* What is not written to keeps its access times. */
 	aufs_mnt_set_readonly(mnt_, mount_is_readonly_ || !writable());
 	grants_rights_ = writable() || mount_grants_rights_;
-	keeps_none_ = writable() && !has_private_attributes_ ? all_kinds : 0;
+	/* What was learned before stays. */
+	if (writable() && !has_private_attributes_)
+		AtomicRef(keeps_none_).store(all_kinds);
 }
 
 Result<void> Branch::check_use(struct fs_context *fc, const BranchItem &item) const

@@ -33,6 +33,7 @@ Result<void> copy_up_on_open(const struct file &file)
 	const Inode &inode = Inode::of(*file.f_inode);
 
 	auto dentry = TRY(dentry_of(file));
+	bool has_name = dentry->d_hash.pprev;
 
 	aufs_sb_start_write(inode.vfs.i_sb);
 
@@ -45,9 +46,10 @@ Result<void> copy_up_on_open(const struct file &file)
 	case -E2BIG:
 	case -EDQUOT:
 	case -EPERM:
-	case -ESTALE: /* hidden by now, or gone: it is read as what it was */
 	case -EOVERFLOW:
 		return {};
+	case -ESTALE: /* hidden by now, or gone: it is read as what it was */
+		return has_name ? move(copied) : Result<void>();
 	default:
 		return copied;
 	}

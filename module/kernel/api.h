@@ -39,6 +39,7 @@
 void d_drop(struct dentry *dentry);
 void d_invalidate(struct dentry *dentry);
 char *dentry_path_raw(const struct dentry *dentry, char *buf, int buflen);
+void shrink_dcache_parent(struct dentry *parent);
 void shrink_dcache_sb(struct super_block *sb);
 void d_instantiate(struct dentry *dentry, struct inode *inode);
 struct dentry *d_make_root(struct inode *root);
@@ -295,7 +296,7 @@ void aufs_watches_put(struct fsnotify_group *group);
 void aufs_watches_exit(void);
 void aufs_list_lock_init(struct aufs_list_lock *lock, int depth);
 /* For who changes it: -EBUSY where others go on using it for seconds, -EINTR on a fatal signal. */
-int aufs_list_lock_alone(struct aufs_list_lock *lock);
+int aufs_list_lock_alone(struct aufs_list_lock *lock, bool insists);
 void aufs_list_lock_shared(struct aufs_list_lock *lock);
 void aufs_list_unlock(struct aufs_list_lock *lock);
 void aufs_list_unlock_shared(struct aufs_list_lock *lock);

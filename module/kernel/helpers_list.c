@@ -120,14 +120,18 @@ void aufs_list_lock_shared(struct aufs_list_lock *lock)
 		wait_event(lock->wait, down_read_trylock(&lock->sem));
 }
 
-/* Half a minute, as for a large file's copy-up; -EBUSY then, -EINTR on a fatal signal. */
-int aufs_list_lock_alone(struct aufs_list_lock *lock)
+/*
+ * Who insists waits half a minute, as for a large file's copy-up, and others let him go first;
+ * else some ticks. -EBUSY then, -EINTR on a fatal signal.
+ */
+int aufs_list_lock_alone(struct aufs_list_lock *lock, bool insists)
 {
-	unsigned long end = jiffies + 30 * HZ;
+	unsigned long end = jiffies + (insists ? 30 * HZ : HZ / 20);
 	int err = 0;
 
 	while (!down_write_trylock(&lock->sem)) {
-		WRITE_ONCE(lock->wanted, true);
+		if (insists)
+			WRITE_ONCE(lock->wanted, true);
 		if (fatal_signal_pending(current))
 			err = -EINTR;
 		else if (time_after(jiffies, end))
@@ -136,6 +140,8 @@ int aufs_list_lock_alone(struct aufs_list_lock *lock)
 			break;
 		schedule_timeout_killable(1);
 	}
+	if (!insists)
+		return err;
 	WRITE_ONCE(lock->wanted, false);
 	if (err)
 		wake_up_all(&lock->wait);

@@ -4,7 +4,6 @@
  * Alphabetical.
  */
 #include <linux/fdtable.h>
-#include <linux/fs_struct.h>
 #include <linux/pid_namespace.h>
 #include <linux/sched/signal.h>
 #include <linux/sched/task.h>
@@ -26,9 +25,15 @@ static bool is_place_of(struct task_struct *task, const struct dentry *dentry)
 
 	if (!fs)
 		return false;
+#ifdef HAVE_FS_STRUCT_LOCK
 	spin_lock(&fs->lock);
 	is = fs->pwd.dentry == dentry || fs->root.dentry == dentry;
 	spin_unlock(&fs->lock);
+#else
+	read_seqlock_excl(&fs->seq);
+	is = fs->pwd.dentry == dentry || fs->root.dentry == dentry;
+	read_sequnlock_excl(&fs->seq);
+#endif
 	return is;
 }
 

@@ -121,6 +121,9 @@ Result<Ref<struct file>> open_to_write(Inode &inode, struct file &file)
 		cxxrt::full_fence();
 		if (may && inode.on_rw())
 			return h_file;
+		/* At once: it says that somebody writes. */
+		if (h_file)
+			aufs_fput_now(h_file.leak());
 		if (tries == most)
 			return Error{-EROFS};
 

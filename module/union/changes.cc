@@ -322,29 +322,18 @@ void ListChange::give_write_access_back()
 }
 
 /*
- * What was written to branches that are written to no more, or go, is on their disks. A broken disk must not keep
- * its branch from being detached.
+ * Nobody syncs what is written to no more: that is written out before, and what came until then after it. A broken
+ * disk is no reason not to stop writing to it. What goes is its filesystem's own to write out.
  */
-Result<void> ListChange::sync_leaving(struct fs_context *fc) const
+void ListChange::sync_read_only(struct fs_context *fc) const
 {
-	auto sync = [fc](const Branch &branch) -> Result<void> {
-		int error = branch.writable() ? aufs_sync_super(&branch.sb()) : 0;
-
-		if (error)
-			aufs_errorf(fc, "branch '%s' cannot be written out (errno %d)",
-				    branch.name().data(), -error);
-		return check(error);
-	};
-
-	for (const Branch *branch : removed_)
-		TRY(sync(*branch));
 	for (const Entry &entry : list_) {
-		if (entry.is_modified && entry.use.perm != BranchPerm::rw)
-			TRY(sync(*entry.branch));
+		if (!entry.is_modified || entry.use.perm == BranchPerm::rw)
+			continue;
+		if (int error = aufs_sync_super(&entry.branch->sb()))
+			aufs_warnf(fc, "branch '%s' cannot be written out (errno %d)",
+				   entry.branch->name().data(), -error);
 	}
-	for (const Branch *branch : detached_)
-		(void)sync(*branch).ok();
-	return {};
 }
 
 Result<void> ListChange::claims(Array<Super::Claim> &claims) const
@@ -468,7 +457,7 @@ Result<void> ListChange::apply(struct fs_context *fc, struct super_block &sb,
 	auto after = static_cast<unsigned int>(list_.size());
 
 	TRY(super.set_places(cxxrt::max(before, after)));
-	TRY(sync_leaving(fc));
+	sync_read_only(fc);
 
 	auto applied = try_to_apply(fc, sb, settings, false);
 
@@ -477,6 +466,8 @@ Result<void> ListChange::apply(struct fs_context *fc, struct super_block &sb,
 		applied = try_to_apply(fc, sb, settings, tries == most_tries);
 	}
 	if (applied.ok()) {
+		sync_read_only(fc);
+
 		struct llist_node *gone = nullptr;
 
 		for (const Branch *branch : removed_)

@@ -112,7 +112,7 @@ private:
 	Result<void> claims(Array<Super::Claim> &claims) const;
 	Result<void> take_write_access(struct fs_context *fc, const Refresh &refresh, bool last);
 	void give_write_access_back();
-	Result<void> sync_leaving(struct fs_context *fc) const;
+	void sync_read_only(struct fs_context *fc) const;
 	void warm_up(struct super_block &sb, Refresh::Goes goes) const;
 	void take_list();
 	void clean(const struct super_block &sb) const;

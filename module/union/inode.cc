@@ -76,7 +76,7 @@ void Inode::begin()
 	impure_on_ = nullptr;
 	identity_ = {};
 	name_gone_ = {};
-	moving_ = false;
+	moving_ = nullptr;
 	lone_ = false;
 	watches_ = nullptr;
 	watched_ = nullptr;
@@ -447,7 +447,7 @@ Result<Ref<struct inode>> Inode::get(struct super_block &sb, Found &&found, Age 
 
 	auto inode = TRY(get_by_key(sb, key, identity, found));
 
-	if (found.exists() && of(*inode).is_left_behind(found)) {
+	if (age == Age::any && found.exists() && TRY(of(*inode).is_left_behind(found))) {
 		of(*inode).unhash();
 		inode = TRY(get_by_key(sb, key, identity, found));
 	}

@@ -300,21 +300,35 @@ public:
 	 */
 	void begin_move(const struct dentry &dentry)
 	{
-		moving_ = true;
 		moved_from_ = sequence_of(dentry);
+		AtomicRef(moving_).store_release(&dentry);
 	}
 	/* It was not moved after all. */
 	void cancel_move()
 	{
-		moving_ = false;
+		AtomicRef(moving_).store(nullptr);
 	}
-	bool is_moving(const struct dentry &dentry)
+	/* By @dentry, one of its names. */
+	bool is_moving(const struct dentry &dentry) const
 	{
+		if (AtomicRef(moving_).load_acquire() != &dentry)
+			return false;
+
 		unsigned int sequence = sequence_of(dentry);
 
 		/* Odd while it happens. */
-		moving_ = moving_ && (sequence == moved_from_ || sequence % 2);
-		return moving_;
+		return sequence == moved_from_ || sequence % 2;
+	}
+	/* @dentry is being looked up, or made: another one, at that address, may have been moved once. */
+	void forget_move_of(const struct dentry &dentry)
+	{
+		if (AtomicRef(moving_).load() == &dentry)
+			cancel_move();
+	}
+	/* Another one, modulo 2^32, each time that @dentry is renamed. Odd while it is. */
+	static unsigned int sequence_of(const struct dentry &dentry)
+	{
+		return AtomicRef(dentry.d_seq.seqcount.sequence).load_acquire();
 	}
 
 	/* A directory: whether entries on rw branches have other numbers than the branch gives. */
@@ -398,11 +412,6 @@ public:
 	void note_removed();
 
 private:
-	/* Another one, modulo 2^32, each time that @dentry is renamed. */
-	static unsigned int sequence_of(const struct dentry &dentry)
-	{
-		return AtomicRef(dentry.d_seq.seqcount.sequence).load_acquire();
-	}
 	static int test(struct inode *inode, void *key);
 	static int set(struct inode *inode, void *key);
 	Result<void> watch_parts();
@@ -411,7 +420,7 @@ private:
 	void release_parts();
 	void become(Found &found, const ObjectId &identity);
 	static void find_lone(struct super_block &sb, const Found &found, const Key &key);
-	bool is_left_behind(const Found &found) const;
+	Result<bool> is_left_behind(const Found &found);
 	Result<void> take_up(Found &found);
 	Result<bool> adopt(Found &found, const ObjectId &identity);
 	void copy_attributes_of(const Part &top);
@@ -440,8 +449,8 @@ private:
 	struct aufs_watch *watches_;
 	const Found *watched_;
 	bool lone_;
-	bool moving_;
-	unsigned int moved_from_; /* what the dentry's sequence was before */
+	const struct dentry *moving_; /* what is renamed; borrowed, and never looked into */
+	unsigned int moved_from_; /* what its sequence was before */
 	struct mutex copy_lock_;
 };
 

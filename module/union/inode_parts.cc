@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* An inode's parts when the list of branches changes. */
 #include "inode.hh"
+#include "kernel/dir_lock.hh"
 
 namespace aufs
 {
@@ -31,7 +32,7 @@ Result<unsigned long> Inode::watch()
 {
 	if (super().settings().udba != Udba::notify)
 		return 0UL;
-	if (AtomicRef(watched_).load() != &found())
+	if (AtomicRef(watched_).load_acquire() != &found())
 		TRY(watch_parts());
 	return aufs_changes_of(&vfs);
 }
@@ -49,7 +50,7 @@ Result<void> Inode::watch_parts()
 			continue;
 		TRY(check(aufs_watch(super().watches(), &part.inode(), &vfs, &watches_)));
 	}
-	AtomicRef(watched_).store(&now);
+	AtomicRef(watched_).store_release(&now);
 	return {};
 }
 
@@ -146,6 +147,7 @@ Result<bool> Inode::adopt(Found &found, const ObjectId &identity)
 	auto next = TRY(Found::create(found));
 
 	lone_ = false;
+	cancel_move();
 	identity_ = identity;
 	links_ = identity.links;
 	publish(move(next));
@@ -154,11 +156,27 @@ Result<bool> Inode::adopt(Found &found, const ObjectId &identity)
 	return true;
 }
 
-/* Whether this shows a copy on a branch that has left, and @found is what is there without it. */
-bool Inode::is_left_behind(const Found &found) const
+/*
+ * Whether this shows a copy on a branch that has left, or one that somebody has removed directly, and @found is what
+ * is there without it. Takes copy_lock().
+ */
+Result<bool> Inode::is_left_behind(const Found &found)
 {
-	return !AtomicRef(lone_).load() && !is_dir(vfs.i_mode) && branch().has_left() &&
-	       &found.top.inode() != &h_inode();
+	auto is_same = [this, &found] {
+		return &found.top.inode() == &h_inode();
+	};
+
+	if (AtomicRef(lone_).load() || is_dir(vfs.i_mode) || is_same())
+		return false;
+
+	/* A copy that has just been made stands for what was found before. */
+	auto lock = TRY(KillableLock::get(copy_lock_));
+	const Part &top = this->top();
+
+	if (lone_ || is_same())
+		return false;
+	return top.branch->has_left() || top.inode().i_nlink == 0 || !top.dentry->d_hash.pprev ||
+	       !lies_on(*top.branch->mnt(), *top.dentry);
 }
 
 /*
@@ -179,6 +197,13 @@ Result<void> Inode::take_up(Found &found)
 		if (!is_dir(vfs.i_mode))
 			return &found.top.inode() == &now.top.inode() &&
 			       found.top.branch != now.top.branch;
+		/* What it has and @found lacks may have just been made. */
+		auto is_newer = [&found, &has_left](const Part &part) {
+			return !found.has_part_on(*part.branch) && !has_left(part);
+		};
+
+		if (cxxrt::any_of(now, is_newer))
+			return false;
 		return cxxrt::any_of(now, has_left) || cxxrt::any_of(found, is_missing);
 	};
 

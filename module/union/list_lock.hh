@@ -57,7 +57,13 @@ class ListChangeLock final
 public:
 	static Result<ListChangeLock> get(const Super &super)
 	{
-		TRY(check(aufs_list_lock_alone(&super.list_lock())));
+		TRY(check(aufs_list_lock_alone(&super.list_lock(), true)));
+		return ListChangeLock(super.list_lock());
+	}
+	/* For who can do without it: -EBUSY where others do not let go of it soon. */
+	static Result<ListChangeLock> get_soon(const Super &super)
+	{
+		TRY(check(aufs_list_lock_alone(&super.list_lock(), false)));
 		return ListChangeLock(super.list_lock());
 	}
 	ListChangeLock(ListChangeLock &&other) : lock_(cxxrt::exchange(other.lock_, nullptr))

@@ -16,19 +16,6 @@ namespace
 /* What a name leads to by now. */
 enum class Now : unsigned char { same, other, other_parts };
 
-bool has_same_parts(const Inode &inode, const Found &found)
-{
-	const Found &known = inode.found();
-
-	if (known.parts() != found.parts())
-		return false;
-	for (unsigned int i = 0; i < known.parts(); i++) {
-		if (known.part(i).dentry.get() != found.part(i).dentry.get())
-			return false;
-	}
-	return true;
-}
-
 /* @dentry lies in @dir. The mounter's credentials are held. */
 Result<Now> look(struct dentry &dentry, const Inode &dir)
 {
@@ -74,6 +61,7 @@ bool is_hashed(const struct dentry &dentry)
 /* The same, once more where it is another: what the union itself is doing there comes to its end. */
 Result<Now> look_twice(struct dentry &dentry, unsigned long &changes)
 {
+	unsigned int sequence = Inode::sequence_of(dentry);
 	auto parent = parent_of(dentry);
 	Inode &dir = Inode::of(*parent->d_inode);
 	ListLock list(dir.super());
@@ -83,23 +71,35 @@ Result<Now> look_twice(struct dentry &dentry, unsigned long &changes)
 
 	Now now = TRY(look(dentry, dir));
 
-	if (now == Now::same || !dentry.d_inode)
+	if (!dentry.d_inode)
 		return now;
 
 	Inode &inode = Inode::of(*dentry.d_inode);
-	auto lock = TRY(KillableLock::get(inode.copy_lock()));
 
-	if (inode.vfs.i_nlink == 0 || inode.is_moving(dentry) || Going::is(dentry))
-		return Now::same;
-	return look(dentry, dir);
+	if (now != Now::same) {
+		auto lock = TRY(KillableLock::get(inode.copy_lock()));
+
+		if (inode.vfs.i_nlink == 0 || inode.is_moving(dentry) || Going::is(dentry))
+			now = Now::same;
+		else
+			now = TRY(look(dentry, dir));
+	}
+	/* It was renamed meanwhile: what was looked at is the name or the directory of a moment ago. */
+	if (now != Now::same && (sequence % 2 || Inode::sequence_of(dentry) != sequence)) {
+		changes = 0;
+		now = Now::same;
+	}
+	if (now == Now::same)
+		inode.copy_attributes();
+	return now;
 }
 
 } // namespace
 
 Result<void> check_named(struct dentry &dentry)
 {
-	/* As a rule. */
-	if (is_hashed(dentry))
+	/* As a rule. What the union has removed has no name. */
+	if (is_hashed(dentry) || Going::is(dentry))
 		return {};
 
 	for (auto at = Ref<struct dentry>::retain(&dentry);;) {
@@ -118,8 +118,6 @@ Result<bool> is_as_on_branches(struct dentry &dentry, unsigned long &changes)
 {
 	switch (TRY(look_twice(dentry, changes))) {
 	case Now::same:
-		if (dentry.d_inode)
-			Inode::of(*dentry.d_inode).copy_attributes();
 		return true;
 	case Now::other_parts:
 		return refresh_directory(dentry);

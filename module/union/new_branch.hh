@@ -19,4 +19,13 @@ Result<void> refuse_locked(struct fs_context *fc, const Branch &branch);
  */
 Result<Found> find_root(const Array<const Branch *> &list, const Inode *before);
 
+/* What the dentries of a superblock get; its name in there is not for us on later kernels. */
+template <class Sb> void set_dentry_operations(Sb &sb, const struct dentry_operations &operations)
+{
+	if constexpr (requires { sb.s_d_op; })
+		sb.s_d_op = &operations;
+	else
+		set_default_d_op(&sb, &operations);
+}
+
 } // namespace aufs

@@ -47,6 +47,19 @@ template <class T, class Get> Result<Array<Ref<T>>> collect(Get &&get)
 
 } // namespace
 
+bool has_same_parts(const Inode &inode, const Found &found)
+{
+	const Found &known = inode.found();
+
+	if (known.parts() != found.parts())
+		return false;
+	for (unsigned int i = 0; i < known.parts(); i++) {
+		if (known.part(i).dentry.get() != found.part(i).dentry.get())
+			return false;
+	}
+	return true;
+}
+
 bool is_same_directory(const Inode &inode, const Found &next)
 {
 	return next.exists() && is_dir(next.top.inode().i_mode) &&
@@ -72,19 +85,25 @@ bool goes_as_a_whole(const Inode &inode, Refresh::Goes goes)
 }
 
 /* Whether the file @inode is what @found is, or its copy, which further names lead to by its pseudo-link. */
-bool is_same_file(const Inode &inode, const Found &found, Refresh::Goes goes)
+bool is_same_file(const Super &super, const Inode &inode, const Found &found, Refresh::Goes goes)
 {
 	if (!found.exists())
 		return false;
 	if (&found.top.inode() == &inode.h_inode())
 		return true;
-	return inode.links() > 0 && !goes(inode.branch()) && inode.shows(found.top);
+	if (inode.links() == 0 || goes(inode.branch()) || !inode.shows(found.top))
+		return false;
+	/* A branch that comes may have a copy of its own. */
+	return cxxrt::any_of(super.branches(), [&found](const Branch &branch) {
+		return &branch == found.top.branch;
+	});
 }
 
 } // namespace
 
 /* What stands behind the name of @item in a directory that will have the parts of @parent. */
-Result<void> Refresh::look_at(Item &item, const Found &parent, Goes goes)
+Result<void> Refresh::look_at(Item &item, const struct dentry &dir, const Found &parent,
+			      Goes goes) const
 {
 	struct dentry &dentry = *item.dentry;
 
@@ -102,10 +121,22 @@ Result<void> Refresh::look_at(Item &item, const Found &parent, Goes goes)
 		return Error{-EAGAIN};
 
 	NameSnapshot name(dentry);
-	Found found = TRY(find(parent, name.view()));
+
+	/* It was renamed to another directory before this one's names were collected. */
+	if (AtomicRef(dentry.d_parent).load() != &dir)
+		return Error{-EAGAIN};
+
+	auto looked = find(parent, name.view());
+
+	item.is_left = errors_ == Errors::leave && looked.error() < 0 &&
+		       looked.error() != -ENOMEM && looked.error() != -EINTR;
+	if (item.is_left)
+		return {};
+
+	Found found = TRY(move(looked));
 
 	if (!is_dir(inode.vfs.i_mode)) {
-		item.stale = !is_same_file(inode, found, goes);
+		item.stale = !is_same_file(Super::of(sb_), inode, found, goes);
 		/* The same, by another mount of it. */
 		if (!item.stale && &found.top.inode() == &inode.h_inode() &&
 		    found.top.branch != inode.top().branch)
@@ -124,14 +155,15 @@ Result<void> Refresh::look_at(Item &item, const Found &parent, Goes goes)
 }
 
 /* Takes up @dentry, which lies in a directory that will have the parts of @parent; null: in one that goes. */
-Result<void> Refresh::add(Ref<struct dentry> dentry, const Found *parent, Goes goes)
+Result<void> Refresh::add(const struct dentry &dir, Ref<struct dentry> dentry, const Found *parent,
+			  Goes goes)
 {
 	Item item;
 
 	item.dentry = move(dentry);
 	if (!parent) {
 		item.stale = true;
-	} else if (auto looked = look_at(item, *parent, goes); !looked.ok()) {
+	} else if (auto looked = look_at(item, dir, *parent, goes); !looked.ok()) {
 		failed_ = move(item.dentry);
 		return looked;
 	}
@@ -153,7 +185,7 @@ Result<void> Refresh::add_children(Array<Item>::Size index, Goes goes)
 		/* The array moves as it grows; what it points to does not. */
 		const Found *parent = items_[index].next.get();
 
-		TRY(add(move(child), parent, goes));
+		TRY(add(dir, move(child), parent, goes));
 	}
 	return {};
 }
@@ -179,10 +211,10 @@ Result<void> Refresh::prepare(struct dentry &dir, Own<Found> next, Goes goes)
 
 		if (aufs_signal_pending())
 			return Error{-EINTR};
+		if (items_[i].is_left)
+			continue;
 		if (dentry.d_inode && is_dir(dentry.d_inode->i_mode))
 			TRY(add_children(i, goes));
-		else
-			items_[i].has_users_of_its_own = aufs_dentry_users(&dentry) > 1;
 	}
 	return &dir == sb_.s_root ? find_lone() : Result<void>();
 }
@@ -205,9 +237,13 @@ unsigned int Refresh::users_of(const Branch &branch, Use use, Span<struct dentry
 
 		if (!uses)
 			continue;
-		if (item.has_users_of_its_own && count < holders.size())
+		/* A file may have been opened since it was taken up: that takes no lock. */
+		bool has_users = is_dir(inode.vfs.i_mode) ? item.has_users_of_its_own :
+							    aufs_dentry_users(&dentry) > 1;
+
+		if (has_users && count < holders.size())
 			holders[count] = &dentry;
-		count += item.has_users_of_its_own;
+		count += has_users;
 	}
 	return count;
 }
@@ -237,7 +273,7 @@ void Refresh::commit_parts(Item &item, Inode &inode)
 	inode.rehash(identity_of(super, inode.top()).key);
 	inode.copy_links();
 	/* What its parent is told of it is not what it has had until now. */
-	if (!inode.has_natural_number())
+	if (!inode.has_natural_number() && item.dentry.get() != sb_.s_root)
 		Inode::of(*parent_of(*item.dentry)->d_inode).set_purity(Inode::Purity::impure);
 }
 
@@ -265,26 +301,61 @@ void Refresh::commit(Goes goes)
 	}
 }
 
-Result<bool> refresh_directory(struct dentry &dentry)
+namespace
 {
-	const Super &super = Super::of(*dentry.d_sb);
-	Refresh refresh(*dentry.d_sb);
-	auto lock = TRY(ListChangeLock::get(super));
-	ScopedCreds creds(super.mounter());
+
+/* What the branches have by the name of @dentry, which is not being renamed; else -EAGAIN. */
+Result<Found> find_now(struct dentry &dentry)
+{
+	const Inode &inode = Inode::of(*dentry.d_inode);
+	unsigned int sequence = Inode::sequence_of(dentry);
 	auto parent = parent_of(dentry);
 	NameSnapshot name(dentry);
 	Found found = TRY(find(Inode::of(*parent->d_inode), name.view()));
 
-	if (!is_same_directory(Inode::of(*dentry.d_inode), found))
-		return false;
+	if (inode.is_moving(dentry) || sequence % 2 || Inode::sequence_of(dentry) != sequence)
+		return Error{-EAGAIN};
+	return found;
+}
 
+} // namespace
+
+Result<bool> refresh_directory(struct dentry &dentry)
+{
+	const Super &super = Super::of(*dentry.d_sb);
+	const Inode &inode = Inode::of(*dentry.d_inode);
 	auto goes = [](const Branch &) {
 		return false;
 	};
+	/* Everybody waits for who holds the list alone: what is not in use goes, and the rest is looked up before. */
+	auto prepare = [&](Refresh &refresh) -> Result<bool> {
+		ScopedCreds creds(super.mounter());
+		Found found = TRY(find_now(dentry));
 
-	TRY(refresh.prepare(dentry, TRY(Found::create(found)), Refresh::Goes(goes)));
-	refresh.commit(Refresh::Goes(goes));
-	return true;
+		if (!is_same_directory(inode, found))
+			return false;
+		/* Another was faster. */
+		if (has_same_parts(inode, found))
+			return true;
+		TRY(refresh.prepare(dentry, TRY(Found::create(found)), Refresh::Goes(goes)));
+		return true;
+	};
+
+	shrink_dcache_parent(&dentry);
+	{
+		Refresh warm(*dentry.d_sb, Refresh::Errors::leave);
+		ListLock lock(super);
+
+		(void)prepare(warm).ok();
+	}
+
+	Refresh refresh(*dentry.d_sb, Refresh::Errors::leave);
+	auto lock = TRY(ListChangeLock::get_soon(super));
+	bool is = TRY(prepare(refresh));
+
+	if (is)
+		refresh.commit(Refresh::Goes(goes));
+	return is;
 }
 
 } // namespace aufs

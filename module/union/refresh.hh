@@ -18,12 +18,14 @@ namespace aufs
 
 using cxxrt::Span;
 
-/* Whether @inode, a directory, is the one that will have these parts. */
+/* Whether @inode, a directory, is the one that will have these parts; whether it has just these. */
 bool is_same_directory(const Inode &inode, const Found &next);
+bool has_same_parts(const Inode &inode, const Found &found);
 
 /*
  * Gives the directory @dentry, and those below it that are in use, the parts that the branches have for them by
- * now. False where its name leads to another object. No list lock is held. Sleeps.
+ * now. False where its name leads to another object; -EAGAIN, -EBUSY where that cannot be said now, or others do not
+ * let go of the list soon. No list lock is held. Sleeps.
  */
 Result<bool> refresh_directory(struct dentry &dentry);
 
@@ -33,7 +35,10 @@ enum class Use : unsigned char { any, writing };
 class Refresh final
 {
 public:
-	explicit Refresh(struct super_block &sb) : sb_(sb)
+	/* What to do with a name in use that a branch has an error for: not to go on, or to leave it as it is. */
+	enum class Errors : unsigned char { end, leave };
+	explicit Refresh(struct super_block &sb, Errors errors = Errors::end)
+		: sb_(sb), errors_(errors)
 	{
 	}
 	Refresh(const Refresh &) = delete;
@@ -72,16 +77,20 @@ private:
 		Own<Found> next;
 		Own<Found> spare;
 		bool stale = false; /* it leads to something else */
+		bool is_left = false; /* as it is, with all below it */
 		bool has_users_of_its_own = false;
 	};
 
-	Result<void> add(Ref<struct dentry> dentry, const Found *parent, Goes goes);
-	static Result<void> look_at(Item &item, const Found &parent, Goes goes);
+	Result<void> add(const struct dentry &dir, Ref<struct dentry> dentry, const Found *parent,
+			 Goes goes);
+	Result<void> look_at(Item &item, const struct dentry &dir, const Found &parent,
+			     Goes goes) const;
 	Result<void> add_children(Array<Item>::Size index, Goes goes);
 	void commit_parts(Item &item, Inode &inode);
 	Result<void> find_lone();
 
 	struct super_block &sb_;
+	Errors errors_;
 	Array<Item> items_;
 	Ref<struct dentry> failed_;
 	/* What is watched and has no dentry any more. */

@@ -168,9 +168,11 @@ void Super::exchange_branches(Array<Own<Branch>> &next)
 
 	branches_ = move(next);
 	next = move(old);
-	for (Own<Branch> &branch : next)
-		branch->leave();
 	number_places();
+	for (Own<Branch> &branch : next) {
+		if (branch->index() >= count() || branches_[branch->index()].get() != branch.get())
+			branch->leave();
+	}
 	note_changes();
 }
 

@@ -131,6 +131,19 @@ public:
 				     Array<Own<Branch>> &next, FunctionRef<void()> modify);
 	/* Gives @branch, which is not in the list yet, its numbers. s_umount is held, or nobody else has this. */
 	void number(Branch &branch);
+	/* What number() gives next: for who takes back what it has given to branches that do not come after all. */
+	struct Numbers {
+		unsigned int filesystems, branches;
+	};
+	Numbers numbers() const
+	{
+		return {filesystems_, numbers_given_};
+	}
+	void take_back(const Numbers &numbers)
+	{
+		filesystems_ = numbers.filesystems;
+		numbers_given_ = numbers.branches;
+	}
 	/*
 	 * Makes all branches usable, for the caller, who becomes the mounter, and claims them
 	 * (claims.cc). -EBUSY where another union has a rw branch.

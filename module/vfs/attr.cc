@@ -207,7 +207,11 @@ int setattr(AUFS_IDMAP *idmap, struct dentry *dentry, struct iattr *attr)
 		h_attr.ia_valid |= ATTR_MTIME | ATTR_CTIME;
 
 	if (truncates)
-		return to_errno(truncate(*dentry, *attr, h_attr));
+		return run_on_rw(Inode::of(*dentry->d_inode), [&] {
+			struct iattr again = h_attr;
+
+			return to_errno(truncate(*dentry, *attr, again));
+		});
 	return change(*dentry, [&h_attr, attr](struct vfsmount *mnt, struct dentry &h_dentry) {
 		return change_on(mnt, h_dentry, *attr, h_attr);
 	});
@@ -364,9 +368,11 @@ int fileattr_set(AUFS_IDMAP *, struct dentry *dentry, AUFS_FILEATTR *attr)
 	if (!comes_last(flags, xflags) &&
 	    (attr->flags_valid || attr->fsx_projid == shown.fsx_projid))
 		return change(*dentry, set);
-	if (auto copied = copy_up(*dentry); !copied.ok())
-		return copied.error();
-	return change_in_place(*dentry, set);
+	return run_on_rw(Inode::of(*dentry->d_inode), [&] {
+		auto copied = copy_up(*dentry);
+
+		return copied.ok() ? change_in_place(*dentry, set) : copied.error();
+	});
 }
 
 namespace

@@ -81,6 +81,22 @@ int change_in_place(struct dentry &dentry, Change &&change, const struct cred *a
 }
 
 /*
+ * @run(), which copies up @inode's object if need be and then changes it in place, and once more where its branch has
+ * become read-only between the two, or was about to. Takes the list of branches: who calls this does not hold it.
+ */
+template <class Run> int run_on_rw(const Inode &inode, Run &&run)
+{
+	int error = run();
+
+	if (error != -EROFS)
+		return error;
+	{
+		ListLock list(inode.super());
+	}
+	return run();
+}
+
+/*
  * Runs @change(mount, branch dentry) on the branch object of @dentry, with write access to the branch and
  * the mounter's credentials, or @as, and copies the result. What has to be copied up for it is changed
  * before it takes the original's place: where the change fails, there is no copy. -EROFS where the object
@@ -96,24 +112,16 @@ int change(struct dentry &dentry, Change &&change, const struct cred *as = nullp
 		return check(change(branch.mnt(), copy));
 	};
 
-	for (bool again = true;; again = false) {
+	return run_on_rw(inode, [&] {
 		auto changed = copy_up_and(dentry, whole_file, FinishCopy(finish));
 
 		if (!changed.ok())
 			return changed.error();
-		if (changed.value()) {
-			inode.copy_attributes();
-			return 0;
-		}
-
-		int error = change_in_place(dentry, change, as);
-
-		if (error != -EROFS || !again)
-			return error;
-
-		/* Its branch has become read-only meanwhile, or was about to. */
-		ListLock list(inode.super());
-	}
+		if (!changed.value())
+			return change_in_place(dentry, change, as);
+		inode.copy_attributes();
+		return 0;
+	});
 }
 
 } // namespace aufs

@@ -314,13 +314,19 @@ loff_t llseek(struct file *file, loff_t offset, int whence)
 /* What was changed in a directory was changed on a rw branch. */
 Result<void> sync_directory(Inode &dir, loff_t start, loff_t end, int datasync)
 {
-	ListLock list(dir.super());
 	ScopedCreds creds(dir.super().mounter());
+	Array<Part> parts;
+	{
+		ListLock list(dir.super());
 
-	for (const Part &part : dir.found()) {
-		if (!part.branch->writable())
-			continue;
+		for (const Part &part : dir.found()) {
+			if (part.branch->writable())
+				TRY(parts.push(Gfp{GFP_KERNEL_ACCOUNT}, part.clone()));
+		}
+	}
 
+	/* A disk may take its time, and the list may change meanwhile. */
+	for (const Part &part : parts) {
 		auto h_file = TRY(open_directory(dir.super(), part));
 
 		TRY(check(vfs_fsync_range(h_file.get(), start, end, datasync)));

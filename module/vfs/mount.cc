@@ -14,15 +14,6 @@ extern const struct super_operations super_operations;
 namespace
 {
 
-/* What the dentries of a superblock get; its name in there is not for us on later kernels. */
-template <class Sb> void set_dentry_operations(Sb &sb, const struct dentry_operations &operations)
-{
-	if constexpr (requires { sb.s_d_op; })
-		sb.s_d_op = &operations;
-	else
-		set_default_d_op(&sb, &operations);
-}
-
 /* What one mount or remount was asked for. */
 class Context final
 {
@@ -398,7 +389,12 @@ Result<void> Context::reconfigure(struct fs_context *fc)
 	}
 
 	Settings settings = changed_from(mounted_->settings());
-	bool changes = !change_.empty() || looks_again_;
+	bool turns_read_only = read_only && !(sb.s_flags & SB_RDONLY);
+	/* mount(8) repeats what is so already: then it is not asked for. */
+	bool only_looks = looks_again_ && change_.empty() && settings == mounted_->settings();
+	bool changes = !change_.empty() || (looks_again_ && !(only_looks && turns_read_only));
+	Super::Numbers numbers = mounted_->numbers();
+	ScopeExit give_back([&] { mounted_->take_back(numbers); });
 
 	if (changes)
 		TRY(change_.plan(fc, sb));
@@ -408,7 +404,7 @@ Result<void> Context::reconfigure(struct fs_context *fc)
 	}
 	if (settings.udba == Udba::notify)
 		TRY(mounted_->prepare_watches());
-	if (read_only && !(sb.s_flags & SB_RDONLY))
+	if (turns_read_only)
 		TRY(check(sync_filesystem(&sb)));
 	if (changes) {
 		/* Before a name is cached that is to be asked for. */
@@ -420,10 +416,15 @@ Result<void> Context::reconfigure(struct fs_context *fc)
 		if (!applied.ok() && mounted_->changes() == Changes::never &&
 		    !mounted_->asks_everywhere())
 			set_dentry_operations(sb, dentry_operations);
-		TRY(move(applied));
+		if (!applied.ok() && !only_looks)
+			return applied;
+		if (!applied.ok())
+			aufs_warnf(fc, "not all that is cached could be looked at (errno %d)",
+				   -applied.error());
 	} else {
 		mounted_->set_settings(settings);
 	}
+	give_back.dismiss();
 	note_options(fc);
 	return {};
 }

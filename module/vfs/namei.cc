@@ -88,7 +88,15 @@ struct dentry *lookup(struct inode *dir, struct dentry *dentry, unsigned int)
 		return error_pointer<struct dentry>(inode.error());
 	union_dir.set_asked(*dentry);
 	dentry->d_time = changes;
-	return d_splice_alias(inode.value().leak(), dentry);
+	if (inode.value())
+		Inode::of(*inode.value()).forget_move_of(*dentry);
+
+	struct dentry *alias = d_splice_alias(inode.value().leak(), dentry);
+
+	/* What it was looked at for was another directory's count. */
+	if (alias && !is_error(alias))
+		AtomicRef(alias->d_time).store(0);
+	return alias;
 }
 
 /* Takes back what make() did when a later step fails. */
@@ -289,6 +297,7 @@ Result<void> make(struct inode &dir, struct dentry &dentry, struct inode *existi
 	}
 	union_dir.copy_links();
 	Going::forget(dentry);
+	Inode::of(*inode).forget_move_of(dentry);
 	/* The list has changed since it was looked up; nobody else has looked meanwhile. */
 	if (!dentry.d_hash.pprev)
 		d_rehash(&dentry);

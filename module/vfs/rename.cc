@@ -251,6 +251,9 @@ Result<void> replace_below(const Branch &branch, Side &from, Side &to)
 void note_moved(const Branch &branch, const Side &from, const Side &to, bool exchange,
 		bool replaced_on_rw)
 {
+	/* udba: it was looked at in another directory. */
+	AtomicRef(from.dentry.d_time).store(0);
+	AtomicRef(to.dentry.d_time).store(0);
 	from.inode()->copy_attributes();
 	if (Inode *other = to.inode()) {
 		if (exchange)
