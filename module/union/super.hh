@@ -209,6 +209,25 @@ public:
 		return aufs_may_exceed_limits() ? *mounter_ : *limited_;
 	}
 
+	/* number_for() of one branch, for who asks often. */
+	class Numbering final
+	{
+	public:
+		Numbering(const Super &super, const Branch &branch)
+			: bits_(super.index_bits_), filesystem_(branch.filesystem()),
+			  none_(branch.numbers_by_inode() || filesystem_ >= super.no_filesystem())
+		{
+		}
+		u64 operator()(u64 number) const
+		{
+			return none_ || number >> (64 - bits_) ? 0 : number << bits_ | filesystem_;
+		}
+
+	private:
+		unsigned int bits_;
+		unsigned int filesystem_;
+		bool none_;
+	};
 	/*
 	 * The union's number for the inode @number of @branch, or 0 where it does not follow
 	 * from it: the branch's numbers are too large or belong to no inode. Then fresh_number()
@@ -216,9 +235,7 @@ public:
 	 */
 	u64 number_for(const Branch &branch, u64 number) const
 	{
-		if (branch.numbers_by_inode())
-			return 0;
-		return number_of({number, branch.filesystem()});
+		return Numbering(*this, branch)(number);
 	}
 	/*
 	 * Whether the numbers of all entries of @branch follow from those that it gives; if

@@ -123,12 +123,13 @@ struct Through : dir_context {
 	struct dir_context &outer;
 	const Super &super;
 	const Branch &branch;
+	const Super::Numbering number_for;
 	u64 self_number;
 	u64 parent_number;
 	int error = 0;
 
 	Through(struct dir_context &o, Inode &dir, const Branch &on, struct dentry &dentry)
-		: dir_context{}, outer(o), super(dir.super()), branch(on),
+		: dir_context{}, outer(o), super(dir.super()), branch(on), number_for(super, on),
 		  self_number(dir.vfs.i_ino), parent_number(aufs::parent_number(dentry))
 	{
 		actor = act;
@@ -140,18 +141,20 @@ struct Through : dir_context {
 		auto &self = static_cast<Through &>(*ctx);
 		StringView view(name, static_cast<StringView::Size>(size));
 
-		if (is_reserved(view))
-			return true;
 		if (view.size() > max_name) {
-			self.super.note_hidden(self.branch, view);
+			if (!is_reserved(view))
+				self.super.note_hidden(self.branch, view);
 			return true;
 		}
-		if (view == StringView("."))
+		/* Few names begin so. */
+		if (name[0] == '.' && is_reserved(view))
+			return true;
+		if (name[0] == '.' && view == StringView("."))
 			number = self.self_number;
-		else if (view == StringView(".."))
+		else if (name[0] == '.' && view == StringView(".."))
 			number = self.parent_number;
 		else
-			number = self.super.number_for(self.branch, number);
+			number = self.number_for(number);
 		if (!number) {
 			self.error = -EOVERFLOW;
 			return false;
