@@ -157,6 +157,19 @@ StringView copy_policy_name(CopyPolicy policy)
 	return copy_names[static_cast<unsigned char>(policy)].name;
 }
 
+namespace
+{
+
+/* Of one of the words that the table has. */
+Udba udba_of(StringView word)
+{
+	if (word == "none")
+		return Udba::none;
+	return word == "reval" ? Udba::reval : Udba::notify;
+}
+
+} // namespace
+
 StringView udba_name(Udba udba)
 {
 	switch (udba) {
@@ -199,9 +212,7 @@ Result<void> apply(Settings &settings, OptionKey key, StringView value, OptionEr
 		settings.share_rw = true;
 		break;
 	case OptionKey::udba:
-		settings.udba = value == "none"	 ? Udba::none :
-				value == "reval" ? Udba::reval :
-						   Udba::notify;
+		settings.udba = udba_of(value);
 		break;
 	case OptionKey::nothing:
 	case OptionKey::branches:

@@ -266,8 +266,10 @@ void Refresh::commit_parts(Item &item, Inode &inode)
 	const Super &super = Super::of(sb_);
 
 	/* Who uses a file does not hold the list: he may have looked at its parts before. */
-	if (!is_dir(inode.vfs.i_mode))
-		return inode.publish(move(item.next));
+	if (!is_dir(inode.vfs.i_mode)) {
+		inode.publish(move(item.next));
+		return;
+	}
 	inode.replace_found(move(item.next), move(item.spare), retired_);
 	inode.forget_parts();
 	inode.rehash(identity_of(super, inode.top()).key);
