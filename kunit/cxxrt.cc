@@ -18,9 +18,9 @@ using namespace aufs::test;
 namespace
 {
 
-/* More than kmalloc() can give, and a constructor that must not run then. */
+/* More than the kernel gives anybody at once, and a constructor that must not run then. */
 struct Huge {
-	static constexpr unsigned long size = KMALLOC_MAX_SIZE + 1;
+	static constexpr unsigned long size = 1UL << 32;
 	unsigned char bytes[size];
 
 	explicit Huge(bool &constructed)
@@ -124,7 +124,7 @@ CASE_BODY(cxxrt_new_of_too_much)
 	EXPECT(test, !constructed);
 
 	/* And of an array whose size the compiler does not know. */
-	unsigned long volatile elements = KMALLOC_MAX_SIZE;
+	unsigned long volatile elements = Huge::size / sizeof(u64);
 	auto array = Own<u64[]>::adopt(new (quiet) u64[elements]);
 
 	EXPECT(test, !array);
