@@ -182,7 +182,7 @@ CASE(the_branch_itself)
  * Somebody else's: whoever made it may have it open, and put names into it. An empty directory goes, anything
  * else stays as it is, and is not used.
  */
-PARAM_CASE(not_the_mounters, "owner", "mode", "symlink", "file", "full")
+PARAM_CASE(not_the_mounters, "owner", "mode", "symlink", "file", "full", "full_mode")
 {
 	Within u;
 	const string &how = ktap::param();
@@ -194,11 +194,12 @@ PARAM_CASE(not_the_mounters, "owner", "mode", "symlink", "file", "full")
 		write_file(path, "content");
 	else
 		make_dir(path, 0700);
-	if (how == "mode")
+	if (how == "mode" || how == "full_mode")
 		OK(chmod(path.c_str(), 01777));
 	else
 		OK(lchown(path.c_str(), alice.uid, alice.gid));
-	if (how == "full")
+	/* Anybody may have put something there. */
+	if (how == "full" || how == "full_mode")
 		write_file(path + "/cpup.1", "content");
 	string before = snapshot(u.branch);
 	write_file(u.low + "/file", "low");
