@@ -27,7 +27,7 @@ bool make_module(struct kunit *test, Union &mount, const char *dir, const char *
 
 	for (unsigned long page = 0; file && page < pages; page++) {
 		unsigned long word = first + page;
-		auto at = static_cast<loff_t>(page * PAGE_SIZE);
+		auto at = static_cast<loff_t>(page) * static_cast<loff_t>(PAGE_SIZE);
 
 		EXPECT_EQ(test, kernel_write(file.get(), &word, sizeof(word), &at), sizeof(word));
 	}
