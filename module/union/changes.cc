@@ -155,7 +155,7 @@ Result<void> ListChange::plan_step(struct fs_context *fc, Super &super, Step &st
 	/* What came in the same remount has never been there. */
 	if (old.is_fresh)
 		return {};
-	return (step.kind == Kind::detach ? detached_ : removed_).push(kernel, old.branch);
+	return leaving_.push(kernel, {old.branch, step.kind == Kind::detach});
 }
 
 Result<void> ListChange::plan(struct fs_context *fc, const struct super_block &sb)
@@ -203,12 +203,12 @@ Changes ListChange::changes() const
 
 Result<Own<Found>> ListChange::find_root(const struct super_block &sb) const
 {
-	Array<const Branch *> list;
-
-	for (const Entry &entry : list_)
-		TRY(list.push(kernel, entry.branch));
-
-	Found root = TRY(aufs::find_root(list, &Inode::of(*sb.s_root->d_inode)));
+	auto branch_at = [this](unsigned int index) -> const Branch & {
+		return *list_[index].branch;
+	};
+	Found root = TRY(aufs::find_root(static_cast<unsigned int>(list_.size()),
+					 FunctionRef<const Branch &(unsigned int)>(branch_at),
+					 &Inode::of(*sb.s_root->d_inode)));
 
 	return Found::create(root);
 }
@@ -266,7 +266,6 @@ Result<void> ListChange::refuse_use(struct fs_context *fc, const Refresh &refres
 		return {};
 	if (last) {
 		auto buffer = Own<char[]>::adopt(new (kernel) char[PATH_MAX]);
-
 		unsigned int named = buffer ? cxxrt::min(count, most_holders) : 0;
 
 		/* The context's log has as many lines. */
@@ -283,8 +282,10 @@ Result<void> ListChange::refuse_use(struct fs_context *fc, const Refresh &refres
 Result<void> ListChange::check_unused(struct fs_context *fc, const Refresh &refresh,
 				      bool last) const
 {
-	for (const Branch *branch : removed_)
-		TRY(refuse_use(fc, refresh, *branch, Use::any, last));
+	for (const Leaving &leaving : leaving_) {
+		if (!leaving.is_detached)
+			TRY(refuse_use(fc, refresh, *leaving.branch, Use::any, last));
+	}
 	return {};
 }
 
@@ -399,11 +400,9 @@ Result<void> ListChange::try_to_apply(struct fs_context *fc, struct super_block 
 	Array<Super::Claim> claimed;
 
 	auto goes = [this](const Branch &branch) {
-		auto is = [&branch](const Branch *other) {
-			return other == &branch;
-		};
-
-		return cxxrt::any_of(removed_, is) || cxxrt::any_of(detached_, is);
+		return cxxrt::any_of(leaving_, [&branch](const Leaving &leaving) {
+			return leaving.branch == &branch;
+		});
 	};
 
 	TRY(claims(claimed));
@@ -470,10 +469,8 @@ Result<void> ListChange::apply(struct fs_context *fc, struct super_block &sb,
 
 		struct llist_node *gone = nullptr;
 
-		for (const Branch *branch : removed_)
-			gone = branch->unpin_onto(gone);
-		for (const Branch *branch : detached_)
-			gone = branch->unpin_onto(gone);
+		for (const Leaving &leaving : leaving_)
+			gone = leaving.branch->unpin_onto(gone);
 		aufs_release_now(gone);
 	}
 	/* Fewer are no problem. */

@@ -82,6 +82,11 @@ private:
 		BranchItem use = {};
 		Own<Branch> fresh;
 	};
+	/* One of the list until now, which is not in the list to be. */
+	struct Leaving {
+		Branch *branch;
+		bool is_detached; /* also while it is in use */
+	};
 	/* A branch of the list to be. */
 	struct Entry {
 		Branch *branch = nullptr;
@@ -119,8 +124,7 @@ private:
 
 	Array<Step> steps_;
 	Array<Entry> list_;
-	Array<Branch *> removed_;
-	Array<Branch *> detached_;
+	Array<Leaving> leaving_;
 	/* Room for the list, made before anything changes. */
 	Array<Own<Branch>> next_;
 };

@@ -80,25 +80,25 @@ Result<bool> is_opaque_root(const Branch &branch, const Inode *before)
 
 } // namespace
 
-Result<Found> find_root(const Array<const Branch *> &list, const Inode *before)
+Result<Found> find_root(unsigned int count, FunctionRef<const Branch &(unsigned int)> branch_at,
+			const Inode *before)
 {
 	Found found;
 
-	if (list.size() > 1) {
-		found.lower =
-			Own<Part[]>::adopt(new (Gfp{GFP_KERNEL_ACCOUNT}) Part[list.size() - 1]);
+	if (count > 1) {
+		found.lower = Own<Part[]>::adopt(new (Gfp{GFP_KERNEL_ACCOUNT}) Part[count - 1]);
 		if (!found.lower)
 			return Error{-ENOMEM};
 	}
-	for (unsigned int i = 0; i < list.size(); i++) {
-		const Branch &branch = *list[i];
+	for (unsigned int i = 0; i < count; i++) {
+		const Branch &branch = branch_at(i);
 		Part part = Part::of(branch, branch.root());
 
 		if (!found.exists())
 			found.top = move(part);
 		else
 			found.lower[found.lower_count++] = move(part);
-		if (i + 1 < list.size() && TRY(is_opaque_root(branch, before)))
+		if (i + 1 < count && TRY(is_opaque_root(branch, before)))
 			break;
 	}
 	return found;

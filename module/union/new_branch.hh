@@ -14,10 +14,12 @@ Changes changes_of(const Branch &branch);
 Result<void> refuse_locked(struct fs_context *fc, const Branch &branch);
 
 /*
- * What the root has: the roots of the branches of @list, down to one that is opaque. @before, which may be null, is
- * the root until now: what a branch of it cannot answer is as it was. -ENOMEM; what the branches say. Sleeps.
+ * What the root has: the roots of @count branches, @branch(0) the topmost, down to one that is opaque. @before, which
+ * may be null, is the root until now: what a branch of it cannot answer is as it was. -ENOMEM; what the branches say.
+ * Sleeps.
  */
-Result<Found> find_root(const Array<const Branch *> &list, const Inode *before);
+Result<Found> find_root(unsigned int count, FunctionRef<const Branch &(unsigned int)> branch,
+			const Inode *before);
 
 /* What the dentries of a superblock get; its name in there is not for us on later kernels. */
 template <class Sb> void set_dentry_operations(Sb &sb, const struct dentry_operations &operations)

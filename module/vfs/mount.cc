@@ -330,11 +330,13 @@ Result<void> Context::fill(struct fs_context *fc, struct super_block &sb)
 	Found found;
 	{
 		ScopedCreds creds(super.mounter());
-		Array<const Branch *> list;
+		auto branch_at = [&super](unsigned int index) -> const Branch & {
+			return super.branch_at(index);
+		};
 
-		for (const Branch &branch : super.branches())
-			TRY(list.push(Gfp{GFP_KERNEL}, &branch));
-		found = TRY(find_root(list, nullptr));
+		found = TRY(find_root(super.count(),
+				      FunctionRef<const Branch &(unsigned int)>(branch_at),
+				      nullptr));
 	}
 
 	auto root = TRY(Inode::get(sb, move(found)));
