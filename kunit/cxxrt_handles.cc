@@ -2,7 +2,7 @@
 /* The handles on what the kernel counts and locks: see cxxrt.cc. */
 #include "mmap/branch_file.hh"
 #include "fixture.hh"
-#include "kernel/dir_lock.hh"
+#include "branch/dir_lock.hh"
 #include "noted.hh"
 #include "span.hh"
 
@@ -326,21 +326,34 @@ CASE_BODY(cxxrt_scoped_creds)
 
 CASE_BODY(cxxrt_locks_end_with_the_scope)
 {
-	auto file = root(test);
+	Union mount(test);
 	struct mutex mutex;
+
+	if (!mount.ok())
+		return;
+
+	auto file = mount.open(Union::at, O_RDONLY | O_DIRECTORY);
 
 	if (!file)
 		return;
 	aufs_mutex_init(&mutex, AUFS_MUTEX_COPY, 0);
 
-	struct inode &inode = *file->f_inode;
+	const Super &super = Inode::of(*file->f_inode).super();
+	AsMounter mounter = super.as_mounter();
+	auto writer = super.branch_at(0).write(mounter);
+
+	if (!EXPECT(test, writer.ok()))
+		return;
+
+	struct dentry &root = super.branch_at(0).root();
+	struct inode &inode = *root.d_inode;
 	auto in_order = [&](int error) -> Result<void> {
 		MutexLock lock(mutex);
-		auto dir = TRY(DirLock::get(file->f_path.mnt, *file->f_path.dentry));
+		auto dir = TRY(DirLock::get(writer.value(), root));
 
 		EXPECT(test, aufs_test_mutex_is_locked(&mutex));
 		EXPECT(test, aufs_test_inode_is_locked(&inode));
-		EXPECT(test, &dir.dir() == file->f_path.dentry);
+		EXPECT(test, &dir.dir() == &root);
 		TRY(check(error));
 		return {};
 	};
@@ -375,19 +388,20 @@ CASE_BODY(cxxrt_branch_write)
 
 	const Super &super = Inode::of(*dir->f_inode).super();
 	const Branch &branch = super.branch_at(0);
+	AsMounter mounter = super.as_mounter();
 
 	/* Whatever its filesystem would allow. */
-	EXPECT_EQ(test, BranchWrite::get(super.branch_at(1)).error(), -EROFS);
+	EXPECT_EQ(test, super.branch_at(1).write(mounter).error(), -EROFS);
 	EXPECT_EQ(test, aufs_test_remount(Union::branches, true), 0);
-	EXPECT_EQ(test, BranchWrite::get(branch).error(), -EROFS);
+	EXPECT_EQ(test, branch.write(mounter).error(), -EROFS);
 	EXPECT_EQ(test, aufs_test_remount(Union::branches, false), 0);
 	{
-		auto write = BranchWrite::get(branch);
+		auto writer = branch.write(mounter);
 
-		if (!EXPECT(test, write.ok()))
+		if (!EXPECT(test, writer.ok()))
 			return;
 
-		BranchWrite moved = write.release();
+		Writer moved = writer.release();
 
 		EXPECT(test, &moved.branch() == &branch);
 		EXPECT_EQ(test, aufs_test_remount(Union::branches, true), -EBUSY);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-#include "branch.hh"
+#include "writer.hh"
 
 namespace aufs
 {
@@ -237,7 +237,7 @@ Result<void> Branch::attach(struct fs_context *fc)
 	identify_filesystem();
 	has_private_attributes_ = has_private_attributes(*this);
 	follow_permission();
-	return reserved_->find(*this);
+	return reserved_->find(AsMounter::caller_mounts(), *this);
 }
 
 /* What depends on whether it is written to. */

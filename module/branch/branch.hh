@@ -9,6 +9,9 @@
 namespace aufs
 {
 
+class AsMounter;
+class Writer;
+
 /*
  * It is there as long as it stands in its union's list, and after that as long as something of it is
  * in use: then it goes, by a work of its own, for that waits for a grace period.
@@ -62,9 +65,11 @@ public:
 		use.may_miss = may_miss_;
 		return use;
 	}
-	/* It is used so from now on. Who holds the list of branches alone calls this. */
+	/* It is used so from now on. Under ListChangeLock. */
 	void use_as(const BranchItem &item);
-	/* Somebody is changing it just now: for BranchWrite. Any context, as the next two. */
+	/* Leave to change it (writer.hh). -EROFS, -ESTALE for one that has left. Sleeps while it is frozen. */
+	Result<Writer> write(const AsMounter &mounter) const;
+	/* Somebody is changing it just now: for WriteAccess. Any context, as the next two. */
 	void begin_change() const
 	{
 		AtomicRef(writers_).fetch_add(1);
@@ -364,58 +369,6 @@ private:
 	bool mount_is_readonly_ = false;
 	bool idmapped_ = false;
 	bool changes_by_itself_ = false;
-};
-
-/*
- * Leave to change a branch: write access to its mount, with freeze protection. Only a rw branch gives
- * it (-EROFS), so who has one cannot be changing another. Sleeps while the branch is frozen.
- */
-class BranchWrite final
-{
-public:
-	static Result<BranchWrite> get(const Branch &branch)
-	{
-		BranchWrite write(branch);
-
-		/* Whoever takes the right away looks for writers afterwards (is_being_changed()). */
-		cxxrt::full_fence();
-		if (!branch.writable())
-			return Error{-EROFS};
-		if (branch.has_left())
-			return Error{-ESTALE};
-		TRY(check(mnt_want_write(branch.mnt())));
-		write.has_mnt_ = true;
-		return write;
-	}
-	BranchWrite(BranchWrite &&other)
-		: branch_(cxxrt::exchange(other.branch_, nullptr)), has_mnt_(other.has_mnt_)
-	{
-	}
-	BranchWrite(const BranchWrite &) = delete;
-	BranchWrite &operator=(const BranchWrite &) = delete;
-	BranchWrite &operator=(BranchWrite &&) = delete;
-	~BranchWrite()
-	{
-		if (!branch_)
-			return;
-		if (has_mnt_)
-			mnt_drop_write(branch_->mnt());
-		branch_->end_change();
-	}
-
-	const Branch &branch() const
-	{
-		return *branch_;
-	}
-
-private:
-	explicit BranchWrite(const Branch &branch) : branch_(&branch)
-	{
-		branch.begin_change();
-	}
-
-	const Branch *branch_;
-	bool has_mnt_ = false;
 };
 
 } // namespace aufs

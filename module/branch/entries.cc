@@ -5,11 +5,11 @@
 namespace aufs
 {
 
-Result<NameList> NameList::read(const Branch &branch, struct dentry &dir)
+Result<NameList> NameList::read(const AsMounter &mounter, const Branch &branch, struct dentry &dir)
 {
 	NameList list;
 
-	TRY(for_each_entry(branch, dir, [&list](const BranchEntry &entry) -> Result<void> {
+	TRY(for_each_entry(mounter, branch, dir, [&list](const BranchEntry &entry) -> Result<void> {
 		NameTable::Entry *added = TRY(list.names_.add(entry.name));
 
 		added->visible = !is_reserved(entry.name);

@@ -2,7 +2,7 @@
 /* Reading a directory of one branch. */
 #pragma once
 
-#include "branch.hh"
+#include "writer.hh"
 #include "names.hh"
 
 namespace aufs
@@ -47,11 +47,11 @@ template <class Visit> struct EntryVisitor : dir_context {
 
 /*
  * Calls @visit(BranchEntry) -> Result<void> for each entry of the directory @dir of @branch but `.`
- * and `..`. The branch directory is locked meanwhile. -EINTR on a fatal signal. The mounter's
- * credentials are held.
+ * and `..`. The branch directory is locked meanwhile. -EINTR on a fatal signal.
  */
 template <class Visit>
-Result<void> for_each_entry(const Branch &branch, struct dentry &dir, Visit &&visit)
+Result<void> for_each_entry(const AsMounter &, const Branch &branch, struct dentry &dir,
+			    Visit &&visit)
 {
 	struct path path = branch.path_to(dir);
 	auto file = TRY(adopt_or_error(
@@ -73,8 +73,12 @@ Result<void> for_each_entry(const Branch &branch, struct dentry &dir, Visit &&vi
 class NameList final
 {
 public:
-	/* The mounter's credentials are held. */
-	static Result<NameList> read(const Branch &branch, struct dentry &dir);
+	static Result<NameList> read(const AsMounter &mounter, const Branch &branch,
+				     struct dentry &dir);
+	static Result<NameList> read(const Writer &writer, struct dentry &dir)
+	{
+		return read(writer.mounter(), writer.branch(), dir);
+	}
 
 	/* Calls @action(StringView) -> Result<void> for each name. */
 	template <class Action> Result<void> for_each(Action &&action) const

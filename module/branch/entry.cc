@@ -4,12 +4,11 @@
 namespace aufs
 {
 
-Result<Ref<struct dentry>> find_made(const Branch &branch, struct dentry &h_dir,
-				     Ref<struct dentry> dentry)
+Result<Ref<struct dentry>> find_made(const DirLock &lock, Ref<struct dentry> dentry)
 {
 	if (is_positive(*dentry))
 		return dentry;
-	return lookup_locked(branch, h_dir, name_of(*dentry));
+	return lookup_locked(lock, name_of(*dentry));
 }
 
 Result<void> remove_locked(const DirLock &lock, struct dentry &dentry)
@@ -17,11 +16,11 @@ Result<void> remove_locked(const DirLock &lock, struct dentry &dentry)
 	return is_dir(dentry.d_inode->i_mode) ? lock.rmdir(dentry) : lock.unlink(dentry);
 }
 
-Result<bool> remove_entry(const Branch &branch, struct dentry &h_dir, StringView name,
+Result<bool> remove_entry(const Writer &writer, struct dentry &h_dir, StringView name,
 			  const struct inode *expected, RemoveEntry remove)
 {
-	auto lock = TRY(DirLock::get(branch.mnt(), h_dir));
-	auto h_dentry = TRY(lookup_locked(branch, h_dir, name));
+	auto lock = TRY(DirLock::get(writer, h_dir));
+	auto h_dentry = TRY(lookup_locked(lock, name));
 
 	if (expected && h_dentry->d_inode != expected)
 		return Error{-ESTALE};

@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/*
- * One entry of a directory of a rw branch, made or taken away. The mounter's credentials and write
- * access are held.
- */
+/* One entry of a directory of a rw branch, made or taken away. */
 #pragma once
 
 #include "lookup.hh"
@@ -11,11 +8,10 @@ namespace aufs
 {
 
 /*
- * The entry that was just made as @dentry in @h_dir, whose i_rwsem is held: some filesystems leave
- * it to a lookup to find what mkdir made. Negative where it is not there after all.
+ * The entry that was just made as @dentry in the directory of @lock: some filesystems leave it to a lookup to find
+ * what mkdir made. Negative where it is not there after all.
  */
-Result<Ref<struct dentry>> find_made(const Branch &branch, struct dentry &h_dir,
-				     Ref<struct dentry> dentry);
+Result<Ref<struct dentry>> find_made(const DirLock &lock, Ref<struct dentry> dentry);
 
 /* Removes the positive @dentry; @lock is its directory's. What is a directory must be empty. */
 Result<void> remove_locked(const DirLock &lock, struct dentry &dentry);
@@ -25,7 +21,7 @@ Result<void> remove_locked(const DirLock &lock, struct dentry &dentry);
  * was; -ESTALE unless it is @expected, where that is not null. Takes the i_rwsem of @h_dir.
  */
 using RemoveEntry = Result<void> (DirLock::*)(struct dentry &dentry) const;
-Result<bool> remove_entry(const Branch &branch, struct dentry &h_dir, StringView name,
+Result<bool> remove_entry(const Writer &writer, struct dentry &h_dir, StringView name,
 			  const struct inode *expected, RemoveEntry remove);
 
 } // namespace aufs

@@ -58,16 +58,16 @@ bool is_refusal(int error)
 }
 
 /* XFS looks at its own form of the flags, which this sets as well. */
-Result<void> set_flags(const Branch &branch, struct dentry &dentry, u32 flags)
+Result<void> set_flags(const Writer &writer, struct dentry &dentry, u32 flags)
 {
 	AUFS_FILEATTR attr = {};
 
 	fileattr_fill_flags(&attr, flags);
-	return check(aufs_set_fileattr(branch.mnt(), &dentry, &attr));
+	return check(aufs_set_fileattr(writer.mnt(), &dentry, &attr));
 }
 
 /* Of the flags @old, those of @mask become those of @flags, as far as the filesystem has them. */
-Result<void> change_flags(const Branch &branch, struct dentry &dentry, u32 old, u32 mask, u32 flags)
+Result<void> change_flags(const Writer &writer, struct dentry &dentry, u32 old, u32 mask, u32 flags)
 {
 	const u32 attempts[] = {flags, flags & common_flags, flags & FS_NODUMP_FL, 0};
 
@@ -77,7 +77,7 @@ Result<void> change_flags(const Branch &branch, struct dentry &dentry, u32 old, 
 		if (wanted == old)
 			return {};
 
-		auto set = set_flags(branch, dentry, wanted);
+		auto set = set_flags(writer, dentry, wanted);
 
 		if (!is_refusal(set.error()))
 			return set;
@@ -101,7 +101,7 @@ struct Storage {
 	bool operator==(const Storage &) const = default;
 };
 
-Result<void> set_extended(const Branch &branch, struct dentry &dentry, u32 xflags, u32 project,
+Result<void> set_extended(const Writer &writer, struct dentry &dentry, u32 xflags, u32 project,
 			  const Storage &storage)
 {
 	AUFS_FILEATTR attr = {};
@@ -110,26 +110,26 @@ Result<void> set_extended(const Branch &branch, struct dentry &dentry, u32 xflag
 	attr.fsx_projid = project;
 	attr.fsx_extsize = storage.extsize;
 	attr.fsx_cowextsize = storage.cowextsize;
-	return check(aufs_set_fileattr(branch.mnt(), &dentry, &attr));
+	return check(aufs_set_fileattr(writer.mnt(), &dentry, &attr));
 }
 
-Result<void> set_storage(const Branch &branch, struct dentry &dentry, const Storage &storage)
+Result<void> set_storage(const Writer &writer, struct dentry &dentry, const Storage &storage)
 {
 	AUFS_FILEATTR have = TRY(attributes_of(dentry));
 
 	if (Storage(have) == storage)
 		return {};
-	return set_extended(branch, dentry, have.fsx_xflags, have.fsx_projid, storage);
+	return set_extended(writer, dentry, have.fsx_xflags, have.fsx_projid, storage);
 }
 
-Result<void> set_project(const Branch &branch, struct dentry &dentry, u32 project, bool handed_down)
+Result<void> set_project(const Writer &writer, struct dentry &dentry, u32 project, bool handed_down)
 {
 	AUFS_FILEATTR have = TRY(attributes_of(dentry));
 	bool hands_down = have.fsx_xflags & FS_XFLAG_PROJINHERIT;
 
 	if (have.fsx_projid == project && hands_down == handed_down)
 		return {};
-	return set_extended(branch, dentry,
+	return set_extended(writer, dentry,
 			    (have.fsx_xflags & ~FS_XFLAG_PROJINHERIT) |
 				    (handed_down ? FS_XFLAG_PROJINHERIT : 0U),
 			    project, Storage(have));
@@ -137,25 +137,25 @@ Result<void> set_project(const Branch &branch, struct dentry &dentry, u32 projec
 
 } // namespace
 
-Result<void> remove_acl(const Branch &branch, struct dentry &dentry, int type)
+Result<void> remove_acl(const Writer &writer, struct dentry &dentry, int type)
 {
-	struct posix_acl *acl = aufs_get_acl(branch.mnt(), dentry.d_inode, type);
+	struct posix_acl *acl = aufs_get_acl(writer.mnt(), dentry.d_inode, type);
 
 	if (!acl || acl == error_pointer<struct posix_acl>(-EOPNOTSUPP))
 		return {};
 	if (is_error(acl))
 		return error_of(acl);
 	aufs_posix_acl_release(acl);
-	return check(aufs_set_acl(branch.mnt(), &dentry, type, nullptr));
+	return check(aufs_set_acl(writer.mnt(), &dentry, type, nullptr));
 }
 
-void hand_nothing_down(const Branch &branch, struct dentry &dir)
+void hand_nothing_down(const Writer &writer, struct dentry &dir)
 {
 	struct inode &inode = *dir.d_inode;
 	struct iattr attr = {};
 
-	(void)remove_acl(branch, dir, ACL_TYPE_DEFAULT).ok();
-	(void)remove_acl(branch, dir, ACL_TYPE_ACCESS).ok();
+	(void)remove_acl(writer, dir, ACL_TYPE_DEFAULT).ok();
+	(void)remove_acl(writer, dir, ACL_TYPE_ACCESS).ok();
 	if ((inode.i_mode & S_IALLUGO) != S_IRWXU) {
 		attr.ia_valid |= ATTR_MODE;
 		attr.ia_mode = S_IFDIR | S_IRWXU;
@@ -167,13 +167,13 @@ void hand_nothing_down(const Branch &branch, struct dentry &dir)
 	if (attr.ia_valid) {
 		InodeLock lock(inode);
 
-		aufs_notify_change(branch.mnt(), &dir, &attr);
+		aufs_notify_change(writer.mnt(), &dir, &attr);
 	}
 	if (auto have = attributes_of(dir); have.ok()) {
-		(void)change_flags(branch, dir, have.value().flags,
+		(void)change_flags(writer, dir, have.value().flags,
 				   inherited_flags | FS_PROJINHERIT_FL, 0)
 			.ok();
-		(void)set_storage(branch, dir, {}).ok();
+		(void)set_storage(writer, dir, {}).ok();
 	}
 }
 
@@ -184,12 +184,12 @@ bool hands_project_down(struct dentry &dir)
 	return have.ok() && (have.value().fsx_xflags & FS_XFLAG_PROJINHERIT);
 }
 
-Result<void> hand_project_down(const Branch &branch, struct dentry &dir, struct dentry &h_parent)
+Result<void> hand_project_down(const Writer &writer, struct dentry &dir, struct dentry &h_parent)
 {
-	return set_project(branch, dir, TRY(attributes_of(h_parent)).fsx_projid, true);
+	return set_project(writer, dir, TRY(attributes_of(h_parent)).fsx_projid, true);
 }
 
-Result<void> copy_flags(const Branch &from, struct dentry &source, const Branch &branch,
+Result<void> copy_flags(const Branch &from, struct dentry &source, const Writer &writer,
 			struct dentry &to, struct dentry *h_parent)
 {
 	auto have = attributes_of(to);
@@ -218,20 +218,20 @@ Result<void> copy_flags(const Branch &from, struct dentry &source, const Branch 
 		}
 	}
 	/* What the directory handed down goes, in any case. */
-	TRY(change_flags(branch, to, have.value().flags, inherited_flags, flags & mask));
+	TRY(change_flags(writer, to, have.value().flags, inherited_flags, flags & mask));
 	/* Another disk may have no realtime device, or blocks of another size. */
-	auto stored = set_storage(branch, to, storage);
+	auto stored = set_storage(writer, to, storage);
 
 	if (is_refusal(stored.error()))
-		stored = set_storage(branch, to, {});
+		stored = set_storage(writer, to, {});
 	if (!is_refusal(stored.error()))
 		TRY(move(stored));
 
 	if (auto parent = h_parent ? attributes_of(*h_parent) : Error{-ENOENT};
 	    parent.ok() && (parent.value().fsx_xflags & FS_XFLAG_PROJINHERIT))
-		return set_project(branch, to, parent.value().fsx_projid, dir);
+		return set_project(writer, to, parent.value().fsx_projid, dir);
 
-	auto set = set_project(branch, to, project, handed_down);
+	auto set = set_project(writer, to, project, handed_down);
 
 	return is_refusal(set.error()) ? Result<void>() : set;
 }
@@ -249,24 +249,24 @@ Result<Ref<struct posix_acl>> acl_of(const Branch &branch, struct dentry &dentry
 	return adopt_or_error(acl);
 }
 
-Result<void> set_or_remove_acl(const Branch &branch, struct dentry &dentry, int type,
+Result<void> set_or_remove_acl(const Writer &writer, struct dentry &dentry, int type,
 			       struct posix_acl *acl)
 {
-	return acl ? check(aufs_set_acl(branch.mnt(), &dentry, type, acl)) :
-		     remove_acl(branch, dentry, type);
+	return acl ? check(aufs_set_acl(writer.mnt(), &dentry, type, acl)) :
+		     remove_acl(writer, dentry, type);
 }
 
 /* As the VFS and a filesystem do together; *@mode becomes what the object is to have. */
-Result<void> inherit_acls(const Branch &part_branch, struct dentry &part, const Branch &branch,
+Result<void> inherit_acls(const Branch &part_branch, struct dentry &part, const Writer &writer,
 			  struct dentry &made, umode_t &mode)
 {
 	auto handed_down = TRY(acl_of(part_branch, part, ACL_TYPE_DEFAULT));
 
 	if (is_dir(mode))
-		TRY(set_or_remove_acl(branch, made, ACL_TYPE_DEFAULT, handed_down.get()));
+		TRY(set_or_remove_acl(writer, made, ACL_TYPE_DEFAULT, handed_down.get()));
 	if (!handed_down) {
 		mode &= ~aufs_umask();
-		return remove_acl(branch, made, ACL_TYPE_ACCESS);
+		return remove_acl(writer, made, ACL_TYPE_ACCESS);
 	}
 
 	struct posix_acl *acl = handed_down.leak();
@@ -276,12 +276,12 @@ Result<void> inherit_acls(const Branch &part_branch, struct dentry &part, const 
 
 	auto own = Ref<struct posix_acl>::adopt(acl);
 
-	return set_or_remove_acl(branch, made, ACL_TYPE_ACCESS, needed ? own.get() : nullptr);
+	return set_or_remove_acl(writer, made, ACL_TYPE_ACCESS, needed ? own.get() : nullptr);
 }
 
 } // namespace
 
-Result<void> inherit_from(const Branch &part_branch, struct dentry &part, const Branch &branch,
+Result<void> inherit_from(const Branch &part_branch, struct dentry &part, const Writer &writer,
 			  struct dentry &made, umode_t mode, const struct cred &caller)
 {
 	struct path path = part_branch.path_to(part);
@@ -294,17 +294,17 @@ Result<void> inherit_from(const Branch &part_branch, struct dentry &part, const 
 	if (!is_lnk(mode)) {
 		if (is_dir(mode))
 			mode = static_cast<umode_t>((mode & ~S_ISGID) | (stat.mode & S_ISGID));
-		TRY(inherit_acls(part_branch, part, branch, made, mode));
+		TRY(inherit_acls(part_branch, part, writer, made, mode));
 		attr.ia_valid |= ATTR_MODE;
 		attr.ia_mode = mode;
 	}
 
 	InodeLock lock(*made.d_inode);
 
-	return check(aufs_notify_change(branch.mnt(), &made, &attr));
+	return check(aufs_notify_change(writer.mnt(), &made, &attr));
 }
 
-void protect(const Branch &branch, struct dentry &to, unsigned int i_flags)
+void protect(const Writer &writer, struct dentry &to, unsigned int i_flags)
 {
 	u32 flags = flags_from(i_flags) & late_flags;
 	u32 rights = flags & (FS_APPEND_FL | FS_IMMUTABLE_FL);
@@ -317,8 +317,8 @@ void protect(const Branch &branch, struct dentry &to, unsigned int i_flags)
 	if (!have.ok())
 		return;
 	/* One that this filesystem does not have must not take the others with it. */
-	if (!set_flags(branch, to, have.value().flags | flags).ok())
-		(void)set_flags(branch, to, have.value().flags | rights).ok();
+	if (!set_flags(writer, to, have.value().flags | flags).ok())
+		(void)set_flags(writer, to, have.value().flags | rights).ok();
 }
 
 } // namespace aufs

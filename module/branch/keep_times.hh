@@ -2,15 +2,15 @@
 /* Changes of a branch directory that users do not see. */
 #pragma once
 
-#include "branch.hh"
+#include "dir_lock.hh"
 
 namespace aufs
 {
 
 /*
  * The times of a directory of a branch stay what they are while it is changed in ways that users do
- * not see. Write access and the mounter's credentials are held, and the directory's i_rwsem before and
- * after this: else the times of what another does there meanwhile would be taken back as well.
+ * not see. Lies within the scope of the directory's lock: else the times of what another does there meanwhile
+ * would be taken back as well.
  */
 class KeepTimes final
 {
@@ -18,13 +18,14 @@ public:
 	/* What users see changes the times. */
 	enum class Change : unsigned char { unseen, seen };
 
-	KeepTimes(const Branch &branch, struct dentry &dir, Change change = Change::unseen)
-		: branch_(branch), dir_(Ref<struct dentry>::retain(&dir))
+	explicit KeepTimes(const DirLock &lock, Change change = Change::unseen)
+		: KeepTimes(lock.mnt(), lock.dir(), change)
 	{
-		struct path path = branch.path_to(dir);
-
-		known_ = change == Change::unseen &&
-			 vfs_getattr_nosec(&path, &stat_, STATX_ATIME | STATX_MTIME, 0) == 0;
+	}
+	/* Of the directory that is moved to. */
+	explicit KeepTimes(const RenameLock &lock)
+		: KeepTimes(lock.mnt(), lock.to_dir(), Change::unseen)
+	{
 	}
 	KeepTimes(const KeepTimes &) = delete;
 	KeepTimes &operator=(const KeepTimes &) = delete;
@@ -37,11 +38,20 @@ public:
 		attr.ia_valid = ATTR_ATIME | ATTR_ATIME_SET | ATTR_MTIME | ATTR_MTIME_SET;
 		attr.ia_atime = stat_.atime;
 		attr.ia_mtime = stat_.mtime;
-		aufs_notify_change(branch_.mnt(), dir_.get(), &attr);
+		aufs_notify_change(mnt_, dir_.get(), &attr);
 	}
 
 private:
-	const Branch &branch_;
+	KeepTimes(struct vfsmount *mnt, struct dentry &dir, Change change)
+		: mnt_(mnt), dir_(Ref<struct dentry>::retain(&dir))
+	{
+		struct path path = {.mnt = mnt, .dentry = &dir};
+
+		known_ = change == Change::unseen &&
+			 vfs_getattr_nosec(&path, &stat_, STATX_ATIME | STATX_MTIME, 0) == 0;
+	}
+
+	struct vfsmount *mnt_;
 	Ref<struct dentry> dir_;
 	struct kstat stat_;
 	bool known_;

@@ -17,12 +17,13 @@ bool is_odd(const struct dentry &dentry)
 
 } // namespace
 
-Result<bool> is_opaque(const Branch &branch, struct dentry &dir)
+Result<bool> is_opaque(const AsMounter &mounter, const Branch &branch, struct dentry &dir)
 {
-	return static_cast<bool>(TRY(lookup_in(branch, dir, opaque_name)));
+	return static_cast<bool>(TRY(lookup_in(mounter, branch, dir, opaque_name)));
 }
 
-Result<Ref<struct dentry>> lookup_in(const Branch &branch, struct dentry &base, StringView name)
+Result<Ref<struct dentry>> lookup_in(const AsMounter &, const Branch &branch, struct dentry &base,
+				     StringView name)
 {
 	struct dentry *found = aufs_lookup_unlocked(branch.mnt(), name.data(), &base,
 						    static_cast<int>(name.size()));
@@ -39,9 +40,15 @@ Result<Ref<struct dentry>> lookup_in(const Branch &branch, struct dentry &base, 
 	return dentry;
 }
 
-Result<Ref<struct dentry>> lookup_locked(const Branch &branch, struct dentry &base, StringView name)
+Result<Ref<struct dentry>> lookup_locked(const DirLock &lock, StringView name)
 {
-	return adopt_or_error(aufs_lookup_locked(branch.mnt(), name.data(), &base,
+	return adopt_or_error(aufs_lookup_locked(lock.mnt(), name.data(), &lock.dir(),
+						 static_cast<int>(name.size())));
+}
+
+Result<Ref<struct dentry>> lookup_locked(const RenameLock &lock, StringView name)
+{
+	return adopt_or_error(aufs_lookup_locked(lock.mnt(), name.data(), &lock.to_dir(),
 						 static_cast<int>(name.size())));
 }
 
@@ -53,13 +60,14 @@ Error wrong_whiteout(const Branch &branch, struct dentry &base, StringView name)
 	return Error{-EIO};
 }
 
-Result<Ref<struct dentry>> find_whiteout(const Branch &branch, struct dentry &base, StringView name)
+Result<Ref<struct dentry>> find_whiteout(const AsMounter &mounter, const Branch &branch,
+					 struct dentry &base, StringView name)
 {
 	if (name.size() > max_name)
 		return Ref<struct dentry>();
 
 	WhiteoutName whiteout(name);
-	auto dentry = TRY(lookup_in(branch, base, whiteout.view()));
+	auto dentry = TRY(lookup_in(mounter, branch, base, whiteout.view()));
 
 	if (dentry && !is_reg(dentry->d_inode->i_mode))
 		return wrong_whiteout(branch, base, whiteout.view());

@@ -48,27 +48,28 @@ bool is_ours(const Branch &branch, const struct dentry &dentry, umode_t kind)
 }
 
 /*
- * @name in the root of @branch, made by @create(mount, directory, dentry) if it is not there. What is
+ * @name in the root of the branch, made by @create(mount, directory, dentry) if it is not there. What is
  * made is ours, whoever the filesystem gives it to; an empty directory of somebody else's goes for it.
  */
 template <class Create>
-Result<Ref<struct dentry>> find_or_make(const Branch &branch, StringView name, umode_t kind,
+Result<Ref<struct dentry>> find_or_make(const Writer &writer, StringView name, umode_t kind,
 					Create &&create)
 {
-	auto lock = TRY(DirLock::get(branch.mnt(), branch.root()));
-	auto dentry = TRY(lookup_locked(branch, branch.root(), name));
+	const Branch &branch = writer.branch();
+	auto lock = TRY(DirLock::get(writer, branch.root()));
+	auto dentry = TRY(lookup_locked(lock, name));
 
 	if (is_positive(*dentry)) {
 		if (is_ours(branch, *dentry, kind))
 			return dentry;
 		if (!is_dir(kind) || !is_dir(dentry->d_inode->i_mode) || !lock.rmdir(*dentry).ok())
 			return not_usable(branch, name);
-		dentry = TRY(lookup_locked(branch, branch.root(), name));
+		dentry = TRY(lookup_locked(lock, name));
 		if (is_positive(*dentry))
 			return Error{-EIO};
 	}
 	TRY(lock.make(*dentry, create));
-	dentry = TRY(find_made(branch, branch.root(), move(dentry)));
+	dentry = TRY(find_made(lock, move(dentry)));
 	if (!is_positive(*dentry) || (dentry->d_inode->i_mode & S_IFMT) != kind)
 		return Error{-EIO};
 	return dentry;
@@ -93,14 +94,14 @@ Result<void> check_empty(const NameList &names)
  * Removes @names from @dir, of which users see none: whiteouts, and what a broken branch has, one level
  * deep. -ENOTEMPTY, and nothing is done, where there is another one.
  */
-Result<void> empty(const Branch &branch, struct dentry &dir, const NameList &names)
+Result<void> empty(const Writer &writer, struct dentry &dir, const NameList &names)
 {
 	TRY(check_empty(names));
 
-	auto lock = TRY(DirLock::get(branch.mnt(), dir));
+	auto lock = TRY(DirLock::get(writer, dir));
 
 	return names.for_each([&](StringView name) -> Result<void> {
-		auto dentry = TRY(lookup_locked(branch, dir, name));
+		auto dentry = TRY(lookup_locked(lock, name));
 
 		if (!is_positive(*dentry))
 			return {};
@@ -109,7 +110,7 @@ Result<void> empty(const Branch &branch, struct dentry &dir, const NameList &nam
 }
 
 /* Hides again in @dir what @names hid, as it was before empty(). */
-Result<void> hide_again(const Branch &branch, struct dentry &dir, const NameList &names)
+Result<void> hide_again(const Writer &writer, struct dentry &dir, const NameList &names)
 {
 	return names.for_each([&](StringView name) -> Result<void> {
 		if (!is_reserved(name))
@@ -118,26 +119,26 @@ Result<void> hide_again(const Branch &branch, struct dentry &dir, const NameList
 		StringView hidden = name.substr(whiteout_prefix.size());
 
 		if (name == opaque_name)
-			TRY(make_opaque(branch, dir));
+			TRY(make_opaque(writer, dir));
 		else if (!is_reserved(hidden))
-			TRY(make_whiteout(branch, dir, hidden));
+			TRY(make_whiteout(writer, dir, hidden));
 		return {};
 	});
 }
 
 /* @names are those that were in it. */
-Result<void> try_remove_orphan(const Branch &branch, struct dentry &orphans, struct dentry &dentry,
+Result<void> try_remove_orphan(const Writer &writer, struct dentry &orphans, struct dentry &dentry,
 			       NameList &names)
 {
 	if (is_positive(dentry) && is_dir(dentry.d_inode->i_mode)) {
-		names = TRY(NameList::read(branch, dentry));
-		TRY(empty(branch, dentry, names));
+		names = TRY(NameList::read(writer, dentry));
+		TRY(empty(writer, dentry, names));
 	}
 
-	auto lock = TRY(DirLock::get(branch.mnt(), orphans));
+	auto lock = TRY(DirLock::get(writer, orphans));
 
 	/* What somebody has moved or removed by now is theirs. */
-	return is_entry_of(dentry, orphans) ? remove_locked(lock, dentry) : Result<void>();
+	return lock.has(dentry) ? remove_locked(lock, dentry) : Result<void>();
 }
 
 /*
@@ -145,19 +146,19 @@ Result<void> try_remove_orphan(const Branch &branch, struct dentry &orphans, str
  * all is as it was, where they do. Once more where it was for want of memory: nobody else comes by before
  * the next mount.
  */
-Result<void> remove_orphan(const Branch &branch, struct dentry &orphans, struct dentry &dentry)
+Result<void> remove_orphan(const Writer &writer, struct dentry &orphans, struct dentry &dentry)
 {
 	SignalsBlocked signals(aufs_signals_block_all);
 	NameList names;
-	auto result = try_remove_orphan(branch, orphans, dentry, names);
+	auto result = try_remove_orphan(writer, orphans, dentry, names);
 
 	if (result.error() == -ENOMEM)
-		result = try_remove_orphan(branch, orphans, dentry, names);
+		result = try_remove_orphan(writer, orphans, dentry, names);
 	/* Who has it open has made something in it meanwhile. */
 	if (result.error() == -ENOTEMPTY) {
-		if (auto hidden = hide_again(branch, dentry, names); !hidden.ok())
+		if (auto hidden = hide_again(writer, dentry, names); !hidden.ok())
 			aufs_warn("branch '%s': whiteouts in inode %llu are lost (errno %d)",
-				  branch.name().data(), number_of(*dentry.d_inode),
+				  writer.branch().name().data(), number_of(*dentry.d_inode),
 				  -hidden.error());
 	}
 	return result;
@@ -170,29 +171,6 @@ void warn_of_orphan(const Branch &branch, int error)
 }
 
 } // namespace
-
-void OldPlinks::note(StringView name)
-{
-	u64 numbers[2] = {};
-	unsigned int which = 0;
-
-	for (StringView::Size i = 0; i < name.size(); i++) {
-		char c = name.data()[i];
-
-		if (c == '.' && which == 0)
-			which++;
-		else if (c < '0' || c > '9' ||
-			 __builtin_mul_overflow(numbers[which], 10, &numbers[which]) ||
-			 __builtin_add_overflow(numbers[which], c - '0', &numbers[which]))
-			return;
-	}
-	for (unsigned int bits = 1; numbers[1] && bits <= max_bits; bits++) {
-		unsigned int branch = numbers[0] & ((1U << bits) - 1);
-
-		if (numbers[0] >> bits == numbers[1])
-			seen_[bits][branch / 64] |= 1ULL << branch % 64;
-	}
-}
 
 bool Reserved::Kept::is_there(const Branch &branch, StringView name) const
 {
@@ -210,12 +188,12 @@ Own<Reserved> Reserved::create(int depth)
 	return Own<Reserved>::adopt(new (Gfp{GFP_KERNEL}) Reserved(depth));
 }
 
-Result<void> Reserved::find(const Branch &branch)
+Result<void> Reserved::find(const AsMounter &mounter, const Branch &branch)
 {
 	constexpr ReservedDir all[] = {ReservedDir::plinks, ReservedDir::orphans};
 
 	for (ReservedDir which : all) {
-		auto dentry = TRY(lookup_in(branch, branch.root(), name_of(which)));
+		auto dentry = TRY(lookup_in(mounter, branch, branch.root(), name_of(which)));
 
 		if (!dentry || !is_dir(dentry->d_inode->i_mode))
 			continue;
@@ -226,7 +204,7 @@ Result<void> Reserved::find(const Branch &branch)
 	if (!plinks_.dentry)
 		return {};
 
-	NameList names = TRY(NameList::read(branch, *plinks_.dentry));
+	NameList names = TRY(NameList::read(mounter, branch, *plinks_.dentry));
 
 	return names.for_each([this](StringView name) -> Result<void> {
 		old_plinks_.note(name);
@@ -240,7 +218,7 @@ Result<void> Reserved::find(const Branch &branch)
  * @workfile, which never got its name, may have a pseudo-link, and stays by that. The name that it was to get
  * is still on a lower branch alone: counted as such, so that the pseudo-link does not go too early.
  */
-void Reserved::count_one_more(const Branch &branch, struct dentry &workfile)
+void Reserved::count_one_more(const Writer &writer, struct dentry &workfile)
 {
 	struct {
 		u32 format;
@@ -251,17 +229,17 @@ void Reserved::count_one_more(const Branch &branch, struct dentry &workfile)
 	if (is_dir(workfile.d_inode->i_mode) || workfile.d_inode->i_nlink <= 1)
 		return;
 
-	ssize_t size = aufs_getxattr(branch.mnt(), &workfile, origin_name, &origin, sizeof(origin));
+	ssize_t size = aufs_getxattr(writer.mnt(), &workfile, origin_name, &origin, sizeof(origin));
 
 	if (size < static_cast<ssize_t>(2 * sizeof(u32)) || !origin.links)
 		return;
 	origin.links++;
-	if (int error = aufs_setxattr(branch.mnt(), &workfile, origin_name, &origin,
+	if (int error = aufs_setxattr(writer.mnt(), &workfile, origin_name, &origin,
 				      static_cast<size_t>(size), 0))
-		warn_of_orphan(branch, error);
+		warn_of_orphan(writer.branch(), error);
 }
 
-void Reserved::clean(const Branch &branch)
+void Reserved::clean(const AsMounter &mounter, const Branch &branch)
 {
 	auto orphans = existing(branch, ReservedDir::orphans);
 
@@ -269,19 +247,19 @@ void Reserved::clean(const Branch &branch)
 		return;
 
 	auto run = [&]() -> Result<void> {
-		NameList names = TRY(NameList::read(branch, *orphans));
+		NameList names = TRY(NameList::read(mounter, branch, *orphans));
 
 		return names.for_each([&](StringView name) -> Result<void> {
 			if (!name.starts_with(work_prefix))
 				return {};
 
-			auto write = TRY(BranchWrite::get(branch));
-			auto dentry = TRY(lookup_in(branch, *orphans, name));
+			auto writer = TRY(branch.write(mounter));
+			auto dentry = TRY(lookup_in(mounter, branch, *orphans, name));
 
 			if (dentry)
-				count_one_more(branch, *dentry);
+				count_one_more(writer, *dentry);
 
-			auto removed = dentry ? remove_orphan(branch, *orphans, *dentry) :
+			auto removed = dentry ? remove_orphan(writer, *orphans, *dentry) :
 						Result<void>();
 
 			/* Somebody has made something in it. */
@@ -296,15 +274,15 @@ void Reserved::clean(const Branch &branch)
 		warn_of_orphan(branch, result.error());
 }
 
-Result<Ref<struct dentry>> Reserved::directory(const Branch &branch, ReservedDir which)
+Result<Ref<struct dentry>> Reserved::directory(const Writer &writer, ReservedDir which)
 {
 	MutexLock lock(lock_);
 	Kept &dir = slot(which);
 
-	if (!dir.is_there(branch, name_of(which))) {
+	if (!dir.is_there(writer.branch(), name_of(which))) {
 		dir = Kept();
 		dir = Kept(TRY(
-			find_or_make(branch, name_of(which), S_IFDIR,
+			find_or_make(writer, name_of(which), S_IFDIR,
 				     [](struct vfsmount *mnt, struct inode &in, struct dentry &d) {
 					     return aufs_mkdir(mnt, &in, &d, S_IRWXU);
 				     })));
@@ -312,7 +290,7 @@ Result<Ref<struct dentry>> Reserved::directory(const Branch &branch, ReservedDir
 	}
 	/* It may be an older one's, who let it hand down what the branch's root does. */
 	if (!dir.hands_nothing_down) {
-		hand_nothing_down(branch, *dir.dentry);
+		hand_nothing_down(writer, *dir.dentry);
 		/* That may have changed the mode, and existing() is to find it all the same. */
 		dir.mode = dir.dentry->d_inode->i_mode;
 	}
@@ -331,24 +309,24 @@ Ref<struct dentry> Reserved::existing(const Branch &branch, ReservedDir which)
 	return dir.is_there(branch, name_of(which)) ? dir.dentry.clone() : Ref<struct dentry>();
 }
 
-Result<Ref<struct dentry>> Reserved::whiteout_base(const Branch &branch)
+Result<Ref<struct dentry>> Reserved::whiteout_base(const Writer &writer)
 {
 	MutexLock lock(lock_);
 
-	if (!base_.is_there(branch, base_name)) {
+	if (!base_.is_there(writer.branch(), base_name)) {
 		base_ = Kept();
 		base_ = Kept(TRY(find_or_make(
-			branch, base_name, S_IFREG,
+			writer, base_name, S_IFREG,
 			[](struct vfsmount *mnt, struct inode &in, struct dentry &d) {
 				return aufs_create(mnt, &in, &d, S_IRUSR | S_IRGRP | S_IROTH);
 			})));
 		/* Whiteouts are links of it. */
-		TRY(remove_acl(branch, *base_.dentry, ACL_TYPE_ACCESS));
+		TRY(remove_acl(writer, *base_.dentry, ACL_TYPE_ACCESS));
 	}
 	return base_.dentry.clone();
 }
 
-void Reserved::retire_whiteout_base(const Branch &branch, struct dentry &base)
+void Reserved::retire_whiteout_base(const Writer &writer, struct dentry &base)
 {
 	MutexLock lock(lock_);
 
@@ -357,7 +335,7 @@ void Reserved::retire_whiteout_base(const Branch &branch, struct dentry &base)
 	base_ = Kept();
 
 	/* Its other names are whiteouts, and stay. Where links cannot be, it is tried once more. */
-	auto dir_lock = DirLock::get(branch.mnt(), branch.root());
+	auto dir_lock = DirLock::get(writer, writer.branch().root());
 
 	if (dir_lock.ok() && base.d_inode->i_nlink > 1)
 		(void)dir_lock.value().unlink(base).ok();
@@ -391,10 +369,10 @@ private:
 
 } // namespace
 
-Result<Ref<struct dentry>> free_work_name(const Branch &branch, struct dentry &dir, bool nested)
+Result<Ref<struct dentry>> free_work_name(const DirLock &lock, bool nested)
 {
 	for (int tries = 0; tries < max_tries; tries++) {
-		auto dentry = TRY(lookup_locked(branch, dir, WorkName(nested).view()));
+		auto dentry = TRY(lookup_locked(lock, WorkName(nested).view()));
 
 		if (!is_positive(*dentry))
 			return dentry;
@@ -408,45 +386,45 @@ Workfile::~Workfile()
 		return;
 
 	auto run = [this]() -> Result<void> {
-		auto write = TRY(BranchWrite::get(branch_));
+		auto writer = TRY(branch_.write(mounter_));
 
-		return remove_orphan(branch_, *dir_, *dentry_);
+		return remove_orphan(writer, *dir_, *dentry_);
 	};
 
 	if (auto result = run(); !result.ok())
 		warn_of_orphan(branch_, result.error());
 }
 
-Result<Grave> Grave::dig(const Branch &branch, struct dentry &h_dir, StringView name,
+Result<Grave> Grave::dig(const Writer &writer, struct dentry &h_dir, StringView name,
 			 struct dentry &victim)
 {
-	auto orphans = TRY(branch.reserved().directory(branch, ReservedDir::orphans));
+	auto orphans = TRY(writer.branch().reserved().directory(writer, ReservedDir::orphans));
 
 	for (int tries = 0; tries < max_tries; tries++) {
 		WorkName free;
-		auto lock = TRY(RenameLock::get(branch.mnt(), h_dir, name, *orphans, free.view()));
+		auto lock = TRY(RenameLock::get(writer, h_dir, name, *orphans, free.view()));
 
 		if (lock.from().d_inode != victim.d_inode)
 			return Error{-ESTALE};
 		if (is_positive(lock.to()))
 			continue;
 		TRY(lock.rename());
-		return Grave(branch, move(orphans), Ref<struct dentry>::retain(&lock.from()));
+		return Grave(writer, move(orphans), Ref<struct dentry>::retain(&lock.from()));
 	}
 	return Error{-EEXIST};
 }
 
-Result<Grave> Grave::bury(const Branch &branch, struct dentry &h_dir, StringView name,
+Result<Grave> Grave::bury(const Writer &writer, struct dentry &h_dir, StringView name,
 			  struct dentry &victim)
 {
-	auto dug = dig(branch, h_dir, name, victim);
+	auto dug = dig(writer, h_dir, name, victim);
 
 	if (!dug.ok())
 		return Error{dug.error()};
 
 	Grave grave = dug.release();
 	auto run = [&]() -> Result<void> {
-		return check_empty(TRY(NameList::read(branch, *grave.dir_)));
+		return check_empty(TRY(NameList::read(writer, *grave.dir_)));
 	};
 
 	/* Nobody finds it by its name any more, and before that somebody may have used it. */
@@ -459,14 +437,14 @@ Result<Grave> Grave::bury(const Branch &branch, struct dentry &h_dir, StringView
 
 Result<void> Grave::close(struct dentry &parent, StringView name)
 {
-	auto removed = remove_orphan(branch_, *orphans_, *dir_);
+	auto removed = remove_orphan(writer_, *orphans_, *dir_);
 
 	if (removed.error() == -ENOTEMPTY) {
 		exhume(parent, name);
 		return removed;
 	}
 	if (!removed.ok())
-		warn_of_orphan(branch_, removed.error());
+		warn_of_orphan(writer_.branch(), removed.error());
 	dir_ = {};
 	return {};
 }
@@ -475,15 +453,15 @@ Grave::~Grave()
 {
 	if (!dir_)
 		return;
-	if (auto result = remove_orphan(branch_, *orphans_, *dir_); !result.ok())
-		warn_of_orphan(branch_, result.error());
+	if (auto result = remove_orphan(writer_, *orphans_, *dir_); !result.ok())
+		warn_of_orphan(writer_.branch(), result.error());
 }
 
 void Grave::exhume(struct dentry &parent, StringView name)
 {
 	auto dir = move(dir_);
 	auto run = [&]() -> Result<void> {
-		auto lock = TRY(RenameLock::get(branch_.mnt(), *orphans_, *dir, parent, name));
+		auto lock = TRY(RenameLock::get(writer_, *orphans_, *dir, parent, name));
 
 		/* Somebody has taken the name meanwhile. */
 		if (is_positive(lock.to()))
@@ -493,8 +471,8 @@ void Grave::exhume(struct dentry &parent, StringView name)
 
 	if (auto result = run(); !result.ok())
 		aufs_warn("branch '%s': a directory stays in .wh..wh.orph instead of '%.*s' (%d)",
-			  branch_.name().data(), static_cast<int>(name.size()), name.data(),
-			  -result.error());
+			  writer_.branch().name().data(), static_cast<int>(name.size()),
+			  name.data(), -result.error());
 }
 
 } // namespace aufs

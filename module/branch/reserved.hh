@@ -12,44 +12,14 @@
  */
 #pragma once
 
-#include "kernel/handles.hh"
+#include "old_plinks.hh"
 
 namespace aufs
 {
 
+class AsMounter;
 class Branch;
-class Super;
-
-/*
- * Which names pseudo-links of older versions have: UNION_NUMBER.NUMBER. The inode's number in the
- * union is made of its number on its branch and some bits for which branch that was, of as many as
- * there were branches then. Few such combinations occur on a branch, and these are remembered.
- */
-class OldPlinks final
-{
-public:
-	/* @name is there: remembers how it is made, if it is one. */
-	void note(StringView name);
-
-	/* Calls @action(UNION_NUMBER) for each that @number may have had, until it is true. */
-	template <class Action> Result<void> for_each(u64 number, Action &&action) const
-	{
-		for (unsigned int bits = 1; bits <= max_bits; bits++) {
-			for (unsigned int branch = 0; branch >> bits == 0; branch++) {
-				if (!(seen_[bits][branch / 64] >> branch % 64 & 1))
-					continue;
-				if (TRY(action(number << bits | branch)))
-					return {};
-			}
-		}
-		return {};
-	}
-
-private:
-	static constexpr unsigned int max_bits = 7; /* there were at most 127 branches */
-
-	u64 seen_[max_bits + 1][2] = {};
-};
+class Writer;
 
 /* The attribute of a copy that says what it is a copy of (union/origin.cc): a format, and the links. */
 inline constexpr const char *origin_name = "trusted.aufs.origin";
@@ -87,27 +57,26 @@ public:
 	{
 		return old_plinks_;
 	}
-	/* Looks what is there. The mounter's credentials are held. */
-	Result<void> find(const Branch &branch);
-	/* Removes what was not finished before the branch was mounted. As find(). */
-	void clean(const Branch &branch);
+	/* Looks what is there. */
+	Result<void> find(const AsMounter &mounter, const Branch &branch);
+	/* Removes what was not finished before the branch was mounted. Takes write access. */
+	void clean(const AsMounter &mounter, const Branch &branch);
 
 	/*
-	 * The directory @which of @branch, made if it is not there, from which nothing that is made
-	 * in it or linked to it inherits anything. The mounter's credentials and write access are
-	 * held, no lock of the branch.
+	 * The directory @which of the branch of @writer, made if it is not there, from which nothing that is
+	 * made in it or linked to it inherits anything. Takes locks of the branch.
 	 */
-	Result<Ref<struct dentry>> directory(const Branch &branch, ReservedDir which);
-	/* The same, or empty where it is not there. Without write access. */
+	Result<Ref<struct dentry>> directory(const Writer &writer, ReservedDir which);
+	/* The same of @branch, or empty where it is not there. */
 	Ref<struct dentry> existing(const Branch &branch, ReservedDir which);
 
 	/* The file that whiteouts are links of; as directory(). */
-	Result<Ref<struct dentry>> whiteout_base(const Branch &branch);
+	Result<Ref<struct dentry>> whiteout_base(const Writer &writer);
 	/* It has as many links as it can have: the next whiteout_base() is another file. */
-	void retire_whiteout_base(const Branch &branch, struct dentry &base);
+	void retire_whiteout_base(const Writer &writer, struct dentry &base);
 
 private:
-	static void count_one_more(const Branch &branch, struct dentry &workfile);
+	static void count_one_more(const Writer &writer, struct dentry &workfile);
 
 	explicit Reserved(int depth)
 	{

@@ -25,39 +25,39 @@ Result<void> create_in(const DirLock &lock, struct dentry &whiteout, struct dent
 }
 
 /* Makes the reserved @name in @h_dir. Whether it was not there. */
-Result<bool> make_reserved(const Branch &branch, struct dentry &h_dir, StringView name,
+Result<bool> make_reserved(const Writer &writer, struct dentry &h_dir, StringView name,
 			   KeepTimes::Change change)
 {
 	Ref<struct dentry> base;
 
 	/* Without one it goes, too. */
-	if (auto found = branch.reserved().whiteout_base(branch); found.ok())
+	if (auto found = writer.branch().reserved().whiteout_base(writer); found.ok())
 		base = found.release();
 
 	bool full = false;
 	{
-		auto lock = TRY(DirLock::get(branch.mnt(), h_dir));
-		auto whiteout = TRY(lookup_locked(branch, h_dir, name));
+		auto lock = TRY(DirLock::get(writer, h_dir));
+		auto whiteout = TRY(lookup_locked(lock, name));
 
 		if (is_positive(*whiteout)) {
 			if (is_reg(whiteout->d_inode->i_mode))
 				return false;
-			return wrong_whiteout(branch, h_dir, name);
+			return wrong_whiteout(writer.branch(), h_dir, name);
 		}
 
-		KeepTimes times(branch, h_dir, change);
+		KeepTimes times(lock, change);
 
 		TRY(create_in(lock, *whiteout, base.get()));
 		full = base && whiteout->d_inode != base->d_inode;
 	}
 	if (full)
-		branch.reserved().retire_whiteout_base(branch, *base);
+		writer.branch().reserved().retire_whiteout_base(writer, *base);
 	return true;
 }
 
 } // namespace
 
-Result<bool> make_whiteout(const Branch &branch, struct dentry &h_dir, StringView name)
+Result<bool> make_whiteout(const Writer &writer, struct dentry &h_dir, StringView name)
 {
 	/* What could not be hidden could not be made through the union, either. */
 	if (name.size() > max_name)
@@ -65,38 +65,38 @@ Result<bool> make_whiteout(const Branch &branch, struct dentry &h_dir, StringVie
 
 	WhiteoutName whiteout(name);
 
-	return make_reserved(branch, h_dir, whiteout.view(), KeepTimes::Change::seen);
+	return make_reserved(writer, h_dir, whiteout.view(), KeepTimes::Change::seen);
 }
 
-Result<void> remove_whiteout(const Branch &branch, struct dentry &h_dir, StringView name)
+Result<void> remove_whiteout(const Writer &writer, struct dentry &h_dir, StringView name)
 {
 	if (name.size() > max_name)
 		return {};
 
 	WhiteoutName whiteout(name);
 
-	TRY(remove_entry(branch, h_dir, whiteout.view(), nullptr, &DirLock::unlink));
+	TRY(remove_entry(writer, h_dir, whiteout.view(), nullptr, &DirLock::unlink));
 	return {};
 }
 
-Result<bool> make_opaque(const Branch &branch, struct dentry &h_dir)
+Result<bool> make_opaque(const Writer &writer, struct dentry &h_dir)
 {
-	return make_reserved(branch, h_dir, opaque_name, KeepTimes::Change::unseen);
+	return make_reserved(writer, h_dir, opaque_name, KeepTimes::Change::unseen);
 }
 
-void undo_opaque(const Branch &branch, struct dentry &h_dir)
+void undo_opaque(const Writer &writer, struct dentry &h_dir)
 {
-	auto lock = DirLock::get(branch.mnt(), h_dir);
+	auto lock = DirLock::get(writer, h_dir);
 
 	if (!lock.ok())
 		return;
 
-	auto mark = lookup_locked(branch, h_dir, opaque_name);
+	auto mark = lookup_locked(lock.value(), opaque_name);
 
 	if (!mark.ok() || !is_positive(*mark.value()))
 		return;
 
-	KeepTimes times(branch, h_dir);
+	KeepTimes times(lock.value());
 
 	(void)lock.value().unlink(*mark.value()).ok();
 }

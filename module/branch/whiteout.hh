@@ -11,7 +11,7 @@
 namespace aufs
 {
 
-class Branch;
+class Writer;
 
 inline constexpr StringView whiteout_prefix{".wh."};
 inline constexpr StringView opaque_name{".wh..wh..opq"};
@@ -58,22 +58,21 @@ private:
 };
 
 /*
- * These change a rw branch: the mounter's credentials and write access are held. Unless a lock is
- * given, they take the i_rwsem of the directory.
+ * These change a rw branch, and take the i_rwsem of the directory.
  */
 
 /*
  * Makes the whiteout of @name in @h_dir, unless it is there. Whether it was made. -EIO where
  * something else has its name.
  */
-Result<bool> make_whiteout(const Branch &branch, struct dentry &h_dir, StringView name);
+Result<bool> make_whiteout(const Writer &writer, struct dentry &h_dir, StringView name);
 
 /* Removes the whiteout of @name in @h_dir, if there is one. */
-Result<void> remove_whiteout(const Branch &branch, struct dentry &h_dir, StringView name);
+Result<void> remove_whiteout(const Writer &writer, struct dentry &h_dir, StringView name);
 
 /* Lets nothing of lower branches be seen in @h_dir. Whether it was not so before. */
-Result<bool> make_opaque(const Branch &branch, struct dentry &h_dir);
+Result<bool> make_opaque(const Writer &writer, struct dentry &h_dir);
 /* Takes that back. */
-void undo_opaque(const Branch &branch, struct dentry &h_dir);
+void undo_opaque(const Writer &writer, struct dentry &h_dir);
 
 } // namespace aufs

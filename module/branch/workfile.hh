@@ -9,43 +9,42 @@ namespace aufs
 {
 
 /*
- * A name in @dir, the directory for orphans or one in it (@nested: a reserved name, which goes with its
- * directory), whose i_rwsem is held: negative.
+ * A name in the directory of @lock, that for orphans or one in it (@nested: a reserved name, which goes with its
+ * directory): negative.
  */
-Result<Ref<struct dentry>> free_work_name(const Branch &branch, struct dentry &dir,
-					  bool nested = false);
+Result<Ref<struct dentry>> free_work_name(const DirLock &lock, bool nested = false);
 
 /*
  * An object without a name that users see, in the directory for orphans: it gets one, or goes with
- * its scope. No write access to the branch is held by who lets it go.
+ * its scope. It takes write access to the branch then: who lets it go has no Writer.
  */
 class Workfile final
 {
 public:
 	/*
 	 * Makes one by @create(mount, directory inode, dentry); in @shop, which is the directory of
-	 * another one that outlives it, unless that is null. The mounter's credentials are held,
-	 * and write access is not.
+	 * another one that outlives it, unless that is null. Takes write access, and lets it go.
 	 */
 	template <class Create>
-	static Result<Workfile> create(const Branch &branch, Create &&create,
-				       struct dentry *shop = nullptr)
+	static Result<Workfile> create(const AsMounter &mounter, const Branch &branch,
+				       Create &&create, struct dentry *shop = nullptr)
 	{
-		auto write = TRY(BranchWrite::get(branch));
+		auto writer = TRY(branch.write(mounter));
 		auto dir = shop ? Ref<struct dentry>::retain(shop) :
-				  TRY(branch.reserved().directory(branch, ReservedDir::orphans));
-		auto lock = TRY(DirLock::get(branch.mnt(), *dir));
-		auto dentry = TRY(free_work_name(branch, *dir, shop != nullptr));
+				  TRY(branch.reserved().directory(writer, ReservedDir::orphans));
+		auto lock = TRY(DirLock::get(writer, *dir));
+		auto dentry = TRY(free_work_name(lock, shop != nullptr));
 
 		TRY(lock.make(*dentry, create));
-		dentry = TRY(find_made(branch, *dir, move(dentry)));
+		dentry = TRY(find_made(lock, move(dentry)));
 		if (!is_positive(*dentry))
 			return Error{-EIO};
-		return Workfile(branch, move(dir), move(dentry));
+		return Workfile(mounter, branch, move(dir), move(dentry));
 	}
 
 	Workfile(Workfile &&other)
-		: branch_(other.branch_), dir_(move(other.dir_)), dentry_(move(other.dentry_))
+		: mounter_(other.mounter_), branch_(other.branch_), dir_(move(other.dir_)),
+		  dentry_(move(other.dentry_))
 	{
 	}
 	Workfile &operator=(Workfile &&) = delete;
@@ -71,10 +70,13 @@ public:
 	}
 
 private:
-	Workfile(const Branch &branch, Ref<struct dentry> dir, Ref<struct dentry> dentry)
-		: branch_(branch), dir_(move(dir)), dentry_(move(dentry))
+	Workfile(const AsMounter &mounter, const Branch &branch, Ref<struct dentry> dir,
+		 Ref<struct dentry> dentry)
+		: mounter_(mounter), branch_(branch), dir_(move(dir)), dentry_(move(dentry))
 	{
 	}
+
+	const AsMounter &mounter_;
 	const Branch &branch_;
 	Ref<struct dentry> dir_;
 	Ref<struct dentry> dentry_;
@@ -83,7 +85,7 @@ private:
 /*
  * Takes a directory of a rw branch away in one step, with all that users do not see in it: renames
  * it into the directory for orphans, where it is removed with this scope. Until then it can come
- * back. Write access is held all the time, and the mounter's credentials.
+ * back. Ends before its Writer.
  */
 class Grave final
 {
@@ -92,10 +94,10 @@ public:
 	 * @victim is @name in @h_dir. -ESTALE where it is no longer there, -ENOTEMPTY where it has what
 	 * users see. Takes their locks.
 	 */
-	static Result<Grave> bury(const Branch &branch, struct dentry &h_dir, StringView name,
+	static Result<Grave> bury(const Writer &writer, struct dentry &h_dir, StringView name,
 				  struct dentry &victim);
 	Grave(Grave &&other)
-		: branch_(other.branch_), orphans_(move(other.orphans_)), dir_(move(other.dir_))
+		: writer_(other.writer_), orphans_(move(other.orphans_)), dir_(move(other.dir_))
 	{
 	}
 	Grave &operator=(Grave &&) = delete;
@@ -110,15 +112,15 @@ public:
 	void exhume(struct dentry &parent, StringView name);
 
 private:
-	static Result<Grave> dig(const Branch &branch, struct dentry &h_dir, StringView name,
+	static Result<Grave> dig(const Writer &writer, struct dentry &h_dir, StringView name,
 				 struct dentry &victim);
 
-	Grave(const Branch &branch, Ref<struct dentry> orphans, Ref<struct dentry> dir)
-		: branch_(branch), orphans_(move(orphans)), dir_(move(dir))
+	Grave(const Writer &writer, Ref<struct dentry> orphans, Ref<struct dentry> dir)
+		: writer_(writer), orphans_(move(orphans)), dir_(move(dir))
 	{
 	}
 
-	const Branch &branch_;
+	const Writer &writer_;
 	Ref<struct dentry> orphans_;
 	Ref<struct dentry> dir_;
 };

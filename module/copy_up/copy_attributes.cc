@@ -9,11 +9,11 @@ namespace aufs
 namespace
 {
 
-Result<void> change_attributes(const Branch &branch, struct dentry &to, struct iattr &attr)
+Result<void> change_attributes(const Writer &writer, struct dentry &to, struct iattr &attr)
 {
 	InodeLock lock(*to.d_inode);
 
-	return check(aufs_notify_change(branch.mnt(), &to, &attr));
+	return check(aufs_notify_change(writer.mnt(), &to, &attr));
 }
 
 bool is_acl(StringView name)
@@ -108,7 +108,7 @@ bool is_bound_to_inode(const char *value, ssize_t size)
 }
 
 /* As copy_xattr(), for what must not be missing. */
-Result<void> copy_needed_xattr(const Branch &from, struct dentry &source, const Branch &branch,
+Result<void> copy_needed_xattr(const Branch &from, struct dentry &source, const Writer &writer,
 			       struct dentry &to, const char *name, KvArray<char> &value,
 			       size_t &room)
 {
@@ -130,7 +130,7 @@ Result<void> copy_needed_xattr(const Branch &from, struct dentry &source, const 
 	if (view == StringView("security.evm") && is_bound_to_inode(value.data, got.value()))
 		return {};
 
-	int error = aufs_setxattr(branch.mnt(), &to, name, value.data,
+	int error = aufs_setxattr(writer.mnt(), &to, name, value.data,
 				  static_cast<size_t>(got.value()), 0);
 
 	/* Good on the one branch and not on the other: it has an id. */
@@ -138,10 +138,11 @@ Result<void> copy_needed_xattr(const Branch &from, struct dentry &source, const 
 		error = -EOVERFLOW;
 	if (error == -ENOSPC || error == -E2BIG)
 		aufs_warn("branch '%s' has no room for the attribute '%s' of %zd bytes (errno %d)",
-			  branch.name().data(), name, got.value(), -error);
+			  writer.branch().name().data(), name, got.value(), -error);
 	/* What rights depend on is not left out. */
 	if (error == -EOPNOTSUPP && !view.starts_with(StringView("security."))) {
-		aufs_warn("branch '%s' cannot have the attribute '%s'", branch.name().data(), name);
+		aufs_warn("branch '%s' cannot have the attribute '%s'",
+			  writer.branch().name().data(), name);
 		return {};
 	}
 	return check(error);
@@ -154,13 +155,13 @@ bool may_miss(const Branch &from, const Branch &to, StringView name)
 }
 
 /* Copies the attribute @name by way of @value, which has @room bytes and grows. */
-Result<void> copy_xattr(const Branch &from, struct dentry &source, const Branch &branch,
+Result<void> copy_xattr(const Branch &from, struct dentry &source, const Writer &writer,
 			struct dentry &to, const char *name, KvArray<char> &value, size_t &room)
 {
-	auto copied = copy_needed_xattr(from, source, branch, to, name, value, room);
+	auto copied = copy_needed_xattr(from, source, writer, to, name, value, room);
 
 	if (!copied.ok() && copied.error() != -ENOMEM && copied.error() != -EINTR &&
-	    may_miss(from, branch, StringView::from_c_string(name)))
+	    may_miss(from, writer.branch(), StringView::from_c_string(name)))
 		return {};
 	return copied;
 }
@@ -184,7 +185,7 @@ bool is_integrity(StringView name)
  * Takes those from @to that @source, which has @names, does not have: the branch handed them down.
  * What the filesystem or a security module does not let go of is its own.
  */
-Result<void> remove_inherited(struct dentry &source, const Names &names, const Branch &branch,
+Result<void> remove_inherited(struct dentry &source, const Names &names, const Writer &writer,
 			      struct dentry &to)
 {
 	Names found;
@@ -195,7 +196,7 @@ Result<void> remove_inherited(struct dentry &source, const Names &names, const B
 		    names.has(name) || TRY(is_left_out(source, name)))
 			return {};
 
-		int error = aufs_removexattr(branch.mnt(), &to, name.data());
+		int error = aufs_removexattr(writer.mnt(), &to, name.data());
 
 		switch (error) {
 		case -EACCES:
@@ -210,7 +211,7 @@ Result<void> remove_inherited(struct dentry &source, const Names &names, const B
 	});
 }
 
-Result<void> copy_xattrs(const Branch &from, struct dentry &source, const Branch &branch,
+Result<void> copy_xattrs(const Branch &from, struct dentry &source, const Writer &writer,
 			 struct dentry &to)
 {
 	Names names;
@@ -218,42 +219,43 @@ Result<void> copy_xattrs(const Branch &from, struct dentry &source, const Branch
 	size_t room = 0;
 
 	TRY(names.read(source));
-	TRY(remove_inherited(source, names, branch, to));
+	TRY(remove_inherited(source, names, writer, to));
 	return names.for_each([&](StringView name) -> Result<void> {
 		if (is_copied_otherwise(name) ||
 		    (name == capability_name && !from.grants_rights()) ||
 		    TRY(is_left_out(source, name)))
 			return {};
-		return copy_xattr(from, source, branch, to, name.data(), value, room);
+		return copy_xattr(from, source, writer, to, name.data(), value, room);
 	});
 }
 
 /* @to gets the ACL of @source, or none. */
-Result<void> copy_needed_acl(const Branch &from, struct dentry &source, const Branch &branch,
+Result<void> copy_needed_acl(const Branch &from, struct dentry &source, const Writer &writer,
 			     struct dentry &to, int type)
 {
 	struct posix_acl *acl = aufs_get_acl(from.mnt(), source.d_inode, type);
 
 	if (!acl || acl == error_pointer<struct posix_acl>(-EOPNOTSUPP))
-		return remove_acl(branch, to, type);
+		return remove_acl(writer, to, type);
 	if (is_error(acl))
 		return error_of(acl);
 
 	auto held = Ref<struct posix_acl>::adopt(acl);
 
-	int error = aufs_set_acl(branch.mnt(), &to, type, held.get());
+	int error = aufs_set_acl(writer.mnt(), &to, type, held.get());
 
 	/* An ACL that was good there has ids that have none here. */
 	return check(error == -EINVAL ? -EOVERFLOW : error);
 }
 
 /* The same; an ACL is an attribute, too. */
-Result<void> copy_acl(const Branch &from, struct dentry &source, const Branch &branch,
+Result<void> copy_acl(const Branch &from, struct dentry &source, const Writer &writer,
 		      struct dentry &to, int type)
 {
-	auto copied = copy_needed_acl(from, source, branch, to, type);
+	auto copied = copy_needed_acl(from, source, writer, to, type);
 
-	if (!copied.ok() && copied.error() != -ENOMEM && may_miss(from, branch, "system.posix_acl"))
+	if (!copied.ok() && copied.error() != -ENOMEM &&
+	    may_miss(from, writer.branch(), "system.posix_acl"))
 		return {};
 	return copied;
 }
@@ -261,7 +263,7 @@ Result<void> copy_acl(const Branch &from, struct dentry &source, const Branch &b
 } // namespace
 
 Result<void> copy_attributes(const struct path &from, const Branch &from_branch,
-			     const Branch &branch, struct dentry &to)
+			     const Writer &writer, struct dentry &to)
 {
 	struct kstat stat;
 	struct dentry &source = *from.dentry;
@@ -272,19 +274,19 @@ Result<void> copy_attributes(const struct path &from, const Branch &from_branch,
 	owner.ia_valid = ATTR_UID | ATTR_GID;
 	owner.ia_uid = stat.uid;
 	owner.ia_gid = stat.gid;
-	TRY(change_attributes(branch, to, owner));
+	TRY(change_attributes(writer, to, owner));
 	/* After the owner: a change of that takes capabilities away. */
-	TRY(copy_xattrs(from_branch, source, branch, to));
+	TRY(copy_xattrs(from_branch, source, writer, to));
 	if (!is_lnk(stat.mode)) {
 		struct iattr mode = {};
 
 		/* Before the mode, which opens the mask of an ACL that is there. */
-		TRY(copy_acl(from_branch, source, branch, to, ACL_TYPE_ACCESS));
+		TRY(copy_acl(from_branch, source, writer, to, ACL_TYPE_ACCESS));
 		if (is_dir(stat.mode))
-			TRY(copy_acl(from_branch, source, branch, to, ACL_TYPE_DEFAULT));
+			TRY(copy_acl(from_branch, source, writer, to, ACL_TYPE_DEFAULT));
 		mode.ia_valid = ATTR_MODE;
 		mode.ia_mode = from_branch.shown_mode(stat.mode);
-		TRY(change_attributes(branch, to, mode));
+		TRY(change_attributes(writer, to, mode));
 	}
 
 	struct iattr times = {};
@@ -292,7 +294,7 @@ Result<void> copy_attributes(const struct path &from, const Branch &from_branch,
 	times.ia_valid = ATTR_ATIME | ATTR_ATIME_SET | ATTR_MTIME | ATTR_MTIME_SET;
 	times.ia_atime = stat.atime;
 	times.ia_mtime = stat.mtime;
-	return change_attributes(branch, to, times);
+	return change_attributes(writer, to, times);
 }
 
 } // namespace aufs

@@ -42,7 +42,7 @@ Result<void> set_size(const Branch &branch, struct file &to, loff_t size)
 {
 	struct iattr attr = {};
 	struct inode &inode = *to.f_inode;
-	auto write = TRY(BranchWrite::get(branch));
+	auto access = TRY(WriteAccess::get(branch));
 	InodeLock lock(inode);
 
 	attr.ia_valid = ATTR_SIZE;

@@ -32,16 +32,16 @@ Result<Ref<const struct cred>> copy_creds(struct dentry &dentry)
 }
 
 /* A new object of the kind of @source, empty; in @shop unless that is null. */
-Result<Workfile> make_alike(struct dentry &dentry, struct dentry &source, const Branch &branch,
-			    struct dentry *shop)
+Result<Workfile> make_alike(const AsMounter &mounter, struct dentry &dentry, struct dentry &source,
+			    const Branch &branch, struct dentry *shop)
 {
 	auto creds = TRY(copy_creds(dentry));
 	ScopedCreds as_wanted(*creds);
 	const struct inode &inode = *source.d_inode;
 	umode_t kind = inode.i_mode & S_IFMT;
 
-	auto make = [&branch, shop](auto &&create) {
-		return Workfile::create(branch, create, shop);
+	auto make = [&mounter, &branch, shop](auto &&create) {
+		return Workfile::create(mounter, branch, create, shop);
 	};
 
 	switch (kind) {
@@ -127,14 +127,14 @@ Result<bool> is_no_place(const struct dentry &dentry)
 
 /*
  * Renames @work to the name of the union's @dentry, in @h_dir. False where the union has taken the name
- * away meanwhile, or its directory; -ESTALE where somebody else did. Write access is held.
+ * away meanwhile, or its directory; -ESTALE where somebody else did.
  */
-Result<bool> place(Workfile &work, struct dentry &h_dir, struct dentry &dentry)
+Result<bool> place(const Writer &writer, Workfile &work, struct dentry &h_dir,
+		   struct dentry &dentry)
 {
-	const Branch &branch = work.branch();
 	NameSnapshot snapshot(dentry);
 	StringView name = snapshot.view();
-	auto locked = RenameLock::get(branch.mnt(), work.dir(), work.dentry(), h_dir, name);
+	auto locked = RenameLock::get(writer, work.dir(), work.dentry(), h_dir, name);
 
 	if (locked.error() == -ESTALE)
 		return is_no_place(dentry);
@@ -142,12 +142,12 @@ Result<bool> place(Workfile &work, struct dentry &h_dir, struct dentry &dentry)
 		return Error{locked.error()};
 
 	const RenameLock &lock = locked.value();
-	KeepTimes times(branch, h_dir);
+	KeepTimes times(lock);
 
 	if (name.size() <= max_name) {
 		WhiteoutName whiteout(name);
 
-		if (is_positive(*TRY(lookup_locked(branch, h_dir, whiteout.view()))))
+		if (is_positive(*TRY(lookup_locked(lock, whiteout.view()))))
 			return is_no_place(dentry);
 	}
 
@@ -163,15 +163,16 @@ Result<bool> place(Workfile &work, struct dentry &h_dir, struct dentry &dentry)
  * A directory for the making of what lies in a project by its directory alone, as symlinks and
  * devices do: it hands down the project of @h_parent.
  */
-Result<Workfile> make_workshop(const Branch &branch, struct dentry &h_parent)
+Result<Workfile> make_workshop(const AsMounter &mounter, const Branch &branch,
+			       struct dentry &h_parent)
 {
-	auto shop = TRY(Workfile::create(branch, [](struct vfsmount *mnt, struct inode &dir,
-						    struct dentry &d) {
-		return aufs_mkdir(mnt, &dir, &d, S_IRWXU);
-	}));
-	auto write = TRY(BranchWrite::get(branch));
+	auto shop = TRY(Workfile::create(
+		mounter, branch, [](struct vfsmount *mnt, struct inode &dir, struct dentry &d) {
+			return aufs_mkdir(mnt, &dir, &d, S_IRWXU);
+		}));
+	auto writer = TRY(branch.write(mounter));
 
-	TRY(hand_project_down(branch, shop.dentry(), h_parent));
+	TRY(hand_project_down(writer, shop.dentry(), h_parent));
 	return shop;
 }
 
@@ -195,42 +196,42 @@ bool would_part_unseen(const Inode &inode)
  * Tells @work, the finished copy of what @dentry is, what it is a copy of, and moves it to its name.
  * Returns what Inode::links() becomes.
  */
-Result<unsigned int> give_name(const BranchWrite &write, Workfile &work, struct dentry &dentry,
+Result<unsigned int> give_name(const Writer &writer, Workfile &work, struct dentry &dentry,
 			       Inode &parent, const Ref<struct dentry> &h_parent)
 {
 	Inode &inode = Inode::of(*dentry.d_inode);
 	const Super &super = inode.super();
-	Part copy = Part::of(write.branch(), work.dentry());
+	Part copy = Part::of(writer.branch(), work.dentry());
 	const Key key = inode.key();
 	Identified identified;
 	ScopeExit undo([&] {
 		if (identified.links)
-			(void)remove_plink(write, super, inode.identity(), copy.inode()).ok();
+			(void)remove_plink(writer, super, inode.identity(), copy.inode()).ok();
 		inode.rehash(key);
 	});
 
 	/* Of a directory the upper part says who it is. */
 	if (copy.branch->is_above(inode.branch())) {
-		identified = TRY(identify(write, inode, *copy.dentry, true));
+		identified = TRY(identify(writer, inode, *copy.dentry, true));
 		/* A lookup of the copy finds the inode: by what is noted, or by the copy itself. */
 		if (!identified.noted)
-			inode.rehash(identity_of(super, copy).key);
+			inode.rehash(identity_of(writer.mounter(), super, copy).key);
 		else if (key.filesystem == Key::pointer)
 			inode.rehash(Key::of_pointer(&copy.inode()));
 	}
 	if (h_parent)
-		note_impure(write, parent, *h_parent);
+		note_impure(writer, parent, *h_parent);
 
-	bool placed = h_parent && TRY(place(work, *h_parent, dentry));
+	bool placed = h_parent && TRY(place(writer, work, *h_parent, dentry));
 
 	/* A directory that is gone has nothing that could be changed. */
 	if (!placed && is_dir(inode.vfs.i_mode))
 		return Error{-ENOENT};
 	if (!placed)
-		identified = TRY(identify(write, inode, *copy.dentry, false));
+		identified = TRY(identify(writer, inode, *copy.dentry, false));
 	undo.dismiss();
 	/* They are counted here from now on; what stays does no harm. */
-	(void)forget_gone_names(write, super, inode.identity()).ok();
+	(void)forget_gone_names(writer, super, inode.identity()).ok();
 	return identified.links;
 }
 
@@ -239,49 +240,50 @@ Result<unsigned int> give_name(const BranchWrite &write, Workfile &work, struct 
  * @shop at first, unless that is null. The links are counted when it is done, for the workfile's
  * name is one until then.
  */
-Result<void> make_copy(struct dentry &dentry, Inode &parent, const Ref<struct dentry> &h_parent,
-		       const Branch &branch, CopyPlan plan, struct dentry *shop)
+Result<void> make_copy(const AsMounter &mounter, struct dentry &dentry, Inode &parent,
+		       const Ref<struct dentry> &h_parent, const Branch &branch, CopyPlan plan,
+		       struct dentry *shop)
 {
 	Inode &inode = Inode::of(*dentry.d_inode);
 	const Part &source = inode.top();
 	struct path from = source.path();
-	Workfile work = TRY(make_alike(dentry, *source.dentry, branch, shop));
+	Workfile work = TRY(make_alike(mounter, dentry, *source.dentry, branch, shop));
 	unsigned int links = 0;
 
 	{
-		auto write = TRY(BranchWrite::get(branch));
+		auto writer = TRY(branch.write(mounter));
 
-		TRY(copy_flags(*source.branch, *source.dentry, branch, work.dentry(),
+		TRY(copy_flags(*source.branch, *source.dentry, writer, work.dentry(),
 			       h_parent.get()));
 	}
 	TRY(copy_content(inode.super(), from, work, plan.size));
 
 	auto next = TRY(inode.found_with(Part::of(branch, work.dentry())));
 	{
-		auto write = TRY(BranchWrite::get(branch));
+		auto writer = TRY(branch.write(mounter));
 
-		TRY(copy_attributes(from, *source.branch, branch, work.dentry()));
+		TRY(copy_attributes(from, *source.branch, writer, work.dentry()));
 		if (plan.finish)
-			TRY((*plan.finish)(branch, work.dentry()));
-		links = TRY(give_name(write, work, dentry, parent, h_parent));
+			TRY((*plan.finish)(writer, work.dentry()));
+		links = TRY(give_name(writer, work, dentry, parent, h_parent));
 	}
 	inode.set_links(links);
 	inode.publish(move(next));
 	return {};
 }
 
-Result<void> copy_object(struct dentry &dentry, Inode &parent, const Ref<struct dentry> &h_parent,
-			 const Branch &branch, CopyPlan plan)
+Result<void> copy_object(const AsMounter &mounter, struct dentry &dentry, Inode &parent,
+			 const Ref<struct dentry> &h_parent, const Branch &branch, CopyPlan plan)
 {
 	Inode &inode = Inode::of(*dentry.d_inode);
 	umode_t mode = inode.vfs.i_mode;
 
 	if (h_parent && !is_reg(mode) && !is_dir(mode) && hands_project_down(*h_parent)) {
-		Workfile shop = TRY(make_workshop(branch, *h_parent));
+		Workfile shop = TRY(make_workshop(mounter, branch, *h_parent));
 
-		TRY(make_copy(dentry, parent, h_parent, branch, plan, &shop.dentry()));
+		TRY(make_copy(mounter, dentry, parent, h_parent, branch, plan, &shop.dentry()));
 	} else {
-		TRY(make_copy(dentry, parent, h_parent, branch, plan, nullptr));
+		TRY(make_copy(mounter, dentry, parent, h_parent, branch, plan, nullptr));
 	}
 	inode.copy_links();
 	return {};
@@ -291,7 +293,8 @@ Result<void> copy_object(struct dentry &dentry, Inode &parent, const Ref<struct 
  * @dir, whose parent has a part on @branch, gets one. False where it is being renamed, or has another
  * parent by now; -EXDEV where a part there would not be seen.
  */
-Result<bool> copy_one_directory(struct dentry &dir, struct dentry &parent, const Branch &branch)
+Result<bool> copy_one_directory(const AsMounter &mounter, struct dentry &dir, struct dentry &parent,
+				const Branch &branch)
 {
 	Inode &inode = Inode::of(*dir.d_inode);
 	auto lock = TRY(KillableLock::get(inode.copy_lock()));
@@ -301,10 +304,10 @@ Result<bool> copy_one_directory(struct dentry &dir, struct dentry &parent, const
 	/* The union has removed it: a part would be another directory of that name. */
 	if (Going::is(dir))
 		return Error{-ENOENT};
-	TRY(check_named(dir));
+	TRY(check_named(mounter, dir));
 	if (inode.is_moving(dir) || parent_of(dir).get() != &parent)
 		return false;
-	if (inode.found().bottom->is_above(branch) && !TRY(shows_below(dir, branch)))
+	if (inode.found().bottom->is_above(branch) && !TRY(shows_below(mounter, dir, branch)))
 		return Error{-EXDEV};
 	/* Its copy could not be protected like this and be copied into. */
 	if (inode.h_inode().i_flags & (S_IMMUTABLE | S_APPEND))
@@ -312,20 +315,20 @@ Result<bool> copy_one_directory(struct dentry &dir, struct dentry &parent, const
 
 	Inode &union_parent = Inode::of(*parent.d_inode);
 
-	TRY(copy_object(dir, union_parent, part_of(union_parent, branch), branch, {}));
+	TRY(copy_object(mounter, dir, union_parent, part_of(union_parent, branch), branch, {}));
 	return true;
 }
 
 /* Sets last what stops all else. */
-void protect(Inode &inode, unsigned int from)
+void protect(const AsMounter &mounter, Inode &inode, unsigned int from)
 {
 	const Part &top = inode.top();
 	const Branch &branch = *top.branch;
 
 	if (!(from & (S_APPEND | S_IMMUTABLE | S_SYNC | S_NOATIME)))
 		return;
-	if (auto write = BranchWrite::get(branch); write.ok())
-		protect(branch, *top.dentry, from);
+	if (auto writer = branch.write(mounter); writer.ok())
+		protect(writer.value(), *top.dentry, from);
 	inode.copy_attributes();
 }
 
@@ -347,7 +350,7 @@ Result<Ref<struct dentry>> copy_up_directory(const ListLock &, struct dentry &di
 					     const Branch &branch)
 {
 	const Inode &inode = Inode::of(*dir.d_inode);
-	ScopedCreds creds(inode.super().mounter());
+	AsMounter mounter = inode.super().as_mounter();
 
 	for (;;) {
 		if (auto part = part_of(inode, branch))
@@ -368,7 +371,7 @@ Result<Ref<struct dentry>> copy_up_directory(const ListLock &, struct dentry &di
 			return Error{-EROFS};
 		if (aufs_signal_pending())
 			return Error{-EINTR};
-		if (!TRY(copy_one_directory(*lacks, *parent, branch)))
+		if (!TRY(copy_one_directory(mounter, *lacks, *parent, branch)))
 			aufs_pause();
 	}
 }
@@ -389,7 +392,7 @@ Result<bool> copy_up_by(const ListLock &list, struct dentry &dentry, CopyPlan pl
 	}
 	aufs_assert_sb_write(inode.vfs.i_sb);
 
-	ScopedCreds creds(inode.super().mounter());
+	AsMounter mounter = inode.super().as_mounter();
 	auto parent = parent_of(dentry);
 	Inode &union_parent = Inode::of(*parent->d_inode);
 	const Branch &branch = *TRY(branch_for_copy(union_parent, source));
@@ -398,7 +401,7 @@ Result<bool> copy_up_by(const ListLock &list, struct dentry &dentry, CopyPlan pl
 		TRY(copy_up_directory(list, dentry, branch));
 		return false;
 	}
-	TRY(check_named(dentry));
+	TRY(check_named(mounter, dentry));
 
 	auto h_parent = copy_up_directory(list, *parent, branch);
 
@@ -421,7 +424,7 @@ Result<bool> copy_up_by(const ListLock &list, struct dentry &dentry, CopyPlan pl
 	unsigned int flags = inode.h_inode().i_flags;
 	auto copied = would_part_unseen(inode) ?
 			      Result<void>(Error{-ESTALE}) :
-			      copy_object(dentry, union_parent,
+			      copy_object(mounter, dentry, union_parent,
 					  h_parent.ok() ? h_parent.release() : Ref<struct dentry>(),
 					  branch, plan);
 
@@ -429,7 +432,7 @@ Result<bool> copy_up_by(const ListLock &list, struct dentry &dentry, CopyPlan pl
 	if (would_part_unseen(inode))
 		d_drop(&dentry);
 	TRY(move(copied));
-	protect(inode, flags);
+	protect(mounter, inode, flags);
 	return true;
 }
 

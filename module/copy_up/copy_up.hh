@@ -5,7 +5,7 @@
  * and renamed into its place: whatever goes wrong, and whoever is killed, there is the old object or
  * the new one.
  *
- * Never in ->mmap. No lock of the branch is held while data is copied. All may sleep and take and
+ * Never in ->mmap. Data is copied without any lock of the branch. All may sleep and take and
  * drop write access to the branch; the caller holds none, whatever VFS lock of the union it holds,
  * and any credentials. The caller holds the union's freeze protection, for a copy-up changes a branch:
  * the VFS takes it for all that changes something, and an open, for which it does not, takes it by
@@ -16,7 +16,7 @@
 
 #include "union/inode.hh"
 #include "union/list_lock.hh"
-#include "kernel/dir_lock.hh"
+#include "branch/dir_lock.hh"
 
 namespace aufs
 {
@@ -38,11 +38,10 @@ Result<void> copy_up(struct dentry &dentry, loff_t size = whole_file);
 Result<void> copy_up(const ListLock &list, struct dentry &dentry);
 
 /*
- * The same, and @finish(branch, copy) is run on the copy before anybody can see it: where that
- * fails, there is no copy, and nothing has changed. With the mounter's credentials and write access
- * to the branch. Whether it was run: not where there is nothing to be copied, or another was faster.
+ * The same, and @finish(writer, copy) is run on the copy before anybody can see it: where that
+ * fails, there is no copy, and nothing has changed. Whether it was run: not where there is nothing to be copied, or another was faster.
  */
-using FinishCopy = FunctionRef<Result<void>(const Branch &, struct dentry &)>;
+using FinishCopy = FunctionRef<Result<void>(const Writer &, struct dentry &)>;
 Result<bool> copy_up_and(struct dentry &dentry, loff_t size, FinishCopy finish);
 
 /*
@@ -70,9 +69,9 @@ Result<void> copy_data(struct file &from, const Branch &branch, struct file &to,
 
 /*
  * copy_attributes.cc: owner, mode, extended attributes, ACLs and times of @from to the new object
- * @to of @branch. Write access is held, and the mounter's credentials.
+ * @to, on the branch of @writer.
  */
 Result<void> copy_attributes(const struct path &from, const Branch &from_branch,
-			     const Branch &branch, struct dentry &to);
+			     const Writer &writer, struct dentry &to);
 
 } // namespace aufs

@@ -12,12 +12,12 @@ namespace
 {
 
 /* Gives @h_dentry the name @name in @h_parent as well; false where it has it. */
-Result<bool> link_name(const Branch &branch, struct dentry &h_dentry, struct dentry &h_parent,
+Result<bool> link_name(const Writer &writer, struct dentry &h_dentry, struct dentry &h_parent,
 		       StringView name)
 {
-	auto lock = TRY(DirLock::get(branch.mnt(), h_parent));
-	KeepTimes times(branch, h_parent);
-	auto found = TRY(lookup_locked(branch, h_parent, name));
+	auto lock = TRY(DirLock::get(writer, h_parent));
+	KeepTimes times(lock);
+	auto found = TRY(lookup_locked(lock, name));
 
 	if (found->d_inode == h_dentry.d_inode)
 		return false;
@@ -42,15 +42,15 @@ Result<void> copy_up_with_name(const ListLock &list, struct dentry &dentry)
 	auto parent = parent_of(dentry);
 	auto h_parent = TRY(copy_up_directory(list, *parent, branch));
 	auto lock = TRY(KillableLock::get(inode.copy_lock()));
-	ScopedCreds creds(inode.super().mounter());
+	AsMounter mounter = inode.super().as_mounter();
 	{
-		auto write = TRY(BranchWrite::get(branch));
+		auto writer = TRY(branch.write(mounter));
 
-		note_impure(write, Inode::of(*parent->d_inode), *h_parent);
-		if (!TRY(link_name(branch, *top.dentry, *h_parent, name_of(dentry))))
+		note_impure(writer, Inode::of(*parent->d_inode), *h_parent);
+		if (!TRY(link_name(writer, *top.dentry, *h_parent, name_of(dentry))))
 			return {};
 	}
-	note_lower_name_gone(inode, branch);
+	note_lower_name_gone(mounter, inode, branch);
 	return {};
 }
 

@@ -12,7 +12,7 @@
  *	  the list of branches (list_lock.hh), shared; alone, to change it, inside s_umount
  *	  Inode::copy_lock(): of one inode at a time, and never while a branch directory is locked;
  *	    names of a file come and go under it, and are counted
- *	    BranchWrite: the branch's freeze protection and mount write count
+ *	    WriteAccess, Writer: the branch's freeze protection and mount write count
  *	      Reserved's lock_
  *	        s_vfs_rename_mutex and i_rwsem of branch directories (DirLock, RenameLock)
  *	          i_rwsem of branch files (taken by the VFS's own functions)

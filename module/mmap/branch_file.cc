@@ -32,10 +32,10 @@ Result<void> copy_up_to_write(const Inode &inode, const struct file &file)
 	struct super_block &sb = *inode.vfs.i_sb;
 	const struct cred &caller = *aufs_current_cred();
 	/* Where the copy cannot be opened in this way, the open fails and there is no copy. */
-	auto opens = [&](const Branch &branch, struct dentry &copy) -> Result<void> {
+	auto opens = [&](const Writer &writer, struct dentry &copy) -> Result<void> {
 		ScopedCreds creds(caller);
 
-		TRY(open_copy(file, branch, copy));
+		TRY(open_copy(file, writer.branch(), copy));
 		return {};
 	};
 

@@ -83,7 +83,8 @@ Result<unsigned int> ListChange::place_of(struct fs_context *fc, const Step &ste
 	return Error{-EINVAL};
 }
 
-Result<void> ListChange::check_fresh(struct fs_context *fc, const Branch &branch) const
+Result<void> ListChange::check_fresh(const AsMounter &mounter, struct fs_context *fc,
+				     const Branch &branch) const
 {
 	if (list_.size() == max_branches) {
 		aufs_errorf(fc, "branch '%s': more than %u branches", branch.name().data(),
@@ -92,7 +93,7 @@ Result<void> ListChange::check_fresh(struct fs_context *fc, const Branch &branch
 	}
 	for (const Entry &entry : list_)
 		TRY(check_apart(fc, branch, branch.name().data(), *entry.branch));
-	return refuse_locked(fc, branch);
+	return refuse_locked(mounter, fc, branch);
 }
 
 Result<void> ListChange::insert(struct fs_context *fc, Super &super, unsigned int place, Step &step)
@@ -118,10 +119,11 @@ void ListChange::number(Super &super, Branch &fresh) const
 	}
 }
 
-Result<void> ListChange::plan_step(struct fs_context *fc, Super &super, Step &step)
+Result<void> ListChange::plan_step(const AsMounter &mounter, struct fs_context *fc, Super &super,
+				   Step &step)
 {
 	if (step.kind == Kind::insert || step.kind == Kind::append) {
-		TRY(check_fresh(fc, *step.fresh));
+		TRY(check_fresh(mounter, fc, *step.fresh));
 		return insert(fc, super,
 			      step.kind == Kind::insert ? step.place :
 							  static_cast<unsigned int>(list_.size()),
@@ -141,7 +143,7 @@ Result<void> ListChange::plan_step(struct fs_context *fc, Super &super, Step &st
 	Entry old = list_.remove(place);
 
 	if (step.kind == Kind::replace) {
-		TRY(check_fresh(fc, *step.fresh));
+		TRY(check_fresh(mounter, fc, *step.fresh));
 		TRY(insert(fc, super, place, step));
 		/* It is used as the old one, unless it says otherwise. */
 		if (!step.use.perm_given) {
@@ -161,12 +163,12 @@ Result<void> ListChange::plan_step(struct fs_context *fc, Super &super, Step &st
 Result<void> ListChange::plan(struct fs_context *fc, const struct super_block &sb)
 {
 	Super &super = Super::of(sb);
-	ScopedCreds creds(super.mounter());
+	AsMounter mounter = super.as_mounter();
 
 	for (unsigned int i = 0; i < super.count(); i++)
 		TRY(list_.push(kernel, Entry{&super.branch_to_change(i), false, false, {}, {}}));
 	for (Step &step : steps_)
-		TRY(plan_step(fc, super, step));
+		TRY(plan_step(mounter, fc, super, step));
 	if (list_.size() == 0) {
 		aufs_errorf(fc, "the last branch cannot be removed: unmount the union");
 		return Error{-EINVAL};
@@ -201,12 +203,13 @@ Changes ListChange::changes() const
 	return changes;
 }
 
-Result<Own<Found>> ListChange::find_root(const struct super_block &sb) const
+Result<Own<Found>> ListChange::find_root(const AsMounter &mounter,
+					 const struct super_block &sb) const
 {
 	auto branch_at = [this](unsigned int index) -> const Branch & {
 		return *list_[index].branch;
 	};
-	Found root = TRY(aufs::find_root(static_cast<unsigned int>(list_.size()),
+	Found root = TRY(aufs::find_root(mounter, static_cast<unsigned int>(list_.size()),
 					 FunctionRef<const Branch &(unsigned int)>(branch_at),
 					 &Inode::of(*sb.s_root->d_inode)));
 
@@ -367,13 +370,13 @@ void ListChange::take_list()
 }
 
 /* What a crash has left on what is written to from now on goes, before anything is made there. */
-void ListChange::clean(const struct super_block &sb) const
+void ListChange::clean(const AsMounter &mounter, const struct super_block &sb) const
 {
 	if (aufs_sb_rdonly(&sb) || Super::of(sb).settings().share_rw)
 		return;
 	for (const Entry &entry : list_) {
 		if ((entry.is_fresh || entry.is_modified) && entry.branch->writable())
-			entry.branch->reserved().clean(*entry.branch);
+			entry.branch->reserved().clean(mounter, *entry.branch);
 	}
 }
 
@@ -385,11 +388,11 @@ void ListChange::warm_up(struct super_block &sb, Refresh::Goes goes) const
 {
 	Refresh refresh(sb);
 	ListLock lock(Super::of(sb));
-	ScopedCreds creds(Super::of(sb).mounter());
-	auto root = find_root(sb);
+	AsMounter mounter = Super::of(sb).as_mounter();
+	auto root = find_root(mounter, sb);
 
 	if (root.ok())
-		(void)refresh.prepare(*sb.s_root, root.release(), goes).ok();
+		(void)refresh.prepare(mounter, *sb.s_root, root.release(), goes).ok();
 }
 
 Result<void> ListChange::try_to_apply(struct fs_context *fc, struct super_block &sb,
@@ -419,11 +422,12 @@ Result<void> ListChange::try_to_apply(struct fs_context *fc, struct super_block 
 	}
 	TRY(check(lock.error()));
 
-	ScopedCreds creds(super.mounter());
+	AsMounter mounter = super.as_mounter();
 
 	/* What has come since is little. */
 	shrink_dcache_sb(&sb);
-	if (auto prepared = refresh.prepare(*sb.s_root, TRY(find_root(sb)), Refresh::Goes(goes));
+	if (auto prepared = refresh.prepare(mounter, *sb.s_root, TRY(find_root(mounter, sb)),
+					    Refresh::Goes(goes));
 	    !prepared.ok()) {
 		explain(fc, refresh, prepared.error());
 		return prepared;
@@ -439,12 +443,12 @@ Result<void> ListChange::try_to_apply(struct fs_context *fc, struct super_block 
 		take_list();
 	};
 
-	TRY(super.change_branches(fc, claimed, next_, FunctionRef<void()>(take)));
+	TRY(super.change_branches(lock.value(), fc, claimed, next_, FunctionRef<void()>(take)));
 	/* They are in next_ as well. */
 	for (Own<Branch> &old : next_)
 		(void)old.leak();
-	clean(sb);
-	refresh.commit(Refresh::Goes(goes));
+	clean(mounter, sb);
+	refresh.commit(mounter, lock.value(), Refresh::Goes(goes));
 	return {};
 }
 

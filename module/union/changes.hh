@@ -103,15 +103,17 @@ private:
 		}
 	};
 
-	Result<void> plan_step(struct fs_context *fc, Super &super, Step &step);
+	Result<void> plan_step(const AsMounter &mounter, struct fs_context *fc, Super &super,
+			       Step &step);
 	Result<void> insert(struct fs_context *fc, Super &super, unsigned int place, Step &step);
 	void number(Super &super, Branch &fresh) const;
 	Result<unsigned int> place_of(struct fs_context *fc, const Step &step) const;
-	Result<void> check_fresh(struct fs_context *fc, const Branch &branch) const;
+	Result<void> check_fresh(const AsMounter &mounter, struct fs_context *fc,
+				 const Branch &branch) const;
 	Result<void> try_to_apply(struct fs_context *fc, struct super_block &sb,
 				  const Settings &settings, bool last);
 	Result<void> check_unused(struct fs_context *fc, const Refresh &refresh, bool last) const;
-	Result<Own<Found>> find_root(const struct super_block &sb) const;
+	Result<Own<Found>> find_root(const AsMounter &mounter, const struct super_block &sb) const;
 	static Result<void> refuse_use(struct fs_context *fc, const Refresh &refresh,
 				       const Branch &branch, Use use, bool last);
 	Result<void> claims(Array<Super::Claim> &claims) const;
@@ -120,7 +122,7 @@ private:
 	void sync_read_only(struct fs_context *fc) const;
 	void warm_up(struct super_block &sb, Refresh::Goes goes) const;
 	void take_list();
-	void clean(const struct super_block &sb) const;
+	void clean(const AsMounter &mounter, const struct super_block &sb) const;
 
 	Array<Step> steps_;
 	Array<Entry> list_;

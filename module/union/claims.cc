@@ -89,8 +89,9 @@ Result<void> Super::compare_with_others(struct fs_context *fc, const Branch &bra
 	return {};
 }
 
-Result<void> Super::change_branches(struct fs_context *fc, const Array<Claim> &claims,
-				    Array<Own<Branch>> &next, FunctionRef<void()> modify)
+Result<void> Super::change_branches(const ListChangeLock &, struct fs_context *fc,
+				    const Array<Claim> &claims, Array<Own<Branch>> &next,
+				    FunctionRef<void()> modify)
 {
 	bool warned = false;
 

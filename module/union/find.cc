@@ -29,12 +29,13 @@ Result<void> add_lower(Found &found, Part part)
 
 } // namespace
 
-Result<Found> find(const Inode &dir, StringView name, unsigned int first)
+Result<Found> find(const AsMounter &mounter, const Inode &dir, StringView name, unsigned int first)
 {
-	return find(dir.found(), name, first);
+	return find(mounter, dir.found(), name, first);
 }
 
-Result<Found> find(const Found &parts, StringView name, unsigned int first)
+Result<Found> find(const AsMounter &mounter, const Found &parts, StringView name,
+		   unsigned int first)
 {
 	Found found;
 
@@ -42,14 +43,14 @@ Result<Found> find(const Found &parts, StringView name, unsigned int first)
 		const Part &part = parts.part(i);
 		const Branch &branch = *part.branch;
 		bool last = i + 1 == parts.parts();
-		auto dentry = TRY(lookup_in(branch, *part.dentry, name));
+		auto dentry = TRY(lookup_in(mounter, branch, *part.dentry, name));
 		bool directory = dentry && is_dir(dentry->d_inode->i_mode);
 
 		if (dentry && !found.exists()) {
 			found.top = Part(branch, move(dentry));
 			if (!directory || last)
 				break;
-			if (TRY(is_opaque(branch, *found.top.dentry)))
+			if (TRY(is_opaque(mounter, branch, *found.top.dentry)))
 				break;
 		} else if (dentry) {
 			/* Below a directory only directories count, and anything else ends it. */
@@ -59,10 +60,10 @@ Result<Found> find(const Found &parts, StringView name, unsigned int first)
 			struct dentry &lower = *dentry;
 
 			TRY(add_lower(found, Part(branch, move(dentry))));
-			if (last || TRY(is_opaque(branch, lower)))
+			if (last || TRY(is_opaque(mounter, branch, lower)))
 				break;
 		}
-		if (!last && TRY(find_whiteout(branch, *part.dentry, name)))
+		if (!last && TRY(find_whiteout(mounter, branch, *part.dentry, name)))
 			break;
 	}
 	return found;

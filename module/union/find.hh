@@ -8,11 +8,11 @@
 namespace aufs
 {
 
-/*
- * What the parts of @dir from @first on have under @name. The mounter's credentials are held. Sleeps.
- */
-Result<Found> find(const Inode &dir, StringView name, unsigned int first = 0);
+/* What the parts of @dir from @first on have under @name. Sleeps. */
+Result<Found> find(const AsMounter &mounter, const Inode &dir, StringView name,
+		   unsigned int first = 0);
 /* The same of a directory that has these @parts. */
-Result<Found> find(const Found &parts, StringView name, unsigned int first = 0);
+Result<Found> find(const AsMounter &mounter, const Found &parts, StringView name,
+		   unsigned int first = 0);
 
 } // namespace aufs

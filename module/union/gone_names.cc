@@ -37,7 +37,8 @@ const unsigned char *filesystem_of(const Super &super, const ObjectId &id)
 
 } // namespace
 
-Result<unsigned int> count_gone_names(const Super &super, const Branch &branch, const ObjectId &id)
+Result<unsigned int> count_gone_names(const AsMounter &mounter, const Super &super,
+				      const Branch &branch, const ObjectId &id)
 {
 	const unsigned char *filesystem = filesystem_of(super, id);
 	unsigned int count = 0;
@@ -51,9 +52,9 @@ Result<unsigned int> count_gone_names(const Super &super, const Branch &branch, 
 			continue;
 
 		auto plinks = above.reserved().existing(above, ReservedDir::plinks);
-		auto file =
-			plinks ? TRY(lookup_in(above, *plinks, GoneName(filesystem, id).view())) :
-				 Ref<struct dentry>();
+		auto file = plinks ? TRY(lookup_in(mounter, above, *plinks,
+						   GoneName(filesystem, id).view())) :
+				     Ref<struct dentry>();
 
 		if (file && is_reg(file->d_inode->i_mode))
 			count += static_cast<unsigned int>(aufs_i_size_read(file->d_inode));
@@ -61,28 +62,29 @@ Result<unsigned int> count_gone_names(const Super &super, const Branch &branch, 
 	return count;
 }
 
-Result<void> note_gone_name(const Super &super, const Branch &branch, const ObjectId &id)
+Result<void> note_gone_name(const AsMounter &mounter, const Super &super, const Branch &branch,
+			    const ObjectId &id)
 {
 	const unsigned char *filesystem = filesystem_of(super, id);
 
 	if (!filesystem)
 		return {};
 
-	auto write = TRY(BranchWrite::get(branch));
-	auto plinks = TRY(branch.reserved().directory(branch, ReservedDir::plinks));
+	auto writer = TRY(branch.write(mounter));
+	auto plinks = TRY(branch.reserved().directory(writer, ReservedDir::plinks));
 	Ref<struct dentry> file;
 
 	branch.reserved().note_gone_names();
 	{
-		auto lock = TRY(DirLock::get(branch.mnt(), *plinks));
+		auto lock = TRY(DirLock::get(writer, *plinks));
 
-		file = TRY(lookup_locked(branch, *plinks, GoneName(filesystem, id).view()));
+		file = TRY(lookup_locked(lock, GoneName(filesystem, id).view()));
 		if (!is_positive(*file)) {
 			TRY(lock.make(*file, [](struct vfsmount *mnt, struct inode &dir,
 						struct dentry &d) {
 				return aufs_create(mnt, &dir, &d, S_IRUSR);
 			}));
-			file = TRY(find_made(branch, *plinks, move(file)));
+			file = TRY(find_made(lock, move(file)));
 		}
 		if (!is_positive(*file) || !is_reg(file->d_inode->i_mode))
 			return Error{-EIO};
@@ -97,9 +99,9 @@ Result<void> note_gone_name(const Super &super, const Branch &branch, const Obje
 	return check(aufs_notify_change(branch.mnt(), file.get(), &attr));
 }
 
-Result<void> forget_gone_names(const BranchWrite &write, const Super &super, const ObjectId &id)
+Result<void> forget_gone_names(const Writer &writer, const Super &super, const ObjectId &id)
 {
-	const Branch &branch = write.branch();
+	const Branch &branch = writer.branch();
 	const unsigned char *filesystem = filesystem_of(super, id);
 
 	if (!filesystem || !branch.reserved().has_gone_names())
@@ -110,8 +112,8 @@ Result<void> forget_gone_names(const BranchWrite &write, const Super &super, con
 	if (!plinks)
 		return {};
 
-	auto lock = TRY(DirLock::get(branch.mnt(), *plinks));
-	auto file = TRY(lookup_locked(branch, *plinks, GoneName(filesystem, id).view()));
+	auto lock = TRY(DirLock::get(writer, *plinks));
+	auto file = TRY(lookup_locked(lock, GoneName(filesystem, id).view()));
 
 	return is_positive(*file) ? lock.unlink(*file) : Result<void>();
 }

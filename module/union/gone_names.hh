@@ -7,7 +7,7 @@
  *	.wh..wh.plnk/gone.FILESYSTEM.NUMBER.GENERATION
  *
  * It goes when the file is copied up, which counts the names itself (ObjectId::links), and with its last
- * name. The mounter's credentials are held for all. All sleep.
+ * name. All sleep.
  */
 #pragma once
 
@@ -17,12 +17,14 @@ namespace aufs
 {
 
 /* Of what is @id and lies on @branch, by all branches above. */
-Result<unsigned int> count_gone_names(const Super &super, const Branch &branch, const ObjectId &id);
+Result<unsigned int> count_gone_names(const AsMounter &mounter, const Super &super,
+				      const Branch &branch, const ObjectId &id);
 
-/* One more of what is @id; on @branch, which is rw. */
-Result<void> note_gone_name(const Super &super, const Branch &branch, const ObjectId &id);
+/* One more of what is @id; on @branch, which is rw. Takes write access. */
+Result<void> note_gone_name(const AsMounter &mounter, const Super &super, const Branch &branch,
+			    const ObjectId &id);
 
-/* Nobody asks any more: removes what @write's branch has of it. */
-Result<void> forget_gone_names(const BranchWrite &write, const Super &super, const ObjectId &id);
+/* Nobody asks any more: removes what @writer's branch has of it. */
+Result<void> forget_gone_names(const Writer &writer, const Super &super, const ObjectId &id);
 
 } // namespace aufs

@@ -124,7 +124,7 @@ struct dentry *Inode::h_dentry_of(const struct inode *h_inode) const
 	return nullptr;
 }
 
-bool Inode::shows(const Part &part) const
+bool Inode::shows(const AsMounter &mounter, const Part &part) const
 {
 	for (const Found *found = &this->found(); found; found = found->older) {
 		for (const Part &mine : *found) {
@@ -135,7 +135,7 @@ bool Inode::shows(const Part &part) const
 	if (is_dir(vfs.i_mode) || !identity_.lasts())
 		return false;
 
-	ObjectId identity = identity_of(super(), part);
+	ObjectId identity = identity_of(mounter, super(), part);
 
 	/* Copies of an older version do not know it. */
 	return identity.key == identity_.key && (identity.generation == identity_.generation ||
@@ -424,12 +424,13 @@ bool names_part(const Super &super, const Part &top, const ObjectId &identity)
 
 } // namespace
 
-Result<Ref<struct inode>> Inode::get(struct super_block &sb, Found &&found, Age age)
+Result<Ref<struct inode>> Inode::get(const AsMounter &mounter, struct super_block &sb,
+				     Found &&found, Age age)
 {
 	struct inode *h_inode = found.top.dentry->d_inode;
 	auto pinned = found.top.dentry.clone();
 	const Super &super = Super::of(sb);
-	ObjectId identity = identity_of(super, found.top);
+	ObjectId identity = identity_of(mounter, super, found.top);
 	Key key = identity.key;
 
 	if (identity.generation == ObjectId::unknown)
@@ -439,11 +440,11 @@ Result<Ref<struct inode>> Inode::get(struct super_block &sb, Found &&found, Age 
 		identity = {.one_name = true};
 	} else if (!found.top.branch->writable() && !is_dir(h_inode->i_mode) &&
 		   (h_inode->i_nlink > 1 || identity.links > 1)) {
-		identity.gone = TRY(count_gone_names(super, *found.top.branch, identity));
+		identity.gone = TRY(count_gone_names(mounter, super, *found.top.branch, identity));
 	}
 
 	if (super.has_had_lone())
-		find_lone(sb, found, key);
+		find_lone(mounter, sb, found, key);
 
 	auto inode = TRY(get_by_key(sb, key, identity, found));
 

@@ -9,6 +9,9 @@
 namespace aufs
 {
 
+class ListChangeLock;
+class ListLock;
+
 /* What a lookup found in the branches: nothing, one object, or the parts of a merged directory. */
 struct Found {
 	Part top;
@@ -137,8 +140,8 @@ public:
 	 * one branch inode share one. -ENOMEM. May sleep; takes a copy_lock() unless @found is
 	 * made_just_now.
 	 */
-	static Result<Ref<struct inode>> get(struct super_block &sb, Found &&found,
-					     Age age = Age::any);
+	static Result<Ref<struct inode>> get(const AsMounter &mounter, struct super_block &sb,
+					     Found &&found, Age age = Age::any);
 
 	/* Called by the superblock's operations for memory that the cache gave or takes. */
 	void construct();
@@ -211,10 +214,9 @@ public:
 	}
 	/*
 	 * Whether users see @part as this inode, or as a part of it: by now, before a copy-up, or as the
-	 * original of a copy. Else somebody has put it there directly. The mounter's credentials are
-	 * held. May sleep.
+	 * original of a copy. Else somebody has put it there directly. May sleep.
 	 */
-	bool shows(const Part &part) const;
+	bool shows(const AsMounter &mounter, const Part &part) const;
 	/* Whether there is, or could be, a part on a branch that the union may write to. */
 	bool may_change() const
 	{
@@ -259,26 +261,27 @@ public:
 
 	/*
 	 * Makes @next what found() is, in the place of all that it was before; that is added to @retired, a
-	 * chain of older ones, with @spare, an empty one. Who holds the list of branches alone calls this, and
-	 * deletes them after a grace period.
+	 * chain of older ones, with @spare, an empty one. The caller deletes them after a grace period.
 	 */
-	void replace_found(Own<Found> next, Own<Found> spare, Found *&retired);
+	void replace_found(const ListChangeLock &, Own<Found> next, Own<Found> spare,
+			   Found *&retired);
 	/* After that, for a directory: what was known of its old parts. */
 	void forget_parts();
 	/*
 	 * With udba=notify the kernel tells from now on when somebody changes this directory in any of its
-	 * parts; what aufs_changes_of() says of it then, else 0. Before its names are looked up. -ENOMEM. The
-	 * list is held; takes copy_lock().
+	 * parts; what aufs_changes_of() says of it then, else 0. Before its names are looked up. -ENOMEM. Takes
+	 * copy_lock().
 	 */
-	Result<unsigned long> watch();
+	Result<unsigned long> watch(const ListLock &);
 	/* Whether the VFS asks before it believes @entry of this directory, which has been looked up. */
 	void set_asked(struct dentry &entry) const;
 	/*
 	 * No dentry leads to it; somebody watches it. When the list changes it lets its parts go, those on
-	 * @goes(branch) for good, and waits for who looks its name up again. The list is held alone.
+	 * @goes(branch) for good, and waits for who looks its name up again.
 	 */
-	void become_lone(FunctionRef<bool(const Branch &)> goes);
-	/* Lookups do not find it any more. The list is held alone, or the inode is of no use to who looks. */
+	void become_lone(const AsMounter &mounter, const ListChangeLock &,
+			 FunctionRef<bool(const Branch &)> goes);
+	/* Lookups do not find it any more. Under ListChangeLock, or while the inode is of no use to who looks. */
 	void unhash()
 	{
 		__remove_inode_hash(&vfs);
@@ -419,7 +422,8 @@ private:
 	/* Lets the dentries of all parts go, now and before; nobody but readers under RCU looks at them. */
 	void release_parts();
 	void become(Found &found, const ObjectId &identity);
-	static void find_lone(struct super_block &sb, const Found &found, const Key &key);
+	static void find_lone(const AsMounter &mounter, struct super_block &sb, const Found &found,
+			      const Key &key);
 	Result<bool> is_left_behind(const Found &found);
 	Result<void> take_up(Found &found);
 	Result<bool> adopt(Found &found, const ObjectId &identity);
@@ -445,7 +449,7 @@ private:
 	unsigned int links_;
 	Purity purity_;
 	const Branch *impure_on_;
-	/* Of its parts, and what found() was then; under copy_lock(), or the list is held alone. */
+	/* Of its parts, and what found() was then; under copy_lock() or ListChangeLock. */
 	struct aufs_watch *watches_;
 	const Found *watched_;
 	bool lone_;

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* An inode's parts when the list of branches changes. */
 #include "inode.hh"
-#include "kernel/dir_lock.hh"
+#include "branch/dir_lock.hh"
 
 namespace aufs
 {
 
-void Inode::replace_found(Own<Found> next, Own<Found> spare, Found *&retired)
+void Inode::replace_found(const ListChangeLock &, Own<Found> next, Own<Found> spare,
+			  Found *&retired)
 {
 	struct inode *h_inode = &next->top.inode();
 	Found *old = found_;
@@ -28,7 +29,7 @@ void Inode::replace_found(Own<Found> next, Own<Found> spare, Found *&retired)
 	retire(spare.leak());
 }
 
-Result<unsigned long> Inode::watch()
+Result<unsigned long> Inode::watch(const ListLock &)
 {
 	if (super().settings().udba != Udba::notify)
 		return 0UL;
@@ -88,14 +89,15 @@ unsigned int Inode::parts_on(const Branch &branch) const
 	return count;
 }
 
-void Inode::become_lone(FunctionRef<bool(const Branch &)> goes)
+void Inode::become_lone(const AsMounter &mounter, const ListChangeLock &,
+			FunctionRef<bool(const Branch &)> goes)
 {
 	Super &super = this->super();
 
 	/* By what it will be looked up. */
 	for (const Part &part : found()) {
 		if (part && !goes(*part.branch)) {
-			rehash(identity_of(super, part).key);
+			rehash(identity_of(mounter, super, part).key);
 			break;
 		}
 	}
@@ -109,12 +111,13 @@ void Inode::become_lone(FunctionRef<bool(const Branch &)> goes)
 }
 
 /* A lone directory among the parts of @found, which has another part on top by now, is found by @key. */
-void Inode::find_lone(struct super_block &sb, const Found &found, const Key &key)
+void Inode::find_lone(const AsMounter &mounter, struct super_block &sb, const Found &found,
+		      const Key &key)
 {
 	const Super &super = Super::of(sb);
 
 	for (unsigned int i = 0; i < found.lower_count; i++) {
-		Key wanted = identity_of(super, found.lower[i]).key;
+		Key wanted = identity_of(mounter, super, found.lower[i]).key;
 		auto inode = Ref<struct inode>::adopt(ilookup5(&sb, wanted.hash(), test, &wanted));
 
 		if (!inode)

@@ -106,37 +106,38 @@ Result<void> Listing::add(Inode &dir, unsigned int part, bool numbered, const Br
 	return {};
 }
 
-Result<void> Listing::read_parts(Inode &dir)
+Result<void> Listing::read_parts(const AsMounter &mounter, Inode &dir)
 {
 	const Found &found = dir.found();
 	s64 now = aufs_coarse_time();
 
-	impure_ = is_impure(dir);
+	impure_ = is_impure(mounter, dir);
 	found_ = &found;
 	changed_ = change_times(found, now);
 	for (unsigned int part = 0; part < found.parts(); part++) {
 		const Part &from = found.part(part);
 		bool numbered = dir.super().numbers_entries(*from.branch);
 
-		TRY(for_each_entry(*from.branch, *from.dentry, [&](const BranchEntry &entry) {
-			return add(dir, part, numbered, entry);
-		}));
+		TRY(for_each_entry(mounter, *from.branch, *from.dentry,
+				   [&](const BranchEntry &entry) {
+					   return add(dir, part, numbered, entry);
+				   }));
 	}
 	names_.complete();
 	return {};
 }
 
-Result<Own<Listing>> Listing::read(Inode &dir)
+Result<Own<Listing>> Listing::read(const AsMounter &mounter, Inode &dir)
 {
 	auto listing = Own<Listing>::adopt(new (Gfp{GFP_KERNEL_ACCOUNT}) Listing);
 
 	if (!listing)
 		return Error{-ENOMEM};
-	TRY(listing->read_parts(dir));
+	TRY(listing->read_parts(mounter, dir));
 	return listing;
 }
 
-Result<Listing *> Listing::get(Inode &dir)
+Result<Listing *> Listing::get(const AsMounter &mounter, Inode &dir)
 {
 	Listing *listing;
 	{
@@ -149,7 +150,8 @@ Result<Listing *> Listing::get(Inode &dir)
 	if (listing) {
 		const Found &found = dir.found();
 		/* That may have become known since. */
-		bool same = listing->found_ == &found && listing->impure_ == is_impure(dir);
+		bool same = listing->found_ == &found &&
+			    listing->impure_ == is_impure(mounter, dir);
 
 		for (unsigned int i = 0; same && i < found.parts(); i++)
 			same = change_time(found.part(i)) == listing->changed_[i];
@@ -158,7 +160,7 @@ Result<Listing *> Listing::get(Inode &dir)
 		put(dir, listing);
 	}
 
-	listing = TRY(read(dir)).leak();
+	listing = TRY(read(mounter, dir)).leak();
 	if (listing->changed_) {
 		InodeSpinLock lock(dir.vfs);
 

@@ -23,9 +23,9 @@ class Listing final
 public:
 	/*
 	 * The listing of @dir as it is now, for put(). -ENOMEM; -EINTR on a fatal signal; what the
-	 * branches say. The mounter's credentials are held. Sleeps.
+	 * branches say. Sleeps.
 	 */
-	static Result<Listing *> get(Inode &dir);
+	static Result<Listing *> get(const AsMounter &mounter, Inode &dir);
 	static void put(Inode &dir, Listing *listing);
 
 	/* Its members do not change. */
@@ -41,12 +41,12 @@ public:
 	}
 
 	/* The same for a look at what is there, which nobody shares. */
-	static Result<Own<Listing>> read(Inode &dir);
+	static Result<Own<Listing>> read(const AsMounter &mounter, Inode &dir);
 
 private:
 	Listing() = default;
 
-	Result<void> read_parts(Inode &dir);
+	Result<void> read_parts(const AsMounter &mounter, Inode &dir);
 	/* @entry of that part of found_; @numbered: as Super::numbers_entries(). */
 	Result<void> add(Inode &dir, unsigned int part, bool numbered, const BranchEntry &entry);
 	Result<void> add_whiteout(unsigned int part, const BranchEntry &entry);

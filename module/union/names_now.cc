@@ -16,8 +16,8 @@ namespace
 /* What a name leads to by now. */
 enum class Now : unsigned char { same, other, other_parts };
 
-/* @dentry lies in @dir. The mounter's credentials are held. */
-Result<Now> look(struct dentry &dentry, const Inode &dir)
+/* @dentry lies in @dir. */
+Result<Now> look(const AsMounter &mounter, struct dentry &dentry, const Inode &dir)
 {
 	NameSnapshot name(dentry);
 
@@ -25,13 +25,13 @@ Result<Now> look(struct dentry &dentry, const Inode &dir)
 	if (is_reserved(name.view()) || name.view().size() > max_name)
 		return Now::same;
 
-	Found found = TRY(find(dir, name.view()));
+	Found found = TRY(find(mounter, dir, name.view()));
 
 	if (!dentry.d_inode)
 		return found.exists() ? Now::other : Now::same;
 	if (!found.exists())
 		return Now::other;
-	TRY(follow_plink(dir.super(), found));
+	TRY(follow_plink(mounter, dir.super(), found));
 
 	const Inode &inode = Inode::of(*dentry.d_inode);
 
@@ -39,7 +39,7 @@ Result<Now> look(struct dentry &dentry, const Inode &dir)
 		return &found.top.inode() == &inode.h_inode() ? Now::same : Now::other;
 	if (has_same_parts(inode, found))
 		return Now::same;
-	return is_same_directory(inode, found) ? Now::other_parts : Now::other;
+	return is_same_directory(mounter, inode, found) ? Now::other_parts : Now::other;
 }
 
 /* Whether all directories down to @dentry, and it, are found by their names as far as the dcache knows. */
@@ -65,11 +65,11 @@ Result<Now> look_twice(struct dentry &dentry, unsigned long &changes)
 	auto parent = parent_of(dentry);
 	Inode &dir = Inode::of(*parent->d_inode);
 	ListLock list(dir.super());
-	ScopedCreds creds(dir.super().mounter());
+	AsMounter mounter = dir.super().as_mounter();
 
-	changes = TRY(dir.watch());
+	changes = TRY(dir.watch(list));
 
-	Now now = TRY(look(dentry, dir));
+	Now now = TRY(look(mounter, dentry, dir));
 
 	if (!dentry.d_inode)
 		return now;
@@ -82,7 +82,7 @@ Result<Now> look_twice(struct dentry &dentry, unsigned long &changes)
 		if (inode.vfs.i_nlink == 0 || inode.is_moving(dentry) || Going::is(dentry))
 			now = Now::same;
 		else
-			now = TRY(look(dentry, dir));
+			now = TRY(look(mounter, dentry, dir));
 	}
 	/* It was renamed meanwhile: what was looked at is the name or the directory of a moment ago. */
 	if (now != Now::same && (sequence % 2 || Inode::sequence_of(dentry) != sequence)) {
@@ -96,7 +96,7 @@ Result<Now> look_twice(struct dentry &dentry, unsigned long &changes)
 
 } // namespace
 
-Result<void> check_named(struct dentry &dentry)
+Result<void> check_named(const AsMounter &mounter, struct dentry &dentry)
 {
 	/* As a rule. What the union has removed has no name. */
 	if (is_hashed(dentry) || Going::is(dentry))
@@ -108,7 +108,7 @@ Result<void> check_named(struct dentry &dentry)
 		if (parent.get() == at.get())
 			return {};
 		if (!at->d_hash.pprev && !Going::is(*at) && at->d_inode->i_nlink > 0 &&
-		    TRY(look(*at, Inode::of(*parent->d_inode))) == Now::other)
+		    TRY(look(mounter, *at, Inode::of(*parent->d_inode))) == Now::other)
 			return Error{-ESTALE};
 		at = move(parent);
 	}

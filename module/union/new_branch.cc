@@ -48,14 +48,14 @@ Changes changes_of(const Branch &branch)
 }
 
 /* Without its key a branch has none of the names that it was written with. */
-Result<void> refuse_locked(struct fs_context *fc, const Branch &branch)
+Result<void> refuse_locked(const AsMounter &mounter, struct fs_context *fc, const Branch &branch)
 {
 	struct inode &root = *branch.root().d_inode;
 
 	if (!(root.i_flags & S_ENCRYPTED))
 		return {};
 	/* A filesystem looks for the key when it is asked for a name. */
-	TRY(lookup_in(branch, branch.root(), opaque_name));
+	TRY(lookup_in(mounter, branch, branch.root(), opaque_name));
 	if (aufs_has_key(&root))
 		return {};
 	aufs_errorf(fc, "branch '%s' is encrypted and its key is not there: add it first",
@@ -67,9 +67,9 @@ namespace
 {
 
 /* Whether the root of @branch hides those below. */
-Result<bool> is_opaque_root(const Branch &branch, const Inode *before)
+Result<bool> is_opaque_root(const AsMounter &mounter, const Branch &branch, const Inode *before)
 {
-	auto opaque = is_opaque(branch, branch.root());
+	auto opaque = is_opaque(mounter, branch, branch.root());
 
 	if (opaque.ok() || opaque.error() == -ENOMEM || !before ||
 	    !before->found().has_part_on(branch))
@@ -80,8 +80,8 @@ Result<bool> is_opaque_root(const Branch &branch, const Inode *before)
 
 } // namespace
 
-Result<Found> find_root(unsigned int count, FunctionRef<const Branch &(unsigned int)> branch_at,
-			const Inode *before)
+Result<Found> find_root(const AsMounter &mounter, unsigned int count,
+			FunctionRef<const Branch &(unsigned int)> branch_at, const Inode *before)
 {
 	Found found;
 
@@ -98,7 +98,7 @@ Result<Found> find_root(unsigned int count, FunctionRef<const Branch &(unsigned 
 			found.top = move(part);
 		else
 			found.lower[found.lower_count++] = move(part);
-		if (i + 1 < count && TRY(is_opaque_root(branch, before)))
+		if (i + 1 < count && TRY(is_opaque_root(mounter, branch, before)))
 			break;
 	}
 	return found;

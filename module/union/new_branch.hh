@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What is asked of a branch before it becomes part of a union. The mounter's credentials are held. */
+/* What is asked of a branch before it becomes part of a union. */
 #pragma once
 
 #include "inode.hh"
@@ -11,15 +11,15 @@ namespace aufs
 Changes changes_of(const Branch &branch);
 
 /* -ENOKEY, explained in @fc's log, for a branch that is encrypted and whose key is not there. Sleeps. */
-Result<void> refuse_locked(struct fs_context *fc, const Branch &branch);
+Result<void> refuse_locked(const AsMounter &mounter, struct fs_context *fc, const Branch &branch);
 
 /*
  * What the root has: the roots of @count branches, @branch(0) the topmost, down to one that is opaque. @before, which
  * may be null, is the root until now: what a branch of it cannot answer is as it was. -ENOMEM; what the branches say.
  * Sleeps.
  */
-Result<Found> find_root(unsigned int count, FunctionRef<const Branch &(unsigned int)> branch,
-			const Inode *before);
+Result<Found> find_root(const AsMounter &mounter, unsigned int count,
+			FunctionRef<const Branch &(unsigned int)> branch, const Inode *before);
 
 /* What the dentries of a superblock get; its name in there is not for us on later kernels. */
 template <class Sb> void set_dentry_operations(Sb &sb, const struct dentry_operations &operations)

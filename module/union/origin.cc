@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "inode.hh"
-#include "kernel/dir_lock.hh"
+#include "branch/dir_lock.hh"
 
 namespace aufs
 {
@@ -32,7 +32,7 @@ static_assert(sizeof(Origin) == 40 &&
 	      __builtin_offsetof(struct Origin, generation) == Origin::old_size);
 
 /* False where there is none, or one that we do not understand. */
-bool read_origin(const Branch &branch, struct dentry &h_dentry, Origin &origin)
+bool read_origin(const AsMounter &, const Branch &branch, struct dentry &h_dentry, Origin &origin)
 {
 	if (!branch.has_origins())
 		return false;
@@ -52,7 +52,7 @@ bool not_after(const struct timespec64 &a, const struct timespec64 &b)
  * Whether @original was there when @copy was made. What gets a number that was in use is made later
  * than the copy of what had it, and changed later.
  */
-bool was_there_before(const Part &copy, const Part &original)
+bool was_there_before(const AsMounter &, const Part &copy, const Part &original)
 {
 	struct kstat of_copy = {};
 	struct kstat of_original = {};
@@ -71,24 +71,24 @@ bool was_there_before(const Part &copy, const Part &original)
 
 } // namespace
 
-ObjectId claimed_identity_of(const Super &super, const Part &top)
+ObjectId claimed_identity_of(const AsMounter &mounter, const Super &super, const Part &top)
 {
 	Origin origin;
 
-	if (!read_origin(*top.branch, *top.dentry, origin))
+	if (!read_origin(mounter, *top.branch, *top.dentry, origin))
 		return {};
 	return {{origin.number, super.filesystem_of(origin.filesystem)},
 		origin.known_generation(),
 		origin.links};
 }
 
-ObjectId identity_of(const Super &super, const Part &top)
+ObjectId identity_of(const AsMounter &mounter, const Super &super, const Part &top)
 {
 	const Branch &branch = *top.branch;
 	const struct inode *h_inode = top.dentry->d_inode;
 	Origin origin;
 
-	if (read_origin(branch, *top.dentry, origin)) {
+	if (read_origin(mounter, branch, *top.dentry, origin)) {
 		unsigned int filesystem = super.filesystem_of(origin.filesystem);
 
 		/* What says otherwise was made to deceive. */
@@ -102,29 +102,31 @@ ObjectId identity_of(const Super &super, const Part &top)
 	return {{h_inode->i_ino, branch.filesystem()}, h_inode->i_generation};
 }
 
-bool has_origin(const Part &top)
+bool has_origin(const AsMounter &mounter, const Part &top)
 {
 	Origin origin;
 
-	return read_origin(*top.branch, *top.dentry, origin);
+	return read_origin(mounter, *top.branch, *top.dentry, origin);
 }
 
-bool is_copy_of(const Super &super, const Part &copy, const Part &original, const ObjectId &id)
+bool is_copy_of(const AsMounter &mounter, const Super &super, const Part &copy,
+		const Part &original, const ObjectId &id)
 {
 	const unsigned char *filesystem = super.id_of(id.key.filesystem);
 	Origin origin;
 
 	if (!filesystem || !id.lasts() ||
 	    (copy.dentry->d_inode->i_mode ^ original.dentry->d_inode->i_mode) & S_IFMT ||
-	    !read_origin(*copy.branch, *copy.dentry, origin) || origin.number != id.key.number ||
+	    !read_origin(mounter, *copy.branch, *copy.dentry, origin) ||
+	    origin.number != id.key.number ||
 	    __builtin_memcmp(origin.filesystem, filesystem, sizeof(origin.filesystem)) != 0)
 		return false;
 	if (origin.known_generation() != ObjectId::unknown)
 		return origin.known_generation() == id.generation;
-	return was_there_before(copy, original);
+	return was_there_before(mounter, copy, original);
 }
 
-Result<bool> set_identity(const BranchWrite &write, const Super &super, const Part &top,
+Result<bool> set_identity(const Writer &writer, const Super &super, const Part &top,
 			  const ObjectId &identity)
 {
 	const unsigned char *filesystem = super.id_of(identity.key.filesystem);
@@ -132,7 +134,7 @@ Result<bool> set_identity(const BranchWrite &write, const Super &super, const Pa
 	if (!filesystem)
 		return false;
 	/* Somebody has moved it away: it is not ours to change. */
-	if (!lies_on(*write.branch().mnt(), *top.dentry))
+	if (!lies_on(*writer.branch().mnt(), *top.dentry))
 		return Error{-ESTALE};
 
 	Origin origin = {};
@@ -144,7 +146,7 @@ Result<bool> set_identity(const BranchWrite &write, const Super &super, const Pa
 	__builtin_memcpy(origin.filesystem, filesystem, sizeof(origin.filesystem));
 	origin.generation = lasts ? static_cast<u32>(identity.generation) : 0;
 
-	int error = aufs_setxattr(write.branch().mnt(), top.dentry.get(), origin_name, &origin,
+	int error = aufs_setxattr(writer.branch().mnt(), top.dentry.get(), origin_name, &origin,
 				  lasts ? sizeof(origin) : Origin::old_size, 0);
 
 	/* No such attributes; or none on what is no file and no directory. */
@@ -154,9 +156,9 @@ Result<bool> set_identity(const BranchWrite &write, const Super &super, const Pa
 	return true;
 }
 
-void note_impure(const BranchWrite &write, Inode &dir, struct dentry &h_dir)
+void note_impure(const Writer &writer, Inode &dir, struct dentry &h_dir)
 {
-	const Branch &branch = write.branch();
+	const Branch &branch = writer.branch();
 
 	/* Where it was moved away, it is not ours to change, and nothing gets there. */
 	if (dir.impure_on() == &branch || !is_live_directory(*branch.mnt(), h_dir))
@@ -167,15 +169,15 @@ void note_impure(const BranchWrite &write, Inode &dir, struct dentry &h_dir)
 	dir.set_impure_on(&branch);
 }
 
-void note_arrival(const BranchWrite &write, Inode &dir, struct dentry &h_dir, const Inode &coming)
+void note_arrival(const Writer &writer, Inode &dir, struct dentry &h_dir, const Inode &coming)
 {
-	if (dir.impure_on() == &write.branch())
+	if (dir.impure_on() == &writer.branch())
 		return;
-	if (!coming.has_natural_number() || has_origin(coming.top()))
-		note_impure(write, dir, h_dir);
+	if (!coming.has_natural_number() || has_origin(writer.mounter(), coming.top()))
+		note_impure(writer, dir, h_dir);
 }
 
-bool is_impure(Inode &dir)
+bool is_impure(const AsMounter &, Inode &dir)
 {
 	const Found &found = dir.found();
 

@@ -18,7 +18,8 @@
 namespace aufs
 {
 
-class BranchWrite;
+class AsMounter;
+class Writer;
 class Super;
 class Part;
 
@@ -66,32 +67,31 @@ struct ObjectId {
 	}
 };
 
-/* What @top is: what it was copied from, or itself. The mounter's credentials are held. Sleeps. */
-ObjectId identity_of(const Super &super, const Part &top);
+/* What @top is: what it was copied from, or itself. Sleeps. */
+ObjectId identity_of(const AsMounter &mounter, const Super &super, const Part &top);
 
 /*
  * What @top says that it was copied from, whether or not that is believed (Super::may_have_copies): to look for
  * further copies of that, and for nothing else. Lasts not, where it says nothing.
  */
-ObjectId claimed_identity_of(const Super &super, const Part &top);
+ObjectId claimed_identity_of(const AsMounter &mounter, const Super &super, const Part &top);
 
 /*
  * Whether @copy says that it is a copy of @original, which is @id: by number and generation, or where
- * it has been said without the latter, if @original was there before it. The mounter's credentials
- * are held. May sleep.
+ * it has been said without the latter, if @original was there before it. May sleep.
  */
-bool is_copy_of(const Super &super, const Part &copy, const Part &original, const ObjectId &id);
+bool is_copy_of(const AsMounter &mounter, const Super &super, const Part &copy,
+		const Part &original, const ObjectId &id);
 
 /*
  * Notes on @top that it is a copy of @identity. Where the branch has no room for it that is no
- * error: the number is another one after the inode is gone. The mounter's credentials are held.
- * Whether it was noted.
+ * error: the number is another one after the inode is gone. Whether it was noted.
  */
-Result<bool> set_identity(const BranchWrite &write, const Super &super, const Part &top,
+Result<bool> set_identity(const Writer &writer, const Super &super, const Part &top,
 			  const ObjectId &identity);
 
 /* Whether @top has an origin, one that this mount does not know as well. May sleep. */
-bool has_origin(const Part &top);
+bool has_origin(const AsMounter &mounter, const Part &top);
 
 class Inode;
 
@@ -99,13 +99,13 @@ class Inode;
  * Notes that @dir gets an entry whose number is not the branch's, before it is there; @h_dir is its
  * part there.
  */
-void note_impure(const BranchWrite &write, Inode &dir, struct dentry &h_dir);
+void note_impure(const Writer &writer, Inode &dir, struct dentry &h_dir);
 /*
  * The same where @coming, which lies on that branch, gets a name in @dir. A copy whose original is on no
  * branch of this mount has the branch's own number here, and another where that branch is there again.
  */
-void note_arrival(const BranchWrite &write, Inode &dir, struct dentry &h_dir, const Inode &coming);
+void note_arrival(const Writer &writer, Inode &dir, struct dentry &h_dir, const Inode &coming);
 /* Reads from the branches what note_impure() left there. */
-bool is_impure(Inode &dir);
+bool is_impure(const AsMounter &mounter, Inode &dir);
 
 } // namespace aufs

@@ -58,19 +58,19 @@ Result<void> for_each_name(const Super &super, const Branch &branch, const Objec
 		});
 }
 
-Result<void> make_plink(const BranchWrite &write, const Super &super, const ObjectId &id,
+Result<void> make_plink(const Writer &writer, const Super &super, const ObjectId &id,
 			struct dentry &object)
 {
-	const Branch &branch = write.branch();
-	auto plinks = TRY(branch.reserved().directory(branch, ReservedDir::plinks));
-	auto lock = TRY(DirLock::get(branch.mnt(), *plinks));
+	const Branch &branch = writer.branch();
+	auto plinks = TRY(branch.reserved().directory(writer, ReservedDir::plinks));
+	auto lock = TRY(DirLock::get(writer, *plinks));
 	PlinkName name(super.id_of(id.key.filesystem), id);
-	auto plink = TRY(lookup_locked(branch, *plinks, name.view()));
+	auto plink = TRY(lookup_locked(lock, name.view()));
 
 	/* Of a copy that was not finished. */
 	if (is_positive(*plink)) {
 		TRY(lock.unlink(*plink));
-		plink = TRY(lookup_locked(branch, *plinks, name.view()));
+		plink = TRY(lookup_locked(lock, name.view()));
 	}
 	return lock.link(object, *plink);
 }
@@ -85,19 +85,19 @@ Error names_part(const Branch &branch, umode_t mode)
 
 } // namespace
 
-Result<void> remove_plink(const BranchWrite &write, const Super &super, const ObjectId &id,
+Result<void> remove_plink(const Writer &writer, const Super &super, const ObjectId &id,
 			  const struct inode &object)
 {
-	const Branch &branch = write.branch();
+	const Branch &branch = writer.branch();
 	auto plinks = branch.reserved().existing(branch, ReservedDir::plinks);
 
 	if (!plinks)
 		return {};
 
-	auto lock = TRY(DirLock::get(branch.mnt(), *plinks));
+	auto lock = TRY(DirLock::get(writer, *plinks));
 
 	return for_each_name(super, branch, id, [&](StringView name) -> Result<bool> {
-		auto plink = TRY(lookup_locked(branch, *plinks, name));
+		auto plink = TRY(lookup_locked(lock, name));
 
 		if (plink->d_inode != &object)
 			return false;
@@ -106,8 +106,8 @@ Result<void> remove_plink(const BranchWrite &write, const Super &super, const Ob
 	});
 }
 
-Result<bool> has_plink(const Super &super, const Branch &branch, const ObjectId &id,
-		       const struct inode &object)
+Result<bool> has_plink(const AsMounter &mounter, const Super &super, const Branch &branch,
+		       const ObjectId &id, const struct inode &object)
 {
 	auto plinks = branch.reserved().existing(branch, ReservedDir::plinks);
 	bool found = false;
@@ -115,7 +115,7 @@ Result<bool> has_plink(const Super &super, const Branch &branch, const ObjectId 
 	if (!plinks)
 		return false;
 	TRY(for_each_name(super, branch, id, [&](StringView name) -> Result<bool> {
-		auto plink = TRY(lookup_in(branch, *plinks, name));
+		auto plink = TRY(lookup_in(mounter, branch, *plinks, name));
 
 		found = plink && plink->d_inode == &object;
 		return found;
@@ -123,7 +123,7 @@ Result<bool> has_plink(const Super &super, const Branch &branch, const ObjectId 
 	return found;
 }
 
-Result<Identified> identify(const BranchWrite &write, const Inode &inode, struct dentry &copy,
+Result<Identified> identify(const Writer &writer, const Inode &inode, struct dentry &copy,
 			    bool named)
 {
 	const Super &super = inode.super();
@@ -136,14 +136,14 @@ Result<Identified> identify(const BranchWrite &write, const Inode &inode, struct
 
 	identity.links = several ? names : 0;
 
-	bool noted = TRY(set_identity(write, super, Part::of(write.branch(), copy), identity));
+	bool noted = TRY(set_identity(writer, super, Part::of(writer.branch(), copy), identity));
 
 	if (!several)
 		return Identified{.noted = noted};
 	if (!noted)
-		return names_part(write.branch(), inode.vfs.i_mode);
+		return names_part(writer.branch(), inode.vfs.i_mode);
 
-	auto linked = make_plink(write, super, identity, copy);
+	auto linked = make_plink(writer, super, identity, copy);
 
 	switch (linked.error()) {
 	case 0:
@@ -154,7 +154,7 @@ Result<Identified> identify(const BranchWrite &write, const Inode &inode, struct
 	case -EMLINK:
 	case -EXDEV: /* another project's */
 	case -EIO: /* somebody else's .wh..wh.plnk is in the place of ours */
-		return names_part(write.branch(), inode.vfs.i_mode);
+		return names_part(writer.branch(), inode.vfs.i_mode);
 	default:
 		return Error{linked.error()};
 	}
@@ -164,34 +164,34 @@ namespace
 {
 
 /* Tells the copy that @inode is how many names there are. It has a pseudo-link. */
-Result<void> store_links(Inode &inode, unsigned int links)
+Result<void> store_links(const AsMounter &mounter, Inode &inode, unsigned int links)
 {
 	const Super &super = inode.super();
 	const Part &top = inode.top();
-	auto write = TRY(BranchWrite::get(*top.branch));
+	auto writer = TRY(top.branch->write(mounter));
 
 	/* All names are on the branch: nobody needs the pseudo-link. */
-	if (links == 1 && remove_plink(write, super, inode.identity(), *top.dentry->d_inode).ok())
+	if (links == 1 && remove_plink(writer, super, inode.identity(), *top.dentry->d_inode).ok())
 		links = 0;
 	inode.set_links(links);
 
 	ObjectId identity = inode.identity();
 
 	identity.links = links;
-	TRY(set_identity(write, super, top, identity));
+	TRY(set_identity(writer, super, top, identity));
 	return {};
 }
 
 } // namespace
 
-void note_name_gone(Inode &inode)
+void note_name_gone(const AsMounter &mounter, Inode &inode)
 {
 	inode.copy_links();
 	if (inode.links() != 1 || inode.vfs.i_nlink > 0)
 		return;
 	/* Nobody finds the copy any more. Where it cannot be removed its space is lost until somebody does. */
-	if (auto write = BranchWrite::get(inode.branch()); write.ok())
-		(void)remove_plink(write.value(), inode.super(), inode.identity(), inode.h_inode())
+	if (auto writer = inode.branch().write(mounter); writer.ok())
+		(void)remove_plink(writer.value(), inode.super(), inode.identity(), inode.h_inode())
 			.ok();
 	inode.set_links(0);
 }
@@ -200,17 +200,17 @@ namespace
 {
 
 /* The same of what is not on a rw branch: that one does not learn of it. */
-void note_hidden_name(Inode &inode, const Branch &branch)
+void note_hidden_name(const AsMounter &mounter, Inode &inode, const Branch &branch)
 {
 	auto run = [&]() -> Result<void> {
 		if (inode.h_inode().i_nlink <= 1 && inode.identity().links <= 1)
 			return {};
 		if (inode.vfs.i_nlink)
-			return note_gone_name(inode.super(), branch, inode.identity());
+			return note_gone_name(mounter, inode.super(), branch, inode.identity());
 
-		auto write = TRY(BranchWrite::get(branch));
+		auto writer = TRY(branch.write(mounter));
 
-		return forget_gone_names(write, inode.super(), inode.identity());
+		return forget_gone_names(writer, inode.super(), inode.identity());
 	};
 
 	inode.drop_link();
@@ -222,16 +222,16 @@ void note_hidden_name(Inode &inode, const Branch &branch)
 
 } // namespace
 
-void note_lower_name_gone(Inode &inode, const Branch &branch)
+void note_lower_name_gone(const AsMounter &mounter, Inode &inode, const Branch &branch)
 {
 	if (!inode.on_rw()) {
-		note_hidden_name(inode, branch);
+		note_hidden_name(mounter, inode, branch);
 		return;
 	}
 	if (inode.links() <= 1)
 		return;
 
-	auto stored = store_links(inode, inode.links() - 1);
+	auto stored = store_links(mounter, inode, inode.links() - 1);
 
 	if (!stored.ok())
 		aufs_warn("branch '%s': inode %llu keeps a wrong count of names (errno %d)",
@@ -244,8 +244,8 @@ namespace
 {
 
 /* The copy of @original, which is @id, that has a pseudo-link on @branch, or empty. */
-Result<Part> find_copy(const Super &super, const Branch &branch, const Part &original,
-		       const ObjectId &id)
+Result<Part> find_copy(const AsMounter &mounter, const Super &super, const Branch &branch,
+		       const Part &original, const ObjectId &id)
 {
 	auto plinks = branch.reserved().existing(branch, ReservedDir::plinks);
 	Part copy;
@@ -253,14 +253,14 @@ Result<Part> find_copy(const Super &super, const Branch &branch, const Part &ori
 	if (!plinks)
 		return copy;
 	TRY(for_each_name(super, branch, id, [&](StringView name) -> Result<bool> {
-		auto found = TRY(lookup_in(branch, *plinks, name));
+		auto found = TRY(lookup_in(mounter, branch, *plinks, name));
 
 		if (!found)
 			return false;
 
 		Part part(branch, move(found));
 
-		if (is_copy_of(super, part, original, id))
+		if (is_copy_of(mounter, super, part, original, id))
 			copy = move(part);
 		return static_cast<bool>(copy);
 	}));
@@ -273,7 +273,8 @@ namespace
 {
 
 /* The same for who is @id; whether there was one. */
-Result<bool> follow_plink_of(const Super &super, Found &found, const ObjectId &id)
+Result<bool> follow_plink_of(const AsMounter &mounter, const Super &super, Found &found,
+			     const ObjectId &id)
 {
 	if (!id.lasts())
 		return false;
@@ -282,7 +283,7 @@ Result<bool> follow_plink_of(const Super &super, Found &found, const ObjectId &i
 		if (!branch.is_above(*found.top.branch))
 			break;
 
-		auto copy = find_copy(super, branch, found.top, id);
+		auto copy = find_copy(mounter, super, branch, found.top, id);
 
 		if (!copy.ok())
 			return Error{copy.error()};
@@ -298,23 +299,23 @@ Result<bool> follow_plink_of(const Super &super, Found &found, const ObjectId &i
 
 } // namespace
 
-Result<void> follow_plink(const Super &super, Found &found)
+Result<void> follow_plink(const AsMounter &mounter, const Super &super, Found &found)
 {
 	const struct inode &h_inode = found.top.inode();
 
 	if (is_dir(h_inode.i_mode) || h_inode.i_nlink <= 1 || found.top.branch->index() == 0)
 		return {};
 
-	ObjectId id = identity_of(super, found.top);
+	ObjectId id = identity_of(mounter, super, found.top);
 
-	if (TRY(follow_plink_of(super, found, id)))
+	if (TRY(follow_plink_of(mounter, super, found, id)))
 		return {};
 
 	/* Where it is not believed what it is, it can still be one of what there is already. */
-	ObjectId claimed = claimed_identity_of(super, found.top);
+	ObjectId claimed = claimed_identity_of(mounter, super, found.top);
 
 	if (!(claimed.key == id.key))
-		TRY(follow_plink_of(super, found, claimed));
+		TRY(follow_plink_of(mounter, super, found, claimed));
 	return {};
 }
 

@@ -17,36 +17,32 @@ struct Identified {
 };
 
 /*
- * Stores the origin of @copy, of what @inode was until now, on the branch of @write; adds a pseudo-link
+ * Stores the origin of @copy, of what @inode was until now, on the branch of @writer; adds a pseudo-link
  * if the original has other names than the one that the copy gets, or any, if it gets none (@named is
  * false). -ESTALE where the branch cannot keep that, which it is known for
- * from then on: the inode stands for names that would part unseen. The caller holds copy_lock() and
- * the mounter's credentials. May sleep.
+ * from then on: the inode stands for names that would part unseen. The caller holds copy_lock(). May sleep.
  */
-Result<Identified> identify(const BranchWrite &write, const Inode &inode, struct dentry &copy,
+Result<Identified> identify(const Writer &writer, const Inode &inode, struct dentry &copy,
 			    bool named);
 
-/*
- * Removes the pseudo-link that @object has as a copy of what is @id, if there is one. The mounter's
- * credentials are held.
- */
-Result<void> remove_plink(const BranchWrite &write, const Super &super, const ObjectId &id,
+/* Removes the pseudo-link that @object has as a copy of what is @id, if there is one. */
+Result<void> remove_plink(const Writer &writer, const Super &super, const ObjectId &id,
 			  const struct inode &object);
 
-/* Whether @object has the pseudo-link on @branch of what is @id. The mounter's credentials are held. Sleeps. */
-Result<bool> has_plink(const Super &super, const Branch &branch, const ObjectId &id,
-		       const struct inode &object);
+/* Whether @object has the pseudo-link on @branch of what is @id. Sleeps. */
+Result<bool> has_plink(const AsMounter &mounter, const Super &super, const Branch &branch,
+		       const ObjectId &id, const struct inode &object);
 
 /*
  * One name of @inode, which lay on lower branches alone, is gone or has been linked, on the rw @branch.
- * The caller holds copy_lock() and the mounter's credentials, and no write access.
+ * The caller holds copy_lock(); this takes write access.
  */
-void note_lower_name_gone(Inode &inode, const Branch &branch);
+void note_lower_name_gone(const AsMounter &mounter, Inode &inode, const Branch &branch);
 
 /* One name of @inode on its rw branch is gone. Under the same. */
-void note_name_gone(Inode &inode);
+void note_name_gone(const AsMounter &mounter, Inode &inode);
 
 /* The copy that @found, which has several names, has by its pseudo-link: takes its place. */
-Result<void> follow_plink(const Super &super, Found &found);
+Result<void> follow_plink(const AsMounter &mounter, const Super &super, Found &found);
 
 } // namespace aufs

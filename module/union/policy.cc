@@ -9,7 +9,7 @@ namespace
 {
 
 /* The topmost rw branch that has @dir, where a whiteout of @name does not hide it; else above it. */
-Result<const Branch *> top_down(const Inode &dir, StringView name)
+Result<const Branch *> top_down(const AsMounter &mounter, const Inode &dir, StringView name)
 {
 	const Super &super = dir.super();
 	const Found &found = dir.found();
@@ -18,7 +18,7 @@ Result<const Branch *> top_down(const Inode &dir, StringView name)
 		if (part.branch->writable())
 			return part.branch;
 		/* What is made below it would not be seen. */
-		if (TRY(find_whiteout(*part.branch, *part.dentry, name))) {
+		if (TRY(find_whiteout(mounter, *part.branch, *part.dentry, name))) {
 			if (!super.rw_above(*part.branch))
 				return Error{-EROFS};
 			break;
@@ -35,10 +35,10 @@ Result<const Branch *> top_down(const Inode &dir, StringView name)
 }
 
 /* The branch from which on a new @name in @dir would be hidden: the first that has a whiteout, or null. */
-Result<const Branch *> lowest_for(const Inode &dir, StringView name)
+Result<const Branch *> lowest_for(const AsMounter &mounter, const Inode &dir, StringView name)
 {
 	for (const Part &part : dir.found()) {
-		if (TRY(find_whiteout(*part.branch, *part.dentry, name)))
+		if (TRY(find_whiteout(mounter, *part.branch, *part.dentry, name)))
 			return part.branch;
 	}
 	return nullptr;
@@ -46,14 +46,14 @@ Result<const Branch *> lowest_for(const Inode &dir, StringView name)
 
 } // namespace
 
-Result<bool> shows_below(struct dentry &dir, const Branch &target)
+Result<bool> shows_below(const AsMounter &mounter, struct dentry &dir, const Branch &target)
 {
 	const Part &lowest = Inode::of(*dir.d_inode).found().lowest();
 	auto parent = parent_of(dir);
 	NameSnapshot name(dir);
 
 	/* Of the root all branches have a part. */
-	if (parent.get() == &dir || TRY(is_opaque(*lowest.branch, *lowest.dentry)))
+	if (parent.get() == &dir || TRY(is_opaque(mounter, *lowest.branch, *lowest.dentry)))
 		return false;
 
 	for (const Part &part : Inode::of(*parent->d_inode).found()) {
@@ -61,10 +61,10 @@ Result<bool> shows_below(struct dentry &dir, const Branch &target)
 
 		if (branch.is_above(*lowest.branch) || target.is_above(branch))
 			continue;
-		if (TRY(find_whiteout(branch, *part.dentry, name.view())))
+		if (TRY(find_whiteout(mounter, branch, *part.dentry, name.view())))
 			return false;
 		if (lowest.branch->is_above(branch) &&
-		    TRY(lookup_in(branch, *part.dentry, name.view())))
+		    TRY(lookup_in(mounter, branch, *part.dentry, name.view())))
 			return false;
 	}
 	return true;
@@ -74,7 +74,7 @@ namespace
 {
 
 /* Whether what @branch has in @dir, or gets, is seen there. */
-Result<bool> shows(struct dentry &dir, const Branch &branch)
+Result<bool> shows(const AsMounter &mounter, struct dentry &dir, const Branch &branch)
 {
 	auto at = Ref<struct dentry>::retain(&dir);
 
@@ -83,7 +83,7 @@ Result<bool> shows(struct dentry &dir, const Branch &branch)
 
 		if (branch.is_above(*found.bottom) || found.has_part_on(branch))
 			return true;
-		if (!TRY(shows_below(*at, branch)))
+		if (!TRY(shows_below(mounter, *at, branch)))
 			return false;
 		at = parent_of(*at);
 	}
@@ -91,35 +91,36 @@ Result<bool> shows(struct dentry &dir, const Branch &branch)
 
 /* Calls @action(branch) for each rw branch on which @name can be made in @dir, from the top. */
 template <class Action>
-Result<void> for_each_candidate(struct dentry &dir, StringView name, Action &&action)
+Result<void> for_each_candidate(const AsMounter &mounter, struct dentry &dir, StringView name,
+				Action &&action)
 {
 	const Inode &inode = Inode::of(*dir.d_inode);
-	const Branch *lowest = TRY(lowest_for(inode, name));
+	const Branch *lowest = TRY(lowest_for(mounter, inode, name));
 
 	for (const Branch &branch : inode.super().branches()) {
 		if (lowest && lowest->is_above(branch))
 			break;
 		if (branch.writable() && !aufs_mnt_is_readonly(branch.mnt()) &&
-		    TRY(shows(dir, branch)))
+		    TRY(shows(mounter, dir, branch)))
 			action(branch);
 	}
 	return {};
 }
 
 /* Null where there is none. */
-Result<const Branch *> round_robin(struct dentry &dir, StringView name)
+Result<const Branch *> round_robin(const AsMounter &mounter, struct dentry &dir, StringView name)
 {
 	unsigned int count = 0;
 	const Branch *chosen = nullptr;
 
-	TRY(for_each_candidate(dir, name, [&count](const Branch &) { count++; }));
+	TRY(for_each_candidate(mounter, dir, name, [&count](const Branch &) { count++; }));
 	if (!count)
 		return chosen;
 
 	unsigned int turn = Inode::of(*dir.d_inode).super().next_turn() % count;
 
 	count = 0;
-	TRY(for_each_candidate(dir, name, [&](const Branch &branch) {
+	TRY(for_each_candidate(mounter, dir, name, [&](const Branch &branch) {
 		if (count++ <= turn)
 			chosen = &branch;
 	}));
@@ -140,13 +141,13 @@ bool is_among(const Inode &dir, const Branch &branch, Among among)
 	return among == Among::all || dir.found().has_part_on(branch);
 }
 
-Result<Space> most_free(struct dentry &dir, StringView name, Among among)
+Result<Space> most_free(const AsMounter &mounter, struct dentry &dir, StringView name, Among among)
 {
 	const Inode &inode = Inode::of(*dir.d_inode);
 	unsigned int seconds = inode.super().settings().mfs_seconds;
 	Space most;
 
-	TRY(for_each_candidate(dir, name, [&](const Branch &branch) {
+	TRY(for_each_candidate(mounter, dir, name, [&](const Branch &branch) {
 		if (!is_among(inode, branch, among))
 			return;
 
@@ -159,12 +160,13 @@ Result<Space> most_free(struct dentry &dir, StringView name, Among among)
 }
 
 /* The topmost with as much space as the watermark says, whether or not it has the directory. */
-Result<const Branch *> topmost_with_space(struct dentry &dir, StringView name)
+Result<const Branch *> topmost_with_space(const AsMounter &mounter, struct dentry &dir,
+					  StringView name)
 {
 	Settings settings = Inode::of(*dir.d_inode).super().settings();
 	const Branch *chosen = nullptr;
 
-	TRY(for_each_candidate(dir, name, [&](const Branch &branch) {
+	TRY(for_each_candidate(mounter, dir, name, [&](const Branch &branch) {
 		if (!chosen && branch.free_space(settings.mfs_seconds) >= settings.watermark)
 			chosen = &branch;
 	}));
@@ -172,19 +174,20 @@ Result<const Branch *> topmost_with_space(struct dentry &dir, StringView name)
 }
 
 /* By mfs, or by rr where no branch has as much space as the watermark says. */
-Result<const Branch *> most_free_or_robin(struct dentry &dir, StringView name, NewKind kind)
+Result<const Branch *> most_free_or_robin(const AsMounter &mounter, struct dentry &dir,
+					  StringView name, NewKind kind)
 {
-	Space most = TRY(most_free(dir, name, Among::all));
+	Space most = TRY(most_free(mounter, dir, name, Among::all));
 
 	if (most.free >= Inode::of(*dir.d_inode).super().settings().watermark ||
 	    kind == NewKind::directory)
 		return most.branch;
-	return round_robin(dir, name);
+	return round_robin(mounter, dir, name);
 }
 
 /* Null where @policy has no opinion, or finds no branch. */
-Result<const Branch *> branch_by(CreatePolicy policy, struct dentry &dir, StringView name,
-				 NewKind kind)
+Result<const Branch *> branch_by(const AsMounter &mounter, CreatePolicy policy, struct dentry &dir,
+				 StringView name, NewKind kind)
 {
 	Space most;
 
@@ -193,26 +196,26 @@ Result<const Branch *> branch_by(CreatePolicy policy, struct dentry &dir, String
 		break;
 	case CreatePolicy::rr:
 		if (kind == NewKind::other)
-			return round_robin(dir, name);
+			return round_robin(mounter, dir, name);
 		break;
 	case CreatePolicy::mfs:
-		most = TRY(most_free(dir, name, Among::all));
+		most = TRY(most_free(mounter, dir, name, Among::all));
 		break;
 	case CreatePolicy::mfsrr:
-		return most_free_or_robin(dir, name, kind);
+		return most_free_or_robin(mounter, dir, name, kind);
 	case CreatePolicy::pmfs:
-		most = TRY(most_free(dir, name, Among::with_parent));
+		most = TRY(most_free(mounter, dir, name, Among::with_parent));
 		break;
 	case CreatePolicy::pmfsrr:
-		most = TRY(most_free(dir, name, Among::with_parent));
+		most = TRY(most_free(mounter, dir, name, Among::with_parent));
 		if (!most.branch ||
 		    most.free < Inode::of(*dir.d_inode).super().settings().watermark)
-			return most_free_or_robin(dir, name, kind);
+			return most_free_or_robin(mounter, dir, name, kind);
 		break;
 	case CreatePolicy::tdmfs:
-		most.branch = TRY(topmost_with_space(dir, name));
+		most.branch = TRY(topmost_with_space(mounter, dir, name));
 		if (!most.branch)
-			most = TRY(most_free(dir, name, Among::all));
+			most = TRY(most_free(mounter, dir, name, Among::all));
 		break;
 	}
 	return most.branch;
@@ -220,13 +223,14 @@ Result<const Branch *> branch_by(CreatePolicy policy, struct dentry &dir, String
 
 } // namespace
 
-Result<const Branch *> branch_for_new(struct dentry &dir, StringView name, NewKind kind)
+Result<const Branch *> branch_for_new(const AsMounter &mounter, struct dentry &dir, StringView name,
+				      NewKind kind)
 {
 	const Inode &inode = Inode::of(*dir.d_inode);
 	CreatePolicy policy = inode.super().settings().create;
-	const Branch *branch = TRY(branch_by(policy, dir, name, kind));
+	const Branch *branch = TRY(branch_by(mounter, policy, dir, name, kind));
 
-	return branch ? Result<const Branch *>(branch) : top_down(inode, name);
+	return branch ? Result<const Branch *>(branch) : top_down(mounter, inode, name);
 }
 
 Result<const Branch *> branch_for_copy(const Inode &parent, const Branch &source)

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Which of the rw branches takes a new object or a copy, by the policies of the original. What is
- * made must be seen: no branch above it may hide it. The mounter's credentials are held. All may
- * sleep.
+ * made must be seen: no branch above it may hide it. All may sleep.
  */
 #pragma once
 
@@ -25,13 +24,14 @@ enum class NewKind : unsigned char { directory, other };
  * -EROFS where there is none, or where a branch above it has a whiteout of the name that cannot be
  * removed.
  */
-Result<const Branch *> branch_for_new(struct dentry &dir, StringView name, NewKind kind);
+Result<const Branch *> branch_for_new(const AsMounter &mounter, struct dentry &dir, StringView name,
+				      NewKind kind);
 
 /*
  * Whether a copy of @dir on @target, below all that have it, would be visible: no part hides it, and
  * neither @target nor a branch on the way there has another use for the name.
  */
-Result<bool> shows_below(struct dentry &dir, const Branch &target);
+Result<bool> shows_below(const AsMounter &mounter, struct dentry &dir, const Branch &target);
 
 /*
  * Where what lies in @parent on the branch @source is copied up to; never null:

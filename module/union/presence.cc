@@ -39,7 +39,7 @@ bool is_in_place(const struct dentry &dentry, const Part &top)
 }
 
 /* Whether the branch has by the name of @dentry what stands behind it. */
-Result<bool> is_found_by_name(struct dentry &dentry, const Part &top)
+Result<bool> is_found_by_name(const AsMounter &mounter, struct dentry &dentry, const Part &top)
 {
 	const Branch &branch = *top.branch;
 	auto parent = parent_of(dentry);
@@ -50,13 +50,14 @@ Result<bool> is_found_by_name(struct dentry &dentry, const Part &top)
 		return false;
 
 	NameSnapshot name(dentry);
-	auto found = TRY(lookup_in(branch, *h_parent, name.view()));
+	auto found = TRY(lookup_in(mounter, branch, *h_parent, name.view()));
 
 	return found && found->d_inode == &top.inode();
 }
 
 /* Whether a branch above @branch hides the name of @dentry in @parent, its directory. */
-Result<bool> is_hidden_in(struct dentry &dentry, const Inode &parent, const Branch &branch)
+Result<bool> is_hidden_in(const AsMounter &mounter, struct dentry &dentry, const Inode &parent,
+			  const Branch &branch)
 {
 	Inode &inode = Inode::of(*dentry.d_inode);
 	NameSnapshot name(dentry);
@@ -64,31 +65,31 @@ Result<bool> is_hidden_in(struct dentry &dentry, const Inode &parent, const Bran
 	for (const Part &part : parent.found()) {
 		if (!part.branch->is_above(branch))
 			break;
-		if (TRY(find_whiteout(*part.branch, *part.dentry, name.view())) ||
-		    TRY(is_opaque(*part.branch, *part.dentry)))
+		if (TRY(find_whiteout(mounter, *part.branch, *part.dentry, name.view())) ||
+		    TRY(is_opaque(mounter, *part.branch, *part.dentry)))
 			return true;
 
-		auto found = TRY(lookup_in(*part.branch, *part.dentry, name.view()));
+		auto found = TRY(lookup_in(mounter, *part.branch, *part.dentry, name.view()));
 
 		if (!found)
 			continue;
 
 		Part object = Part::of(*part.branch, *found);
 
-		if (inode.shows(object))
+		if (inode.shows(mounter, object))
 			continue;
 
 		/* A directory that is just getting its part there knows it by then. */
 		auto lock = TRY(KillableLock::get(inode.copy_lock()));
 
-		if (!inode.shows(object))
+		if (!inode.shows(mounter, object))
 			return true;
 	}
 	return false;
 }
 
 /* The same for it and all directories above it. */
-Result<bool> is_hidden(struct dentry &dentry, const Branch &branch)
+Result<bool> is_hidden(const AsMounter &mounter, struct dentry &dentry, const Branch &branch)
 {
 	auto at = Ref<struct dentry>::retain(&dentry);
 
@@ -97,42 +98,42 @@ Result<bool> is_hidden(struct dentry &dentry, const Branch &branch)
 
 		if (parent.get() == at.get())
 			return false;
-		if (TRY(is_hidden_in(*at, Inode::of(*parent->d_inode), branch)))
+		if (TRY(is_hidden_in(mounter, *at, Inode::of(*parent->d_inode), branch)))
 			return true;
 		at = move(parent);
 	}
 }
 
 /* By its own name, or by its pseudo-link, wherever the former is. */
-Result<bool> is_found(struct dentry &dentry, const Part &top)
+Result<bool> is_found(const AsMounter &mounter, struct dentry &dentry, const Part &top)
 {
 	const Inode &inode = Inode::of(*dentry.d_inode);
 
 	if (is_in_place(dentry, top))
 		return true;
 	if (inode.links() > 0 && top.inode().i_nlink > 0 &&
-	    TRY(has_plink(inode.super(), *top.branch, inode.identity(), top.inode())))
+	    TRY(has_plink(mounter, inode.super(), *top.branch, inode.identity(), top.inode())))
 		return true;
 	/* It has several names, or had another, or its filesystem has just forgotten this one. */
-	return is_found_by_name(dentry, top);
+	return is_found_by_name(mounter, dentry, top);
 }
 
 Result<bool> is_present(const ListLock &, struct dentry &dentry)
 {
 	Inode &inode = Inode::of(*dentry.d_inode);
-	ScopedCreds creds(inode.super().mounter());
+	AsMounter mounter = inode.super().as_mounter();
 
 	if (inode.branch().has_left())
 		return false;
-	if (inode.branch().index() > 0 && TRY(is_hidden(dentry, inode.branch())))
+	if (inode.branch().index() > 0 && TRY(is_hidden(mounter, dentry, inode.branch())))
 		return false;
-	if (TRY(is_found(dentry, inode.top())))
+	if (TRY(is_found(mounter, dentry, inode.top())))
 		return true;
 
 	/* Between its rename on the branch and the VFS's own it has two names. */
 	auto lock = TRY(KillableLock::get(inode.copy_lock()));
 
-	return inode.is_moving(dentry) || TRY(is_found(dentry, inode.top()));
+	return inode.is_moving(dentry) || TRY(is_found(mounter, dentry, inode.top()));
 }
 
 } // namespace
@@ -172,10 +173,11 @@ Result<void> check_presence(struct dentry &dentry)
 	return check_presence(list, dentry);
 }
 
-Result<void> check_seen(struct dentry &dir, const Branch &branch)
+Result<void> check_seen(const AsMounter &mounter, struct dentry &dir, const Branch &branch)
 {
-	TRY(check_named(dir));
-	return branch.index() > 0 && TRY(is_hidden(dir, branch)) ? Error{-ESTALE} : Result<void>();
+	TRY(check_named(mounter, dir));
+	return branch.index() > 0 && TRY(is_hidden(mounter, dir, branch)) ? Error{-ESTALE} :
+									    Result<void>();
 }
 
 } // namespace aufs

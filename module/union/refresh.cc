@@ -60,10 +60,10 @@ bool has_same_parts(const Inode &inode, const Found &found)
 	return true;
 }
 
-bool is_same_directory(const Inode &inode, const Found &next)
+bool is_same_directory(const AsMounter &mounter, const Inode &inode, const Found &next)
 {
 	return next.exists() && is_dir(next.top.inode().i_mode) &&
-	       cxxrt::any_of(next, [&inode](const Part &part) { return inode.shows(part); });
+	       cxxrt::any_of(next, [&](const Part &part) { return inode.shows(mounter, part); });
 }
 
 Refresh::~Refresh()
@@ -85,13 +85,14 @@ bool goes_as_a_whole(const Inode &inode, Refresh::Goes goes)
 }
 
 /* Whether the file @inode is what @found is, or its copy, which further names lead to by its pseudo-link. */
-bool is_same_file(const Super &super, const Inode &inode, const Found &found, Refresh::Goes goes)
+bool is_same_file(const AsMounter &mounter, const Super &super, const Inode &inode,
+		  const Found &found, Refresh::Goes goes)
 {
 	if (!found.exists())
 		return false;
 	if (&found.top.inode() == &inode.h_inode())
 		return true;
-	if (inode.links() == 0 || goes(inode.branch()) || !inode.shows(found.top))
+	if (inode.links() == 0 || goes(inode.branch()) || !inode.shows(mounter, found.top))
 		return false;
 	/* A branch that comes may have a copy of its own. */
 	return cxxrt::any_of(super.branches(), [&found](const Branch &branch) {
@@ -102,8 +103,8 @@ bool is_same_file(const Super &super, const Inode &inode, const Found &found, Re
 } // namespace
 
 /* What stands behind the name of @item in a directory that will have the parts of @parent. */
-Result<void> Refresh::look_at(Item &item, const struct dentry &dir, const Found &parent,
-			      Goes goes) const
+Result<void> Refresh::look_at(const AsMounter &mounter, Item &item, const struct dentry &dir,
+			      const Found &parent, Goes goes) const
 {
 	struct dentry &dentry = *item.dentry;
 
@@ -126,7 +127,7 @@ Result<void> Refresh::look_at(Item &item, const struct dentry &dir, const Found 
 	if (AtomicRef(dentry.d_parent).load() != &dir)
 		return Error{-EAGAIN};
 
-	auto looked = find(parent, name.view());
+	auto looked = find(mounter, parent, name.view());
 
 	item.is_left = errors_ == Errors::leave && looked.error() < 0 &&
 		       looked.error() != -ENOMEM && looked.error() != -EINTR;
@@ -136,7 +137,7 @@ Result<void> Refresh::look_at(Item &item, const struct dentry &dir, const Found 
 	Found found = TRY(move(looked));
 
 	if (!is_dir(inode.vfs.i_mode)) {
-		item.stale = !is_same_file(Super::of(sb_), inode, found, goes);
+		item.stale = !is_same_file(mounter, Super::of(sb_), inode, found, goes);
 		/* The same, by another mount of it. */
 		if (!item.stale && &found.top.inode() == &inode.h_inode() &&
 		    found.top.branch != inode.top().branch)
@@ -144,7 +145,7 @@ Result<void> Refresh::look_at(Item &item, const struct dentry &dir, const Found 
 		return {};
 	}
 	/* Where it stays as another one, by name, who is in it goes on there. */
-	item.stale = !is_same_directory(inode, found) &&
+	item.stale = !is_same_directory(mounter, inode, found) &&
 		     !(found.exists() && is_dir(found.top.inode().i_mode) &&
 		       goes_as_a_whole(inode, goes));
 	if (item.stale)
@@ -155,22 +156,22 @@ Result<void> Refresh::look_at(Item &item, const struct dentry &dir, const Found 
 }
 
 /* Takes up @dentry, which lies in a directory that will have the parts of @parent; null: in one that goes. */
-Result<void> Refresh::add(const struct dentry &dir, Ref<struct dentry> dentry, const Found *parent,
-			  Goes goes)
+Result<void> Refresh::add(const AsMounter &mounter, const struct dentry &dir,
+			  Ref<struct dentry> dentry, const Found *parent, Goes goes)
 {
 	Item item;
 
 	item.dentry = move(dentry);
 	if (!parent) {
 		item.stale = true;
-	} else if (auto looked = look_at(item, dir, *parent, goes); !looked.ok()) {
+	} else if (auto looked = look_at(mounter, item, dir, *parent, goes); !looked.ok()) {
 		failed_ = move(item.dentry);
 		return looked;
 	}
 	return items_.push(Gfp{GFP_KERNEL_ACCOUNT}, move(item));
 }
 
-Result<void> Refresh::add_children(Array<Item>::Size index, Goes goes)
+Result<void> Refresh::add_children(const AsMounter &mounter, Array<Item>::Size index, Goes goes)
 {
 	struct dentry &dir = *items_[index].dentry;
 	/* More may come meanwhile: to be looked up, by who waits for the list. */
@@ -185,7 +186,7 @@ Result<void> Refresh::add_children(Array<Item>::Size index, Goes goes)
 		/* The array moves as it grows; what it points to does not. */
 		const Found *parent = items_[index].next.get();
 
-		TRY(add(dir, move(child), parent, goes));
+		TRY(add(mounter, dir, move(child), parent, goes));
 	}
 	return {};
 }
@@ -198,7 +199,8 @@ Result<void> Refresh::find_lone()
 	return {};
 }
 
-Result<void> Refresh::prepare(struct dentry &dir, Own<Found> next, Goes goes)
+Result<void> Refresh::prepare(const AsMounter &mounter, struct dentry &dir, Own<Found> next,
+			      Goes goes)
 {
 	Item item;
 
@@ -214,7 +216,7 @@ Result<void> Refresh::prepare(struct dentry &dir, Own<Found> next, Goes goes)
 		if (items_[i].is_left)
 			continue;
 		if (dentry.d_inode && is_dir(dentry.d_inode->i_mode))
-			TRY(add_children(i, goes));
+			TRY(add_children(mounter, i, goes));
 	}
 	return &dir == sb_.s_root ? find_lone() : Result<void>();
 }
@@ -261,7 +263,8 @@ unsigned int Refresh::parts_on(const Branch &branch) const
 	return count;
 }
 
-void Refresh::commit_parts(Item &item, Inode &inode)
+void Refresh::commit_parts(const AsMounter &mounter, const ListChangeLock &list, Item &item,
+			   Inode &inode)
 {
 	const Super &super = Super::of(sb_);
 
@@ -270,19 +273,19 @@ void Refresh::commit_parts(Item &item, Inode &inode)
 		inode.publish(move(item.next));
 		return;
 	}
-	inode.replace_found(move(item.next), move(item.spare), retired_);
+	inode.replace_found(list, move(item.next), move(item.spare), retired_);
 	inode.forget_parts();
-	inode.rehash(identity_of(super, inode.top()).key);
+	inode.rehash(identity_of(mounter, super, inode.top()).key);
 	inode.copy_links();
 	/* What its parent is told of it is not what it has had until now. */
 	if (!inode.has_natural_number() && item.dentry.get() != sb_.s_root)
 		Inode::of(*parent_of(*item.dentry)->d_inode).set_purity(Inode::Purity::impure);
 }
 
-void Refresh::commit(Goes goes)
+void Refresh::commit(const AsMounter &mounter, const ListChangeLock &list, Goes goes)
 {
 	for (const Ref<struct inode> &inode : lone_)
-		Inode::of(*inode).become_lone(goes);
+		Inode::of(*inode).become_lone(mounter, list, goes);
 	for (Item &item : items_) {
 		struct dentry &dentry = *item.dentry;
 
@@ -296,7 +299,7 @@ void Refresh::commit(Goes goes)
 		Inode &inode = Inode::of(*dentry.d_inode);
 
 		if (item.next)
-			commit_parts(item, inode);
+			commit_parts(mounter, list, item, inode);
 		inode.choose_operations();
 		/* Whether a set-user-ID bit counts may be another one. */
 		inode.copy_attributes();
@@ -307,13 +310,13 @@ namespace
 {
 
 /* What the branches have by the name of @dentry, which is not being renamed; else -EAGAIN. */
-Result<Found> find_now(struct dentry &dentry)
+Result<Found> find_now(const AsMounter &mounter, struct dentry &dentry)
 {
 	const Inode &inode = Inode::of(*dentry.d_inode);
 	unsigned int sequence = Inode::sequence_of(dentry);
 	auto parent = parent_of(dentry);
 	NameSnapshot name(dentry);
-	Found found = TRY(find(Inode::of(*parent->d_inode), name.view()));
+	Found found = TRY(find(mounter, Inode::of(*parent->d_inode), name.view()));
 
 	if (inode.is_moving(dentry) || sequence % 2 || Inode::sequence_of(dentry) != sequence)
 		return Error{-EAGAIN};
@@ -331,15 +334,16 @@ Result<bool> refresh_directory(struct dentry &dentry)
 	};
 	/* Everybody waits for who holds the list alone: what is not in use goes, and the rest is looked up before. */
 	auto prepare = [&](Refresh &refresh) -> Result<bool> {
-		ScopedCreds creds(super.mounter());
-		Found found = TRY(find_now(dentry));
+		AsMounter mounter = super.as_mounter();
+		Found found = TRY(find_now(mounter, dentry));
 
-		if (!is_same_directory(inode, found))
+		if (!is_same_directory(mounter, inode, found))
 			return false;
 		/* Another was faster. */
 		if (has_same_parts(inode, found))
 			return true;
-		TRY(refresh.prepare(dentry, TRY(Found::create(found)), Refresh::Goes(goes)));
+		TRY(refresh.prepare(mounter, dentry, TRY(Found::create(found)),
+				    Refresh::Goes(goes)));
 		return true;
 	};
 
@@ -356,7 +360,7 @@ Result<bool> refresh_directory(struct dentry &dentry)
 	bool is = TRY(prepare(refresh));
 
 	if (is)
-		refresh.commit(Refresh::Goes(goes));
+		refresh.commit(super.as_mounter(), lock, Refresh::Goes(goes));
 	return is;
 }
 

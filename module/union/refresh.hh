@@ -5,7 +5,7 @@
  * something else by now, or has come or gone, is looked up anew by who asks next.
  *
  * All that can fail comes first: prepare() looks everything up on the branches that there will be, and commit()
- * only exchanges pointers. Who calls them holds the list alone all the time, and the mounter's credentials.
+ * only exchanges pointers. Who calls them holds the list alone all the time.
  */
 #pragma once
 
@@ -19,13 +19,13 @@ namespace aufs
 using cxxrt::Span;
 
 /* Whether @inode, a directory, is the one that will have these parts; whether it has just these. */
-bool is_same_directory(const Inode &inode, const Found &next);
+bool is_same_directory(const AsMounter &mounter, const Inode &inode, const Found &next);
 bool has_same_parts(const Inode &inode, const Found &found);
 
 /*
  * Gives the directory @dentry, and those below it that are in use, the parts that the branches have for them by
  * now. False where its name leads to another object; -EAGAIN, -EBUSY where that cannot be said now, or others do not
- * let go of the list soon. No list lock is held. Sleeps.
+ * let go of the list soon. Takes the list's lock. Sleeps.
  */
 Result<bool> refresh_directory(struct dentry &dentry);
 
@@ -53,7 +53,8 @@ public:
 	 * the others. -ENOMEM, -EINTR, -EAGAIN where something is moving and it should be tried again. Changes
 	 * nothing. Sleeps.
 	 */
-	Result<void> prepare(struct dentry &dir, Own<Found> next, Goes goes);
+	Result<void> prepare(const AsMounter &mounter, struct dentry &dir, Own<Found> next,
+			     Goes goes);
 	/* What prepare() could not look up, or null; borrowed. */
 	struct dentry *failed() const
 	{
@@ -67,7 +68,7 @@ public:
 	/* How many parts on @branch all that is in use has now. */
 	unsigned int parts_on(const Branch &branch) const;
 	/* The list has been exchanged, if it changes; @goes(branch): of what is not in it any more. */
-	void commit(Goes goes);
+	void commit(const AsMounter &mounter, const ListChangeLock &list, Goes goes);
 
 private:
 	/* A name in use. */
@@ -81,12 +82,13 @@ private:
 		bool has_users_of_its_own = false;
 	};
 
-	Result<void> add(const struct dentry &dir, Ref<struct dentry> dentry, const Found *parent,
-			 Goes goes);
-	Result<void> look_at(Item &item, const struct dentry &dir, const Found &parent,
-			     Goes goes) const;
-	Result<void> add_children(Array<Item>::Size index, Goes goes);
-	void commit_parts(Item &item, Inode &inode);
+	Result<void> add(const AsMounter &mounter, const struct dentry &dir,
+			 Ref<struct dentry> dentry, const Found *parent, Goes goes);
+	Result<void> look_at(const AsMounter &mounter, Item &item, const struct dentry &dir,
+			     const Found &parent, Goes goes) const;
+	Result<void> add_children(const AsMounter &mounter, Array<Item>::Size index, Goes goes);
+	void commit_parts(const AsMounter &mounter, const ListChangeLock &list, Item &item,
+			  Inode &inode);
 	Result<void> find_lone();
 
 	struct super_block &sb_;

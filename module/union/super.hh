@@ -2,7 +2,7 @@
 /* One mounted union: its branches, the mounter's credentials, its inode numbers. */
 #pragma once
 
-#include "branch/branch.hh"
+#include "branch/writer.hh"
 #include "origin.hh"
 #include "sysfs.hh"
 
@@ -38,6 +38,8 @@ public:
 /* -EINVAL, explained in @fc's log, where @branch, given as @path, is the other, or one lies within the other. */
 Result<void> check_apart(struct fs_context *fc, const Branch &branch, const char *path,
 			 const Branch &other);
+
+class ListChangeLock;
 
 class Super final
 {
@@ -125,10 +127,11 @@ public:
 	};
 	/*
 	 * Claims @claims (claims.cc), and then makes @next the list, and @next what it was, after @modify().
-	 * -EBUSY, and nothing is done. The list is held alone. May sleep.
+	 * -EBUSY, and nothing is done. May sleep.
 	 */
-	Result<void> change_branches(struct fs_context *fc, const Array<Claim> &claims,
-				     Array<Own<Branch>> &next, FunctionRef<void()> modify);
+	Result<void> change_branches(const ListChangeLock &, struct fs_context *fc,
+				     const Array<Claim> &claims, Array<Own<Branch>> &next,
+				     FunctionRef<void()> modify);
 	/* Gives @branch, which is not in the list yet, its numbers. s_umount is held, or nobody else has this. */
 	void number(Branch &branch);
 	/* What number() gives next: for who takes back what it has given to branches that do not come after all. */
@@ -207,6 +210,11 @@ public:
 	const struct cred &mounter() const
 	{
 		return aufs_may_exceed_limits() ? *mounter_ : *limited_;
+	}
+	/* Runs a scope with them. Any context. */
+	AsMounter as_mounter() const
+	{
+		return AsMounter(mounter());
 	}
 
 	/* number_for() of one branch, for who asks often. */
@@ -296,7 +304,7 @@ public:
 	{
 		return changes_ == Changes::anywhere || settings().udba != Udba::none;
 	}
-	/* Notes of each branch how it changes. The list is held alone, or nobody else has it yet. */
+	/* Notes of each branch how it changes. Under ListChangeLock, or nobody else has it yet. */
 	void note_changes();
 
 	/* For udba=notify; before that is set. -ENOMEM. s_umount is held, or nobody else has this yet. */

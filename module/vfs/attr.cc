@@ -44,7 +44,7 @@ int getattr(AUFS_IDMAP *, const struct path *path, struct kstat *stat, u32 reque
 	struct path h_path = top.path();
 	int error;
 	{
-		ScopedCreds creds(union_inode.super().mounter());
+		AsMounter mounter = union_inode.super().as_mounter();
 
 		error = vfs_getattr_nosec(&h_path, stat, request_mask, flags);
 	}
@@ -77,7 +77,7 @@ int ask(Inode &inode)
 
 	struct path h_path = inode.h_path();
 	struct kstat stat;
-	ScopedCreds creds(inode.super().mounter());
+	AsMounter mounter = inode.super().as_mounter();
 
 	if (int error = vfs_getattr_nosec(&h_path, &stat, STATX_BASIC_STATS, 0))
 		return error;
@@ -181,7 +181,11 @@ Result<void> truncate(struct dentry &dentry, const struct iattr &attr, struct ia
 		return check(error);
 	};
 
-	if (!TRY(copy_up_and(dentry, attr.ia_size, FinishCopy(run))))
+	auto finish = [&run](const Writer &writer, struct dentry &copy) {
+		return run(writer.branch(), copy);
+	};
+
+	if (!TRY(copy_up_and(dentry, attr.ia_size, FinishCopy(finish))))
 		TRY(check(change_in_place(dentry, [&run, &dentry](struct vfsmount *,
 								  struct dentry &h_dentry) {
 			return to_errno(run(Inode::of(*dentry.d_inode).branch(), h_dentry));
@@ -231,7 +235,7 @@ struct posix_acl *get_acl(struct inode *inode, int type, bool rcu)
 
 	DirListLock list(union_inode);
 	const Part &top = union_inode.top();
-	ScopedCreds creds(super.mounter());
+	AsMounter mounter = super.as_mounter();
 
 	return aufs_get_acl(top.branch->mnt(), &top.inode(), type);
 }
@@ -244,7 +248,7 @@ bool has_no_acl(const Inode &inode, int type)
 {
 	DirListLock list(inode);
 	const Part &top = inode.top();
-	ScopedCreds creds(inode.super().mounter());
+	AsMounter mounter = inode.super().as_mounter();
 	struct posix_acl *acl = aufs_get_acl(top.branch->mnt(), &top.inode(), type);
 
 	if (acl && !is_error(acl))
@@ -294,7 +298,7 @@ int fileattr_get(struct dentry *dentry, AUFS_FILEATTR *attr)
 {
 	Inode &union_inode = Inode::of(*dentry->d_inode);
 	DirListLock list(union_inode);
-	ScopedCreds creds(union_inode.super().mounter());
+	AsMounter mounter = union_inode.super().as_mounter();
 
 	return vfs_fileattr_get(&union_inode.h_dentry(), attr);
 }
@@ -430,7 +434,7 @@ const char *get_link(struct dentry *dentry, struct inode *inode, struct delayed_
 	if (!dentry)
 		return error_pointer<const char>(-ECHILD);
 
-	ScopedCreds creds(Inode::of(*inode).super().mounter());
+	AsMounter mounter = Inode::of(*inode).super().as_mounter();
 
 	return vfs_get_link(&Inode::of(*inode).h_dentry(), done);
 }
@@ -442,7 +446,7 @@ int fiemap(struct inode *inode, struct fiemap_extent_info *info, u64 start, u64 
 	if (!h_inode.i_op->fiemap)
 		return -EOPNOTSUPP;
 
-	ScopedCreds creds(Inode::of(*inode).super().mounter());
+	AsMounter mounter = Inode::of(*inode).super().as_mounter();
 
 	return h_inode.i_op->fiemap(&h_inode, info, start, length);
 }

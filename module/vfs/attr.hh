@@ -64,10 +64,10 @@ int change_in_place(struct dentry &dentry, Change &&change, const struct cred *a
 	Inode &inode = Inode::of(*dentry.d_inode);
 	DirListLock list(inode);
 	const Part &top = inode.top();
-	auto write = BranchWrite::get(*top.branch);
+	auto access = WriteAccess::get(*top.branch);
 
-	if (!write.ok())
-		return write.error();
+	if (!access.ok())
+		return access.error();
 
 	int error;
 	{
@@ -106,10 +106,10 @@ template <class Change>
 int change(struct dentry &dentry, Change &&change, const struct cred *as = nullptr)
 {
 	Inode &inode = Inode::of(*dentry.d_inode);
-	auto finish = [&](const Branch &branch, struct dentry &copy) {
+	auto finish = [&](const Writer &writer, struct dentry &copy) {
 		ScopedCreds creds(as ? *as : inode.super().mounter());
 
-		return check(change(branch.mnt(), copy));
+		return check(change(writer.mnt(), copy));
 	};
 
 	return run_on_rw(inode, [&] {

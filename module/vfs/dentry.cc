@@ -2,7 +2,7 @@
 /* What the dcache asks: which dentry is the real one, and whether one is still right. */
 #include "union/list_lock.hh"
 #include "union/names_now.hh"
-#include "kernel/dir_lock.hh"
+#include "branch/dir_lock.hh"
 
 namespace aufs
 {

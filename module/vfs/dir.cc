@@ -51,10 +51,10 @@ private:
 		aufs_mutex_init(&lock_, AUFS_MUTEX_DIR_FILE, dir.depth());
 	}
 
-	Result<void> choose(Inode &dir);
+	Result<void> choose(const AsMounter &mounter, Inode &dir);
 	Result<void> prepare(Inode &dir, const struct dir_context &ctx);
 	Result<void> read_through(Inode &dir, struct dentry &dentry, struct dir_context &ctx);
-	Result<void> read_anew(Inode &dir);
+	Result<void> read_anew(const AsMounter &mounter, Inode &dir);
 	Result<void> emit_merged(Inode &dir, struct dentry &dentry, struct dir_context &ctx);
 
 	/* iterate and seek of one open directory do not overlap, whatever holds f_pos_lock. */
@@ -74,20 +74,20 @@ Result<Own<DirFile>> DirFile::create(Inode &dir)
 		return Error{-ENOMEM};
 
 	ListLock list(dir.super());
-	ScopedCreds creds(dir.super().mounter());
+	AsMounter mounter = dir.super().as_mounter();
 
-	TRY(self->choose(dir));
+	TRY(self->choose(mounter, dir));
 	return self;
 }
 
 /* How the directory is read, from its beginning: it may have got a second part. */
-Result<void> DirFile::choose(Inode &dir)
+Result<void> DirFile::choose(const AsMounter &mounter, Inode &dir)
 {
 	/* Once: a copy-up gives it another one. */
 	const Found &found = dir.found();
 	const Super &super = dir.super();
 	bool through = found.lower_count == 0 && super.numbers_entries(*found.top.branch) &&
-		       !is_impure(dir) && !super.settings().show_whiteouts;
+		       !is_impure(mounter, dir) && !super.settings().show_whiteouts;
 
 	if (!through) {
 		h_file_ = {};
@@ -100,11 +100,11 @@ Result<void> DirFile::choose(Inode &dir)
 }
 
 /* What there is now, instead of what was there before. */
-Result<void> DirFile::read_anew(Inode &dir)
+Result<void> DirFile::read_anew(const AsMounter &mounter, Inode &dir)
 {
 	Listing *old = listing_;
 
-	listing_ = TRY(Listing::get(dir));
+	listing_ = TRY(Listing::get(mounter, dir));
 	if (old)
 		Listing::put(dir, old);
 	current_ = true;
@@ -165,7 +165,7 @@ struct Through : dir_context {
 
 Result<void> DirFile::read_through(Inode &dir, struct dentry &dentry, struct dir_context &ctx)
 {
-	ScopedCreds creds(dir.super().mounter());
+	AsMounter mounter = dir.super().as_mounter();
 	Through through(ctx, dir, *through_.branch, dentry);
 
 	h_file_->f_pos = ctx.pos;
@@ -237,12 +237,12 @@ Result<void> DirFile::emit_merged(Inode &dir, struct dentry &dentry, struct dir_
 Result<void> DirFile::prepare(Inode &dir, const struct dir_context &ctx)
 {
 	ListLock list(dir.super());
-	ScopedCreds creds(dir.super().mounter());
+	AsMounter mounter = dir.super().as_mounter();
 
 	if (ctx.pos == 0 && !current_)
-		TRY(choose(dir));
+		TRY(choose(mounter, dir));
 	if (!h_file_ && !current_)
-		TRY(read_anew(dir));
+		TRY(read_anew(mounter, dir));
 	return {};
 }
 
@@ -317,7 +317,7 @@ loff_t llseek(struct file *file, loff_t offset, int whence)
 /* What was changed in a directory was changed on a rw branch. */
 Result<void> sync_directory(Inode &dir, loff_t start, loff_t end, int datasync)
 {
-	ScopedCreds creds(dir.super().mounter());
+	AsMounter mounter = dir.super().as_mounter();
 	Array<Part> parts;
 	{
 		ListLock list(dir.super());
@@ -355,9 +355,9 @@ template <class Ops> constexpr Ops for_dir_file(Ops ops)
 
 } // namespace
 
-Result<bool> is_logically_empty(Inode &dir)
+Result<bool> is_logically_empty(const AsMounter &mounter, Inode &dir)
 {
-	auto read = Listing::read(dir);
+	auto read = Listing::read(mounter, dir);
 
 	/* So a part says that somebody has removed it. */
 	if (read.error() == -ENOENT)

@@ -9,8 +9,8 @@ namespace aufs
 
 /*
  * Whether users see nothing in @dir, whatever its parts have. -ESTALE where one of these has been removed
- * directly. The mounter's credentials are held.
+ * directly.
  */
-Result<bool> is_logically_empty(Inode &dir);
+Result<bool> is_logically_empty(const AsMounter &mounter, Inode &dir);
 
 } // namespace aufs

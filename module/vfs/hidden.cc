@@ -11,24 +11,25 @@ namespace
 {
 
 /* The object @name of @part, or none; -ESTALE where it is not what is @shown. */
-Result<Part> shown_object(const Part &part, StringView name, const Inode *shown)
+Result<Part> shown_object(const AsMounter &mounter, const Part &part, StringView name,
+			  const Inode *shown)
 {
-	auto found = TRY(lookup_in(*part.branch, *part.dentry, name));
+	auto found = TRY(lookup_in(mounter, *part.branch, *part.dentry, name));
 
 	if (!found)
 		return Part();
 
 	Part object(*part.branch, move(found));
 
-	if (!shown || !shown->shows(object))
+	if (!shown || !shown->shows(mounter, object))
 		return Error{-ESTALE};
 	return object;
 }
 
 } // namespace
 
-Result<Hidden> hidden_above(const Inode &dir, StringView name, const Branch &target,
-			    const Inode *shown)
+Result<Hidden> hidden_above(const AsMounter &mounter, const Inode &dir, StringView name,
+			    const Branch &target, const Inode *shown)
 {
 	Hidden hidden = Hidden::no;
 
@@ -37,8 +38,8 @@ Result<Hidden> hidden_above(const Inode &dir, StringView name, const Branch &tar
 
 		if (!branch.is_above(target))
 			break;
-		if (!TRY(find_whiteout(branch, *part.dentry, name)) &&
-		    !TRY(shown_object(part, name, shown)))
+		if (!TRY(find_whiteout(mounter, branch, *part.dentry, name)) &&
+		    !TRY(shown_object(mounter, part, name, shown)))
 			continue;
 		if (!branch.writable())
 			return Hidden::for_good;
@@ -47,7 +48,8 @@ Result<Hidden> hidden_above(const Inode &dir, StringView name, const Branch &tar
 	return hidden;
 }
 
-Result<void> uncover(const Inode &dir, StringView name, const Branch &target, const Inode *shown)
+Result<void> uncover(const AsMounter &mounter, const Inode &dir, StringView name,
+		     const Branch &target, const Inode *shown)
 {
 	for (const Part &part : dir.found()) {
 		const Branch &branch = *part.branch;
@@ -55,8 +57,8 @@ Result<void> uncover(const Inode &dir, StringView name, const Branch &target, co
 		if (!branch.is_above(target))
 			break;
 
-		auto whiteout = TRY(find_whiteout(branch, *part.dentry, name));
-		auto looked = shown_object(part, name, shown);
+		auto whiteout = TRY(find_whiteout(mounter, branch, *part.dentry, name));
+		auto looked = shown_object(mounter, part, name, shown);
 
 		if (!looked.ok())
 			return Error{looked.error()};
@@ -66,14 +68,14 @@ Result<void> uncover(const Inode &dir, StringView name, const Branch &target, co
 		if (!whiteout && !object)
 			continue;
 
-		auto write = TRY(BranchWrite::get(branch));
+		auto writer = TRY(branch.write(mounter));
 
 		if (whiteout)
-			TRY(remove_whiteout(branch, *part.dentry, name));
+			TRY(remove_whiteout(writer, *part.dentry, name));
 		if (object && is_dir(object.inode().i_mode)) {
-			Grave grave = TRY(Grave::bury(branch, *part.dentry, name, *object.dentry));
+			Grave grave = TRY(Grave::bury(writer, *part.dentry, name, *object.dentry));
 		} else if (object) {
-			TRY(remove_entry(branch, *part.dentry, name, &object.inode(),
+			TRY(remove_entry(writer, *part.dentry, name, &object.inode(),
 					 &DirLock::unlink));
 		}
 	}

@@ -271,11 +271,11 @@ void Context::note_options(struct fs_context *fc) const
 /* What copies and removals had not finished when the branches were used last goes. */
 void clean(const Super &super)
 {
-	ScopedCreds creds(super.mounter());
+	AsMounter mounter = super.as_mounter();
 
 	for (const Branch &branch : super.branches()) {
 		if (branch.writable())
-			branch.reserved().clean(branch);
+			branch.reserved().clean(mounter, branch);
 	}
 }
 
@@ -289,10 +289,10 @@ Result<void> Context::fill(struct fs_context *fc, struct super_block &sb)
 	super_->set_settings(settings_);
 	TRY(super_->attach(fc));
 	{
-		ScopedCreds creds(super_->mounter());
+		AsMounter mounter = super_->as_mounter();
 
 		for (const Branch &branch : super_->branches())
-			TRY(refuse_locked(fc, branch));
+			TRY(refuse_locked(mounter, fc, branch));
 		super_->note_changes();
 		if (settings_.udba == Udba::notify)
 			TRY(super_->prepare_watches());
@@ -327,19 +327,18 @@ Result<void> Context::fill(struct fs_context *fc, struct super_block &sb)
 					  remote_dentry_operations);
 	sb.s_xattr = const_cast<decltype(sb.s_xattr)>(xattr_handlers);
 
-	Found found;
+	Ref<struct inode> root;
 	{
-		ScopedCreds creds(super.mounter());
+		AsMounter mounter = super.as_mounter();
 		auto branch_at = [&super](unsigned int index) -> const Branch & {
 			return super.branch_at(index);
 		};
+		Found found = TRY(find_root(mounter, super.count(),
+					    FunctionRef<const Branch &(unsigned int)>(branch_at),
+					    nullptr));
 
-		found = TRY(find_root(super.count(),
-				      FunctionRef<const Branch &(unsigned int)>(branch_at),
-				      nullptr));
+		root = TRY(Inode::get(mounter, sb, move(found)));
 	}
-
-	auto root = TRY(Inode::get(sb, move(found)));
 
 	sb.s_root = d_make_root(root.leak());
 	if (!sb.s_root)

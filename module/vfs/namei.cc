@@ -15,7 +15,7 @@ namespace aufs
 Result<CreatorCreds> CreatorCreds::create(const Super &super, const struct cred &caller,
 					  struct dentry &dentry, umode_t mode)
 {
-	ScopedCreds creds(super.mounter());
+	AsMounter mounter = super.as_mounter();
 	struct cred *made = prepare_creds();
 
 	if (!made)
@@ -61,11 +61,11 @@ struct dentry *lookup(struct inode *dir, struct dentry *dentry, unsigned int)
 		if (is_reserved(name) && !is_shown(union_dir.super(), name))
 			return Ref<struct inode>();
 
-		ScopedCreds creds(union_dir.super().mounter());
+		AsMounter mounter = union_dir.super().as_mounter();
 
-		changes = TRY(union_dir.watch());
+		changes = TRY(union_dir.watch(list));
 
-		Found found = TRY(find(union_dir, name));
+		Found found = TRY(find(mounter, union_dir, name));
 
 		if (!found.exists())
 			return Ref<struct inode>();
@@ -74,9 +74,9 @@ struct dentry *lookup(struct inode *dir, struct dentry *dentry, unsigned int)
 		/* What a readdir says of it; 0 where that looks it up as well. */
 		u64 listed = super.number_for(*found.top.branch, found.top.inode().i_ino);
 
-		TRY(follow_plink(super, found));
+		TRY(follow_plink(mounter, super, found));
 
-		auto inode = TRY(Inode::get(*dir->i_sb, move(found)));
+		auto inode = TRY(Inode::get(mounter, *dir->i_sb, move(found)));
 
 		if (listed && inode->i_ino != listed)
 			union_dir.set_purity(Inode::Purity::impure);
@@ -100,13 +100,13 @@ struct dentry *lookup(struct inode *dir, struct dentry *dentry, unsigned int)
 }
 
 /* Takes back what make() did when a later step fails. */
-void unmake(const Branch &branch, struct dentry &h_dir, struct dentry &h_dentry)
+void unmake(const Writer &writer, struct dentry &h_dir, struct dentry &h_dentry)
 {
 	if (is_dir(h_dentry.d_inode->i_mode))
-		undo_opaque(branch, h_dentry);
+		undo_opaque(writer, h_dentry);
 
 	auto run = [&]() -> Result<void> {
-		auto lock = TRY(DirLock::get(branch.mnt(), h_dir));
+		auto lock = TRY(DirLock::get(writer, h_dir));
 
 		return remove_locked(lock, h_dentry);
 	};
@@ -114,7 +114,8 @@ void unmake(const Branch &branch, struct dentry &h_dir, struct dentry &h_dentry)
 	/* What somebody has moved or removed by now is theirs. */
 	if (auto removed = run(); !removed.ok() && removed.error() != -ESTALE)
 		aufs_warn("branch '%s': a half-made object stays in inode %llu (errno %d)",
-			  branch.name().data(), number_of(*h_dir.d_inode), -removed.error());
+			  writer.branch().name().data(), number_of(*h_dir.d_inode),
+			  -removed.error());
 }
 
 /* What make() is to make: the union's dentry, and its kind, or what it is a further link of. */
@@ -127,20 +128,20 @@ struct Wanted {
 
 /* Makes what is @wanted in @h_dir by @create(mount, directory, dentry) as the caller's. */
 template <class Create>
-Result<Ref<struct dentry>> make_on_branch(const Super &super, const Branch &branch,
+Result<Ref<struct dentry>> make_on_branch(const Writer &writer, const Super &super,
 					  struct dentry &h_dir, const Wanted &wanted,
 					  Create &&create)
 {
 	auto creator = TRY(CreatorCreds::create(super, wanted.caller, wanted.dentry, wanted.mode));
 	ScopedCreds creds(creator.get());
-	auto lock = TRY(DirLock::get(branch.mnt(), h_dir));
-	auto h_dentry = TRY(lookup_locked(branch, h_dir, name_of(wanted.dentry)));
+	auto lock = TRY(DirLock::get(writer, h_dir));
+	auto h_dentry = TRY(lookup_locked(lock, name_of(wanted.dentry)));
 
 	/* The branch has by now what the union does not. */
 	if (is_positive(*h_dentry))
 		return Error{-ESTALE};
 	TRY(lock.make(*h_dentry, create));
-	h_dentry = TRY(find_made(branch, h_dir, move(h_dentry)));
+	h_dentry = TRY(find_made(lock, move(h_dentry)));
 	if (!is_positive(*h_dentry))
 		return Error{-ENOENT};
 	return h_dentry;
@@ -153,27 +154,27 @@ struct Place {
 };
 
 /* Users see one part of the directory, and what is made has what that hands down. */
-Result<void> inherit(const Inode &dir, const Place &place, const Wanted &wanted,
+Result<void> inherit(const Writer &writer, const Inode &dir, const Wanted &wanted,
 		     struct dentry &h_dentry)
 {
 	const Part &top = dir.top();
 
-	if (!wanted.mode || top.branch == &place.branch)
+	if (!wanted.mode || top.branch == &writer.branch())
 		return {};
-	return inherit_from(*top.branch, *top.dentry, place.branch, h_dentry, wanted.mode,
-			    wanted.caller);
+	return inherit_from(*top.branch, *top.dentry, writer, h_dentry, wanted.mode, wanted.caller);
 }
 
 /*
  * The place for a new @name in @dir. A directory on the way may be renamed while a branch is chosen, and
  * then another branch is the right one.
  */
-Result<Place> place_for_new(const ListLock &list, struct dentry &dir, StringView name, NewKind kind)
+Result<Place> place_for_new(const AsMounter &mounter, const ListLock &list, struct dentry &dir,
+			    StringView name, NewKind kind)
 {
 	constexpr int most = 10;
 
 	for (int tries = 1;; tries++) {
-		const Branch &branch = *TRY(branch_for_new(dir, name, kind));
+		const Branch &branch = *TRY(branch_for_new(mounter, dir, name, kind));
 		auto h_dir = copy_up_directory(list, dir, branch);
 
 		if (h_dir.ok())
@@ -188,55 +189,56 @@ Result<Place> place_for_new(const ListLock &list, struct dentry &dir, StringView
  * for it, or the existing one for a further link. Takes and drops write access.
  */
 template <class Create>
-Result<Ref<struct inode>> make_at(Inode &dir, const Place &place, const Wanted &wanted,
-				  Create &&create)
+Result<Ref<struct inode>> make_at(const AsMounter &mounter, Inode &dir, const Place &place,
+				  const Wanted &wanted, Create &&create)
 {
 	StringView name = name_of(wanted.dentry);
 	const Branch &branch = place.branch;
 	struct dentry &h_dir = *place.h_dir;
-	auto write = TRY(BranchWrite::get(branch));
-	bool whiteout = static_cast<bool>(TRY(find_whiteout(branch, h_dir, name)));
+	auto writer = TRY(branch.write(mounter));
+	bool whiteout = static_cast<bool>(TRY(find_whiteout(mounter, branch, h_dir, name)));
 
 	if (wanted.existing)
-		note_arrival(write, dir, h_dir, Inode::of(*wanted.existing));
+		note_arrival(writer, dir, h_dir, Inode::of(*wanted.existing));
 
-	auto h_dentry = TRY(make_on_branch(dir.super(), branch, h_dir, wanted, create));
-	ScopeExit undo([&] { unmake(branch, h_dir, *h_dentry); });
+	auto h_dentry = TRY(make_on_branch(writer, dir.super(), h_dir, wanted, create));
+	ScopeExit undo([&] { unmake(writer, h_dir, *h_dentry); });
 	auto inode = Ref<struct inode>::retain(wanted.existing);
 
-	TRY(inherit(dir, place, wanted, *h_dentry));
+	TRY(inherit(writer, dir, wanted, *h_dentry));
 	/* What the whiteout hid must not become a part of a new directory. */
 	if ((whiteout || dir.super().settings().always_opaque) && is_dir(h_dentry->d_inode->i_mode))
-		TRY(make_opaque(branch, *h_dentry));
+		TRY(make_opaque(writer, *h_dentry));
 	if (!inode) {
 		Found found;
 
 		found.top = Part(branch, h_dentry.clone());
-		inode = TRY(Inode::get(*dir.vfs.i_sb, move(found), Inode::Age::made_just_now));
+		inode = TRY(
+			Inode::get(mounter, *dir.vfs.i_sb, move(found), Inode::Age::made_just_now));
 		if (!Inode::of(*inode).has_natural_number())
-			note_impure(write, dir, h_dir);
+			note_impure(writer, dir, h_dir);
 	}
 	if (whiteout)
-		TRY(remove_whiteout(branch, h_dir, name));
+		TRY(remove_whiteout(writer, h_dir, name));
 	undo.dismiss();
 	return inode;
 }
 
 /* Lets a further link be seen that a branch above has a whiteout for, or takes it back. */
-Result<void> uncover_link(const Inode &dir, const Place &place, StringView name,
-			  const struct inode &h_inode)
+Result<void> uncover_link(const AsMounter &mounter, const Inode &dir, const Place &place,
+			  StringView name, const struct inode &h_inode)
 {
-	auto uncovered = uncover(dir, name, place.branch, nullptr);
+	auto uncovered = uncover(mounter, dir, name, place.branch, nullptr);
 
 	if (uncovered.ok())
 		return uncovered;
 
-	auto write = TRY(BranchWrite::get(place.branch));
+	auto writer = TRY(place.branch.write(mounter));
 
 	/* What somebody has removed or replaced by now is theirs. */
-	if (auto made = TRY(lookup_in(place.branch, *place.h_dir, name));
+	if (auto made = TRY(lookup_in(mounter, place.branch, *place.h_dir, name));
 	    made && made->d_inode == &h_inode)
-		unmake(place.branch, *place.h_dir, *made);
+		unmake(writer, *place.h_dir, *made);
 	return uncovered;
 }
 
@@ -254,34 +256,35 @@ Result<void> make(struct inode &dir, struct dentry &dentry, struct inode *existi
 	TRY(check_new_name(name));
 
 	ListLock list(union_dir.super());
-	ScopedCreds creds(union_dir.super().mounter());
+	AsMounter mounter = union_dir.super().as_mounter();
 	Hidden hidden = Hidden::no;
 	const Branch *branch = nullptr;
 
 	if (existing) {
 		branch = &Inode::of(*existing).branch();
-		hidden = TRY(hidden_above(union_dir, name, *branch, nullptr));
+		hidden = TRY(hidden_above(mounter, union_dir, name, *branch, nullptr));
 		if (hidden == Hidden::for_good)
 			return Error{-EXDEV};
 	}
 
 	Place place =
 		branch ? Place{*branch, TRY(copy_up_directory(list, *dentry.d_parent, *branch))} :
-			 TRY(place_for_new(list, *dentry.d_parent, name,
+			 TRY(place_for_new(mounter, list, *dentry.d_parent, name,
 					   is_dir(mode) ? NewKind::directory : NewKind::other));
 
-	TRY(check_seen(*dentry.d_parent, place.branch));
+	TRY(check_seen(mounter, *dentry.d_parent, place.branch));
 
-	Wanted wanted = {dentry, mode, existing, creds.caller()};
+	Wanted wanted = {dentry, mode, existing, mounter.caller()};
 	auto run = [&]() -> Result<Ref<struct inode>> {
 		/* The policy has seen to whiteouts. */
 		if (!existing)
-			TRY(hidden_above(union_dir, name, place.branch, nullptr));
+			TRY(hidden_above(mounter, union_dir, name, place.branch, nullptr));
 
-		auto inode = TRY(make_at(union_dir, place, wanted, create));
+		auto inode = TRY(make_at(mounter, union_dir, place, wanted, create));
 
 		if (hidden == Hidden::removable)
-			TRY(uncover_link(union_dir, place, name, Inode::of(*inode).h_inode()));
+			TRY(uncover_link(mounter, union_dir, place, name,
+					 Inode::of(*inode).h_inode()));
 		Inode::of(*inode).copy_links();
 		return inode;
 	};
@@ -360,11 +363,11 @@ Result<void> prepare_link(struct dentry &old, const Inode &dir, StringView name)
 	const Branch &source = inode.branch();
 
 	if (!source.writable()) {
-		ScopedCreds creds(inode.super().mounter());
+		AsMounter mounter = inode.super().as_mounter();
 		auto parent = parent_of(old);
 		const Branch &branch = *TRY(branch_for_copy(Inode::of(*parent->d_inode), source));
 
-		if (TRY(hidden_above(dir, name, branch, nullptr)) == Hidden::for_good)
+		if (TRY(hidden_above(mounter, dir, name, branch, nullptr)) == Hidden::for_good)
 			return Error{-EXDEV};
 	}
 	return copy_up(list, old);
@@ -389,8 +392,9 @@ Result<void> make_tmpfile(struct inode &dir, struct file &file, umode_t mode)
 	Inode &union_dir = Inode::of(dir);
 	const Super &super = union_dir.super();
 	ListLock list(super);
-	ScopedCreds mounter(super.mounter());
-	Place place = TRY(place_for_new(list, *file.f_path.dentry->d_parent, {}, NewKind::other));
+	AsMounter mounter = super.as_mounter();
+	Place place = TRY(
+		place_for_new(mounter, list, *file.f_path.dentry->d_parent, {}, NewKind::other));
 	const Branch &branch = place.branch;
 	struct path parent = branch.path_to(*place.h_dir);
 	Ref<struct file> h_file;
@@ -398,14 +402,14 @@ Result<void> make_tmpfile(struct inode &dir, struct file &file, umode_t mode)
 	if (!is_live_directory(*branch.mnt(), *place.h_dir))
 		return Error{-ESTALE};
 	{
-		auto write = TRY(BranchWrite::get(branch));
+		auto writer = TRY(branch.write(mounter));
 		auto creator = TRY(CreatorCreds::create(super, mounter.caller(),
 							*file.f_path.dentry, S_IFREG | mode));
 		ScopedCreds creds(creator.get());
 
 		h_file = TRY(adopt_or_error(
 			aufs_tmpfile_open(&parent, mode, O_RDWR | O_LARGEFILE, &creator.get())));
-		TRY(inherit(union_dir, place,
+		TRY(inherit(writer, union_dir,
 			    {*file.f_path.dentry, static_cast<umode_t>(S_IFREG | mode), nullptr,
 			     mounter.caller()},
 			    *aufs_file_dentry(h_file.get())));
@@ -415,7 +419,7 @@ Result<void> make_tmpfile(struct inode &dir, struct file &file, umode_t mode)
 
 	found.top = Part::of(branch, *aufs_file_dentry(h_file.get()));
 
-	auto inode = TRY(Inode::get(*dir.i_sb, move(found), Inode::Age::made_just_now));
+	auto inode = TRY(Inode::get(mounter, *dir.i_sb, move(found), Inode::Age::made_just_now));
 
 	/* d_tmpfile() takes the one link away that a named file would have. */
 	set_nlink(inode.get(), 1);

@@ -42,17 +42,18 @@ enum class Hidden : unsigned char { no, removable, for_good };
 
 /*
  * -ESTALE where the object is not what the union shows there, @shown, which is null where it shows nothing:
- * somebody has made it directly. The mounter's credentials are held. May sleep.
+ * somebody has made it directly. May sleep.
  */
-Result<Hidden> hidden_above(const Inode &dir, StringView name, const Branch &target,
-			    const Inode *shown);
+Result<Hidden> hidden_above(const AsMounter &mounter, const Inode &dir, StringView name,
+			    const Branch &target, const Inode *shown);
 
 /*
  * Removes what hides @name in @dir, which is on @target, on the branches above: whiteouts,
- * and what was replaced, @shown; directories of these are empty for users. -ESTALE as hidden_above(). The
- * mounter's credentials are held, and no write access.
+ * and what was replaced, @shown; directories of these are empty for users. -ESTALE as hidden_above(). Takes
+ * write access to each.
  */
-Result<void> uncover(const Inode &dir, StringView name, const Branch &target, const Inode *shown);
+Result<void> uncover(const AsMounter &mounter, const Inode &dir, StringView name,
+		     const Branch &target, const Inode *shown);
 
 /* remove.cc, rename.cc */
 int unlink(struct inode *dir, struct dentry *dentry);

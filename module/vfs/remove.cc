@@ -15,17 +15,17 @@ namespace
 {
 
 /* A directory that users see nothing in may be full of whiteouts. */
-Result<void> remove_directory(const Branch &branch, struct dentry &h_dir, StringView name,
+Result<void> remove_directory(const Writer &writer, struct dentry &h_dir, StringView name,
 			      struct dentry &victim)
 {
-	auto removed = remove_entry(branch, h_dir, name, victim.d_inode, &DirLock::rmdir);
+	auto removed = remove_entry(writer, h_dir, name, victim.d_inode, &DirLock::rmdir);
 
 	if (removed.ok())
 		return {};
 	if (removed.error() != -ENOTEMPTY)
 		return Error{removed.error()};
 
-	Grave grave = TRY(Grave::bury(branch, h_dir, name, victim));
+	Grave grave = TRY(Grave::bury(writer, h_dir, name, victim));
 
 	return grave.close(h_dir, name);
 }
@@ -36,11 +36,11 @@ struct Spot {
 	bool on_rw = false; /* it is removed from its branch; else it is hidden */
 	const Branch *branch = nullptr; /* which is changed */
 
-	static Result<Spot> find(const Inode &dir, StringView name)
+	static Result<Spot> find(const AsMounter &mounter, const Inode &dir, StringView name)
 	{
 		Spot spot;
 
-		spot.found = TRY(aufs::find(dir, name));
+		spot.found = TRY(aufs::find(mounter, dir, name));
 		if (!spot.found.exists())
 			return Error{-ESTALE};
 
@@ -53,69 +53,71 @@ struct Spot {
 };
 
 /* Removes @victim, @name in the part @h_dir of @dir, or hides it there. Whether it was there. */
-Result<bool> remove_at(const Inode &dir, struct dentry &h_dir, StringView name, const Spot &spot,
-		       const Inode &victim)
+Result<bool> remove_at(const AsMounter &mounter, const Inode &dir, struct dentry &h_dir,
+		       StringView name, const Spot &spot, const Inode &victim)
 {
 	/* Somebody has made it directly since: nobody asked to remove that. */
-	if (spot.on_rw && !victim.shows(spot.found.top))
+	if (spot.on_rw && !victim.shows(mounter, spot.found.top))
 		return Error{-ESTALE};
 
 	const Branch &branch = *spot.branch;
-	auto write = TRY(BranchWrite::get(branch));
-	bool below = !spot.on_rw || TRY(find(dir, name, dir.found().part_on(branch) + 1)).exists();
-	bool made = below && TRY(make_whiteout(branch, h_dir, name));
+	auto writer = TRY(branch.write(mounter));
+	bool below = !spot.on_rw ||
+		     TRY(find(mounter, dir, name, dir.found().part_on(branch) + 1)).exists();
+	bool made = below && TRY(make_whiteout(writer, h_dir, name));
 	ScopeExit undo([&] {
 		if (made)
-			(void)remove_whiteout(branch, h_dir, name).ok();
+			(void)remove_whiteout(writer, h_dir, name).ok();
 	});
 
 	bool removed = spot.on_rw;
 
 	if (!spot.on_rw) {
 		/* The same. */
-		if (TRY(lookup_in(branch, h_dir, name)))
+		if (TRY(lookup_in(mounter, branch, h_dir, name)))
 			return Error{-ESTALE};
 	} else if (!is_dir(victim.vfs.i_mode)) {
-		removed = TRY(remove_entry(branch, h_dir, name, &spot.found.top.inode(),
+		removed = TRY(remove_entry(writer, h_dir, name, &spot.found.top.inode(),
 					   &DirLock::unlink));
 	} else {
-		TRY(remove_directory(branch, h_dir, name, *spot.found.top.dentry));
+		TRY(remove_directory(writer, h_dir, name, *spot.found.top.dentry));
 	}
 	undo.dismiss();
 	return removed;
 }
 
 /* What the union knows of @victim, whose name is gone from @spot; @removed: from that branch. */
-void note_gone(Inode &victim, const Spot &spot, bool removed)
+void note_gone(const AsMounter &mounter, Inode &victim, const Spot &spot, bool removed)
 {
 	if (is_dir(victim.vfs.i_mode))
 		victim.note_removed();
 	/* A pseudo-link may serve a name on a lower branch that is written to by now. */
 	else if (removed && (victim.links() <= 1 || &spot.found.top.inode() == &victim.h_inode()))
-		note_name_gone(victim);
+		note_name_gone(mounter, victim);
 	/* It only claimed to be one of its names, and was not counted (claimed_identity_of()). */
-	else if (!removed && victim.on_rw() && !victim.shows(spot.found.top))
+	else if (!removed && victim.on_rw() && !victim.shows(mounter, spot.found.top))
 		victim.copy_links();
 	else
-		note_lower_name_gone(victim, *spot.branch);
+		note_lower_name_gone(mounter, victim, *spot.branch);
 }
 
-Result<void> remove_object(const ListLock &list, Inode &dir, struct dentry &dentry, Inode &victim)
+Result<void> remove_object(const AsMounter &mounter, const ListLock &list, Inode &dir,
+			   struct dentry &dentry, Inode &victim)
 {
 	StringView name = name_of(dentry);
 
-	if (is_dir(victim.vfs.i_mode) && !TRY(is_logically_empty(victim)))
+	if (is_dir(victim.vfs.i_mode) && !TRY(is_logically_empty(mounter, victim)))
 		return Error{-ENOTEMPTY};
 
 	for (;;) {
-		const Branch *branch = TRY(Spot::find(dir, name)).branch;
+		const Branch *branch = TRY(Spot::find(mounter, dir, name)).branch;
 		auto h_dir = TRY(copy_up_directory(list, *dentry.d_parent, *branch));
 		/*
 		 * What is counted is removed and counted in one: a copy-up counts, too. And an open
 		 * or a nameless file may be giving a directory a part, which needs no VFS lock.
 		 */
 		auto lock = TRY(KillableLock::get(victim.copy_lock()));
-		Spot spot = TRY(Spot::find(dir, name));
+		Spot spot = TRY(Spot::find(mounter, dir, name));
 
 		/* One that was under way has brought the name to another branch. */
 		if (spot.branch != branch)
@@ -123,7 +125,8 @@ Result<void> remove_object(const ListLock &list, Inode &dir, struct dentry &dent
 
 		Going going(dentry);
 
-		note_gone(victim, spot, TRY(remove_at(dir, *h_dir, name, spot, victim)));
+		note_gone(mounter, victim, spot,
+			  TRY(remove_at(mounter, dir, *h_dir, name, spot, victim)));
 		going.keep();
 		return {};
 	}
@@ -134,12 +137,12 @@ Result<void> remove_name(struct inode &dir, struct dentry &dentry)
 	Inode &union_dir = Inode::of(dir);
 	Inode &victim = Inode::of(*dentry.d_inode);
 	ListLock list(union_dir.super());
-	ScopedCreds creds(union_dir.super().mounter());
+	AsMounter mounter = union_dir.super().as_mounter();
 
 	/* The list has changed since the VFS looked it up: it does so again. */
 	if (!dentry.d_hash.pprev)
 		return Error{-ESTALE};
-	TRY(remove_object(list, union_dir, dentry, victim));
+	TRY(remove_object(mounter, list, union_dir, dentry, victim));
 	union_dir.copy_links();
 	return {};
 }

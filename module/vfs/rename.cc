@@ -35,6 +35,15 @@ struct Side {
 	{
 		return dentry.d_inode ? &Inode::of(*dentry.d_inode) : nullptr;
 	}
+	/* Whether the union has @h_dentry there. */
+	bool shows(const Writer &writer, struct dentry &h_dentry) const
+	{
+		const Inode *known = inode();
+
+		if (!known)
+			return false;
+		return known->shows(writer.mounter(), Part::of(writer.branch(), h_dentry));
+	}
 	bool directory() const
 	{
 		return dentry.d_inode && is_dir(dentry.d_inode->i_mode);
@@ -67,9 +76,9 @@ struct Side {
 		return branch_for_copy(dir, top);
 	}
 	/* What branches below @branch have under this name. */
-	Result<Found> below(const Branch &branch) const
+	Result<Found> below(const AsMounter &mounter, const Branch &branch) const
 	{
-		return find(dir, name(), dir.found().part_on(branch) + 1);
+		return find(mounter, dir, name(), dir.found().part_on(branch) + 1);
 	}
 	/*
 	 * It is known to be moving until the VFS has moved it as well. A directory stays on @branch alone
@@ -95,34 +104,34 @@ struct Side {
 		inode()->cancel_move();
 	}
 	/* Lets the directory that comes to this name from @from not merge with one below. */
-	Result<void> prepare_arrival(Side &from, const Branch &branch) const
+	Result<void> prepare_arrival(const Writer &writer, Side &from) const
 	{
 		if (!from.directory())
 			return {};
 
-		Found found = TRY(below(branch));
+		Found found = TRY(below(writer.mounter(), writer.branch()));
 
 		if (!found.exists() || !is_dir(found.top.inode().i_mode))
 			return {};
 
 		struct dentry &h_dentry = from.inode()->h_dentry();
 
-		from.opaque_made = TRY(make_opaque(branch, h_dentry));
+		from.opaque_made = TRY(make_opaque(writer, h_dentry));
 		return {};
 	}
 	/* What is hidden below when this name goes. */
-	Result<void> cover(const Branch &branch)
+	Result<void> cover(const Writer &writer)
 	{
-		if (TRY(below(branch)).exists())
-			whiteout_made = TRY(make_whiteout(branch, *h_dir, name()));
+		if (TRY(below(writer.mounter(), writer.branch())).exists())
+			whiteout_made = TRY(make_whiteout(writer, *h_dir, name()));
 		return {};
 	}
-	void undo(const Branch &branch) const
+	void undo(const Writer &writer) const
 	{
 		if (whiteout_made)
-			(void)remove_whiteout(branch, *h_dir, name()).ok();
+			(void)remove_whiteout(writer, *h_dir, name()).ok();
 		if (opaque_made)
-			undo_opaque(branch, inode()->h_dentry());
+			undo_opaque(writer, inode()->h_dentry());
 	}
 };
 
@@ -130,20 +139,19 @@ struct Side {
 enum class Replaces : unsigned char { known, hidden };
 
 /* The rename itself; both names are as the union has them. */
-Result<void> rename_on_branch(const Branch &branch, const Side &from, const Side &to,
+Result<void> rename_on_branch(const Writer &writer, const Side &from, const Side &to,
 			      unsigned int flags, Replaces replaces)
 {
 	bool exchange = flags & RENAME_EXCHANGE;
-	auto lock = TRY(RenameLock::get(branch.mnt(), *from.h_dir, from.name(), *to.h_dir,
-					to.name(), exchange));
+	auto lock = TRY(
+		RenameLock::get(writer, *from.h_dir, from.name(), *to.h_dir, to.name(), exchange));
 
 	if (lock.from().d_inode != &from.inode()->h_inode())
 		return Error{-ESTALE};
 	if (exchange && lock.to().d_inode != &to.inode()->h_inode())
 		return Error{-ESTALE};
 	/* Somebody has made it directly: nobody asked to replace that. */
-	if (replaces == Replaces::known && is_positive(lock.to()) &&
-	    !(to.inode() && to.inode()->shows(Part::of(branch, lock.to()))))
+	if (replaces == Replaces::known && is_positive(lock.to()) && !to.shows(writer, lock.to()))
 		return Error{-ESTALE};
 	return lock.rename(flags);
 }
@@ -152,18 +160,19 @@ Result<void> rename_on_branch(const Branch &branch, const Side &from, const Side
  * Moves @from over @to. A directory that is replaced is empty for users, and on its branch is
  * whatever hides what is below it: it is taken away first, and comes back if the rename fails.
  */
-Result<void> replace(const Branch &branch, Side &from, Side &to, unsigned int flags,
+Result<void> replace(const Writer &writer, Side &from, Side &to, unsigned int flags,
 		     Replaces replaces)
 {
-	struct dentry *replaced = to.directory() ? to.inode()->found().dentry_on(branch) : nullptr;
+	struct dentry *replaced = to.directory() ? to.inode()->found().dentry_on(writer.branch()) :
+						   nullptr;
 
 	if (!replaced)
-		return rename_on_branch(branch, from, to, flags, replaces);
-	TRY(to.cover(branch));
+		return rename_on_branch(writer, from, to, flags, replaces);
+	TRY(to.cover(writer));
 
-	Grave grave = TRY(Grave::bury(branch, *to.h_dir, to.name(), *replaced));
+	Grave grave = TRY(Grave::bury(writer, *to.h_dir, to.name(), *replaced));
 
-	auto renamed = rename_on_branch(branch, from, to, flags, replaces);
+	auto renamed = rename_on_branch(writer, from, to, flags, replaces);
 
 	if (!renamed.ok())
 		grave.exhume(*to.h_dir, to.name());
@@ -174,45 +183,45 @@ Result<void> replace(const Branch &branch, Side &from, Side &to, unsigned int fl
  * Gives the file @from, which lies on @branch, the name of @to as well, in place of what that
  * branch has there. False where the filesystem cannot.
  */
-Result<bool> link_below(const Branch &branch, const Side &from, const Side &to)
+Result<bool> link_below(const Writer &writer, const Side &from, const Side &to)
 {
-	auto lock = TRY(DirLock::get(branch.mnt(), *to.h_dir));
-	auto h_to = TRY(lookup_locked(branch, *to.h_dir, to.name()));
+	auto lock = TRY(DirLock::get(writer, *to.h_dir));
+	auto h_to = TRY(lookup_locked(lock, to.name()));
 
 	if (is_positive(*h_to)) {
 		if (is_dir(h_to->d_inode->i_mode))
 			return false;
 		TRY(lock.unlink(*h_to));
-		h_to = TRY(lookup_locked(branch, *to.h_dir, to.name()));
+		h_to = TRY(lookup_locked(lock, to.name()));
 	}
 	return lock.link(from.inode()->h_dentry(), *h_to).ok();
 }
 
 /* Takes the old name away from the file @from. */
-Result<void> unlink_old(const Branch &branch, Side &from)
+Result<void> unlink_old(const AsMounter &mounter, const Branch &branch, Side &from)
 {
-	auto write = TRY(BranchWrite::get(branch));
+	auto writer = TRY(branch.write(mounter));
 
-	TRY(from.cover(branch));
+	TRY(from.cover(writer));
 
-	TRY(remove_entry(branch, *from.h_dir, from.name(), &from.inode()->h_inode(),
+	TRY(remove_entry(writer, *from.h_dir, from.name(), &from.inode()->h_inode(),
 			 &DirLock::unlink));
 	return {};
 }
 
 /* Gives @from its old name alone. */
-Result<void> take_back(const Branch &branch, const Side &from, const Side &to, bool linked)
+Result<void> take_back(const AsMounter &mounter, const Branch &branch, const Side &from,
+		       const Side &to, bool linked)
 {
-	auto write = TRY(BranchWrite::get(branch));
+	auto writer = TRY(branch.write(mounter));
 
 	if (linked) {
-		TRY(remove_entry(branch, *to.h_dir, to.name(), &from.inode()->h_inode(),
+		TRY(remove_entry(writer, *to.h_dir, to.name(), &from.inode()->h_inode(),
 				 &DirLock::unlink));
 		return {};
 	}
 
-	auto lock =
-		TRY(RenameLock::get(branch.mnt(), *to.h_dir, to.name(), *from.h_dir, from.name()));
+	auto lock = TRY(RenameLock::get(writer, *to.h_dir, to.name(), *from.h_dir, from.name()));
 
 	if (lock.from().d_inode != &from.inode()->h_inode())
 		return Error{-ESTALE};
@@ -224,32 +233,32 @@ Result<void> take_back(const Branch &branch, const Side &from, const Side &to, b
  * whenever the machine stops there is the old state or the new one; the name that is hidden comes
  * first.
  */
-Result<void> replace_below(const Branch &branch, Side &from, Side &to)
+Result<void> replace_below(const AsMounter &mounter, const Branch &branch, Side &from, Side &to)
 {
 	bool linked = false;
 	{
-		auto write = TRY(BranchWrite::get(branch));
+		auto writer = TRY(branch.write(mounter));
 
-		linked = !from.directory() && TRY(link_below(branch, from, to));
+		linked = !from.directory() && TRY(link_below(writer, from, to));
 		if (!linked) {
-			TRY(from.cover(branch));
-			TRY(replace(branch, from, to, 0, Replaces::hidden));
+			TRY(from.cover(writer));
+			TRY(replace(writer, from, to, 0, Replaces::hidden));
 		}
 	}
 
-	auto uncovered = uncover(to.dir, to.name(), branch, to.inode());
+	auto uncovered = uncover(mounter, to.dir, to.name(), branch, to.inode());
 
 	if (uncovered.ok())
-		return linked ? unlink_old(branch, from) : uncovered;
-	if (auto back = take_back(branch, from, to, linked); !back.ok())
+		return linked ? unlink_old(mounter, branch, from) : uncovered;
+	if (auto back = take_back(mounter, branch, from, to, linked); !back.ok())
 		aufs_warn("branch '%s': a rename is half done in inode %llu (errno %d)",
 			  branch.name().data(), number_of(*to.h_dir->d_inode), -back.error());
 	return uncovered;
 }
 
 /* What the union knows of the two inodes afterwards. */
-void note_moved(const Branch &branch, const Side &from, const Side &to, bool exchange,
-		bool replaced_on_rw)
+void note_moved(const AsMounter &mounter, const Branch &branch, const Side &from, const Side &to,
+		bool exchange, bool replaced_on_rw)
 {
 	/* udba: it was looked at in another directory. */
 	AtomicRef(from.dentry.d_time).store(0);
@@ -261,9 +270,9 @@ void note_moved(const Branch &branch, const Side &from, const Side &to, bool exc
 		else if (to.directory())
 			other->note_removed();
 		else if (replaced_on_rw)
-			note_name_gone(*other);
+			note_name_gone(mounter, *other);
 		else
-			note_lower_name_gone(*other, branch);
+			note_lower_name_gone(mounter, *other, branch);
 	}
 	from.dir.copy_links();
 	to.dir.copy_links();
@@ -276,7 +285,7 @@ void note_moved(const Branch &branch, const Side &from, const Side &to, bool exc
 class Covered final
 {
 public:
-	static Result<Covered> find(const Side &to)
+	static Result<Covered> find(const AsMounter &mounter, const Side &to)
 	{
 		Covered covered;
 
@@ -289,7 +298,7 @@ public:
 		if (!covered.h_dir_)
 			return covered;
 
-		auto h_to = TRY(lookup_in(*top.branch, *covered.h_dir_, to.name()));
+		auto h_to = TRY(lookup_in(mounter, *top.branch, *covered.h_dir_, to.name()));
 
 		if (h_to && h_to->d_inode == &top.inode())
 			covered.branch_ = top.branch;
@@ -304,13 +313,13 @@ public:
 		return branch_ && branch.is_above(*branch_);
 	}
 	/* Where it cannot be removed it does no harm. */
-	void remove(const Side &to) const
+	void remove(const AsMounter &mounter, const Side &to) const
 	{
-		auto write = BranchWrite::get(*branch_);
+		auto writer = branch_->write(mounter);
 
-		if (write.ok())
-			(void)remove_entry(*branch_, *h_dir_, to.name(), &to.inode()->top().inode(),
-					   &DirLock::unlink)
+		if (writer.ok())
+			(void)remove_entry(writer.value(), *h_dir_, to.name(),
+					   &to.inode()->top().inode(), &DirLock::unlink)
 				.ok();
 	}
 
@@ -319,50 +328,51 @@ private:
 	const Branch *branch_ = nullptr;
 };
 
-Result<void> exchange_names(const Branch &branch, Side &from, Side &to)
+Result<void> exchange_names(const AsMounter &mounter, const Branch &branch, Side &from, Side &to)
 {
-	auto write = TRY(BranchWrite::get(branch));
+	auto writer = TRY(branch.write(mounter));
 	ScopeExit undo([&] {
-		from.undo(branch);
-		to.undo(branch);
+		from.undo(writer);
+		to.undo(writer);
 	});
 
-	note_arrival(write, to.dir, *to.h_dir, *from.inode());
-	note_arrival(write, from.dir, *from.h_dir, *to.inode());
+	note_arrival(writer, to.dir, *to.h_dir, *from.inode());
+	note_arrival(writer, from.dir, *from.h_dir, *to.inode());
 
-	TRY(to.prepare_arrival(from, branch));
-	TRY(from.prepare_arrival(to, branch));
-	TRY(rename_on_branch(branch, from, to, RENAME_EXCHANGE, Replaces::known));
+	TRY(to.prepare_arrival(writer, from));
+	TRY(from.prepare_arrival(writer, to));
+	TRY(rename_on_branch(writer, from, to, RENAME_EXCHANGE, Replaces::known));
 	undo.dismiss();
 	return {};
 }
 
-Result<void> move_name(const Branch &branch, Side &from, Side &to, unsigned int flags, bool hidden)
+Result<void> move_name(const AsMounter &mounter, const Branch &branch, Side &from, Side &to,
+		       unsigned int flags, bool hidden)
 {
 	auto on_branch = [&](auto &&run) -> Result<void> {
-		auto write = TRY(BranchWrite::get(branch));
+		auto writer = TRY(branch.write(mounter));
 
-		return run(write);
+		return run(writer);
 	};
-	auto undo = [&](const BranchWrite &) -> Result<void> {
-		from.undo(branch);
-		to.undo(branch);
+	auto undo = [&](const Writer &writer) -> Result<void> {
+		from.undo(writer);
+		to.undo(writer);
 		return {};
 	};
-	auto moved = on_branch([&](const BranchWrite &write) -> Result<void> {
-		note_arrival(write, to.dir, *to.h_dir, *from.inode());
-		TRY(to.prepare_arrival(from, branch));
+	auto moved = on_branch([&](const Writer &writer) -> Result<void> {
+		note_arrival(writer, to.dir, *to.h_dir, *from.inode());
+		TRY(to.prepare_arrival(writer, from));
 		if (hidden)
 			return {};
 		/* The branch has by now what the union does not. */
-		if (!to.inode() && TRY(lookup_in(branch, *to.h_dir, to.name())))
+		if (!to.inode() && TRY(lookup_in(mounter, branch, *to.h_dir, to.name())))
 			return Error{-ESTALE};
-		TRY(from.cover(branch));
-		return replace(branch, from, to, flags, Replaces::known);
+		TRY(from.cover(writer));
+		return replace(writer, from, to, flags, Replaces::known);
 	});
 
 	if (moved.ok() && hidden)
-		moved = replace_below(branch, from, to);
+		moved = replace_below(mounter, branch, from, to);
 	if (!moved.ok()) {
 		(void)on_branch(undo).ok();
 		return moved;
@@ -371,8 +381,9 @@ Result<void> move_name(const Branch &branch, Side &from, Side &to, unsigned int 
 	 * The name is there now and comes before the whiteout, which hides what it hid. One that
 	 * cannot be removed does no harm, and a rename that has replaced a file cannot be undone.
 	 */
-	auto removed = on_branch(
-		[&](const BranchWrite &) { return remove_whiteout(branch, *to.h_dir, to.name()); });
+	auto removed = on_branch([&](const Writer &writer) {
+		return remove_whiteout(writer, *to.h_dir, to.name());
+	});
 
 	if (!removed.ok())
 		aufs_warn("branch '%s': a spent whiteout stays in inode %llu (errno %d)",
@@ -390,12 +401,12 @@ Result<void> rename_checked(Side from, Side to, unsigned int flags)
 	TRY(check_new_name(to.name()));
 
 	ListLock list(super);
-	ScopedCreds creds(super.mounter());
+	AsMounter mounter = super.as_mounter();
 
 	/* The list has changed since the VFS looked them up: it does so again. */
 	if (!from.dentry.d_hash.pprev || (to.inode() && !to.dentry.d_hash.pprev))
 		return Error{-ESTALE};
-	if (!exchange && to.directory() && !TRY(is_logically_empty(*to.inode())))
+	if (!exchange && to.directory() && !TRY(is_logically_empty(mounter, *to.inode())))
 		return Error{-ENOTEMPTY};
 
 	const Branch &branch = *TRY(from.branch_to_move());
@@ -403,7 +414,7 @@ Result<void> rename_checked(Side from, Side to, unsigned int flags)
 	if (exchange && TRY(to.branch_to_move()) != &branch)
 		return Error{-EXDEV};
 
-	Hidden hidden = TRY(hidden_above(to.dir, to.name(), branch, to.inode()));
+	Hidden hidden = TRY(hidden_above(mounter, to.dir, to.name(), branch, to.inode()));
 
 	if (hidden == Hidden::for_good)
 		return Error{-EXDEV};
@@ -413,8 +424,8 @@ Result<void> rename_checked(Side from, Side to, unsigned int flags)
 	from.h_dir = TRY(copy_up_directory(list, *from.dentry.d_parent, branch));
 	to.h_dir = TRY(copy_up_directory(list, *to.dentry.d_parent, branch));
 
-	TRY(check_seen(*from.dentry.d_parent, branch));
-	TRY(check_seen(*to.dentry.d_parent, branch));
+	TRY(check_seen(mounter, *from.dentry.d_parent, branch));
+	TRY(check_seen(mounter, *to.dentry.d_parent, branch));
 
 	ScopeExit let_go([&] {
 		from.release();
@@ -426,24 +437,24 @@ Result<void> rename_checked(Side from, Side to, unsigned int flags)
 		TRY(to.hold(branch));
 
 	if (exchange) {
-		TRY(exchange_names(branch, from, to));
+		TRY(exchange_names(mounter, branch, from, to));
 		let_go.dismiss();
-		note_moved(branch, from, to, exchange, false);
+		note_moved(mounter, branch, from, to, exchange, false);
 		return {};
 	}
 
 	auto run = [&]() -> Result<void> {
-		Covered covered = TRY(Covered::find(to));
+		Covered covered = TRY(Covered::find(mounter, to));
 
 		Going going(to.dentry);
 
-		TRY(move_name(branch, from, to, flags, hidden == Hidden::removable));
+		TRY(move_name(mounter, branch, from, to, flags, hidden == Hidden::removable));
 		going.keep();
 		if (covered.is_below(branch))
-			covered.remove(to);
+			covered.remove(mounter, to);
 		/* The VFS goes on. */
 		let_go.dismiss();
-		note_moved(branch, from, to, exchange, covered.exists());
+		note_moved(mounter, branch, from, to, exchange, covered.exists());
 		return {};
 	};
 

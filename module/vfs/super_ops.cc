@@ -99,7 +99,7 @@ int statfs(struct dentry *dentry, struct kstatfs *buf)
 {
 	const Super &super = Super::of(*dentry->d_sb);
 	ListLock list(super);
-	ScopedCreds creds(super.mounter());
+	AsMounter mounter = super.as_mounter();
 	auto result = statfs_of(super);
 
 	if (!result.ok())

@@ -154,7 +154,7 @@ ssize_t listxattr(struct dentry *dentry, char *list, size_t size)
 	const Branch &branch = *top.branch;
 	ssize_t length;
 	{
-		ScopedCreds creds(union_inode.super().mounter());
+		AsMounter mounter = union_inode.super().as_mounter();
 
 		length = vfs_listxattr(top.dentry.get(), list, size);
 	}

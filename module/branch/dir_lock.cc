@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-#include "kernel/dir_lock.hh"
+#include "dir_lock.hh"
 
 namespace aufs
 {

@@ -7,7 +7,7 @@
  */
 #pragma once
 
-#include "kernel/handles.hh"
+#include "writer.hh"
 
 namespace aufs
 {
@@ -19,8 +19,8 @@ inline bool lies_on(const struct vfsmount &mnt, struct dentry &dentry)
 }
 
 /*
- * The same for a directory that can have entries. While its i_rwsem is held it stays one; a directory
- * above it may still be moved away, as if that came right afterwards.
+ * The same for a directory that can have entries. Under its i_rwsem it stays one; a directory above it may still
+ * be moved away, as if that came right afterwards.
  */
 inline bool is_live_directory(const struct vfsmount &mnt, struct dentry &dir)
 {
@@ -28,7 +28,7 @@ inline bool is_live_directory(const struct vfsmount &mnt, struct dentry &dir)
 	       !(dir.d_inode->i_flags & S_DEAD) && lies_on(mnt, dir);
 }
 
-/* Whether @dentry is still an entry of @dir, whose i_rwsem is held. */
+/* Whether @dentry is still an entry of @dir; it stays so under the i_rwsem of that alone (DirLock::has()). */
 inline bool is_entry_of(const struct dentry &dentry, const struct dentry &dir)
 {
 	return dentry.d_parent == &dir && dentry.d_hash.pprev && is_positive(dentry);
@@ -63,18 +63,18 @@ private:
 	struct name_snapshot snapshot_;
 };
 
-/* Holds the i_rwsem of a branch directory that is about to change. */
+/* Holds the i_rwsem of a branch directory that is about to change. Ends before its Writer. */
 class DirLock final
 {
 public:
-	/* -ESTALE where @dir is no directory of the branch of @mnt any more. Sleeps. */
-	static Result<DirLock> get(struct vfsmount *mnt, struct dentry &dir)
+	/* -ESTALE where @dir is no directory of the branch any more. Sleeps. */
+	static Result<DirLock> get(const Writer &writer, struct dentry &dir)
 	{
 		aufs_inode_lock_nested(dir.d_inode, I_MUTEX_PARENT);
 
-		DirLock lock(mnt, dir);
+		DirLock lock(writer.mnt(), dir);
 
-		if (!is_live_directory(*mnt, dir))
+		if (!is_live_directory(*writer.mnt(), dir))
 			return Error{-ESTALE};
 		return lock;
 	}
@@ -88,9 +88,18 @@ public:
 			aufs_inode_unlock(dir_->d_inode);
 	}
 
+	struct vfsmount *mnt() const
+	{
+		return mnt_;
+	}
 	struct dentry &dir() const
 	{
 		return *dir_;
+	}
+	/* Whether @dentry is still an entry of it. */
+	bool has(const struct dentry &dentry) const
+	{
+		return is_entry_of(dentry, *dir_);
 	}
 
 	/* Makes what the negative @dentry names by @create(mount, directory inode, dentry). */
@@ -109,13 +118,13 @@ public:
 	}
 	Result<void> unlink(struct dentry &dentry) const
 	{
-		if (!is_entry_of(dentry, *dir_))
+		if (!has(dentry))
 			return Error{-ESTALE};
 		return check(aufs_unlink(mnt_, dir_->d_inode, &dentry));
 	}
 	Result<void> rmdir(struct dentry &dentry) const
 	{
-		if (!is_entry_of(dentry, *dir_))
+		if (!has(dentry))
 			return Error{-ESTALE};
 		return check(aufs_rmdir(mnt_, dir_->d_inode, &dentry));
 	}
@@ -129,29 +138,27 @@ private:
 	struct dentry *dir_;
 };
 
-/*
- * Both directories of a rename, locked in the VFS's order, and both names looked up. The mounter's
- * credentials are held.
- */
+/* Both directories of a rename, locked in the VFS's order, and both names looked up. Ends before its Writer. */
 class RenameLock final
 {
 public:
 	/*
 	 * For what moves from @from to @to. -ESTALE where one of them is no directory of the branch
-	 * of @mnt any more, or what is moved is not there. To exchange, both are. Sleeps.
+	 * any more, or what is moved is not there. To exchange, both are. Sleeps.
 	 */
-	static Result<RenameLock> get(struct vfsmount *mnt, struct dentry &from_dir,
+	static Result<RenameLock> get(const Writer &writer, struct dentry &from_dir,
 				      StringView from, struct dentry &to_dir, StringView to,
 				      bool exchange = false)
 	{
-		return begin(mnt, {&from_dir, &to_dir, nullptr, nullptr, nullptr}, from, to,
-			     exchange);
+		return begin(writer.mnt(), {&from_dir, &to_dir, nullptr, nullptr, nullptr}, from,
+			     to, exchange);
 	}
 	/* The same for the dentry @from, -ESTALE where that has another name by now. */
-	static Result<RenameLock> get(struct vfsmount *mnt, struct dentry &from_dir,
+	static Result<RenameLock> get(const Writer &writer, struct dentry &from_dir,
 				      struct dentry &from, struct dentry &to_dir, StringView to)
 	{
-		return begin(mnt, {&from_dir, &to_dir, &from, nullptr, nullptr}, {}, to, false);
+		return begin(writer.mnt(), {&from_dir, &to_dir, &from, nullptr, nullptr}, {}, to,
+			     false);
 	}
 	RenameLock(RenameLock &&other)
 		: mnt_(cxxrt::exchange(other.mnt_, nullptr)), names_(other.names_)
@@ -164,6 +171,15 @@ public:
 			aufs_rename_end(&names_);
 	}
 
+	struct vfsmount *mnt() const
+	{
+		return mnt_;
+	}
+	/* The directory that is moved to. */
+	struct dentry &to_dir() const
+	{
+		return *names_.to_dir;
+	}
 	struct dentry &from() const
 	{
 		return *names_.from;
