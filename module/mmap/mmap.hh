@@ -1,14 +1,29 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* How a file of the union is mapped: methods of its file operations. */
+/*
+ * The mmap layer: how a file of the union is mapped, methods of its file operations. The branch serves the mapping:
+ * its page cache, its vm_ops, its f_mapping; the union's file is what the mapping reports (prfile.hh). Under mmap_lock,
+ * inside which neither i_rwsem nor freeze protection may be taken: nothing is copied up, locked or allocated by us here.
+ */
 #pragma once
 
-#include "union/inode.hh"
+#include "branch_file.hh"
+#include "prfile.hh"
 
 namespace aufs
 {
 
-int mmap(struct file *file, struct vm_area_struct *vma);
-unsigned long get_unmapped_area(struct file *file, unsigned long addr, unsigned long len,
-				unsigned long pgoff, unsigned long flags);
+inline Result<void> mmap(struct file *file, struct vm_area_struct *vma)
+{
+	if (waits_for_truncation(*file))
+		return Error{-ENODEV};
+	return prfile::map(*file, h_file_of(*file), *vma);
+}
+
+/* The branch knows how its mappings should be aligned (huge pages of shmem, ext4, xfs). */
+inline unsigned long get_unmapped_area(struct file *file, unsigned long addr, unsigned long len,
+				       unsigned long pgoff, unsigned long flags)
+{
+	return aufs_get_unmapped_area(&h_file_of(*file), addr, len, pgoff, flags);
+}
 
 } // namespace aufs

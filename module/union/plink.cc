@@ -283,14 +283,12 @@ Result<bool> follow_plink_of(const AsMounter &mounter, const Super &super, Found
 		if (!branch.is_above(*found.top.branch))
 			break;
 
-		auto copy = find_copy(mounter, super, branch, found.top, id);
+		Part copy = TRY(find_copy(mounter, super, branch, found.top, id));
 
-		if (!copy.ok())
-			return Error{copy.error()};
-		if (!copy.value())
+		if (!copy)
 			continue;
 		found.named = move(found.top);
-		found.top = copy.release();
+		found.top = move(copy);
 		found.generation = id.generation;
 		return true;
 	}

@@ -140,15 +140,15 @@ void name_file(struct iattr &h_attr, const struct file &user, const struct inode
 	h_attr.ia_file = h_file;
 }
 
-int change_on(struct vfsmount *mnt, struct dentry &h_dentry, const struct iattr &attr,
-	      struct iattr &h_attr)
+Result<void> change_on(struct vfsmount *mnt, struct dentry &h_dentry, const struct iattr &attr,
+		       struct iattr &h_attr)
 {
 	if (attr.ia_valid & ATTR_FILE)
 		name_file(h_attr, *attr.ia_file, *h_dentry.d_inode);
 
 	InodeLock lock(*h_dentry.d_inode);
 
-	return aufs_notify_change(mnt, &h_dentry, &h_attr);
+	return check(aufs_notify_change(mnt, &h_dentry, &h_attr));
 }
 
 /*
@@ -175,10 +175,10 @@ Result<void> truncate(struct dentry &dentry, const struct iattr &attr, struct ia
 		/* A program that runs from the branch is not cut. */
 		TRY(check(aufs_get_write_access(&h_inode)));
 
-		int error = change_on(branch.mnt(), h_dentry, attr, h_attr);
+		auto changed = change_on(branch.mnt(), h_dentry, attr, h_attr);
 
 		aufs_put_write_access(&h_inode);
-		return check(error);
+		return changed;
 	};
 
 	auto finish = [&run](const Writer &writer, struct dentry &copy) {
@@ -186,10 +186,10 @@ Result<void> truncate(struct dentry &dentry, const struct iattr &attr, struct ia
 	};
 
 	if (!TRY(copy_up_and(dentry, attr.ia_size, FinishCopy(finish))))
-		TRY(check(change_in_place(dentry, [&run, &dentry](struct vfsmount *,
-								  struct dentry &h_dentry) {
-			return to_errno(run(Inode::of(*dentry.d_inode).branch(), h_dentry));
-		})));
+		TRY(change_in_place(dentry, [&run, &dentry](struct vfsmount *,
+							    struct dentry &h_dentry) {
+			return run(Inode::of(*dentry.d_inode).branch(), h_dentry);
+		}));
 	if (opened)
 		take_truncated(*user, move(opened));
 	return {};
@@ -197,11 +197,10 @@ Result<void> truncate(struct dentry &dentry, const struct iattr &attr, struct ia
 
 } // namespace
 
-int setattr(AUFS_IDMAP *idmap, struct dentry *dentry, struct iattr *attr)
+Result<void> setattr(AUFS_IDMAP *idmap, struct dentry *dentry, struct iattr *attr)
 {
 	/* May take S_ISGID out of the mode, so it comes before the copy. */
-	if (int error = setattr_prepare(idmap, dentry, attr))
-		return error;
+	TRY(check(setattr_prepare(idmap, dentry, attr)));
 
 	struct iattr h_attr = for_branch(*attr);
 	bool truncates = h_attr.ia_valid & ATTR_SIZE;
@@ -214,7 +213,7 @@ int setattr(AUFS_IDMAP *idmap, struct dentry *dentry, struct iattr *attr)
 		return run_on_rw(Inode::of(*dentry->d_inode), [&] {
 			struct iattr again = h_attr;
 
-			return to_errno(truncate(*dentry, *attr, again));
+			return truncate(*dentry, *attr, again);
 		});
 	return change(*dentry, [&h_attr, attr](struct vfsmount *mnt, struct dentry &h_dentry) {
 		return change_on(mnt, h_dentry, *attr, h_attr);
@@ -256,7 +255,7 @@ bool has_no_acl(const Inode &inode, int type)
 	return !acl || acl == error_pointer<struct posix_acl>(-EOPNOTSUPP);
 }
 
-int set_acl_on(struct dentry &dentry, struct posix_acl *acl, int type)
+Result<void> set_acl_on(struct dentry &dentry, struct posix_acl *acl, int type)
 {
 	struct inode &inode = *dentry.d_inode;
 	/* The branch's own check asks the mounter, who may always keep S_ISGID. */
@@ -265,42 +264,46 @@ int set_acl_on(struct dentry &dentry, struct posix_acl *acl, int type)
 			  !capable_wrt_inode_uidgid(aufs_nop_idmap(), &inode, CAP_FSETID);
 
 	if (!acl && !Inode::of(inode).is_on_rw() && has_no_acl(Inode::of(inode), type))
-		return 0;
-	return change(dentry,
-		      [acl, type, drops_sgid](struct vfsmount *mnt, struct dentry &h_dentry) {
-			      if (drops_sgid) {
-				      struct iattr attr = {};
-				      InodeLock lock(*h_dentry.d_inode);
+		return {};
 
-				      attr.ia_valid = ATTR_KILL_SGID;
-				      if (int error = aufs_notify_change(mnt, &h_dentry, &attr))
-					      return error;
-			      }
-			      return aufs_set_acl(mnt, &h_dentry, type, acl);
-		      });
+	auto set = [acl, type, drops_sgid](struct vfsmount *mnt,
+					   struct dentry &h_dentry) -> Result<void> {
+		if (drops_sgid) {
+			struct iattr attr = {};
+			InodeLock lock(*h_dentry.d_inode);
+
+			attr.ia_valid = ATTR_KILL_SGID;
+			TRY(check(aufs_notify_change(mnt, &h_dentry, &attr)));
+		}
+		return check(aufs_set_acl(mnt, &h_dentry, type, acl));
+	};
+
+	return change(dentry, set);
 }
 
 } // namespace
 
-int set_acl(AUFS_IDMAP *, struct dentry *dentry, struct posix_acl *acl, int type)
+Result<void> SetAcl::operator()(AUFS_IDMAP *, struct dentry *dentry, struct posix_acl *acl,
+				int type) const
 {
 	return set_acl_on(*dentry, acl, type);
 }
 
-int set_acl(AUFS_IDMAP *, struct inode *inode, struct posix_acl *acl, int type)
+Result<void> SetAcl::operator()(AUFS_IDMAP *, struct inode *inode, struct posix_acl *acl,
+				int type) const
 {
 	auto dentry = Ref<struct dentry>::adopt(aufs_d_find_any_alias(inode));
 
-	return dentry ? set_acl_on(*dentry, acl, type) : -ESTALE;
+	return dentry ? set_acl_on(*dentry, acl, type) : Error{-ESTALE};
 }
 
-int fileattr_get(struct dentry *dentry, AUFS_FILEATTR *attr)
+Result<void> fileattr_get(struct dentry *dentry, AUFS_FILEATTR *attr)
 {
 	Inode &union_inode = Inode::of(*dentry->d_inode);
 	DirListLock list(union_inode);
 	AsMounter mounter = union_inode.super().as_mounter();
 
-	return vfs_fileattr_get(&union_inode.h_dentry(), attr);
+	return check(vfs_fileattr_get(&union_inode.h_dentry(), attr));
 }
 
 namespace
@@ -333,26 +336,24 @@ bool comes_last(u32 flags, u32 xflags)
  * Who sets flags gives back all that were shown, of the branch where the object lies; its copy may
  * lie on another filesystem, with others. So what is different is changed, and nothing else.
  */
-int fileattr_set(AUFS_IDMAP *, struct dentry *dentry, AUFS_FILEATTR *attr)
+Result<void> fileattr_set(AUFS_IDMAP *, struct dentry *dentry, AUFS_FILEATTR *attr)
 {
 	AUFS_FILEATTR shown = {};
 
-	if (int error = fileattr_get(dentry, &shown))
-		return error;
+	TRY(fileattr_get(dentry, &shown));
 
 	u32 flags = attr->flags ^ shown.flags;
 	u32 xflags = attr->fsx_xflags ^ shown.fsx_xflags;
 
 	if ((flags & ~handed_down::file_flags) ||
 	    (attr->fsx_valid && (xflags & ~handed_down::file_xflags)))
-		return -EOPNOTSUPP;
+		return Error{-EOPNOTSUPP};
 
-	auto set = [&, attr](struct vfsmount *mnt, struct dentry &h_dentry) {
+	auto set = [&, attr](struct vfsmount *mnt, struct dentry &h_dentry) -> Result<void> {
 		AUFS_FILEATTR next = {};
 		AUFS_FILEATTR have = {};
 
-		if (int error = vfs_fileattr_get(&h_dentry, &have))
-			return error;
+		TRY(check(vfs_fileattr_get(&h_dentry, &have)));
 		if (attr->flags_valid) {
 			fileattr_fill_flags(&next,
 					    changed_flags(have.flags, shown.flags, attr->flags));
@@ -366,16 +367,15 @@ int fileattr_set(AUFS_IDMAP *, struct dentry *dentry, AUFS_FILEATTR *attr)
 			next.fsx_cowextsize = changed(have.fsx_cowextsize, shown.fsx_cowextsize,
 						      attr->fsx_cowextsize);
 		}
-		return aufs_set_fileattr(mnt, &h_dentry, &next);
+		return check(aufs_set_fileattr(mnt, &h_dentry, &next));
 	};
 
 	if (!comes_last(flags, xflags) &&
 	    (attr->flags_valid || attr->fsx_projid == shown.fsx_projid))
 		return change(*dentry, set);
-	return run_on_rw(Inode::of(*dentry->d_inode), [&] {
-		auto copied = copy_up(*dentry);
-
-		return copied.ok() ? change_in_place(*dentry, set) : copied.error();
+	return run_on_rw(Inode::of(*dentry->d_inode), [&]() -> Result<void> {
+		TRY(copy_up(*dentry));
+		return change_in_place(*dentry, set);
 	});
 }
 
@@ -386,42 +386,44 @@ namespace
  * Access times are the branch's where it is written to; what else a kernel asks for, the branch
  * does by itself.
  */
-int update_times(struct inode &inode, bool atime)
+void update_times(struct inode &inode, bool atime)
 {
 	Inode &union_inode = Inode::of(inode);
 
 	if (!atime)
-		return 0;
+		return;
 
 	DirListLock list(union_inode);
 
 	if (!union_inode.branch().writable())
-		return 0;
+		return;
 
 	struct path h_path = union_inode.h_path();
 
 	touch_atime(&h_path);
 	union_inode.copy_attributes();
-	return 0;
 }
 
 } // namespace
 
-#ifndef HAVE_FS_UPD_ATIME
-int update_time(struct inode *inode, int flags)
+#ifdef HAVE_FS_UPD_ATIME
+Result<void> UpdateTime::operator()(struct inode *inode, enum fs_update_time which,
+				    unsigned int) const
 {
-	return update_times(*inode, flags & S_ATIME);
+	update_times(*inode, which == FS_UPD_ATIME);
+	return {};
 }
-
-int update_time(struct inode *inode, struct timespec64 *, int flags)
-{
-	return update_times(*inode, flags & S_ATIME);
-}
-
 #else
-int update_time(struct inode *inode, enum fs_update_time which, unsigned int)
+Result<void> UpdateTime::operator()(struct inode *inode, int flags) const
 {
-	return update_times(*inode, which == FS_UPD_ATIME);
+	update_times(*inode, flags & S_ATIME);
+	return {};
+}
+
+Result<void> UpdateTime::operator()(struct inode *inode, struct timespec64 *, int flags) const
+{
+	update_times(*inode, flags & S_ATIME);
+	return {};
 }
 #endif
 
@@ -429,33 +431,35 @@ namespace
 {
 
 /* May not sleep without a dentry: then the walk comes back with one. */
-const char *get_link(struct dentry *dentry, struct inode *inode, struct delayed_call *done)
+Result<const char *> get_link(struct dentry *dentry, struct inode *inode, struct delayed_call *done)
 {
 	if (!dentry)
-		return error_pointer<const char>(-ECHILD);
+		return Error{-ECHILD};
 
 	AsMounter mounter = Inode::of(*inode).super().as_mounter();
 
-	return vfs_get_link(&Inode::of(*inode).h_dentry(), done);
+	const char *target = vfs_get_link(&Inode::of(*inode).h_dentry(), done);
+
+	return is_error(target) ? error_of(target) : Result<const char *>(target);
 }
 
-int fiemap(struct inode *inode, struct fiemap_extent_info *info, u64 start, u64 length)
+Result<void> fiemap(struct inode *inode, struct fiemap_extent_info *info, u64 start, u64 length)
 {
 	struct inode &h_inode = Inode::of(*inode).h_inode();
 
 	if (!h_inode.i_op->fiemap)
-		return -EOPNOTSUPP;
+		return Error{-EOPNOTSUPP};
 
 	AsMounter mounter = Inode::of(*inode).super().as_mounter();
 
-	return h_inode.i_op->fiemap(&h_inode, info, start, length);
+	return check(h_inode.i_op->fiemap(&h_inode, info, start, length));
 }
 
 template <class Ops> constexpr Ops for_file(Ops ops, bool asks)
 {
-	ops.fiemap = fiemap;
-	ops.fileattr_get = fileattr_get;
-	ops.fileattr_set = fileattr_set;
+	ops.fiemap = vfs<fiemap>;
+	ops.fileattr_get = vfs<fileattr_get>;
+	ops.fileattr_set = vfs<fileattr_set>;
 	return with_common(ops, asks);
 }
 
@@ -463,7 +467,7 @@ template <class Ops> constexpr Ops for_file(Ops ops, bool asks)
 template <class Ops> constexpr Ops for_symlink(Ops ops, bool asks)
 {
 	ops = with_common(ops, asks);
-	ops.get_link = get_link;
+	ops.get_link = vfs<get_link>;
 	if constexpr (requires { ops.get_inode_acl; })
 		ops.get_inode_acl = nullptr;
 	else

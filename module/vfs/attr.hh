@@ -3,6 +3,7 @@
 #pragma once
 
 #include "copy_up/copy_up.hh"
+#include "method.hh"
 
 namespace aufs
 {
@@ -24,33 +25,47 @@ int getattr(AUFS_IDMAP *idmap, const struct path *path, struct kstat *stat, u32 
 int permission_asked(AUFS_IDMAP *idmap, struct inode *inode, int mask);
 int getattr_asked(AUFS_IDMAP *idmap, const struct path *path, struct kstat *stat, u32 request_mask,
 		  unsigned int flags);
-int setattr(AUFS_IDMAP *idmap, struct dentry *dentry, struct iattr *attr);
-ssize_t listxattr(struct dentry *dentry, char *list, size_t size);
+Result<void> setattr(AUFS_IDMAP *idmap, struct dentry *dentry, struct iattr *attr);
+Result<ssize_t> listxattr(struct dentry *dentry, char *list, size_t size);
 struct posix_acl *get_acl(struct inode *inode, int type, bool rcu);
-int set_acl(AUFS_IDMAP *idmap, struct dentry *dentry, struct posix_acl *acl, int type);
-int set_acl(AUFS_IDMAP *idmap, struct inode *inode, struct posix_acl *acl, int type);
-int fileattr_get(struct dentry *dentry, AUFS_FILEATTR *attr);
-int fileattr_set(AUFS_IDMAP *idmap, struct dentry *dentry, AUFS_FILEATTR *attr);
-#ifdef HAVE_FS_UPD_ATIME
-int update_time(struct inode *inode, enum fs_update_time which, unsigned int flags);
-#else
-int update_time(struct inode *inode, int flags);
-int update_time(struct inode *inode, struct timespec64 *now, int flags);
-#endif
+Result<void> fileattr_get(struct dentry *dentry, AUFS_FILEATTR *attr);
+Result<void> fileattr_set(AUFS_IDMAP *idmap, struct dentry *dentry, AUFS_FILEATTR *attr);
 
-/* @ops with those operations; kernels differ in the names of two of them. */
+/* Kernels say in two ways whose ACL it is. */
+struct SetAcl {
+	Result<void> operator()(AUFS_IDMAP *idmap, struct dentry *dentry, struct posix_acl *acl,
+				int type) const;
+	Result<void> operator()(AUFS_IDMAP *idmap, struct inode *inode, struct posix_acl *acl,
+				int type) const;
+};
+
+/* And in three ways which times are meant. */
+struct UpdateTime {
+#ifdef HAVE_FS_UPD_ATIME
+	Result<void> operator()(struct inode *inode, enum fs_update_time which,
+				unsigned int flags) const;
+#else
+	Result<void> operator()(struct inode *inode, int flags) const;
+	Result<void> operator()(struct inode *inode, struct timespec64 *now, int flags) const;
+#endif
+};
+
+/*
+ * @ops with those operations; kernels differ in the names of two of them. The first two, and get_acl(), are asked at
+ * each step of a path and at each stat(2): they have the VFS's own types.
+ */
 template <class Ops> constexpr Ops with_common(Ops ops, bool asks)
 {
 	ops.permission = asks ? permission_asked : permission;
 	ops.getattr = asks ? getattr_asked : getattr;
-	ops.setattr = setattr;
-	ops.listxattr = listxattr;
-	ops.update_time = update_time;
+	ops.setattr = vfs<setattr>;
+	ops.listxattr = vfs<listxattr>;
+	ops.update_time = vfs<UpdateTime{}>;
 	if constexpr (requires { ops.get_inode_acl; })
 		ops.get_inode_acl = get_acl;
 	else
 		ops.get_acl = get_acl;
-	ops.set_acl = set_acl;
+	ops.set_acl = vfs<SetAcl{}>;
 	return ops;
 }
 
@@ -59,37 +74,32 @@ template <class Ops> constexpr Ops with_common(Ops ops, bool asks)
  * the result.
  */
 template <class Change>
-int change_in_place(struct dentry &dentry, Change &&change, const struct cred *as = nullptr)
+Result<void> change_in_place(struct dentry &dentry, Change &&change,
+			     const struct cred *as = nullptr)
 {
 	Inode &inode = Inode::of(*dentry.d_inode);
 	DirListLock list(inode);
 	const Part &top = inode.top();
-	auto access = WriteAccess::get(*top.branch);
-
-	if (!access.ok())
-		return access.error();
-
-	int error;
+	auto access = TRY(WriteAccess::get(*top.branch));
 	{
 		ScopedCreds creds(as ? *as : inode.super().mounter());
 
-		error = change(top.branch->mnt(), *top.dentry);
+		TRY(change(top.branch->mnt(), *top.dentry));
 	}
-	if (!error)
-		inode.copy_attributes();
-	return error;
+	inode.copy_attributes();
+	return {};
 }
 
 /*
  * @run(), which copies up @inode's object if need be and then changes it in place, and once more where its branch has
  * become read-only between the two, or was about to. Takes the list of branches: who calls this does not hold it.
  */
-template <class Run> int run_on_rw(const Inode &inode, Run &&run)
+template <class Run> Result<void> run_on_rw(const Inode &inode, Run &&run)
 {
-	int error = run();
+	Result<void> done = run();
 
-	if (error != -EROFS)
-		return error;
+	if (done.error() != -EROFS)
+		return done;
 	{
 		ListLock list(inode.super());
 	}
@@ -103,24 +113,22 @@ template <class Run> int run_on_rw(const Inode &inode, Run &&run)
  * cannot come to a rw branch.
  */
 template <class Change>
-int change(struct dentry &dentry, Change &&change, const struct cred *as = nullptr)
+Result<void> change(struct dentry &dentry, Change &&change, const struct cred *as = nullptr)
 {
 	Inode &inode = Inode::of(*dentry.d_inode);
-	auto finish = [&](const Writer &writer, struct dentry &copy) {
+	auto finish = [&](const Writer &writer, struct dentry &copy) -> Result<void> {
 		ScopedCreds creds(as ? *as : inode.super().mounter());
 
-		return check(change(writer.mnt(), copy));
+		return change(writer.mnt(), copy);
 	};
 
-	return run_on_rw(inode, [&] {
-		auto changed = copy_up_and(dentry, whole_file, FinishCopy(finish));
+	return run_on_rw(inode, [&]() -> Result<void> {
+		bool changed = TRY(copy_up_and(dentry, whole_file, FinishCopy(finish)));
 
-		if (!changed.ok())
-			return changed.error();
-		if (!changed.value())
+		if (!changed)
 			return change_in_place(dentry, change, as);
 		inode.copy_attributes();
-		return 0;
+		return {};
 	});
 }
 

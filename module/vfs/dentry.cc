@@ -3,6 +3,7 @@
 #include "union/list_lock.hh"
 #include "union/names_now.hh"
 #include "branch/dir_lock.hh"
+#include "method.hh"
 
 namespace aufs
 {
@@ -58,7 +59,7 @@ const struct inode *dir_of(const struct dentry &dentry)
 }
 
 /* udba: whether @dentry is what the branches have. */
-int check_branches(struct dentry &dentry)
+Result<bool> check_branches(struct dentry &dentry)
 {
 	unsigned long changes = 0;
 	auto valid = is_as_on_branches(dentry, changes);
@@ -67,7 +68,7 @@ int check_branches(struct dentry &dentry)
 		AtomicRef(dentry.d_time).store(changes);
 	/* What cannot be known now is asked again the next time. */
 	if (!valid.ok() && valid.error() != -EBUSY && valid.error() != -EAGAIN)
-		return valid.error();
+		return valid;
 	return !valid.ok() || valid.value();
 }
 
@@ -87,7 +88,7 @@ template <class Dentry> int revalidate(Dentry *dentry, unsigned int flags)
 	if (flags & LOOKUP_RCU)
 		return -ECHILD;
 	if (udba != Udba::none) {
-		if (int valid = check_branches(*dentry); valid <= 0)
+		if (int valid = told<int>(check_branches(*dentry)); valid <= 0)
 			return valid;
 	}
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "copy_up/copy_up.hh"
 #include "dir.hh"
+#include "method.hh"
 #include "union/listing.hh"
 #include "branch/whiteout.hh"
 
@@ -282,41 +283,33 @@ Result<loff_t> DirFile::seek(struct file &file, loff_t offset, int whence)
 	return offset;
 }
 
-int open(struct inode *inode, struct file *file)
+Result<void> open(struct inode *inode, struct file *file)
 {
-	auto run = [&]() -> Result<Own<DirFile>> {
-		TRY(copy_up_on_open(*file));
-		return DirFile::create(Inode::of(*inode));
-	};
-	auto dir_file = run();
-
-	if (!dir_file.ok())
-		return dir_file.error();
-	file->private_data = dir_file.value().leak();
-	return 0;
+	TRY(copy_up_on_open(*file));
+	file->private_data = TRY(DirFile::create(Inode::of(*inode))).leak();
+	return {};
 }
 
-int release(struct inode *, struct file *file)
+Result<void> release(struct inode *, struct file *file)
 {
 	delete &DirFile::of(*file);
-	return 0;
+	return {};
 }
 
-int iterate(struct file *file, struct dir_context *ctx)
+Result<void> iterate(struct file *file, struct dir_context *ctx)
 {
-	return to_errno(DirFile::of(*file).iterate(*file, *ctx));
+	return DirFile::of(*file).iterate(*file, *ctx);
 }
 
-loff_t llseek(struct file *file, loff_t offset, int whence)
+Result<loff_t> llseek(struct file *file, loff_t offset, int whence)
 {
-	auto position = DirFile::of(*file).seek(*file, offset, whence);
-
-	return position.ok() ? position.value() : position.error();
+	return DirFile::of(*file).seek(*file, offset, whence);
 }
 
 /* What was changed in a directory was changed on a rw branch. */
-Result<void> sync_directory(Inode &dir, loff_t start, loff_t end, int datasync)
+Result<void> fsync(struct file *file, loff_t start, loff_t end, int datasync)
 {
+	const Inode &dir = Inode::of(*file->f_inode);
 	AsMounter mounter = dir.super().as_mounter();
 	Array<Part> parts;
 	{
@@ -337,19 +330,14 @@ Result<void> sync_directory(Inode &dir, loff_t start, loff_t end, int datasync)
 	return {};
 }
 
-int fsync(struct file *file, loff_t start, loff_t end, int datasync)
-{
-	return to_errno(sync_directory(Inode::of(*file->f_inode), start, end, datasync));
-}
-
 template <class Ops> constexpr Ops for_dir_file(Ops ops)
 {
-	ops.open = open;
-	ops.release = release;
-	ops.llseek = llseek;
+	ops.open = vfs<open>;
+	ops.release = vfs<release>;
+	ops.llseek = vfs<llseek>;
 	ops.read = generic_read_dir;
-	ops.iterate_shared = iterate;
-	ops.fsync = fsync;
+	ops.iterate_shared = vfs<iterate>;
+	ops.fsync = vfs<fsync>;
 	return ops;
 }
 

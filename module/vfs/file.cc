@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "io.hh"
+#include "method.hh"
 #include "mmap/mmap.hh"
 
 namespace aufs
@@ -8,63 +9,56 @@ namespace aufs
 namespace
 {
 
-int open(struct inode *inode, struct file *file)
+Result<void> open(struct inode *inode, struct file *file)
 {
-	return to_errno(open_branch_file(Inode::of(*inode), *file));
+	return open_branch_file(Inode::of(*inode), *file);
 }
 
-int release(struct inode *, struct file *file)
+Result<void> release(struct inode *, struct file *file)
 {
 	release_branch_file(*file);
-	return 0;
+	return {};
 }
 
-template <class Owner> int flush(struct file *file, Owner id)
+struct Flush {
+	template <class Owner> Result<void> operator()(struct file *file, Owner id) const
+	{
+		struct file &h_file = h_file_of(*file);
+
+		return h_file.f_op->flush ? check(h_file.f_op->flush(&h_file, id)) : Result<void>();
+	}
+};
+
+Result<loff_t> llseek(struct file *file, loff_t offset, int whence)
 {
-	struct file &h_file = h_file_of(*file);
-
-	return h_file.f_op->flush ? h_file.f_op->flush(&h_file, id) : 0;
-}
-
-loff_t llseek(struct file *file, loff_t offset, int whence)
-{
-	auto followed = h_file_to_read(*file);
-
-	if (!followed.ok())
-		return followed.error();
-
-	struct file &h_file = *followed.value();
-
+	struct file &h_file = *TRY(h_file_to_read(*file));
 	bool asks = whence == SEEK_END && Inode::of(*file->f_inode).branch().changes_by_itself();
 
 	if (!asks && (whence == SEEK_SET || whence == SEEK_CUR || whence == SEEK_END)) {
 		const struct inode *h_inode = h_file.f_inode;
 
-		return generic_file_llseek_size(file, offset, whence, h_inode->i_sb->s_maxbytes,
-						aufs_i_size_read(h_inode));
+		return check_count(generic_file_llseek_size(file, offset, whence,
+							    h_inode->i_sb->s_maxbytes,
+							    aufs_i_size_read(h_inode)));
 	}
 
 	/* Data and holes, or the end where others move it: only the branch knows. */
-	offset = vfs_llseek(&h_file, offset, whence);
-	if (offset >= 0)
-		file->f_pos = offset;
+	offset = TRY(check_count(vfs_llseek(&h_file, offset, whence)));
+	file->f_pos = offset;
 	return offset;
 }
 
-int fsync(struct file *file, loff_t start, loff_t end, int datasync)
+Result<void> fsync(struct file *file, loff_t start, loff_t end, int datasync)
 {
 	/* What cannot be written needs no writing back, and a read-only branch may refuse. */
 	if (!Inode::of(*file->f_inode).on_rw())
-		return 0;
-
-	auto h_file = h_file_to_read(*file);
-
-	return h_file.ok() ? vfs_fsync_range(h_file.value(), start, end, datasync) : h_file.error();
+		return {};
+	return check(vfs_fsync_range(TRY(h_file_to_read(*file)), start, end, datasync));
 }
 
-int fadvise(struct file *file, loff_t offset, loff_t len, int advice)
+Result<void> fadvise(struct file *file, loff_t offset, loff_t len, int advice)
 {
-	return vfs_fadvise(&h_file_of(*file), offset, len, advice);
+	return check(vfs_fadvise(&h_file_of(*file), offset, len, advice));
 }
 
 /*
@@ -77,20 +71,22 @@ bool only_reads(unsigned int request)
 	       request == FS_IOC_GETFSLABEL;
 }
 
-template <class Method>
-long ask_branch(struct file &file, Method method, unsigned int request, unsigned long arg)
+template <class Ask>
+Result<long> ask_branch(struct file &file, Ask ask, unsigned int request, unsigned long arg)
 {
-	return method && only_reads(request) ? method(&file, request, arg) : -ENOTTY;
+	if (!ask || !only_reads(request))
+		return Error{-ENOTTY};
+	return check_count(ask(&file, request, arg));
 }
 
-long ioctl(struct file *file, unsigned int request, unsigned long arg)
+Result<long> ioctl(struct file *file, unsigned int request, unsigned long arg)
 {
 	struct file &h_file = h_file_of(*file);
 
 	return ask_branch(h_file, h_file.f_op->unlocked_ioctl, request, arg);
 }
 
-long compat_ioctl(struct file *file, unsigned int request, unsigned long arg)
+Result<long> compat_ioctl(struct file *file, unsigned int request, unsigned long arg)
 {
 	struct file &h_file = h_file_of(*file);
 
@@ -110,22 +106,23 @@ template <class Ops> unsigned int mmap_capabilities(struct file *file)
 
 template <class Ops> constexpr Ops for_regular_file(Ops ops)
 {
-	ops.open = open;
-	ops.release = release;
-	ops.flush = flush;
-	ops.llseek = llseek;
-	ops.fsync = fsync;
-	ops.fadvise = fadvise;
-	ops.unlocked_ioctl = ioctl;
-	ops.compat_ioctl = compat_ioctl;
+	ops.open = vfs<open>;
+	ops.release = vfs<release>;
+	ops.flush = vfs<Flush{}>;
+	ops.llseek = vfs<llseek>;
+	ops.fsync = vfs<fsync>;
+	ops.fadvise = vfs<fadvise>;
+	ops.unlocked_ioctl = vfs<ioctl>;
+	ops.compat_ioctl = vfs<compat_ioctl>;
+	/* These two hand on what the branch's own method says, as it is. */
 	ops.read_iter = read_iter;
 	ops.write_iter = write_iter;
-	ops.splice_read = splice_read;
-	ops.splice_write = splice_write;
-	ops.fallocate = fallocate;
-	ops.copy_file_range = copy_file_range;
-	ops.remap_file_range = remap_file_range;
-	ops.mmap = mmap;
+	ops.splice_read = vfs<splice_read>;
+	ops.splice_write = vfs<splice_write>;
+	ops.fallocate = vfs<fallocate>;
+	ops.copy_file_range = vfs<copy_file_range>;
+	ops.remap_file_range = vfs<remap_file_range>;
+	ops.mmap = vfs<mmap>;
 	ops.get_unmapped_area = get_unmapped_area;
 	/* Without an MMU. */
 	if constexpr (requires { ops.mmap_capabilities; })

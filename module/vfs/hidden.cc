@@ -58,12 +58,7 @@ Result<void> uncover(const AsMounter &mounter, const Inode &dir, StringView name
 			break;
 
 		auto whiteout = TRY(find_whiteout(mounter, branch, *part.dentry, name));
-		auto looked = shown_object(mounter, part, name, shown);
-
-		if (!looked.ok())
-			return Error{looked.error()};
-
-		const Part &object = looked.value();
+		Part object = TRY(shown_object(mounter, part, name, shown));
 
 		if (!whiteout && !object)
 			continue;

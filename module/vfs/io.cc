@@ -6,6 +6,7 @@
  * the caller by the user's file; the branch file is the mounter's for them (aufs_branch_open()).
  */
 #include "io.hh"
+#include "method.hh"
 
 namespace aufs
 {
@@ -171,104 +172,83 @@ ssize_t write_iter(struct kiocb *iocb, struct iov_iter *iter)
 	});
 }
 
-ssize_t splice_read(struct file *in, loff_t *ppos, struct pipe_inode_info *pipe, size_t len,
-		    unsigned int flags)
+Result<ssize_t> splice_read(struct file *in, loff_t *ppos, struct pipe_inode_info *pipe, size_t len,
+			    unsigned int flags)
 {
-	auto h_file = h_file_to_read(*in);
+	struct file *h_file = TRY(h_file_to_read(*in));
 
-	return h_file.ok() ? aufs_splice_read(h_file.value(), ppos, pipe, len, flags) :
-			     h_file.error();
+	return check_count(aufs_splice_read(h_file, ppos, pipe, len, flags));
 }
 
 /*
  * The branch's freeze protection comes before the pipe's lock, as for who splices to a file of the
  * branch: write_iter() would take it within. So it is for a branch that is stacked itself.
  */
-ssize_t splice_write(struct pipe_inode_info *pipe, struct file *out, loff_t *ppos, size_t len,
-		     unsigned int flags)
+Result<ssize_t> splice_write(struct pipe_inode_info *pipe, struct file *out, loff_t *ppos,
+			     size_t len, unsigned int flags)
 {
-	auto to_write = h_file_to_write(*out);
-
-	if (!to_write.ok())
-		return to_write.error();
-
-	struct file &h_file = *to_write.value();
+	struct file &h_file = *TRY(h_file_to_write(*out));
 
 	if (!h_file.f_op->splice_write)
-		return -EINVAL;
+		return Error{-EINVAL};
 	aufs_file_start_write(&h_file);
 
 	ssize_t written = h_file.f_op->splice_write(pipe, &h_file, ppos, len, flags);
 
 	aufs_file_end_write(&h_file);
 	note_written(*out->f_inode);
-	return written;
+	return check_count(written);
 }
 
-long fallocate(struct file *file, int mode, loff_t offset, loff_t len)
+Result<void> fallocate(struct file *file, int mode, loff_t offset, loff_t len)
 {
-	auto to_write = h_file_to_write(*file);
-
-	if (!to_write.ok())
-		return to_write.error();
-
-	long error = vfs_fallocate(to_write.value(), mode, offset, len);
+	struct file *h_file = TRY(h_file_to_write(*file));
+	int error = vfs_fallocate(h_file, mode, offset, len);
 
 	note_written(*file->f_inode);
-	return error;
+	return check(error);
 }
 
-ssize_t copy_file_range(struct file *in, loff_t pos_in, struct file *out, loff_t pos_out,
-			size_t len, unsigned int flags)
+Result<ssize_t> copy_file_range(struct file *in, loff_t pos_in, struct file *out, loff_t pos_out,
+				size_t len, unsigned int flags)
 {
 	/* Both are of this filesystem type, or the VFS would not ask. */
 	if (!h_file_or_null(*in) || !h_file_or_null(*out))
-		return -EXDEV;
+		return Error{-EXDEV};
 
-	auto to_read = h_file_to_read(*in);
-	auto to_write = h_file_to_write(*out);
-
-	if (!to_read.ok() || !to_write.ok())
-		return to_read.ok() ? to_write.error() : to_read.error();
-
-	struct file *h_in = to_read.value();
-	struct file *h_out = to_write.value();
+	struct file *h_in = TRY(h_file_to_read(*in));
+	struct file *h_out = TRY(h_file_to_write(*out));
 	ssize_t copied = vfs_copy_file_range(h_in, pos_in, h_out, pos_out, len, flags);
 
 	/* For users this is one filesystem; two branches need a copy through a pipe. */
 	if (copied == -EXDEV || copied == -EOPNOTSUPP)
 		copied = vfs_copy_file_range(h_in, pos_in, h_out, pos_out, len, COPY_FILE_SPLICE);
 	note_written(*out->f_inode);
-	return copied;
+	return check_count(copied);
 }
 
-loff_t remap_file_range(struct file *in, loff_t pos_in, struct file *out, loff_t pos_out,
-			loff_t len, unsigned int flags)
+Result<loff_t> remap_file_range(struct file *in, loff_t pos_in, struct file *out, loff_t pos_out,
+				loff_t len, unsigned int flags)
 {
 	if (!h_file_or_null(*in) || !h_file_or_null(*out))
-		return -EXDEV;
+		return Error{-EXDEV};
 	/*
 	 * Sharing changes nothing in the destination but where it is kept; still, that is a write
 	 * to its branch.
 	 */
 	if (!Inode::of(*out->f_inode).on_rw())
-		return -EROFS;
+		return Error{-EROFS};
 
-	auto to_read = h_file_to_read(*in);
+	struct file *h_in = TRY(h_file_to_read(*in));
 	/* What is only shared may be open for reading, and from before a copy-up. */
-	auto to_write = out->f_mode & FMODE_WRITE ? h_file_to_write(*out) : h_file_to_read(*out);
-
-	if (!to_read.ok() || !to_write.ok())
-		return to_read.ok() ? to_write.error() : to_read.error();
-
-	struct file *h_in = to_read.value();
-	struct file *h_out = to_write.value();
+	struct file *h_out =
+		TRY(out->f_mode & FMODE_WRITE ? h_file_to_write(*out) : h_file_to_read(*out));
 	loff_t done = flags & REMAP_FILE_DEDUP ?
 			      vfs_dedupe_file_range_one(h_in, pos_in, h_out, pos_out, len, flags) :
 			      vfs_clone_file_range(h_in, pos_in, h_out, pos_out, len, flags);
 
 	note_written(*out->f_inode);
-	return done;
+	return check_count(done);
 }
 
 } // namespace aufs

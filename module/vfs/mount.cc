@@ -2,6 +2,7 @@
 /* Mounting and remounting: from options to a superblock. */
 #include "union/changes.hh"
 #include "union/new_branch.hh"
+#include "method.hh"
 #include "mount_data.hh"
 #include "options/option_table.hh"
 #include "branch/whiteout.hh"
@@ -430,34 +431,34 @@ Result<void> Context::reconfigure(struct fs_context *fc)
 	return {};
 }
 
-int parse_param(struct fs_context *fc, struct fs_parameter *param)
+Result<void> parse_param(struct fs_context *fc, struct fs_parameter *param)
 {
 	StringView key = StringView::from_c_string(param->key);
 
 	/* The VFS keeps it. */
 	if (key == StringView("source"))
-		return -ENOPARAM;
+		return Error{-ENOPARAM};
 	if (param->type != fs_value_is_string && param->type != fs_value_is_flag) {
 		aufs_errorf(fc, "option '%s' is not text", param->key);
-		return -EINVAL;
+		return Error{-EINVAL};
 	}
-	return to_errno(Context::of(*fc).parse(
-		fc, key, param->type == fs_value_is_string ? param->string : nullptr));
+	return Context::of(*fc).parse(fc, key,
+				      param->type == fs_value_is_string ? param->string : nullptr);
 }
 
-int fill_super(struct super_block *sb, struct fs_context *fc)
+Result<void> fill_super(struct super_block *sb, struct fs_context *fc)
 {
-	return to_errno(Context::of(*fc).fill(fc, *sb));
+	return Context::of(*fc).fill(fc, *sb);
 }
 
-int get_tree(struct fs_context *fc)
+Result<void> get_tree(struct fs_context *fc)
 {
-	return get_tree_nodev(fc, fill_super);
+	return check(get_tree_nodev(fc, vfs<fill_super>));
 }
 
-int reconfigure(struct fs_context *fc)
+Result<void> reconfigure(struct fs_context *fc)
 {
-	return to_errno(Context::of(*fc).reconfigure(fc));
+	return Context::of(*fc).reconfigure(fc);
 }
 
 void free_context(struct fs_context *fc)
@@ -467,30 +468,30 @@ void free_context(struct fs_context *fc)
 
 constinit const struct fs_context_operations context_operations = {
 	.free = free_context,
-	.parse_param = parse_param,
-	.parse_monolithic = parse_monolithic,
-	.get_tree = get_tree,
-	.reconfigure = reconfigure,
+	.parse_param = vfs<parse_param>,
+	.parse_monolithic = vfs<parse_monolithic>,
+	.get_tree = vfs<get_tree>,
+	.reconfigure = vfs<reconfigure>,
 };
-
-} // namespace
-
-} // namespace aufs
 
 /*
  * Whoever may not mount is told so at once: a user namespace lets anybody come as far as the options,
  * which look up paths, take memory and write to the log.
  */
-int aufs_init_fs_context(struct fs_context *fc)
+Result<void> init_context(struct fs_context &fc)
 {
 	if (!aufs_may_mount())
-		return -EPERM;
+		return Error{-EPERM};
+	fc.fs_private = TRY(Context::create(fc)).leak();
+	fc.ops = &context_operations;
+	return {};
+}
 
-	auto context = aufs::Context::create(*fc);
+} // namespace
 
-	if (!context.ok())
-		return context.error();
-	fc->fs_private = context.value().leak();
-	fc->ops = &aufs::context_operations;
-	return 0;
+} // namespace aufs
+
+int aufs_init_fs_context(struct fs_context *fc)
+{
+	return aufs::to_errno(aufs::init_context(*fc));
 }

@@ -44,28 +44,28 @@ template <class Visit> void for_each_escaped(char *text, char comma, Visit &&vis
  * Lets security modules take their options out of @text: the values may have commas, in quotes. They
  * do not know our escaped commas, in which another byte stands for a while.
  */
-int eat_security_options(struct fs_context *fc, char *text)
+Result<void> eat_security_options(struct fs_context *fc, char *text)
 {
 	char hidden = '\1';
 
 	for (StringView rest = StringView::from_c_string(text); has_byte(rest, hidden);)
 		hidden++;
 	if (!hidden)
-		return -EINVAL;
+		return Error{-EINVAL};
 	for_each_escaped(text, ',', [hidden](char &byte) { byte = hidden; });
 
 	int error = aufs_eat_security_options(fc, text);
 
 	for_each_escaped(text, hidden, [](char &byte) { byte = ','; });
-	return error;
+	return check(error);
 }
 
 } // namespace
 
-int parse_monolithic(struct fs_context *fc, void *data)
+Result<void> parse_monolithic(struct fs_context *fc, void *data)
 {
 	if (!data)
-		return 0;
+		return {};
 
 	char *text = static_cast<char *>(data);
 
@@ -73,10 +73,9 @@ int parse_monolithic(struct fs_context *fc, void *data)
 	if (StringView::from_c_string(text).size() >= PAGE_SIZE - 1) {
 		aufs_errorf(fc,
 			    "the options do not fit into one page and were cut: use fsconfig(2)");
-		return -EINVAL;
+		return Error{-EINVAL};
 	}
-	if (int error = eat_security_options(fc, text))
-		return error;
+	TRY(eat_security_options(fc, text));
 
 	MonolithicOptions options(StringView::from_c_string(text));
 
@@ -85,20 +84,17 @@ int parse_monolithic(struct fs_context *fc, void *data)
 		auto option = options.next(error);
 
 		if (!option.ok())
-			return to_errno(refuse(fc, error, option.error()));
+			return refuse(fc, error, option.error());
 
 		const RawOption &raw = option.value();
 		char *key = text + (raw.key.data() - text);
 
 		/* What follows a key is a separator, which has been read. */
 		key[raw.key.size()] = '\0';
-		if (int result = aufs_parse_string(fc, key,
-						   raw.has_value ? raw.value.data() : nullptr,
-						   raw.has_value ? raw.value.size() : 0);
-		    result < 0)
-			return result;
+		TRY(check(aufs_parse_string(fc, key, raw.has_value ? raw.value.data() : nullptr,
+					    raw.has_value ? raw.value.size() : 0)));
 	}
-	return 0;
+	return {};
 }
 
 } // namespace aufs

@@ -15,6 +15,6 @@ Result<void> refuse(struct fs_context *fc, const OptionError &error, int code);
  * mount(2)'s data: split with respect to escaped commas, then as if each option had come by
  * fsconfig(2). @data is the caller's to change. For fs_context_operations.
  */
-int parse_monolithic(struct fs_context *fc, void *data);
+Result<void> parse_monolithic(struct fs_context *fc, void *data);
 
 } // namespace aufs

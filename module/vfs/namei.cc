@@ -49,49 +49,51 @@ bool is_shown(const Super &super, StringView name)
 	return super.settings().show_whiteouts && is_whiteout_name(name);
 }
 
-struct dentry *lookup(struct inode *dir, struct dentry *dentry, unsigned int)
+/* The inode that the branches have for @name in @dir, or empty; @changes as Inode::watch() tells. */
+Result<Ref<struct inode>> inode_by_name(const ListLock &list, Inode &dir, StringView name,
+					unsigned long &changes)
 {
-	StringView name = name_of(*dentry);
+	const Super &super = dir.super();
+
+	if (name.size() > max_name && !is_reserved(name))
+		return Error{-ENAMETOOLONG};
+	if (is_reserved(name) && !is_shown(super, name))
+		return Ref<struct inode>();
+
+	AsMounter mounter = super.as_mounter();
+
+	changes = TRY(dir.watch(list));
+
+	Found found = TRY(find(mounter, dir, name));
+
+	if (!found.exists())
+		return Ref<struct inode>();
+
+	/* What a readdir says of it; 0 where that looks it up as well. */
+	u64 listed = super.number_for(*found.top.branch, found.top.inode().i_ino);
+
+	TRY(follow_plink(mounter, super, found));
+
+	auto inode = TRY(Inode::get(mounter, *dir.vfs.i_sb, move(found)));
+
+	if (listed && inode->i_ino != listed)
+		dir.set_purity(Inode::Purity::impure);
+	return inode;
+}
+
+Result<struct dentry *> lookup(struct inode *dir, struct dentry *dentry, unsigned int)
+{
 	Inode &union_dir = Inode::of(*dir);
 	ListLock list(union_dir.super());
 	unsigned long changes = 0;
-	auto run = [&]() -> Result<Ref<struct inode>> {
-		if (name.size() > max_name && !is_reserved(name))
-			return Error{-ENAMETOOLONG};
-		if (is_reserved(name) && !is_shown(union_dir.super(), name))
-			return Ref<struct inode>();
+	auto inode = TRY(inode_by_name(list, union_dir, name_of(*dentry), changes));
 
-		AsMounter mounter = union_dir.super().as_mounter();
-
-		changes = TRY(union_dir.watch(list));
-
-		Found found = TRY(find(mounter, union_dir, name));
-
-		if (!found.exists())
-			return Ref<struct inode>();
-
-		const Super &super = union_dir.super();
-		/* What a readdir says of it; 0 where that looks it up as well. */
-		u64 listed = super.number_for(*found.top.branch, found.top.inode().i_ino);
-
-		TRY(follow_plink(mounter, super, found));
-
-		auto inode = TRY(Inode::get(mounter, *dir->i_sb, move(found)));
-
-		if (listed && inode->i_ino != listed)
-			union_dir.set_purity(Inode::Purity::impure);
-		return inode;
-	};
-	auto inode = run();
-
-	if (!inode.ok())
-		return error_pointer<struct dentry>(inode.error());
 	union_dir.set_asked(*dentry);
 	dentry->d_time = changes;
-	if (inode.value())
-		Inode::of(*inode.value()).forget_move_of(*dentry);
+	if (inode)
+		Inode::of(*inode).forget_move_of(*dentry);
 
-	struct dentry *alias = d_splice_alias(inode.value().leak(), dentry);
+	struct dentry *alias = d_splice_alias(inode.leak(), dentry);
 
 	/* What it was looked at for was another directory's count. */
 	if (alias && !is_error(alias))
@@ -105,14 +107,14 @@ void unmake(const Writer &writer, struct dentry &h_dir, struct dentry &h_dentry)
 	if (is_dir(h_dentry.d_inode->i_mode))
 		undo_opaque(writer, h_dentry);
 
-	auto run = [&]() -> Result<void> {
+	auto remove = [&]() -> Result<void> {
 		auto lock = TRY(DirLock::get(writer, h_dir));
 
 		return remove_locked(lock, h_dentry);
 	};
 
 	/* What somebody has moved or removed by now is theirs. */
-	if (auto removed = run(); !removed.ok() && removed.error() != -ESTALE)
+	if (auto removed = remove(); !removed.ok() && removed.error() != -ESTALE)
 		aufs_warn("branch '%s': a half-made object stays in inode %llu (errno %d)",
 			  writer.branch().name().data(), number_of(*h_dir.d_inode),
 			  -removed.error());
@@ -309,46 +311,41 @@ Result<void> make(struct inode &dir, struct dentry &dentry, struct inode *existi
 }
 
 /* Some kernels tell that nothing is there, which they have made sure of. */
-template <class... Exclusive>
-int create(AUFS_IDMAP *, struct inode *dir, struct dentry *dentry, umode_t mode, Exclusive...)
+struct Create {
+	template <class... Exclusive>
+	Result<void> operator()(AUFS_IDMAP *, struct inode *dir, struct dentry *dentry,
+				umode_t mode, Exclusive...) const
+	{
+		return make(*dir, *dentry, nullptr, S_IFREG | mode,
+			    [mode](struct vfsmount *mnt, struct inode &h_dir, struct dentry &h) {
+				    return aufs_create(mnt, &h_dir, &h, mode);
+			    });
+	}
+};
+
+Result<void> mknod(AUFS_IDMAP *, struct inode *dir, struct dentry *dentry, umode_t mode, dev_t rdev)
 {
-	return to_errno(make(*dir, *dentry, nullptr, S_IFREG | mode,
-			     [mode](struct vfsmount *mnt, struct inode &h_dir, struct dentry &h) {
-				     return aufs_create(mnt, &h_dir, &h, mode);
-			     }));
+	return make(*dir, *dentry, nullptr, mode,
+		    [mode, rdev](struct vfsmount *mnt, struct inode &h_dir, struct dentry &h) {
+			    return aufs_mknod(mnt, &h_dir, &h, mode, rdev);
+		    });
 }
 
-int mknod(AUFS_IDMAP *, struct inode *dir, struct dentry *dentry, umode_t mode, dev_t rdev)
+Result<void> symlink(AUFS_IDMAP *, struct inode *dir, struct dentry *dentry, const char *target)
 {
-	return to_errno(
-		make(*dir, *dentry, nullptr, mode,
-		     [mode, rdev](struct vfsmount *mnt, struct inode &h_dir, struct dentry &h) {
-			     return aufs_mknod(mnt, &h_dir, &h, mode, rdev);
-		     }));
+	return make(*dir, *dentry, nullptr, S_IFLNK | S_IRWXUGO,
+		    [target](struct vfsmount *mnt, struct inode &h_dir, struct dentry &h) {
+			    return aufs_symlink(mnt, &h_dir, &h, target);
+		    });
 }
 
-int symlink(AUFS_IDMAP *, struct inode *dir, struct dentry *dentry, const char *target)
+/* For an errno, or on later kernels a dentry: null where it is the caller's. */
+Result<void> mkdir(AUFS_IDMAP *, struct inode *dir, struct dentry *dentry, umode_t mode)
 {
-	return to_errno(make(*dir, *dentry, nullptr, S_IFLNK | S_IRWXUGO,
-			     [target](struct vfsmount *mnt, struct inode &h_dir, struct dentry &h) {
-				     return aufs_symlink(mnt, &h_dir, &h, target);
-			     }));
-}
-
-/* ->mkdir returns an errno, on later kernels a dentry: null where it is the caller's. */
-template <class Return>
-Return mkdir(AUFS_IDMAP *, struct inode *dir, struct dentry *dentry, umode_t mode)
-{
-	int error =
-		to_errno(make(*dir, *dentry, nullptr, S_IFDIR | mode,
-			      [mode](struct vfsmount *mnt, struct inode &h_dir, struct dentry &h) {
-				      return aufs_mkdir(mnt, &h_dir, &h, mode);
-			      }));
-
-	if constexpr (cxxrt::same_type<Return, int>)
-		return error;
-	else
-		return error_pointer<struct dentry>(error);
+	return make(*dir, *dentry, nullptr, S_IFDIR | mode,
+		    [mode](struct vfsmount *mnt, struct inode &h_dir, struct dentry &h) {
+			    return aufs_mkdir(mnt, &h_dir, &h, mode);
+		    });
 }
 
 /* Copies up what gets the further @name in @dir, unless it is known that it cannot get that. */
@@ -373,17 +370,15 @@ Result<void> prepare_link(struct dentry &old, const Inode &dir, StringView name)
 	return copy_up(list, old);
 }
 
-int link(struct dentry *old_dentry, struct inode *dir, struct dentry *new_dentry)
+Result<void> link(struct dentry *old_dentry, struct inode *dir, struct dentry *new_dentry)
 {
 	Inode &inode = Inode::of(*old_dentry->d_inode);
 
-	if (auto prepared = prepare_link(*old_dentry, Inode::of(*dir), name_of(*new_dentry));
-	    !prepared.ok())
-		return prepared.error();
-	return to_errno(make(*dir, *new_dentry, &inode.vfs, 0,
-			     [&inode](struct vfsmount *mnt, struct inode &h_dir, struct dentry &h) {
-				     return aufs_link(&inode.h_dentry(), mnt, &h_dir, &h);
-			     }));
+	TRY(prepare_link(*old_dentry, Inode::of(*dir), name_of(*new_dentry)));
+	return make(*dir, *new_dentry, &inode.vfs, 0,
+		    [&inode](struct vfsmount *mnt, struct inode &h_dir, struct dentry &h) {
+			    return aufs_link(&inode.h_dentry(), mnt, &h_dir, &h);
+		    });
 }
 
 /* An inode without a name: made on the branch without one, then opened as any other file. */
@@ -428,27 +423,26 @@ Result<void> make_tmpfile(struct inode &dir, struct file &file, umode_t mode)
 	return {};
 }
 
-int tmpfile(AUFS_IDMAP *, struct inode *dir, struct file *file, umode_t mode)
+Result<void> tmpfile(AUFS_IDMAP *, struct inode *dir, struct file *file, umode_t mode)
 {
-	int error = to_errno(make_tmpfile(*dir, *file, mode));
-
-	return error ? error : finish_open(file, file->f_path.dentry, nullptr);
+	TRY(make_tmpfile(*dir, *file, mode));
+	return check(finish_open(file, file->f_path.dentry, nullptr));
 }
 
 template <class Ops> constexpr Ops for_dir(Ops ops, bool asks)
 {
-	ops.lookup = lookup;
-	ops.create = create;
-	ops.link = link;
-	ops.unlink = unlink;
-	ops.symlink = symlink;
-	ops.mkdir = mkdir;
-	ops.rmdir = rmdir;
-	ops.mknod = mknod;
-	ops.rename = rename;
-	ops.tmpfile = tmpfile;
-	ops.fileattr_get = fileattr_get;
-	ops.fileattr_set = fileattr_set;
+	ops.lookup = vfs<lookup>;
+	ops.create = vfs<Create{}>;
+	ops.link = vfs<link>;
+	ops.unlink = vfs<unlink>;
+	ops.symlink = vfs<symlink>;
+	ops.mkdir = vfs<mkdir>;
+	ops.rmdir = vfs<rmdir>;
+	ops.mknod = vfs<mknod>;
+	ops.rename = vfs<rename>;
+	ops.tmpfile = vfs<tmpfile>;
+	ops.fileattr_get = vfs<fileattr_get>;
+	ops.fileattr_set = vfs<fileattr_set>;
 	return with_common(ops, asks);
 }
 

@@ -149,14 +149,14 @@ Result<void> remove_name(struct inode &dir, struct dentry &dentry)
 
 } // namespace
 
-int unlink(struct inode *dir, struct dentry *dentry)
+Result<void> unlink(struct inode *dir, struct dentry *dentry)
 {
-	return to_errno(remove_name(*dir, *dentry));
+	return remove_name(*dir, *dentry);
 }
 
-int rmdir(struct inode *dir, struct dentry *dentry)
+Result<void> rmdir(struct inode *dir, struct dentry *dentry)
 {
-	return to_errno(remove_name(*dir, *dentry));
+	return remove_name(*dir, *dentry);
 }
 
 } // namespace aufs

@@ -480,11 +480,10 @@ Result<void> rename_checked(Side from, Side to, unsigned int flags)
 
 } // namespace
 
-int rename(AUFS_IDMAP *, struct inode *old_dir, struct dentry *old_dentry, struct inode *new_dir,
-	   struct dentry *new_dentry, unsigned int flags)
+Result<void> rename(AUFS_IDMAP *, struct inode *old_dir, struct dentry *old_dentry,
+		    struct inode *new_dir, struct dentry *new_dentry, unsigned int flags)
 {
-	return to_errno(
-		rename_checked(Side(*old_dir, *old_dentry), Side(*new_dir, *new_dentry), flags));
+	return rename_checked(Side(*old_dir, *old_dentry), Side(*new_dir, *new_dentry), flags);
 }
 
 } // namespace aufs

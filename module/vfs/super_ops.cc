@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* What the VFS calls on a mounted union as a whole. */
+#include "method.hh"
 #include "union/list_lock.hh"
 
 namespace aufs
@@ -95,31 +96,28 @@ Result<struct kstatfs> statfs_of(const Super &super)
 	return buf;
 }
 
-int statfs(struct dentry *dentry, struct kstatfs *buf)
+Result<void> statfs(struct dentry *dentry, struct kstatfs *buf)
 {
 	const Super &super = Super::of(*dentry->d_sb);
 	ListLock list(super);
 	AsMounter mounter = super.as_mounter();
-	auto result = statfs_of(super);
 
-	if (!result.ok())
-		return result.error();
-	*buf = result.value();
+	*buf = TRY(statfs_of(super));
 	buf->f_type = Super::magic;
 	/* Another filesystem than the branch, for those who tell them apart by this. */
 	buf->f_fsid = {.val = {static_cast<int>(dentry->d_sb->s_dev), Super::magic}};
 	/* A name must leave room for the prefix of its whiteout. */
 	buf->f_namelen = cxxrt::min(buf->f_namelen, static_cast<long>(NAME_MAX)) - 4;
-	return 0;
+	return {};
 }
 
-int sync_fs(struct super_block *sb, int wait)
+Result<void> sync_fs(struct super_block *sb, int wait)
 {
 	const Super &super = Super::of(*sb);
 
 	/* The first pass only starts; the branch's own sync does both. */
 	if (!wait)
-		return 0;
+		return {};
 
 	ListLock list(super);
 	int result = 0;
@@ -129,7 +127,7 @@ int sync_fs(struct super_block *sb, int wait)
 
 		result = result ? result : error;
 	}
-	return result;
+	return check(result);
 }
 
 /* What is as it is where nothing is said is not said. */
@@ -164,14 +162,14 @@ void show_settings(struct seq_file *m, Settings settings)
  * comes before. The branches are not frozen: they may have other users. To be there is all that is
  * asked of these two.
  */
-int freeze_fs(struct super_block *)
+Result<void> freeze_fs(struct super_block *)
 {
-	return 0;
+	return {};
 }
 
-int unfreeze_fs(struct super_block *)
+Result<void> unfreeze_fs(struct super_block *)
 {
-	return 0;
+	return {};
 }
 
 /* As an option that mounts the same branches again. */
@@ -195,7 +193,7 @@ void show_branches(struct seq_file *m, const Super &super)
 }
 
 /* A remount may be given all of it again. */
-int show_options(struct seq_file *m, struct dentry *root)
+Result<void> show_options(struct seq_file *m, struct dentry *root)
 {
 	const Super &super = Super::of(*root->d_sb);
 	/* The VFS holds a lock that comes after those of directories. */
@@ -205,7 +203,7 @@ int show_options(struct seq_file *m, struct dentry *root)
 	if (!aufs_brs)
 		show_branches(m, super);
 	show_settings(m, super.settings());
-	return 0;
+	return {};
 }
 
 } // namespace
@@ -215,11 +213,11 @@ constinit const struct super_operations super_operations = {
 	.destroy_inode = destroy_inode,
 	.free_inode = aufs_inode_free,
 	.drop_inode = drop_inode,
-	.sync_fs = sync_fs,
-	.freeze_fs = freeze_fs,
-	.unfreeze_fs = unfreeze_fs,
-	.statfs = statfs,
-	.show_options = show_options,
+	.sync_fs = vfs<sync_fs>,
+	.freeze_fs = vfs<freeze_fs>,
+	.unfreeze_fs = vfs<unfreeze_fs>,
+	.statfs = vfs<statfs>,
+	.show_options = vfs<show_options>,
 };
 
 } // namespace aufs

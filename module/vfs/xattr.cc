@@ -82,8 +82,8 @@ Result<void> check_there(const Inode &inode, const char *name, bool removes, int
 	return {};
 }
 
-int get(const struct xattr_handler *, struct dentry *, struct inode *inode, const char *name,
-	void *value, size_t size)
+Result<int> get(const struct xattr_handler *, struct dentry *, struct inode *inode,
+		const char *name, void *value, size_t size)
 {
 	const Inode &union_inode = Inode::of(*inode);
 	DirListLock list(union_inode);
@@ -92,7 +92,7 @@ int get(const struct xattr_handler *, struct dentry *, struct inode *inode, cons
 	StringView view = StringView::from_c_string(name);
 
 	if (is_hidden(branch, view))
-		return -ENODATA;
+		return Error{-ENODATA};
 
 	ScopedCreds creds(creds_for(union_inode.super(), view));
 	ssize_t length = aufs_getxattr(branch.mnt(), top.dentry.get(), name, value, size);
@@ -102,43 +102,42 @@ int get(const struct xattr_handler *, struct dentry *, struct inode *inode, cons
 	 * could not even be run.
 	 */
 	if (length == -EOVERFLOW && view == capability_name)
-		return -ENODATA;
-	return static_cast<int>(length);
+		return Error{-ENODATA};
+	return check_count(static_cast<int>(length));
 }
 
-int set(const struct xattr_handler *, AUFS_IDMAP *, struct dentry *dentry, struct inode *inode,
-	const char *name, const void *value, size_t size, int flags)
+Result<void> set(const struct xattr_handler *, AUFS_IDMAP *, struct dentry *dentry,
+		 struct inode *inode, const char *name, const void *value, size_t size, int flags)
 {
 	StringView view = StringView::from_c_string(name);
 	const Super &super = Inode::of(*inode).super();
 
 	if (view.starts_with(private_prefix))
-		return -EPERM;
+		return Error{-EPERM};
 	if (view.starts_with(system_prefix) && !inode_owner_or_capable(aufs_nop_idmap(), inode))
-		return -EPERM;
+		return Error{-EPERM};
 
 	const struct cred &as = creds_for(super, view);
 	{
 		ScopedCreds creds(as);
 
-		if (auto there = check_there(Inode::of(*inode), name, !value, flags); !there.ok())
-			return there.error();
+		TRY(check_there(Inode::of(*inode), name, !value, flags));
 	}
-	return change(
-		*dentry,
-		[=](struct vfsmount *mnt, struct dentry &h_dentry) {
-			if (!value)
-				return aufs_removexattr(mnt, &h_dentry, name);
-			return aufs_setxattr(mnt, &h_dentry, name, value, size, flags);
-		},
-		&as);
+
+	auto set = [=](struct vfsmount *mnt, struct dentry &h_dentry) {
+		if (!value)
+			return check(aufs_removexattr(mnt, &h_dentry, name));
+		return check(aufs_setxattr(mnt, &h_dentry, name, value, size, flags));
+	};
+
+	return change(*dentry, set, &as);
 }
 
 template <class Handler> constexpr Handler all_names(Handler handler)
 {
 	handler.prefix = "";
-	handler.get = get;
-	handler.set = set;
+	handler.get = vfs<get>;
+	handler.set = vfs<set>;
 	return handler;
 }
 
@@ -146,7 +145,7 @@ constinit const struct xattr_handler branch_xattr_handler = all_names(::xattr_ha
 
 } // namespace
 
-ssize_t listxattr(struct dentry *dentry, char *list, size_t size)
+Result<ssize_t> listxattr(struct dentry *dentry, char *list, size_t size)
 {
 	const Inode &union_inode = Inode::of(*dentry->d_inode);
 	DirListLock branches(union_inode);
@@ -159,7 +158,7 @@ ssize_t listxattr(struct dentry *dentry, char *list, size_t size)
 		length = vfs_listxattr(top.dentry.get(), list, size);
 	}
 	if (length <= 0 || !list)
-		return length;
+		return check_count(length);
 
 	/* The mounter may see trusted attributes, this caller maybe not; the union's own nobody. */
 	bool sees_trusted = capable(CAP_SYS_ADMIN);

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The edge to the VFS. A method returns a Result, as everything behind it; vfs<method> is the function that a table
+ * of operations gets: it calls the method and tells the VFS the result in the VFS's way.
+ *
+ * The function has the type of the table's member, whatever that is in this kernel: the compiler deduces it from the
+ * assignment, and no pointer is cast (kCFI).
+ */
+#pragma once
+
+#include "kernel/handles.hh"
+
+namespace aufs
+{
+
+/* @result as a kernel function of the type R(...) returns it: an errno, a number or -errno, a pointer or ERR_PTR. */
+template <class R> R told(const Result<void> &result)
+{
+	if constexpr (__is_pointer(R))
+		return static_cast<R>(error_pointer<void>(result.error()));
+	else
+		return static_cast<R>(result.error());
+}
+
+template <class R, class T> R told(Result<T> result)
+{
+	if constexpr (__is_pointer(R))
+		return result.ok() ? result.value() :
+				     static_cast<R>(error_pointer<void>(result.error()));
+	else
+		return result.ok() ? static_cast<R>(result.value()) :
+				     static_cast<R>(result.error());
+}
+
+template <class R, class... Args> using Function = R (*)(Args...);
+
+template <auto method> struct Method {
+	template <class R, class... Args> static R call(Args... args)
+	{
+		return told<R>(method(args...));
+	}
+	template <class R, class... Args> constexpr operator Function<R, Args...>() const
+	{
+		return call<R, Args...>;
+	}
+};
+
+/* @method is a function, or an object for what differs between kernels: its call operator takes what each passes. */
+template <auto method> inline constexpr Method<method> vfs;
+
+/* What a kernel function returns that counts bytes. */
+template <class T> Result<T> check_count(T count)
+{
+	if (count < 0)
+		return Error{static_cast<int>(count)};
+	return count;
+}
+
+} // namespace aufs
