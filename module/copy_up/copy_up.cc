@@ -19,7 +19,7 @@ namespace
 /* The part of @dir on @branch, or empty. */
 Ref<struct dentry> part_of(const Inode &dir, const Branch &branch)
 {
-	return Ref<struct dentry>::retain(dir.found().dentry_on(branch));
+	return Ref<struct dentry>::retain(dir.stack().dentry_on(branch));
 }
 
 /* The credentials that a security module wants a copy of @dentry to be made with. */
@@ -258,7 +258,7 @@ Result<void> make_copy(const AsMounter &mounter, struct dentry &dentry, Inode &p
 	}
 	TRY(copy_content(inode.super(), from, work, plan.size));
 
-	auto next = TRY(inode.found_with(Part::of(branch, work.dentry())));
+	auto next = TRY(inode.stack_with(Part::of(branch, work.dentry())));
 	{
 		auto writer = TRY(branch.write(mounter));
 
@@ -307,7 +307,7 @@ Result<bool> copy_one_directory(const AsMounter &mounter, struct dentry &dir, st
 	TRY(check_named(mounter, dir));
 	if (inode.is_moving(dir) || parent_of(dir).get() != &parent)
 		return false;
-	if (inode.found().bottom->is_above(branch) && !TRY(shows_below(mounter, dir, branch)))
+	if (inode.stack().bottom->is_above(branch) && !TRY(shows_below(mounter, dir, branch)))
 		return Error{-EXDEV};
 	/* Its copy could not be protected like this and be copied into. */
 	if (inode.h_inode().i_flags & (S_IMMUTABLE | S_APPEND))

@@ -203,17 +203,17 @@ Changes ListChange::changes() const
 	return changes;
 }
 
-Result<Own<Found>> ListChange::find_root(const AsMounter &mounter,
+Result<Own<Stack>> ListChange::find_root(const AsMounter &mounter,
 					 const struct super_block &sb) const
 {
 	auto branch_at = [this](unsigned int index) -> const Branch & {
 		return *list_[index].branch;
 	};
-	Found root = TRY(aufs::find_root(mounter, static_cast<unsigned int>(list_.size()),
+	Stack root = TRY(aufs::find_root(mounter, static_cast<unsigned int>(list_.size()),
 					 FunctionRef<const Branch &(unsigned int)>(branch_at),
 					 &Inode::of(*sb.s_root->d_inode)));
 
-	return Found::create(root);
+	return Stack::create(root);
 }
 
 namespace

@@ -113,7 +113,7 @@ private:
 	Result<void> try_to_apply(struct fs_context *fc, struct super_block &sb,
 				  const Settings &settings, bool last);
 	Result<void> check_unused(struct fs_context *fc, const Refresh &refresh, bool last) const;
-	Result<Own<Found>> find_root(const AsMounter &mounter, const struct super_block &sb) const;
+	Result<Own<Stack>> find_root(const AsMounter &mounter, const struct super_block &sb) const;
 	static Result<void> refuse_use(struct fs_context *fc, const Refresh &refresh,
 				       const Branch &branch, Use use, bool last);
 	Result<void> claims(Array<Super::Claim> &claims) const;

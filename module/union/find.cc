@@ -8,7 +8,7 @@ namespace
 {
 
 /* Makes @part one of the lower ones of @found: room for them comes as it is needed, twice as much each time. */
-Result<void> add_lower(Found &found, Part part)
+Result<void> add_lower(Stack &found, Part part)
 {
 	constexpr unsigned int first = 2;
 	unsigned int count = found.lower_count;
@@ -29,15 +29,15 @@ Result<void> add_lower(Found &found, Part part)
 
 } // namespace
 
-Result<Found> find(const AsMounter &mounter, const Inode &dir, StringView name, unsigned int first)
+Result<Stack> find(const AsMounter &mounter, const Inode &dir, StringView name, unsigned int first)
 {
-	return find(mounter, dir.found(), name, first);
+	return find(mounter, dir.stack(), name, first);
 }
 
-Result<Found> find(const AsMounter &mounter, const Found &parts, StringView name,
+Result<Stack> find(const AsMounter &mounter, const Stack &parts, StringView name,
 		   unsigned int first)
 {
-	Found found;
+	Stack found;
 
 	for (unsigned int i = first; i < parts.parts(); i++) {
 		const Part &part = parts.part(i);

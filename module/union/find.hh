@@ -9,10 +9,10 @@ namespace aufs
 {
 
 /* What the parts of @dir from @first on have under @name. Sleeps. */
-Result<Found> find(const AsMounter &mounter, const Inode &dir, StringView name,
+Result<Stack> find(const AsMounter &mounter, const Inode &dir, StringView name,
 		   unsigned int first = 0);
 /* The same of a directory that has these @parts. */
-Result<Found> find(const AsMounter &mounter, const Found &parts, StringView name,
+Result<Stack> find(const AsMounter &mounter, const Stack &parts, StringView name,
 		   unsigned int first = 0);
 
 } // namespace aufs

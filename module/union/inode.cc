@@ -67,8 +67,8 @@ void Inode::construct()
 
 void Inode::begin()
 {
-	new (static_cast<void *>(&first_)) Found;
-	found_ = &first_;
+	new (static_cast<void *>(&first_)) Stack;
+	stack_ = &first_;
 	h_inode_ = nullptr;
 	key_ = {};
 	links_ = 0;
@@ -82,9 +82,9 @@ void Inode::begin()
 	watched_ = nullptr;
 }
 
-Result<Own<Found>> Found::create(Found &found)
+Result<Own<Stack>> Stack::create(Stack &found)
 {
-	auto created = Own<Found>::adopt(new (Gfp{GFP_KERNEL_ACCOUNT}) Found);
+	auto created = Own<Stack>::adopt(new (Gfp{GFP_KERNEL_ACCOUNT}) Stack);
 
 	if (!created)
 		return Error{-ENOMEM};
@@ -99,7 +99,7 @@ Result<Own<Found>> Found::create(Found &found)
 void Inode::release_parts()
 {
 	end_watch();
-	for (Found *found = found_; found; found = found->older) {
+	for (Stack *found = stack_; found; found = found->older) {
 		found->top.release();
 		/* Whoever looks under RCU still goes through them. */
 		for (unsigned int i = 0; i < found->lower_count; i++)
@@ -110,14 +110,14 @@ void Inode::release_parts()
 
 void Inode::free()
 {
-	while (found_ != &first_)
-		delete cxxrt::exchange(found_, found_->older);
+	while (stack_ != &first_)
+		delete cxxrt::exchange(stack_, stack_->older);
 	first_.lower = {};
 }
 
 struct dentry *Inode::h_dentry_of(const struct inode *h_inode) const
 {
-	for (const Found *found = &this->found(); found; found = found->older) {
+	for (const Stack *found = &this->stack(); found; found = found->older) {
 		if (found->top.dentry && found->top.dentry->d_inode == h_inode)
 			return found->top.dentry.get();
 	}
@@ -126,7 +126,7 @@ struct dentry *Inode::h_dentry_of(const struct inode *h_inode) const
 
 bool Inode::shows(const AsMounter &mounter, const Part &part) const
 {
-	for (const Found *found = &this->found(); found; found = found->older) {
+	for (const Stack *found = &this->stack(); found; found = found->older) {
 		for (const Part &mine : *found) {
 			if (mine && &mine.inode() == &part.inode())
 				return true;
@@ -142,10 +142,10 @@ bool Inode::shows(const AsMounter &mounter, const Part &part) const
 						 identity.generation == ObjectId::unknown);
 }
 
-Result<Own<Found>> Inode::found_with(Part part) const
+Result<Own<Stack>> Inode::stack_with(Part part) const
 {
-	const Found &old = found();
-	auto next = Own<Found>::adopt(new (Gfp{GFP_KERNEL_ACCOUNT}) Found);
+	const Stack &old = stack();
+	auto next = Own<Stack>::adopt(new (Gfp{GFP_KERNEL_ACCOUNT}) Stack);
 
 	if (!next)
 		return Error{-ENOMEM};
@@ -173,12 +173,12 @@ Result<Own<Found>> Inode::found_with(Part part) const
 	return next;
 }
 
-void Inode::publish(Own<Found> next)
+void Inode::publish(Own<Stack> next)
 {
 	struct inode *h_inode = next->top.dentry->d_inode;
 
-	next->older = found_;
-	AtomicRef(found_).store_release(next.leak());
+	next->older = stack_;
+	AtomicRef(stack_).store_release(next.leak());
 	AtomicRef(h_inode_).store_release(h_inode);
 	/* Nobody tells of the new part yet: who uses a name looks, and then watches that as well. */
 	if (watches_)
@@ -341,13 +341,13 @@ void Inode::set_asked(struct dentry &entry) const
 		return part.inode().i_flags & S_ENCRYPTED;
 	};
 	bool asked = super().asks_everywhere() || (super().changes() == Changes::where_encrypted &&
-						   cxxrt::any_of(found(), is_encrypted));
+						   cxxrt::any_of(stack(), is_encrypted));
 
 	if (asked != static_cast<bool>(entry.d_flags & DCACHE_OP_REVALIDATE))
 		aufs_d_set_asked(&entry, &remote_dentry_operations, asked);
 }
 
-void Inode::become(Found &found, const ObjectId &identity)
+void Inode::become(Stack &found, const ObjectId &identity)
 {
 	Super &super = this->super();
 	u64 number = super.number_of(key_);
@@ -393,7 +393,7 @@ template <class Inode> bool is_new(const Inode &inode)
 } // namespace
 
 Result<Ref<struct inode>> Inode::get_by_key(struct super_block &sb, const Key &key,
-					    const ObjectId &identity, Found &found)
+					    const ObjectId &identity, Stack &found)
 {
 	Key wanted = key;
 	struct inode *inode = iget5_locked(&sb, wanted.hash(), test, set, &wanted);
@@ -425,7 +425,7 @@ bool names_part(const Super &super, const Part &top, const ObjectId &identity)
 } // namespace
 
 Result<Ref<struct inode>> Inode::get(const AsMounter &mounter, struct super_block &sb,
-				     Found &&found, Age age)
+				     Stack &&found, Age age)
 {
 	struct inode *h_inode = found.top.dentry->d_inode;
 	auto pinned = found.top.dentry.clone();

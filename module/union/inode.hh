@@ -13,7 +13,7 @@ class ListChangeLock;
 class ListLock;
 
 /* What a lookup found in the branches: nothing, one object, or the parts of a merged directory. */
-struct Found {
+struct Stack {
 	Part top;
 	/* The parts of a directory below the top one, from the upper branches to the lower. */
 	Own<Part[]> lower;
@@ -25,10 +25,10 @@ struct Found {
 	/* ObjectId's, where what led to it knows it: a pseudo-link that was believed. */
 	u64 generation = ObjectId::unknown;
 	/* What the inode had before: readers without a lock may still use it. */
-	Found *older = nullptr;
+	Stack *older = nullptr;
 
 	/* One of its own, for an inode, of what @found has, which is used up. -ENOMEM. */
-	static Result<Own<Found>> create(Found &found);
+	static Result<Own<Stack>> create(Stack &found);
 
 	bool exists() const
 	{
@@ -71,12 +71,12 @@ struct Found {
 	class Iterator
 	{
 	public:
-		Iterator(const Found &found, unsigned int index) : found_(found), index_(index)
+		Iterator(const Stack &found, unsigned int index) : stack_(found), index_(index)
 		{
 		}
 		const Part &operator*() const
 		{
-			return found_.part(index_);
+			return stack_.part(index_);
 		}
 		Iterator &operator++()
 		{
@@ -89,7 +89,7 @@ struct Found {
 		}
 
 	private:
-		const Found &found_;
+		const Stack &stack_;
 		unsigned int index_;
 	};
 	Iterator begin() const
@@ -108,7 +108,7 @@ struct Found {
  * that what is written by one name is never shown by another from memory alone.
  *
  * Invariants, from the end of get() until the inode is destroyed:
- *  - what found() gives does not change and stays valid; a copy-up puts another in its place;
+ *  - what stack() gives does not change and stays valid; a copy-up puts another in its place;
  *  - its top is positive and has h_inode() or had it before the last copy-up; all are pinned;
  *  - only a directory has lower parts, in the order of the branches;
  *  - i_ino does not change; key() does at a copy-up that cannot be noted on the copy, so that a
@@ -141,7 +141,7 @@ public:
 	 * made_just_now.
 	 */
 	static Result<Ref<struct inode>> get(const AsMounter &mounter, struct super_block &sb,
-					     Found &&found, Age age = Age::any);
+					     Stack &&found, Age age = Age::any);
 
 	/* Called by the superblock's operations for memory that the cache gave or takes. */
 	void construct();
@@ -163,14 +163,14 @@ public:
 	{
 		return vfs.i_sb->s_stack_depth - 1;
 	}
-	const Found &found() const
+	const Stack &stack() const
 	{
-		return *AtomicRef(found_).load_acquire();
+		return *AtomicRef(stack_).load_acquire();
 	}
 	/* The branch object that is shown; of a directory the uppermost. */
 	const Part &top() const
 	{
-		return found().top;
+		return stack().top;
 	}
 	/* Its dentry and its inode; borrowed. */
 	struct dentry &h_dentry() const
@@ -203,7 +203,7 @@ public:
 	}
 	bool merged() const
 	{
-		return found().lower_count > 0;
+		return stack().lower_count > 0;
 	}
 	/* The dentry of @h_inode, which is or was behind this inode; else null. Borrowed. Any context. */
 	struct dentry *h_dentry_of(const struct inode *h_inode) const;
@@ -251,20 +251,20 @@ public:
 	}
 
 	/*
-	 * What found() becomes when @part comes to stand behind this inode: in front
+	 * What stack() becomes when @part comes to stand behind this inode: in front
 	 * of the parts of a directory, or between them as the branches are ordered; alone for all
 	 * else. -ENOMEM.
 	 */
-	Result<Own<Found>> found_with(Part part) const;
-	/* Makes @next, by found_with(), what found() is. The caller holds copy_lock(). */
-	void publish(Own<Found> next);
+	Result<Own<Stack>> stack_with(Part part) const;
+	/* Makes @next, by stack_with(), what stack() is. The caller holds copy_lock(). */
+	void publish(Own<Stack> next);
 
 	/*
-	 * Makes @next what found() is, in the place of all that it was before; that is added to @retired, a
+	 * Makes @next what stack() is, in the place of all that it was before; that is added to @retired, a
 	 * chain of older ones, with @spare, an empty one. The caller deletes them after a grace period.
 	 */
-	void replace_found(const ListChangeLock &, Own<Found> next, Own<Found> spare,
-			   Found *&retired);
+	void replace_stack(const ListChangeLock &, Own<Stack> next, Own<Stack> spare,
+			   Stack *&retired);
 	/* After that, for a directory: what was known of its old parts. */
 	void forget_parts();
 	/*
@@ -288,7 +288,7 @@ public:
 	}
 	/* Sets its operations, by what the branches are like. */
 	void choose_operations();
-	/* Whether an older one or found() has a part on @branch, and how many there are. */
+	/* Whether an older one or stack() has a part on @branch, and how many there are. */
 	unsigned int parts_on(const Branch &branch) const;
 
 	/* Held while the object is copied up; not for what only reads. Inside the VFS's locks. */
@@ -421,27 +421,27 @@ private:
 	void end_watch();
 	/* Lets the dentries of all parts go, now and before; nobody but readers under RCU looks at them. */
 	void release_parts();
-	void become(Found &found, const ObjectId &identity);
-	static void find_lone(const AsMounter &mounter, struct super_block &sb, const Found &found,
+	void become(Stack &found, const ObjectId &identity);
+	static void find_lone(const AsMounter &mounter, struct super_block &sb, const Stack &found,
 			      const Key &key);
-	Result<bool> is_left_behind(const Found &found);
-	Result<void> take_up(Found &found);
-	Result<bool> adopt(Found &found, const ObjectId &identity);
+	Result<bool> is_left_behind(const Stack &found);
+	Result<void> take_up(Stack &found);
+	Result<bool> adopt(Stack &found, const ObjectId &identity);
 	void copy_attributes_of(const Part &top);
 	void follow_mode(const Branch &branch, const struct inode &h);
 	/* Takes @found for a new inode. */
 	static Result<Ref<struct inode>> get_by_key(struct super_block &sb, const Key &key,
-						    const ObjectId &identity, Found &found);
+						    const ObjectId &identity, Stack &found);
 
 	/*
 	 * The first one that the inode had, in its own memory. Readers under RCU may look at its
 	 * branch until free().
 	 */
 	union {
-		Found first_;
+		Stack first_;
 	};
-	Found *found_;
-	/* The inode of found().top, which permission checks ask under RCU. */
+	Stack *stack_;
+	/* The inode of stack().top, which permission checks ask under RCU. */
 	struct inode *h_inode_;
 	Key key_;
 	ObjectId identity_;
@@ -449,9 +449,9 @@ private:
 	unsigned int links_;
 	Purity purity_;
 	const Branch *impure_on_;
-	/* Of its parts, and what found() was then; under copy_lock() or ListChangeLock. */
+	/* Of its parts, and what stack() was then; under copy_lock() or ListChangeLock. */
 	struct aufs_watch *watches_;
-	const Found *watched_;
+	const Stack *watched_;
 	bool lone_;
 	const struct dentry *moving_; /* what is renamed; borrowed, and never looked into */
 	unsigned int moved_from_; /* what its sequence was before */

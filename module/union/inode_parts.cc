@@ -6,18 +6,18 @@
 namespace aufs
 {
 
-void Inode::replace_found(const ListChangeLock &, Own<Found> next, Own<Found> spare,
-			  Found *&retired)
+void Inode::replace_stack(const ListChangeLock &, Own<Stack> next, Own<Stack> spare,
+			  Stack *&retired)
 {
 	struct inode *h_inode = &next->top.inode();
-	Found *old = found_;
-	auto retire = [&retired](Found *found) {
+	Stack *old = stack_;
+	auto retire = [&retired](Stack *found) {
 		found->older = retired;
 		retired = found;
 	};
 
 	next->older = &first_;
-	AtomicRef(found_).store_release(next.leak());
+	AtomicRef(stack_).store_release(next.leak());
 	AtomicRef(h_inode_).store_release(h_inode);
 	while (old != &first_)
 		retire(cxxrt::exchange(old, old->older));
@@ -33,7 +33,7 @@ Result<unsigned long> Inode::watch(const ListLock &)
 {
 	if (super().settings().udba != Udba::notify)
 		return 0UL;
-	if (AtomicRef(watched_).load_acquire() != &found())
+	if (AtomicRef(watched_).load_acquire() != &stack())
 		TRY(watch_parts());
 	return aufs_changes_of(&vfs);
 }
@@ -41,7 +41,7 @@ Result<unsigned long> Inode::watch(const ListLock &)
 Result<void> Inode::watch_parts()
 {
 	auto lock = TRY(KillableLock::get(copy_lock_));
-	const Found &now = found();
+	const Stack &now = stack();
 
 	if (watched_ == &now)
 		return {};
@@ -81,7 +81,7 @@ unsigned int Inode::parts_on(const Branch &branch) const
 {
 	unsigned int count = 0;
 
-	for (const Found *found = &this->found(); found; found = found->older) {
+	for (const Stack *found = &this->stack(); found; found = found->older) {
 		for (const Part &part : *found)
 			count += part && part.branch == &branch;
 		count += found->named && found->named.branch == &branch;
@@ -95,7 +95,7 @@ void Inode::become_lone(const AsMounter &mounter, const ListChangeLock &,
 	Super &super = this->super();
 
 	/* By what it will be looked up. */
-	for (const Part &part : found()) {
+	for (const Part &part : stack()) {
 		if (part && !goes(*part.branch)) {
 			rehash(identity_of(mounter, super, part).key);
 			break;
@@ -111,7 +111,7 @@ void Inode::become_lone(const AsMounter &mounter, const ListChangeLock &,
 }
 
 /* A lone directory among the parts of @found, which has another part on top by now, is found by @key. */
-void Inode::find_lone(const AsMounter &mounter, struct super_block &sb, const Found &found,
+void Inode::find_lone(const AsMounter &mounter, struct super_block &sb, const Stack &found,
 		      const Key &key)
 {
 	const Super &super = Super::of(sb);
@@ -134,7 +134,7 @@ void Inode::find_lone(const AsMounter &mounter, struct super_block &sb, const Fo
 }
 
 /* Whether this, which was lone, is what @found stands for: then it has that from now on. */
-Result<bool> Inode::adopt(Found &found, const ObjectId &identity)
+Result<bool> Inode::adopt(Stack &found, const ObjectId &identity)
 {
 	/* As a rule. */
 	if (!AtomicRef(lone_).load())
@@ -147,7 +147,7 @@ Result<bool> Inode::adopt(Found &found, const ObjectId &identity)
 	    (!is_dir(vfs.i_mode) && identity_.generation != identity.generation))
 		return false;
 
-	auto next = TRY(Found::create(found));
+	auto next = TRY(Stack::create(found));
 
 	lone_ = false;
 	cancel_move();
@@ -163,7 +163,7 @@ Result<bool> Inode::adopt(Found &found, const ObjectId &identity)
  * Whether this shows a copy on a branch that has left, or one that somebody has removed directly, and @found is what
  * is there without it. Takes copy_lock().
  */
-Result<bool> Inode::is_left_behind(const Found &found)
+Result<bool> Inode::is_left_behind(const Stack &found)
 {
 	auto is_same = [this, &found] {
 		return &found.top.inode() == &h_inode();
@@ -186,10 +186,10 @@ Result<bool> Inode::is_left_behind(const Found &found)
  * The list of branches, or a branch directly, has changed while nobody had a name for this: it stands for what
  * @found has from now on, as far as that is more or newer. What is being copied up knows better.
  */
-Result<void> Inode::take_up(Found &found)
+Result<void> Inode::take_up(Stack &found)
 {
 	auto differs = [this, &found]() {
-		const Found &now = this->found();
+		const Stack &now = this->stack();
 		auto is_missing = [&now](const Part &part) {
 			return !now.has_part_on(*part.branch);
 		};
@@ -217,7 +217,7 @@ Result<void> Inode::take_up(Found &found)
 
 	if (!differs())
 		return {};
-	publish(TRY(Found::create(found)));
+	publish(TRY(Stack::create(found)));
 	if (is_dir(vfs.i_mode))
 		forget_parts();
 	choose_operations();

@@ -36,7 +36,7 @@ s64 change_time(const Part &part)
  * The change times of all parts of @found; null where one does not say, or where a change from @now
  * on might have the same.
  */
-Own<s64[]> change_times(const Found &found, s64 now)
+Own<s64[]> change_times(const Stack &found, s64 now)
 {
 	auto times = Own<s64[]>::adopt(new (Gfp{GFP_KERNEL_ACCOUNT}) s64[found.parts()]);
 
@@ -69,7 +69,7 @@ Result<void> Listing::add_whiteout(unsigned int part, const BranchEntry &entry)
 Result<void> Listing::add(Inode &dir, unsigned int part, bool numbered, const BranchEntry &entry)
 {
 	const Super &super = dir.super();
-	const Branch &branch = *found_->part(part).branch;
+	const Branch &branch = *stack_->part(part).branch;
 	StringView name = entry.name;
 	bool whiteout = is_reserved(name);
 
@@ -108,11 +108,11 @@ Result<void> Listing::add(Inode &dir, unsigned int part, bool numbered, const Br
 
 Result<void> Listing::read_parts(const AsMounter &mounter, Inode &dir)
 {
-	const Found &found = dir.found();
+	const Stack &found = dir.stack();
 	s64 now = aufs_coarse_time();
 
 	impure_ = is_impure(mounter, dir);
-	found_ = &found;
+	stack_ = &found;
 	changed_ = change_times(found, now);
 	for (unsigned int part = 0; part < found.parts(); part++) {
 		const Part &from = found.part(part);
@@ -148,9 +148,9 @@ Result<Listing *> Listing::get(const AsMounter &mounter, Inode &dir)
 			listing->users_++;
 	}
 	if (listing) {
-		const Found &found = dir.found();
+		const Stack &found = dir.stack();
 		/* That may have become known since. */
-		bool same = listing->found_ == &found &&
+		bool same = listing->stack_ == &found &&
 			    listing->impure_ == is_impure(mounter, dir);
 
 		for (unsigned int i = 0; same && i < found.parts(); i++)

@@ -47,13 +47,13 @@ private:
 	Listing() = default;
 
 	Result<void> read_parts(const AsMounter &mounter, Inode &dir);
-	/* @entry of that part of found_; @numbered: as Super::numbers_entries(). */
+	/* @entry of that part of stack_; @numbered: as Super::numbers_entries(). */
 	Result<void> add(Inode &dir, unsigned int part, bool numbered, const BranchEntry &entry);
 	Result<void> add_whiteout(unsigned int part, const BranchEntry &entry);
 
 	NameTable names_;
 	/* The directory's parts, and the change time of each, in ns; null where it is not known. */
-	const Found *found_ = nullptr;
+	const Stack *stack_ = nullptr;
 	Own<s64[]> changed_;
 	/* Whether the numbers are those of inodes wherever they may be others. */
 	bool impure_ = false;

@@ -25,7 +25,7 @@ Result<Now> look(const AsMounter &mounter, struct dentry &dentry, const Inode &d
 	if (is_reserved(name.view()) || name.view().size() > max_name)
 		return Now::same;
 
-	Found found = TRY(find(mounter, dir, name.view()));
+	Stack found = TRY(find(mounter, dir, name.view()));
 
 	if (!dentry.d_inode)
 		return found.exists() ? Now::other : Now::same;

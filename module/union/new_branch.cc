@@ -72,18 +72,18 @@ Result<bool> is_opaque_root(const AsMounter &mounter, const Branch &branch, cons
 	auto opaque = is_opaque(mounter, branch, branch.root());
 
 	if (opaque.ok() || opaque.error() == -ENOMEM || !before ||
-	    !before->found().has_part_on(branch))
+	    !before->stack().has_part_on(branch))
 		return opaque;
-	return before->found().lowest().branch == &branch &&
+	return before->stack().lowest().branch == &branch &&
 	       branch.index() + 1 < before->super().count();
 }
 
 } // namespace
 
-Result<Found> find_root(const AsMounter &mounter, unsigned int count,
+Result<Stack> find_root(const AsMounter &mounter, unsigned int count,
 			FunctionRef<const Branch &(unsigned int)> branch_at, const Inode *before)
 {
-	Found found;
+	Stack found;
 
 	if (count > 1) {
 		found.lower = Own<Part[]>::adopt(new (Gfp{GFP_KERNEL_ACCOUNT}) Part[count - 1]);

@@ -18,7 +18,7 @@ Result<void> refuse_locked(const AsMounter &mounter, struct fs_context *fc, cons
  * may be null, is the root until now: what a branch of it cannot answer is as it was. -ENOMEM; what the branches say.
  * Sleeps.
  */
-Result<Found> find_root(const AsMounter &mounter, unsigned int count,
+Result<Stack> find_root(const AsMounter &mounter, unsigned int count,
 			FunctionRef<const Branch &(unsigned int)> branch, const Inode *before);
 
 /* What the dentries of a superblock get; its name in there is not for us on later kernels. */

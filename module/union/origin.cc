@@ -179,7 +179,7 @@ void note_arrival(const Writer &writer, Inode &dir, struct dentry &h_dir, const 
 
 bool is_impure(const AsMounter &, Inode &dir)
 {
-	const Found &found = dir.found();
+	const Stack &found = dir.stack();
 
 	if (dir.purity() != Inode::Purity::unknown)
 		return dir.purity() == Inode::Purity::impure;

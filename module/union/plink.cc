@@ -273,7 +273,7 @@ namespace
 {
 
 /* The same for who is @id; whether there was one. */
-Result<bool> follow_plink_of(const AsMounter &mounter, const Super &super, Found &found,
+Result<bool> follow_plink_of(const AsMounter &mounter, const Super &super, Stack &found,
 			     const ObjectId &id)
 {
 	if (!id.lasts())
@@ -297,7 +297,7 @@ Result<bool> follow_plink_of(const AsMounter &mounter, const Super &super, Found
 
 } // namespace
 
-Result<void> follow_plink(const AsMounter &mounter, const Super &super, Found &found)
+Result<void> follow_plink(const AsMounter &mounter, const Super &super, Stack &found)
 {
 	const struct inode &h_inode = found.top.inode();
 

@@ -43,6 +43,6 @@ void note_lower_name_gone(const AsMounter &mounter, Inode &inode, const Branch &
 void note_name_gone(const AsMounter &mounter, Inode &inode);
 
 /* The copy that @found, which has several names, has by its pseudo-link: takes its place. */
-Result<void> follow_plink(const AsMounter &mounter, const Super &super, Found &found);
+Result<void> follow_plink(const AsMounter &mounter, const Super &super, Stack &found);
 
 } // namespace aufs

@@ -12,7 +12,7 @@ namespace
 Result<const Branch *> top_down(const AsMounter &mounter, const Inode &dir, StringView name)
 {
 	const Super &super = dir.super();
-	const Found &found = dir.found();
+	const Stack &found = dir.stack();
 
 	for (const Part &part : found) {
 		if (part.branch->writable())
@@ -37,7 +37,7 @@ Result<const Branch *> top_down(const AsMounter &mounter, const Inode &dir, Stri
 /* The branch from which on a new @name in @dir would be hidden: the first that has a whiteout, or null. */
 Result<const Branch *> lowest_for(const AsMounter &mounter, const Inode &dir, StringView name)
 {
-	for (const Part &part : dir.found()) {
+	for (const Part &part : dir.stack()) {
 		if (TRY(find_whiteout(mounter, *part.branch, *part.dentry, name)))
 			return part.branch;
 	}
@@ -48,7 +48,7 @@ Result<const Branch *> lowest_for(const AsMounter &mounter, const Inode &dir, St
 
 Result<bool> shows_below(const AsMounter &mounter, struct dentry &dir, const Branch &target)
 {
-	const Part &lowest = Inode::of(*dir.d_inode).found().lowest();
+	const Part &lowest = Inode::of(*dir.d_inode).stack().lowest();
 	auto parent = parent_of(dir);
 	NameSnapshot name(dir);
 
@@ -56,7 +56,7 @@ Result<bool> shows_below(const AsMounter &mounter, struct dentry &dir, const Bra
 	if (parent.get() == &dir || TRY(is_opaque(mounter, *lowest.branch, *lowest.dentry)))
 		return false;
 
-	for (const Part &part : Inode::of(*parent->d_inode).found()) {
+	for (const Part &part : Inode::of(*parent->d_inode).stack()) {
 		const Branch &branch = *part.branch;
 
 		if (branch.is_above(*lowest.branch) || target.is_above(branch))
@@ -79,7 +79,7 @@ Result<bool> shows(const AsMounter &mounter, struct dentry &dir, const Branch &b
 	auto at = Ref<struct dentry>::retain(&dir);
 
 	for (;;) {
-		const Found &found = Inode::of(*at->d_inode).found();
+		const Stack &found = Inode::of(*at->d_inode).stack();
 
 		if (branch.is_above(*found.bottom) || found.has_part_on(branch))
 			return true;
@@ -138,7 +138,7 @@ enum class Among : unsigned char { all, with_parent };
 
 bool is_among(const Inode &dir, const Branch &branch, Among among)
 {
-	return among == Among::all || dir.found().has_part_on(branch);
+	return among == Among::all || dir.stack().has_part_on(branch);
 }
 
 Result<Space> most_free(const AsMounter &mounter, struct dentry &dir, StringView name, Among among)
@@ -240,7 +240,7 @@ Result<const Branch *> branch_for_copy(const Inode &parent, const Branch &source
 	const Branch *chosen = nullptr;
 
 	if (policy != CopyPolicy::bu) {
-		for (const Part &part : parent.found()) {
+		for (const Part &part : parent.stack()) {
 			if (!part.branch->is_above(source))
 				break;
 			if (!part.branch->writable())

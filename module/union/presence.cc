@@ -24,7 +24,7 @@ bool has_same_name(const struct dentry &dentry, const Part &top)
 	const auto *name = AtomicRef(dentry.d_name.name).load_acquire();
 	const auto *h_name = AtomicRef(top.dentry->d_name.name).load_acquire();
 
-	return dir && Inode::of(*dir).found().dentry_on(*top.branch) == h_parent &&
+	return dir && Inode::of(*dir).stack().dentry_on(*top.branch) == h_parent &&
 	       strcmp(reinterpret_cast<const char *>(name),
 		      reinterpret_cast<const char *>(h_name)) == 0;
 }
@@ -44,7 +44,7 @@ Result<bool> is_found_by_name(const AsMounter &mounter, struct dentry &dentry, c
 	const Branch &branch = *top.branch;
 	auto parent = parent_of(dentry);
 	auto h_parent =
-		Ref<struct dentry>::retain(Inode::of(*parent->d_inode).found().dentry_on(branch));
+		Ref<struct dentry>::retain(Inode::of(*parent->d_inode).stack().dentry_on(branch));
 
 	if (!h_parent || !lies_on(*branch.mnt(), *h_parent))
 		return false;
@@ -62,7 +62,7 @@ Result<bool> is_hidden_in(const AsMounter &mounter, struct dentry &dentry, const
 	Inode &inode = Inode::of(*dentry.d_inode);
 	NameSnapshot name(dentry);
 
-	for (const Part &part : parent.found()) {
+	for (const Part &part : parent.stack()) {
 		if (!part.branch->is_above(branch))
 			break;
 		if (TRY(find_whiteout(mounter, *part.branch, *part.dentry, name.view())) ||

@@ -9,9 +9,9 @@ namespace aufs
 namespace
 {
 
-Result<Own<Found>> empty_found()
+Result<Own<Stack>> empty_stack()
 {
-	auto found = Own<Found>::adopt(new (Gfp{GFP_KERNEL_ACCOUNT}) Found);
+	auto found = Own<Stack>::adopt(new (Gfp{GFP_KERNEL_ACCOUNT}) Stack);
 
 	if (!found)
 		return Error{-ENOMEM};
@@ -47,9 +47,9 @@ template <class T, class Get> Result<Array<Ref<T>>> collect(Get &&get)
 
 } // namespace
 
-bool has_same_parts(const Inode &inode, const Found &found)
+bool has_same_parts(const Inode &inode, const Stack &found)
 {
-	const Found &known = inode.found();
+	const Stack &known = inode.stack();
 
 	if (known.parts() != found.parts())
 		return false;
@@ -60,7 +60,7 @@ bool has_same_parts(const Inode &inode, const Found &found)
 	return true;
 }
 
-bool is_same_directory(const AsMounter &mounter, const Inode &inode, const Found &next)
+bool is_same_directory(const AsMounter &mounter, const Inode &inode, const Stack &next)
 {
 	return next.exists() && is_dir(next.top.inode().i_mode) &&
 	       cxxrt::any_of(next, [&](const Part &part) { return inode.shows(mounter, part); });
@@ -80,13 +80,13 @@ namespace
 /* Whether all parts of @inode are on branches that go. */
 bool goes_as_a_whole(const Inode &inode, Refresh::Goes goes)
 {
-	return !cxxrt::any_of(inode.found(),
+	return !cxxrt::any_of(inode.stack(),
 			      [goes](const Part &part) { return !goes(*part.branch); });
 }
 
 /* Whether the file @inode is what @found is, or its copy, which further names lead to by its pseudo-link. */
 bool is_same_file(const AsMounter &mounter, const Super &super, const Inode &inode,
-		  const Found &found, Refresh::Goes goes)
+		  const Stack &found, Refresh::Goes goes)
 {
 	if (!found.exists())
 		return false;
@@ -104,7 +104,7 @@ bool is_same_file(const AsMounter &mounter, const Super &super, const Inode &ino
 
 /* What stands behind the name of @item in a directory that will have the parts of @parent. */
 Result<void> Refresh::look_at(const AsMounter &mounter, Item &item, const struct dentry &dir,
-			      const Found &parent, Goes goes) const
+			      const Stack &parent, Goes goes) const
 {
 	struct dentry &dentry = *item.dentry;
 
@@ -134,14 +134,14 @@ Result<void> Refresh::look_at(const AsMounter &mounter, Item &item, const struct
 	if (item.is_left)
 		return {};
 
-	Found found = TRY(move(looked));
+	Stack found = TRY(move(looked));
 
 	if (!is_dir(inode.vfs.i_mode)) {
 		item.stale = !is_same_file(mounter, Super::of(sb_), inode, found, goes);
 		/* The same, by another mount of it. */
 		if (!item.stale && &found.top.inode() == &inode.h_inode() &&
 		    found.top.branch != inode.top().branch)
-			item.next = TRY(Found::create(found));
+			item.next = TRY(Stack::create(found));
 		return {};
 	}
 	/* Where it stays as another one, by name, who is in it goes on there. */
@@ -150,14 +150,14 @@ Result<void> Refresh::look_at(const AsMounter &mounter, Item &item, const struct
 		       goes_as_a_whole(inode, goes));
 	if (item.stale)
 		return {};
-	item.next = TRY(Found::create(found));
-	item.spare = TRY(empty_found());
+	item.next = TRY(Stack::create(found));
+	item.spare = TRY(empty_stack());
 	return {};
 }
 
 /* Takes up @dentry, which lies in a directory that will have the parts of @parent; null: in one that goes. */
 Result<void> Refresh::add(const AsMounter &mounter, const struct dentry &dir,
-			  Ref<struct dentry> dentry, const Found *parent, Goes goes)
+			  Ref<struct dentry> dentry, const Stack *parent, Goes goes)
 {
 	Item item;
 
@@ -184,7 +184,7 @@ Result<void> Refresh::add_children(const AsMounter &mounter, Array<Item>::Size i
 					     1 + static_cast<unsigned int>(children.size());
 	for (Ref<struct dentry> &child : children) {
 		/* The array moves as it grows; what it points to does not. */
-		const Found *parent = items_[index].next.get();
+		const Stack *parent = items_[index].next.get();
 
 		TRY(add(mounter, dir, move(child), parent, goes));
 	}
@@ -199,14 +199,14 @@ Result<void> Refresh::find_lone()
 	return {};
 }
 
-Result<void> Refresh::prepare(const AsMounter &mounter, struct dentry &dir, Own<Found> next,
+Result<void> Refresh::prepare(const AsMounter &mounter, struct dentry &dir, Own<Stack> next,
 			      Goes goes)
 {
 	Item item;
 
 	item.dentry = Ref<struct dentry>::retain(&dir);
 	item.next = move(next);
-	item.spare = TRY(empty_found());
+	item.spare = TRY(empty_stack());
 	TRY(items_.push(Gfp{GFP_KERNEL_ACCOUNT}, move(item)));
 	for (Array<Item>::Size i = 0; i < items_.size(); i++) {
 		struct dentry &dentry = *items_[i].dentry;
@@ -273,7 +273,7 @@ void Refresh::commit_parts(const AsMounter &mounter, const ListChangeLock &list,
 		inode.publish(move(item.next));
 		return;
 	}
-	inode.replace_found(list, move(item.next), move(item.spare), retired_);
+	inode.replace_stack(list, move(item.next), move(item.spare), retired_);
 	inode.forget_parts();
 	inode.rehash(identity_of(mounter, super, inode.top()).key);
 	inode.copy_links();
@@ -310,13 +310,13 @@ namespace
 {
 
 /* What the branches have by the name of @dentry, which is not being renamed; else -EAGAIN. */
-Result<Found> find_now(const AsMounter &mounter, struct dentry &dentry)
+Result<Stack> find_now(const AsMounter &mounter, struct dentry &dentry)
 {
 	const Inode &inode = Inode::of(*dentry.d_inode);
 	unsigned int sequence = Inode::sequence_of(dentry);
 	auto parent = parent_of(dentry);
 	NameSnapshot name(dentry);
-	Found found = TRY(find(mounter, Inode::of(*parent->d_inode), name.view()));
+	Stack found = TRY(find(mounter, Inode::of(*parent->d_inode), name.view()));
 
 	if (inode.is_moving(dentry) || sequence % 2 || Inode::sequence_of(dentry) != sequence)
 		return Error{-EAGAIN};
@@ -335,14 +335,14 @@ Result<bool> refresh_directory(struct dentry &dentry)
 	/* Everybody waits for who holds the list alone: what is not in use goes, and the rest is looked up before. */
 	auto prepare = [&](Refresh &refresh) -> Result<bool> {
 		AsMounter mounter = super.as_mounter();
-		Found found = TRY(find_now(mounter, dentry));
+		Stack found = TRY(find_now(mounter, dentry));
 
 		if (!is_same_directory(mounter, inode, found))
 			return false;
 		/* Another was faster. */
 		if (has_same_parts(inode, found))
 			return true;
-		TRY(refresh.prepare(mounter, dentry, TRY(Found::create(found)),
+		TRY(refresh.prepare(mounter, dentry, TRY(Stack::create(found)),
 				    Refresh::Goes(goes)));
 		return true;
 	};

@@ -19,8 +19,8 @@ namespace aufs
 using cxxrt::Span;
 
 /* Whether @inode, a directory, is the one that will have these parts; whether it has just these. */
-bool is_same_directory(const AsMounter &mounter, const Inode &inode, const Found &next);
-bool has_same_parts(const Inode &inode, const Found &found);
+bool is_same_directory(const AsMounter &mounter, const Inode &inode, const Stack &next);
+bool has_same_parts(const Inode &inode, const Stack &found);
 
 /*
  * Gives the directory @dentry, and those below it that are in use, the parts that the branches have for them by
@@ -53,7 +53,7 @@ public:
 	 * the others. -ENOMEM, -EINTR, -EAGAIN where something is moving and it should be tried again. Changes
 	 * nothing. Sleeps.
 	 */
-	Result<void> prepare(const AsMounter &mounter, struct dentry &dir, Own<Found> next,
+	Result<void> prepare(const AsMounter &mounter, struct dentry &dir, Own<Stack> next,
 			     Goes goes);
 	/* What prepare() could not look up, or null; borrowed. */
 	struct dentry *failed() const
@@ -75,17 +75,17 @@ private:
 	struct Item {
 		Ref<struct dentry> dentry;
 		/* Where it stays what it is, and has other parts then: these. */
-		Own<Found> next;
-		Own<Found> spare;
+		Own<Stack> next;
+		Own<Stack> spare;
 		bool stale = false; /* it leads to something else */
 		bool is_left = false; /* as it is, with all below it */
 		bool has_users_of_its_own = false;
 	};
 
 	Result<void> add(const AsMounter &mounter, const struct dentry &dir,
-			 Ref<struct dentry> dentry, const Found *parent, Goes goes);
+			 Ref<struct dentry> dentry, const Stack *parent, Goes goes);
 	Result<void> look_at(const AsMounter &mounter, Item &item, const struct dentry &dir,
-			     const Found &parent, Goes goes) const;
+			     const Stack &parent, Goes goes) const;
 	Result<void> add_children(const AsMounter &mounter, Array<Item>::Size index, Goes goes);
 	void commit_parts(const AsMounter &mounter, const ListChangeLock &list, Item &item,
 			  Inode &inode);
@@ -97,7 +97,7 @@ private:
 	Ref<struct dentry> failed_;
 	/* What is watched and has no dentry any more. */
 	Array<Ref<struct inode>> lone_;
-	Found *retired_ = nullptr;
+	Stack *retired_ = nullptr;
 };
 
 } // namespace aufs

@@ -23,7 +23,7 @@ int permission(AUFS_IDMAP *idmap, struct inode *inode, int mask)
 		RcuReader reader;
 		const Branch *rw = union_inode.super().top_rw();
 
-		return rw && !union_inode.found().bottom->is_above(*rw) ? 0 : -EROFS;
+		return rw && !union_inode.stack().bottom->is_above(*rw) ? 0 : -EROFS;
 	}
 	if (is_reg(mode) || is_lnk(mode)) {
 		RcuReader reader;

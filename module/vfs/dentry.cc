@@ -101,7 +101,7 @@ template <class Dentry> int revalidate(Dentry *dentry, unsigned int flags)
 	Inode &union_inode = Inode::of(*inode);
 	DirListLock list(union_inode);
 
-	for (const Part &part : union_inode.found()) {
+	for (const Part &part : union_inode.stack()) {
 		struct dentry &h = *part.dentry;
 
 		if (!(h.d_flags & DCACHE_OP_REVALIDATE))

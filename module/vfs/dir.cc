@@ -85,7 +85,7 @@ Result<Own<DirFile>> DirFile::create(Inode &dir)
 Result<void> DirFile::choose(const AsMounter &mounter, Inode &dir)
 {
 	/* Once: a copy-up gives it another one. */
-	const Found &found = dir.found();
+	const Stack &found = dir.stack();
 	const Super &super = dir.super();
 	bool through = found.lower_count == 0 && super.numbers_entries(*found.top.branch) &&
 		       !is_impure(mounter, dir) && !super.settings().show_whiteouts;
@@ -315,7 +315,7 @@ Result<void> fsync(struct file *file, loff_t start, loff_t end, int datasync)
 	{
 		ListLock list(dir.super());
 
-		for (const Part &part : dir.found()) {
+		for (const Part &part : dir.stack()) {
 			if (part.branch->writable())
 				TRY(parts.push(Gfp{GFP_KERNEL_ACCOUNT}, part.clone()));
 		}

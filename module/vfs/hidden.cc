@@ -33,7 +33,7 @@ Result<Hidden> hidden_above(const AsMounter &mounter, const Inode &dir, StringVi
 {
 	Hidden hidden = Hidden::no;
 
-	for (const Part &part : dir.found()) {
+	for (const Part &part : dir.stack()) {
 		const Branch &branch = *part.branch;
 
 		if (!branch.is_above(target))
@@ -51,7 +51,7 @@ Result<Hidden> hidden_above(const AsMounter &mounter, const Inode &dir, StringVi
 Result<void> uncover(const AsMounter &mounter, const Inode &dir, StringView name,
 		     const Branch &target, const Inode *shown)
 {
-	for (const Part &part : dir.found()) {
+	for (const Part &part : dir.stack()) {
 		const Branch &branch = *part.branch;
 
 		if (!branch.is_above(target))

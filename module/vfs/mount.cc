@@ -334,7 +334,7 @@ Result<void> Context::fill(struct fs_context *fc, struct super_block &sb)
 		auto branch_at = [&super](unsigned int index) -> const Branch & {
 			return super.branch_at(index);
 		};
-		Found found = TRY(find_root(mounter, super.count(),
+		Stack found = TRY(find_root(mounter, super.count(),
 					    FunctionRef<const Branch &(unsigned int)>(branch_at),
 					    nullptr));
 

@@ -64,7 +64,7 @@ Result<Ref<struct inode>> inode_by_name(const ListLock &list, Inode &dir, String
 
 	changes = TRY(dir.watch(list));
 
-	Found found = TRY(find(mounter, dir, name));
+	Stack found = TRY(find(mounter, dir, name));
 
 	if (!found.exists())
 		return Ref<struct inode>();
@@ -212,7 +212,7 @@ Result<Ref<struct inode>> make_at(const AsMounter &mounter, Inode &dir, const Pl
 	if ((whiteout || dir.super().settings().always_opaque) && is_dir(h_dentry->d_inode->i_mode))
 		TRY(make_opaque(writer, *h_dentry));
 	if (!inode) {
-		Found found;
+		Stack found;
 
 		found.top = Part(branch, h_dentry.clone());
 		inode = TRY(
@@ -410,7 +410,7 @@ Result<void> make_tmpfile(struct inode &dir, struct file &file, umode_t mode)
 			    *aufs_file_dentry(h_file.get())));
 	}
 
-	Found found;
+	Stack found;
 
 	found.top = Part::of(branch, *aufs_file_dentry(h_file.get()));
 

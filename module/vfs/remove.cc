@@ -32,7 +32,7 @@ Result<void> remove_directory(const Writer &writer, struct dentry &h_dir, String
 
 /* Where a name is, as the branches have it: a pseudo-link may serve one that only a lower one has. */
 struct Spot {
-	Found found;
+	Stack found;
 	bool on_rw = false; /* it is removed from its branch; else it is hidden */
 	const Branch *branch = nullptr; /* which is changed */
 
@@ -63,7 +63,7 @@ Result<bool> remove_at(const AsMounter &mounter, const Inode &dir, struct dentry
 	const Branch &branch = *spot.branch;
 	auto writer = TRY(branch.write(mounter));
 	bool below = !spot.on_rw ||
-		     TRY(find(mounter, dir, name, dir.found().part_on(branch) + 1)).exists();
+		     TRY(find(mounter, dir, name, dir.stack().part_on(branch) + 1)).exists();
 	bool made = below && TRY(make_whiteout(writer, h_dir, name));
 	ScopeExit undo([&] {
 		if (made)

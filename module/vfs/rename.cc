@@ -65,7 +65,7 @@ struct Side {
 	Result<const Branch *> branch_to_move() const
 	{
 		/* Once: a copy-up by somebody else changes it. */
-		const Found &found = inode()->found();
+		const Stack &found = inode()->stack();
 		const Branch &top = *found.top.branch;
 		bool on_rw = top.writable();
 
@@ -76,9 +76,9 @@ struct Side {
 		return branch_for_copy(dir, top);
 	}
 	/* What branches below @branch have under this name. */
-	Result<Found> below(const AsMounter &mounter, const Branch &branch) const
+	Result<Stack> below(const AsMounter &mounter, const Branch &branch) const
 	{
-		return find(mounter, dir, name(), dir.found().part_on(branch) + 1);
+		return find(mounter, dir, name(), dir.stack().part_on(branch) + 1);
 	}
 	/*
 	 * It is known to be moving until the VFS has moved it as well. A directory stays on @branch alone
@@ -109,7 +109,7 @@ struct Side {
 		if (!from.directory())
 			return {};
 
-		Found found = TRY(below(writer.mounter(), writer.branch()));
+		Stack found = TRY(below(writer.mounter(), writer.branch()));
 
 		if (!found.exists() || !is_dir(found.top.inode().i_mode))
 			return {};
@@ -163,7 +163,7 @@ Result<void> rename_on_branch(const Writer &writer, const Side &from, const Side
 Result<void> replace(const Writer &writer, Side &from, Side &to, unsigned int flags,
 		     Replaces replaces)
 {
-	struct dentry *replaced = to.directory() ? to.inode()->found().dentry_on(writer.branch()) :
+	struct dentry *replaced = to.directory() ? to.inode()->stack().dentry_on(writer.branch()) :
 						   nullptr;
 
 	if (!replaced)
@@ -294,7 +294,7 @@ public:
 
 		const Part &top = to.inode()->top();
 
-		covered.h_dir_ = Ref<struct dentry>::retain(to.dir.found().dentry_on(*top.branch));
+		covered.h_dir_ = Ref<struct dentry>::retain(to.dir.stack().dentry_on(*top.branch));
 		if (!covered.h_dir_)
 			return covered;
 
