@@ -64,7 +64,7 @@ int branch_flags(const struct file &file)
 Result<void> open_to_truncate(Inode &inode, struct file &file)
 {
 	constexpr unsigned int writers = O_ACCMODE | O_APPEND | O_DIRECT;
-	auto waiting = Own<Followed>::adopt(new (Gfp{GFP_KERNEL_ACCOUNT}) Followed);
+	auto waiting = Own<ReopenedFile>::adopt(new (Gfp{GFP_KERNEL_ACCOUNT}) ReopenedFile);
 	unsigned int flags = static_cast<unsigned int>(branch_flags(file)) & ~writers;
 
 	if (!waiting)
@@ -162,12 +162,12 @@ Result<struct file *> h_file_to_read(struct file &file)
 {
 	void *data = AtomicRef(file.private_data).load_acquire();
 
-	if (Followed *followed = Followed::in(data)) {
-		if (!followed->waits)
-			return with_flags(file, *followed->now);
-		if (followed->now->f_inode != &Inode::of(*file.f_inode).h_inode())
+	if (ReopenedFile *reopened = ReopenedFile::in(data)) {
+		if (!reopened->waits)
+			return with_flags(file, *reopened->now);
+		if (reopened->now->f_inode != &Inode::of(*file.f_inode).h_inode())
 			return prepare_to_write(file);
-		return &*followed->now;
+		return &*reopened->now;
 	}
 
 	auto &opened = *static_cast<struct file *>(data);
@@ -181,7 +181,7 @@ Result<struct file *> h_file_to_read(struct file &file)
 		return &opened;
 	}
 
-	auto next = Own<Followed>::adopt(new (Gfp{GFP_KERNEL_ACCOUNT}) Followed);
+	auto next = Own<ReopenedFile>::adopt(new (Gfp{GFP_KERNEL_ACCOUNT}) ReopenedFile);
 
 	if (!next)
 		return Error{-ENOMEM};
@@ -191,13 +191,13 @@ Result<struct file *> h_file_to_read(struct file &file)
 		return &*next.leak()->now;
 	/* Another was faster, and has what was opened first. */
 	(void)next->before.leak();
-	return &*Followed::in(data)->now;
+	return &*ReopenedFile::in(data)->now;
 }
 
 Result<struct file *> prepare_to_write(struct file &file)
 {
 	void *data = AtomicRef(file.private_data).load_acquire();
-	Followed *waiting = Followed::in(data);
+	ReopenedFile *waiting = ReopenedFile::in(data);
 
 	if (!waiting || !waiting->waits)
 		return with_flags(file, h_file_of(file));
@@ -206,16 +206,16 @@ Result<struct file *> prepare_to_write(struct file &file)
 
 	TRY(copy_up(*TRY(dentry_of(file))));
 
-	auto next = Own<Followed>::adopt(new (Gfp{GFP_KERNEL_ACCOUNT}) Followed);
+	auto next = Own<ReopenedFile>::adopt(new (Gfp{GFP_KERNEL_ACCOUNT}) ReopenedFile);
 
 	if (!next)
 		return Error{-ENOMEM};
 	next->now = TRY(prfile::open(file, inode.super(), inode.h_path(), branch_flags(file)));
-	next->older = Own<Followed>::adopt(waiting);
+	next->older = Own<ReopenedFile>::adopt(waiting);
 	if (AtomicRef(file.private_data).replace_acq_rel(data, next->tagged()))
 		return &*next.leak()->now;
 	(void)next->older.leak();
-	return &*Followed::in(data)->now;
+	return &*ReopenedFile::in(data)->now;
 }
 
 Result<Ref<struct file>> open_copy(const struct file &file, const Branch &branch,
@@ -237,13 +237,14 @@ void take_truncated(struct file &file, Ref<struct file> h_file)
 			h_file = again.release();
 	}
 	file.f_mode |= h_file->f_mode & inherited_modes;
-	delete Followed::in(cxxrt::exchange(file.private_data, static_cast<void *>(h_file.leak())));
+	delete ReopenedFile::in(
+		cxxrt::exchange(file.private_data, static_cast<void *>(h_file.leak())));
 }
 
 void release_branch_file(struct file &file)
 {
-	if (Followed *followed = Followed::in(file.private_data)) {
-		delete followed;
+	if (ReopenedFile *reopened = ReopenedFile::in(file.private_data)) {
+		delete reopened;
 		return;
 	}
 

@@ -20,20 +20,20 @@ namespace aufs
  * copy-up before that would either be of what nobody needs or, if it leaves the data out, do what is
  * not allowed yet. Until then it has the file below, opened for reading.
  */
-struct Followed {
+struct ReopenedFile {
 	Ref<struct file> now;
 	/* What it was opened with: others may be reading from it, and mappings are of it. */
 	Ref<struct file> before;
 	/* That one, if it waited: it may still be looked at. */
-	Own<Followed> older;
+	Own<ReopenedFile> older;
 	bool waits = false;
 
 	/* That one in @private_data; null if a branch file is there. */
-	static Followed *in(void *private_data)
+	static ReopenedFile *in(void *private_data)
 	{
 		auto data = reinterpret_cast<uintptr_t>(private_data);
 
-		return data & 1 ? reinterpret_cast<Followed *>(data - 1) : nullptr;
+		return data & 1 ? reinterpret_cast<ReopenedFile *>(data - 1) : nullptr;
 	}
 
 	/* What private_data is for this one. */
@@ -55,9 +55,9 @@ void release_branch_file(struct file &file);
 inline struct file &h_file_of(const struct file &file)
 {
 	void *data = AtomicRef(file.private_data).load_acquire();
-	Followed *followed = Followed::in(data);
+	ReopenedFile *reopened = ReopenedFile::in(data);
 
-	return followed ? *followed->now : *static_cast<struct file *>(data);
+	return reopened ? *reopened->now : *static_cast<struct file *>(data);
 }
 
 /*
@@ -85,7 +85,7 @@ inline Result<struct file *> h_file_to_write(struct file &file)
 {
 	void *data = AtomicRef(file.private_data).load_acquire();
 
-	if (Followed::in(data) || flags_differ(file, *static_cast<struct file *>(data)))
+	if (ReopenedFile::in(data) || flags_differ(file, *static_cast<struct file *>(data)))
 		return prepare_to_write(file);
 	return static_cast<struct file *>(data);
 }
@@ -93,9 +93,10 @@ inline Result<struct file *> h_file_to_write(struct file &file)
 /* Whether @file waits for its truncation, and may be mapped by nobody yet. Any context. */
 inline bool waits_for_truncation(const struct file &file)
 {
-	const Followed *followed = Followed::in(AtomicRef(file.private_data).load_acquire());
+	const ReopenedFile *reopened =
+		ReopenedFile::in(AtomicRef(file.private_data).load_acquire());
 
-	return followed && followed->waits;
+	return reopened && reopened->waits;
 }
 
 /* Opens the branch file that @file, which is being opened, is to have on @copy. */
