@@ -202,7 +202,7 @@ Result<unsigned int> give_name(const Writer &writer, Workfile &work, struct dent
 	Inode &inode = Inode::of(*dentry.d_inode);
 	const Super &super = inode.super();
 	Part copy = Part::of(writer.branch(), work.dentry());
-	const Key key = inode.key();
+	const IdentityKey key = inode.key();
 	Identified identified;
 	ScopeExit undo([&] {
 		if (identified.links)
@@ -216,8 +216,8 @@ Result<unsigned int> give_name(const Writer &writer, Workfile &work, struct dent
 		/* A lookup of the copy finds the inode: by what is noted, or by the copy itself. */
 		if (!identified.noted)
 			inode.rehash(identity_of(writer.mounter(), super, copy).key);
-		else if (key.filesystem == Key::pointer)
-			inode.rehash(Key::of_pointer(&copy.inode()));
+		else if (key.filesystem == IdentityKey::pointer)
+			inode.rehash(IdentityKey::of_pointer(&copy.inode()));
 	}
 	if (h_parent)
 		note_impure(writer, parent, *h_parent);

@@ -13,7 +13,7 @@ namespace
 class GoneName final
 {
 public:
-	GoneName(const unsigned char *filesystem, const ObjectId &id)
+	GoneName(const unsigned char *filesystem, const Identity &id)
 		: size_(snprintf(text_, sizeof(text_), "%s%*phN.%llu.%u", gone_prefix.data(),
 				 UUID_SIZE, filesystem, id.key.number,
 				 static_cast<u32>(id.generation)))
@@ -30,7 +30,7 @@ private:
 };
 
 /* What tells the file's filesystem in the names; null where it has none that lasts. */
-const unsigned char *filesystem_of(const Super &super, const ObjectId &id)
+const unsigned char *filesystem_of(const Super &super, const Identity &id)
 {
 	return id.lasts() ? super.id_of(id.key.filesystem) : nullptr;
 }
@@ -38,7 +38,7 @@ const unsigned char *filesystem_of(const Super &super, const ObjectId &id)
 } // namespace
 
 Result<unsigned int> count_gone_names(const AsMounter &mounter, const Super &super,
-				      const Branch &branch, const ObjectId &id)
+				      const Branch &branch, const Identity &id)
 {
 	const unsigned char *filesystem = filesystem_of(super, id);
 	unsigned int count = 0;
@@ -63,7 +63,7 @@ Result<unsigned int> count_gone_names(const AsMounter &mounter, const Super &sup
 }
 
 Result<void> note_gone_name(const AsMounter &mounter, const Super &super, const Branch &branch,
-			    const ObjectId &id)
+			    const Identity &id)
 {
 	const unsigned char *filesystem = filesystem_of(super, id);
 
@@ -99,7 +99,7 @@ Result<void> note_gone_name(const AsMounter &mounter, const Super &super, const 
 	return check(aufs_notify_change(branch.mnt(), file.get(), &attr));
 }
 
-Result<void> forget_gone_names(const Writer &writer, const Super &super, const ObjectId &id)
+Result<void> forget_gone_names(const Writer &writer, const Super &super, const Identity &id)
 {
 	const Branch &branch = writer.branch();
 	const unsigned char *filesystem = filesystem_of(super, id);

@@ -6,7 +6,7 @@
  *
  *	.wh..wh.plnk/gone.FILESYSTEM.NUMBER.GENERATION
  *
- * It goes when the file is copied up, which counts the names itself (ObjectId::links), and with its last
+ * It goes when the file is copied up, which counts the names itself (Identity::links), and with its last
  * name. All sleep.
  */
 #pragma once
@@ -18,13 +18,13 @@ namespace aufs
 
 /* Of what is @id and lies on @branch, by all branches above. */
 Result<unsigned int> count_gone_names(const AsMounter &mounter, const Super &super,
-				      const Branch &branch, const ObjectId &id);
+				      const Branch &branch, const Identity &id);
 
 /* One more of what is @id; on @branch, which is rw. Takes write access. */
 Result<void> note_gone_name(const AsMounter &mounter, const Super &super, const Branch &branch,
-			    const ObjectId &id);
+			    const Identity &id);
 
 /* Nobody asks any more: removes what @writer's branch has of it. */
-Result<void> forget_gone_names(const Writer &writer, const Super &super, const ObjectId &id);
+Result<void> forget_gone_names(const Writer &writer, const Super &super, const Identity &id);
 
 } // namespace aufs

@@ -135,11 +135,11 @@ bool Inode::shows(const AsMounter &mounter, const Part &part) const
 	if (is_dir(vfs.i_mode) || !identity_.lasts())
 		return false;
 
-	ObjectId identity = identity_of(mounter, super(), part);
+	Identity identity = identity_of(mounter, super(), part);
 
 	/* Copies of an older version do not know it. */
 	return identity.key == identity_.key && (identity.generation == identity_.generation ||
-						 identity.generation == ObjectId::unknown);
+						 identity.generation == Identity::unknown);
 }
 
 Result<Own<Stack>> Inode::stack_with(Part part) const
@@ -288,16 +288,16 @@ void Inode::note_removed()
 
 int Inode::test(struct inode *inode, void *key)
 {
-	return of(*inode).key_ == *static_cast<const Key *>(key);
+	return of(*inode).key_ == *static_cast<const IdentityKey *>(key);
 }
 
 int Inode::set(struct inode *inode, void *key)
 {
-	of(*inode).key_ = *static_cast<const Key *>(key);
+	of(*inode).key_ = *static_cast<const IdentityKey *>(key);
 	return 0;
 }
 
-void Inode::rehash(const Key &key)
+void Inode::rehash(const IdentityKey &key)
 {
 	if (key_ == key)
 		return;
@@ -347,7 +347,7 @@ void Inode::set_asked(struct dentry &entry) const
 		aufs_d_set_asked(&entry, &remote_dentry_operations, asked);
 }
 
-void Inode::become(Stack &found, const ObjectId &identity)
+void Inode::become(Stack &found, const Identity &identity)
 {
 	Super &super = this->super();
 	u64 number = super.number_of(key_);
@@ -392,10 +392,10 @@ template <class Inode> bool is_new(const Inode &inode)
 
 } // namespace
 
-Result<Ref<struct inode>> Inode::get_by_key(struct super_block &sb, const Key &key,
-					    const ObjectId &identity, Stack &found)
+Result<Ref<struct inode>> Inode::get_by_key(struct super_block &sb, const IdentityKey &key,
+					    const Identity &identity, Stack &found)
 {
-	Key wanted = key;
+	IdentityKey wanted = key;
 	struct inode *inode = iget5_locked(&sb, wanted.hash(), test, set, &wanted);
 
 	if (!inode)
@@ -411,7 +411,7 @@ namespace
 {
 
 /* Whether names of what @top is, which is @identity, would be one inode in memory alone. */
-bool names_part(const Super &super, const Part &top, const ObjectId &identity)
+bool names_part(const Super &super, const Part &top, const Identity &identity)
 {
 	const struct inode &h_inode = top.inode();
 
@@ -430,13 +430,13 @@ Result<Ref<struct inode>> Inode::get(const AsMounter &mounter, struct super_bloc
 	struct inode *h_inode = found.top.dentry->d_inode;
 	auto pinned = found.top.dentry.clone();
 	const Super &super = Super::of(sb);
-	ObjectId identity = identity_of(mounter, super, found.top);
-	Key key = identity.key;
+	Identity identity = identity_of(mounter, super, found.top);
+	IdentityKey key = identity.key;
 
-	if (identity.generation == ObjectId::unknown)
+	if (identity.generation == Identity::unknown)
 		identity.generation = found.generation;
 	if (names_part(super, found.top, identity)) {
-		key = Key::of_pointer((found.named ? found.named : found.top).dentry.get());
+		key = IdentityKey::of_pointer((found.named ? found.named : found.top).dentry.get());
 		identity = {.one_name = true};
 	} else if (!found.top.branch->writable() && !is_dir(h_inode->i_mode) &&
 		   (h_inode->i_nlink > 1 || identity.links > 1)) {
@@ -477,7 +477,7 @@ Result<Ref<struct inode>> Inode::get(const AsMounter &mounter, struct super_bloc
 	if (of(*inode).identity().generation == identity.generation)
 		identity = {.one_name = identity.one_name};
 	inode = {};
-	return get_by_key(sb, Key::of_pointer(h_inode), identity, found);
+	return get_by_key(sb, IdentityKey::of_pointer(h_inode), identity, found);
 }
 
 } // namespace aufs

@@ -22,8 +22,8 @@ struct Stack {
 	const Branch *bottom = nullptr;
 	/* What has the name, where a pseudo-link led from it to the top. */
 	Part named;
-	/* ObjectId's, where what led to it knows it: a pseudo-link that was believed. */
-	u64 generation = ObjectId::unknown;
+	/* Identity's, where what led to it knows it: a pseudo-link that was believed. */
+	u64 generation = Identity::unknown;
 	/* What the inode had before: readers without a lock may still use it. */
 	Stack *older = nullptr;
 
@@ -225,12 +225,12 @@ public:
 		return rw && !branch().is_above(*rw);
 	}
 
-	const Key &key() const
+	const IdentityKey &key() const
 	{
 		return key_;
 	}
 	/* What is told a copy of it. Its links are those of when the inode was made. */
-	const ObjectId &identity() const
+	const Identity &identity() const
 	{
 		return identity_;
 	}
@@ -238,7 +238,7 @@ public:
 	 * Lookups find it by @key from now on, and by the old one no more. The caller holds
 	 * copy_lock(), and a dentry through which nobody looks it up anew.
 	 */
-	void rehash(const Key &key);
+	void rehash(const IdentityKey &key);
 	/* Whether it stands for one name of a lower file alone, and other names are other inodes. */
 	bool has_one_name() const
 	{
@@ -421,17 +421,17 @@ private:
 	void end_watch();
 	/* Lets the dentries of all parts go, now and before; nobody but readers under RCU looks at them. */
 	void release_parts();
-	void become(Stack &found, const ObjectId &identity);
+	void become(Stack &found, const Identity &identity);
 	static void find_lone(const AsMounter &mounter, struct super_block &sb, const Stack &found,
-			      const Key &key);
+			      const IdentityKey &key);
 	Result<bool> is_left_behind(const Stack &found);
 	Result<void> take_up(Stack &found);
-	Result<bool> adopt(Stack &found, const ObjectId &identity);
+	Result<bool> adopt(Stack &found, const Identity &identity);
 	void copy_attributes_of(const Part &top);
 	void follow_mode(const Branch &branch, const struct inode &h);
 	/* Takes @found for a new inode. */
-	static Result<Ref<struct inode>> get_by_key(struct super_block &sb, const Key &key,
-						    const ObjectId &identity, Stack &found);
+	static Result<Ref<struct inode>> get_by_key(struct super_block &sb, const IdentityKey &key,
+						    const Identity &identity, Stack &found);
 
 	/*
 	 * The first one that the inode had, in its own memory. Readers under RCU may look at its
@@ -443,8 +443,8 @@ private:
 	Stack *stack_;
 	/* The inode of stack().top, which permission checks ask under RCU. */
 	struct inode *h_inode_;
-	Key key_;
-	ObjectId identity_;
+	IdentityKey key_;
+	Identity identity_;
 	struct timespec64 name_gone_; /* under vfs.i_lock; 0: never */
 	unsigned int links_;
 	Purity purity_;

@@ -102,7 +102,7 @@ void Inode::become_lone(const AsMounter &mounter, const ListChangeLock &,
 		}
 	}
 	/* An address says nothing of who has it next. */
-	if (key_.filesystem == Key::pointer)
+	if (key_.filesystem == IdentityKey::pointer)
 		unhash();
 	release_parts();
 	forget_parts();
@@ -112,12 +112,12 @@ void Inode::become_lone(const AsMounter &mounter, const ListChangeLock &,
 
 /* A lone directory among the parts of @found, which has another part on top by now, is found by @key. */
 void Inode::find_lone(const AsMounter &mounter, struct super_block &sb, const Stack &found,
-		      const Key &key)
+		      const IdentityKey &key)
 {
 	const Super &super = Super::of(sb);
 
 	for (unsigned int i = 0; i < found.lower_count; i++) {
-		Key wanted = identity_of(mounter, super, found.lower[i]).key;
+		IdentityKey wanted = identity_of(mounter, super, found.lower[i]).key;
 		auto inode = Ref<struct inode>::adopt(ilookup5(&sb, wanted.hash(), test, &wanted));
 
 		if (!inode)
@@ -134,7 +134,7 @@ void Inode::find_lone(const AsMounter &mounter, struct super_block &sb, const St
 }
 
 /* Whether this, which was lone, is what @found stands for: then it has that from now on. */
-Result<bool> Inode::adopt(Stack &found, const ObjectId &identity)
+Result<bool> Inode::adopt(Stack &found, const Identity &identity)
 {
 	/* As a rule. */
 	if (!AtomicRef(lone_).load())

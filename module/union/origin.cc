@@ -25,7 +25,7 @@ struct Origin {
 
 	u64 known_generation() const
 	{
-		return format == current ? generation : ObjectId::unknown;
+		return format == current ? generation : Identity::unknown;
 	}
 };
 static_assert(sizeof(Origin) == 40 &&
@@ -71,7 +71,7 @@ bool was_there_before(const AsMounter &, const Part &copy, const Part &original)
 
 } // namespace
 
-ObjectId claimed_identity_of(const AsMounter &mounter, const Super &super, const Part &top)
+Identity claimed_identity_of(const AsMounter &mounter, const Super &super, const Part &top)
 {
 	Origin origin;
 
@@ -82,7 +82,7 @@ ObjectId claimed_identity_of(const AsMounter &mounter, const Super &super, const
 		origin.links};
 }
 
-ObjectId identity_of(const AsMounter &mounter, const Super &super, const Part &top)
+Identity identity_of(const AsMounter &mounter, const Super &super, const Part &top)
 {
 	const Branch &branch = *top.branch;
 	const struct inode *h_inode = top.dentry->d_inode;
@@ -98,7 +98,7 @@ ObjectId identity_of(const AsMounter &mounter, const Super &super, const Part &t
 				origin.links};
 	}
 	if (!super.number_for(branch, h_inode->i_ino))
-		return {Key::of_pointer(h_inode)};
+		return {IdentityKey::of_pointer(h_inode)};
 	return {{h_inode->i_ino, branch.filesystem()}, h_inode->i_generation};
 }
 
@@ -110,7 +110,7 @@ bool has_origin(const AsMounter &mounter, const Part &top)
 }
 
 bool is_copy_of(const AsMounter &mounter, const Super &super, const Part &copy,
-		const Part &original, const ObjectId &id)
+		const Part &original, const Identity &id)
 {
 	const unsigned char *filesystem = super.id_of(id.key.filesystem);
 	Origin origin;
@@ -121,13 +121,13 @@ bool is_copy_of(const AsMounter &mounter, const Super &super, const Part &copy,
 	    origin.number != id.key.number ||
 	    __builtin_memcmp(origin.filesystem, filesystem, sizeof(origin.filesystem)) != 0)
 		return false;
-	if (origin.known_generation() != ObjectId::unknown)
+	if (origin.known_generation() != Identity::unknown)
 		return origin.known_generation() == id.generation;
 	return was_there_before(mounter, copy, original);
 }
 
 Result<bool> set_identity(const Writer &writer, const Super &super, const Part &top,
-			  const ObjectId &identity)
+			  const Identity &identity)
 {
 	const unsigned char *filesystem = super.id_of(identity.key.filesystem);
 

@@ -24,14 +24,14 @@ class Super;
 class Part;
 
 /* An object: filesystem and inode number, or where those say nothing, an address. */
-struct Key {
+struct IdentityKey {
 	static constexpr unsigned int pointer = ~0U;
 
 	u64 number = 0;
 	unsigned int filesystem = pointer; /* as Super counts them, or pointer */
 
 	/* Of what is there as long as the inode that has the key. */
-	static Key of_pointer(const void *object)
+	static IdentityKey of_pointer(const void *object)
 	{
 		return {reinterpret_cast<unsigned long>(object), pointer};
 	}
@@ -39,7 +39,7 @@ struct Key {
 	{
 		return static_cast<unsigned long>(number) + filesystem;
 	}
-	friend bool operator==(const Key &a, const Key &b)
+	friend bool operator==(const IdentityKey &a, const IdentityKey &b)
 	{
 		return a.number == b.number && a.filesystem == b.filesystem;
 	}
@@ -49,10 +49,10 @@ inline constexpr StringView private_prefix{"trusted.aufs."};
 inline constexpr StringView capability_name{"security.capability"};
 
 /* What an object of a branch says about itself. */
-struct ObjectId {
+struct Identity {
 	static constexpr u64 unknown = ~0ULL;
 
-	Key key;
+	IdentityKey key;
 	/* Tells it from what had the number before or will have it; copies of old are without. */
 	u64 generation = unknown;
 	unsigned int links = 0; /* as Inode::links() has it */
@@ -63,32 +63,32 @@ struct ObjectId {
 	/* Whether it says so in any mount, and of this object alone. */
 	bool lasts() const
 	{
-		return key.filesystem != Key::pointer && generation != unknown;
+		return key.filesystem != IdentityKey::pointer && generation != unknown;
 	}
 };
 
 /* What @top is: what it was copied from, or itself. Sleeps. */
-ObjectId identity_of(const AsMounter &mounter, const Super &super, const Part &top);
+Identity identity_of(const AsMounter &mounter, const Super &super, const Part &top);
 
 /*
  * What @top says that it was copied from, whether or not that is believed (Super::may_have_copies): to look for
  * further copies of that, and for nothing else. Lasts not, where it says nothing.
  */
-ObjectId claimed_identity_of(const AsMounter &mounter, const Super &super, const Part &top);
+Identity claimed_identity_of(const AsMounter &mounter, const Super &super, const Part &top);
 
 /*
  * Whether @copy says that it is a copy of @original, which is @id: by number and generation, or where
  * it has been said without the latter, if @original was there before it. May sleep.
  */
 bool is_copy_of(const AsMounter &mounter, const Super &super, const Part &copy,
-		const Part &original, const ObjectId &id);
+		const Part &original, const Identity &id);
 
 /*
  * Notes on @top that it is a copy of @identity. Where the branch has no room for it that is no
  * error: the number is another one after the inode is gone. Whether it was noted.
  */
 Result<bool> set_identity(const Writer &writer, const Super &super, const Part &top,
-			  const ObjectId &identity);
+			  const Identity &identity);
 
 /* Whether @top has an origin, one that this mount does not know as well. May sleep. */
 bool has_origin(const AsMounter &mounter, const Part &top);

@@ -22,12 +22,12 @@ class PlinkName final
 {
 public:
 	/* @id lasts(), and its filesystem is known as @filesystem. */
-	PlinkName(const unsigned char *filesystem, const ObjectId &id)
+	PlinkName(const unsigned char *filesystem, const Identity &id)
 		: size_(snprintf(text_, sizeof(text_), "origin.%*phN.%llu.%u", UUID_SIZE,
 				 filesystem, id.key.number, static_cast<u32>(id.generation)))
 	{
 	}
-	PlinkName(u64 union_number, const Key &key)
+	PlinkName(u64 union_number, const IdentityKey &key)
 		: size_(snprintf(text_, sizeof(text_), "%llu.%llu", union_number, key.number))
 	{
 	}
@@ -43,7 +43,7 @@ private:
 
 /* Calls @action(name) for each name that a pseudo-link of @id may have on @branch, until it is true. */
 template <class Action>
-Result<void> for_each_name(const Super &super, const Branch &branch, const ObjectId &id,
+Result<void> for_each_name(const Super &super, const Branch &branch, const Identity &id,
 			   Action &&action)
 {
 	const unsigned char *filesystem = super.id_of(id.key.filesystem);
@@ -58,7 +58,7 @@ Result<void> for_each_name(const Super &super, const Branch &branch, const Objec
 		});
 }
 
-Result<void> make_plink(const Writer &writer, const Super &super, const ObjectId &id,
+Result<void> make_plink(const Writer &writer, const Super &super, const Identity &id,
 			struct dentry &object)
 {
 	const Branch &branch = writer.branch();
@@ -85,7 +85,7 @@ Error names_part(const Branch &branch, umode_t mode)
 
 } // namespace
 
-Result<void> remove_plink(const Writer &writer, const Super &super, const ObjectId &id,
+Result<void> remove_plink(const Writer &writer, const Super &super, const Identity &id,
 			  const struct inode &object)
 {
 	const Branch &branch = writer.branch();
@@ -107,7 +107,7 @@ Result<void> remove_plink(const Writer &writer, const Super &super, const Object
 }
 
 Result<bool> has_plink(const AsMounter &mounter, const Super &super, const Branch &branch,
-		       const ObjectId &id, const struct inode &object)
+		       const Identity &id, const struct inode &object)
 {
 	auto plinks = branch.reserved().existing(branch, ReservedDir::plinks);
 	bool found = false;
@@ -130,7 +130,7 @@ Result<Identified> identify(const Writer &writer, const Inode &inode, struct den
 	bool one = is_dir(inode.vfs.i_mode) || inode.has_one_name();
 	/* Not the branch's count: names may have been removed, which it does not know. */
 	unsigned int names = one ? 1 : inode.vfs.i_nlink + (named ? 0 : 1);
-	ObjectId identity = inode.identity();
+	Identity identity = inode.identity();
 	/* What hides them may be taken away while nobody looks: then they lead to the copy all the same. */
 	bool several = !one && (names > 1 || inode.h_inode().i_nlink > 1);
 
@@ -175,7 +175,7 @@ Result<void> store_links(const AsMounter &mounter, Inode &inode, unsigned int li
 		links = 0;
 	inode.set_links(links);
 
-	ObjectId identity = inode.identity();
+	Identity identity = inode.identity();
 
 	identity.links = links;
 	TRY(set_identity(writer, super, top, identity));
@@ -245,7 +245,7 @@ namespace
 
 /* The copy of @original, which is @id, that has a pseudo-link on @branch, or empty. */
 Result<Part> find_copy(const AsMounter &mounter, const Super &super, const Branch &branch,
-		       const Part &original, const ObjectId &id)
+		       const Part &original, const Identity &id)
 {
 	auto plinks = branch.reserved().existing(branch, ReservedDir::plinks);
 	Part copy;
@@ -274,7 +274,7 @@ namespace
 
 /* The same for who is @id; whether there was one. */
 Result<bool> follow_plink_of(const AsMounter &mounter, const Super &super, Stack &found,
-			     const ObjectId &id)
+			     const Identity &id)
 {
 	if (!id.lasts())
 		return false;
@@ -304,13 +304,13 @@ Result<void> follow_plink(const AsMounter &mounter, const Super &super, Stack &f
 	if (is_dir(h_inode.i_mode) || h_inode.i_nlink <= 1 || found.top.branch->index() == 0)
 		return {};
 
-	ObjectId id = identity_of(mounter, super, found.top);
+	Identity id = identity_of(mounter, super, found.top);
 
 	if (TRY(follow_plink_of(mounter, super, found, id)))
 		return {};
 
 	/* Where it is not believed what it is, it can still be one of what there is already. */
-	ObjectId claimed = claimed_identity_of(mounter, super, found.top);
+	Identity claimed = claimed_identity_of(mounter, super, found.top);
 
 	if (!(claimed.key == id.key))
 		TRY(follow_plink_of(mounter, super, found, claimed));

@@ -26,12 +26,12 @@ Result<Identified> identify(const Writer &writer, const Inode &inode, struct den
 			    bool named);
 
 /* Removes the pseudo-link that @object has as a copy of what is @id, if there is one. */
-Result<void> remove_plink(const Writer &writer, const Super &super, const ObjectId &id,
+Result<void> remove_plink(const Writer &writer, const Super &super, const Identity &id,
 			  const struct inode &object);
 
 /* Whether @object has the pseudo-link on @branch of what is @id. Sleeps. */
 Result<bool> has_plink(const AsMounter &mounter, const Super &super, const Branch &branch,
-		       const ObjectId &id, const struct inode &object);
+		       const Identity &id, const struct inode &object);
 
 /*
  * One name of @inode, which lay on lower branches alone, is gone or has been linked, on the rw @branch.

@@ -225,7 +225,7 @@ bool Super::may_have_copies(const Branch &branch, unsigned int filesystem) const
 
 const unsigned char *Super::id_of(unsigned int filesystem) const
 {
-	if (filesystem == Key::pointer)
+	if (filesystem == IdentityKey::pointer)
 		return nullptr;
 
 	for (const Branch &branch : branches()) {
@@ -247,7 +247,7 @@ bool Super::copies_keep_identity(const Branch &branch, umode_t mode) const
 	return true;
 }
 
-bool Super::names_stay(const Branch &branch, umode_t mode, const ObjectId &identity) const
+bool Super::names_stay(const Branch &branch, umode_t mode, const Identity &identity) const
 {
 	/* What is never copied is one file. */
 	if (branch.writable() || !rw_above(branch))

@@ -253,7 +253,7 @@ public:
 	{
 		return branch.lists_numbers() && names_stay(branch);
 	}
-	u64 number_of(const Key &key) const
+	u64 number_of(const IdentityKey &key) const
 	{
 		if (key.filesystem >= no_filesystem() || key.number >> (64 - index_bits_))
 			return 0;
@@ -279,7 +279,7 @@ public:
 	 * is copied up, whatever rw branch takes the copy; if not, they are shown as files of their
 	 * own from the beginning.
 	 */
-	bool names_stay(const Branch &branch, umode_t mode, const ObjectId &identity) const;
+	bool names_stay(const Branch &branch, umode_t mode, const Identity &identity) const;
 	/* Whether they do whatever file it is. */
 	bool names_stay(const Branch &branch) const;
 
