@@ -59,7 +59,7 @@ private:
 		if (random_.one_in(2))
 			return path;
 		/* A step has two names at most. */
-		Fd &dir = reserved_[++turn_ % 2];
+		Fd &dir = housekeeping_[++turn_ % 2];
 		dir = open_dir(path);
 		if (dir < 0)
 			return path;
@@ -202,7 +202,7 @@ private:
 	string outside_, root_;
 	Random random_;
 	std::vector<string> mounts_;
-	Fd dir_, reserved_[2];
+	Fd dir_, housekeeping_[2];
 	unsigned turn_ = 0;
 };
 

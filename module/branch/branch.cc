@@ -104,8 +104,8 @@ Result<Own<Branch>> Branch::create(struct fs_context *fc, const BranchItem &item
 	branch.may_miss_ = item.may_miss;
 	branch.name_ = TRY(absolute_name(branch.found_.path, item.path));
 	TRY(branch.check_filesystem(fc, item.perm_given));
-	branch.reserved_ = Reserved::create(branch.sb().s_stack_depth);
-	if (!branch.reserved_)
+	branch.housekeeping_ = Housekeeping::create(branch.sb().s_stack_depth);
+	if (!branch.housekeeping_)
 		return Error{-ENOMEM};
 	branch.numbers_by_inode_ = numbers_unknown(branch.sb());
 	branch.lists_numbers_ = !branch.numbers_by_inode_ && is_known_to_list_numbers(branch.sb());
@@ -237,7 +237,7 @@ Result<void> Branch::attach(struct fs_context *fc)
 	identify_filesystem();
 	has_private_attributes_ = has_private_attributes(*this);
 	follow_permission();
-	return reserved_->find(AsMounter::caller_mounts(), *this);
+	return housekeeping_->find(AsMounter::caller_mounts(), *this);
 }
 
 /* What depends on whether it is written to. */

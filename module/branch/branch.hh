@@ -4,7 +4,7 @@
 
 #include "kernel/handles.hh"
 #include "options/options.hh"
-#include "reserved.hh"
+#include "housekeeping.hh"
 
 namespace aufs
 {
@@ -46,7 +46,7 @@ public:
 	struct vfsmount *detach()
 	{
 		/* It has dentries. */
-		reserved_ = {};
+		housekeeping_ = {};
 		return cxxrt::exchange(mnt_, nullptr);
 	}
 
@@ -274,7 +274,7 @@ public:
 	/* Whether it has ever been written to by this filesystem: objects may have origins. */
 	bool has_origins() const
 	{
-		return reserved_->used();
+		return housekeeping_->used();
 	}
 	/*
 	 * Whether a copy of that kind here can be told what it is a copy of, and get further names:
@@ -294,10 +294,10 @@ public:
 	 * say. May sleep.
 	 */
 	u64 free_space(unsigned int seconds) const;
-	/* What the format keeps in the root of a rw branch (reserved.hh); made when it is needed. */
-	Reserved &reserved() const
+	/* What the format keeps in the root of a rw branch (housekeeping.hh); made when it is needed. */
+	Housekeeping &housekeeping() const
 	{
-		return *reserved_;
+		return *housekeeping_;
 	}
 
 private:
@@ -347,7 +347,7 @@ private:
 	HeldPath found_;
 	struct vfsmount *mnt_ = nullptr;
 	Own<char[]> name_;
-	Own<Reserved> reserved_;
+	Own<Housekeeping> housekeeping_;
 	mutable u64 free_ = 0;
 	static constexpr s64 never = -1;
 	mutable s64 free_asked_ = never; /* seconds since boot, when free_ was so */

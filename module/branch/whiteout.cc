@@ -31,7 +31,7 @@ Result<bool> make_reserved(const Writer &writer, struct dentry &h_dir, StringVie
 	Ref<struct dentry> base;
 
 	/* Without one it goes, too. */
-	if (auto found = writer.branch().reserved().whiteout_base(writer); found.ok())
+	if (auto found = writer.branch().housekeeping().whiteout_base(writer); found.ok())
 		base = found.release();
 
 	bool full = false;
@@ -51,7 +51,7 @@ Result<bool> make_reserved(const Writer &writer, struct dentry &h_dir, StringVie
 		full = base && whiteout->d_inode != base->d_inode;
 	}
 	if (full)
-		writer.branch().reserved().retire_whiteout_base(writer, *base);
+		writer.branch().housekeeping().retire_whiteout_base(writer, *base);
 	return true;
 }
 

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "entry.hh"
-#include "reserved.hh"
+#include "housekeeping.hh"
 
 namespace aufs
 {
@@ -31,7 +31,8 @@ public:
 	{
 		auto writer = TRY(branch.write(mounter));
 		auto dir = shop ? Ref<struct dentry>::retain(shop) :
-				  TRY(branch.reserved().directory(writer, ReservedDir::orphans));
+				  TRY(branch.housekeeping().directory(writer,
+								      HousekeepingDir::orphans));
 		auto lock = TRY(DirLock::get(writer, *dir));
 		auto dentry = TRY(free_work_name(lock, shop != nullptr));
 

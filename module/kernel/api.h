@@ -156,7 +156,7 @@ void aufs_inode_free(struct inode *inode);
 enum aufs_mutex_kind {
 	AUFS_MUTEX_COPY,
 	AUFS_MUTEX_DIR_FILE,
-	AUFS_MUTEX_RESERVED,
+	AUFS_MUTEX_HOUSEKEEPING,
 	AUFS_MUTEX_KINDS
 };
 

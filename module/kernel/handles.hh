@@ -13,7 +13,7 @@
  *	  Inode::copy_lock(): of one inode at a time, and never while a branch directory is locked;
  *	    names of a file come and go under it, and are counted
  *	    WriteAccess, Writer: the branch's freeze protection and mount write count
- *	      Reserved's lock_
+ *	      Housekeeping's lock_
  *	        s_vfs_rename_mutex and i_rwsem of branch directories (DirLock, RenameLock)
  *	          i_rwsem of branch files (taken by the VFS's own functions)
  *	a pipe's lock comes after the freeze protection of what is written to, of the branch as well

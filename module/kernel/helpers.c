@@ -14,7 +14,7 @@
 static const char *const aufs_mutex_names[AUFS_MUTEX_KINDS] = {
 	[AUFS_MUTEX_COPY] = "aufs_copy_lock",
 	[AUFS_MUTEX_DIR_FILE] = "aufs_dir_file",
-	[AUFS_MUTEX_RESERVED] = "aufs_reserved",
+	[AUFS_MUTEX_HOUSEKEEPING] = "aufs_housekeeping",
 };
 
 void aufs_allow_write_access(struct file *file)

@@ -376,7 +376,7 @@ void ListChange::clean(const AsMounter &mounter, const struct super_block &sb) c
 		return;
 	for (const Entry &entry : list_) {
 		if ((entry.is_fresh || entry.is_modified) && entry.branch->writable())
-			entry.branch->reserved().clean(mounter, *entry.branch);
+			entry.branch->housekeeping().clean(mounter, *entry.branch);
 	}
 }
 

@@ -2,7 +2,7 @@
 #include "gone_names.hh"
 #include "branch/entry.hh"
 #include "branch/lookup.hh"
-#include "branch/reserved.hh"
+#include "branch/housekeeping.hh"
 
 namespace aufs
 {
@@ -48,10 +48,10 @@ Result<unsigned int> count_gone_names(const AsMounter &mounter, const Super &sup
 	for (const Branch &above : super.branches()) {
 		if (!above.is_above(branch))
 			break;
-		if (!above.reserved().has_gone_names())
+		if (!above.housekeeping().has_gone_names())
 			continue;
 
-		auto plinks = above.reserved().existing(above, ReservedDir::plinks);
+		auto plinks = above.housekeeping().existing(above, HousekeepingDir::plinks);
 		auto file = plinks ? TRY(lookup_in(mounter, above, *plinks,
 						   GoneName(filesystem, id).view())) :
 				     Ref<struct dentry>();
@@ -71,10 +71,10 @@ Result<void> note_gone_name(const AsMounter &mounter, const Super &super, const 
 		return {};
 
 	auto writer = TRY(branch.write(mounter));
-	auto plinks = TRY(branch.reserved().directory(writer, ReservedDir::plinks));
+	auto plinks = TRY(branch.housekeeping().directory(writer, HousekeepingDir::plinks));
 	Ref<struct dentry> file;
 
-	branch.reserved().note_gone_names();
+	branch.housekeeping().note_gone_names();
 	{
 		auto lock = TRY(DirLock::get(writer, *plinks));
 
@@ -104,10 +104,10 @@ Result<void> forget_gone_names(const Writer &writer, const Super &super, const I
 	const Branch &branch = writer.branch();
 	const unsigned char *filesystem = filesystem_of(super, id);
 
-	if (!filesystem || !branch.reserved().has_gone_names())
+	if (!filesystem || !branch.housekeeping().has_gone_names())
 		return {};
 
-	auto plinks = branch.reserved().existing(branch, ReservedDir::plinks);
+	auto plinks = branch.housekeeping().existing(branch, HousekeepingDir::plinks);
 
 	if (!plinks)
 		return {};

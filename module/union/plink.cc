@@ -2,7 +2,7 @@
 #include "find.hh"
 #include "gone_names.hh"
 #include "plink.hh"
-#include "branch/reserved.hh"
+#include "branch/housekeeping.hh"
 
 namespace aufs
 {
@@ -52,7 +52,7 @@ Result<void> for_each_name(const Super &super, const Branch &branch, const Ident
 		return {};
 	if (id.lasts() && TRY(action(PlinkName(filesystem, id).view())))
 		return {};
-	return branch.reserved().old_plinks().for_each(
+	return branch.housekeeping().old_plinks().for_each(
 		id.key.number, [&](u64 union_number) -> Result<bool> {
 			return action(PlinkName(union_number, id.key).view());
 		});
@@ -62,7 +62,7 @@ Result<void> make_plink(const Writer &writer, const Super &super, const Identity
 			struct dentry &object)
 {
 	const Branch &branch = writer.branch();
-	auto plinks = TRY(branch.reserved().directory(writer, ReservedDir::plinks));
+	auto plinks = TRY(branch.housekeeping().directory(writer, HousekeepingDir::plinks));
 	auto lock = TRY(DirLock::get(writer, *plinks));
 	PlinkName name(super.id_of(id.key.filesystem), id);
 	auto plink = TRY(lookup_locked(lock, name.view()));
@@ -89,7 +89,7 @@ Result<void> remove_plink(const Writer &writer, const Super &super, const Identi
 			  const struct inode &object)
 {
 	const Branch &branch = writer.branch();
-	auto plinks = branch.reserved().existing(branch, ReservedDir::plinks);
+	auto plinks = branch.housekeeping().existing(branch, HousekeepingDir::plinks);
 
 	if (!plinks)
 		return {};
@@ -109,7 +109,7 @@ Result<void> remove_plink(const Writer &writer, const Super &super, const Identi
 Result<bool> has_plink(const AsMounter &mounter, const Super &super, const Branch &branch,
 		       const Identity &id, const struct inode &object)
 {
-	auto plinks = branch.reserved().existing(branch, ReservedDir::plinks);
+	auto plinks = branch.housekeeping().existing(branch, HousekeepingDir::plinks);
 	bool found = false;
 
 	if (!plinks)
@@ -247,7 +247,7 @@ namespace
 Result<Part> find_copy(const AsMounter &mounter, const Super &super, const Branch &branch,
 		       const Part &original, const Identity &id)
 {
-	auto plinks = branch.reserved().existing(branch, ReservedDir::plinks);
+	auto plinks = branch.housekeeping().existing(branch, HousekeepingDir::plinks);
 	Part copy;
 
 	if (!plinks)

@@ -276,7 +276,7 @@ void clean(const Super &super)
 
 	for (const Branch &branch : super.branches()) {
 		if (branch.writable())
-			branch.reserved().clean(mounter, branch);
+			branch.housekeeping().clean(mounter, branch);
 	}
 }
 

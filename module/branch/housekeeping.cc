@@ -16,9 +16,9 @@ constexpr StringView orphans_name{".wh..wh.orph"};
 /* What our own names in there begin with; the original's are left alone. */
 constexpr StringView work_prefix{"cpup."};
 
-StringView name_of(ReservedDir which)
+StringView name_of(HousekeepingDir which)
 {
-	return which == ReservedDir::plinks ? plinks_name : orphans_name;
+	return which == HousekeepingDir::plinks ? plinks_name : orphans_name;
 }
 
 Error not_usable(const Branch &branch, StringView name)
@@ -172,7 +172,7 @@ void warn_of_orphan(const Branch &branch, int error)
 
 } // namespace
 
-bool Reserved::Kept::is_there(const Branch &branch, StringView name) const
+bool Housekeeping::Kept::is_there(const Branch &branch, StringView name) const
 {
 	if (!dentry || !is_entry_of(*dentry, branch.root()))
 		return false;
@@ -183,16 +183,16 @@ bool Reserved::Kept::is_there(const Branch &branch, StringView name) const
 	       NameSnapshot(*dentry).view() == name;
 }
 
-Own<Reserved> Reserved::create(int depth)
+Own<Housekeeping> Housekeeping::create(int depth)
 {
-	return Own<Reserved>::adopt(new (Gfp{GFP_KERNEL}) Reserved(depth));
+	return Own<Housekeeping>::adopt(new (Gfp{GFP_KERNEL}) Housekeeping(depth));
 }
 
-Result<void> Reserved::find(const AsMounter &mounter, const Branch &branch)
+Result<void> Housekeeping::find(const AsMounter &mounter, const Branch &branch)
 {
-	constexpr ReservedDir all[] = {ReservedDir::plinks, ReservedDir::orphans};
+	constexpr HousekeepingDir all[] = {HousekeepingDir::plinks, HousekeepingDir::orphans};
 
-	for (ReservedDir which : all) {
+	for (HousekeepingDir which : all) {
 		auto dentry = TRY(lookup_in(mounter, branch, branch.root(), name_of(which)));
 
 		if (!dentry || !is_dir(dentry->d_inode->i_mode))
@@ -218,7 +218,7 @@ Result<void> Reserved::find(const AsMounter &mounter, const Branch &branch)
  * @workfile, which never got its name, may have a pseudo-link, and stays by that. The name that it was to get
  * is still on a lower branch alone: counted as such, so that the pseudo-link does not go too early.
  */
-void Reserved::count_one_more(const Writer &writer, struct dentry &workfile)
+void Housekeeping::count_one_more(const Writer &writer, struct dentry &workfile)
 {
 	struct {
 		u32 format;
@@ -239,9 +239,9 @@ void Reserved::count_one_more(const Writer &writer, struct dentry &workfile)
 		warn_of_orphan(writer.branch(), error);
 }
 
-void Reserved::clean(const AsMounter &mounter, const Branch &branch)
+void Housekeeping::clean(const AsMounter &mounter, const Branch &branch)
 {
-	auto orphans = existing(branch, ReservedDir::orphans);
+	auto orphans = existing(branch, HousekeepingDir::orphans);
 
 	if (!orphans)
 		return;
@@ -274,7 +274,7 @@ void Reserved::clean(const AsMounter &mounter, const Branch &branch)
 		warn_of_orphan(branch, result.error());
 }
 
-Result<Ref<struct dentry>> Reserved::directory(const Writer &writer, ReservedDir which)
+Result<Ref<struct dentry>> Housekeeping::directory(const Writer &writer, HousekeepingDir which)
 {
 	MutexLock lock(lock_);
 	Kept &dir = slot(which);
@@ -298,7 +298,7 @@ Result<Ref<struct dentry>> Reserved::directory(const Writer &writer, ReservedDir
 	return dir.dentry.clone();
 }
 
-Ref<struct dentry> Reserved::existing(const Branch &branch, ReservedDir which)
+Ref<struct dentry> Housekeeping::existing(const Branch &branch, HousekeepingDir which)
 {
 	if (!used())
 		return {};
@@ -309,7 +309,7 @@ Ref<struct dentry> Reserved::existing(const Branch &branch, ReservedDir which)
 	return dir.is_there(branch, name_of(which)) ? dir.dentry.clone() : Ref<struct dentry>();
 }
 
-Result<Ref<struct dentry>> Reserved::whiteout_base(const Writer &writer)
+Result<Ref<struct dentry>> Housekeeping::whiteout_base(const Writer &writer)
 {
 	MutexLock lock(lock_);
 
@@ -326,7 +326,7 @@ Result<Ref<struct dentry>> Reserved::whiteout_base(const Writer &writer)
 	return base_.dentry.clone();
 }
 
-void Reserved::retire_whiteout_base(const Writer &writer, struct dentry &base)
+void Housekeeping::retire_whiteout_base(const Writer &writer, struct dentry &base)
 {
 	MutexLock lock(lock_);
 
@@ -398,7 +398,8 @@ Workfile::~Workfile()
 Result<Grave> Grave::dig(const Writer &writer, struct dentry &h_dir, StringView name,
 			 struct dentry &victim)
 {
-	auto orphans = TRY(writer.branch().reserved().directory(writer, ReservedDir::orphans));
+	auto orphans =
+		TRY(writer.branch().housekeeping().directory(writer, HousekeepingDir::orphans));
 
 	for (int tries = 0; tries < max_tries; tries++) {
 		WorkName free;

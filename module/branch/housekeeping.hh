@@ -27,13 +27,13 @@ inline constexpr const char *origin_name = "trusted.aufs.origin";
 /* What names of files in the directory for pseudo-links begin with that count gone names. */
 inline constexpr StringView gone_prefix{"gone."};
 
-enum class ReservedDir : unsigned char { plinks, orphans };
+enum class HousekeepingDir : unsigned char { plinks, orphans };
 
-class Reserved final
+class Housekeeping final
 {
 public:
 	/* Of a branch that is stacked @depth times. Null without memory. */
-	[[nodiscard]] static Own<Reserved> create(int depth);
+	[[nodiscard]] static Own<Housekeeping> create(int depth);
 
 	/*
 	 * Whether the branch has, or had when it was mounted, a directory for orphans: then it has
@@ -66,9 +66,9 @@ public:
 	 * The directory @which of the branch of @writer, made if it is not there, from which nothing that is
 	 * made in it or linked to it inherits anything. Takes locks of the branch.
 	 */
-	Result<Ref<struct dentry>> directory(const Writer &writer, ReservedDir which);
+	Result<Ref<struct dentry>> directory(const Writer &writer, HousekeepingDir which);
 	/* The same of @branch, or empty where it is not there. */
-	Ref<struct dentry> existing(const Branch &branch, ReservedDir which);
+	Ref<struct dentry> existing(const Branch &branch, HousekeepingDir which);
 
 	/* The file that whiteouts are links of; as directory(). */
 	Result<Ref<struct dentry>> whiteout_base(const Writer &writer);
@@ -78,9 +78,9 @@ public:
 private:
 	static void count_one_more(const Writer &writer, struct dentry &workfile);
 
-	explicit Reserved(int depth)
+	explicit Housekeeping(int depth)
 	{
-		aufs_mutex_init(&lock_, AUFS_MUTEX_RESERVED, depth);
+		aufs_mutex_init(&lock_, AUFS_MUTEX_HOUSEKEEPING, depth);
 	}
 
 	/* What was found or made, and who it belonged to then. */
@@ -100,9 +100,9 @@ private:
 		bool is_there(const Branch &branch, StringView name) const;
 	};
 
-	Kept &slot(ReservedDir which)
+	Kept &slot(HousekeepingDir which)
 	{
-		return which == ReservedDir::plinks ? plinks_ : orphans_;
+		return which == HousekeepingDir::plinks ? plinks_ : orphans_;
 	}
 	void note_used()
 	{
