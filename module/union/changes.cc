@@ -194,13 +194,13 @@ bool ListChange::has_rw() const
 			     [](const Entry &entry) { return entry.perm() == BranchPerm::rw; });
 }
 
-Changes ListChange::changes() const
+Volatility ListChange::volatility() const
 {
-	Changes changes = Changes::never;
+	Volatility volatility = Volatility::never;
 
 	for (const Entry &entry : list_)
-		changes = cxxrt::max(changes, changes_of(*entry.branch));
-	return changes;
+		volatility = cxxrt::max(volatility, volatility_of(*entry.branch));
+	return volatility;
 }
 
 Result<Own<Stack>> ListChange::find_root(const AsMounter &mounter,

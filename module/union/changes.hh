@@ -35,7 +35,7 @@ public:
 	Result<void> plan(struct fs_context *fc, const struct super_block &sb);
 	/* Whether there is a rw branch then, and how branches change by themselves. After plan(). */
 	bool has_rw() const;
-	Changes changes() const;
+	Volatility volatility() const;
 	/*
 	 * Does it, and makes @settings the union's with it; where nothing was added, all that is cached is looked
 	 * at again. -EBUSY where a branch that goes, or is to be written to no more, is in use: the log says by

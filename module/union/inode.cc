@@ -313,7 +313,7 @@ void Inode::rehash(const IdentityKey &key)
 
 void Inode::choose_operations()
 {
-	bool asks = super().changes() == Changes::anywhere;
+	bool asks = super().volatility() == Volatility::anywhere;
 	const struct ::inode_operations *ops = &special_inode_operations[asks];
 
 	switch (vfs.i_mode & S_IFMT) {
@@ -340,8 +340,9 @@ void Inode::set_asked(struct dentry &entry) const
 	auto is_encrypted = [](const Part &part) -> bool {
 		return part.inode().i_flags & S_ENCRYPTED;
 	};
-	bool asked = super().asks_everywhere() || (super().changes() == Changes::where_encrypted &&
-						   cxxrt::any_of(stack(), is_encrypted));
+	bool asked = super().asks_everywhere() ||
+		     (super().volatility() == Volatility::where_encrypted &&
+		      cxxrt::any_of(stack(), is_encrypted));
 
 	if (asked != static_cast<bool>(entry.d_flags & DCACHE_OP_REVALIDATE))
 		aufs_d_set_asked(&entry, &remote_dentry_operations, asked);

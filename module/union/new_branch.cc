@@ -28,7 +28,7 @@ template <class Sb> bool can_encrypt(const Sb &sb)
 
 } // namespace
 
-Changes changes_of(const Branch &branch)
+Volatility volatility_of(const Branch &branch)
 {
 	const struct super_block &sb = branch.sb();
 	const struct dentry &root = branch.root();
@@ -43,8 +43,8 @@ Changes changes_of(const Branch &branch)
 	else if (sb.s_magic != OVERLAYFS_SUPER_MAGIC)
 		ops = dentry_operations_of(sb);
 	if (ops && (ops->d_revalidate || ops->d_weak_revalidate) && !aufs_asks_for_key(ops))
-		return Changes::anywhere;
-	return can_encrypt(sb) ? Changes::where_encrypted : Changes::never;
+		return Volatility::anywhere;
+	return can_encrypt(sb) ? Volatility::where_encrypted : Volatility::never;
 }
 
 /* Without its key a branch has none of the names that it was written with. */

@@ -8,7 +8,7 @@ namespace aufs
 {
 
 /* How @branch changes although nobody writes to it. Any context. */
-Changes changes_of(const Branch &branch);
+Volatility volatility_of(const Branch &branch);
 
 /* -ENOKEY, explained in @fc's log, for a branch that is encrypted and whose key is not there. Sleeps. */
 Result<void> refuse_locked(const AsMounter &mounter, struct fs_context *fc, const Branch &branch);

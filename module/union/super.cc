@@ -134,19 +134,19 @@ void Super::number_places()
 	AtomicRef(top_rw_).store(top);
 }
 
-void Super::note_changes()
+void Super::note_volatility()
 {
 	/* As if each branch were somebody else's. */
 	bool all = settings().udba == Udba::reval;
-	Changes most = Changes::never;
+	Volatility most = Volatility::never;
 
 	for (Own<Branch> &branch : branches_) {
-		Changes changes = all ? Changes::anywhere : changes_of(*branch);
+		Volatility volatility = all ? Volatility::anywhere : volatility_of(*branch);
 
-		branch->set_changes_by_itself(changes == Changes::anywhere);
-		most = cxxrt::max(most, changes);
+		branch->set_changes_by_itself(volatility == Volatility::anywhere);
+		most = cxxrt::max(most, volatility);
 	}
-	changes_ = most;
+	volatility_ = most;
 }
 
 Result<void> Super::prepare_watches()
@@ -173,7 +173,7 @@ void Super::exchange_branches(Array<Own<Branch>> &next)
 		if (branch->index() >= count() || branches_[branch->index()].get() != branch.get())
 			branch->leave();
 	}
-	note_changes();
+	note_volatility();
 }
 
 Result<void> Super::publish()

@@ -10,7 +10,7 @@ namespace aufs
 {
 
 /* Where branches change although nobody writes to them; each includes those before it. */
-enum class Changes : unsigned char {
+enum class Volatility : unsigned char {
 	never,
 	where_encrypted, /* other names are there, as soon as an encrypted directory has its key */
 	anywhere /* a server's or a daemon's */
@@ -295,17 +295,17 @@ public:
 		return idmapped_;
 	}
 
-	Changes changes() const
+	Volatility volatility() const
 	{
-		return changes_;
+		return volatility_;
 	}
 	/* Whether the VFS asks before it believes a name that it knows, in whatever directory. */
 	bool asks_everywhere() const
 	{
-		return changes_ == Changes::anywhere || settings().udba != Udba::none;
+		return volatility_ == Volatility::anywhere || settings().udba != Udba::none;
 	}
 	/* Notes of each branch how it changes. Under ListChangeLock, or nobody else has it yet. */
-	void note_changes();
+	void note_volatility();
 
 	/* For udba=notify; before that is set. -ENOMEM. s_umount is held, or nobody else has this yet. */
 	Result<void> prepare_watches();
@@ -393,7 +393,7 @@ private:
 	mutable Atomic<bool> warned_of_hidden_;
 	Atomic<bool> has_had_lone_;
 	bool idmapped_ = false;
-	Changes changes_ = Changes::never;
+	Volatility volatility_ = Volatility::never;
 	struct fsnotify_group *watches_ = nullptr;
 	SysfsFiles files_;
 };

@@ -82,7 +82,7 @@ template <class Dentry> int revalidate(Dentry *dentry, unsigned int flags)
 	const Super &super = Super::of(*dentry->d_sb);
 	Udba udba = super.settings().udba;
 
-	if (udba == Udba::notify && super.changes() == Changes::never &&
+	if (udba == Udba::notify && super.volatility() == Volatility::never &&
 	    AtomicRef(dentry->d_time).load() == aufs_changes_of(dir_of(*dentry)))
 		return 1;
 	if (flags & LOOKUP_RCU)

@@ -294,7 +294,7 @@ Result<void> Context::fill(struct fs_context *fc, struct super_block &sb)
 
 		for (const Branch &branch : super_->branches())
 			TRY(refuse_locked(mounter, fc, branch));
-		super_->note_changes();
+		super_->note_volatility();
 		if (settings_.udba == Udba::notify)
 			TRY(super_->prepare_watches());
 	}
@@ -323,9 +323,10 @@ Result<void> Context::fill(struct fs_context *fc, struct super_block &sb)
 		sb.s_flags |= SB_RDONLY;
 	sb.s_op = &super_operations;
 	/* Whether the VFS must ask before it believes its cache. */
-	set_dentry_operations(sb, super.changes() == Changes::never && !super.asks_everywhere() ?
-					  dentry_operations :
-					  remote_dentry_operations);
+	set_dentry_operations(sb,
+			      super.volatility() == Volatility::never && !super.asks_everywhere() ?
+				      dentry_operations :
+				      remote_dentry_operations);
 	sb.s_xattr = const_cast<decltype(sb.s_xattr)>(xattr_handlers);
 
 	Ref<struct inode> root;
@@ -410,12 +411,12 @@ Result<void> Context::reconfigure(struct fs_context *fc)
 		TRY(check(sync_filesystem(&sb)));
 	if (changes) {
 		/* Before a name is cached that is to be asked for. */
-		if (settings.udba != Udba::none || change_.changes() > mounted_->changes())
+		if (settings.udba != Udba::none || change_.volatility() > mounted_->volatility())
 			set_dentry_operations(sb, remote_dentry_operations);
 
 		auto applied = change_.apply(fc, sb, settings);
 
-		if (!applied.ok() && mounted_->changes() == Changes::never &&
+		if (!applied.ok() && mounted_->volatility() == Volatility::never &&
 		    !mounted_->asks_everywhere())
 			set_dentry_operations(sb, dentry_operations);
 		if (!applied.ok() && !only_looks)
