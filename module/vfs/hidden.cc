@@ -28,10 +28,10 @@ Result<Part> shown_object(const AsMounter &mounter, const Part &part, StringView
 
 } // namespace
 
-Result<Hidden> hidden_above(const AsMounter &mounter, const Inode &dir, StringView name,
-			    const Branch &target, const Inode *shown)
+Result<Obstacle> obstacle_above(const AsMounter &mounter, const Inode &dir, StringView name,
+				const Branch &target, const Inode *shown)
 {
-	Hidden hidden = Hidden::no;
+	Obstacle obstacle = Obstacle::no;
 
 	for (const Part &part : dir.stack()) {
 		const Branch &branch = *part.branch;
@@ -42,10 +42,10 @@ Result<Hidden> hidden_above(const AsMounter &mounter, const Inode &dir, StringVi
 		    !TRY(shown_object(mounter, part, name, shown)))
 			continue;
 		if (!branch.writable())
-			return Hidden::for_good;
-		hidden = Hidden::removable;
+			return Obstacle::for_good;
+		obstacle = Obstacle::removable;
 	}
-	return hidden;
+	return obstacle;
 }
 
 Result<void> uncover(const AsMounter &mounter, const Inode &dir, StringView name,

@@ -259,13 +259,13 @@ Result<void> make(struct inode &dir, struct dentry &dentry, struct inode *existi
 
 	ListLock list(union_dir.super());
 	AsMounter mounter = union_dir.super().as_mounter();
-	Hidden hidden = Hidden::no;
+	Obstacle obstacle = Obstacle::no;
 	const Branch *branch = nullptr;
 
 	if (existing) {
 		branch = &Inode::of(*existing).branch();
-		hidden = TRY(hidden_above(mounter, union_dir, name, *branch, nullptr));
-		if (hidden == Hidden::for_good)
+		obstacle = TRY(obstacle_above(mounter, union_dir, name, *branch, nullptr));
+		if (obstacle == Obstacle::for_good)
 			return Error{-EXDEV};
 	}
 
@@ -280,11 +280,11 @@ Result<void> make(struct inode &dir, struct dentry &dentry, struct inode *existi
 	auto run = [&]() -> Result<Ref<struct inode>> {
 		/* The policy has seen to whiteouts. */
 		if (!existing)
-			TRY(hidden_above(mounter, union_dir, name, place.branch, nullptr));
+			TRY(obstacle_above(mounter, union_dir, name, place.branch, nullptr));
 
 		auto inode = TRY(make_at(mounter, union_dir, place, wanted, create));
 
-		if (hidden == Hidden::removable)
+		if (obstacle == Obstacle::removable)
 			TRY(uncover_link(mounter, union_dir, place, name,
 					 Inode::of(*inode).h_inode()));
 		Inode::of(*inode).copy_links();
@@ -364,7 +364,7 @@ Result<void> prepare_link(struct dentry &old, const Inode &dir, StringView name)
 		auto parent = parent_of(old);
 		const Branch &branch = *TRY(branch_for_copy(Inode::of(*parent->d_inode), source));
 
-		if (TRY(hidden_above(mounter, dir, name, branch, nullptr)) == Hidden::for_good)
+		if (TRY(obstacle_above(mounter, dir, name, branch, nullptr)) == Obstacle::for_good)
 			return Error{-EXDEV};
 	}
 	return copy_up(list, old);

@@ -38,18 +38,18 @@ Result<void> check_new_name(StringView name);
  * What hides @name in @dir, made on @target, on the branches above: whiteouts and objects that
  * uncover() removes, or some on a branch that is not written to.
  */
-enum class Hidden : unsigned char { no, removable, for_good };
+enum class Obstacle : unsigned char { no, removable, for_good };
 
 /*
  * -ESTALE where the object is not what the union shows there, @shown, which is null where it shows nothing:
  * somebody has made it directly. May sleep.
  */
-Result<Hidden> hidden_above(const AsMounter &mounter, const Inode &dir, StringView name,
-			    const Branch &target, const Inode *shown);
+Result<Obstacle> obstacle_above(const AsMounter &mounter, const Inode &dir, StringView name,
+				const Branch &target, const Inode *shown);
 
 /*
  * Removes what hides @name in @dir, which is on @target, on the branches above: whiteouts,
- * and what was replaced, @shown; directories of these are empty for users. -ESTALE as hidden_above(). Takes
+ * and what was replaced, @shown; directories of these are empty for users. -ESTALE as obstacle_above(). Takes
  * write access to each.
  */
 Result<void> uncover(const AsMounter &mounter, const Inode &dir, StringView name,

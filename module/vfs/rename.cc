@@ -414,9 +414,9 @@ Result<void> rename_checked(Side from, Side to, unsigned int flags)
 	if (exchange && TRY(to.branch_to_move()) != &branch)
 		return Error{-EXDEV};
 
-	Hidden hidden = TRY(hidden_above(mounter, to.dir, to.name(), branch, to.inode()));
+	Obstacle obstacle = TRY(obstacle_above(mounter, to.dir, to.name(), branch, to.inode()));
 
-	if (hidden == Hidden::for_good)
+	if (obstacle == Obstacle::for_good)
 		return Error{-EXDEV};
 	TRY(from.prepare_to_move(list, branch));
 	if (exchange)
@@ -448,7 +448,7 @@ Result<void> rename_checked(Side from, Side to, unsigned int flags)
 
 		Going going(to.dentry);
 
-		TRY(move_name(mounter, branch, from, to, flags, hidden == Hidden::removable));
+		TRY(move_name(mounter, branch, from, to, flags, obstacle == Obstacle::removable));
 		going.keep();
 		if (covered.is_below(branch))
 			covered.remove(mounter, to);
@@ -470,7 +470,7 @@ Result<void> rename_checked(Side from, Side to, unsigned int flags)
 
 	TRY(to.inode() ? run_locked() : run());
 	/* It had both names for a while, and another of its names that went then has counted them. */
-	if (hidden == Hidden::removable && !from.directory()) {
+	if (obstacle == Obstacle::removable && !from.directory()) {
 		MutexLock lock(from.inode()->copy_lock());
 
 		from.inode()->copy_links();
