@@ -282,27 +282,27 @@ void note_moved(const AsMounter &mounter, const Branch &branch, const Side &from
  * The replaced file, if this name is on a rw branch below the target's: rename would leave it there as
  * garbage that nobody can reach.
  */
-class Covered final
+class ShadowedTarget final
 {
 public:
-	static Result<Covered> find(const AsMounter &mounter, const Side &to)
+	static Result<ShadowedTarget> find(const AsMounter &mounter, const Side &to)
 	{
-		Covered covered;
+		ShadowedTarget shadowed;
 
 		if (!to.inode() || to.directory() || !to.inode()->on_rw())
-			return covered;
+			return shadowed;
 
 		const Part &top = to.inode()->top();
 
-		covered.h_dir_ = Ref<struct dentry>::retain(to.dir.stack().dentry_on(*top.branch));
-		if (!covered.h_dir_)
-			return covered;
+		shadowed.h_dir_ = Ref<struct dentry>::retain(to.dir.stack().dentry_on(*top.branch));
+		if (!shadowed.h_dir_)
+			return shadowed;
 
-		auto h_to = TRY(lookup_in(mounter, *top.branch, *covered.h_dir_, to.name()));
+		auto h_to = TRY(lookup_in(mounter, *top.branch, *shadowed.h_dir_, to.name()));
 
 		if (h_to && h_to->d_inode == &top.inode())
-			covered.branch_ = top.branch;
-		return covered;
+			shadowed.branch_ = top.branch;
+		return shadowed;
 	}
 	bool exists() const
 	{
@@ -444,17 +444,17 @@ Result<void> rename_checked(Side from, Side to, unsigned int flags)
 	}
 
 	auto run = [&]() -> Result<void> {
-		Covered covered = TRY(Covered::find(mounter, to));
+		ShadowedTarget shadowed = TRY(ShadowedTarget::find(mounter, to));
 
 		Going going(to.dentry);
 
 		TRY(move_name(mounter, branch, from, to, flags, obstacle == Obstacle::removable));
 		going.keep();
-		if (covered.is_below(branch))
-			covered.remove(mounter, to);
+		if (shadowed.is_below(branch))
+			shadowed.remove(mounter, to);
 		/* The VFS goes on. */
 		let_go.dismiss();
-		note_moved(mounter, branch, from, to, exchange, covered.exists());
+		note_moved(mounter, branch, from, to, exchange, shadowed.exists());
 		return {};
 	};
 
