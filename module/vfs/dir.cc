@@ -120,7 +120,7 @@ u64 parent_number(struct dentry &dentry)
 }
 
 /* Passes the entries of the one branch on, with the union's numbers and without its whiteouts. */
-struct Through : dir_context {
+struct PassThrough : dir_context {
 	struct dir_context &outer;
 	const Super &super;
 	const Branch &branch;
@@ -129,7 +129,7 @@ struct Through : dir_context {
 	u64 parent_number;
 	int error = 0;
 
-	Through(struct dir_context &o, Inode &dir, const Branch &on, struct dentry &dentry)
+	PassThrough(struct dir_context &o, Inode &dir, const Branch &on, struct dentry &dentry)
 		: dir_context{}, outer(o), super(dir.super()), branch(on), number_for(super, on),
 		  self_number(dir.vfs.i_ino), parent_number(aufs::parent_number(dentry))
 	{
@@ -139,7 +139,7 @@ struct Through : dir_context {
 	static bool act(struct dir_context *ctx, const char *name, int size, loff_t offset,
 			u64 number, unsigned int type)
 	{
-		auto &self = static_cast<Through &>(*ctx);
+		auto &self = static_cast<PassThrough &>(*ctx);
 		StringView view(name, static_cast<StringView::Size>(size));
 
 		if (view.size() > max_name) {
@@ -167,7 +167,7 @@ struct Through : dir_context {
 Result<void> DirFile::read_through(Inode &dir, struct dentry &dentry, struct dir_context &ctx)
 {
 	AsMounter mounter = dir.super().as_mounter();
-	Through through(ctx, dir, *through_.branch, dentry);
+	PassThrough through(ctx, dir, *through_.branch, dentry);
 
 	h_file_->f_pos = ctx.pos;
 
