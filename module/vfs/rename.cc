@@ -15,7 +15,7 @@ namespace
 {
 
 /* One of the two names of a rename. */
-struct Side {
+struct RenameSide {
 	Inode &dir;
 	struct dentry &dentry;
 	Ref<struct dentry> h_dir; /* once the branch is known */
@@ -23,7 +23,7 @@ struct Side {
 	bool opaque_made = false;
 	bool held = false;
 
-	Side(struct inode &d, struct dentry &e) : dir(Inode::of(d)), dentry(e)
+	RenameSide(struct inode &d, struct dentry &e) : dir(Inode::of(d)), dentry(e)
 	{
 	}
 	StringView name() const
@@ -104,7 +104,7 @@ struct Side {
 		inode()->cancel_move();
 	}
 	/* Lets the directory that comes to this name from @from not merge with one below. */
-	Result<void> prepare_arrival(const Writer &writer, Side &from) const
+	Result<void> prepare_arrival(const Writer &writer, RenameSide &from) const
 	{
 		if (!from.directory())
 			return {};
@@ -139,7 +139,7 @@ struct Side {
 enum class Replaces : unsigned char { known, hidden };
 
 /* The rename itself; both names are as the union has them. */
-Result<void> rename_on_branch(const Writer &writer, const Side &from, const Side &to,
+Result<void> rename_on_branch(const Writer &writer, const RenameSide &from, const RenameSide &to,
 			      unsigned int flags, Replaces replaces)
 {
 	bool exchange = flags & RENAME_EXCHANGE;
@@ -160,7 +160,7 @@ Result<void> rename_on_branch(const Writer &writer, const Side &from, const Side
  * Moves @from over @to. A directory that is replaced is empty for users, and on its branch is
  * whatever hides what is below it: it is taken away first, and comes back if the rename fails.
  */
-Result<void> replace(const Writer &writer, Side &from, Side &to, unsigned int flags,
+Result<void> replace(const Writer &writer, RenameSide &from, RenameSide &to, unsigned int flags,
 		     Replaces replaces)
 {
 	struct dentry *replaced = to.directory() ? to.inode()->stack().dentry_on(writer.branch()) :
@@ -183,7 +183,7 @@ Result<void> replace(const Writer &writer, Side &from, Side &to, unsigned int fl
  * Gives the file @from, which lies on @branch, the name of @to as well, in place of what that
  * branch has there. False where the filesystem cannot.
  */
-Result<bool> link_below(const Writer &writer, const Side &from, const Side &to)
+Result<bool> link_below(const Writer &writer, const RenameSide &from, const RenameSide &to)
 {
 	auto lock = TRY(DirLock::get(writer, *to.h_dir));
 	auto h_to = TRY(lookup_locked(lock, to.name()));
@@ -198,7 +198,7 @@ Result<bool> link_below(const Writer &writer, const Side &from, const Side &to)
 }
 
 /* Takes the old name away from the file @from. */
-Result<void> unlink_old(const AsMounter &mounter, const Branch &branch, Side &from)
+Result<void> unlink_old(const AsMounter &mounter, const Branch &branch, RenameSide &from)
 {
 	auto writer = TRY(branch.write(mounter));
 
@@ -210,8 +210,8 @@ Result<void> unlink_old(const AsMounter &mounter, const Branch &branch, Side &fr
 }
 
 /* Gives @from its old name alone. */
-Result<void> take_back(const AsMounter &mounter, const Branch &branch, const Side &from,
-		       const Side &to, bool linked)
+Result<void> take_back(const AsMounter &mounter, const Branch &branch, const RenameSide &from,
+		       const RenameSide &to, bool linked)
 {
 	auto writer = TRY(branch.write(mounter));
 
@@ -233,7 +233,8 @@ Result<void> take_back(const AsMounter &mounter, const Branch &branch, const Sid
  * whenever the machine stops there is the old state or the new one; the name that is hidden comes
  * first.
  */
-Result<void> replace_below(const AsMounter &mounter, const Branch &branch, Side &from, Side &to)
+Result<void> replace_below(const AsMounter &mounter, const Branch &branch, RenameSide &from,
+			   RenameSide &to)
 {
 	bool linked = false;
 	{
@@ -257,8 +258,8 @@ Result<void> replace_below(const AsMounter &mounter, const Branch &branch, Side 
 }
 
 /* What the union knows of the two inodes afterwards. */
-void note_moved(const AsMounter &mounter, const Branch &branch, const Side &from, const Side &to,
-		bool exchange, bool replaced_on_rw)
+void note_moved(const AsMounter &mounter, const Branch &branch, const RenameSide &from,
+		const RenameSide &to, bool exchange, bool replaced_on_rw)
 {
 	/* udba: it was looked at in another directory. */
 	AtomicRef(from.dentry.d_time).store(0);
@@ -285,7 +286,7 @@ void note_moved(const AsMounter &mounter, const Branch &branch, const Side &from
 class ShadowedTarget final
 {
 public:
-	static Result<ShadowedTarget> find(const AsMounter &mounter, const Side &to)
+	static Result<ShadowedTarget> find(const AsMounter &mounter, const RenameSide &to)
 	{
 		ShadowedTarget shadowed;
 
@@ -313,7 +314,7 @@ public:
 		return branch_ && branch.is_above(*branch_);
 	}
 	/* Where it cannot be removed it does no harm. */
-	void remove(const AsMounter &mounter, const Side &to) const
+	void remove(const AsMounter &mounter, const RenameSide &to) const
 	{
 		auto writer = branch_->write(mounter);
 
@@ -328,7 +329,8 @@ private:
 	const Branch *branch_ = nullptr;
 };
 
-Result<void> exchange_names(const AsMounter &mounter, const Branch &branch, Side &from, Side &to)
+Result<void> exchange_names(const AsMounter &mounter, const Branch &branch, RenameSide &from,
+			    RenameSide &to)
 {
 	auto writer = TRY(branch.write(mounter));
 	ScopeExit undo([&] {
@@ -346,8 +348,8 @@ Result<void> exchange_names(const AsMounter &mounter, const Branch &branch, Side
 	return {};
 }
 
-Result<void> move_name(const AsMounter &mounter, const Branch &branch, Side &from, Side &to,
-		       unsigned int flags, bool hidden)
+Result<void> move_name(const AsMounter &mounter, const Branch &branch, RenameSide &from,
+		       RenameSide &to, unsigned int flags, bool hidden)
 {
 	auto on_branch = [&](auto &&run) -> Result<void> {
 		auto writer = TRY(branch.write(mounter));
@@ -391,7 +393,7 @@ Result<void> move_name(const AsMounter &mounter, const Branch &branch, Side &fro
 	return {};
 }
 
-Result<void> rename_checked(Side from, Side to, unsigned int flags)
+Result<void> rename_checked(RenameSide from, RenameSide to, unsigned int flags)
 {
 	const Super &super = from.dir.super();
 	bool exchange = flags & RENAME_EXCHANGE;
@@ -483,7 +485,8 @@ Result<void> rename_checked(Side from, Side to, unsigned int flags)
 Result<void> rename(AUFS_IDMAP *, struct inode *old_dir, struct dentry *old_dentry,
 		    struct inode *new_dir, struct dentry *new_dentry, unsigned int flags)
 {
-	return rename_checked(Side(*old_dir, *old_dentry), Side(*new_dir, *new_dentry), flags);
+	return rename_checked(RenameSide(*old_dir, *old_dentry), RenameSide(*new_dir, *new_dentry),
+			      flags);
 }
 
 } // namespace aufs
