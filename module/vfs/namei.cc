@@ -150,7 +150,7 @@ Result<Ref<struct dentry>> make_on_branch(const Writer &writer, const Super &sup
 }
 
 /* Where make() makes something. */
-struct Place {
+struct CreationPlace {
 	const Branch &branch;
 	Ref<struct dentry> h_dir;
 };
@@ -170,8 +170,8 @@ Result<void> inherit(const Writer &writer, const Inode &dir, const Wanted &wante
  * The place for a new @name in @dir. A directory on the way may be renamed while a branch is chosen, and
  * then another branch is the right one.
  */
-Result<Place> place_for_new(const AsMounter &mounter, const ListLock &list, struct dentry &dir,
-			    StringView name, NewKind kind)
+Result<CreationPlace> place_for_new(const AsMounter &mounter, const ListLock &list,
+				    struct dentry &dir, StringView name, NewKind kind)
 {
 	constexpr int most = 10;
 
@@ -180,7 +180,7 @@ Result<Place> place_for_new(const AsMounter &mounter, const ListLock &list, stru
 		auto h_dir = copy_up_directory(list, dir, branch);
 
 		if (h_dir.ok())
-			return Place{branch, h_dir.release()};
+			return CreationPlace{branch, h_dir.release()};
 		if (h_dir.error() != -EXDEV || tries == most)
 			return Error{h_dir.error()};
 	}
@@ -191,7 +191,7 @@ Result<Place> place_for_new(const AsMounter &mounter, const ListLock &list, stru
  * for it, or the existing one for a further link. Takes and drops write access.
  */
 template <class Create>
-Result<Ref<struct inode>> make_at(const AsMounter &mounter, Inode &dir, const Place &place,
+Result<Ref<struct inode>> make_at(const AsMounter &mounter, Inode &dir, const CreationPlace &place,
 				  const Wanted &wanted, Create &&create)
 {
 	StringView name = name_of(wanted.dentry);
@@ -227,7 +227,7 @@ Result<Ref<struct inode>> make_at(const AsMounter &mounter, Inode &dir, const Pl
 }
 
 /* Lets a further link be seen that a branch above has a whiteout for, or takes it back. */
-Result<void> uncover_link(const AsMounter &mounter, const Inode &dir, const Place &place,
+Result<void> uncover_link(const AsMounter &mounter, const Inode &dir, const CreationPlace &place,
 			  StringView name, const struct inode &h_inode)
 {
 	auto uncovered = uncover(mounter, dir, name, place.branch, nullptr);
@@ -269,8 +269,9 @@ Result<void> make(struct inode &dir, struct dentry &dentry, struct inode *existi
 			return Error{-EXDEV};
 	}
 
-	Place place =
-		branch ? Place{*branch, TRY(copy_up_directory(list, *dentry.d_parent, *branch))} :
+	CreationPlace place =
+		branch ? CreationPlace{*branch,
+				       TRY(copy_up_directory(list, *dentry.d_parent, *branch))} :
 			 TRY(place_for_new(mounter, list, *dentry.d_parent, name,
 					   is_dir(mode) ? NewKind::directory : NewKind::other));
 
@@ -388,7 +389,7 @@ Result<void> make_tmpfile(struct inode &dir, struct file &file, umode_t mode)
 	const Super &super = union_dir.super();
 	ListLock list(super);
 	AsMounter mounter = super.as_mounter();
-	Place place = TRY(
+	CreationPlace place = TRY(
 		place_for_new(mounter, list, *file.f_path.dentry->d_parent, {}, NewKind::other));
 	const Branch &branch = place.branch;
 	struct path parent = branch.path_to(*place.h_dir);
