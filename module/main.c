@@ -27,7 +27,7 @@ struct inode *aufs_inode_alloc(struct super_block *sb)
 /* Called after a grace period: path walks under RCU may still look. */
 void aufs_inode_free(struct inode *inode)
 {
-	aufs_inode_end(inode);
+	aufs_inode_free_stacks(inode);
 	kmem_cache_free(aufs_inode_cache, inode);
 }
 
@@ -53,7 +53,7 @@ static int __init aufs_init(void)
 
 	aufs_inode_cache = kmem_cache_create("aufs_inode", aufs_inode_size, 0,
 					     SLAB_RECLAIM_ACCOUNT | SLAB_ACCOUNT,
-					     aufs_inode_construct);
+					     aufs_inode_init_once);
 	if (!aufs_inode_cache)
 		return -ENOMEM;
 	err = aufs_prfile_init();

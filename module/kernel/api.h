@@ -387,8 +387,8 @@ void cxxrt_free(const void *memory);
 
 /* What the kernel's C calls in C++. */
 int aufs_init_fs_context(struct fs_context *fc);
-void aufs_inode_construct(void *object);
-void aufs_inode_end(struct inode *inode);
+void aufs_inode_init_once(void *object);
+void aufs_inode_free_stacks(struct inode *inode);
 extern const unsigned int aufs_inode_size;
 int aufs_sysfs_init(void);
 void aufs_sysfs_exit(void);

@@ -60,12 +60,12 @@ template <class Now> void follow_bits(unsigned int &to, unsigned int mask, Now &
 
 } // namespace
 
-void Inode::construct()
+void Inode::init_once()
 {
 	inode_init_once(&vfs);
 }
 
-void Inode::begin()
+void Inode::alloc()
 {
 	new (static_cast<void *>(&first_)) Stack;
 	stack_ = &first_;
@@ -483,12 +483,12 @@ Result<Ref<struct inode>> Inode::get(const AsMounter &mounter, struct super_bloc
 
 } // namespace aufs
 
-void aufs_inode_construct(void *object)
+void aufs_inode_init_once(void *object)
 {
-	static_cast<aufs::Inode *>(object)->construct();
+	static_cast<aufs::Inode *>(object)->init_once();
 }
 
-void aufs_inode_end(struct inode *inode)
+void aufs_inode_free_stacks(struct inode *inode)
 {
 	aufs::Inode::of(*inode).free();
 }

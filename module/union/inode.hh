@@ -144,9 +144,9 @@ public:
 					     Stack &&found, Age age = Age::any);
 
 	/* Called by the superblock's operations for memory that the cache gave or takes. */
-	void construct();
-	void begin();
-	void end()
+	void init_once();
+	void alloc();
+	void destroy()
 	{
 		release_parts();
 	}

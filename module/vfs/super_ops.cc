@@ -16,13 +16,13 @@ struct inode *alloc_inode(struct super_block *sb)
 	struct inode *inode = aufs_inode_alloc(sb);
 
 	if (inode)
-		Inode::of(*inode).begin();
+		Inode::of(*inode).alloc();
 	return inode;
 }
 
 void destroy_inode(struct inode *inode)
 {
-	Inode::of(*inode).end();
+	Inode::of(*inode).destroy();
 }
 
 /*
