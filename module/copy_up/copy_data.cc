@@ -41,9 +41,9 @@ Result<void> copy_extent(struct file &from, struct file &to, loff_t pos, loff_t 
 Result<void> set_size(const Branch &branch, struct file &to, loff_t size)
 {
 	struct iattr attr = {};
-	struct inode &inode = *to.f_inode;
+	struct inode &h_inode = *to.f_inode;
 	auto access = TRY(WriteAccess::get(branch));
-	InodeLock lock(inode);
+	InodeLock lock(h_inode);
 
 	attr.ia_valid = ATTR_SIZE;
 	attr.ia_size = size;

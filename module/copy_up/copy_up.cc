@@ -37,8 +37,8 @@ Result<Workfile> make_alike(const AsMounter &mounter, struct dentry &dentry, str
 {
 	auto creds = TRY(copy_creds(dentry));
 	ScopedCreds as_wanted(*creds);
-	const struct inode &inode = *source.d_inode;
-	umode_t kind = inode.i_mode & S_IFMT;
+	const struct inode &h_inode = *source.d_inode;
+	umode_t kind = h_inode.i_mode & S_IFMT;
 
 	auto make = [&mounter, &branch, shop](auto &&create) {
 		return Workfile::create(mounter, branch, create, shop);
@@ -70,9 +70,9 @@ Result<Workfile> make_alike(const AsMounter &mounter, struct dentry &dentry, str
 		return result;
 	}
 	default:
-		return make([kind, &inode](struct vfsmount *mnt, struct inode &dir,
-					   struct dentry &d) {
-			return aufs_mknod(mnt, &dir, &d, kind | S_IRUSR | S_IWUSR, inode.i_rdev);
+		return make([kind, &h_inode](struct vfsmount *mnt, struct inode &dir,
+					     struct dentry &d) {
+			return aufs_mknod(mnt, &dir, &d, kind | S_IRUSR | S_IWUSR, h_inode.i_rdev);
 		});
 	}
 }
@@ -313,9 +313,9 @@ Result<bool> copy_one_directory(const AsMounter &mounter, struct dentry &dir, st
 	if (inode.h_inode().i_flags & (S_IMMUTABLE | S_APPEND))
 		return Error{-EPERM};
 
-	Inode &union_parent = Inode::of(*parent.d_inode);
+	Inode &parent_inode = Inode::of(*parent.d_inode);
 
-	TRY(copy_object(mounter, dir, union_parent, part_of(union_parent, branch), branch, {}));
+	TRY(copy_object(mounter, dir, parent_inode, part_of(parent_inode, branch), branch, {}));
 	return true;
 }
 
@@ -394,8 +394,8 @@ Result<bool> copy_up_by(const ListLock &list, struct dentry &dentry, CopyPlan pl
 
 	AsMounter mounter = inode.super().as_mounter();
 	auto parent = parent_of(dentry);
-	Inode &union_parent = Inode::of(*parent->d_inode);
-	const Branch &branch = *TRY(branch_for_copy(union_parent, source));
+	Inode &parent_inode = Inode::of(*parent->d_inode);
+	const Branch &branch = *TRY(branch_for_copy(parent_inode, source));
 
 	if (is_dir(inode.vfs.i_mode)) {
 		TRY(copy_up_directory(list, dentry, branch));
@@ -424,7 +424,7 @@ Result<bool> copy_up_by(const ListLock &list, struct dentry &dentry, CopyPlan pl
 	unsigned int flags = inode.h_inode().i_flags;
 	auto copied = would_part_unseen(inode) ?
 			      Result<void>(Error{-ESTALE}) :
-			      copy_object(mounter, dentry, union_parent,
+			      copy_object(mounter, dentry, parent_inode,
 					  h_parent.ok() ? h_parent.release() : Ref<struct dentry>(),
 					  branch, plan);
 

@@ -286,14 +286,14 @@ void Inode::note_removed()
 	set_nlink(&vfs, 0);
 }
 
-int Inode::test(struct inode *inode, void *key)
+int Inode::test(struct inode *vfs_inode, void *key)
 {
-	return of(*inode).key_ == *static_cast<const IdentityKey *>(key);
+	return of(*vfs_inode).key_ == *static_cast<const IdentityKey *>(key);
 }
 
-int Inode::set(struct inode *inode, void *key)
+int Inode::set(struct inode *vfs_inode, void *key)
 {
-	of(*inode).key_ = *static_cast<const IdentityKey *>(key);
+	of(*vfs_inode).key_ = *static_cast<const IdentityKey *>(key);
 	return 0;
 }
 
@@ -397,15 +397,15 @@ Result<Ref<struct inode>> Inode::get_by_key(struct super_block &sb, const Identi
 					    const Identity &identity, Stack &found)
 {
 	IdentityKey wanted = key;
-	struct inode *inode = iget5_locked(&sb, wanted.hash(), test, set, &wanted);
+	struct inode *vfs_inode = iget5_locked(&sb, wanted.hash(), test, set, &wanted);
 
-	if (!inode)
+	if (!vfs_inode)
 		return Error{-ENOMEM};
-	if (is_new(*inode)) {
-		of(*inode).become(found, identity);
-		unlock_new_inode(inode);
+	if (is_new(*vfs_inode)) {
+		of(*vfs_inode).become(found, identity);
+		unlock_new_inode(vfs_inode);
 	}
-	return Ref<struct inode>::adopt(inode);
+	return Ref<struct inode>::adopt(vfs_inode);
 }
 
 namespace
@@ -488,9 +488,9 @@ void aufs_inode_init_once(void *object)
 	static_cast<aufs::Inode *>(object)->init_once();
 }
 
-void aufs_inode_free_stacks(struct inode *inode)
+void aufs_inode_free_stacks(struct inode *vfs_inode)
 {
-	aufs::Inode::of(*inode).free();
+	aufs::Inode::of(*vfs_inode).free();
 }
 
 const unsigned int aufs_inode_size = sizeof(aufs::Inode);

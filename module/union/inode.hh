@@ -124,13 +124,13 @@ public:
 	/* The VFS's part: first, so that one address serves both. */
 	struct inode vfs;
 
-	static Inode &of(struct inode &inode)
+	static Inode &of(struct inode &vfs_inode)
 	{
-		return reinterpret_cast<Inode &>(inode);
+		return reinterpret_cast<Inode &>(vfs_inode);
 	}
-	static const Inode &of(const struct inode &inode)
+	static const Inode &of(const struct inode &vfs_inode)
 	{
-		return reinterpret_cast<const Inode &>(inode);
+		return reinterpret_cast<const Inode &>(vfs_inode);
 	}
 
 	/* What has just been made is not being copied, and its directory may still be locked. */
@@ -415,8 +415,8 @@ public:
 	void note_removed();
 
 private:
-	static int test(struct inode *inode, void *key);
-	static int set(struct inode *inode, void *key);
+	static int test(struct inode *vfs_inode, void *key);
+	static int set(struct inode *vfs_inode, void *key);
 	Result<void> watch_parts();
 	void end_watch();
 	/* Lets the dentries of all parts go, now and before; nobody but readers under RCU looks at them. */

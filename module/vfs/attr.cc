@@ -5,15 +5,15 @@
 namespace aufs
 {
 
-int permission(AUFS_IDMAP *idmap, struct inode *inode, int mask)
+int permission(AUFS_IDMAP *idmap, struct inode *vfs_inode, int mask)
 {
-	int error = generic_permission(idmap, inode, mask);
+	int error = generic_permission(idmap, vfs_inode, mask);
 
 	if (error || !(mask & MAY_WRITE))
 		return error;
 
-	const Inode &union_inode = Inode::of(*inode);
-	umode_t mode = inode->i_mode;
+	const Inode &inode = Inode::of(*vfs_inode);
+	umode_t mode = vfs_inode->i_mode;
 
 	/*
 	 * What a read-only filesystem refuses; a device or a pipe is not written through the
@@ -21,14 +21,14 @@ int permission(AUFS_IDMAP *idmap, struct inode *inode, int mask)
 	 */
 	if (is_dir(mode)) {
 		RcuReader reader;
-		const Branch *rw = union_inode.super().top_rw();
+		const Branch *rw = inode.super().top_rw();
 
-		return rw && !union_inode.stack().bottom->is_above(*rw) ? 0 : -EROFS;
+		return rw && !inode.stack().bottom->is_above(*rw) ? 0 : -EROFS;
 	}
 	if (is_reg(mode) || is_lnk(mode)) {
 		RcuReader reader;
 
-		return union_inode.may_change() ? 0 : -EROFS;
+		return inode.may_change() ? 0 : -EROFS;
 	}
 	return 0;
 }
@@ -36,27 +36,27 @@ int permission(AUFS_IDMAP *idmap, struct inode *inode, int mask)
 int getattr(AUFS_IDMAP *, const struct path *path, struct kstat *stat, u32 request_mask,
 	    unsigned int flags)
 {
-	struct inode *inode = path->dentry->d_inode;
-	Inode &union_inode = Inode::of(*inode);
-	DirListLock list(union_inode);
-	const Part &top = union_inode.top();
+	struct inode *vfs_inode = path->dentry->d_inode;
+	Inode &inode = Inode::of(*vfs_inode);
+	DirListLock list(inode);
+	const Part &top = inode.top();
 	const Branch &branch = *top.branch;
 	struct path h_path = top.path();
 	int error;
 	{
-		AsMounter mounter = union_inode.super().as_mounter();
+		AsMounter mounter = inode.super().as_mounter();
 
 		error = vfs_getattr_nosec(&h_path, stat, request_mask, flags);
 	}
 	if (error)
 		return error;
 	stat->mode = branch.shown_mode(stat->mode);
-	stat->dev = inode->i_sb->s_dev;
-	stat->ino = inode->i_ino;
+	stat->dev = vfs_inode->i_sb->s_dev;
+	stat->ino = vfs_inode->i_ino;
 	/* What the branch knows is not all. */
-	if (union_inode.merged() || union_inode.links() || !union_inode.on_rw()) {
-		stat->nlink = inode->i_nlink;
-		union_inode.correct_ctime(stat->ctime);
+	if (inode.merged() || inode.links() || !inode.on_rw()) {
+		stat->nlink = vfs_inode->i_nlink;
+		inode.correct_ctime(stat->ctime);
 	}
 	stat->result_mask &= handed_down::results;
 	stat->attributes &= handed_down::stat_attributes;
@@ -87,13 +87,13 @@ int ask(Inode &inode)
 
 } // namespace
 
-int permission_asked(AUFS_IDMAP *idmap, struct inode *inode, int mask)
+int permission_asked(AUFS_IDMAP *idmap, struct inode *vfs_inode, int mask)
 {
 	if (mask & MAY_NOT_BLOCK)
 		return -ECHILD;
-	if (int error = ask(Inode::of(*inode)))
+	if (int error = ask(Inode::of(*vfs_inode)))
 		return error;
-	return permission(idmap, inode, mask);
+	return permission(idmap, vfs_inode, mask);
 }
 
 int getattr_asked(AUFS_IDMAP *idmap, const struct path *path, struct kstat *stat, u32 request_mask,
@@ -220,20 +220,20 @@ Result<void> setattr(AUFS_IDMAP *idmap, struct dentry *dentry, struct iattr *att
 	});
 }
 
-struct posix_acl *get_acl(struct inode *inode, int type, bool rcu)
+struct posix_acl *get_acl(struct inode *vfs_inode, int type, bool rcu)
 {
-	const Inode &union_inode = Inode::of(*inode);
-	const Super &super = union_inode.super();
+	const Inode &inode = Inode::of(*vfs_inode);
+	const Super &super = inode.super();
 
 	if (rcu) {
 		/* What is cached has the filesystem's ids; to map them takes memory. */
 		if (super.idmapped())
 			return error_pointer<struct posix_acl>(-ECHILD);
-		return aufs_get_cached_acl_rcu(&union_inode.h_inode(), type);
+		return aufs_get_cached_acl_rcu(&inode.h_inode(), type);
 	}
 
-	DirListLock list(union_inode);
-	const Part &top = union_inode.top();
+	DirListLock list(inode);
+	const Part &top = inode.top();
 	AsMounter mounter = super.as_mounter();
 
 	return aufs_get_acl(top.branch->mnt(), &top.inode(), type);
@@ -257,13 +257,13 @@ bool has_no_acl(const Inode &inode, int type)
 
 Result<void> set_acl_on(struct dentry &dentry, struct posix_acl *acl, int type)
 {
-	struct inode &inode = *dentry.d_inode;
+	struct inode &vfs_inode = *dentry.d_inode;
 	/* The branch's own check asks the mounter, who may always keep S_ISGID. */
-	bool drops_sgid = acl && type == ACL_TYPE_ACCESS && (inode.i_mode & S_ISGID) &&
-			  !in_group_p(inode.i_gid) &&
-			  !capable_wrt_inode_uidgid(aufs_nop_idmap(), &inode, CAP_FSETID);
+	bool drops_sgid = acl && type == ACL_TYPE_ACCESS && (vfs_inode.i_mode & S_ISGID) &&
+			  !in_group_p(vfs_inode.i_gid) &&
+			  !capable_wrt_inode_uidgid(aufs_nop_idmap(), &vfs_inode, CAP_FSETID);
 
-	if (!acl && !Inode::of(inode).is_on_rw() && has_no_acl(Inode::of(inode), type))
+	if (!acl && !Inode::of(vfs_inode).is_on_rw() && has_no_acl(Inode::of(vfs_inode), type))
 		return {};
 
 	auto set = [acl, type, drops_sgid](struct vfsmount *mnt,
@@ -289,21 +289,21 @@ Result<void> SetAcl::operator()(AUFS_IDMAP *, struct dentry *dentry, struct posi
 	return set_acl_on(*dentry, acl, type);
 }
 
-Result<void> SetAcl::operator()(AUFS_IDMAP *, struct inode *inode, struct posix_acl *acl,
+Result<void> SetAcl::operator()(AUFS_IDMAP *, struct inode *vfs_inode, struct posix_acl *acl,
 				int type) const
 {
-	auto dentry = Ref<struct dentry>::adopt(aufs_d_find_any_alias(inode));
+	auto dentry = Ref<struct dentry>::adopt(aufs_d_find_any_alias(vfs_inode));
 
 	return dentry ? set_acl_on(*dentry, acl, type) : Error{-ESTALE};
 }
 
 Result<void> fileattr_get(struct dentry *dentry, AUFS_FILEATTR *attr)
 {
-	Inode &union_inode = Inode::of(*dentry->d_inode);
-	DirListLock list(union_inode);
-	AsMounter mounter = union_inode.super().as_mounter();
+	Inode &inode = Inode::of(*dentry->d_inode);
+	DirListLock list(inode);
+	AsMounter mounter = inode.super().as_mounter();
 
-	return check(vfs_fileattr_get(&union_inode.h_dentry(), attr));
+	return check(vfs_fileattr_get(&inode.h_dentry(), attr));
 }
 
 namespace
@@ -386,43 +386,43 @@ namespace
  * Access times are the branch's where it is written to; what else a kernel asks for, the branch
  * does by itself.
  */
-void update_times(struct inode &inode, bool atime)
+void update_times(struct inode &vfs_inode, bool atime)
 {
-	Inode &union_inode = Inode::of(inode);
+	Inode &inode = Inode::of(vfs_inode);
 
 	if (!atime)
 		return;
 
-	DirListLock list(union_inode);
+	DirListLock list(inode);
 
-	if (!union_inode.branch().writable())
+	if (!inode.branch().writable())
 		return;
 
-	struct path h_path = union_inode.h_path();
+	struct path h_path = inode.h_path();
 
 	touch_atime(&h_path);
-	union_inode.copy_attributes();
+	inode.copy_attributes();
 }
 
 } // namespace
 
 #ifdef HAVE_FS_UPD_ATIME
-Result<void> UpdateTime::operator()(struct inode *inode, enum fs_update_time which,
+Result<void> UpdateTime::operator()(struct inode *vfs_inode, enum fs_update_time which,
 				    unsigned int) const
 {
-	update_times(*inode, which == FS_UPD_ATIME);
+	update_times(*vfs_inode, which == FS_UPD_ATIME);
 	return {};
 }
 #else
-Result<void> UpdateTime::operator()(struct inode *inode, int flags) const
+Result<void> UpdateTime::operator()(struct inode *vfs_inode, int flags) const
 {
-	update_times(*inode, flags & S_ATIME);
+	update_times(*vfs_inode, flags & S_ATIME);
 	return {};
 }
 
-Result<void> UpdateTime::operator()(struct inode *inode, struct timespec64 *, int flags) const
+Result<void> UpdateTime::operator()(struct inode *vfs_inode, struct timespec64 *, int flags) const
 {
-	update_times(*inode, flags & S_ATIME);
+	update_times(*vfs_inode, flags & S_ATIME);
 	return {};
 }
 #endif
@@ -431,26 +431,27 @@ namespace
 {
 
 /* May not sleep without a dentry: then the walk comes back with one. */
-Result<const char *> get_link(struct dentry *dentry, struct inode *inode, struct delayed_call *done)
+Result<const char *> get_link(struct dentry *dentry, struct inode *vfs_inode,
+			      struct delayed_call *done)
 {
 	if (!dentry)
 		return Error{-ECHILD};
 
-	AsMounter mounter = Inode::of(*inode).super().as_mounter();
+	AsMounter mounter = Inode::of(*vfs_inode).super().as_mounter();
 
-	const char *target = vfs_get_link(&Inode::of(*inode).h_dentry(), done);
+	const char *target = vfs_get_link(&Inode::of(*vfs_inode).h_dentry(), done);
 
 	return is_error(target) ? error_of(target) : Result<const char *>(target);
 }
 
-Result<void> fiemap(struct inode *inode, struct fiemap_extent_info *info, u64 start, u64 length)
+Result<void> fiemap(struct inode *vfs_inode, struct fiemap_extent_info *info, u64 start, u64 length)
 {
-	struct inode &h_inode = Inode::of(*inode).h_inode();
+	struct inode &h_inode = Inode::of(*vfs_inode).h_inode();
 
 	if (!h_inode.i_op->fiemap)
 		return Error{-EOPNOTSUPP};
 
-	AsMounter mounter = Inode::of(*inode).super().as_mounter();
+	AsMounter mounter = Inode::of(*vfs_inode).super().as_mounter();
 
 	return check(h_inode.i_op->fiemap(&h_inode, info, start, length));
 }

@@ -12,7 +12,7 @@ namespace aufs
  * The caller's rights, on the union's copy of mode, owner and ACL; then whether the union can write
  * there at all. Any context: with MAY_NOT_BLOCK it does not sleep.
  */
-int permission(AUFS_IDMAP *idmap, struct inode *inode, int mask);
+int permission(AUFS_IDMAP *idmap, struct inode *vfs_inode, int mask);
 
 int getattr(AUFS_IDMAP *idmap, const struct path *path, struct kstat *stat, u32 request_mask,
 	    unsigned int flags);
@@ -22,12 +22,12 @@ int getattr(AUFS_IDMAP *idmap, const struct path *path, struct kstat *stat, u32 
  * its own files, and what it says is what the union shows. Where it may not sleep, permission_asked()
  * is -ECHILD.
  */
-int permission_asked(AUFS_IDMAP *idmap, struct inode *inode, int mask);
+int permission_asked(AUFS_IDMAP *idmap, struct inode *vfs_inode, int mask);
 int getattr_asked(AUFS_IDMAP *idmap, const struct path *path, struct kstat *stat, u32 request_mask,
 		  unsigned int flags);
 Result<void> setattr(AUFS_IDMAP *idmap, struct dentry *dentry, struct iattr *attr);
 Result<ssize_t> listxattr(struct dentry *dentry, char *list, size_t size);
-struct posix_acl *get_acl(struct inode *inode, int type, bool rcu);
+struct posix_acl *get_acl(struct inode *vfs_inode, int type, bool rcu);
 Result<void> fileattr_get(struct dentry *dentry, AUFS_FILEATTR *attr);
 Result<void> fileattr_set(AUFS_IDMAP *idmap, struct dentry *dentry, AUFS_FILEATTR *attr);
 
@@ -35,18 +35,18 @@ Result<void> fileattr_set(AUFS_IDMAP *idmap, struct dentry *dentry, AUFS_FILEATT
 struct SetAcl {
 	Result<void> operator()(AUFS_IDMAP *idmap, struct dentry *dentry, struct posix_acl *acl,
 				int type) const;
-	Result<void> operator()(AUFS_IDMAP *idmap, struct inode *inode, struct posix_acl *acl,
+	Result<void> operator()(AUFS_IDMAP *idmap, struct inode *vfs_inode, struct posix_acl *acl,
 				int type) const;
 };
 
 /* And in three ways which times are meant. */
 struct UpdateTime {
 #ifdef HAVE_FS_UPD_ATIME
-	Result<void> operator()(struct inode *inode, enum fs_update_time which,
+	Result<void> operator()(struct inode *vfs_inode, enum fs_update_time which,
 				unsigned int flags) const;
 #else
-	Result<void> operator()(struct inode *inode, int flags) const;
-	Result<void> operator()(struct inode *inode, struct timespec64 *now, int flags) const;
+	Result<void> operator()(struct inode *vfs_inode, int flags) const;
+	Result<void> operator()(struct inode *vfs_inode, struct timespec64 *now, int flags) const;
 #endif
 };
 

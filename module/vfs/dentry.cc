@@ -92,16 +92,16 @@ template <class Dentry> int revalidate(Dentry *dentry, unsigned int flags)
 			return valid;
 	}
 
-	struct inode *inode = dentry->d_inode;
+	struct inode *vfs_inode = dentry->d_inode;
 
 	/* Nobody tells when a name appears. */
-	if (!inode)
+	if (!vfs_inode)
 		return udba != Udba::none;
 
-	Inode &union_inode = Inode::of(*inode);
-	DirListLock list(union_inode);
+	Inode &inode = Inode::of(*vfs_inode);
+	DirListLock list(inode);
 
-	for (const Part &part : union_inode.stack()) {
+	for (const Part &part : inode.stack()) {
 		struct dentry &h = *part.dentry;
 
 		if (!(h.d_flags & DCACHE_OP_REVALIDATE))
@@ -109,7 +109,7 @@ template <class Dentry> int revalidate(Dentry *dentry, unsigned int flags)
 		if (int valid = ask(h, flags); valid <= 0)
 			return valid;
 	}
-	union_inode.learn();
+	inode.learn();
 	return 1;
 }
 

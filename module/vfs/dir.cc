@@ -283,10 +283,10 @@ Result<loff_t> DirFile::seek(struct file &file, loff_t offset, int whence)
 	return offset;
 }
 
-Result<void> open(struct inode *inode, struct file *file)
+Result<void> open(struct inode *vfs_inode, struct file *file)
 {
 	TRY(copy_up_on_open(*file));
-	file->private_data = TRY(DirFile::create(Inode::of(*inode))).leak();
+	file->private_data = TRY(DirFile::create(Inode::of(*vfs_inode))).leak();
 	return {};
 }
 

@@ -9,9 +9,9 @@ namespace aufs
 namespace
 {
 
-Result<void> open(struct inode *inode, struct file *file)
+Result<void> open(struct inode *vfs_inode, struct file *file)
 {
-	return open_branch_file(Inode::of(*inode), *file);
+	return open_branch_file(Inode::of(*vfs_inode), *file);
 }
 
 Result<void> release(struct inode *, struct file *file)

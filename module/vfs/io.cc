@@ -14,9 +14,9 @@ namespace aufs
 namespace
 {
 
-void note_written(struct inode &inode)
+void note_written(struct inode &vfs_inode)
 {
-	Inode::of(inode).copy_written();
+	Inode::of(vfs_inode).copy_written();
 }
 
 struct kiocb for_branch(const struct kiocb &iocb, struct file &h_file)

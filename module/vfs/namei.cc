@@ -81,14 +81,14 @@ Result<Ref<struct inode>> inode_by_name(const ListLock &list, Inode &dir, String
 	return inode;
 }
 
-Result<struct dentry *> lookup(struct inode *dir, struct dentry *dentry, unsigned int)
+Result<struct dentry *> lookup(struct inode *vfs_dir, struct dentry *dentry, unsigned int)
 {
-	Inode &union_dir = Inode::of(*dir);
-	ListLock list(union_dir.super());
+	Inode &dir = Inode::of(*vfs_dir);
+	ListLock list(dir.super());
 	unsigned long changes = 0;
-	auto inode = TRY(inode_by_name(list, union_dir, name_of(*dentry), changes));
+	auto inode = TRY(inode_by_name(list, dir, name_of(*dentry), changes));
 
-	union_dir.set_asked(*dentry);
+	dir.set_asked(*dentry);
 	dentry->d_time = changes;
 	if (inode)
 		Inode::of(*inode).forget_move_of(*dentry);
@@ -249,22 +249,22 @@ Result<void> uncover_link(const AsMounter &mounter, const Inode &dir, const Crea
  * @mode, or for @existing, which lies on a rw branch, where @mode is 0.
  */
 template <class Create>
-Result<void> make(struct inode &dir, struct dentry &dentry, struct inode *existing, umode_t mode,
-		  Create &&create)
+Result<void> make(struct inode &vfs_dir, struct dentry &dentry, struct inode *existing,
+		  umode_t mode, Create &&create)
 {
-	Inode &union_dir = Inode::of(dir);
+	Inode &dir = Inode::of(vfs_dir);
 	StringView name = name_of(dentry);
 
 	TRY(check_new_name(name));
 
-	ListLock list(union_dir.super());
-	AsMounter mounter = union_dir.super().as_mounter();
+	ListLock list(dir.super());
+	AsMounter mounter = dir.super().as_mounter();
 	Obstacle obstacle = Obstacle::no;
 	const Branch *branch = nullptr;
 
 	if (existing) {
 		branch = &Inode::of(*existing).branch();
-		obstacle = TRY(obstacle_above(mounter, union_dir, name, *branch, nullptr));
+		obstacle = TRY(obstacle_above(mounter, dir, name, *branch, nullptr));
 		if (obstacle == Obstacle::for_good)
 			return Error{-EXDEV};
 	}
@@ -281,13 +281,12 @@ Result<void> make(struct inode &dir, struct dentry &dentry, struct inode *existi
 	auto run = [&]() -> Result<Ref<struct inode>> {
 		/* The policy has seen to whiteouts. */
 		if (!existing)
-			TRY(obstacle_above(mounter, union_dir, name, place.branch, nullptr));
+			TRY(obstacle_above(mounter, dir, name, place.branch, nullptr));
 
-		auto inode = TRY(make_at(mounter, union_dir, place, wanted, create));
+		auto inode = TRY(make_at(mounter, dir, place, wanted, create));
 
 		if (obstacle == Obstacle::removable)
-			TRY(uncover_link(mounter, union_dir, place, name,
-					 Inode::of(*inode).h_inode()));
+			TRY(uncover_link(mounter, dir, place, name, Inode::of(*inode).h_inode()));
 		Inode::of(*inode).copy_links();
 		return inode;
 	};
@@ -301,7 +300,7 @@ Result<void> make(struct inode &dir, struct dentry &dentry, struct inode *existi
 	} else {
 		inode = TRY(run());
 	}
-	union_dir.copy_links();
+	dir.copy_links();
 	Going::forget(dentry);
 	Inode::of(*inode).forget_move_of(dentry);
 	/* The list has changed since it was looked up; nobody else has looked meanwhile. */
@@ -314,36 +313,37 @@ Result<void> make(struct inode &dir, struct dentry &dentry, struct inode *existi
 /* Some kernels tell that nothing is there, which they have made sure of. */
 struct Create {
 	template <class... Exclusive>
-	Result<void> operator()(AUFS_IDMAP *, struct inode *dir, struct dentry *dentry,
+	Result<void> operator()(AUFS_IDMAP *, struct inode *vfs_dir, struct dentry *dentry,
 				umode_t mode, Exclusive...) const
 	{
-		return make(*dir, *dentry, nullptr, S_IFREG | mode,
+		return make(*vfs_dir, *dentry, nullptr, S_IFREG | mode,
 			    [mode](struct vfsmount *mnt, struct inode &h_dir, struct dentry &h) {
 				    return aufs_create(mnt, &h_dir, &h, mode);
 			    });
 	}
 };
 
-Result<void> mknod(AUFS_IDMAP *, struct inode *dir, struct dentry *dentry, umode_t mode, dev_t rdev)
+Result<void> mknod(AUFS_IDMAP *, struct inode *vfs_dir, struct dentry *dentry, umode_t mode,
+		   dev_t rdev)
 {
-	return make(*dir, *dentry, nullptr, mode,
+	return make(*vfs_dir, *dentry, nullptr, mode,
 		    [mode, rdev](struct vfsmount *mnt, struct inode &h_dir, struct dentry &h) {
 			    return aufs_mknod(mnt, &h_dir, &h, mode, rdev);
 		    });
 }
 
-Result<void> symlink(AUFS_IDMAP *, struct inode *dir, struct dentry *dentry, const char *target)
+Result<void> symlink(AUFS_IDMAP *, struct inode *vfs_dir, struct dentry *dentry, const char *target)
 {
-	return make(*dir, *dentry, nullptr, S_IFLNK | S_IRWXUGO,
+	return make(*vfs_dir, *dentry, nullptr, S_IFLNK | S_IRWXUGO,
 		    [target](struct vfsmount *mnt, struct inode &h_dir, struct dentry &h) {
 			    return aufs_symlink(mnt, &h_dir, &h, target);
 		    });
 }
 
 /* For an errno, or on later kernels a dentry: null where it is the caller's. */
-Result<void> mkdir(AUFS_IDMAP *, struct inode *dir, struct dentry *dentry, umode_t mode)
+Result<void> mkdir(AUFS_IDMAP *, struct inode *vfs_dir, struct dentry *dentry, umode_t mode)
 {
-	return make(*dir, *dentry, nullptr, S_IFDIR | mode,
+	return make(*vfs_dir, *dentry, nullptr, S_IFDIR | mode,
 		    [mode](struct vfsmount *mnt, struct inode &h_dir, struct dentry &h) {
 			    return aufs_mkdir(mnt, &h_dir, &h, mode);
 		    });
@@ -371,22 +371,22 @@ Result<void> prepare_link(struct dentry &old, const Inode &dir, StringView name)
 	return copy_up(list, old);
 }
 
-Result<void> link(struct dentry *old_dentry, struct inode *dir, struct dentry *new_dentry)
+Result<void> link(struct dentry *old_dentry, struct inode *vfs_dir, struct dentry *new_dentry)
 {
 	Inode &inode = Inode::of(*old_dentry->d_inode);
 
-	TRY(prepare_link(*old_dentry, Inode::of(*dir), name_of(*new_dentry)));
-	return make(*dir, *new_dentry, &inode.vfs, 0,
+	TRY(prepare_link(*old_dentry, Inode::of(*vfs_dir), name_of(*new_dentry)));
+	return make(*vfs_dir, *new_dentry, &inode.vfs, 0,
 		    [&inode](struct vfsmount *mnt, struct inode &h_dir, struct dentry &h) {
 			    return aufs_link(&inode.h_dentry(), mnt, &h_dir, &h);
 		    });
 }
 
 /* An inode without a name: made on the branch without one, then opened as any other file. */
-Result<void> make_tmpfile(struct inode &dir, struct file &file, umode_t mode)
+Result<void> make_tmpfile(struct inode &vfs_dir, struct file &file, umode_t mode)
 {
-	Inode &union_dir = Inode::of(dir);
-	const Super &super = union_dir.super();
+	Inode &dir = Inode::of(vfs_dir);
+	const Super &super = dir.super();
 	ListLock list(super);
 	AsMounter mounter = super.as_mounter();
 	CreationPlace place = TRY(
@@ -405,7 +405,7 @@ Result<void> make_tmpfile(struct inode &dir, struct file &file, umode_t mode)
 
 		h_file = TRY(adopt_or_error(
 			aufs_tmpfile_open(&parent, mode, O_RDWR | O_LARGEFILE, &creator.get())));
-		TRY(inherit(writer, union_dir,
+		TRY(inherit(writer, dir,
 			    {*file.f_path.dentry, static_cast<umode_t>(S_IFREG | mode), nullptr,
 			     mounter.caller()},
 			    *aufs_file_dentry(h_file.get())));
@@ -415,7 +415,8 @@ Result<void> make_tmpfile(struct inode &dir, struct file &file, umode_t mode)
 
 	found.top = Part::of(branch, *aufs_file_dentry(h_file.get()));
 
-	auto inode = TRY(Inode::get(mounter, *dir.i_sb, move(found), Inode::Age::made_just_now));
+	auto inode =
+		TRY(Inode::get(mounter, *vfs_dir.i_sb, move(found), Inode::Age::made_just_now));
 
 	/* d_tmpfile() takes the one link away that a named file would have. */
 	set_nlink(inode.get(), 1);
@@ -424,9 +425,9 @@ Result<void> make_tmpfile(struct inode &dir, struct file &file, umode_t mode)
 	return {};
 }
 
-Result<void> tmpfile(AUFS_IDMAP *, struct inode *dir, struct file *file, umode_t mode)
+Result<void> tmpfile(AUFS_IDMAP *, struct inode *vfs_dir, struct file *file, umode_t mode)
 {
-	TRY(make_tmpfile(*dir, *file, mode));
+	TRY(make_tmpfile(*vfs_dir, *file, mode));
 	return check(finish_open(file, file->f_path.dentry, nullptr));
 }
 

@@ -56,8 +56,8 @@ Result<void> uncover(const AsMounter &mounter, const Inode &dir, StringView name
 		     const Branch &target, const Inode *shown);
 
 /* remove.cc, rename.cc */
-Result<void> unlink(struct inode *dir, struct dentry *dentry);
-Result<void> rmdir(struct inode *dir, struct dentry *dentry);
+Result<void> unlink(struct inode *vfs_dir, struct dentry *dentry);
+Result<void> rmdir(struct inode *vfs_dir, struct dentry *dentry);
 Result<void> rename(AUFS_IDMAP *idmap, struct inode *old_dir, struct dentry *old_dentry,
 		    struct inode *new_dir, struct dentry *new_dentry, unsigned int flags);
 

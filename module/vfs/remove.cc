@@ -132,31 +132,31 @@ Result<void> remove_object(const AsMounter &mounter, const ListLock &list, Inode
 	}
 }
 
-Result<void> remove_name(struct inode &dir, struct dentry &dentry)
+Result<void> remove_name(struct inode &vfs_dir, struct dentry &dentry)
 {
-	Inode &union_dir = Inode::of(dir);
+	Inode &dir = Inode::of(vfs_dir);
 	Inode &victim = Inode::of(*dentry.d_inode);
-	ListLock list(union_dir.super());
-	AsMounter mounter = union_dir.super().as_mounter();
+	ListLock list(dir.super());
+	AsMounter mounter = dir.super().as_mounter();
 
 	/* The list has changed since the VFS looked it up: it does so again. */
 	if (!dentry.d_hash.pprev)
 		return Error{-ESTALE};
-	TRY(remove_object(mounter, list, union_dir, dentry, victim));
-	union_dir.copy_links();
+	TRY(remove_object(mounter, list, dir, dentry, victim));
+	dir.copy_links();
 	return {};
 }
 
 } // namespace
 
-Result<void> unlink(struct inode *dir, struct dentry *dentry)
+Result<void> unlink(struct inode *vfs_dir, struct dentry *dentry)
 {
-	return remove_name(*dir, *dentry);
+	return remove_name(*vfs_dir, *dentry);
 }
 
-Result<void> rmdir(struct inode *dir, struct dentry *dentry)
+Result<void> rmdir(struct inode *vfs_dir, struct dentry *dentry)
 {
-	return remove_name(*dir, *dentry);
+	return remove_name(*vfs_dir, *dentry);
 }
 
 } // namespace aufs

@@ -13,16 +13,16 @@ namespace
 
 struct inode *alloc_inode(struct super_block *sb)
 {
-	struct inode *inode = aufs_inode_alloc(sb);
+	struct inode *vfs_inode = aufs_inode_alloc(sb);
 
-	if (inode)
-		Inode::of(*inode).alloc();
-	return inode;
+	if (vfs_inode)
+		Inode::of(*vfs_inode).alloc();
+	return vfs_inode;
 }
 
-void destroy_inode(struct inode *inode)
+void destroy_inode(struct inode *vfs_inode)
 {
-	Inode::of(*inode).destroy();
+	Inode::of(*vfs_inode).destroy();
 }
 
 /*

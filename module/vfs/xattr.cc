@@ -82,19 +82,19 @@ Result<void> check_there(const Inode &inode, const char *name, bool removes, int
 	return {};
 }
 
-Result<int> get(const struct xattr_handler *, struct dentry *, struct inode *inode,
+Result<int> get(const struct xattr_handler *, struct dentry *, struct inode *vfs_inode,
 		const char *name, void *value, size_t size)
 {
-	const Inode &union_inode = Inode::of(*inode);
-	DirListLock list(union_inode);
-	const Part &top = union_inode.top();
+	const Inode &inode = Inode::of(*vfs_inode);
+	DirListLock list(inode);
+	const Part &top = inode.top();
 	const Branch &branch = *top.branch;
 	StringView view = StringView::from_c_string(name);
 
 	if (is_hidden(branch, view))
 		return Error{-ENODATA};
 
-	ScopedCreds creds(creds_for(union_inode.super(), view));
+	ScopedCreds creds(creds_for(inode.super(), view));
 	ssize_t length = aufs_getxattr(branch.mnt(), top.dentry.get(), name, value, size);
 
 	/*
@@ -107,21 +107,22 @@ Result<int> get(const struct xattr_handler *, struct dentry *, struct inode *ino
 }
 
 Result<void> set(const struct xattr_handler *, AUFS_IDMAP *, struct dentry *dentry,
-		 struct inode *inode, const char *name, const void *value, size_t size, int flags)
+		 struct inode *vfs_inode, const char *name, const void *value, size_t size,
+		 int flags)
 {
 	StringView view = StringView::from_c_string(name);
-	const Super &super = Inode::of(*inode).super();
+	const Super &super = Inode::of(*vfs_inode).super();
 
 	if (view.starts_with(private_prefix))
 		return Error{-EPERM};
-	if (view.starts_with(system_prefix) && !inode_owner_or_capable(aufs_nop_idmap(), inode))
+	if (view.starts_with(system_prefix) && !inode_owner_or_capable(aufs_nop_idmap(), vfs_inode))
 		return Error{-EPERM};
 
 	const struct cred &as = creds_for(super, view);
 	{
 		ScopedCreds creds(as);
 
-		TRY(check_there(Inode::of(*inode), name, !value, flags));
+		TRY(check_there(Inode::of(*vfs_inode), name, !value, flags));
 	}
 
 	auto set = [=](struct vfsmount *mnt, struct dentry &h_dentry) {
@@ -147,13 +148,13 @@ constinit const struct xattr_handler branch_xattr_handler = all_names(::xattr_ha
 
 Result<ssize_t> listxattr(struct dentry *dentry, char *list, size_t size)
 {
-	const Inode &union_inode = Inode::of(*dentry->d_inode);
-	DirListLock branches(union_inode);
-	const Part &top = union_inode.top();
+	const Inode &inode = Inode::of(*dentry->d_inode);
+	DirListLock branches(inode);
+	const Part &top = inode.top();
 	const Branch &branch = *top.branch;
 	ssize_t length;
 	{
-		AsMounter mounter = union_inode.super().as_mounter();
+		AsMounter mounter = inode.super().as_mounter();
 
 		length = vfs_listxattr(top.dentry.get(), list, size);
 	}
