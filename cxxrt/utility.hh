@@ -25,15 +25,6 @@ template <class T> struct RemoveConst<const T> {
 template <class T, class U> inline constexpr bool same_type = false;
 template <class T> inline constexpr bool same_type<T, T> = true;
 
-/*
- * The first parameter of a function type: how the module learns what a kernel passes to an
- * operation.
- */
-template <class F> struct FirstParameter;
-template <class R, class First, class... Rest> struct FirstParameter<R (*)(First, Rest...)> {
-	using Type = First;
-};
-
 template <class T> constexpr typename RemoveReference<T>::Type &&move(T &&value)
 {
 	return static_cast<typename RemoveReference<T>::Type &&>(value);

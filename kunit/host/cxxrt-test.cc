@@ -439,7 +439,6 @@ TEST(utility)
 	EXPECT_EQ(cxxrt::min(2, 1), 1);
 	EXPECT_EQ(cxxrt::max(1, 2), 2);
 	EXPECT_EQ(cxxrt::max(2, 1), 2);
-	static_assert(cxxrt::same_type<cxxrt::FirstParameter<int (*)(char *, long)>::Type, char *>);
 	static_assert(cxxrt::same_type<cxxrt::RemoveReference<int &&>::Type, int>);
 	static_assert(!cxxrt::same_type<int, unsigned int>);
 }

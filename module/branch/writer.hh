@@ -14,7 +14,7 @@ namespace aufs
  * Runs the scope with the credentials of who mounted the union: Super::as_mounter(). What is done within may
  * take others for a while, where a security module or a new object's owner asks for that.
  */
-class AsMounter final
+class [[nodiscard]] AsMounter final
 {
 public:
 	AsMounter(const AsMounter &) = delete;
