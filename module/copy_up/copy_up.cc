@@ -120,7 +120,7 @@ Result<void> copy_content(const Super &super, const struct path &from, const Wor
  */
 Result<bool> is_no_place(const struct dentry &dentry)
 {
-	if (Going::is(dentry))
+	if (RemovalMark::is(dentry))
 		return false;
 	return Error{-ESTALE};
 }
@@ -302,7 +302,7 @@ Result<bool> copy_one_directory(const AsMounter &mounter, struct dentry &dir, st
 	if (part_of(inode, branch))
 		return true;
 	/* The union has removed it: a part would be another directory of that name. */
-	if (Going::is(dir))
+	if (RemovalMark::is(dir))
 		return Error{-ENOENT};
 	TRY(check_named(mounter, dir));
 	if (inode.is_moving(dir) || parent_of(dir).get() != &parent)
@@ -409,7 +409,7 @@ Result<bool> copy_up_by(const ListLock &list, struct dentry &dentry, CopyPlan pl
 		bool gone = h_parent.error() == -ENOENT || h_parent.error() == -ESTALE;
 
 		/* The union has removed it, and then its directory. */
-		if (!gone || !Going::is(dentry))
+		if (!gone || !RemovalMark::is(dentry))
 			return Error{gone ? -ESTALE : h_parent.error()};
 	}
 
@@ -418,7 +418,7 @@ Result<bool> copy_up_by(const ListLock &list, struct dentry &dentry, CopyPlan pl
 	if (inode.on_rw())
 		return false;
 	/* It was not removed after all. */
-	if (!h_parent.ok() && !Going::is(dentry))
+	if (!h_parent.ok() && !RemovalMark::is(dentry))
 		return Error{-ESTALE};
 
 	unsigned int flags = inode.h_inode().i_flags;

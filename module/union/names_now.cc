@@ -79,7 +79,7 @@ Result<Now> look_twice(struct dentry &dentry, unsigned long &changes)
 	if (now != Now::same) {
 		auto lock = TRY(KillableLock::get(inode.copy_lock()));
 
-		if (inode.vfs.i_nlink == 0 || inode.is_moving(dentry) || Going::is(dentry))
+		if (inode.vfs.i_nlink == 0 || inode.is_moving(dentry) || RemovalMark::is(dentry))
 			now = Now::same;
 		else
 			now = TRY(look(mounter, dentry, dir));
@@ -99,7 +99,7 @@ Result<Now> look_twice(struct dentry &dentry, unsigned long &changes)
 Result<void> check_named(const AsMounter &mounter, struct dentry &dentry)
 {
 	/* As a rule. What the union has removed has no name. */
-	if (is_hashed(dentry) || Going::is(dentry))
+	if (is_hashed(dentry) || RemovalMark::is(dentry))
 		return {};
 
 	for (auto at = Ref<struct dentry>::retain(&dentry);;) {
@@ -107,7 +107,7 @@ Result<void> check_named(const AsMounter &mounter, struct dentry &dentry)
 
 		if (parent.get() == at.get())
 			return {};
-		if (!at->d_hash.pprev && !Going::is(*at) && at->d_inode->i_nlink > 0 &&
+		if (!at->d_hash.pprev && !RemovalMark::is(*at) && at->d_inode->i_nlink > 0 &&
 		    TRY(look(mounter, *at, Inode::of(*parent->d_inode))) == Now::other)
 			return Error{-ESTALE};
 		at = move(parent);

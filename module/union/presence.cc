@@ -147,7 +147,7 @@ bool is_undoubted(const struct dentry &dentry, const Inode &inode)
 	const Part &top = inode.top();
 
 	return (top.branch->index() == 0 && is_in_place(dentry, top)) || inode.vfs.i_nlink == 0 ||
-	       Going::is(dentry);
+	       RemovalMark::is(dentry);
 }
 
 } // namespace

@@ -15,16 +15,16 @@ namespace aufs
  * Notes that the union is going to remove @dentry, or to replace it, before it does so on a branch: a
  * copy-up may be under way. Taken back by its scope unless keep() says that it was done.
  */
-class Going final
+class RemovalMark final
 {
 public:
-	explicit Going(struct dentry &dentry) : dentry_(dentry)
+	explicit RemovalMark(struct dentry &dentry) : dentry_(dentry)
 	{
 		note(dentry_, true);
 	}
-	Going(const Going &) = delete;
-	Going &operator=(const Going &) = delete;
-	~Going()
+	RemovalMark(const RemovalMark &) = delete;
+	RemovalMark &operator=(const RemovalMark &) = delete;
+	~RemovalMark()
 	{
 		if (!kept_)
 			note(dentry_, false);

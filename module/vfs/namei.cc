@@ -301,7 +301,7 @@ Result<void> make(struct inode &vfs_dir, struct dentry &dentry, struct inode *ex
 		inode = TRY(run());
 	}
 	dir.copy_links();
-	Going::forget(dentry);
+	RemovalMark::forget(dentry);
 	Inode::of(*inode).forget_move_of(dentry);
 	/* The list has changed since it was looked up; nobody else has looked meanwhile. */
 	if (!dentry.d_hash.pprev)
@@ -421,7 +421,7 @@ Result<void> make_tmpfile(struct inode &vfs_dir, struct file &file, umode_t mode
 	/* d_tmpfile() takes the one link away that a named file would have. */
 	set_nlink(inode.get(), 1);
 	d_tmpfile(&file, inode.leak());
-	Going::never_named(*file.f_path.dentry);
+	RemovalMark::never_named(*file.f_path.dentry);
 	return {};
 }
 

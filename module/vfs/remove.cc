@@ -123,7 +123,7 @@ Result<void> remove_object(const AsMounter &mounter, const ListLock &list, Inode
 		if (spot.branch != branch)
 			continue;
 
-		Going going(dentry);
+		RemovalMark going(dentry);
 
 		note_gone(mounter, victim, spot,
 			  TRY(remove_at(mounter, dir, *h_dir, name, spot, victim)));

@@ -448,7 +448,7 @@ Result<void> rename_checked(RenameSide from, RenameSide to, unsigned int flags)
 	auto run = [&]() -> Result<void> {
 		ShadowedTarget shadowed = TRY(ShadowedTarget::find(mounter, to));
 
-		Going going(to.dentry);
+		RemovalMark going(to.dentry);
 
 		TRY(move_name(mounter, branch, from, to, flags, obstacle == Obstacle::removable));
 		going.keep();
