@@ -31,38 +31,38 @@ Result<void> remove_directory(const Writer &writer, struct dentry &h_dir, String
 }
 
 /* Where a name is, as the branches have it: a pseudo-link may serve one that only a lower one has. */
-struct Spot {
+struct RemovalSite {
 	Stack found;
 	bool on_rw = false; /* it is removed from its branch; else it is hidden */
 	const Branch *branch = nullptr; /* which is changed */
 
-	static Result<Spot> find(const AsMounter &mounter, const Inode &dir, StringView name)
+	static Result<RemovalSite> find(const AsMounter &mounter, const Inode &dir, StringView name)
 	{
-		Spot spot;
+		RemovalSite site;
 
-		spot.found = TRY(aufs::find(mounter, dir, name));
-		if (!spot.found.exists())
+		site.found = TRY(aufs::find(mounter, dir, name));
+		if (!site.found.exists())
 			return Error{-ESTALE};
 
-		const Branch &top = *spot.found.top.branch;
+		const Branch &top = *site.found.top.branch;
 
-		spot.on_rw = top.writable();
-		spot.branch = spot.on_rw ? &top : TRY(branch_for_copy(dir, top));
-		return spot;
+		site.on_rw = top.writable();
+		site.branch = site.on_rw ? &top : TRY(branch_for_copy(dir, top));
+		return site;
 	}
 };
 
 /* Removes @victim, @name in the part @h_dir of @dir, or hides it there. Whether it was there. */
 Result<bool> remove_at(const AsMounter &mounter, const Inode &dir, struct dentry &h_dir,
-		       StringView name, const Spot &spot, const Inode &victim)
+		       StringView name, const RemovalSite &site, const Inode &victim)
 {
 	/* Somebody has made it directly since: nobody asked to remove that. */
-	if (spot.on_rw && !victim.shows(mounter, spot.found.top))
+	if (site.on_rw && !victim.shows(mounter, site.found.top))
 		return Error{-ESTALE};
 
-	const Branch &branch = *spot.branch;
+	const Branch &branch = *site.branch;
 	auto writer = TRY(branch.write(mounter));
-	bool below = !spot.on_rw ||
+	bool below = !site.on_rw ||
 		     TRY(find(mounter, dir, name, dir.stack().part_on(branch) + 1)).exists();
 	bool made = below && TRY(make_whiteout(writer, h_dir, name));
 	ScopeExit undo([&] {
@@ -70,35 +70,35 @@ Result<bool> remove_at(const AsMounter &mounter, const Inode &dir, struct dentry
 			(void)remove_whiteout(writer, h_dir, name).ok();
 	});
 
-	bool removed = spot.on_rw;
+	bool removed = site.on_rw;
 
-	if (!spot.on_rw) {
+	if (!site.on_rw) {
 		/* The same. */
 		if (TRY(lookup_in(mounter, branch, h_dir, name)))
 			return Error{-ESTALE};
 	} else if (!is_dir(victim.vfs.i_mode)) {
-		removed = TRY(remove_entry(writer, h_dir, name, &spot.found.top.inode(),
+		removed = TRY(remove_entry(writer, h_dir, name, &site.found.top.inode(),
 					   &DirLock::unlink));
 	} else {
-		TRY(remove_directory(writer, h_dir, name, *spot.found.top.dentry));
+		TRY(remove_directory(writer, h_dir, name, *site.found.top.dentry));
 	}
 	undo.dismiss();
 	return removed;
 }
 
-/* What the union knows of @victim, whose name is gone from @spot; @removed: from that branch. */
-void note_gone(const AsMounter &mounter, Inode &victim, const Spot &spot, bool removed)
+/* What the union knows of @victim, whose name is gone from @site; @removed: from that branch. */
+void note_gone(const AsMounter &mounter, Inode &victim, const RemovalSite &site, bool removed)
 {
 	if (is_dir(victim.vfs.i_mode))
 		victim.note_removed();
 	/* A pseudo-link may serve a name on a lower branch that is written to by now. */
-	else if (removed && (victim.links() <= 1 || &spot.found.top.inode() == &victim.h_inode()))
+	else if (removed && (victim.links() <= 1 || &site.found.top.inode() == &victim.h_inode()))
 		note_name_gone(mounter, victim);
 	/* It only claimed to be one of its names, and was not counted (claimed_identity_of()). */
-	else if (!removed && victim.on_rw() && !victim.shows(mounter, spot.found.top))
+	else if (!removed && victim.on_rw() && !victim.shows(mounter, site.found.top))
 		victim.copy_links();
 	else
-		note_lower_name_gone(mounter, victim, *spot.branch);
+		note_lower_name_gone(mounter, victim, *site.branch);
 }
 
 Result<void> remove_object(const AsMounter &mounter, const ListLock &list, Inode &dir,
@@ -110,23 +110,23 @@ Result<void> remove_object(const AsMounter &mounter, const ListLock &list, Inode
 		return Error{-ENOTEMPTY};
 
 	for (;;) {
-		const Branch *branch = TRY(Spot::find(mounter, dir, name)).branch;
+		const Branch *branch = TRY(RemovalSite::find(mounter, dir, name)).branch;
 		auto h_dir = TRY(copy_up_directory(list, *dentry.d_parent, *branch));
 		/*
 		 * What is counted is removed and counted in one: a copy-up counts, too. And an open
 		 * or a nameless file may be giving a directory a part, which needs no VFS lock.
 		 */
 		auto lock = TRY(KillableLock::get(victim.copy_lock()));
-		Spot spot = TRY(Spot::find(mounter, dir, name));
+		RemovalSite site = TRY(RemovalSite::find(mounter, dir, name));
 
 		/* One that was under way has brought the name to another branch. */
-		if (spot.branch != branch)
+		if (site.branch != branch)
 			continue;
 
 		RemovalMark going(dentry);
 
-		note_gone(mounter, victim, spot,
-			  TRY(remove_at(mounter, dir, *h_dir, name, spot, victim)));
+		note_gone(mounter, victim, site,
+			  TRY(remove_at(mounter, dir, *h_dir, name, site, victim)));
 		going.keep();
 		return {};
 	}
