@@ -121,7 +121,7 @@ void unmake(const Writer &writer, struct dentry &h_dir, struct dentry &h_dentry)
 }
 
 /* What make() is to make: the union's dentry, and its kind, or what it is a further link of. */
-struct Wanted {
+struct CreationRequest {
 	struct dentry &dentry;
 	umode_t mode; /* 0 for a link */
 	struct inode *existing; /* null but for a link */
@@ -131,7 +131,7 @@ struct Wanted {
 /* Makes what is @wanted in @h_dir by @create(mount, directory, dentry) as the caller's. */
 template <class Create>
 Result<Ref<struct dentry>> make_on_branch(const Writer &writer, const Super &super,
-					  struct dentry &h_dir, const Wanted &wanted,
+					  struct dentry &h_dir, const CreationRequest &wanted,
 					  Create &&create)
 {
 	auto creator = TRY(CreatorCreds::create(super, wanted.caller, wanted.dentry, wanted.mode));
@@ -156,7 +156,7 @@ struct CreationPlace {
 };
 
 /* Users see one part of the directory, and what is made has what that hands down. */
-Result<void> inherit(const Writer &writer, const Inode &dir, const Wanted &wanted,
+Result<void> inherit(const Writer &writer, const Inode &dir, const CreationRequest &wanted,
 		     struct dentry &h_dentry)
 {
 	const Part &top = dir.top();
@@ -192,7 +192,7 @@ Result<CreationPlace> place_for_new(const AsMounter &mounter, const ListLock &li
  */
 template <class Create>
 Result<Ref<struct inode>> make_at(const AsMounter &mounter, Inode &dir, const CreationPlace &place,
-				  const Wanted &wanted, Create &&create)
+				  const CreationRequest &wanted, Create &&create)
 {
 	StringView name = name_of(wanted.dentry);
 	const Branch &branch = place.branch;
@@ -277,7 +277,7 @@ Result<void> make(struct inode &vfs_dir, struct dentry &dentry, struct inode *ex
 
 	TRY(check_seen(mounter, *dentry.d_parent, place.branch));
 
-	Wanted wanted = {dentry, mode, existing, mounter.caller()};
+	CreationRequest wanted = {dentry, mode, existing, mounter.caller()};
 	auto run = [&]() -> Result<Ref<struct inode>> {
 		/* The policy has seen to whiteouts. */
 		if (!existing)
