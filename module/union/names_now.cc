@@ -14,32 +14,32 @@ namespace
 {
 
 /* What a name leads to by now. */
-enum class Now : unsigned char { same, other, other_parts };
+enum class NameState : unsigned char { same, other, other_parts };
 
 /* @dentry lies in @dir. */
-Result<Now> look(const AsMounter &mounter, struct dentry &dentry, const Inode &dir)
+Result<NameState> look(const AsMounter &mounter, struct dentry &dentry, const Inode &dir)
 {
 	NameSnapshot name(dentry);
 
 	/* Nothing has such a name, whatever the branches have. */
 	if (is_reserved(name.view()) || name.view().size() > max_name)
-		return Now::same;
+		return NameState::same;
 
 	Stack found = TRY(find(mounter, dir, name.view()));
 
 	if (!dentry.d_inode)
-		return found.exists() ? Now::other : Now::same;
+		return found.exists() ? NameState::other : NameState::same;
 	if (!found.exists())
-		return Now::other;
+		return NameState::other;
 	TRY(follow_plink(mounter, dir.super(), found));
 
 	const Inode &inode = Inode::of(*dentry.d_inode);
 
 	if (!is_dir(inode.vfs.i_mode))
-		return &found.top.inode() == &inode.h_inode() ? Now::same : Now::other;
+		return &found.top.inode() == &inode.h_inode() ? NameState::same : NameState::other;
 	if (has_same_parts(inode, found))
-		return Now::same;
-	return is_same_directory(mounter, inode, found) ? Now::other_parts : Now::other;
+		return NameState::same;
+	return is_same_directory(mounter, inode, found) ? NameState::other_parts : NameState::other;
 }
 
 /* Whether all directories down to @dentry, and it, are found by their names as far as the dcache knows. */
@@ -59,7 +59,7 @@ bool is_hashed(const struct dentry &dentry)
 }
 
 /* The same, once more where it is another: what the union itself is doing there comes to its end. */
-Result<Now> look_twice(struct dentry &dentry, unsigned long &changes)
+Result<NameState> look_twice(struct dentry &dentry, unsigned long &changes)
 {
 	unsigned int sequence = Inode::sequence_of(dentry);
 	auto parent = parent_of(dentry);
@@ -69,27 +69,27 @@ Result<Now> look_twice(struct dentry &dentry, unsigned long &changes)
 
 	changes = TRY(dir.watch(list));
 
-	Now now = TRY(look(mounter, dentry, dir));
+	NameState now = TRY(look(mounter, dentry, dir));
 
 	if (!dentry.d_inode)
 		return now;
 
 	Inode &inode = Inode::of(*dentry.d_inode);
 
-	if (now != Now::same) {
+	if (now != NameState::same) {
 		auto lock = TRY(KillableLock::get(inode.copy_lock()));
 
 		if (inode.vfs.i_nlink == 0 || inode.is_moving(dentry) || RemovalMark::is(dentry))
-			now = Now::same;
+			now = NameState::same;
 		else
 			now = TRY(look(mounter, dentry, dir));
 	}
 	/* It was renamed meanwhile: what was looked at is the name or the directory of a moment ago. */
-	if (now != Now::same && (sequence % 2 || Inode::sequence_of(dentry) != sequence)) {
+	if (now != NameState::same && (sequence % 2 || Inode::sequence_of(dentry) != sequence)) {
 		changes = 0;
-		now = Now::same;
+		now = NameState::same;
 	}
-	if (now == Now::same)
+	if (now == NameState::same)
 		inode.copy_attributes();
 	return now;
 }
@@ -108,7 +108,7 @@ Result<void> check_named(const AsMounter &mounter, struct dentry &dentry)
 		if (parent.get() == at.get())
 			return {};
 		if (!at->d_hash.pprev && !RemovalMark::is(*at) && at->d_inode->i_nlink > 0 &&
-		    TRY(look(mounter, *at, Inode::of(*parent->d_inode))) == Now::other)
+		    TRY(look(mounter, *at, Inode::of(*parent->d_inode))) == NameState::other)
 			return Error{-ESTALE};
 		at = move(parent);
 	}
@@ -117,11 +117,11 @@ Result<void> check_named(const AsMounter &mounter, struct dentry &dentry)
 Result<bool> is_as_on_branches(struct dentry &dentry, unsigned long &changes)
 {
 	switch (TRY(look_twice(dentry, changes))) {
-	case Now::same:
+	case NameState::same:
 		return true;
-	case Now::other_parts:
+	case NameState::other_parts:
 		return refresh_directory(dentry);
-	case Now::other:
+	case NameState::other:
 		break;
 	}
 	return false;
