@@ -235,7 +235,7 @@ void explain(struct fs_context *fc, const Refresh &refresh, int error)
 }
 
 /* Says that @holder is in use, and by whom, and so are @more. @buffer has PATH_MAX bytes. */
-void name_holder(struct fs_context *fc, const Branch &branch, Use use, struct dentry &holder,
+void name_holder(struct fs_context *fc, const Branch &branch, BranchUse use, struct dentry &holder,
 		 char *buffer, unsigned int more)
 {
 	const char *path = dentry_path_raw(&holder, buffer, PATH_MAX);
@@ -251,19 +251,19 @@ void name_holder(struct fs_context *fc, const Branch &branch, Use use, struct de
 	if (more)
 		snprintf(rest, sizeof(rest), ", and %u more", more);
 	aufs_errorf(fc, "branch '%s' is in use: %s%s%s%s", branch.name().data(),
-		    is_error(path) ? "?" : path, use == Use::writing ? " is open for writing" : "",
-		    who, rest);
+		    is_error(path) ? "?" : path,
+		    use == BranchUse::writing ? " is open for writing" : "", who, rest);
 }
 
 } // namespace
 
 /* Says by what @branch is in use; -EBUSY, where it is. Only the @last try says anything. */
 Result<void> ListChange::refuse_use(struct fs_context *fc, const Refresh &refresh,
-				    const Branch &branch, Use use, bool last)
+				    const Branch &branch, BranchUse use, bool last)
 {
 	struct dentry *holders[most_holders];
 	unsigned int count = refresh.users_of(branch, use, {holders, most_holders});
-	bool unseen = use == Use::any && branch.pins() > refresh.parts_on(branch) + 1;
+	bool unseen = use == BranchUse::any && branch.pins() > refresh.parts_on(branch) + 1;
 
 	if (!count && !unseen)
 		return {};
@@ -287,7 +287,7 @@ Result<void> ListChange::check_unused(struct fs_context *fc, const Refresh &refr
 {
 	for (const Leaving &leaving : leaving_) {
 		if (!leaving.is_detached)
-			TRY(refuse_use(fc, refresh, *leaving.branch, Use::any, last));
+			TRY(refuse_use(fc, refresh, *leaving.branch, BranchUse::any, last));
 	}
 	return {};
 }
@@ -312,7 +312,7 @@ Result<void> ListChange::take_write_access(struct fs_context *fc, const Refresh 
 					    entry.branch->name().data());
 			return Error{-EBUSY};
 		}
-		TRY(refuse_use(fc, refresh, *entry.branch, Use::writing, last));
+		TRY(refuse_use(fc, refresh, *entry.branch, BranchUse::writing, last));
 	}
 	return {};
 }

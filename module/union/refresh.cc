@@ -221,7 +221,8 @@ Result<void> Refresh::prepare(const AsMounter &mounter, struct dentry &dir, Own<
 	return &dir == sb_.s_root ? find_lone() : Result<void>();
 }
 
-unsigned int Refresh::users_of(const Branch &branch, Use use, Span<struct dentry *> holders) const
+unsigned int Refresh::users_of(const Branch &branch, BranchUse use,
+			       Span<struct dentry *> holders) const
 {
 	unsigned int count = 0;
 
@@ -232,7 +233,7 @@ unsigned int Refresh::users_of(const Branch &branch, Use use, Span<struct dentry
 			continue;
 
 		const Inode &inode = Inode::of(*dentry.d_inode);
-		bool uses = use == Use::any ?
+		bool uses = use == BranchUse::any ?
 				    !item.next && inode.parts_on(branch) > 0 :
 				    &inode.branch() == &branch && is_reg(inode.vfs.i_mode) &&
 					    aufs_is_written_to(&inode.h_inode());

@@ -30,7 +30,7 @@ bool has_same_parts(const Inode &inode, const Stack &found);
 Result<bool> refresh_directory(struct dentry &dentry);
 
 /* What keeps a branch from being taken away, or from being made read-only. */
-enum class Use : unsigned char { any, writing };
+enum class BranchUse : unsigned char { any, writing };
 
 class Refresh final
 {
@@ -64,7 +64,8 @@ public:
 	 * How many of what is in use have a part on @branch that they would still have, or @use it so; at most
 	 * @size are put into @holders, those that something else holds than what lies in them. After prepare().
 	 */
-	unsigned int users_of(const Branch &branch, Use use, Span<struct dentry *> holders) const;
+	unsigned int users_of(const Branch &branch, BranchUse use,
+			      Span<struct dentry *> holders) const;
 	/* How many parts on @branch all that is in use has now. */
 	unsigned int parts_on(const Branch &branch) const;
 	/* The list has been exchanged, if it changes; @goes(branch): of what is not in it any more. */
