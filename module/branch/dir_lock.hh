@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include "making.hh"
 #include "writer.hh"
 
 namespace aufs
@@ -112,9 +113,7 @@ public:
 	/* Gives @object the name of the negative @dentry. */
 	Result<void> link(struct dentry &object, struct dentry &dentry) const
 	{
-		return make(dentry, [&](struct vfsmount *mnt, struct inode &dir, struct dentry &d) {
-			return aufs_link(&object, mnt, &dir, &d);
-		});
+		return make(dentry, making::Link{object});
 	}
 	Result<void> unlink(struct dentry &dentry) const
 	{

@@ -282,10 +282,7 @@ Result<Ref<struct dentry>> Housekeeping::directory(const Writer &writer, Houseke
 	if (!dir.is_there(writer.branch(), name_of(which))) {
 		dir = Kept();
 		dir = Kept(TRY(
-			find_or_make(writer, name_of(which), S_IFDIR,
-				     [](struct vfsmount *mnt, struct inode &in, struct dentry &d) {
-					     return aufs_mkdir(mnt, &in, &d, S_IRWXU);
-				     })));
+			find_or_make(writer, name_of(which), S_IFDIR, making::Directory{S_IRWXU})));
 		note_used();
 	}
 	/* It may be an older one's, who let it hand down what the branch's root does. */
@@ -315,11 +312,8 @@ Result<Ref<struct dentry>> Housekeeping::whiteout_base(const Writer &writer)
 
 	if (!base_.is_there(writer.branch(), base_name)) {
 		base_ = Kept();
-		base_ = Kept(TRY(find_or_make(
-			writer, base_name, S_IFREG,
-			[](struct vfsmount *mnt, struct inode &in, struct dentry &d) {
-				return aufs_create(mnt, &in, &d, S_IRUSR | S_IRGRP | S_IROTH);
-			})));
+		base_ = Kept(TRY(find_or_make(writer, base_name, S_IFREG,
+					      making::File{S_IRUSR | S_IRGRP | S_IROTH})));
 		/* Whiteouts are links of it. */
 		TRY(remove_acl(writer, *base_.dentry, ACL_TYPE_ACCESS));
 	}

@@ -19,9 +19,7 @@ Result<void> create_in(const DirLock &lock, struct dentry &whiteout, struct dent
 {
 	if (base && lock.link(*base, whiteout).ok())
 		return {};
-	return lock.make(whiteout, [](struct vfsmount *mnt, struct inode &dir, struct dentry &d) {
-		return aufs_create(mnt, &dir, &d, whiteout_mode);
-	});
+	return lock.make(whiteout, making::File{whiteout_mode});
 }
 
 /* Makes the reserved @name in @h_dir. Whether it was not there. */

@@ -46,13 +46,9 @@ Result<Workfile> make_alike(const AsMounter &mounter, struct dentry &dentry, str
 
 	switch (kind) {
 	case S_IFREG:
-		return make([](struct vfsmount *mnt, struct inode &dir, struct dentry &d) {
-			return aufs_create(mnt, &dir, &d, S_IRUSR | S_IWUSR);
-		});
+		return make(making::File{S_IRUSR | S_IWUSR});
 	case S_IFDIR:
-		return make([](struct vfsmount *mnt, struct inode &dir, struct dentry &d) {
-			return aufs_mkdir(mnt, &dir, &d, S_IRWXU);
-		});
+		return make(making::Directory{S_IRWXU});
 	case S_IFLNK: {
 		struct delayed_call done = {};
 		const char *target = vfs_get_link(&source, &done);
@@ -60,20 +56,15 @@ Result<Workfile> make_alike(const AsMounter &mounter, struct dentry &dentry, str
 		if (is_error(target))
 			return error_of(target);
 
-		auto result =
-			make([target](struct vfsmount *mnt, struct inode &dir, struct dentry &d) {
-				return aufs_symlink(mnt, &dir, &d, target);
-			});
+		auto result = make(making::Symlink{target});
 
 		if (done.fn)
 			done.fn(done.arg);
 		return result;
 	}
 	default:
-		return make([kind, &h_inode](struct vfsmount *mnt, struct inode &dir,
-					     struct dentry &d) {
-			return aufs_mknod(mnt, &dir, &d, kind | S_IRUSR | S_IWUSR, h_inode.i_rdev);
-		});
+		return make(making::Special{static_cast<umode_t>(kind | S_IRUSR | S_IWUSR),
+					    h_inode.i_rdev});
 	}
 }
 
@@ -166,10 +157,7 @@ Result<bool> place(const Writer &writer, Workfile &work, struct dentry &h_dir,
 Result<Workfile> make_workshop(const AsMounter &mounter, const Branch &branch,
 			       struct dentry &h_parent)
 {
-	auto shop = TRY(Workfile::create(
-		mounter, branch, [](struct vfsmount *mnt, struct inode &dir, struct dentry &d) {
-			return aufs_mkdir(mnt, &dir, &d, S_IRWXU);
-		}));
+	auto shop = TRY(Workfile::create(mounter, branch, making::Directory{S_IRWXU}));
 	auto writer = TRY(branch.write(mounter));
 
 	TRY(hand_project_down(writer, shop.dentry(), h_parent));

@@ -316,37 +316,25 @@ struct Create {
 	Result<void> operator()(AUFS_IDMAP *, struct inode *vfs_dir, struct dentry *dentry,
 				umode_t mode, Exclusive...) const
 	{
-		return make(*vfs_dir, *dentry, nullptr, S_IFREG | mode,
-			    [mode](struct vfsmount *mnt, struct inode &h_dir, struct dentry &h) {
-				    return aufs_create(mnt, &h_dir, &h, mode);
-			    });
+		return make(*vfs_dir, *dentry, nullptr, S_IFREG | mode, making::File{mode});
 	}
 };
 
 Result<void> mknod(AUFS_IDMAP *, struct inode *vfs_dir, struct dentry *dentry, umode_t mode,
 		   dev_t rdev)
 {
-	return make(*vfs_dir, *dentry, nullptr, mode,
-		    [mode, rdev](struct vfsmount *mnt, struct inode &h_dir, struct dentry &h) {
-			    return aufs_mknod(mnt, &h_dir, &h, mode, rdev);
-		    });
+	return make(*vfs_dir, *dentry, nullptr, mode, making::Special{mode, rdev});
 }
 
 Result<void> symlink(AUFS_IDMAP *, struct inode *vfs_dir, struct dentry *dentry, const char *target)
 {
-	return make(*vfs_dir, *dentry, nullptr, S_IFLNK | S_IRWXUGO,
-		    [target](struct vfsmount *mnt, struct inode &h_dir, struct dentry &h) {
-			    return aufs_symlink(mnt, &h_dir, &h, target);
-		    });
+	return make(*vfs_dir, *dentry, nullptr, S_IFLNK | S_IRWXUGO, making::Symlink{target});
 }
 
 /* For an errno, or on later kernels a dentry: null where it is the caller's. */
 Result<void> mkdir(AUFS_IDMAP *, struct inode *vfs_dir, struct dentry *dentry, umode_t mode)
 {
-	return make(*vfs_dir, *dentry, nullptr, S_IFDIR | mode,
-		    [mode](struct vfsmount *mnt, struct inode &h_dir, struct dentry &h) {
-			    return aufs_mkdir(mnt, &h_dir, &h, mode);
-		    });
+	return make(*vfs_dir, *dentry, nullptr, S_IFDIR | mode, making::Directory{mode});
 }
 
 /* Copies up what gets the further @name in @dir, unless it is known that it cannot get that. */
@@ -376,9 +364,10 @@ Result<void> link(struct dentry *old_dentry, struct inode *vfs_dir, struct dentr
 	Inode &inode = Inode::of(*old_dentry->d_inode);
 
 	TRY(prepare_link(*old_dentry, Inode::of(*vfs_dir), name_of(*new_dentry)));
+	/* What it is a name of is known when the list and the inode are locked. */
 	return make(*vfs_dir, *new_dentry, &inode.vfs, 0,
 		    [&inode](struct vfsmount *mnt, struct inode &h_dir, struct dentry &h) {
-			    return aufs_link(&inode.h_dentry(), mnt, &h_dir, &h);
+			    return making::Link{inode.h_dentry()}(mnt, h_dir, h);
 		    });
 }
 
