@@ -48,11 +48,11 @@ TEST(random_changes_agree_with_the_model)
 	Random random(6);
 	int right[sizeof(change_keys) / sizeof(change_keys[0])] = {};
 	int wrong = 0;
-	static constexpr StringView pieces[] = {"/a",	    "/b",  "\\134", "\\\\",	"\\,",
-						"\\:",	    "\\=", "=rw",   "=ro",	"=rr",
-						":",	    ":/",  "\\040", ",",	"=r",
-						"\\",	    "=/b", "=/b=",  "+icex",	"+coo_",
-						"+coo_reg", "1",   "0",	    "214748364"};
+	static constexpr StringView pieces[] = {"/a",	    "/b",   "\\134", "\\\\",  "\\,",
+						"\\:",	    "\\=",  "=rw",   "=ro",   "=rr",
+						":",	    ":/",   "\\040", ",",     "=r",
+						"\\",	    "=/b",  "=/b=",  "+icex", "+coo_",
+						"+coo_reg", "+owh", "1",     "0",     "214748364"};
 	/* Where a change often begins. */
 	static constexpr StringView starts[] = {
 		"",	   "",	    "1:",	    "0:/a=rw",

@@ -74,6 +74,7 @@ inline bool read_perm(StringView perm, Text &out)
 						 "icexoth"};
 	bool all = false;
 	bool regular = false;
+	bool overlay = false;
 	bool missed[5] = {};
 	int count = 0;
 	StringView rest = perm.substr(perm.size() < 2 ? perm.size() : 2);
@@ -91,6 +92,7 @@ inline bool read_perm(StringView perm, Text &out)
 			return false;
 		all |= rest.substr(1, end - 1) == "coo_all";
 		regular |= rest.substr(1, end - 1) == "coo_reg";
+		overlay |= rest.substr(1, end - 1) == "owh" && perm != "rw";
 		for (int i = 0; i < 5; i++)
 			missed[i] |= rest.substr(1, end - 1) == classes[i] ||
 				     rest.substr(1, end - 1) == "icex";
@@ -99,6 +101,8 @@ inline bool read_perm(StringView perm, Text &out)
 	out += Text("=") + perm;
 	if (all || regular)
 		out += all ? "+coo_all" : "+coo_reg";
+	if (overlay)
+		out += "+owh";
 	for (bool one : missed)
 		count += one;
 	if (count == 5) {

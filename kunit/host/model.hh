@@ -61,11 +61,9 @@ inline StringView::Size mount_option_end(StringView text)
 /* The permission and the attributes of @item, with the `=`. */
 inline Text shown_perm(const aufs::BranchItem &item)
 {
-	Text out = "=";
+	Text out;
 
-	out += aufs::branch_perm_name(item.perm);
-	out += aufs::copy_on_open_name(item.copy_on_open);
-	item.may_miss.write([&out](StringView name) { out += name; });
+	item.write_use([&out](StringView piece) { out += piece; });
 	return out;
 }
 

@@ -101,7 +101,7 @@ TEST(attributes_without_effect)
 	EXPECT_TEXT(parse("/a=ro+nothing+coo_reg"), "/a=ro+coo_reg !'nothing' (not known there)");
 	for (const char *attribute :
 	     {"rw+wh", "ro+nolwh", "rr+nolwh", "ro+moo", "ro+fhsm", "ro+coo", "ro+coo_re",
-	      "ro+coo_reg_all", "ro+WH", "ro+whx", "ro+w", "ro+W_9"}) {
+	      "ro+coo_reg_all", "rw+owh", "ro+WH", "ro+whx", "ro+w", "ro+W_9"}) {
 		Text text = Text("/a=") + attribute;
 		Text name = StringView(text).substr(6);
 
@@ -117,6 +117,12 @@ TEST(copy_on_open)
 	EXPECT_TEXT(parse("/a=rw+coo_all+nolwh:/b"), "/a=rw+coo_all\n/b=ro*");
 	EXPECT_TEXT(parse("/a=ro+coo_reg+coo_all:/b=ro+coo_all+coo_reg"),
 		    "/a=ro+coo_all\n/b=ro+coo_all");
+}
+
+TEST(whiteouts_of_overlayfs)
+{
+	EXPECT_TEXT(parse("/a=ro+owh:/b=rr+icex+owh+coo_reg:/c=rr+owh+owh"),
+		    "/a=ro+owh\n/b=rr+coo_reg+owh+icex\n/c=rr+owh");
 }
 
 TEST(attributes_that_may_be_missed)

@@ -102,6 +102,7 @@ Result<Own<Branch>> Branch::create(struct fs_context *fc, const BranchItem &item
 	branch.perm_ = item.perm;
 	branch.copy_on_open_ = item.copy_on_open;
 	branch.may_miss_ = item.may_miss;
+	branch.overlay_whiteouts_ = item.overlay_whiteouts;
 	branch.name_ = TRY(absolute_name(branch.found_.path, item.path));
 	TRY(branch.check_filesystem(fc, item.perm_given));
 	branch.housekeeping_ = Housekeeping::create(branch.sb().s_stack_depth);

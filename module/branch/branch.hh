@@ -63,6 +63,7 @@ public:
 		use.perm = perm_;
 		use.copy_on_open = copy_on_open_;
 		use.may_miss = may_miss_;
+		use.overlay_whiteouts = overlay_whiteouts_;
 		return use;
 	}
 	/* It is used so from now on. Under ListChangeLock. */
@@ -138,7 +139,20 @@ public:
 	bool used_as(const BranchItem &item) const
 	{
 		return perm_ == item.perm && copy_on_open_ == item.copy_on_open &&
-		       may_miss_ == item.may_miss;
+		       may_miss_ == item.may_miss && overlay_whiteouts_ == item.overlay_whiteouts;
+	}
+	/*
+	 * Whether overlayfs's whiteouts and marks hide what lies below (overlay.hh), beside the format's own.
+	 * That does not change while it is in a list: names in use would have to be looked up anew.
+	 */
+	bool has_overlay_whiteouts() const
+	{
+		return overlay_whiteouts_;
+	}
+	/* For one that is in no list yet. */
+	void set_overlay_whiteouts(bool has)
+	{
+		overlay_whiteouts_ = has;
 	}
 	/* Extended attributes that copies from or to it may do without. */
 	XattrClasses may_miss() const
@@ -369,6 +383,7 @@ private:
 	bool mount_is_readonly_ = false;
 	bool idmapped_ = false;
 	bool changes_by_itself_ = false;
+	bool overlay_whiteouts_ = false;
 };
 
 } // namespace aufs

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "lookup.hh"
+#include "overlay.hh"
 #include "whiteout.hh"
 
 namespace aufs
@@ -19,11 +20,16 @@ bool is_odd(const struct dentry &dentry)
 
 Result<bool> is_opaque(const AsMounter &mounter, const Branch &branch, struct dentry &dir)
 {
+	if (branch.has_overlay_whiteouts() && is_overlay_opaque(mounter, branch, dir))
+		return true;
 	return static_cast<bool>(TRY(lookup_in(mounter, branch, dir, opaque_name)));
 }
 
-Result<Ref<struct dentry>> lookup_in(const AsMounter &, const Branch &branch, struct dentry &base,
-				     StringView name)
+namespace
+{
+
+/* @name in @base, whatever it is. */
+Result<Ref<struct dentry>> lookup_any(const Branch &branch, struct dentry &base, StringView name)
 {
 	struct dentry *found = aufs_lookup_unlocked(branch.mnt(), name.data(), &base,
 						    static_cast<int>(name.size()));
@@ -40,7 +46,21 @@ Result<Ref<struct dentry>> lookup_in(const AsMounter &, const Branch &branch, st
 	return dentry;
 }
 
-Result<Ref<struct dentry>> lookup_locked(const DirLock &lock, StringView name)
+} // namespace
+
+Result<Ref<struct dentry>> lookup_in(const Branch &branch, struct dentry &base, StringView name)
+{
+	auto dentry = TRY(lookup_any(branch, base, name));
+
+	if (!dentry || !branch.has_overlay_whiteouts())
+		return dentry;
+	if (is_overlay_whiteout(mounter, branch, base, *dentry))
+		return Ref<struct dentry>();
+	TRY(check_overlay_object(mounter, branch, *dentry));
+	return dentry;
+}
+
+Result<Ref<struct dentry>> lookup_locked(const Branch &branch, struct dentry &base, StringView name)
 {
 	return adopt_or_error(aufs_lookup_locked(lock.mnt(), name.data(), &lock.dir(),
 						 static_cast<int>(name.size())));
@@ -50,6 +70,15 @@ Result<Ref<struct dentry>> lookup_locked(const RenameLock &lock, StringView name
 {
 	return adopt_or_error(aufs_lookup_locked(lock.mnt(), name.data(), &lock.to_dir(),
 						 static_cast<int>(name.size())));
+}
+
+Result<Ref<struct dentry>> find_overlay_whiteout(const AsMounter &mounter, const Branch &branch,
+						 struct dentry &base, StringView name)
+{
+	auto dentry = TRY(lookup_any(branch, base, name));
+
+	return dentry && is_overlay_whiteout(mounter, branch, base, *dentry) ? move(dentry) :
+									       Ref<struct dentry>();
 }
 
 Error wrong_whiteout(const Branch &branch, struct dentry &base, StringView name)
@@ -65,6 +94,10 @@ Result<Ref<struct dentry>> find_whiteout(const AsMounter &mounter, const Branch 
 {
 	if (name.size() > max_name)
 		return Ref<struct dentry>();
+	if (branch.has_overlay_whiteouts()) {
+		if (auto dentry = TRY(find_overlay_whiteout(mounter, branch, base, name)))
+			return dentry;
+	}
 
 	WhiteoutName whiteout(name);
 	auto dentry = TRY(lookup_in(mounter, branch, base, whiteout.view()));

@@ -7,7 +7,10 @@
 namespace aufs
 {
 
-/* @name in the directory @base of @branch, positive, or empty. Takes the i_rwsem of @base, if need be. */
+/*
+ * @name in the directory @base of @branch, positive, or empty, as it is where a whiteout of overlayfs is that
+ * counts there. Its i_rwsem is not held. -EREMOTE and -EIO for what the union cannot show.
+ */
 Result<Ref<struct dentry>> lookup_in(const AsMounter &mounter, const Branch &branch,
 				     struct dentry &base, StringView name);
 
@@ -19,6 +22,10 @@ Result<Ref<struct dentry>> lookup_locked(const RenameLock &lock, StringView name
 /* The whiteout of @name in @base, or empty. -EIO where its place is taken by something else. */
 Result<Ref<struct dentry>> find_whiteout(const AsMounter &mounter, const Branch &branch,
 					 struct dentry &base, StringView name);
+
+/* The whiteout of overlayfs that hides @name in @base, a directory of a branch where they count, or empty. */
+Result<Ref<struct dentry>> find_overlay_whiteout(const AsMounter &mounter, const Branch &branch,
+						 struct dentry &base, StringView name);
 
 /* Says in the log that the reserved @name in @base is no whiteout and no mark. -EIO. */
 Error wrong_whiteout(const Branch &branch, struct dentry &base, StringView name);

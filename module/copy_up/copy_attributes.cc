@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "copy_up.hh"
 #include "branch/inherited.hh"
+#include "branch/overlay.hh"
 #include "branch/whiteout.hh"
 
 namespace aufs
@@ -223,6 +224,7 @@ Result<void> copy_xattrs(const Branch &from, struct dentry &source, const Writer
 	return names.for_each([&](StringView name) -> Result<void> {
 		if (is_copied_otherwise(name) ||
 		    (name == capability_name && !from.grants_rights()) ||
+		    (from.has_overlay_whiteouts() && name.starts_with(overlay_prefix)) ||
 		    TRY(is_left_out(source, name)))
 			return {};
 		return copy_xattr(from, source, writer, to, name.data(), value, room);

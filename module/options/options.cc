@@ -79,6 +79,7 @@ struct Attribute {
 	bool ro; /* with ro and rr */
 	CopyOnOpen copy_on_open = CopyOnOpen::nothing;
 	XattrClasses may_miss;
+	bool overlay_whiteouts = false;
 	StringView ignored; /* why it has no effect; empty where it does what it says */
 };
 
@@ -93,6 +94,7 @@ constexpr Attribute attributes[] = {
 	/* What is done without them, too. */
 	{"wh", false, true},
 	{"nolwh", true, false},
+	{.name = "owh", .rw = false, .ro = true, .overlay_whiteouts = true},
 	icex("icex", XattrClasses::all),
 	icex("icexsec", XattrClasses::security),
 	icex("icexsys", XattrClasses::system),
@@ -175,6 +177,8 @@ Result<void> parse_perm(StringView text, StringView item, BranchItem &branch, Op
 			branch.copy_on_open = known->copy_on_open;
 		if (known)
 			branch.may_miss = branch.may_miss | known->may_miss;
+		if (known && known->overlay_whiteouts)
+			branch.overlay_whiteouts = true;
 		/* As in the original, which says so and mounts. */
 		branch.ignores = branch.ignores || !known || !known->ignored.empty();
 	}

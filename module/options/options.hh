@@ -184,8 +184,20 @@ struct BranchItem {
 	bool perm_given;
 	CopyOnOpen copy_on_open;
 	XattrClasses may_miss;
+	bool overlay_whiteouts; /* those of overlayfs hide as well */
 	bool ignores; /* some attributes have no effect here */
 	StringView attributes; /* as written: each with its `+` */
+
+	/* Gives permission and attributes to @write(StringView) as they are written, with the `=`. */
+	template <class Write> void write_use(Write &&write) const
+	{
+		write(StringView("="));
+		write(branch_perm_name(perm));
+		write(copy_on_open_name(copy_on_open));
+		if (overlay_whiteouts)
+			write(StringView("+owh"));
+		may_miss.write(write);
+	}
 };
 
 /*

@@ -135,6 +135,14 @@ Result<void> ListChange::plan_step(const AsMounter &mounter, struct fs_context *
 
 	if (step.kind == Kind::modify) {
 		TRY(entry.branch->check_use(fc, step.use));
+		if (entry.branch->has_overlay_whiteouts() != step.use.overlay_whiteouts) {
+			aufs_errorf(
+				fc,
+				"branch '%s': +owh cannot be changed: use replace:%s=%s=ro+owh, or without it",
+				entry.branch->name().data(), entry.branch->name().data(),
+				entry.branch->name().data());
+			return Error{-EINVAL};
+		}
 		entry.is_modified = true;
 		entry.use = step.use;
 		return {};
@@ -150,6 +158,7 @@ Result<void> ListChange::plan_step(const AsMounter &mounter, struct fs_context *
 			BranchItem use = old.is_modified ? old.use : old.branch->use();
 
 			TRY(step.fresh->check_use(fc, use));
+			step.fresh->set_overlay_whiteouts(use.overlay_whiteouts);
 			list_[place].is_modified = true;
 			list_[place].use = use;
 		}

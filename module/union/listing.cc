@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "listing.hh"
 #include "branch/entries.hh"
+#include "branch/lookup.hh"
+#include "branch/overlay.hh"
 #include "branch/whiteout.hh"
 
 namespace aufs
@@ -106,6 +108,26 @@ Result<void> Listing::add(Inode &dir, unsigned int part, bool numbered, const Br
 	return {};
 }
 
+/*
+ * Of the names from @first on, which @part gave, overlayfs's whiteouts become what the format's own are. They are
+ * looked up, which is not possible while the branch's directory is read.
+ */
+Result<void> Listing::hide_overlay_whiteouts(const AsMounter &mounter, unsigned int part,
+					     unsigned long first)
+{
+	const Part &from = stack_->part(part);
+	bool files = has_overlay_whiteout_files(mounter, *from.branch, *from.dentry);
+
+	for (unsigned long i = first; i < names_.count(); i++) {
+		NameTable::Entry &entry = names_[i];
+
+		if (entry.visible && (entry.type == DT_CHR || entry.type == DT_UNKNOWN || files) &&
+		    TRY(find_overlay_whiteout(mounter, *from.branch, *from.dentry, entry.view())))
+			entry.visible = false;
+	}
+	return {};
+}
+
 Result<void> Listing::read_parts(const AsMounter &mounter, Inode &dir)
 {
 	const Stack &found = dir.stack();
@@ -117,11 +139,14 @@ Result<void> Listing::read_parts(const AsMounter &mounter, Inode &dir)
 	for (unsigned int part = 0; part < found.parts(); part++) {
 		const Part &from = found.part(part);
 		bool numbered = dir.super().numbers_entries(*from.branch);
+		unsigned long first = names_.count();
 
 		TRY(for_each_entry(mounter, *from.branch, *from.dentry,
 				   [&](const BranchEntry &entry) {
 					   return add(dir, part, numbered, entry);
 				   }));
+		if (from.branch->has_overlay_whiteouts())
+			TRY(hide_overlay_whiteouts(mounter, part, first));
 	}
 	names_.complete();
 	return {};

@@ -49,6 +49,8 @@ private:
 	Result<void> read_parts(const AsMounter &mounter, Inode &dir);
 	/* @entry of that part of stack_; @numbered: as Super::numbers_entries(). */
 	Result<void> add(Inode &dir, unsigned int part, bool numbered, const BranchEntry &entry);
+	Result<void> hide_overlay_whiteouts(const AsMounter &mounter, unsigned int part,
+					    unsigned long first);
 	Result<void> add_whiteout(unsigned int part, const BranchEntry &entry);
 
 	NameTable names_;

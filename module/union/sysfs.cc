@@ -70,10 +70,7 @@ void put_escaped(Window &window, StringView path)
 void show_branch(Window &window, const Branch &branch)
 {
 	put_escaped(window, branch.name());
-	window.put("=");
-	window.put(branch_perm_name(branch.perm()));
-	window.put(copy_on_open_name(branch.copy_on_open()));
-	branch.may_miss().write([&window](StringView name) { window.put(name); });
+	branch.use().write_use([&window](StringView piece) { window.put(piece); });
 	window.put("\n");
 }
 

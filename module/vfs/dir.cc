@@ -88,7 +88,8 @@ Result<void> DirFile::choose(const AsMounter &mounter, Inode &dir)
 	const Stack &found = dir.stack();
 	const Super &super = dir.super();
 	bool through = found.lower_count == 0 && super.numbers_entries(*found.top.branch) &&
-		       !is_impure(mounter, dir) && !super.settings().show_whiteouts;
+		       !is_impure(mounter, dir) && !super.settings().show_whiteouts &&
+		       !found.top.branch->has_overlay_whiteouts();
 
 	if (!through) {
 		h_file_ = {};

@@ -178,17 +178,14 @@ void show_branches(struct seq_file *m, const Super &super)
 	const char *before = ",br:";
 
 	for (const Branch &branch : super.branches()) {
-		StringView perm = branch_perm_name(branch.perm());
-		StringView attribute = copy_on_open_name(branch.copy_on_open());
+		auto write = [m](StringView piece) {
+			seq_write(m, piece.data(), piece.size());
+		};
 
 		seq_printf(m, "%s", before);
 		before = ":";
-		escape(branch.name(),
-		       [m](StringView piece) { seq_write(m, piece.data(), piece.size()); });
-		seq_printf(m, "=%.*s%.*s", static_cast<int>(perm.size()), perm.data(),
-			   static_cast<int>(attribute.size()), attribute.data());
-		branch.may_miss().write(
-			[m](StringView name) { seq_write(m, name.data(), name.size()); });
+		escape(branch.name(), write);
+		branch.use().write_use(write);
 	}
 }
 

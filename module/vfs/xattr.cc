@@ -14,6 +14,7 @@
  * and what is not the caller's file is not changed.
  */
 #include "attr.hh"
+#include "branch/overlay.hh"
 
 namespace aufs
 {
@@ -27,6 +28,7 @@ constexpr StringView trusted_prefix{"trusted."};
 bool is_hidden(const Branch &branch, StringView name)
 {
 	return name.starts_with(private_prefix) ||
+	       (branch.has_overlay_whiteouts() && name.starts_with(overlay_prefix)) ||
 	       (name == capability_name && !branch.grants_rights());
 }
 
