@@ -48,7 +48,7 @@ def build_user_tests():
 
 def lint(check, seconds, after=(), deep=False):
     """One of the checks of scripts/lint."""
-    return Step(f"lint-{check}", [script("lint"), check], after, seconds, texts=check == "rules",
+    return Step(f"lint-{check}", [script("lint"), check], after, seconds, texts=check == "rules", fills=True,
                 environment={"LINT_JOBS": "1", "LINT_DEEP": "y" * deep})
 
 
@@ -56,7 +56,7 @@ def steps_to_judge_sources(deep):
     """What needs no machine, but the KUnit suites. @deep: clang-tidy looks as far as it can."""
     return [
         Step("kernel-tools", [script("kernel-tools")], seconds=15, counts=False, without=BUILDS),
-        Step("sparse", [script("test-build"), "6.12", "C=2"], ["build-6.12"], 10, without=BUILDS),
+        Step("sparse", [script("test-build"), "6.12", "C=2"], ["build-6.12"], 10, fills=True, without=BUILDS),
         lint("format", 5),
         lint("kernel", 15, ["kernel-tools"]),
         lint("rules", 5),
@@ -66,7 +66,7 @@ def steps_to_judge_sources(deep):
         lint("suites", 40, ["kunit-um"], deep),
         Step("check-log", [script("check-log"), "--self-test"], seconds=1),
         Step("test-itself", [script("test"), "--self-test"], seconds=2),
-        Step("mutants-apply", [TOP / "kunit/user/mutate", "--check"], seconds=5),
+        Step("mutants-apply", [TOP / "kunit/user/mutate", "--check"], seconds=5, fills=True),
         Step("test-machine", [script("test-machine")], ["build-6.12", "root-image"], 60,
              waits=True, without=(*NO_PROGRAMS, *kept.SUITES)),
     ]
@@ -104,8 +104,8 @@ def steps_for_vm_prfile():
     return [
         Step("tree-6.12", [script("kernel-tree"), "6.12"], seconds=90, counts=False, without=NO_PROGRAMS),
         Step("vm_prfile-6.1", [script("kernel-tree"), "6.1"], seconds=90, without=NO_PROGRAMS),
-        Step("vma", [script("vma-test")], ["tree-6.12"], 20, without=NO_PROGRAMS),
-        Step("vm_prfile-check", [script("test-sites")], ["tree-6.12"], 60, without=NO_PROGRAMS),
+        Step("vma", [script("vma-test")], ["tree-6.12"], 20, fills=True, without=NO_PROGRAMS),
+        Step("vm_prfile-check", [script("test-sites")], ["tree-6.12"], 60, fills=True, without=NO_PROGRAMS),
     ]
 
 

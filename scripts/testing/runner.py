@@ -13,6 +13,8 @@ from common import CACHE, Trouble, say
 DURATIONS = CACHE / "durations.json"
 # How often progress is said, in seconds.
 PROGRESS = 20
+# How a command is run that takes what others leave.
+LOWEST = ("nice", "-n", "19")
 # The lines of a failed step's output that are shown.
 TAIL = 60
 
@@ -24,15 +26,18 @@ class Step:
     @after: the names of the steps that must have passed.
     @seconds: how long it takes, about, as long as nothing was measured.
     @waits: whether it mostly waits: then it runs beside those that keep the processors busy.
+    @fills: whether it computes only, however long: then one of them runs beside those, at the lowest priority, and
+        takes what they leave while they wait.
     @texts: whether it judges what people read: then it is done again although no source has changed.
     @counts: whether it is a test of its own; what only fetches or prepares is not.
     @without: patterns of source files that do not decide how it ends (see kept.py).
     """
 
     def __init__(self, name, command, after=(), seconds=10, counts=True, environment=None, waits=False,
-                 texts=False, without=()):
+                 fills=False, texts=False, without=()):
         self.name, self.command, self.after = name, command, tuple(after)
         self.seconds, self.counts, self.waits, self.texts = seconds, counts, waits, texts
+        self.fills, self.yields = fills, False
         self.without = without
         self.environment = environment or {}
         self.status = None
@@ -45,7 +50,7 @@ class Step:
         self.log = out / f"{self.name}.log"
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(
-                [str(word) for word in self.command], stdin=subprocess.DEVNULL,
+                [str(word) for word in ([*LOWEST, *self.command] if self.yields else self.command)], stdin=subprocess.DEVNULL,
                 stdout=self.output(out) or log, stderr=log, start_new_session=True,
                 env=dict(os.environ, **self.environment))
 
@@ -116,11 +121,19 @@ class Runner:
         return self.lengths[step.name]
 
     def next_step(self):
-        """The one to start now: of those that can be, the one at the head of the longest chain."""
-        room = sum(not step.waits for step in self.running) < self.slots
-        ready = [step for step in self.waiting if (room or step.waits)
-                 and all(self.verdicts.get(name) for name in step.after)]
-        return max(ready, key=self.length, default=None)
+        """The one to start now: of those that can be, the one at the head of the longest chain. What fills comes
+        into a slot when nothing else can."""
+        room = sum(not step.waits and not step.yields for step in self.running) < self.slots
+        ready = [step for step in self.waiting if all(self.verdicts.get(name) for name in step.after)]
+        first = [step for step in ready if step.waits or (room and not step.fills)]
+        if first:
+            return max(first, key=self.length)
+        filling = max((step for step in ready if step.fills), key=self.length, default=None)
+        if filling:
+            filling.yields = not room
+            if filling.yields and any(step.yields for step in self.running):
+                return None
+        return filling
 
     def drop_hopeless(self):
         """What waits for a step that failed has failed."""
@@ -146,7 +159,7 @@ class Runner:
         with self.lock:
             self.running.remove(step)
             self.verdicts[step.name] = well
-            if well:
+            if well and not step.yields:
                 # What was kept this time takes its time the next.
                 before = self.measured.get(step.name, 0)
                 self.measured[step.name] = round(max(step.took, 0.7 * before), 1)

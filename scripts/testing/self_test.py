@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Tests of what runs the tests: python3 scripts/testing/self_test.py, or scripts/test --self-test."""
+import os
 import pathlib
 import sys
 import tempfile
@@ -92,6 +93,28 @@ class Steps(unittest.TestCase):
         began = time.monotonic()
         self.run_steps([shell("a", "sleep 1"), shell("b", "sleep 1")])
         self.assertLess(time.monotonic() - began, 1.9)
+
+    def test_what_fills(self):
+        priority = 'nice; nice >> "$0"'
+        with tempfile.TemporaryDirectory() as name:
+            said = [pathlib.Path(name) / step for step in "abcd"]
+            began = time.monotonic()
+            ended = self.run_steps([
+                runner.Step("a", ["sh", "-c", "sleep 1; " + priority, said[0]]),
+                runner.Step("b", ["sh", "-c", "sleep 1; " + priority, said[1]]),
+                runner.Step("c", ["sh", "-c", priority, said[2]], seconds=90, fills=True),
+                runner.Step("d", ["sh", "-c", "sleep 1.2;" + priority, said[3]], fills=True)])
+            self.assertLess(time.monotonic() - began, 1.9)
+            self.assertEqual(ended[0], ("c", True))
+            self.assertEqual([int(path.read_text()) - os.nice(0) for path in said],
+                             [0, 0, 19 - os.nice(0), 19 - os.nice(0)])
+
+    def test_what_fills_has_slots_at_last(self):
+        with tempfile.TemporaryDirectory() as name:
+            said = pathlib.Path(name) / "said"
+            self.run_steps([shell("a", "true"), runner.Step("b", ["sh", "-c", 'nice > "$0"', said], ["a"],
+                                                            fills=True)])
+            self.assertEqual(int(said.read_text()), os.nice(0))
 
     def test_failure(self):
         ended = dict(self.run_steps([shell("bad", "exit 3"), shell("next", "true", ["bad"]),
