@@ -59,12 +59,12 @@ static void remount(const string &way, const string &point, const string &how)
 }
 
 /* Their names are longer than a page, and one of them is nearly all that fsconfig(2) takes. */
-PARAM_CASE(remount_of_a_hundred_branches, "mount2", "fsconfig", "util-linux", "busybox")
+PARAM_CASE(remount_of_500_branches, "mount2", "fsconfig", "util-linux", "busybox")
 {
 	Union u;
 	string wanted;
 	Fd context(OK(fsopen("aufs", FSOPEN_CLOEXEC)));
-	for (unsigned i = 0; i < 100; i++) {
+	for (unsigned i = 0; i < 500; i++) {
 		string path = ktap::format("%s/%03u-", u.tmp.c_str(), i);
 		path.append(200 - path.size(), 'n');
 		make_dir(path);
