@@ -238,7 +238,7 @@ Result<void> Branch::attach(struct fs_context *fc)
 	identify_filesystem();
 	has_private_attributes_ = has_private_attributes(*this);
 	follow_permission();
-	return housekeeping_->find(AsMounter::caller_mounts(), *this);
+	return {};
 }
 
 /* What depends on whether it is written to. */

@@ -48,7 +48,8 @@ Result<Ref<struct dentry>> lookup_any(const Branch &branch, struct dentry &base,
 
 } // namespace
 
-Result<Ref<struct dentry>> lookup_in(const Branch &branch, struct dentry &base, StringView name)
+Result<Ref<struct dentry>> lookup_in(const AsMounter &mounter, const Branch &branch,
+				     struct dentry &base, StringView name)
 {
 	auto dentry = TRY(lookup_any(branch, base, name));
 
@@ -60,7 +61,7 @@ Result<Ref<struct dentry>> lookup_in(const Branch &branch, struct dentry &base, 
 	return dentry;
 }
 
-Result<Ref<struct dentry>> lookup_locked(const Branch &branch, struct dentry &base, StringView name)
+Result<Ref<struct dentry>> lookup_locked(const DirLock &lock, StringView name)
 {
 	return adopt_or_error(aufs_lookup_locked(lock.mnt(), name.data(), &lock.dir(),
 						 static_cast<int>(name.size())));

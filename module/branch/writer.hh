@@ -20,11 +20,6 @@ public:
 	AsMounter(const AsMounter &) = delete;
 	AsMounter &operator=(const AsMounter &) = delete;
 
-	/* The caller is just mounting. */
-	static AsMounter caller_mounts()
-	{
-		return AsMounter(*aufs_current_cred());
-	}
 	/* Who the scope was entered as. */
 	const struct cred &caller() const
 	{

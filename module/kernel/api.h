@@ -36,6 +36,7 @@
 #endif
 
 /* dcache and namei */
+void d_add(struct dentry *entry, struct inode *inode);
 void d_drop(struct dentry *dentry);
 void d_invalidate(struct dentry *dentry);
 char *dentry_path_raw(const struct dentry *dentry, char *buf, int buflen);
@@ -66,7 +67,6 @@ void init_special_inode(struct inode *inode, umode_t mode, dev_t rdev);
 void inode_init_once(struct inode *inode);
 void __insert_inode_hash(struct inode *inode, AUFS_INODE_HASH hash);
 void __remove_inode_hash(struct inode *inode);
-void d_rehash(struct dentry *entry);
 void iput(struct inode *inode);
 void set_nlink(struct inode *inode, unsigned int nlink);
 void touch_atime(const struct path *path);
@@ -202,8 +202,10 @@ s64 aufs_coarse_time(void);
 int aufs_create(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry, umode_t mode);
 const struct cred *aufs_current_cred(void);
 struct dentry *aufs_d_find_any_alias(struct inode *inode);
-/* Whether the VFS asks @ops, which have a ->d_revalidate, before it believes @dentry. */
-void aufs_d_set_asked(struct dentry *dentry, const struct dentry_operations *ops, bool asked);
+/* Takes the negative @dentry out of the dcache. False where it is not negative any more. */
+bool aufs_d_drop_negative(struct dentry *dentry);
+/* Whether the VFS asks ->d_revalidate before it believes @dentry. */
+void aufs_d_set_asked(struct dentry *dentry, bool asked);
 struct dentry *aufs_d_alloc_parallel(struct dentry *parent, const char *name, unsigned int len);
 void aufs_copy_size(struct inode *to, const struct inode *from);
 int aufs_copy_up_creds(struct dentry *dentry, struct cred **creds);
@@ -228,6 +230,7 @@ void aufs_get_file(struct file *file);
 int aufs_get_write_access(struct inode *inode);
 /* Whether the encrypted @inode's key has been found. */
 bool aufs_has_key(const struct inode *inode);
+bool aufs_hold_renames(struct super_block *sb);
 /* A hash that nobody can foresee who does not know @key. */
 unsigned int aufs_hash(const unsigned long key[2], const void *data, size_t size);
 loff_t aufs_i_size_read(const struct inode *inode);
@@ -281,7 +284,7 @@ unsigned int aufs_lone_inodes(struct super_block *sb, struct inode **inodes, uns
  * the union: a number that is another one afterwards, and never 0. Who reads it sees all that
  * has happened until then. Any context.
  */
-unsigned long aufs_changes_of(const struct inode *dir);
+unsigned long aufs_changes_of(const struct fsnotify_group *group, const struct inode *dir);
 /* Makes it another one. Any context. */
 void aufs_note_change(const struct inode *dir);
 /* Ends the watches of a list. Sleeps. */
@@ -327,6 +330,7 @@ ssize_t aufs_getxattr(struct vfsmount *mnt, struct dentry *dentry, const char *n
 void aufs_synchronize_rcu(void);
 void aufs_rcu_read_lock(void);
 void aufs_rcu_read_unlock(void);
+void aufs_renames_go_on(struct super_block *sb);
 /* Waits for all that aufs_release_later() was called for. Sleeps. */
 void aufs_release_flush(void);
 /* Unmounts and frees the branch of @node in a task of its own. Any context. */

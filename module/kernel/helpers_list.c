@@ -28,18 +28,45 @@ static struct dentry *next_child(struct dentry *dir, struct dentry *child)
 #endif
 }
 
-/* The operations stay where it is not asked: somebody may just be about to call them. */
-void aufs_d_set_asked(struct dentry *dentry, const struct dentry_operations *ops, bool asked)
+/* All dentries have the operation from their beginning: somebody may just be about to call it. */
+void aufs_d_set_asked(struct dentry *dentry, bool asked)
 {
 	spin_lock(&dentry->d_lock);
-	if (asked) {
-		WRITE_ONCE(dentry->d_op, ops);
-		smp_wmb(); /* whoever sees the flag calls these */
+	if (asked)
 		dentry->d_flags |= DCACHE_OP_REVALIDATE;
-	} else {
+	else
 		dentry->d_flags &= ~DCACHE_OP_REVALIDATE;
-	}
 	spin_unlock(&dentry->d_lock);
+}
+
+/*
+ * Takes a name that nothing had out of the dcache, unless something has been made there
+ * meanwhile. Whether it did.
+ */
+bool aufs_d_drop_negative(struct dentry *dentry)
+{
+	bool negative;
+
+	spin_lock(&dentry->d_lock);
+	negative = d_is_negative(dentry);
+	if (negative)
+		__d_drop(dentry);
+	spin_unlock(&dentry->d_lock);
+	return negative;
+}
+
+/*
+ * No directory of @sb changes its place in the dcache until aufs_renames_go_on(). False where one
+ * may be just about to. The mutex is the outermost lock of all: nobody waits for it here.
+ */
+bool aufs_hold_renames(struct super_block *sb)
+{
+	return mutex_trylock(&sb->s_vfs_rename_mutex);
+}
+
+void aufs_renames_go_on(struct super_block *sb)
+{
+	mutex_unlock(&sb->s_vfs_rename_mutex);
 }
 
 unsigned int aufs_dcache_children(struct dentry *dir, struct dentry **children, unsigned int size)

@@ -9,6 +9,7 @@
 #include "api.h"
 
 #define AUFS_SLOT_BITS 12
+#define AUFS_GROUP_BITS 6
 
 /* A directory of a branch, watched for one of the union. */
 struct aufs_watch {
@@ -23,8 +24,11 @@ struct aufs_watch {
  * looked at more often than need be.
  */
 static atomic_long_t aufs_changes[1 << AUFS_SLOT_BITS];
-/* Of all: a mark within a directory changes what its own name stands for, in the one above. */
-static atomic_long_t aufs_opaque_changes;
+/*
+ * Of all directories of a union: a mark within one changes what its own name stands for, in the one
+ * above.
+ */
+static atomic_long_t aufs_opaque_changes[1 << AUFS_GROUP_BITS];
 
 static const char opaque_mark[] = ".wh..wh..opq";
 
@@ -33,10 +37,15 @@ static unsigned int slot_of(const struct inode *dir)
 	return hash_ptr(dir, AUFS_SLOT_BITS);
 }
 
-unsigned long aufs_changes_of(const struct inode *dir)
+static atomic_long_t *opaque_changes_of(const struct fsnotify_group *group)
+{
+	return &aufs_opaque_changes[hash_ptr(group, AUFS_GROUP_BITS)];
+}
+
+unsigned long aufs_changes_of(const struct fsnotify_group *group, const struct inode *dir)
 {
 	/* Both only grow. */
-	unsigned long changes = atomic_long_read_acquire(&aufs_opaque_changes) +
+	unsigned long changes = atomic_long_read_acquire(opaque_changes_of(group)) +
 				atomic_long_read_acquire(&aufs_changes[slot_of(dir)]);
 
 	return changes << 1 | 1;
@@ -54,7 +63,7 @@ static int handle_event(struct fsnotify_mark *mark, u32 mask, struct inode *inod
 
 	if (name && name->len == sizeof(opaque_mark) - 1 &&
 	    !memcmp(name->name, opaque_mark, name->len))
-		(void)atomic_long_inc_return(&aufs_opaque_changes);
+		(void)atomic_long_inc_return(opaque_changes_of(mark->group));
 	/* Ordered after what has happened. */
 	(void)atomic_long_inc_return(&aufs_changes[watch->slot]);
 	return 0;

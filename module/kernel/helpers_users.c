@@ -76,6 +76,8 @@ bool aufs_find_user(const struct dentry *dentry, const struct inode *h_inode,
 {
 	struct task_struct *task;
 
+	/* There may be many of them, and several that are looked for. */
+	cond_resched();
 	rcu_read_lock();
 	for_each_process(task) {
 		task_lock(task);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "changes.hh"
+#include "holders.hh"
 #include "new_branch.hh"
 
 namespace aufs
@@ -14,12 +15,6 @@ constexpr Gfp kernel{GFP_KERNEL};
 
 /* How often a use is looked for again that may be somebody's who is just passing. */
 constexpr int most_tries = 20;
-constexpr unsigned int most_holders = 8;
-
-bool is_passing(int error)
-{
-	return error == -EBUSY || error == -EAGAIN;
-}
 
 Result<Own<char[]>> copy_of(StringView text)
 {
@@ -56,6 +51,9 @@ Result<void> ListChange::add(struct fs_context *fc, const BranchChange &change)
 		item.path = comes;
 		step.fresh = TRY(Branch::create(fc, item));
 		TRY(step.fresh->attach(fc));
+		/* Whoever remounts may be another than the mounter. */
+		TRY(step.fresh->housekeeping().find(Super::of(*fc->root->d_sb).as_mounter(),
+						    *step.fresh));
 	}
 	return steps_.push(kernel, move(step));
 }
@@ -225,72 +223,6 @@ Result<Own<Stack>> ListChange::find_root(const AsMounter &mounter,
 	return Stack::create(root);
 }
 
-namespace
-{
-
-/* Which name in use keeps the list from changing: a branch has an error for it. */
-void explain(struct fs_context *fc, const Refresh &refresh, int error)
-{
-	if (!refresh.failed() || is_passing(error) || error == -ENOMEM || error == -EINTR)
-		return;
-
-	auto buffer = Own<char[]>::adopt(new (kernel) char[PATH_MAX]);
-	const char *path = buffer ? dentry_path_raw(refresh.failed(), buffer.get(), PATH_MAX) :
-				    nullptr;
-
-	if (path && !is_error(path))
-		aufs_errorf(fc, "'%s', which is in use, cannot be looked up (errno %d)", path,
-			    -error);
-}
-
-/* Says that @holder is in use, and by whom, and so are @more. @buffer has PATH_MAX bytes. */
-void name_holder(struct fs_context *fc, const Branch &branch, BranchUse use, struct dentry &holder,
-		 char *buffer, unsigned int more)
-{
-	const char *path = dentry_path_raw(&holder, buffer, PATH_MAX);
-	const Inode &inode = Inode::of(*holder.d_inode);
-	struct aufs_user user;
-	char who[64] = "";
-	char rest[32] = "";
-
-	if (aufs_find_user(&holder, is_reg(inode.vfs.i_mode) ? &inode.h_inode() : nullptr, &user))
-		snprintf(who, sizeof(who), " (pid %d, %s)", user.pid, user.command);
-	else if (aufs_is_mount_point(&holder))
-		snprintf(who, sizeof(who), " (a mount point)");
-	if (more)
-		snprintf(rest, sizeof(rest), ", and %u more", more);
-	aufs_errorf(fc, "branch '%s' is in use: %s%s%s%s", branch.name().data(),
-		    is_error(path) ? "?" : path,
-		    use == BranchUse::writing ? " is open for writing" : "", who, rest);
-}
-
-} // namespace
-
-/* Says by what @branch is in use; -EBUSY, where it is. Only the @last try says anything. */
-Result<void> ListChange::refuse_use(struct fs_context *fc, const Refresh &refresh,
-				    const Branch &branch, BranchUse use, bool last)
-{
-	struct dentry *holders[most_holders];
-	unsigned int count = refresh.users_of(branch, use, {holders, most_holders});
-	bool unseen = use == BranchUse::any && branch.pins() > refresh.parts_on(branch) + 1;
-
-	if (!count && !unseen)
-		return {};
-	if (last) {
-		auto buffer = Own<char[]>::adopt(new (kernel) char[PATH_MAX]);
-		unsigned int named = buffer ? cxxrt::min(count, most_holders) : 0;
-
-		/* The context's log has as many lines. */
-		for (unsigned int i = 0; i < named; i++)
-			name_holder(fc, branch, use, *holders[i], buffer.get(),
-				    i + 1 == named ? count - named : 0);
-		if (!count)
-			aufs_errorf(fc, "branch '%s' is in use by what has no name in the union",
-				    branch.name().data());
-	}
-	return Error{-EBUSY};
-}
-
 Result<void> ListChange::check_unused(struct fs_context *fc, const Refresh &refresh,
 				      bool last) const
 {
@@ -431,6 +363,7 @@ Result<void> ListChange::try_to_apply(struct fs_context *fc, struct super_block 
 	}
 	TRY(check(lock.error()));
 
+	auto renames = TRY(RenamesHeld::get(sb));
 	AsMounter mounter = super.as_mounter();
 
 	/* What has come since is little. */
@@ -452,7 +385,11 @@ Result<void> ListChange::try_to_apply(struct fs_context *fc, struct super_block 
 		take_list();
 	};
 
-	TRY(super.change_branches(lock.value(), fc, claimed, next_, FunctionRef<void()>(take)));
+	/* What another union has is not given up in a moment. */
+	if (auto changed = super.change_branches(lock.value(), fc, claimed, next_,
+						 FunctionRef<void()>(take));
+	    !changed.ok())
+		return Error{changed.error() == -EBUSY ? -ETIMEDOUT : changed.error()};
 	/* They are in next_ as well. */
 	for (Own<Branch> &old : next_)
 		(void)old.leak();

@@ -114,8 +114,6 @@ private:
 				  const Settings &settings, bool last);
 	Result<void> check_unused(struct fs_context *fc, const Refresh &refresh, bool last) const;
 	Result<Own<Stack>> find_root(const AsMounter &mounter, const struct super_block &sb) const;
-	static Result<void> refuse_use(struct fs_context *fc, const Refresh &refresh,
-				       const Branch &branch, BranchUse use, bool last);
 	Result<void> claims(Array<Super::Claim> &claims) const;
 	Result<void> take_write_access(struct fs_context *fc, const Refresh &refresh, bool last);
 	void give_write_access_back();

@@ -345,7 +345,7 @@ void Inode::set_asked(struct dentry &entry) const
 		      cxxrt::any_of(stack(), is_encrypted));
 
 	if (asked != static_cast<bool>(entry.d_flags & DCACHE_OP_REVALIDATE))
-		aufs_d_set_asked(&entry, &remote_dentry_operations, asked);
+		aufs_d_set_asked(&entry, asked);
 }
 
 void Inode::become(Stack &found, const Identity &identity)

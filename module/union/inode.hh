@@ -469,8 +469,6 @@ extern const struct ::inode_operations special_inode_operations[2];
 extern const struct ::file_operations dir_operations;
 extern const struct ::file_operations file_operations;
 extern const struct ::dentry_operations dentry_operations;
-extern const struct ::dentry_operations
-	remote_dentry_operations; /* where a branch changes by itself */
 extern const struct xattr_handler *const xattr_handlers[];
 
 } // namespace aufs

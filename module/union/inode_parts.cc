@@ -35,7 +35,7 @@ Result<unsigned long> Inode::watch(const ListLock &)
 		return 0UL;
 	if (AtomicRef(watched_).load_acquire() != &stack())
 		TRY(watch_parts());
-	return aufs_changes_of(&vfs);
+	return aufs_changes_of(super().watches(), &vfs);
 }
 
 Result<void> Inode::watch_parts()

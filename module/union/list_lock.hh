@@ -84,4 +84,36 @@ private:
 	struct aufs_list_lock *lock_;
 };
 
+/*
+ * Nothing moves to another directory in the dcache: else it could come from one whose names have not been collected
+ * yet to one whose have. The VFS does it after ->rename, when that holds the list no more.
+ */
+class RenamesHeld final
+{
+public:
+	/* -EAGAIN while somebody is renaming, from before the VFS calls until after that. */
+	static Result<RenamesHeld> get(struct super_block &sb)
+	{
+		if (!aufs_hold_renames(&sb))
+			return Error{-EAGAIN};
+		return RenamesHeld(sb);
+	}
+	RenamesHeld(RenamesHeld &&other) : sb_(cxxrt::exchange(other.sb_, nullptr))
+	{
+	}
+	RenamesHeld &operator=(RenamesHeld &&) = delete;
+	~RenamesHeld()
+	{
+		if (sb_)
+			aufs_renames_go_on(sb_);
+	}
+
+private:
+	explicit RenamesHeld(struct super_block &sb) : sb_(&sb)
+	{
+	}
+
+	struct super_block *sb_;
+};
+
 } // namespace aufs

@@ -273,8 +273,10 @@ Result<void> Super::attach(struct fs_context *fc)
 	while (2 * filesystems_ > no_filesystem())
 		index_bits_++;
 	aufs_list_lock_init(&list_lock_, branch_depth());
-	for (Own<Branch> &branch : branches_)
+	for (Own<Branch> &branch : branches_) {
 		TRY(branch->attach(fc));
+		TRY(branch->housekeeping().find(as_mounter(), *branch));
+	}
 	number_places();
 	return claim(fc);
 }

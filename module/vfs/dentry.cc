@@ -69,7 +69,10 @@ Result<bool> check_branches(struct dentry &dentry)
 	/* What cannot be known now is asked again the next time. */
 	if (!valid.ok() && valid.error() != -EBUSY && valid.error() != -EAGAIN)
 		return valid;
-	return !valid.ok() || valid.value();
+	if (!valid.ok() || valid.value())
+		return true;
+	/* The union may just be making what was seen there: its dentry stays. */
+	return !dentry.d_inode && !aufs_d_drop_negative(&dentry);
 }
 
 /*
@@ -83,7 +86,7 @@ template <class Dentry> int revalidate(Dentry *dentry, unsigned int flags)
 	Udba udba = super.settings().udba;
 
 	if (udba == Udba::notify && super.volatility() == Volatility::never &&
-	    AtomicRef(dentry->d_time).load() == aufs_changes_of(dir_of(*dentry)))
+	    AtomicRef(dentry->d_time).load() == aufs_changes_of(super.watches(), dir_of(*dentry)))
 		return 1;
 	if (flags & LOOKUP_RCU)
 		return -ECHILD;
@@ -120,22 +123,16 @@ int revalidate(struct inode *, const struct qstr *, Dentry *dentry, unsigned int
 	return revalidate(dentry, flags);
 }
 
-template <class Ops> constexpr Ops with_d_real(Ops ops)
+/* Whether ->d_revalidate is called says a flag of each dentry (Inode::set_asked()). */
+template <class Ops> constexpr Ops for_dentry(Ops ops)
 {
 	ops.d_real = d_real;
-	return ops;
-}
-
-template <class Ops> constexpr Ops with_revalidate(Ops ops)
-{
 	ops.d_revalidate = revalidate;
-	return with_d_real(ops);
+	return ops;
 }
 
 } // namespace
 
-constinit const struct ::dentry_operations dentry_operations = with_d_real(::dentry_operations{});
-constinit const struct ::dentry_operations remote_dentry_operations =
-	with_revalidate(::dentry_operations{});
+constinit const struct ::dentry_operations dentry_operations = for_dentry(::dentry_operations{});
 
 } // namespace aufs

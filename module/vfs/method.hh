@@ -16,10 +16,12 @@ namespace aufs
 /* @result as a kernel function of the type R(...) returns it: an errno, a number or -errno, a pointer or ERR_PTR. */
 template <class R> R told(const Result<void> &result)
 {
-	if constexpr (__is_pointer(R))
+	if constexpr (__is_pointer(R)) {
 		return static_cast<R>(error_pointer<void>(result.error()));
-	else
-		return static_cast<R>(result.error());
+	} else {
+		static_assert(cxxrt::same_type<R, int> || cxxrt::same_type<R, long>);
+		return result.error();
+	}
 }
 
 template <class R, class T> R told(Result<T> result)
@@ -28,8 +30,7 @@ template <class R, class T> R told(Result<T> result)
 		return result.ok() ? result.value() :
 				     static_cast<R>(error_pointer<void>(result.error()));
 	else
-		return result.ok() ? static_cast<R>(result.value()) :
-				     static_cast<R>(result.error());
+		return result.ok() ? R{result.value()} : R{result.error()};
 }
 
 template <class R, class... Args> using Function = R (*)(Args...);
@@ -37,7 +38,11 @@ template <class R, class... Args> using Function = R (*)(Args...);
 template <auto method> struct Method {
 	template <class R, class... Args> static R call(Args... args)
 	{
-		return told<R>(method(args...));
+		/* Braces refuse an argument that would be cut off. An object takes each as it comes. */
+		if constexpr (__is_class(decltype(method)))
+			return told<R>(method(args...));
+		else
+			return told<R>(method({args}...));
 	}
 	template <class R, class... Args> constexpr operator Function<R, Args...>() const
 	{

@@ -322,11 +322,7 @@ Result<void> Context::fill(struct fs_context *fc, struct super_block &sb)
 	if (!super.top_rw())
 		sb.s_flags |= SB_RDONLY;
 	sb.s_op = &super_operations;
-	/* Whether the VFS must ask before it believes its cache. */
-	set_dentry_operations(sb,
-			      super.volatility() == Volatility::never && !super.asks_everywhere() ?
-				      dentry_operations :
-				      remote_dentry_operations);
+	set_dentry_operations(sb, dentry_operations);
 	sb.s_xattr = const_cast<decltype(sb.s_xattr)>(xattr_handlers);
 
 	Ref<struct inode> root;
@@ -410,15 +406,8 @@ Result<void> Context::reconfigure(struct fs_context *fc)
 	if (turns_read_only)
 		TRY(check(sync_filesystem(&sb)));
 	if (changes) {
-		/* Before a name is cached that is to be asked for. */
-		if (settings.udba != Udba::none || change_.volatility() > mounted_->volatility())
-			set_dentry_operations(sb, remote_dentry_operations);
-
 		auto applied = change_.apply(fc, sb, settings);
 
-		if (!applied.ok() && mounted_->volatility() == Volatility::never &&
-		    !mounted_->asks_everywhere())
-			set_dentry_operations(sb, dentry_operations);
 		if (!applied.ok() && !only_looks)
 			return applied;
 		if (!applied.ok())

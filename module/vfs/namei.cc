@@ -303,10 +303,16 @@ Result<void> make(struct inode &vfs_dir, struct dentry &dentry, struct inode *ex
 	dir.copy_links();
 	RemovalMark::forget(dentry);
 	Inode::of(*inode).forget_move_of(dentry);
-	/* The list has changed since it was looked up; nobody else has looked meanwhile. */
-	if (!dentry.d_hash.pprev)
-		d_rehash(&dentry);
-	d_instantiate(&dentry, inode.leak());
+	/*
+	 * The list has changed since it was looked up, or udba has seen on the branch what was just made; nobody
+	 * else has looked meanwhile.
+	 */
+	if (dir.super().settings().udba != Udba::none)
+		d_drop(&dentry);
+	if (dentry.d_hash.pprev)
+		d_instantiate(&dentry, inode.leak());
+	else
+		d_add(&dentry, inode.leak());
 	return {};
 }
 
