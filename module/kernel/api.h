@@ -176,6 +176,23 @@ struct aufs_list_lock {
 	bool wanted; /* somebody would be alone */
 };
 
+/* A filter of names (name_filter.hh); readers under RCU may look at it after it was freed. */
+struct aufs_name_filter {
+	struct callback_head rcu;
+	s64 seconds; /* the change time of the directory before it was read */
+	u32 nanoseconds;
+	unsigned int bits; /* a power of two */
+	unsigned long words[];
+};
+
+/* Those of the parts of one directory of the union, each maybe null; the same for them. */
+struct aufs_name_filters {
+	struct callback_head rcu;
+	const void *of; /* the parts */
+	unsigned int count;
+	struct aufs_name_filter *filter[];
+};
+
 /* A process that uses something (helpers_users.c). */
 struct aufs_user {
 	int pid; /* as the caller sees it */
@@ -309,7 +326,13 @@ bool aufs_mnt_grants_rights(struct vfsmount *mnt);
 bool aufs_mnt_is_readonly(struct vfsmount *mnt);
 void aufs_mutex_init(struct mutex *mutex, enum aufs_mutex_kind kind, int depth);
 void aufs_mutex_lock(struct mutex *mutex);
+/* Zeroes; null without memory. Freeing null is allowed, in any context. */
+struct aufs_name_filter *aufs_name_filter_alloc(unsigned int words);
+void aufs_name_filter_free(struct aufs_name_filter *filter);
+struct aufs_name_filters *aufs_name_filters_alloc(unsigned int count);
+void aufs_name_filters_free(struct aufs_name_filters *filters);
 int aufs_mutex_lock_killable(struct mutex *mutex);
+bool aufs_mutex_trylock(struct mutex *mutex);
 void aufs_mutex_unlock(struct mutex *mutex);
 AUFS_IDMAP *aufs_nop_idmap(void);
 int aufs_notify_change(struct vfsmount *mnt, struct dentry *dentry, struct iattr *attr);

@@ -354,6 +354,30 @@ private:
 	struct mutex *mutex_;
 };
 
+/* Holds a mutex if nobody else does. */
+class MutexTryLock final
+{
+public:
+	explicit MutexTryLock(struct mutex &mutex)
+		: mutex_(aufs_mutex_trylock(&mutex) ? &mutex : nullptr)
+	{
+	}
+	MutexTryLock(const MutexTryLock &) = delete;
+	MutexTryLock &operator=(const MutexTryLock &) = delete;
+	~MutexTryLock()
+	{
+		if (mutex_)
+			aufs_mutex_unlock(mutex_);
+	}
+	explicit operator bool() const
+	{
+		return mutex_;
+	}
+
+private:
+	struct mutex *mutex_;
+};
+
 class MutexLock final
 {
 public:

@@ -326,6 +326,11 @@ int aufs_mutex_lock_killable(struct mutex *mutex)
 	return mutex_lock_killable(mutex);
 }
 
+bool aufs_mutex_trylock(struct mutex *mutex)
+{
+	return mutex_trylock(mutex);
+}
+
 void aufs_mutex_unlock(struct mutex *mutex)
 {
 	mutex_unlock(mutex);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "find.hh"
+#include "name_filters.hh"
 
 namespace aufs
 {
@@ -29,21 +30,26 @@ Result<void> add_lower(Stack &found, Part part)
 
 } // namespace
 
-Result<Stack> find(const AsMounter &mounter, const Inode &dir, StringView name, unsigned int first)
+namespace
 {
-	return find(mounter, dir.stack(), name, first);
-}
 
-Result<Stack> find(const AsMounter &mounter, const Stack &parts, StringView name,
-		   unsigned int first)
+/* @lookup: null where all parts are asked. */
+Result<Stack> find_in(const AsMounter &mounter, const Stack &parts, StringView name,
+		      unsigned int first, FilteredLookup *lookup)
 {
 	Stack found;
 
 	for (unsigned int i = first; i < parts.parts(); i++) {
+		if (lookup)
+			i = lookup->next(i);
+		if (i == parts.parts())
+			break;
+
 		const Part &part = parts.part(i);
 		const Branch &branch = *part.branch;
 		bool last = i + 1 == parts.parts();
 		auto dentry = TRY(lookup_in(mounter, branch, *part.dentry, name));
+		bool has_it = static_cast<bool>(dentry);
 		bool directory = dentry && is_dir(dentry->d_inode->i_mode);
 
 		if (dentry && !found.exists()) {
@@ -65,8 +71,31 @@ Result<Stack> find(const AsMounter &mounter, const Stack &parts, StringView name
 		}
 		if (!last && TRY(find_whiteout(mounter, branch, *part.dentry, name)))
 			break;
+		if (lookup && !has_it)
+			lookup->note_vain();
 	}
 	return found;
+}
+
+} // namespace
+
+Result<Stack> find(const AsMounter &mounter, const Inode &dir, StringView name, unsigned int first)
+{
+	const Stack &parts = dir.stack();
+
+	/* Of one alone nothing is saved that it would not have to be asked for another time. */
+	if (parts.parts() == 1)
+		return find_in(mounter, parts, name, first, nullptr);
+
+	FilteredLookup lookup(mounter, dir, parts, name);
+
+	return find_in(mounter, parts, name, first, &lookup);
+}
+
+Result<Stack> find(const AsMounter &mounter, const Stack &parts, StringView name,
+		   unsigned int first)
+{
+	return find_in(mounter, parts, name, first, nullptr);
 }
 
 } // namespace aufs

@@ -80,6 +80,9 @@ void Inode::alloc()
 	lone_ = false;
 	watches_ = nullptr;
 	watched_ = nullptr;
+	filters_ = nullptr;
+	vain_ = 0;
+	most_vain_ = 0;
 }
 
 Result<Own<Stack>> Stack::create(Stack &found)
@@ -99,6 +102,7 @@ Result<Own<Stack>> Stack::create(Stack &found)
 void Inode::release_parts()
 {
 	end_watch();
+	drop_filters();
 	for (Stack *found = stack_; found; found = found->older) {
 		found->top.release();
 		/* Whoever looks under RCU still goes through them. */

@@ -414,9 +414,16 @@ public:
 	/* It is a directory that has been removed. */
 	void note_removed();
 
+	/* A directory: what is known of names that its parts do not have (name_filters.hh). */
+	friend class FilteredLookup;
+	void make_filters(const AsMounter &mounter, const Stack &parts) const;
+
 private:
 	static int test(struct inode *vfs_inode, void *key);
 	static int set(struct inode *vfs_inode, void *key);
+	struct aufs_name_filters *filters_of(const Stack &parts) const;
+	/* Under ListChangeLock, or nobody looks a name up. */
+	void drop_filters();
 	Result<void> watch_parts();
 	void end_watch();
 	/* Lets the dentries of all parts go, now and before; nobody but readers under RCU looks at them. */
@@ -453,9 +460,12 @@ private:
 	struct aufs_watch *watches_;
 	const Stack *watched_;
 	bool lone_;
+	mutable struct aufs_name_filters *filters_;
+	mutable unsigned int vain_; /* how often a part was asked in vain since they were made */
+	mutable unsigned int most_vain_; /* then they are made; 0: as name_filters.cc has it */
 	const struct dentry *moving_; /* what is renamed; borrowed, and never looked into */
 	unsigned int moved_from_; /* what its sequence was before */
-	struct mutex copy_lock_;
+	mutable struct mutex copy_lock_;
 };
 
 /*

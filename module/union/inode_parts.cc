@@ -68,6 +68,7 @@ void Inode::end_watch()
 void Inode::forget_parts()
 {
 	end_watch();
+	drop_filters();
 
 	InodeSpinLock lock(vfs);
 

@@ -17,6 +17,7 @@ Own<Super> Super::create()
 
 	aufs_random_key(random);
 	super->id_ = random[0] ^ static_cast<u64>(random[1]) << 32;
+	aufs_random_key(super->name_key_);
 	return super;
 }
 

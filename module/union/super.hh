@@ -307,6 +307,12 @@ public:
 	/* Notes of each branch how it changes. Under ListChangeLock, or nobody else has it yet. */
 	void note_volatility();
 
+	/* The secret by which names are hashed for filters (name_filters.hh). */
+	const unsigned long *name_key() const
+	{
+		return name_key_;
+	}
+
 	/* For udba=notify; before that is set. -ENOMEM. s_umount is held, or nobody else has this yet. */
 	Result<void> prepare_watches();
 	/* The watches of directories of branches, or null where there never were any. */
@@ -395,6 +401,7 @@ private:
 	bool idmapped_ = false;
 	Volatility volatility_ = Volatility::never;
 	struct fsnotify_group *watches_ = nullptr;
+	unsigned long name_key_[2] = {};
 	SysfsFiles files_;
 };
 

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "name_filters.hh"
+
+namespace aufs
+{
+
+namespace
+{
+
+/* How often each part is asked in vain before it is read. */
+constexpr unsigned int patience = 8;
+/* To read an entry costs less than this part of asking a branch for a name. */
+constexpr unsigned int entries_a_question = 4;
+/* Where no filter could be made: not again before so many questions more. */
+constexpr unsigned int pause = 1024;
+
+} // namespace
+
+unsigned int FilteredLookup::next(unsigned int index) const
+{
+	if (!name_)
+		return index;
+
+	RcuReader reader;
+	const struct aufs_name_filters *filters = AtomicRef(dir_.filters_).load_acquire();
+
+	if (!filters || filters->of != &parts_)
+		return index;
+	for (; index < filters->count; index++) {
+		const struct aufs_name_filter *filter =
+			AtomicRef(filters->filter[index]).load_acquire();
+
+		if (!filter || may_have(*filter, name_) || !is_current(*filter, parts_.part(index)))
+			break;
+	}
+	return index;
+}
+
+/* Those of @parts; made if there are none yet. Null without memory. Under copy_lock(). */
+struct aufs_name_filters *Inode::filters_of(const Stack &parts) const
+{
+	struct aufs_name_filters *filters = filters_;
+
+	if (filters && filters->of == &parts)
+		return filters;
+
+	struct aufs_name_filters *made = aufs_name_filters_alloc(parts.parts());
+
+	if (!made)
+		return nullptr;
+	made->of = &parts;
+	AtomicRef(filters_).store_release(made);
+	aufs_name_filters_free(filters);
+	return made;
+}
+
+void Inode::make_filters(const AsMounter &mounter, const Stack &parts) const
+{
+	/* Whoever looks a name up may have the lock of another inode: nobody waits here. */
+	MutexTryLock lock(copy_lock_);
+
+	/* It is getting another part just now. */
+	if (!lock || &stack() != &parts)
+		return;
+
+	struct aufs_name_filters *filters = filters_of(parts);
+	unsigned int read = 0;
+	bool made = false;
+
+	for (unsigned int i = 0; filters && i < parts.parts(); i++) {
+		struct aufs_name_filter *known = filters->filter[i];
+		unsigned int names = 0;
+
+		if (known && is_current(*known, parts.part(i)))
+			continue;
+
+		auto filter = make_name_filter(mounter, parts.part(i), super().name_key(), names);
+
+		read += names;
+		if (!filter.ok() || !filter.value())
+			continue;
+		AtomicRef(filters->filter[i]).store_release(filter.value());
+		aufs_name_filter_free(known);
+		made = true;
+	}
+	AtomicRef(most_vain_)
+		.store(cxxrt::max(patience * parts.parts(), read / entries_a_question) +
+		       (made ? 0 : pause));
+}
+
+void Inode::drop_filters()
+{
+	aufs_name_filters_free(cxxrt::exchange(filters_, nullptr));
+	vain_ = 0;
+	most_vain_ = 0;
+}
+
+FilteredLookup::~FilteredLookup()
+{
+	if (!vain_)
+		return;
+
+	unsigned int most = AtomicRef(dir_.most_vain_).load();
+	unsigned int before = AtomicRef(dir_.vain_).fetch_add(vain_);
+
+	if (before + vain_ < (most ? most : patience * parts_.parts()))
+		return;
+	/* One of those who come here at once does it. */
+	if (AtomicRef(dir_.vain_).exchange(0) < vain_)
+		return;
+	dir_.make_filters(mounter_, parts_);
+}
+
+} // namespace aufs

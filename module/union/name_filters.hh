@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Filters of the names in the parts of a directory (branch/name_filter.hh), so that a lookup asks only the branches that
+ * may have something. They come when lookups have asked branches in vain often enough to pay for them, lie in memory as
+ * long as the inode, and are charged to who made them.
+ */
+#pragma once
+
+#include "branch/name_filter.hh"
+#include "inode.hh"
+
+namespace aufs
+{
+
+/* A lookup of one name in the parts of one directory. */
+class FilteredLookup final
+{
+public:
+	/* The list is held, so that @parts is what @dir has. */
+	FilteredLookup(const AsMounter &mounter, const Inode &dir, const Stack &parts,
+		       StringView name)
+		: mounter_(mounter), dir_(dir), parts_(parts)
+	{
+		if (AtomicRef(dir.filters_).load())
+			name_ = NameHash(dir.super().name_key(), name);
+	}
+	FilteredLookup(const FilteredLookup &) = delete;
+	FilteredLookup &operator=(const FilteredLookup &) = delete;
+	/* Makes filters where they would have been of use. May sleep. */
+	~FilteredLookup();
+
+	/* The first part from @index on that may have the name, or a whiteout of it; else how many there are. */
+	unsigned int next(unsigned int index) const;
+
+	/* A part that next() gave had neither. */
+	void note_vain()
+	{
+		vain_++;
+	}
+
+private:
+	const AsMounter &mounter_;
+	const Inode &dir_;
+	const Stack &parts_;
+	/* None where the directory had no filters at the beginning. */
+	NameHash name_;
+	unsigned int vain_ = 0;
+};
+
+} // namespace aufs
