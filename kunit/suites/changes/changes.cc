@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Mappings of a union whose list of branches changes: with an MMU and without. */
+#include "support/fixture.hh"
+
+extern "C" {
+#define CASE(name) void name(struct kunit *test);
+#include "changes.cases"
+#undef CASE
+}
+
+using namespace aufs;
+using namespace aufs::test;
+
+namespace
+{
+
+constexpr unsigned int pages = 4;
+
+/* A file on a branch of its own, the first word of each page of which is @first and its number. */
+bool make_module(struct kunit *test, Union &mount, const char *dir, const char *path,
+		 unsigned long first)
+{
+	if (!EXPECT_EQ(test, aufs_test_mkdir(dir), 0))
+		return false;
+
+	auto file = mount.open(path, O_RDWR | O_CREAT);
+
+	for (unsigned long page = 0; file && page < pages; page++) {
+		unsigned long word = first + page;
+		auto at = static_cast<loff_t>(page) * static_cast<loff_t>(PAGE_SIZE);
+
+		EXPECT_EQ(test, kernel_write(file.get(), &word, sizeof(word), &at), sizeof(word));
+	}
+	if (file) {
+		unsigned long end = 0;
+		loff_t at = pages * PAGE_SIZE - sizeof(end);
+
+		EXPECT_EQ(test, kernel_write(file.get(), &end, sizeof(end), &at), sizeof(end));
+	}
+	return static_cast<bool>(file);
+}
+
+/* One module more in the union, of which a file is open. */
+struct Setup {
+	Union mount;
+	Ref<struct file> file;
+	AddressSpace space;
+
+	explicit Setup(struct kunit *test) : mount(test), space(test)
+	{
+		if (!mount.ok() ||
+		    !make_module(test, mount, "/branches/old", "/branches/old/module", 10) ||
+		    !EXPECT_EQ(test, aufs_test_change(Union::at, "add:1:/branches/old"), 0))
+			return;
+		file = mount.open("/union/module", O_RDONLY);
+	}
+	bool ok() const
+	{
+		return file && space.ok();
+	}
+};
+
+unsigned long map_file(struct kunit *test, const struct file &file)
+{
+	return MAP(test, file, pages, 0, PROT_READ, MAP_SHARED);
+}
+
+void expect_word(struct kunit *test, unsigned long addr, unsigned long page, unsigned long word)
+{
+	unsigned long found = 0;
+
+	EXPECT_EQ(test, aufs_test_read_user(addr + page * PAGE_SIZE, &found, sizeof(found)), 0);
+	EXPECT_EQ(test, found, word);
+}
+
+} // namespace
+
+CASE_BODY(changes_refused)
+{
+	Setup setup(test);
+
+	if (!setup.ok())
+		return;
+
+	unsigned long addr = map_file(test, *setup.file);
+	struct file *file = setup.file.get();
+
+	EXPECT_COUNTS(test, *file, 1);
+	EXPECT_EQ(test, aufs_test_change(Union::at, "del:/branches/old"), -EBUSY);
+	EXPECT_COUNTS(test, *file, 1);
+	expect_word(test, addr, 1, 11);
+	/* The mapping alone. */
+	setup.file = {};
+	EXPECT_EQ(test, aufs_test_change(Union::at, "del:/branches/old"), -EBUSY);
+	EXPECT_EQ(test, mappings_of(setup.space.mm(), *file), 1);
+	expect_word(test, addr, 3, 13);
+	setup.space.end();
+	EXPECT_EQ(test, aufs_test_change(Union::at, "del:/branches/old"), 0);
+	EXPECT(test, !aufs_test_exists("/union/module"));
+}
+
+CASE_BODY(changes_detached)
+{
+	Setup setup(test);
+
+	if (!setup.ok())
+		return;
+
+	unsigned long addr = map_file(test, *setup.file);
+	struct file &file = *setup.file;
+
+	EXPECT_EQ(test, aufs_test_change(Union::at, "detach:/branches/old"), 0);
+	EXPECT(test, !aufs_test_exists("/union/module"));
+	EXPECT_COUNTS(test, file, 1);
+	EXPECT_EQ(test, mappings_of(setup.space.mm(), file), 1);
+	expect_word(test, addr, 2, 12);
+#ifdef CONFIG_MMU
+	/* What is made of the mapping afterwards has both files, too. */
+	EXPECT_EQ(test, aufs_test_mprotect(addr + PAGE_SIZE, PAGE_SIZE, PROT_NONE), 0);
+	EXPECT_COUNTS(test, file, 3);
+
+	struct mm_struct *copy = aufs_test_fork_mm();
+
+	if (EXPECT(test, !is_error(copy))) {
+		EXPECT_EQ(test, mappings_of(copy, file), 3);
+		EXPECT_COUNTS(test, file, 6);
+		aufs_test_put_mm(copy);
+	}
+	EXPECT_COUNTS(test, file, 3);
+	EXPECT_EQ(test, aufs_test_mprotect(addr + PAGE_SIZE, PAGE_SIZE, PROT_READ), 0);
+	EXPECT_COUNTS(test, file, 1);
+#endif
+	setup.space.end();
+	EXPECT_COUNTS(test, file, 0);
+}
+
+/* A new branch has a file of that name: two files, and what has mapped the old one reports that. */
+CASE_BODY(changes_hidden)
+{
+	Setup setup(test);
+
+	if (!setup.ok() ||
+	    !make_module(test, setup.mount, "/branches/new", "/branches/new/module", 20))
+		return;
+
+	unsigned long addr = map_file(test, *setup.file);
+
+	EXPECT_EQ(test, aufs_test_change(Union::at, "add:1:/branches/new"), 0);
+
+	auto file = setup.mount.open("/union/module", O_RDONLY);
+
+	if (!file)
+		return;
+	EXPECT(test, file->f_inode != setup.file->f_inode);
+
+	unsigned long other = map_file(test, *file);
+
+	expect_word(test, addr, 1, 11);
+	expect_word(test, other, 1, 21);
+	EXPECT_COUNTS(test, *setup.file, 1);
+	EXPECT_COUNTS(test, *file, 1);
+	EXPECT_EQ(test, aufs_test_change(Union::at, "del:/branches/new"), -EBUSY);
+	EXPECT_EQ(test, aufs_test_change(Union::at, "del:/branches/old"), -EBUSY);
+	EXPECT_EQ(test, mappings_of(setup.space.mm(), *setup.file), 1);
+	EXPECT_EQ(test, mappings_of(setup.space.mm(), *file), 1);
+	EXPECT_EQ(test, vm_munmap(other, pages * PAGE_SIZE), 0);
+	file = {};
+	EXPECT_EQ(test, aufs_test_change(Union::at, "del:/branches/new"), 0);
+	/* The name leads to it again. */
+	file = setup.mount.open("/union/module", O_RDONLY);
+	if (file)
+		EXPECT_EQ(test, file->f_inode, setup.file->f_inode);
+	file = {};
+	EXPECT_COUNTS(test, *setup.file, 1);
+}
+
+CASE_BODY(changes_many)
+{
+	Setup setup(test);
+
+	if (!setup.ok() ||
+	    !make_module(test, setup.mount, "/branches/new", "/branches/new/module", 20))
+		return;
+
+	unsigned long addr = map_file(test, *setup.file);
+
+	for (unsigned int i = 0; i < 50; i++) {
+		EXPECT_EQ(test,
+			  aufs_test_change(Union::at,
+					   i % 2 ? "append:/branches/new" : "add:1:/branches/new"),
+			  0);
+		EXPECT_EQ(test,
+			  aufs_test_change(Union::at,
+					   i % 3 ? "del:/branches/new" : "detach:/branches/new"),
+			  0);
+	}
+	EXPECT_COUNTS(test, *setup.file, 1);
+	EXPECT_EQ(test, mappings_of(setup.space.mm(), *setup.file), 1);
+	expect_word(test, addr, 1, 11);
+}

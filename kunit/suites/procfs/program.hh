@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* A program that does nothing but crash, and the core that it leaves. */
+#pragma once
+
+#include "support/fixture.hh"
+
+namespace aufs::test
+{
+
+/* An executable file of one page, all of which is mapped at @base. */
+class Program final
+{
+public:
+	static constexpr unsigned long base = 0x400000;
+
+	Program(struct kunit *test, const char *path);
+
+	bool ok() const
+	{
+		return ok_;
+	}
+
+	/*
+	 * Executes it in a process that calls @then before the program gets to its first
+	 * instruction, which is none. The wait status.
+	 */
+	template <class F> int run(F then) const
+	{
+		auto call = [](void *data) {
+			(*static_cast<F *>(data))();
+		};
+
+		return aufs_test_exec(path_, call, &then);
+	}
+
+private:
+	const char *path_;
+	bool ok_ = false;
+};
+
+/* The core at /core, where the kernel leaves it by default. It is removed. */
+class Core final
+{
+public:
+	/* Whether such a program leaves one on this kernel. */
+	static bool possible();
+
+	explicit Core(struct kunit *test);
+
+	/* Whether a mapping of @path from page @first on is noted to be at @start. */
+	bool has_file(unsigned long start, unsigned long pages, unsigned long first,
+		      StringView path) const;
+	/* How many mappings of files are noted. */
+	unsigned long files() const;
+	/* How many bytes of the mapping at @start are there; -1: there is no such mapping. */
+	long dumped(unsigned long start) const;
+
+private:
+	static constexpr unsigned int room = 1024 * 1024;
+
+	/* @count objects of type T at @offset, or null where the core ends before. */
+	template <class T> const T *at(unsigned long offset, unsigned long count = 1) const
+	{
+		if (offset > size_ || count > (size_ - offset) / sizeof(T))
+			return nullptr;
+		return reinterpret_cast<const T *>(text_.data + offset);
+	}
+	/* Finds the note. */
+	void look_for_files(unsigned long offset, unsigned long size);
+
+	struct kunit *test_;
+	KvArray<char> text_;
+	unsigned long size_ = 0;
+	/* The note of files: two words, three for each mapping, then the names. */
+	unsigned long files_ = 0;
+	unsigned long files_end_ = 0;
+};
+
+} // namespace aufs::test

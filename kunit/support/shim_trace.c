@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* See shim.h: what is said of a mapping in traces, to BPF programs, and when it is broken. */
+#include <linux/bpf.h>
+#include <linux/mm.h>
+#include <linux/sched.h>
+#include <linux/slab.h>
+
+#ifdef CONFIG_TRACING
+#include "trace.h" /* of kernel/trace */
+#include "trace_output.h"
+#endif
+
+#include "../../module/kernel/linux.h"
+#include "generated/declared.h"
+#include "../../module/kernel/api.h"
+#include "shim.h"
+
+#ifdef CONFIG_TRACING
+
+/* An entry as userstacktrace has it in the ring buffer, and who reads it with sym-userobj. */
+struct traced {
+	struct userstack_entry entry;
+	struct trace_array array;
+	struct trace_iterator iter;
+};
+
+int aufs_test_trace_user_addr(unsigned long addr, char *text, size_t size)
+{
+	struct trace_event *event = ftrace_find_event(TRACE_USER_STACK);
+	struct traced *traced = kvzalloc(sizeof(*traced), GFP_KERNEL);
+
+	if (!traced)
+		return -ENOMEM;
+	traced->entry.ent.type = TRACE_USER_STACK;
+	traced->entry.tgid = task_tgid_vnr(current);
+	traced->entry.caller[0] = addr;
+	traced->array.trace_flags = TRACE_ITER_SYM_USEROBJ;
+	traced->iter.ent = &traced->entry.ent;
+	traced->iter.tr = &traced->array;
+	trace_seq_init(&traced->iter.seq);
+	event->funcs->trace(&traced->iter, 0, event);
+	scnprintf(text, size, "%.*s", (int)trace_seq_used(&traced->iter.seq),
+		  trace_seq_buffer_ptr(&traced->iter.seq) - trace_seq_used(&traced->iter.seq));
+	kvfree(traced);
+	return 0;
+}
+
+#else
+
+int aufs_test_trace_user_addr(unsigned long addr, char *text, size_t size)
+{
+	return -EOPNOTSUPP;
+}
+
+#endif
+
+/* What a program calls as bpf_for_each(task_vma, ...); no header declares it. */
+struct bpf_iter_task_vma {
+	u64 opaque;
+} __aligned(8);
+
+int __weak bpf_iter_task_vma_new(struct bpf_iter_task_vma *it, struct task_struct *task, u64 addr);
+struct vm_area_struct *__weak bpf_iter_task_vma_next(struct bpf_iter_task_vma *it);
+void __weak bpf_iter_task_vma_destroy(struct bpf_iter_task_vma *it);
+
+int aufs_test_bpf_each_vma(void (*visit)(const struct vm_area_struct *copy, void *data), void *data)
+{
+	const struct vm_area_struct *copy;
+	struct bpf_iter_task_vma it;
+	int err;
+
+	if (!bpf_iter_task_vma_new)
+		return -EOPNOTSUPP;
+	/* As programs run. */
+	migrate_disable();
+	err = bpf_iter_task_vma_new(&it, current, 0);
+	while (!err && (copy = bpf_iter_task_vma_next(&it)))
+		visit(copy, data);
+	bpf_iter_task_vma_destroy(&it);
+	migrate_enable();
+	return err;
+}
+
+#ifdef CONFIG_MMU
+
+bool aufs_test_print_bad_pte(unsigned long addr)
+{
+	/* Not max_pfn + 1: on 6.1, user-mode Linux has more than that. */
+	const unsigned long no_page = 1UL << 30;
+	struct vm_area_struct *vma;
+	bool there = false;
+
+	mmap_read_lock(current->mm);
+	vma = vma_lookup(current->mm, addr);
+	if (vma) {
+		pr_info("aufs: the kernel is to complain about a page table, from here ...\n");
+		there = !vm_normal_page(vma, addr, pfn_pte(no_page, PAGE_READONLY));
+		pr_info("aufs: ... to here\n");
+	}
+	mmap_read_unlock(current->mm);
+	return there;
+}
+
+#else
+
+bool aufs_test_print_bad_pte(unsigned long addr)
+{
+	return false;
+}
+
+#endif
