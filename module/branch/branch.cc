@@ -33,8 +33,8 @@ Result<Own<char[]>> absolute_name(const struct path &path, StringView given)
 
 /*
  * Where what readdir calls an inode is its i_ino. Whatever is not here has not been looked at (each
- * of these has: kunit/user/filesystems.cc), or does not have it so, as iso9660, which gives the
- * place of a file's entry in its directory.
+ * of these has: kunit/user/branches/filesystems.cc), or does not have it so, as iso9660, which gives
+ * the place of a file's entry in its directory.
  */
 bool is_known_to_list_numbers(const struct super_block &sb)
 {

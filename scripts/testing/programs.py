@@ -45,6 +45,11 @@ class Program:
                           f" {', '.join(COMBOS)})")
 
 
+def stem_of(file):
+    """The name of the program that @file is, if it is one; its folder is for people."""
+    return file.rsplit("/", 1)[1].rsplit(".", 1)[0]
+
+
 def programs():
     """All of them, by name."""
     found = {}
@@ -53,7 +58,9 @@ def programs():
             continue
         text = (TOP / name).read_text(encoding="utf-8")
         if text.startswith("#!") or re.search(r"^(PARAM_)?CASE\w*\(", text, re.MULTILINE):
-            stem = name[len(USER):].rsplit(".", 1)[0]
+            stem = stem_of(name)
+            if stem in found:
+                raise Trouble(f"{name}: {found[stem].file} has the same name")
             found[stem] = Program(stem, text, name)
     return found
 
@@ -95,7 +102,7 @@ def concerned(files):
     found = {program for program, _, file in mutants() if file in files}
     for file in files:
         if file.startswith(USER):
-            found.add(file[len(USER):].rsplit(".", 1)[0])
+            found.add(stem_of(file))
         for pattern, names in concerns():
             if fnmatch.fnmatchcase(file, pattern):
                 found.update(names)

@@ -144,13 +144,13 @@ class Kept(unittest.TestCase):
         return now.number(*how) != then.number(*how)
 
     def test_programs(self):
-        self.assertTrue(self.changed("kunit/user/rw.cc"))
-        self.assertTrue(self.changed("kunit/user/rw.cc", (), "rw"))
-        self.assertFalse(self.changed("kunit/user/rw.cc", (), "io"))
+        self.assertTrue(self.changed("kunit/user/names/rw.cc"))
+        self.assertTrue(self.changed("kunit/user/names/rw.cc", (), "rw"))
+        self.assertFalse(self.changed("kunit/user/names/rw.cc", (), "io"))
         self.assertTrue(self.changed("module/vfs/io.cc", guests.WITHOUT, "rw"))
-        self.assertTrue(self.changed("kunit/user/fixture.hh", guests.WITHOUT, "rw"))
-        self.assertFalse(self.changed("kunit/shim.h", guests.WITHOUT, "rw"))
-        self.assertTrue(self.changed("kunit/shim.h", plan.NO_PROGRAMS))
+        self.assertTrue(self.changed("kunit/user/lib/fixture.hh", guests.WITHOUT, "rw"))
+        self.assertFalse(self.changed("kunit/support/shim.h", guests.WITHOUT, "rw"))
+        self.assertTrue(self.changed("kunit/support/shim.h", plan.NO_PROGRAMS))
 
     def test_builds(self):
         for file in ("module/vfs/io.cc", "cxxrt/ref.hh", "Kbuild", "scripts/gen-types", "scripts/test-build"):
@@ -176,7 +176,7 @@ class Programs(unittest.TestCase):
 
     def test_concerned(self):
         self.assertIn("rw_rename", programs.concerned(["module/vfs/rename.cc"]))
-        self.assertEqual(programs.concerned(["kunit/user/rw.cc"]), {"rw"})
+        self.assertEqual(programs.concerned(["kunit/user/names/rw.cc"]), {"rw"})
 
 
 def passed():

@@ -8,7 +8,7 @@
 # Combinations: tmpfs ext4
 # shellcheck disable=SC2317,SC2154 # cases are called by their names; ktap.inc sets top, low and mnt
 set -euo pipefail
-# shellcheck source=kunit/user/ktap.inc
+# shellcheck source=kunit/user/lib/ktap.inc
 . "$(dirname "$0")/ktap.inc"
 
 # A policy of a few lines. Everything runs as boot_t, which may do all; caller_t may not write to what

@@ -9,7 +9,7 @@
 #
 # Runs: in `make test-all` only
 set -euo pipefail
-# shellcheck source=kunit/user/ktap.inc
+# shellcheck source=kunit/user/lib/ktap.inc
 . "$(dirname "$0")/ktap.inc"
 
 debian_goes_on()

@@ -19,7 +19,7 @@ struct Filesystem {
 	/* What makes it: on a device of its own, or of a directory. */
 	std::vector<string> make;
 	bool from_directory;
-	/* What module/branch.cc has it for. */
+	/* What module/branch/branch.cc has it for. */
 	bool lists_numbers;
 };
 

@@ -6,7 +6,7 @@
 #
 # Runs: on 6.12 only
 set -euo pipefail
-# shellcheck source=kunit/user/ktap.inc
+# shellcheck source=kunit/user/lib/ktap.inc
 . "$(dirname "$0")/ktap.inc"
 
 # A process that has the union's "mapped file" mapped and no descriptor of it open; its id: $pid

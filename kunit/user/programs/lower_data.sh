@@ -7,7 +7,7 @@
 #
 # Runs: on 6.12 only
 set -euo pipefail
-# shellcheck source=kunit/user/ktap.inc
+# shellcheck source=kunit/user/lib/ktap.inc
 . "$(dirname "$0")/ktap.inc"
 
 pragmas='PRAGMA busy_timeout=60000; PRAGMA mmap_size=268435456;'

@@ -7,7 +7,7 @@
 #
 # Runs: on 6.12 only
 set -euo pipefail
-# shellcheck source=kunit/user/ktap.inc
+# shellcheck source=kunit/user/lib/ktap.inc
 . "$(dirname "$0")/ktap.inc"
 
 # Hard links, holes, symlinks, a FIFO, a device, attributes, ACLs, set-id bits, times, odd names.
