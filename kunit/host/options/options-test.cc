@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The rules of aufs's option syntax, one by one. kunit/host/options-property.cc has the laws. */
+/* The rules of aufs's option syntax, one by one. options-property-test.cc has the laws. */
 #include <initializer_list>
 
 #include "expect.hh"

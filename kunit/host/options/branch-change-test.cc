@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Changes of branches, one by one. kunit/host/branch-change-property-test.cc has the laws. */
+/* Changes of branches, one by one. branch-change-property-test.cc has the laws. */
 #include <initializer_list>
 
 #include "expect.hh"
