@@ -8,7 +8,7 @@ module:
 	+@scripts/build modules
 
 compile_commands.json: module
-	@scripts/compile-commands > $@.tmp && mv $@.tmp $@
+	@scripts/building/compile-commands > $@.tmp && mv $@.tmp $@
 
 clean:
 	@scripts/clean
@@ -33,7 +33,7 @@ bench:
 	@OPS='$(OPS)' FILESYSTEMS='$(FILESYSTEMS)' BASES='$(BASES)' PROFILE='$(PROFILE)' scripts/bench
 
 bench-check:
-	@RECORD='$(RECORD)' scripts/bench-check
+	@RECORD='$(RECORD)' scripts/benchmark/bench-check
 
 kunit:
 	@ARCH='$(ARCH)' KERNEL='$(KERNEL)' NOMMU='$(NOMMU)' scripts/kunit $(TESTS)

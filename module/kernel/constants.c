@@ -3,7 +3,7 @@
  * Evaluates what only the C compiler can: the constants of constants.h and the
  * alignment of every struct and union. Compiled to assembly only, in which each
  * becomes a line `.ascii "->NAME SIZE SIGNED VALUE"` or `.ascii "=>struct NAME
- * ALIGNMENT"` for scripts/gen-types (the kernel's asm-offsets.c works like this).
+ * ALIGNMENT"` for scripts/building/gen-types (the kernel's asm-offsets.c works like this).
  */
 #include "linux.h"
 

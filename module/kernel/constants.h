@@ -3,7 +3,7 @@
  * The constants that are macros in C and that C++ may use by the same name.
  *
  * K(NAME) for each. The C compiler evaluates it (constants.c), and
- * scripts/gen-types writes `inline constexpr TYPE NAME = VALUE;` into
+ * scripts/building/gen-types writes `inline constexpr TYPE NAME = VALUE;` into
  * generated/constants.hh. What is an enumerator in one kernel and a macro in
  * another may stand here too: C++ gets it from the enum then. A constant that
  * some kernel lacks goes into an #ifdef; C++ can ask for it by HAVE_NAME if

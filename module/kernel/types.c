@@ -4,7 +4,7 @@
  *
  * C++ cannot include the kernel's headers, so this file does: it is compiled
  * with the kernel's own flags plus -g -fno-eliminate-unused-debug-types, and
- * scripts/gen-types turns its debug information into generated/types.hh. A
+ * scripts/building/gen-types turns its debug information into generated/types.hh. A
  * type is missing there: include the header that declares it here.
  *
  * Nothing of this file is linked into the module. Constants (macros) are the

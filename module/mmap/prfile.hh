@@ -4,7 +4,7 @@
  * it. How a kernel carries the prfile is its carrier; this is the one interface in front of all of
  * them:
  *
- *	vm_prfile	a member of the vma (a kernel with scripts/vm_prfile.cocci): the mapping
+ *	vm_prfile	a member of the vma (a kernel with the patch in vm_prfile/): the mapping
  *			itself holds the user's file, by the bookkeeping of mapping.hh
  *	backing_file	the branch file remembers the user's path (6.8 and later)
  *	fake path	the branch file stands at the user's path (up to 6.7): observers that ask

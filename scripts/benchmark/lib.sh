@@ -17,6 +17,6 @@ measure_in_vm()
 	printf '{"release": "%s"}\n' "$("$top/scripts/kernel" "$which" release)" >"$out/lines-$which"
 	"$top/scripts/vm" run --icount --kernel "$which" --timeout 600 --log "$out/kernel-log-$which" \
 		"$job" >>"$out/lines-$which" || status=$?
-	"$top/scripts/check-log" "$out/kernel-log-$which" >&2 || status=1
+	"$top/scripts/testing/check-log" "$out/kernel-log-$which" >&2 || status=1
 	[ $status = 0 ] || die "measuring failed on $which: $(tail -n 5 "$out/lines-$which")"
 }

@@ -26,5 +26,5 @@ class Trouble(Exception):
 @functools.cache
 def sources():
     """The files of the checkout that are no build products, as paths below TOP."""
-    listed = subprocess.run([TOP / "scripts/list-sources"], stdout=subprocess.PIPE, check=True)
+    listed = subprocess.run([TOP / "scripts/building/list-sources"], stdout=subprocess.PIPE, check=True)
     return [name.decode() for name in listed.stdout.split(b"\0") if name]

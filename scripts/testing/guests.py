@@ -13,8 +13,9 @@ from runner import Step
 
 USER_TESTS = CACHE / "user-tests"
 # What does not decide how a program does in a machine.
-WITHOUT = (*kept.SUITES, *kept.LINT, "kunit/host/*", "kunit/user/mut*", "scripts/testing/concerns", "scripts/vma-test*",
-           "scripts/bench*", "scripts/kunit*", "scripts/demo", "scripts/guest/demo", "scripts/kernels")
+WITHOUT = (*kept.SUITES, *kept.LINT, "kunit/host/*", "kunit/user/mut*", "scripts/testing/concerns",
+           "scripts/testing/vma-test", "scripts/bench*", "scripts/kunit*", "scripts/demo", "scripts/machine/demo",
+           "scripts/kernels")
 
 
 # The first line of a result whose sources changed while it was made: it counts now, and is not kept.
@@ -66,7 +67,7 @@ class Guest(Step):
         job = out / f"job-{self.name}"
         shutil.rmtree(job, ignore_errors=True)
         job.mkdir()
-        made = subprocess.run([TOP / "scripts/build-module", self.which], stdout=subprocess.PIPE,
+        made = subprocess.run([TOP / "scripts/building/build-module", self.which], stdout=subprocess.PIPE,
                               text=True, check=False)
         if made.returncode:
             raise Trouble(f"there is no module for {self.which}")
@@ -76,9 +77,9 @@ class Guest(Step):
         companion = re.sub(r"aufs\.ko$", "aufs-observers.ko", module)
         if companion != module and (TOP / companion).exists():
             shutil.copy(companion, job)
-        shutil.copy(TOP / "scripts/guest/run-tests", job / "run")
-        shutil.copy(TOP / "scripts/guest/stream.py", job)
-        shutil.copy(TOP / "scripts/check-log", job / "check-log")
+        shutil.copy(TOP / "scripts/machine/run-tests", job / "run")
+        shutil.copy(TOP / "scripts/machine/stream.py", job)
+        shutil.copy(TOP / "scripts/testing/check-log", job / "check-log")
         # The programs of this machine, with all that they may read.
         (job / "tests").mkdir()
         others = programs.programs().keys() - {program for program, _ in self.todo}

@@ -56,7 +56,7 @@ def stream(parts):
 
 def count(path):
     """What kunit.py finds in the stream in the file @path; how it shows it goes beside it."""
-    tools = subprocess.run([TOP / "scripts/kernel-tools"], stdout=subprocess.PIPE, text=True,
+    tools = subprocess.run([TOP / "scripts/linux/kernel-tools"], stdout=subprocess.PIPE, text=True,
                            check=True).stdout.strip()
     report = path.with_suffix(".json")
     report.unlink(missing_ok=True)

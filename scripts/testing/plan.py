@@ -11,7 +11,8 @@ from runner import Step
 STOCK = ["6.12", "6.1"]
 # What does not decide whether a kernel and its module are built, and whether what runs in them does well.
 NO_PROGRAMS = ("kunit/user/*", "kunit/host/*", "scripts/testing/concerns", *kept.LINT)
-BUILDS = (*NO_PROGRAMS, *kept.SUITES, "scripts/testing/*", "scripts/test", "scripts/guest/*")
+BUILDS = (*NO_PROGRAMS, *kept.SUITES, "scripts/test", "scripts/testing/*", "!scripts/testing/test-build",
+          "scripts/machine/*", "!scripts/machine/rootfs")
 # What a user-space program takes where nothing was measured yet, and a machine until it is up.
 PROGRAM_SECONDS, BOOT_SECONDS = 5, 10
 # On the debug kernel without other people's programs: they take hours there.
@@ -30,14 +31,14 @@ def steps_to_build(kernels):
         own = which in ("debug", "vm_prfile", "plain", "member")
         steps.append(Step(f"kernel-{which}", [script("kernel"), which],
                           seconds=600 if own else 8, counts=False, without=BUILDS))
-        steps.append(Step(f"build-{which}", [script("test-build"), which], [f"kernel-{which}"], 30,
+        steps.append(Step(f"build-{which}", [script("testing/test-build"), which], [f"kernel-{which}"], 30,
                           without=BUILDS))
     return steps
 
 
 def steps_for_guests():
     """What each machine needs beside its kernel and module."""
-    return [Step("root-image", [script("rootfs")], seconds=60, counts=False, without=BUILDS)]
+    return [Step("root-image", [script("machine/rootfs")], seconds=60, counts=False, without=BUILDS)]
 
 
 def build_user_tests():
@@ -55,8 +56,8 @@ def lint(check, seconds, after=(), deep=False):
 def steps_to_judge_sources(deep):
     """What needs no machine, but the KUnit suites. @deep: clang-tidy looks as far as it can."""
     return [
-        Step("kernel-tools", [script("kernel-tools")], seconds=15, counts=False, without=BUILDS),
-        Step("sparse", [script("test-build"), "6.12", "C=2"], ["build-6.12"], 10, fills=True, without=BUILDS),
+        Step("kernel-tools", [script("linux/kernel-tools")], seconds=15, counts=False, without=BUILDS),
+        Step("sparse", [script("testing/test-build"), "6.12", "C=2"], ["build-6.12"], 10, fills=True, without=BUILDS),
         lint("format", 5),
         lint("kernel", 15, ["kernel-tools"]),
         lint("rules", 5),
@@ -64,10 +65,10 @@ def steps_to_judge_sources(deep):
         lint("tidy", 180, ["sparse"], deep),
         lint("tests", 150, (), deep),
         lint("suites", 40, ["kunit-um"], deep),
-        Step("check-log", [script("check-log"), "--self-test"], seconds=1),
+        Step("check-log", [script("testing/check-log"), "--self-test"], seconds=1),
         Step("test-itself", [script("test"), "--self-test"], seconds=2),
         Step("mutants-apply", [TOP / "kunit/user/mutate", "--check"], seconds=5, fills=True),
-        Step("test-machine", [script("test-machine")], ["build-6.12", "root-image"], 60,
+        Step("test-machine", [script("testing/test-machine")], ["build-6.12", "root-image"], 60,
              waits=True, without=(*NO_PROGRAMS, *kept.SUITES)),
     ]
 
@@ -102,10 +103,10 @@ def suites(arch, seconds):
 def steps_for_vm_prfile():
     """The semantic patch, on both kernels."""
     return [
-        Step("tree-6.12", [script("kernel-tree"), "6.12"], seconds=90, counts=False, without=NO_PROGRAMS),
-        Step("vm_prfile-6.1", [script("kernel-tree"), "6.1"], seconds=90, without=NO_PROGRAMS),
-        Step("vma", [script("vma-test")], ["tree-6.12"], 20, fills=True, without=NO_PROGRAMS),
-        Step("vm_prfile-check", [script("test-sites")], ["tree-6.12"], 60, fills=True, without=NO_PROGRAMS),
+        Step("tree-6.12", [script("linux/kernel-tree"), "6.12"], seconds=90, counts=False, without=NO_PROGRAMS),
+        Step("vm_prfile-6.1", [script("linux/kernel-tree"), "6.1"], seconds=90, without=NO_PROGRAMS),
+        Step("vma", [script("testing/vma-test")], ["tree-6.12"], 20, fills=True, without=NO_PROGRAMS),
+        Step("vm_prfile-check", [script("testing/test-sites")], ["tree-6.12"], 60, fills=True, without=NO_PROGRAMS),
     ]
 
 

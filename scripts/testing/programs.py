@@ -24,6 +24,8 @@ COMBOS = ["tmpfs", "ext4", "xfs", "ext4+xfs", "tmpfs+ext4"]
 RUNS = ["", "on 6.12 only", "in `make test-all` only"]
 LINE = re.compile(r"^(?://|#) (Combinations|Boot|Runs): (.*)$", re.MULTILINE)
 CONCERNS = TOP / "scripts/testing/concerns"
+# What becomes a part of a kernel: the KUnit suites judge it.
+IN_KERNELS = "module/mmap/vm_prfile/"
 
 
 class Program:
@@ -119,7 +121,8 @@ def check_concerns():
         if not any(fnmatch.fnmatchcase(file, pattern) for file in sources()):
             wrong.append(f"{CONCERNS}: no file is called {pattern}")
     for file in sources():
-        if file.startswith("module/") and file.endswith((".cc", ".c")) and not concerned([file]):
+        if file.startswith("module/") and file.endswith((".cc", ".c")) and not concerned([file]) \
+                and not file.startswith(IN_KERNELS):
             wrong.append(f"{CONCERNS}: no program for {file}")
     named = {name for _, names in concerns() for name in names}
     named |= {program for program, _, _ in mutants()}

@@ -153,7 +153,8 @@ class Kept(unittest.TestCase):
         self.assertTrue(self.changed("kunit/support/shim.h", plan.NO_PROGRAMS))
 
     def test_builds(self):
-        for file in ("module/vfs/io.cc", "cxxrt/ref.hh", "Kbuild", "scripts/gen-types", "scripts/test-build"):
+        for file in ("module/vfs/io.cc", "cxxrt/ref.hh", "Kbuild", "scripts/building/gen-types",
+                     "scripts/testing/test-build", "scripts/machine/rootfs"):
             self.assertTrue(self.changed(file, plan.BUILDS))
         self.assertFalse(self.changed("README.md"))
 

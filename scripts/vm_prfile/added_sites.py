@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Sites that a changed kernel could have: scripts/vm_prfile-check --self-test adds each to a file."""
+"""Sites that a changed kernel could have: scripts/vm_prfile/vm_prfile-check --self-test adds each to a file."""
 
 SHOW = "\nstatic void shown(struct seq_file *m, struct vm_area_struct *vma)\n{\n\t%s\n}\n"
 

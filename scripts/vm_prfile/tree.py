@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What scripts/vm_prfile-apply and scripts/vm_prfile-check both need to know of a kernel tree."""
+"""What scripts/vm_prfile/vm_prfile-apply and scripts/vm_prfile/vm_prfile-check both need to know of a kernel tree."""
 import concurrent.futures
 import os
 import pathlib

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
 // vm_prfile: a mapping is served by vm_file and reported as vm_prfile. One semantic patch for any
-// kernel; scripts/kernel-tree applies it, scripts/vm_prfile/vm_prfile.h says what the calls do, and
-// scripts/vm_prfile-check proves that no site is left.
+// kernel; scripts/linux/kernel-tree applies it, vm_prfile.h says what the calls do, and
+// scripts/vm_prfile/vm_prfile-check proves that no site is left.
 //
 // V is an expression wherever vm_file can only be a vma's, so that no type must be known; the rules
 // for regions come first and are typed. A rule that a kernel has no site for does nothing there.
