@@ -8,7 +8,7 @@
 #include "generated/declared.h"
 #include "api.h"
 
-#define AUFS_SLOT_BITS 12
+#define AUFS_SLOT_BITS	12
 #define AUFS_GROUP_BITS 6
 
 /* A directory of a branch, watched for one of the union. */
