@@ -180,8 +180,8 @@ bool aufs_test_is_logged(const char *text);
 bool aufs_test_is_logged_with(const char *text, const char *more);
 /*
  * As it complains when the page table of the current mm has nonsense for a mapped page, which is at
- * @addr; whether there is such a page. From then on lockdep is silent. scripts/testing/check-log knows the
- * lines before and after the complaint, and what may stand between them.
+ * @addr; whether there is such a page. From then on lockdep is silent. scripts/testing/check-log
+ * knows the lines before and after the complaint, and what may stand between them.
  */
 bool aufs_test_print_bad_pte(unsigned long addr);
 
