@@ -13,6 +13,7 @@ struct BranchEntry {
 	StringView name;
 	u64 number;
 	unsigned int type;
+	loff_t offset; /* as the filesystem counts */
 };
 
 inline bool is_dot_or_dotdot(StringView name)
@@ -31,8 +32,8 @@ template <class Visit> struct EntryVisitor : dir_context {
 		actor = act;
 	}
 
-	static bool act(struct dir_context *ctx, const char *name, int size, loff_t, u64 number,
-			unsigned int type)
+	static bool act(struct dir_context *ctx, const char *name, int size, loff_t offset,
+			u64 number, unsigned int type)
 	{
 		auto &self = static_cast<EntryVisitor &>(*ctx);
 		StringView view(name, static_cast<StringView::Size>(size));
@@ -40,22 +41,31 @@ template <class Visit> struct EntryVisitor : dir_context {
 		self.called = true;
 		if (is_dot_or_dotdot(view))
 			return true;
-		self.error = self.visit(BranchEntry{view, number, type}).error();
+		self.error = self.visit(BranchEntry{view, number, type, offset}).error();
 		return self.error == 0;
 	}
 };
 
+/* How a directory is read of which nobody has asked for a listing: nobody is to see that it was. */
+#ifdef HAVE___FMODE_NONOTIFY
+inline constexpr unsigned int unseen = O_NOATIME | FMODE_NONOTIFY;
+#else
+inline constexpr unsigned int unseen = O_NOATIME;
+#endif
+
 /*
  * Calls @visit(BranchEntry) -> Result<void> for each entry of the directory @dir of @branch but `.`
- * and `..`. The branch directory is locked meanwhile. -EINTR on a fatal signal.
+ * and `..`; the position at the end. The branch directory is locked meanwhile. @flags: of its open.
+ * -EINTR on a fatal signal.
  */
 template <class Visit>
-Result<void> for_each_entry(const AsMounter &, const Branch &branch, struct dentry &dir,
-			    Visit &&visit)
+Result<loff_t> read_entries(const AsMounter &, const Branch &branch, struct dentry &dir,
+			    unsigned int flags, Visit &&visit)
 {
 	struct path path = branch.path_to(dir);
 	auto file = TRY(adopt_or_error(
-		dentry_open(&path, O_RDONLY | O_DIRECTORY | O_LARGEFILE, aufs_current_cred())));
+		dentry_open(&path, static_cast<int>(O_RDONLY | O_DIRECTORY | O_LARGEFILE | flags),
+			    aufs_current_cred())));
 	EntryVisitor<Visit> visitor(visit);
 
 	/* A filesystem may stop after any number of entries; at the end it gives none. */
@@ -66,6 +76,15 @@ Result<void> for_each_entry(const AsMounter &, const Branch &branch, struct dent
 		if (aufs_signal_pending())
 			return Error{-EINTR};
 	} while (visitor.called);
+	return file->f_pos;
+}
+
+/* The same for who does not care where that is. */
+template <class Visit>
+Result<void> for_each_entry(const AsMounter &mounter, const Branch &branch, struct dentry &dir,
+			    Visit &&visit)
+{
+	TRY(read_entries(mounter, branch, dir, 0, visit));
 	return {};
 }
 

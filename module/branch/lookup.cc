@@ -20,7 +20,7 @@ bool is_odd(const struct dentry &dentry)
 
 Result<bool> is_opaque(const AsMounter &mounter, const Branch &branch, struct dentry &dir)
 {
-	if (branch.has_overlay_whiteouts() && is_overlay_opaque(mounter, branch, dir))
+	if (branch.has_overlay_whiteouts() && TRY(is_overlay_opaque(mounter, branch, dir)))
 		return true;
 	return static_cast<bool>(TRY(lookup_in(mounter, branch, dir, opaque_name)));
 }
@@ -43,6 +43,9 @@ Result<Ref<struct dentry>> lookup_any(const Branch &branch, struct dentry &base,
 
 	if (is_odd(*dentry))
 		return Error{-EREMOTE};
+	/* XFS may have been made to compare without case, and does not say so. It is not that name. */
+	if (branch.sb().s_magic == XFS_SUPER_MAGIC && NameSnapshot(*dentry).view() != name)
+		return Ref<struct dentry>();
 	return dentry;
 }
 
@@ -55,7 +58,7 @@ Result<Ref<struct dentry>> lookup_in(const AsMounter &mounter, const Branch &bra
 
 	if (!dentry || !branch.has_overlay_whiteouts())
 		return dentry;
-	if (is_overlay_whiteout(mounter, branch, base, *dentry))
+	if (TRY(is_overlay_whiteout(mounter, branch, base, *dentry)))
 		return Ref<struct dentry>();
 	TRY(check_overlay_object(mounter, branch, *dentry));
 	return dentry;
@@ -78,8 +81,9 @@ Result<Ref<struct dentry>> find_overlay_whiteout(const AsMounter &mounter, const
 {
 	auto dentry = TRY(lookup_any(branch, base, name));
 
-	return dentry && is_overlay_whiteout(mounter, branch, base, *dentry) ? move(dentry) :
-									       Ref<struct dentry>();
+	if (!dentry || !TRY(is_overlay_whiteout(mounter, branch, base, *dentry)))
+		return Ref<struct dentry>();
+	return dentry;
 }
 
 Error wrong_whiteout(const Branch &branch, struct dentry &base, StringView name)

@@ -15,6 +15,67 @@ constexpr unsigned int most_names = 65536;
 /* Of a name that a filter does not have, one in two hundred is thought to be there. */
 constexpr unsigned int room_a_name = 16;
 
+/* What an entry takes in a directory, at least in most; the smallest one may have room for many. */
+constexpr unsigned int bytes_an_entry = 20;
+
+/* Whether one knows that all names of a directory were read. */
+enum class Complete : unsigned char {
+	never, /* nobody has looked at the filesystem */
+	always, /* it says where it could not read */
+	at_the_end, /* the position is behind the last byte then */
+	block_by_block, /* the same, or it leaves a block out; else each has an entry, or positions are hashes */
+};
+
+Complete completeness_of(const struct super_block &sb)
+{
+	switch (sb.s_magic) {
+	case EROFS_SUPER_MAGIC_V1:
+	case F2FS_SUPER_MAGIC:
+	case RAMFS_MAGIC:
+	case TMPFS_MAGIC:
+	case XFS_SUPER_MAGIC:
+		return Complete::always;
+	case SQUASHFS_MAGIC:
+		return Complete::at_the_end;
+	case EXT4_SUPER_MAGIC: /* ext2 and ext3 as well */
+		return Complete::block_by_block;
+	default:
+		return Complete::never;
+	}
+}
+
+/* Entries come in the order of blocks, where positions are bytes: whether each block had one. */
+class Blocks final
+{
+public:
+	explicit Blocks(const struct inode &dir)
+		: size_(aufs_i_size_read(&dir)), bits_(dir.i_sb->s_blocksize_bits)
+	{
+	}
+	void note(loff_t offset)
+	{
+		loff_t block = offset >> bits_;
+
+		if (offset >= size_)
+			hashed_ = true;
+		else if (block == next_)
+			next_++;
+		else if (block > next_)
+			gap_ = true;
+	}
+	bool complete() const
+	{
+		return hashed_ || (!gap_ && (next_ << bits_) >= size_);
+	}
+
+private:
+	loff_t size_;
+	unsigned int bits_;
+	loff_t next_ = 0; /* the first block without an entry until now */
+	bool gap_ = false;
+	bool hashed_ = false;
+};
+
 struct ChangeTime {
 	s64 seconds;
 	u32 nanoseconds;
@@ -84,6 +145,17 @@ bool is_current(const struct aufs_name_filter &filter, const Part &part)
 	return now.seconds == filter.seconds && now.nanoseconds == filter.nanoseconds;
 }
 
+unsigned int estimate_names(const Part &part)
+{
+	loff_t estimate = aufs_i_size_read(&part.inode()) / bytes_an_entry;
+
+	/* Names in an encrypted directory are others when the key comes. */
+	if (completeness_of(part.branch->sb()) == Complete::never ||
+	    part.inode().i_flags & S_ENCRYPTED || estimate > 2 * most_names)
+		return ~0U;
+	return static_cast<unsigned int>(estimate);
+}
+
 Result<struct aufs_name_filter *> make_name_filter(const AsMounter &mounter, const Part &part,
 						   const unsigned long key[2], unsigned int &names)
 {
@@ -91,8 +163,7 @@ Result<struct aufs_name_filter *> make_name_filter(const AsMounter &mounter, con
 	ChangeTime changed = change_time_of(part.inode());
 	s64 earliest = aufs_coarse_time();
 
-	/* Names in an encrypted directory are others when the key comes. */
-	if (!branch.lists_numbers() || part.inode().i_flags & S_ENCRYPTED)
+	if (estimate_names(part) == ~0U)
 		return nullptr;
 	/* What changes from now on might have the same time. */
 	if (changed.seconds < 0 || changed.seconds >= S64_MAX / NSEC_PER_SEC - 1 ||
@@ -101,20 +172,28 @@ Result<struct aufs_name_filter *> make_name_filter(const AsMounter &mounter, con
 		return nullptr;
 
 	Hashes hashes(key);
-	auto read = for_each_entry(mounter, branch, *part.dentry,
-				   [&hashes](const BranchEntry &entry) -> Result<void> {
-					   StringView name = entry.name;
+	Blocks blocks(part.inode());
+	auto add = [&hashes, &blocks](const BranchEntry &entry) -> Result<void> {
+		StringView name = entry.name;
 
-					   TRY(hashes.add(name));
-					   if (!is_reserved(name))
-						   return {};
-					   return hashes.add(name.substr(whiteout_prefix.size()));
-				   });
+		blocks.note(entry.offset);
+		TRY(hashes.add(name));
+		if (!is_reserved(name))
+			return {};
+		return hashes.add(name.substr(whiteout_prefix.size()));
+	};
+	auto end = read_entries(mounter, branch, *part.dentry, unseen, add);
 
 	names = static_cast<unsigned int>(hashes.all().size());
-	if (read.error() == -E2BIG)
+	if (end.error() == -E2BIG)
 		return nullptr;
-	TRY(move(read));
+
+	loff_t position = TRY(move(end));
+	Complete complete = completeness_of(branch.sb());
+
+	if ((complete == Complete::at_the_end && position < aufs_i_size_read(&part.inode())) ||
+	    (complete == Complete::block_by_block && !blocks.complete()))
+		return nullptr;
 
 	unsigned int bits = bits_a_word;
 

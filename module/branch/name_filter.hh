@@ -3,8 +3,9 @@
  * Which names one directory of a branch does not have. A filter is made of all names that the directory lists, and of
  * those that its whiteouts hide; it says "no" of nearly all others, and never of one of them. It counts as long as the
  * directory has the change time that it had before it was read. Of that the filesystem must give another one whenever a
- * name comes or goes: so there is a filter only where the filesystem is one that somebody has looked at
- * (Branch::lists_numbers()), and none of a directory that was changed in the moment in which it was read.
+ * name comes or goes, and its readdir must not leave a name out without an error: so there is a filter only where the
+ * filesystem is one that somebody has looked at, and none of a directory that was changed in the moment in which it was
+ * read.
  */
 #pragma once
 
@@ -44,6 +45,9 @@ bool may_have(const struct aufs_name_filter &filter, NameHash name);
 
 /* Whether the directory @part is as it was when @filter was made. Any context. */
 bool is_current(const struct aufs_name_filter &filter, const Part &part);
+
+/* Names in the directory @part, very roughly; ~0 where there can be no filter of it. Any context. */
+unsigned int estimate_names(const Part &part);
 
 /*
  * A new filter of the directory @part, or null where there can be none, or none just now; @names: how many names were

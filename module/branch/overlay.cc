@@ -7,42 +7,54 @@ namespace aufs
 namespace
 {
 
-bool has_attribute(const Branch &branch, struct dentry &dentry, const char *name)
+/* What one cannot know is not as if there were nothing: a file could be shown that is hidden. */
+Result<bool> has_attribute(const Branch &branch, struct dentry &dentry, const char *name)
 {
-	return aufs_getxattr(branch.mnt(), &dentry, name, nullptr, 0) >= 0;
+	ssize_t size = aufs_getxattr(branch.mnt(), &dentry, name, nullptr, 0);
+
+	if (size == -ENODATA || size == -EOPNOTSUPP)
+		return false;
+	if (size < 0)
+		return Error{static_cast<int>(size)};
+	return true;
 }
 
 /* What says of a directory whether it is opaque, or has whiteouts that are files; 0 where nothing does. */
-char mark_of(const Branch &branch, struct dentry &dir)
+Result<char> mark_of(const Branch &branch, struct dentry &dir)
 {
 	char mark = 0;
+	ssize_t size = aufs_getxattr(branch.mnt(), &dir, "trusted.overlay.opaque", &mark, 1);
 
-	return aufs_getxattr(branch.mnt(), &dir, "trusted.overlay.opaque", &mark, 1) == 1 ? mark :
-											    '\0';
+	/* A longer one means nothing. */
+	if (size == -ENODATA || size == -EOPNOTSUPP || size == -ERANGE)
+		return '\0';
+	if (size < 0)
+		return Error{static_cast<int>(size)};
+	return size == 1 ? mark : '\0';
 }
 
 } // namespace
 
-bool has_overlay_whiteout_files(const AsMounter &, const Branch &branch, struct dentry &dir)
+Result<bool> has_overlay_whiteout_files(const AsMounter &, const Branch &branch, struct dentry &dir)
 {
-	return mark_of(branch, dir) == 'x';
+	return TRY(mark_of(branch, dir)) == 'x';
 }
 
-bool is_overlay_opaque(const AsMounter &, const Branch &branch, struct dentry &dir)
+Result<bool> is_overlay_opaque(const AsMounter &, const Branch &branch, struct dentry &dir)
 {
-	return mark_of(branch, dir) == 'y';
+	return TRY(mark_of(branch, dir)) == 'y';
 }
 
-bool is_overlay_whiteout(const AsMounter &mounter, const Branch &branch, struct dentry &dir,
-			 struct dentry &dentry)
+Result<bool> is_overlay_whiteout(const AsMounter &mounter, const Branch &branch, struct dentry &dir,
+				 struct dentry &dentry)
 {
 	const struct inode &inode = *dentry.d_inode;
 
 	if ((inode.i_mode & S_IFMT) == S_IFCHR)
 		return inode.i_rdev == 0;
 	return is_reg(inode.i_mode) && inode.i_size == 0 &&
-	       has_attribute(branch, dentry, "trusted.overlay.whiteout") &&
-	       has_overlay_whiteout_files(mounter, branch, dir);
+	       TRY(has_attribute(branch, dentry, "trusted.overlay.whiteout")) &&
+	       TRY(has_overlay_whiteout_files(mounter, branch, dir));
 }
 
 Result<void> check_overlay_object(const AsMounter &, const Branch &branch, struct dentry &dentry)
@@ -50,9 +62,11 @@ Result<void> check_overlay_object(const AsMounter &, const Branch &branch, struc
 	umode_t mode = dentry.d_inode->i_mode;
 	const char *feature = nullptr;
 
-	if (is_reg(mode) && has_attribute(branch, dentry, "trusted.overlay.metacopy"))
+	if (is_reg(mode) && TRY(has_attribute(branch, dentry, "trusted.overlay.metacopy")))
 		feature = "metacopy";
-	else if (is_dir(mode) && has_attribute(branch, dentry, "trusted.overlay.redirect"))
+	/* An opaque directory has all that it shows. */
+	else if (is_dir(mode) && TRY(has_attribute(branch, dentry, "trusted.overlay.redirect")) &&
+		 TRY(mark_of(branch, dentry)) != 'y')
 		feature = "redirect_dir";
 	if (!feature)
 		return {};

@@ -15,13 +15,14 @@ namespace aufs
 /* Attributes of these names say nothing to users. */
 inline constexpr StringView overlay_prefix{"trusted.overlay."};
 
-/* Whether @dentry, an entry of @dir, hides its name. */
-bool is_overlay_whiteout(const AsMounter &mounter, const Branch &branch, struct dentry &dir,
-			 struct dentry &dentry);
+/* Whether @dentry, an entry of @dir, hides its name. What the branch says where it cannot be read, as the next two. */
+Result<bool> is_overlay_whiteout(const AsMounter &mounter, const Branch &branch, struct dentry &dir,
+				 struct dentry &dentry);
 /* Whether files of @dir may be whiteouts. */
-bool has_overlay_whiteout_files(const AsMounter &mounter, const Branch &branch, struct dentry &dir);
+Result<bool> has_overlay_whiteout_files(const AsMounter &mounter, const Branch &branch,
+					struct dentry &dir);
 /* Whether @dir hides what lies below it. */
-bool is_overlay_opaque(const AsMounter &mounter, const Branch &branch, struct dentry &dir);
+Result<bool> is_overlay_opaque(const AsMounter &mounter, const Branch &branch, struct dentry &dir);
 /*
  * -EIO, and a line in the log, where @dentry is not all that overlayfs shows: the data of a file, or the content of
  * a directory, are elsewhere.

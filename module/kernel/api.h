@@ -247,7 +247,8 @@ void aufs_get_file(struct file *file);
 int aufs_get_write_access(struct inode *inode);
 /* Whether the encrypted @inode's key has been found. */
 bool aufs_has_key(const struct inode *inode);
-bool aufs_hold_renames(struct super_block *sb);
+int aufs_hold_renames(struct super_block *sb);
+bool aufs_try_to_hold_renames(struct super_block *sb);
 /* A hash that nobody can foresee who does not know @key. */
 unsigned int aufs_hash(const unsigned long key[2], const void *data, size_t size);
 loff_t aufs_i_size_read(const struct inode *inode);

@@ -7,11 +7,12 @@
  * the VFS already holds on the union. Where a branch is a union itself, its whole order comes inside:
  * each depth has lock classes of its own (helpers.c), so that lockdep proves it.
  *
- *	the union's freeze protection, s_vfs_rename_mutex and i_rwsem (taken by the VFS)
+ *	the union's freeze protection, s_vfs_rename_mutex and i_rwsem (taken by the VFS); who changes the list of
+ *	  branches, inside s_umount, takes s_vfs_rename_mutex first, or only tries it
  *	  DirFile's lock_: within an open directory's iterate and seek alone
  *	  the list of branches (list_lock.hh), shared; alone, to change it, inside s_umount
  *	  Inode::copy_lock(): of one inode at a time, and never while a branch directory is locked;
- *	    names of a file come and go under it, and are counted
+ *	    names of a file come and go under it, and are counted. For filters of names it is only tried
  *	    WriteAccess, Writer: the branch's freeze protection and mount write count
  *	      Housekeeping's lock_
  *	        s_vfs_rename_mutex and i_rwsem of branch directories (DirLock, RenameLock)

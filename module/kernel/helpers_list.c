@@ -56,10 +56,16 @@ bool aufs_d_drop_negative(struct dentry *dentry)
 }
 
 /*
- * No directory of @sb changes its place in the dcache until aufs_renames_go_on(). False where one
- * may be just about to. The mutex is the outermost lock of all: nobody waits for it here.
+ * Nothing of @sb moves to another directory in the dcache until aufs_renames_go_on(). -EINTR on a
+ * fatal signal. The mutex comes before all locks but s_umount.
  */
-bool aufs_hold_renames(struct super_block *sb)
+int aufs_hold_renames(struct super_block *sb)
+{
+	return mutex_lock_killable(&sb->s_vfs_rename_mutex);
+}
+
+/* The same for who holds others: whether nobody is renaming just now. */
+bool aufs_try_to_hold_renames(struct super_block *sb)
 {
 	return mutex_trylock(&sb->s_vfs_rename_mutex);
 }

@@ -353,7 +353,7 @@ Result<void> ListChange::try_to_apply(struct fs_context *fc, struct super_block 
 	shrink_dcache_sb(&sb);
 	warm_up(sb, Refresh::Goes(goes));
 
-	auto lock = ListChangeLock::get(super);
+	auto lock = ListAndRenames::get(sb, super);
 
 	if (lock.error() == -EBUSY) {
 		aufs_errorf(
@@ -363,7 +363,6 @@ Result<void> ListChange::try_to_apply(struct fs_context *fc, struct super_block 
 	}
 	TRY(check(lock.error()));
 
-	auto renames = TRY(RenamesHeld::get(sb));
 	AsMounter mounter = super.as_mounter();
 
 	/* What has come since is little. */
@@ -386,7 +385,7 @@ Result<void> ListChange::try_to_apply(struct fs_context *fc, struct super_block 
 	};
 
 	/* What another union has is not given up in a moment. */
-	if (auto changed = super.change_branches(lock.value(), fc, claimed, next_,
+	if (auto changed = super.change_branches(lock.value().list, fc, claimed, next_,
 						 FunctionRef<void()>(take));
 	    !changed.ok())
 		return Error{changed.error() == -EBUSY ? -ETIMEDOUT : changed.error()};
@@ -394,7 +393,7 @@ Result<void> ListChange::try_to_apply(struct fs_context *fc, struct super_block 
 	for (Own<Branch> &old : next_)
 		(void)old.leak();
 	clean(mounter, sb);
-	refresh.commit(mounter, lock.value(), Refresh::Goes(goes));
+	refresh.commit(mounter, lock.value().list, Refresh::Goes(goes));
 	return {};
 }
 

@@ -422,7 +422,7 @@ private:
 	static int test(struct inode *vfs_inode, void *key);
 	static int set(struct inode *vfs_inode, void *key);
 	struct aufs_name_filters *filters_of(const Stack &parts) const;
-	/* Under ListChangeLock, or nobody looks a name up. */
+	/* Under copy_lock() or ListChangeLock, or nobody knows the inode. Others may just be looking at them. */
 	void drop_filters();
 	Result<void> watch_parts();
 	void end_watch();

@@ -91,10 +91,16 @@ private:
 class RenamesHeld final
 {
 public:
-	/* -EAGAIN while somebody is renaming, from before the VFS calls until after that. */
+	/* Waits for who is renaming, as all others do: not under the list's lock. -EINTR on a fatal signal. */
 	static Result<RenamesHeld> get(struct super_block &sb)
 	{
-		if (!aufs_hold_renames(&sb))
+		TRY(check(aufs_hold_renames(&sb)));
+		return RenamesHeld(sb);
+	}
+	/* -EAGAIN while somebody is renaming, from before the VFS calls until after that. */
+	static Result<RenamesHeld> try_to_get(struct super_block &sb)
+	{
+		if (!aufs_try_to_hold_renames(&sb))
 			return Error{-EAGAIN};
 		return RenamesHeld(sb);
 	}
@@ -114,6 +120,30 @@ private:
 	}
 
 	struct super_block *sb_;
+};
+
+/* Both, for who changes the list. */
+struct ListAndRenames {
+	RenamesHeld renames;
+	ListChangeLock list;
+
+	/*
+	 * As ListChangeLock::get(). Who renames may wait for the list: then it is let go, and taken again after
+	 * the rename. So that renames do not wait for who has the list for long, it is asked for first.
+	 */
+	static Result<ListAndRenames> get(struct super_block &sb, const Super &super)
+	{
+		{
+			auto list = TRY(ListChangeLock::get(super));
+
+			if (auto renames = RenamesHeld::try_to_get(sb); renames.ok())
+				return ListAndRenames{renames.release(), move(list)};
+		}
+
+		auto renames = TRY(RenamesHeld::get(sb));
+
+		return ListAndRenames{move(renames), TRY(ListChangeLock::get(super))};
+	}
 };
 
 } // namespace aufs

@@ -75,6 +75,9 @@ Result<void> Listing::add(Inode &dir, unsigned int part, bool numbered, const Br
 	StringView name = entry.name;
 	bool whiteout = is_reserved(name);
 
+	/* A whiteout of overlayfs in place of one of the format's hides neither name. */
+	if (whiteout && branch.has_overlay_whiteouts() && entry.type == DT_CHR)
+		return {};
 	if (whiteout) {
 		if (super.settings().show_whiteouts && is_whiteout_name(name))
 			TRY(add_whiteout(part, entry));
@@ -116,7 +119,7 @@ Result<void> Listing::hide_overlay_whiteouts(const AsMounter &mounter, unsigned 
 					     unsigned long first)
 {
 	const Part &from = stack_->part(part);
-	bool files = has_overlay_whiteout_files(mounter, *from.branch, *from.dentry);
+	bool files = TRY(has_overlay_whiteout_files(mounter, *from.branch, *from.dentry));
 
 	for (unsigned long i = first; i < names_.count(); i++) {
 		NameTable::Entry &entry = names_[i];

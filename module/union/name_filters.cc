@@ -90,9 +90,26 @@ void Inode::make_filters(const AsMounter &mounter, const Stack &parts) const
 
 void Inode::drop_filters()
 {
-	aufs_name_filters_free(cxxrt::exchange(filters_, nullptr));
-	vain_ = 0;
-	most_vain_ = 0;
+	struct aufs_name_filters *old = filters_;
+
+	AtomicRef(filters_).store(nullptr);
+	AtomicRef(vain_).store(0);
+	AtomicRef(most_vain_).store(0);
+	aufs_name_filters_free(old);
+}
+
+/* How often the parts are to be asked in vain before they are read for the first time. */
+unsigned int FilteredLookup::first_price() const
+{
+	unsigned int names = 0;
+
+	for (const Part &part : parts_) {
+		unsigned int more = estimate_names(part);
+
+		if (more != ~0U)
+			names += more;
+	}
+	return cxxrt::max(patience * parts_.parts(), names / entries_a_question);
 }
 
 FilteredLookup::~FilteredLookup()
@@ -101,9 +118,13 @@ FilteredLookup::~FilteredLookup()
 		return;
 
 	unsigned int most = AtomicRef(dir_.most_vain_).load();
-	unsigned int before = AtomicRef(dir_.vain_).fetch_add(vain_);
+	unsigned int asked = AtomicRef(dir_.vain_).fetch_add(vain_) + vain_;
 
-	if (before + vain_ < (most ? most : patience * parts_.parts()))
+	if (!most && asked >= patience * parts_.parts()) {
+		most = first_price();
+		AtomicRef(dir_.most_vain_).store(most);
+	}
+	if (!most || asked < most)
 		return;
 	/* One of those who come here at once does it. */
 	if (AtomicRef(dir_.vain_).exchange(0) < vain_)

@@ -34,6 +34,12 @@ Volatility volatility_of(const Branch &branch)
 	const struct dentry &root = branch.root();
 	const struct dentry_operations *ops = nullptr;
 
+	/* All dentries of a union have the operation. */
+	if (sb.s_magic == Super::magic) {
+		const Super &inner = Super::of(sb);
+
+		return inner.asks_everywhere() ? Volatility::anywhere : inner.volatility();
+	}
 	/*
 	 * The root of a filesystem may have nothing to ask where all else has, as FUSE's. Overlayfs
 	 * has the operation for all, and its root's flags say whether there is a use for it.

@@ -317,7 +317,8 @@ Result<Stack> find_now(const AsMounter &mounter, struct dentry &dentry)
 	unsigned int sequence = Inode::sequence_of(dentry);
 	auto parent = parent_of(dentry);
 	NameSnapshot name(dentry);
-	Stack found = TRY(find(mounter, Inode::of(*parent->d_inode), name.view()));
+	/* Everybody may be waiting: this is not the time to make filters. */
+	Stack found = TRY(find(mounter, Inode::of(*parent->d_inode).stack(), name.view()));
 
 	if (inode.is_moving(dentry) || sequence % 2 || Inode::sequence_of(dentry) != sequence)
 		return Error{-EAGAIN};

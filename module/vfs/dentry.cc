@@ -58,10 +58,11 @@ const struct inode *dir_of(const struct dentry &dentry)
 	return AtomicRef(parent->d_inode).load_acquire();
 }
 
-/* udba: whether @dentry is what the branches have. */
-Result<bool> check_branches(struct dentry &dentry)
+/* udba: whether @dentry is what the branches have. @again: the VFS walks the path for the second time. */
+Result<bool> check_branches(struct dentry &dentry, bool again)
 {
 	unsigned long changes = 0;
+	bool was_negative = !dentry.d_inode;
 	auto valid = is_as_on_branches(dentry, changes);
 
 	if (valid.ok() && valid.value())
@@ -71,8 +72,17 @@ Result<bool> check_branches(struct dentry &dentry)
 		return valid;
 	if (!valid.ok() || valid.value())
 		return true;
-	/* The union may just be making what was seen there: its dentry stays. */
-	return !dentry.d_inode && !aufs_d_drop_negative(&dentry);
+	if (!was_negative)
+		return false;
+	/*
+	 * The union may just be making what was seen there: then its dentry stays. Else it is out of the dcache,
+	 * and the VFS is to walk again: told that it is not valid, it would drop what is made of it meanwhile.
+	 */
+	if (!aufs_d_drop_negative(&dentry))
+		return true;
+	if (again)
+		return false;
+	return Error{-ESTALE};
 }
 
 /*
@@ -91,7 +101,8 @@ template <class Dentry> int revalidate(Dentry *dentry, unsigned int flags)
 	if (flags & LOOKUP_RCU)
 		return -ECHILD;
 	if (udba != Udba::none) {
-		if (int valid = told<int>(check_branches(*dentry)); valid <= 0)
+		if (int valid = told<int>(check_branches(*dentry, flags & LOOKUP_REVAL));
+		    valid <= 0)
 			return valid;
 	}
 

@@ -341,6 +341,7 @@ Result<void> Context::fill(struct fs_context *fc, struct super_block &sb)
 	sb.s_root = d_make_root(root.leak());
 	if (!sb.s_root)
 		return Error{-ENOMEM};
+	Inode::of(*sb.s_root->d_inode).set_asked(*sb.s_root);
 	note_options(fc);
 	return {};
 }

@@ -185,7 +185,7 @@ CASE(whiteouts_that_are_shown)
 	EXPECT(exists(u.at("dir/m8")));
 }
 
-/* More names than a filter takes: there is none of that branch. */
+/* So many names that a filter has many words, and several blocks of the directory are read. */
 CASE(a_large_directory)
 {
 	Filtered u;

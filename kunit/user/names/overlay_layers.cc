@@ -109,6 +109,17 @@ CASE(both_kinds_of_whiteouts)
 	EXPECT_EQ(names_in(u.mnt), Names{});
 }
 
+/* Overlayfs has removed a whiteout of the format's: neither hides anything. */
+CASE(a_whiteout_of_a_whiteout)
+{
+	Layers u;
+	write_file(u.low2 + "/file", "lower");
+	make_whiteout_device(u.low + "/.wh.file");
+	u.mount(u.layers());
+	EXPECT_EQ(names_in(u.mnt), Names{"file"});
+	EXPECT_EQ(read_file(u.at("file")), "lower");
+}
+
 PARAM_CASE(opaque, "y", "x", "n", "yy")
 {
 	Layers u;
@@ -193,6 +204,9 @@ CASE(attributes_are_not_shown)
 CASE(features_that_need_overlayfs)
 {
 	Layers u;
+	make_dir(u.low + "/whole");
+	mark(u.low + "/whole", "redirect", "elsewhere");
+	mark(u.low + "/whole", "opaque", "y");
 	write_file(u.low + "/metacopy", "");
 	make_dir(u.low + "/redirect");
 	mark(u.low + "/metacopy", "metacopy", "");
@@ -202,6 +216,8 @@ CASE(features_that_need_overlayfs)
 	KernelLog log;
 	EXPECT_ERR(open(u.at("metacopy").c_str(), O_RDONLY), EIO);
 	EXPECT_ERR(access(u.at("redirect").c_str(), F_OK), EIO);
+	/* An opaque directory has all that it shows. */
+	EXPECT(exists(u.at("whole")));
 	string said = log.read();
 	EXPECT(said.find("overlayfs's metacopy") != string::npos);
 	EXPECT(said.find("overlayfs's redirect_dir") != string::npos);

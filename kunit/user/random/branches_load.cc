@@ -67,8 +67,10 @@ static void map_file(const string &path)
 /* A file of this process's own comes, is written to, gets another name, is read and goes. */
 static void use_own_file(const string &dir, unsigned number)
 {
-	string name = dir + "/own" + std::to_string(number), other = name + ".renamed",
+	string own = "/own" + std::to_string(number), name = dir + own,
 	       text = std::to_string(number);
+	/* One of them to another directory. */
+	string other = dir + (number % 2 ? "" : "/elsewhere") + own + ".renamed";
 	int fd = open(name.c_str(), O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0644);
 	if (fd < 0 || write(fd, text.data(), text.size()) != ssize_t(text.size()))
 		complain("creation of " + name);
@@ -108,6 +110,7 @@ struct Load : Union {
 	{
 		make_dir(session());
 		make_dir(top + "/dir");
+		make_dir(top + "/elsewhere");
 		write_file(top + "/dir/always", "");
 		for (unsigned i = 0; i < modules; i++) {
 			make_dir(module(i));
