@@ -204,7 +204,7 @@ Text::Text(const char *path) : text_(KvArray<char>::allocate(room)), size_(-ENOM
 		size_ = aufs_test_read(path, text_.data, room);
 }
 
-Identity stat_of(struct kunit *test, const struct file &file)
+ShownIdentity stat_of(struct kunit *test, const struct file &file)
 {
 	struct kstat stat{};
 
@@ -212,7 +212,7 @@ Identity stat_of(struct kunit *test, const struct file &file)
 	return {stat.dev, stat.ino};
 }
 
-Identity inode_of(const struct file &file)
+ShownIdentity inode_of(const struct file &file)
 {
 	return {file.f_inode->i_sb->s_dev, file.f_inode->i_ino};
 }

@@ -109,14 +109,14 @@ private:
 };
 
 /* A file as its user knows it. */
-struct Identity {
+struct ShownIdentity {
 	dev_t dev;
 	u64 ino;
 };
 /* By stat(2). */
-Identity stat_of(struct kunit *test, const struct file &file);
+ShownIdentity stat_of(struct kunit *test, const struct file &file);
 /* By its inode, which is what is shown where the two differ, as in overlayfs. */
-Identity inode_of(const struct file &file);
+ShownIdentity inode_of(const struct file &file);
 
 /* How a device number is shown. */
 inline u64 major_of(dev_t dev)
@@ -137,7 +137,7 @@ struct Shown {
 	/* As in maps. */
 	const char *permissions;
 	const struct file &file;
-	Identity identity;
+	ShownIdentity identity;
 	/* Not escaped. */
 	const char *path;
 };

@@ -7,7 +7,7 @@
  */
 #pragma once
 
-#include "making.hh"
+#include "new_object.hh"
 #include "writer.hh"
 
 namespace aufs
@@ -103,17 +103,17 @@ public:
 		return is_entry_of(dentry, *dir_);
 	}
 
-	/* Makes what the negative @dentry names by @create(mount, directory inode, dentry). */
-	template <class Create> Result<void> make(struct dentry &dentry, Create &&create) const
+	/* Makes @object of the negative @dentry. */
+	Result<void> make(struct dentry &dentry, const NewObject &object) const
 	{
 		if (dentry.d_parent != dir_)
 			return Error{-ESTALE};
-		return check(create(mnt_, *dir_->d_inode, dentry));
+		return object.make(mnt_, *dir_->d_inode, dentry);
 	}
 	/* Gives @object the name of the negative @dentry. */
 	Result<void> link(struct dentry &object, struct dentry &dentry) const
 	{
-		return make(dentry, making::Link{object});
+		return make(dentry, NewObject::link(object));
 	}
 	Result<void> unlink(struct dentry &dentry) const
 	{

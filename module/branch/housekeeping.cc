@@ -48,12 +48,11 @@ bool is_ours(const Branch &branch, const struct dentry &dentry, umode_t kind)
 }
 
 /*
- * @name in the root of the branch, made by @create(mount, directory, dentry) if it is not there. What is
+ * @name in the root of the branch, made as @object if it is not there. What is
  * made is ours, whoever the filesystem gives it to; an empty directory of somebody else's goes for it.
  */
-template <class Create>
 Result<Ref<struct dentry>> find_or_make(const Writer &writer, StringView name, umode_t kind,
-					Create &&create)
+					const NewObject &object)
 {
 	const Branch &branch = writer.branch();
 	auto lock = TRY(DirLock::get(writer, branch.root()));
@@ -68,7 +67,7 @@ Result<Ref<struct dentry>> find_or_make(const Writer &writer, StringView name, u
 		if (is_positive(*dentry))
 			return Error{-EIO};
 	}
-	TRY(lock.make(*dentry, create));
+	TRY(lock.make(*dentry, object));
 	dentry = TRY(find_made(lock, move(dentry)));
 	if (!is_positive(*dentry) || (dentry->d_inode->i_mode & S_IFMT) != kind)
 		return Error{-EIO};
@@ -281,8 +280,8 @@ Result<Ref<struct dentry>> Housekeeping::directory(const Writer &writer, Houseke
 
 	if (!dir.is_there(writer.branch(), name_of(which))) {
 		dir = Kept();
-		dir = Kept(TRY(
-			find_or_make(writer, name_of(which), S_IFDIR, making::Directory{S_IRWXU})));
+		dir = Kept(TRY(find_or_make(writer, name_of(which), S_IFDIR,
+					    NewObject::directory(S_IRWXU))));
 		note_used();
 	}
 	/* It may be an older one's, who let it hand down what the branch's root does. */
@@ -313,7 +312,7 @@ Result<Ref<struct dentry>> Housekeeping::whiteout_base(const Writer &writer)
 	if (!base_.is_there(writer.branch(), base_name)) {
 		base_ = Kept();
 		base_ = Kept(TRY(find_or_make(writer, base_name, S_IFREG,
-					      making::File{S_IRUSR | S_IRGRP | S_IROTH})));
+					      NewObject::file(S_IRUSR | S_IRGRP | S_IROTH))));
 		/* Whiteouts are links of it. */
 		TRY(remove_acl(writer, *base_.dentry, ACL_TYPE_ACCESS));
 	}
@@ -372,6 +371,22 @@ Result<Ref<struct dentry>> free_work_name(const DirLock &lock, bool nested)
 			return dentry;
 	}
 	return Error{-EEXIST};
+}
+
+Result<Workfile> Workfile::create(const AsMounter &mounter, const Branch &branch,
+				  const NewObject &object, struct dentry *shop)
+{
+	auto writer = TRY(branch.write(mounter));
+	auto dir = shop ? Ref<struct dentry>::retain(shop) :
+			  TRY(branch.housekeeping().directory(writer, HousekeepingDir::orphans));
+	auto lock = TRY(DirLock::get(writer, *dir));
+	auto dentry = TRY(free_work_name(lock, shop != nullptr));
+
+	TRY(lock.make(*dentry, object));
+	dentry = TRY(find_made(lock, move(dentry)));
+	if (!is_positive(*dentry))
+		return Error{-EIO};
+	return Workfile(mounter, branch, move(dir), move(dentry));
 }
 
 Workfile::~Workfile()

@@ -19,7 +19,7 @@ Result<void> create_in(const DirLock &lock, struct dentry &whiteout, struct dent
 {
 	if (base && lock.link(*base, whiteout).ok())
 		return {};
-	return lock.make(whiteout, making::File{whiteout_mode});
+	return lock.make(whiteout, NewObject::file(whiteout_mode));
 }
 
 /* Makes the reserved @name in @h_dir. Whether it was not there. */

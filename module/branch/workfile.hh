@@ -22,26 +22,11 @@ class Workfile final
 {
 public:
 	/*
-	 * Makes one by @create(mount, directory inode, dentry); in @shop, which is the directory of
+	 * Makes @object as one; in @shop, which is the directory of
 	 * another one that outlives it, unless that is null. Takes write access, and lets it go.
 	 */
-	template <class Create>
 	static Result<Workfile> create(const AsMounter &mounter, const Branch &branch,
-				       Create &&create, struct dentry *shop = nullptr)
-	{
-		auto writer = TRY(branch.write(mounter));
-		auto dir = shop ? Ref<struct dentry>::retain(shop) :
-				  TRY(branch.housekeeping().directory(writer,
-								      HousekeepingDir::orphans));
-		auto lock = TRY(DirLock::get(writer, *dir));
-		auto dentry = TRY(free_work_name(lock, shop != nullptr));
-
-		TRY(lock.make(*dentry, create));
-		dentry = TRY(find_made(lock, move(dentry)));
-		if (!is_positive(*dentry))
-			return Error{-EIO};
-		return Workfile(mounter, branch, move(dir), move(dentry));
-	}
+				       const NewObject &object, struct dentry *shop = nullptr);
 
 	Workfile(Workfile &&other)
 		: mounter_(other.mounter_), branch_(other.branch_), dir_(move(other.dir_)),

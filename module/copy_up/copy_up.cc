@@ -40,15 +40,15 @@ Result<Workfile> make_alike(const AsMounter &mounter, struct dentry &dentry, str
 	const struct inode &h_inode = *source.d_inode;
 	umode_t kind = h_inode.i_mode & S_IFMT;
 
-	auto make = [&mounter, &branch, shop](auto &&create) {
-		return Workfile::create(mounter, branch, create, shop);
+	auto make = [&mounter, &branch, shop](const NewObject &object) {
+		return Workfile::create(mounter, branch, object, shop);
 	};
 
 	switch (kind) {
 	case S_IFREG:
-		return make(making::File{S_IRUSR | S_IWUSR});
+		return make(NewObject::file(S_IRUSR | S_IWUSR));
 	case S_IFDIR:
-		return make(making::Directory{S_IRWXU});
+		return make(NewObject::directory(S_IRWXU));
 	case S_IFLNK: {
 		struct delayed_call done = {};
 		const char *target = vfs_get_link(&source, &done);
@@ -56,15 +56,15 @@ Result<Workfile> make_alike(const AsMounter &mounter, struct dentry &dentry, str
 		if (is_error(target))
 			return error_of(target);
 
-		auto result = make(making::Symlink{target});
+		auto result = make(NewObject::symlink(target));
 
 		if (done.fn)
 			done.fn(done.arg);
 		return result;
 	}
 	default:
-		return make(making::Special{static_cast<umode_t>(kind | S_IRUSR | S_IWUSR),
-					    h_inode.i_rdev});
+		return make(NewObject::special(static_cast<umode_t>(kind | S_IRUSR | S_IWUSR),
+					       h_inode.i_rdev));
 	}
 }
 
@@ -157,7 +157,7 @@ Result<bool> place(const Writer &writer, Workfile &work, struct dentry &h_dir,
 Result<Workfile> make_workshop(const AsMounter &mounter, const Branch &branch,
 			       struct dentry &h_parent)
 {
-	auto shop = TRY(Workfile::create(mounter, branch, making::Directory{S_IRWXU}));
+	auto shop = TRY(Workfile::create(mounter, branch, NewObject::directory(S_IRWXU)));
 	auto writer = TRY(branch.write(mounter));
 
 	TRY(hand_project_down(writer, shop.dentry(), h_parent));

@@ -80,7 +80,7 @@ Result<void> note_gone_name(const AsMounter &mounter, const Super &super, const 
 
 		file = TRY(lookup_locked(lock, GoneName(filesystem, id).view()));
 		if (!is_positive(*file)) {
-			TRY(lock.make(*file, making::File{S_IRUSR}));
+			TRY(lock.make(*file, NewObject::file(S_IRUSR)));
 			file = TRY(find_made(lock, move(file)));
 		}
 		if (!is_positive(*file) || !is_reg(file->d_inode->i_mode))

@@ -120,19 +120,18 @@ void unmake(const Writer &writer, struct dentry &h_dir, struct dentry &h_dentry)
 			  -removed.error());
 }
 
-/* What make() is to make: the union's dentry, and its kind, or what it is a further link of. */
+/* What make() is to make: the union's dentry, and what becomes of it, or what it is a further link of. */
 struct CreationRequest {
 	struct dentry &dentry;
 	umode_t mode; /* 0 for a link */
 	struct inode *existing; /* null but for a link */
+	const NewObject *object; /* null for a link */
 	const struct cred &caller;
 };
 
-/* Makes what is @wanted in @h_dir by @create(mount, directory, dentry) as the caller's. */
-template <class Create>
+/* Makes what is @wanted in @h_dir as the caller's. */
 Result<Ref<struct dentry>> make_on_branch(const Writer &writer, const Super &super,
-					  struct dentry &h_dir, const CreationRequest &wanted,
-					  Create &&create)
+					  struct dentry &h_dir, const CreationRequest &wanted)
 {
 	auto creator = TRY(CreatorCreds::create(super, wanted.caller, wanted.dentry, wanted.mode));
 	ScopedCreds creds(creator.get());
@@ -142,7 +141,9 @@ Result<Ref<struct dentry>> make_on_branch(const Writer &writer, const Super &sup
 	/* The branch has by now what the union does not. */
 	if (is_positive(*h_dentry))
 		return Error{-ESTALE};
-	TRY(lock.make(*h_dentry, create));
+	TRY(lock.make(*h_dentry, wanted.object ?
+					 *wanted.object :
+					 NewObject::link(Inode::of(*wanted.existing).h_dentry())));
 	h_dentry = TRY(find_made(lock, move(h_dentry)));
 	if (!is_positive(*h_dentry))
 		return Error{-ENOENT};
@@ -187,12 +188,11 @@ Result<CreationPlace> place_for_new(const AsMounter &mounter, const ListLock &li
 }
 
 /*
- * Makes what is @wanted at @place by @create(mount, directory, dentry), and then the union's inode
- * for it, or the existing one for a further link. Takes and drops write access.
+ * Makes what is @wanted at @place, and then the union's inode for it, or the existing one for a further link.
+ * Takes and drops write access.
  */
-template <class Create>
 Result<Ref<struct inode>> make_at(const AsMounter &mounter, Inode &dir, const CreationPlace &place,
-				  const CreationRequest &wanted, Create &&create)
+				  const CreationRequest &wanted)
 {
 	StringView name = name_of(wanted.dentry);
 	const Branch &branch = place.branch;
@@ -203,7 +203,7 @@ Result<Ref<struct inode>> make_at(const AsMounter &mounter, Inode &dir, const Cr
 	if (wanted.existing)
 		note_arrival(writer, dir, h_dir, Inode::of(*wanted.existing));
 
-	auto h_dentry = TRY(make_on_branch(writer, dir.super(), h_dir, wanted, create));
+	auto h_dentry = TRY(make_on_branch(writer, dir.super(), h_dir, wanted));
 	ScopeExit undo([&] { unmake(writer, h_dir, *h_dentry); });
 	auto inode = Ref<struct inode>::retain(wanted.existing);
 
@@ -245,12 +245,11 @@ Result<void> uncover_link(const AsMounter &mounter, const Inode &dir, const Crea
 }
 
 /*
- * Makes @dentry's name on a rw branch by @create(mount, directory, dentry), for a new inode of
- * @mode, or for @existing, which lies on a rw branch, where @mode is 0.
+ * Makes @dentry's name on a rw branch, for @object, a new inode of @mode, or for @existing, which lies on a rw
+ * branch, where that is null and @mode is 0.
  */
-template <class Create>
 Result<void> make(struct inode &vfs_dir, struct dentry &dentry, struct inode *existing,
-		  umode_t mode, Create &&create)
+		  umode_t mode, const NewObject *object)
 {
 	Inode &dir = Inode::of(vfs_dir);
 	StringView name = name_of(dentry);
@@ -277,13 +276,13 @@ Result<void> make(struct inode &vfs_dir, struct dentry &dentry, struct inode *ex
 
 	TRY(check_seen(mounter, *dentry.d_parent, place.branch));
 
-	CreationRequest wanted = {dentry, mode, existing, mounter.caller()};
+	CreationRequest wanted = {dentry, mode, existing, object, mounter.caller()};
 	auto run = [&]() -> Result<Ref<struct inode>> {
 		/* The policy has seen to whiteouts. */
 		if (!existing)
 			TRY(obstacle_above(mounter, dir, name, place.branch, nullptr));
 
-		auto inode = TRY(make_at(mounter, dir, place, wanted, create));
+		auto inode = TRY(make_at(mounter, dir, place, wanted));
 
 		if (obstacle == Obstacle::removable)
 			TRY(uncover_link(mounter, dir, place, name, Inode::of(*inode).h_inode()));
@@ -322,25 +321,33 @@ struct Create {
 	Result<void> operator()(AUFS_IDMAP *, struct inode *vfs_dir, struct dentry *dentry,
 				umode_t mode, Exclusive...) const
 	{
-		return make(*vfs_dir, *dentry, nullptr, S_IFREG | mode, making::File{mode});
+		const NewObject object = NewObject::file(mode);
+
+		return make(*vfs_dir, *dentry, nullptr, S_IFREG | mode, &object);
 	}
 };
 
 Result<void> mknod(AUFS_IDMAP *, struct inode *vfs_dir, struct dentry *dentry, umode_t mode,
 		   dev_t rdev)
 {
-	return make(*vfs_dir, *dentry, nullptr, mode, making::Special{mode, rdev});
+	const NewObject object = NewObject::special(mode, rdev);
+
+	return make(*vfs_dir, *dentry, nullptr, mode, &object);
 }
 
 Result<void> symlink(AUFS_IDMAP *, struct inode *vfs_dir, struct dentry *dentry, const char *target)
 {
-	return make(*vfs_dir, *dentry, nullptr, S_IFLNK | S_IRWXUGO, making::Symlink{target});
+	const NewObject object = NewObject::symlink(target);
+
+	return make(*vfs_dir, *dentry, nullptr, S_IFLNK | S_IRWXUGO, &object);
 }
 
 /* For an errno, or on later kernels a dentry: null where it is the caller's. */
 Result<void> mkdir(AUFS_IDMAP *, struct inode *vfs_dir, struct dentry *dentry, umode_t mode)
 {
-	return make(*vfs_dir, *dentry, nullptr, S_IFDIR | mode, making::Directory{mode});
+	const NewObject object = NewObject::directory(mode);
+
+	return make(*vfs_dir, *dentry, nullptr, S_IFDIR | mode, &object);
 }
 
 /* Copies up what gets the further @name in @dir, unless it is known that it cannot get that. */
@@ -370,11 +377,7 @@ Result<void> link(struct dentry *old_dentry, struct inode *vfs_dir, struct dentr
 	Inode &inode = Inode::of(*old_dentry->d_inode);
 
 	TRY(prepare_link(*old_dentry, Inode::of(*vfs_dir), name_of(*new_dentry)));
-	/* What it is a name of is known when the list and the inode are locked. */
-	return make(*vfs_dir, *new_dentry, &inode.vfs, 0,
-		    [&inode](struct vfsmount *mnt, struct inode &h_dir, struct dentry &h) {
-			    return making::Link{inode.h_dentry()}(mnt, h_dir, h);
-		    });
+	return make(*vfs_dir, *new_dentry, &inode.vfs, 0, nullptr);
 }
 
 /* An inode without a name: made on the branch without one, then opened as any other file. */
@@ -402,7 +405,7 @@ Result<void> make_tmpfile(struct inode &vfs_dir, struct file &file, umode_t mode
 			aufs_tmpfile_open(&parent, mode, O_RDWR | O_LARGEFILE, &creator.get())));
 		TRY(inherit(writer, dir,
 			    {*file.f_path.dentry, static_cast<umode_t>(S_IFREG | mode), nullptr,
-			     mounter.caller()},
+			     nullptr, mounter.caller()},
 			    *aufs_file_dentry(h_file.get())));
 	}
 

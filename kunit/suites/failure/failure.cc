@@ -455,7 +455,7 @@ CASE_BODY(fail_show)
 		return;
 
 	unsigned long addr = MAP(test, *setup.file, pages);
-	Identity identity = stat_of(test, *setup.file);
+	ShownIdentity identity = stat_of(test, *setup.file);
 
 	for (const char *name : names)
 		in_process(test, [&]() {

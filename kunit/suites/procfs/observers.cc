@@ -229,7 +229,7 @@ CASE_BODY(show_perf_record)
 	if (!setup.ok())
 		return;
 
-	Identity identity = stat_of(test, *setup.file);
+	ShownIdentity identity = stat_of(test, *setup.file);
 
 	in_process(test, [&]() {
 		struct aufs_test_perf_mapping record;

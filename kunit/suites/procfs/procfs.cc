@@ -70,7 +70,7 @@ CASE_BODY(show_maps)
 
 	unsigned long shared = MAP(test, *setup.file, pages);
 	unsigned long part = MAP(test, *setup.file, 2, 3, PROT_READ | PROT_EXEC);
-	Identity identity = stat_of(test, *setup.file);
+	ShownIdentity identity = stat_of(test, *setup.file);
 
 	/* The union's own, and not what the branch has. */
 	EXPECT_EQ(test, identity.dev, setup.file->f_inode->i_sb->s_dev);

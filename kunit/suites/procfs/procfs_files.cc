@@ -45,7 +45,7 @@ CASE_BODY(show_split)
 		return aufs_test_skip(test, "there is no mprotect");
 
 	unsigned long addr = MAP(test, *setup.file, pages);
-	Identity identity = stat_of(test, *setup.file);
+	ShownIdentity identity = stat_of(test, *setup.file);
 
 	EXPECT_EQ(test, aufs_test_mprotect(addr + 2 * PAGE_SIZE, 3 * PAGE_SIZE, PROT_READ), 0);
 	in_process(test, [&]() {
@@ -121,7 +121,7 @@ CASE_BODY(show_closed)
 
 	unsigned long addr = MAP(test, *setup.file, pages);
 	struct file *file = setup.file.get();
-	Identity identity = stat_of(test, *file);
+	ShownIdentity identity = stat_of(test, *file);
 
 	/* What the mapping reports is kept by the mapping alone. */
 	setup.file = {};
@@ -146,7 +146,7 @@ CASE_BODY(show_read_only_branch)
 		return;
 
 	unsigned long addr = MAP(test, *file, pages, 0, PROT_READ);
-	Identity identity = stat_of(test, *file);
+	ShownIdentity identity = stat_of(test, *file);
 
 	EXPECT(test, identity.dev != stat_of(test, *lower).dev);
 	in_process(test, [&]() {

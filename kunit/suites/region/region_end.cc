@@ -147,7 +147,7 @@ CASE_BODY(region_shown_in_maps)
 
 	unsigned long addr = MAP(test, *setup.file, pages);
 	unsigned long copy = MAP(test, *setup.file, 2, 3, read_write, MAP_PRIVATE);
-	Identity identity = stat_of(test, *setup.file);
+	ShownIdentity identity = stat_of(test, *setup.file);
 	Shown shared{addr, pages, 0, "rw-S", *setup.file, identity, "/union/file"};
 
 	OBSERVERS(test, ".").maps("maps", shared);

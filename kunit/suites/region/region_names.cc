@@ -204,7 +204,7 @@ CASE_BODY(region_shown_in_maps_of_a_process)
 
 	unsigned long addr = MAP(test, *setup.file, pages);
 	unsigned long copy = MAP(test, *setup.file, 2, 3, read_write, MAP_PRIVATE);
-	Identity identity = stat_of(test, *setup.file);
+	ShownIdentity identity = stat_of(test, *setup.file);
 
 	in_process(test, [&]() {
 		OBSERVERS(test, "self")
