@@ -95,19 +95,17 @@ class Steps(unittest.TestCase):
         self.assertLess(time.monotonic() - began, 1.9)
 
     def test_what_fills(self):
-        priority = 'nice; nice >> "$0"'
+        """The two that have the slots wait for what fills; that runs one after the other, the longest first."""
         with tempfile.TemporaryDirectory() as name:
-            said = [pathlib.Path(name) / step for step in "abcd"]
-            began = time.monotonic()
+            said = {step: pathlib.Path(name) / step for step in "abcd"}
+            wait = ["sh", "-c", 'until [ -s "$1" ]; do sleep 0.05; done; nice > "$0"']
             ended = self.run_steps([
-                runner.Step("a", ["sh", "-c", "sleep 1; " + priority, said[0]]),
-                runner.Step("b", ["sh", "-c", "sleep 1; " + priority, said[1]]),
-                runner.Step("c", ["sh", "-c", priority, said[2]], seconds=90, fills=True),
-                runner.Step("d", ["sh", "-c", "sleep 1.2;" + priority, said[3]], fills=True)])
-            self.assertLess(time.monotonic() - began, 1.9)
-            self.assertEqual(ended[0], ("c", True))
-            self.assertEqual([int(path.read_text()) - os.nice(0) for path in said],
-                             [0, 0, 19 - os.nice(0), 19 - os.nice(0)])
+                runner.Step("a", [*wait, said["a"], said["d"]]), runner.Step("b", [*wait, said["b"], said["d"]]),
+                runner.Step("c", ["sh", "-c", 'sleep 0.2; nice > "$0"', said["c"]], seconds=90, fills=True),
+                runner.Step("d", ["sh", "-c", '[ -s "$1" ] && nice > "$0"', said["d"], said["c"]], fills=True)])
+            self.assertEqual(ended[0][0], "c")
+            self.assertTrue(all(well for _, well in ended))
+            self.assertEqual([int(path.read_text()) for path in said.values()], 2 * [os.nice(0)] + 2 * [19])
 
     def test_what_fills_has_slots_at_last(self):
         with tempfile.TemporaryDirectory() as name:
