@@ -41,6 +41,9 @@ kunit:
 kunit-mutants:
 	@ARCH='$(ARCH)' KERNEL='$(KERNEL)' NOMMU='$(NOMMU)' scripts/kunit-mutants $(SITES)
 
+deb:
+	@scripts/package/build
+
 lint:
 	@scripts/lint
 
@@ -50,7 +53,7 @@ setup:
 help:
 	@sed -n 's/^#: \{0,1\}//p' Makefile
 
-.PHONY: module compile_commands.json clean demo vm check test test-all observers kernels bench bench-check kunit kunit-mutants lint setup help
+.PHONY: module compile_commands.json clean demo vm check test test-all observers kernels bench bench-check kunit kunit-mutants deb lint setup help
 
 #: make [LLVM=1 | LLVM=-19] [KVER=RELEASE | KDIR=DIR]
 #:                        build aufs.ko, and its companion aufs-observers.ko, with clang (the
@@ -82,6 +85,7 @@ help:
 #: make kunit-mutants [ARCH=... NOMMU=... KERNEL=...] [SITES='NUMBER...']
 #:                        take vm_prfile's sites out of that kernel one by one, and see which test
 #:                        fails
+#: make deb               the package aufs-cxx-dkms, for DKMS on Debian 12 and 13
 #: make lint              clang-format, clang-tidy, checkpatch
 #: make setup             install what all this needs
 #: make clean             remove what `make` generated

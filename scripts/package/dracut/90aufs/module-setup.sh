@@ -1,0 +1,32 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck disable=SC2154 # dracut's kernel and moddir
+#
+# Puts aufs.ko into the initramfs, and what makes the root a union (aufs=tmpfs).
+
+check()
+{
+	if ! modinfo -k "$kernel" aufs >/dev/null 2>&1; then
+		dwarning "kernel $kernel has no aufs: aufs=tmpfs will not start it. apt install" \
+			"linux-headers-$kernel; dkms autoinstall -k $kernel; dracut --force --kver $kernel"
+		return 1
+	fi
+	return 0
+}
+
+depends()
+{
+	return 0
+}
+
+installkernel()
+{
+	hostonly='' instmods aufs
+}
+
+install()
+{
+	inst_multiple cat mkdir modprobe mount
+	inst_simple /usr/lib/aufs-cxx/root
+	inst_hook pre-pivot 10 "$moddir/aufs-root.sh"
+}
