@@ -54,26 +54,11 @@ need()
 # the mirrors that the machine's apt has. The machine's own lists and packages stay as they are.
 apt_of()
 {
-	local dir=$cache/apt/$1${2:+-$2} targets uri suite suites=("$1")
+	local dir=$cache/apt/$1${2:+-$2}
 
-	targets=$(apt_targets)
-	if [ -z "$targets" ]; then
-		apt_update
-		targets=$(apt_targets)
-	fi
-	[ -n "${2:-}" ] || ! grep -q "^$1 " <<<"$targets" || return 0
-	[ "$1" = sid ] || suites+=("$1-updates" "$1-backports" "$1-security")
+	[ -n "${2:-}" ] || ! grep -q "^$1 " <<<"$(mirrors)" || return 0
 	mkdir -p "$dir/archives/partial"
-	for suite in "${suites[@]}"; do
-		case $suite in
-		*-security)	uri=$(sed -n 's/^[^ ]*-security //p' <<<"$targets" | head -n 1) ;;
-		*)		uri=$(sed -n 's/^[^- ]* //p' <<<"$targets" | head -n 1)
-				[ -n "$uri" ] || die "this machine's apt has no mirror of Debian" \
-					"(/etc/apt/sources.list*): the kernels of $1 come from one" ;;
-		esac
-		[ -z "$uri" ] ||
-			echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $uri $suite main"
-	done >"$dir/sources.list"
+	apt_sources "$1" >"$dir/sources.list"
 	: >"$dir/status"
 	cat >"$dir/apt.conf" <<-EOF
 		Dir::State::lists "$dir/lists";
@@ -88,6 +73,38 @@ apt_of()
 	EOF
 	export APT_CONFIG=$dir/apt.conf
 	apt_lists=$dir/lists
+}
+
+# apt_sources DEBIAN: a sources.list for it, of the mirrors that the machine's apt has.
+apt_sources()
+{
+	local targets uri suite suites=("$1")
+
+	targets=$(mirrors)
+	[ "$1" = sid ] || suites+=("$1-updates" "$1-backports" "$1-security")
+	for suite in "${suites[@]}"; do
+		case $suite in
+		*-security)	uri=$(sed -n 's/^[^ ]*-security //p' <<<"$targets" | head -n 1) ;;
+		*)		uri=$(sed -n 's/^[^- ]* //p' <<<"$targets" | head -n 1)
+				[ -n "$uri" ] || die "this machine's apt has no mirror of Debian" \
+					"(/etc/apt/sources.list*): what is of $1 comes from one" ;;
+		esac
+		[ -z "$uri" ] ||
+			echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $uri $suite main"
+	done
+}
+
+# mirrors: what apt_targets says; of a machine that has no lists yet, after getting them.
+mirrors()
+{
+	local targets
+
+	targets=$(apt_targets)
+	if [ -z "$targets" ]; then
+		apt_update
+		targets=$(apt_targets)
+	fi
+	echo "$targets"
 }
 
 # apt_targets: SUITE MIRROR of all that the machine's own apt has of Debian. Asking it takes a second, so
