@@ -47,6 +47,9 @@ deb:
 test-deb:
 	@scripts/package/test $(DEBIAN)
 
+test-hosts:
+	@scripts/test-hosts $(DEBIAN)
+
 lint:
 	@scripts/lint
 
@@ -56,7 +59,7 @@ setup:
 help:
 	@sed -n 's/^#: \{0,1\}//p' Makefile
 
-.PHONY: module compile_commands.json clean demo vm check test test-all observers kernels bench bench-check kunit kunit-mutants deb test-deb lint setup help
+.PHONY: module compile_commands.json clean demo vm check test test-all observers kernels bench bench-check kunit kunit-mutants deb test-deb test-hosts lint setup help
 
 #: make [LLVM=1 | LLVM=-19] [KVER=RELEASE | KDIR=DIR]
 #:                        build aufs.ko, and its companion aufs-observers.ko, with clang (the
@@ -91,7 +94,7 @@ help:
 #: make deb               the package aufs-cxx-dkms, for DKMS on Debian 12 and 13
 #: make test-deb [DEBIAN='bookworm trixie']
 #:                        install, upgrade, boot, remove and purge it, in a root of each
-#: make [DEBIAN='bookworm trixie']
+#: make test-hosts [DEBIAN='bookworm trixie']
 #:                        whether a fresh Debian 12 and 13 can build and try all this
 #: make lint              clang-format, clang-tidy, checkpatch
 #: make setup             install what all this needs
