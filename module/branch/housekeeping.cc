@@ -427,7 +427,12 @@ Result<Grave> Grave::dig(const Writer &writer, struct dentry &h_dir, StringView 
 Result<Grave> Grave::bury(const Writer &writer, struct dentry &h_dir, StringView name,
 			  struct dentry &victim)
 {
-	Grave grave = TRY(dig(writer, h_dir, name, victim));
+	auto dug = dig(writer, h_dir, name, victim);
+
+	if (!dug.ok())
+		return Error{dug.error()};
+
+	Grave grave = dug.release();
 	auto run = [&]() -> Result<void> {
 		return check_empty(TRY(NameList::read(writer, *grave.dir_)));
 	};

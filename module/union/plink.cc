@@ -283,12 +283,14 @@ Result<bool> follow_plink_of(const AsMounter &mounter, const Super &super, Stack
 		if (!branch.is_above(*found.top.branch))
 			break;
 
-		Part copy = TRY(find_copy(mounter, super, branch, found.top, id));
+		auto copy = find_copy(mounter, super, branch, found.top, id);
 
-		if (!copy)
+		if (!copy.ok())
+			return Error{copy.error()};
+		if (!copy.value())
 			continue;
 		found.named = move(found.top);
-		found.top = move(copy);
+		found.top = copy.release();
 		found.generation = id.generation;
 		return true;
 	}

@@ -58,7 +58,12 @@ Result<void> uncover(const AsMounter &mounter, const Inode &dir, StringView name
 			break;
 
 		auto whiteout = TRY(find_whiteout(mounter, branch, *part.dentry, name));
-		Part object = TRY(shown_object(mounter, part, name, shown));
+		auto looked = shown_object(mounter, part, name, shown);
+
+		if (!looked.ok())
+			return Error{looked.error()};
+
+		const Part &object = looked.value();
 
 		if (!whiteout && !object)
 			continue;
