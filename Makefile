@@ -19,6 +19,9 @@ demo:
 vm:
 	@scripts/vm shell
 
+live:
+	@scripts/live/run $(KERNELS)
+
 check test-all: COMMAND = $(@:test-%=%)
 test check test-all:
 	@scripts/test $(COMMAND)
@@ -59,7 +62,7 @@ setup:
 help:
 	@sed -n 's/^#: \{0,1\}//p' Makefile
 
-.PHONY: module compile_commands.json clean demo vm check test test-all observers kernels bench bench-check kunit kunit-mutants deb test-deb test-hosts lint setup help
+.PHONY: module compile_commands.json clean demo vm live check test test-all observers kernels bench bench-check kunit kunit-mutants deb test-deb test-hosts lint setup help
 
 #: make [LLVM=1 | LLVM=-19] [KVER=RELEASE | KDIR=DIR]
 #:                        build aufs.ko, and its companion aufs-observers.ko, with clang (the
@@ -71,6 +74,8 @@ help:
 #:                        for clangd and clang-tidy, as the last build compiled
 #: make demo              show it: a union in a virtual machine, and what reports what
 #: make vm                a shell in that machine
+#: make live [KERNELS='NAME...']
+#:                        a Debian of squashfs modules starts from a union of them, is used, and stops
 #: make check [BASE=COMMIT]
 #:                        between two edits: what concerns the files that differ from HEAD, or BASE
 #: make test              what has to pass before a change lands

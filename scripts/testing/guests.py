@@ -15,7 +15,7 @@ USER_TESTS = CACHE / "user-tests"
 # What does not decide how a program does in a machine.
 WITHOUT = (*kept.SUITES, *kept.LINT, "kunit/host/*", "kunit/user/mut*", "scripts/testing/concerns",
            "scripts/testing/vma-test", "scripts/bench*", "scripts/kunit*", "scripts/demo", "scripts/machine/demo",
-           "scripts/kernels")
+           "scripts/kernels", "scripts/live/*")
 
 
 # The first line of a result whose sources changed while it was made: it counts now, and is not kept.

@@ -10,7 +10,7 @@ from runner import Step
 
 STOCK = ["6.12", "6.1"]
 # What does not decide whether a kernel and its module are built, and whether what runs in them does well.
-NO_PROGRAMS = ("kunit/user/*", "kunit/host/*", "scripts/testing/concerns", *kept.LINT)
+NO_PROGRAMS = ("kunit/user/*", "kunit/host/*", "scripts/testing/concerns", "scripts/live/*", *kept.LINT)
 BUILDS = (*NO_PROGRAMS, *kept.SUITES, "scripts/test", "scripts/testing/*", "!scripts/testing/test-build",
           "scripts/machine/*", "!scripts/machine/rootfs")
 # What a user-space program takes where nothing was measured yet, and a machine until it is up.
@@ -98,6 +98,12 @@ def suites(arch, seconds):
     """The KUnit suites, on a kernel of their own."""
     return Ktap(f"kunit-{arch}", [script("kunit")], ["tree-6.12"], seconds, {"ARCH": arch},
                 without=NO_PROGRAMS)
+
+
+def live():
+    """A Debian whose root is a union, on three kernels."""
+    return Ktap("live", [script("live/run")], ["build-6.12", "build-6.1", "build-backports"], 600,
+                without=(*NO_PROGRAMS, *kept.SUITES, "!scripts/live/*"))
 
 
 def steps_for_vm_prfile():
