@@ -340,16 +340,12 @@ CASE_BODY(cxxrt_locks_end_with_the_scope)
 
 	const Super &super = Inode::of(*file->f_inode).super();
 	AsMounter mounter = super.as_mounter();
-	auto writer = super.branch_at(0).write(mounter);
-
-	if (!EXPECT(test, writer.ok()))
-		return;
-
 	struct dentry &root = super.branch_at(0).root();
 	struct inode &inode = *root.d_inode;
 	auto in_order = [&](int error) -> Result<void> {
 		MutexLock lock(mutex);
-		auto dir = TRY(DirLock::get(writer.value(), root));
+		auto writer = TRY(super.branch_at(0).write(mounter));
+		auto dir = TRY(DirLock::get(writer, root));
 
 		EXPECT(test, aufs_test_mutex_is_locked(&mutex));
 		EXPECT(test, aufs_test_inode_is_locked(&inode));
