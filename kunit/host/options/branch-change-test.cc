@@ -34,9 +34,7 @@ Text show(const BranchChange &change)
 		EXPECT(!branch.perm_given && !branch.ignores && branch.attributes.empty());
 		return text;
 	}
-	text += "=";
-	text += branch_perm_name(branch.perm);
-	text += copy_on_open_name(branch.copy_on_open);
+	branch.write_use([&text](StringView piece) { text += piece; });
 	return text + (branch.perm_given ? "" : "*") + (branch.ignores ? "!" : "");
 }
 

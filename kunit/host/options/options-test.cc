@@ -31,10 +31,7 @@ Text parse(const Text &text, unsigned int already = 0)
 		if (!all.empty())
 			all += '\n';
 		all += item.value().path;
-		all += '=';
-		all += branch_perm_name(item.value().perm);
-		all += copy_on_open_name(item.value().copy_on_open);
-		item.value().may_miss.write([&all](StringView name) { all += name; });
+		item.value().write_use([&all](StringView piece) { all += piece; });
 		if (!item.value().perm_given)
 			all += '*';
 		if (char text[300]; item.value().ignores)
