@@ -12,6 +12,8 @@ namespace
 constexpr unsigned int bits_a_word = 8 * sizeof(unsigned long);
 /* Of a larger directory none is made: it would be a quarter of a megabyte. */
 constexpr unsigned int most_names = 65536;
+/* Entries may be larger than that, or names may have gone from it. */
+constexpr loff_t most_estimated = 2LL * most_names;
 /* Of a name that a filter does not have, one in two hundred is thought to be there. */
 constexpr unsigned int room_a_name = 16;
 
@@ -151,7 +153,7 @@ unsigned int estimate_names(const Part &part)
 
 	/* Names in an encrypted directory are others when the key comes. */
 	if (completeness_of(part.branch->sb()) == Complete::never ||
-	    part.inode().i_flags & S_ENCRYPTED || estimate > 2 * most_names)
+	    part.inode().i_flags & S_ENCRYPTED || estimate > most_estimated)
 		return ~0U;
 	return static_cast<unsigned int>(estimate);
 }
