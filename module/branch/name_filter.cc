@@ -25,7 +25,7 @@ enum class Complete : unsigned char {
 	never, /* nobody has looked at the filesystem */
 	always, /* it says where it could not read */
 	at_the_end, /* the position is behind the last byte then */
-	block_by_block, /* the same, or it leaves a block out; else each has an entry, or positions are hashes */
+	block_by_block, /* it may leave a block out: each has an entry then, or positions are hashes */
 };
 
 Complete completeness_of(const struct super_block &sb)
