@@ -14,4 +14,7 @@
 
 extern "C" {
 #include "api.h"
+
+/* Differs between kernels: it has the type of the member that it is for. */
+__remove_pointer(decltype(::file_operations::setlease)) generic_setlease;
 }

@@ -339,6 +339,7 @@ template <class Ops> constexpr Ops for_dir_file(Ops ops)
 	ops.read = generic_read_dir;
 	ops.iterate_shared = vfs<iterate>;
 	ops.fsync = vfs<fsync>;
+	ops.setlease = generic_setlease;
 	return ops;
 }
 

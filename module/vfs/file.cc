@@ -122,6 +122,8 @@ template <class Ops> constexpr Ops for_regular_file(Ops ops)
 	ops.fallocate = vfs<fallocate>;
 	ops.copy_file_range = vfs<copy_file_range>;
 	ops.remap_file_range = vfs<remap_file_range>;
+	/* On 7.x a filesystem that does not say so has no leases. */
+	ops.setlease = generic_setlease;
 	ops.mmap = vfs<mmap>;
 	ops.get_unmapped_area = get_unmapped_area;
 	/* Without an MMU. */
