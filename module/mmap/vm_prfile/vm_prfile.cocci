@@ -429,9 +429,11 @@ constant char [] fmt =~ "%pD";
  printk(fmt, ..., F, ...)
 )
 
+// Named one by one: Debian 12's spatch takes Perl's regular expressions, Debian 13's those of OCaml's Str.
 @show_printk@
 expression V;
-identifier fn =~ "^(_?printk|pr_[a-z]+|trace_seq_printf|seq_printf)$";
+identifier fn = {printk, _printk, pr_emerg, pr_alert, pr_crit, pr_err, pr_warn, pr_notice, pr_info, pr_cont, pr_debug,
+		 seq_printf, trace_seq_printf};
 constant char [] fmt =~ "%pD";
 @@
  fn(fmt, ...,
