@@ -186,7 +186,7 @@ apt_drop()
 # apt_candidate PACKAGE: the version that apt would download; nothing when it has none.
 apt_candidate()
 {
-	apt-cache show --no-all-versions "$1" 2>/dev/null |
+	{ apt-cache show --no-all-versions "$1" 2>/dev/null || true; } |
 		awk '/^Version: / { v = $2 } /^Filename: / { f = 1 } END { if (f) print v }'
 }
 

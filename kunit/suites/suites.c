@@ -6,6 +6,8 @@
  */
 #include <kunit/test.h>
 
+#include "../support/begin.h"
+
 #define CASE(name) void name(struct kunit *test);
 #include "changes/changes.cases"
 #include "cxxrt/cxxrt.cases"
@@ -33,6 +35,7 @@ static struct kunit_case changes_cases[] = {
 static struct kunit_suite changes_suite = {
 	.name = "aufs_changes",
 	.test_cases = changes_cases,
+	.init = aufs_test_begin,
 };
 
 static struct kunit_case cxxrt_cases[] = {
@@ -42,6 +45,7 @@ static struct kunit_case cxxrt_cases[] = {
 static struct kunit_suite cxxrt_suite = {
 	.name = "aufs_cxxrt",
 	.test_cases = cxxrt_cases,
+	.init = aufs_test_begin,
 };
 
 static struct kunit_case prfile_cases[] = {
@@ -51,6 +55,7 @@ static struct kunit_case prfile_cases[] = {
 static struct kunit_suite prfile_suite = {
 	.name = "aufs_prfile",
 	.test_cases = prfile_cases,
+	.init = aufs_test_begin,
 };
 
 #ifdef CONFIG_MMU
@@ -61,6 +66,7 @@ static struct kunit_case procfs_cases[] = {
 static struct kunit_suite procfs_suite = {
 	.name = "aufs_procfs",
 	.test_cases = procfs_cases,
+	.init = aufs_test_begin,
 };
 
 static struct kunit_case security_cases[] = {
@@ -70,6 +76,7 @@ static struct kunit_case security_cases[] = {
 static struct kunit_suite security_suite = {
 	.name = "aufs_security",
 	.test_cases = security_cases,
+	.init = aufs_test_begin,
 };
 
 static struct kunit_case vma_copy_cases[] = {
@@ -79,6 +86,7 @@ static struct kunit_case vma_copy_cases[] = {
 static struct kunit_suite vma_copy_suite = {
 	.name = "aufs_vma_copy",
 	.test_cases = vma_copy_cases,
+	.init = aufs_test_begin,
 };
 
 static struct kunit_case vma_merge_cases[] = {
@@ -88,6 +96,7 @@ static struct kunit_case vma_merge_cases[] = {
 static struct kunit_suite vma_merge_suite = {
 	.name = "aufs_vma_merge",
 	.test_cases = vma_merge_cases,
+	.init = aufs_test_begin,
 };
 
 static struct kunit_case model_cases[] = {
@@ -97,6 +106,7 @@ static struct kunit_case model_cases[] = {
 static struct kunit_suite model_suite = {
 	.name = "aufs_model",
 	.test_cases = model_cases,
+	.init = aufs_test_begin,
 };
 
 static struct kunit_case failure_cases[] = {
@@ -106,6 +116,7 @@ static struct kunit_case failure_cases[] = {
 static struct kunit_suite failure_suite = {
 	.name = "aufs_failure",
 	.test_cases = failure_cases,
+	.init = aufs_test_begin,
 };
 
 static struct kunit_case damage_cases[] = {
@@ -115,6 +126,7 @@ static struct kunit_case damage_cases[] = {
 static struct kunit_suite damage_suite = {
 	.name = "aufs_damage",
 	.test_cases = damage_cases,
+	.init = aufs_test_begin,
 };
 #else
 static struct kunit_case region_cases[] = {
@@ -124,6 +136,7 @@ static struct kunit_case region_cases[] = {
 static struct kunit_suite region_suite = {
 	.name = "aufs_region",
 	.test_cases = region_cases,
+	.init = aufs_test_begin,
 };
 #endif
 
@@ -134,6 +147,7 @@ static struct kunit_case leaks_cases[] = {
 static struct kunit_suite leaks_suite = {
 	.name = "aufs_leaks",
 	.test_cases = leaks_cases,
+	.init = aufs_test_begin,
 };
 
 /* They run in this order. */

@@ -96,7 +96,8 @@ Ref<struct file> Union::make(const char *path, unsigned int pages)
 	/* Without an MMU what is to be mapped must be in one piece: where it gets its size at once. */
 	if (file)
 		EXPECT_EQ(test_,
-			  vfs_truncate(&file->f_path, static_cast<loff_t>(pages * PAGE_SIZE)), 0);
+			  aufs_test_truncate(&file->f_path, static_cast<loff_t>(pages * PAGE_SIZE)),
+			  0);
 	for (unsigned long page = 0; file && page < pages; ++page) {
 		loff_t at = static_cast<loff_t>(page) * static_cast<loff_t>(PAGE_SIZE);
 		char last = 0;

@@ -46,6 +46,14 @@ private:
 	bool ok_ = false;
 };
 
+/* @ops with another ->mmap, null as well, and without what newer kernels ask before it. */
+template <class Ops> void set_mmap(Ops &ops, decltype(Ops::mmap) mmap)
+{
+	ops.mmap = mmap;
+	if constexpr (requires { ops.mmap_prepare; })
+		ops.mmap_prepare = nullptr;
+}
+
 /* An address space of its own, which the case uses to the end of the scope. */
 class AddressSpace final
 {

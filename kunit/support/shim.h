@@ -26,7 +26,6 @@ int scnprintf(char *buffer, size_t size, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 int set_mm_exe_file(struct mm_struct *mm, struct file *file);
 int shmem_zero_setup(struct vm_area_struct *vma);
-long vfs_truncate(const struct path *path, loff_t length);
 int vm_munmap(unsigned long addr, size_t len);
 int vm_prfile_register(const struct vm_prfile_ops *ops);
 void vm_prfile_unregister(const struct vm_prfile_ops *ops);
@@ -50,6 +49,10 @@ int aufs_test_change(const char *path, const char *options);
 int aufs_test_umount(const char *path);
 /* Whether there is something at @path. */
 bool aufs_test_exists(const char *path);
+/* Maps as a file with these operations does. */
+int aufs_test_mmap_by(const struct file_operations *ops, struct file *file,
+		      struct vm_area_struct *vma);
+long aufs_test_truncate(const struct path *path, loff_t length);
 int aufs_test_unlink(const char *path);
 int aufs_test_rename(const char *from, const char *to);
 int aufs_test_chown(const char *path, unsigned int uid);

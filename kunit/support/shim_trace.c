@@ -17,6 +17,11 @@
 
 #ifdef CONFIG_TRACING
 
+/* Where each has a name of its own. */
+#ifndef TRACE_ITER
+#define TRACE_ITER(flag) TRACE_ITER_##flag
+#endif
+
 /* An entry as userstacktrace has it in the ring buffer, and who reads it with sym-userobj. */
 struct traced {
 	struct userstack_entry entry;
@@ -34,7 +39,7 @@ int aufs_test_trace_user_addr(unsigned long addr, char *text, size_t size)
 	traced->entry.ent.type = TRACE_USER_STACK;
 	traced->entry.tgid = task_tgid_vnr(current);
 	traced->entry.caller[0] = addr;
-	traced->array.trace_flags = TRACE_ITER_SYM_USEROBJ;
+	traced->array.trace_flags = TRACE_ITER(SYM_USEROBJ);
 	traced->iter.ent = &traced->entry.ent;
 	traced->iter.tr = &traced->array;
 	trace_seq_init(&traced->iter.seq);

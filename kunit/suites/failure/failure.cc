@@ -191,7 +191,7 @@ CASE_BODY(fail_mmap_in_the_filesystem)
 	const struct file_operations *operations = file->f_op;
 	struct file_operations failing = *operations;
 
-	failing.mmap = map_and_fail;
+	set_mmap(failing, map_and_fail);
 	reported_before_error = reported.get();
 	file->f_op = &failing;
 	EXPECT_EQ(test, map(*file, 3, 2, PROT_READ), -EIO);

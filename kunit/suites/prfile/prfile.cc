@@ -140,7 +140,7 @@ void with_branch_mmap(struct kunit *test, int (*mmap)(struct file *, struct vm_a
 	struct ::file_operations replaced = *own;
 	struct vm_area_struct vma{};
 
-	replaced.mmap = mmap;
+	set_mmap(replaced, mmap);
 	branch.f_op = &replaced;
 	vma.vm_file = file.clone().leak();
 	check_it(*file, branch, vma, prfile::map(*file, branch, vma).error());

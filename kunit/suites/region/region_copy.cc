@@ -37,7 +37,7 @@ public:
 	BranchMmap(const struct file &file, int (*mmap)(struct file *, struct vm_area_struct *))
 		: branch_(h_file_of(file)), own_(branch_.f_op), replaced_(*own_)
 	{
-		replaced_.mmap = mmap;
+		set_mmap(replaced_, mmap);
 		branch_.f_op = &replaced_;
 	}
 	BranchMmap(const BranchMmap &) = delete;

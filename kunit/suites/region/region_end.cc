@@ -80,10 +80,10 @@ CASE_BODY(region_truncate_of_a_mapped_file)
 
 	unsigned long addr = MAP(test, *setup.file, pages);
 
-	EXPECT_EQ(test, vfs_truncate(&setup.file->f_path, PAGE_SIZE), -ETXTBSY);
+	EXPECT_EQ(test, aufs_test_truncate(&setup.file->f_path, PAGE_SIZE), -ETXTBSY);
 	expect_page(test, addr, 7, 7);
 	EXPECT_EQ(test, vm_munmap(addr, all_pages), 0);
-	EXPECT_EQ(test, vfs_truncate(&setup.file->f_path, PAGE_SIZE), 0);
+	EXPECT_EQ(test, aufs_test_truncate(&setup.file->f_path, PAGE_SIZE), 0);
 	expect_held(test, *setup.file, 0, 0);
 }
 
@@ -227,7 +227,7 @@ CASE_BODY(region_of_a_mapping_that_failed)
 	const struct file_operations *operations = plain->f_op;
 	struct file_operations failing = *operations;
 
-	failing.mmap = sets_prfiles_and_fails;
+	set_mmap(failing, sets_prfiles_and_fails);
 	reported_before_error = setup.file.get();
 	plain->f_op = &failing;
 	EXPECT_EQ(test, map(*plain, pages), -EIO);
