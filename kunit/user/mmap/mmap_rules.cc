@@ -398,6 +398,7 @@ CASE(remap_file_pages_call)
 		EXPECT_EQ(vma_at(map.at(pages(4))).offset, pages(8));
 		/* Back to where it was, so that it merges again. */
 		OK(remap_file_pages(map.at(pages(4)), pages(2), 0, 4, 0));
+		join(map);
 		EXPECT_EQ(vmas_of(u.at("mine")).size(), 1u);
 		u.expect(map.at(pages(4)), "mine");
 	}
