@@ -349,6 +349,35 @@ CASE(readdir)
 	EXPECT_GT(missed, 3U);
 }
 
+/* A name is not there, or that is not known, also where a directory is about to know which names it has not. */
+CASE(names_that_are_not_there)
+{
+	constexpr unsigned most = 300;
+	need_fault_injection();
+	Union u;
+	for (unsigned n = 1; n <= most; n++) {
+		make_dir(u.low + "/" + std::to_string(n));
+		make_dir(u.low2 + "/" + std::to_string(n));
+		write_file(u.low2 + "/" + std::to_string(n) + "/there", text);
+	}
+	u.mount("br=" + u.top + "=rw:" + u.low + "=ro:" + u.low2 + "=ro");
+	unsigned missed = with_each_failing(most, [&](Failing &failing, unsigned n) -> Attempted {
+		string dir = u.at(std::to_string(n)), path = dir + "/no_";
+		int error = 0;
+		failing.begin();
+		for (path.back() = 'A'; path.back() < 'A' + 40; path.back()++) {
+			int now = result_of(access(path.c_str(), F_OK));
+			if (now != ENOENT)
+				error = now ? now : EEXIST;
+		}
+		bool more = failing.end();
+		EXPECT_EQ(read_file(dir + "/there"), text);
+		EXPECT(!exists(path));
+		return {more, error};
+	});
+	EXPECT_GT(missed, 3U);
+}
+
 /* The union is mounted, or it is not and nothing holds its branches. */
 CASE(mount)
 {
