@@ -21,45 +21,18 @@ import subprocess
 import sys
 import traceback
 
-TOP, LOW, LOW2 = os.environ["AUFS_TOP"], os.environ["AUFS_LOW"], os.environ["AUFS_LOW2"]
-MNT = os.environ["AUFS_MNT"]
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+# pylint: disable=wrong-import-position
+import branch_features as branches  # noqa: E402
+from feature_tools import (CONTENT, LIBC, LOW, LOW2, MNT, TOP, append, call, options_of, read, run,  # noqa: E402
+                           write)
+
 OLD_KERNEL = os.environ["AUFS_KERNEL"].startswith("6.1.")
 DISK = not os.environ["AUFS_COMBO"].startswith("tmpfs")
-LIBC = ctypes.CDLL(None, use_errno=True)
 AT_FDCWD, AT_SYMLINK_FOLLOW = -100, 0x400
 RENAME_EXCHANGE = 2
 FIFREEZE, FITHAW = 0xC0045877, 0xC0045878
 FS_IOC_GETFLAGS, FS_IOC_FIEMAP = 0x80086601, 0xC020660B
-CONTENT = b"what it was\n" * 1000
-
-
-def call(function, *arguments):
-    """A function of the C library; raises what it answers."""
-    result = getattr(LIBC, function)(*arguments)
-    if result < 0:
-        error = ctypes.get_errno()
-        raise OSError(error, os.strerror(error))
-    return result
-
-
-def run(*words):
-    return subprocess.run(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, text=True, errors="replace", check=False)
-
-
-def write(path, data=CONTENT):
-    with open(path, "wb") as file:
-        file.write(data)
-
-
-def read(path):
-    with open(path, "rb") as file:
-        return file.read()
-
-
-def append(path):
-    with open(path, "ab") as file:
-        file.write(b"more")
 
 
 def mapped(path):
@@ -360,6 +333,13 @@ MOUNTS = [
     ("several writable branches", several_writable_branches, True),
     ("100 branches in one mount(2)", hundred_branches, True),
     ("`df` of all branches", sum_of_the_branches_in_df, True),
+    ("a branch is added while mounted", branches.branch_is_added, True),
+    ("a branch is removed while mounted", branches.branch_is_removed, True),
+    ("who keeps a branch that is to be removed is named, by pid", branches.who_keeps_a_branch_is_named, True),
+    ("a branch is removed although a file of it is mapped", branches.branch_is_removed_while_mapped, True),
+    ("another branch takes its place, in one step", branches.branch_is_replaced, True),
+    ("a remount of which a part fails changes nothing", branches.failed_remount_changes_nothing, True),
+    ("what is put on a branch directly is seen (`udba=reval`)", branches.direct_change_is_seen, True),
     ("mounted by users, in a user namespace", mounted_by_users, False),
 ]
 # What a branch filesystem has not.
@@ -384,12 +364,6 @@ def prepare():
     os.setxattr(LOW + "/rich", "trusted.mine", b"yes")
     if run("setfacl", "-m", "u:1000:rw", LOW + "/rich").returncode:
         raise RuntimeError("setfacl")
-
-
-def options_of(kind):
-    if kind == "aufs":
-        return f"br={TOP}/upper=rw:{LOW}=ro"
-    return f"lowerdir={LOW},upperdir={TOP}/upper,workdir={TOP}/work"
 
 
 def attempt(function, kind, whole_mount):
