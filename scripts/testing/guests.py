@@ -11,7 +11,16 @@ from common import CACHE, TOP, Trouble, say
 from runner import Step
 
 
-USER_TESTS = CACHE / "user-tests"
+
+# The kernel that has no module, since all is built in.
+BUILTIN = "builtin"
+
+
+def user_tests(which):
+    """Where the programs for this kernel are."""
+    return CACHE / ("user-tests-arm64" if which.endswith("arm64") else "user-tests")
+
+
 # What does not decide how a program does in a machine.
 WITHOUT = (*kept.SUITES, *kept.LINT, "kunit/host/*", "kunit/user/mut*", "scripts/testing/concerns",
            "scripts/testing/vma-test", "scripts/bench*", "scripts/kunit*", "scripts/demo", "scripts/machine/demo",
@@ -67,23 +76,15 @@ class Guest(Step):
         job = out / f"job-{self.name}"
         shutil.rmtree(job, ignore_errors=True)
         job.mkdir()
-        made = subprocess.run([TOP / "scripts/building/build-module", self.which], stdout=subprocess.PIPE,
-                              text=True, check=False)
-        if made.returncode:
-            raise Trouble(f"there is no module for {self.which}")
-        module = made.stdout.strip()
-        shutil.copy(module, job)
-        # Where the kernel can have it.
-        companion = re.sub(r"aufs\.ko$", "aufs-observers.ko", module)
-        if companion != module and (TOP / companion).exists():
-            shutil.copy(companion, job)
+        if self.which != BUILTIN:
+            self.add_module(job)
         shutil.copy(TOP / "scripts/machine/run-tests", job / "run")
         shutil.copy(TOP / "scripts/machine/stream.py", job)
         shutil.copy(TOP / "scripts/testing/check-log", job / "check-log")
         # The programs of this machine, with all that they may read.
         (job / "tests").mkdir()
         others = programs.programs().keys() - {program for program, _ in self.todo}
-        for path in USER_TESTS.iterdir():
+        for path in user_tests(self.which).iterdir():
             if path.name not in others and not path.name.startswith("."):
                 (job / "tests" / path.name).symlink_to(path)
         (job / "todo").write_text("".join(f"{program} {combo}\n" for program, combo in self.todo))
@@ -93,6 +94,18 @@ class Guest(Step):
                         job, "--todo", "/job/todo", *self.options]
         self.results.mkdir(parents=True, exist_ok=True)
         super().start(out)
+
+    def add_module(self, job):
+        """Puts it there, with its companion where the kernel can have that."""
+        made = subprocess.run([TOP / "scripts/building/build-module", self.which], stdout=subprocess.PIPE,
+                              text=True, check=False)
+        if made.returncode:
+            raise Trouble(f"there is no module for {self.which}")
+        module = made.stdout.strip()
+        shutil.copy(module, job)
+        companion = re.sub(r"aufs\.ko$", "aufs-observers.ko", module)
+        if companion != module and (TOP / companion).exists():
+            shutil.copy(companion, job)
 
     def wait(self):
         lines = (line.decode(errors="replace") for line in self.process.stdout)

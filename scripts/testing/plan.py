@@ -5,10 +5,14 @@ import subprocess
 import kept
 import programs
 from common import TOP, sources
-from guests import USER_TESTS, Guest, results_of
+from guests import BUILTIN, Guest, results_of, user_tests
 from runner import Step
 
 STOCK = ["6.12", "6.1"]
+# Of Debian 13, and the newest for it.
+NEWER = ["trixie", "backports"]
+# scripts/linux/own-kernel makes these; one has the filesystem built in.
+OWN = ["debug", "vm_prfile", "builtin", "plain", "member"]
 # What does not decide whether a kernel and its module are built, and whether what runs in them does well.
 NO_PROGRAMS = ("kunit/user/*", "kunit/host/*", "scripts/testing/concerns", "scripts/live/*", *kept.LINT)
 BUILDS = (*NO_PROGRAMS, *kept.SUITES, "scripts/test", "scripts/testing/*", "!scripts/testing/test-build",
@@ -28,11 +32,12 @@ def steps_to_build(kernels):
     """The kernels, and the module for each, without a warning."""
     steps = []
     for which in kernels:
-        own = which in ("debug", "vm_prfile", "plain", "member")
+        own = which in OWN
         steps.append(Step(f"kernel-{which}", [script("kernel"), which],
-                          seconds=600 if own else 8, counts=False, without=BUILDS))
-        steps.append(Step(f"build-{which}", [script("testing/test-build"), which], [f"kernel-{which}"], 30,
-                          without=BUILDS))
+                          seconds=600 if own else 8, counts=which == BUILTIN, without=BUILDS))
+        if which != BUILTIN:
+            steps.append(Step(f"build-{which}", [script("testing/test-build"), which], [f"kernel-{which}"], 30,
+                              without=BUILDS))
     return steps
 
 
@@ -43,8 +48,27 @@ def steps_for_guests():
 
 def build_user_tests():
     """The user-space programs, compiled once for all kernels."""
-    return Step("build-user-tests", ["make", "-C", TOP / "kunit/user", "-j2", f"OUT={USER_TESTS}"],
+    return Step("build-user-tests", ["make", "-C", TOP / "kunit/user", "-j2", f"OUT={user_tests('')}"],
                 seconds=90)
+
+
+def is_arm64(which):
+    """Whether this kernel is for machines of that architecture."""
+    return which.endswith("arm64")
+
+
+def steps_for_arm64():
+    """What machines of another architecture need of their own."""
+    build = 'exec make -C kunit/user -j2 "OUT=$1" "SYSROOT=$(scripts/machine/arm64 sysroot)"'
+    return [Step("root-image-arm64", [script("machine/arm64")], seconds=60, counts=False, without=BUILDS),
+            Step("build-user-tests-arm64", ["bash", "-c", f'cd "$0" && {build}', TOP, user_tests("arm64")],
+                 ["root-image-arm64"], seconds=90)]
+
+
+def needs(which):
+    """What a machine with this kernel comes after."""
+    of = "-arm64" if is_arm64(which) else ""
+    return [f"{'kernel' if which == BUILTIN else 'build'}-{which}", f"root-image{of}", f"build-user-tests{of}"]
 
 
 def lint(check, seconds, after=(), deep=False):
@@ -138,7 +162,7 @@ def machines(which, todo, out, sources, measured, shards=1, options=(), memory=2
         for part in parts:
             name = f"guest-{which}-{len(steps) + 1}"
             steps.append(Guest(name, which, part, results, sources,
-                               [f"build-{which}", "root-image", "build-user-tests"],
+                               needs(which),
                                BOOT_SECONDS + sum(map(seconds, part)), boot, options, memory))
     return steps
 
@@ -161,6 +185,14 @@ def todo_in_all():
     on the filesystem, only where it says that it needs to."""
     return [(program.name, combo) for program in programs.programs().values()
             for combo in (program.combos if program.late or program.once else programs.COMBOS)]
+
+
+def todo_in_newer():
+    """What of all that is for kernels of Debian 13: all that does not take minutes, and what observers say, where it
+    says that it needs to."""
+    return [(program.name, combo) for program in programs.programs().values()
+            if program.name == "observed_by_programs" or not (program.late or program.once)
+            for combo in program.combos]
 
 
 def changed_files(base):
