@@ -9,7 +9,8 @@ A program says near its head, in a comment, what it needs of the test machine:
     Runs: on 6.12 only              what takes long, and does not depend on the kernel
     Runs: in `make test-all` only   what takes minutes: other people's programs
 
-`make test` runs a program on 6.12 on all of its combinations, and on 6.1 on the last that it names.
+`make test` runs a program on 6.1 on the last combination that it names, and on 6.12 on the others, or on that if it
+names one alone.
 `make test-all` runs all programs on both, and those without "Runs:" on all combinations.
 """
 import fnmatch

@@ -31,7 +31,7 @@ private:
 	std::mt19937_64 engine_;
 };
 
-/* $AUFS_SEED or a new one, which is printed; $AUFS_STEPS or @normal. */
+/* $AUFS_SEED or a new one, which is printed; $AUFS_STEPS or @normal, in `make test` half of that. */
 uint64_t chosen_seed();
 unsigned long chosen_steps(unsigned long normal);
 
