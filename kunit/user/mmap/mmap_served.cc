@@ -133,8 +133,12 @@ CASE(private_writes_stay_private)
 CASE(executable_mapping)
 {
 	Union u;
-	/* mov eax, 42; ret */
+	/* Returns 42. */
+#ifdef __aarch64__
+	write_file(u.low + "/code", string("\x40\x05\x80\x52\xc0\x03\x5f\xd6", 8));
+#else
 	write_file(u.low + "/code", string("\xb8\x2a\x00\x00\x00\xc3", 6));
+#endif
 	u.mount();
 	Map map(pages(1), PROT_READ | PROT_EXEC, MAP_PRIVATE, open_file(u.at("code"), O_RDONLY));
 	auto code = reinterpret_cast<int (*)()>(map.at());
