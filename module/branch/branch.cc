@@ -91,12 +91,12 @@ Result<Own<Branch>> Branch::create(struct fs_context *fc, const BranchItem &item
 
 	if (error) {
 		branch.found_.path = {};
-		aufs_errorf(fc, "branch '%s' cannot be opened (errno %d)", item.path.data(),
+		mount_error(fc, "branch '%s' cannot be opened (errno %d)", item.path.data(),
 			    -error);
 		return Error{error};
 	}
 	if (!is_dir(branch.root().d_inode->i_mode)) {
-		aufs_errorf(fc, "branch '%s' is not a directory", item.path.data());
+		mount_error(fc, "branch '%s' is not a directory", item.path.data());
 		return Error{-ENOTDIR};
 	}
 	branch.perm_ = item.perm;
@@ -138,17 +138,17 @@ Result<void> Branch::check_filesystem(struct fs_context *fc, bool perm_given)
 	const char *name = name_.get();
 
 	if (root().d_flags & (DCACHE_OP_HASH | DCACHE_OP_COMPARE) || can_fold(sb())) {
-		aufs_errorf(fc, "'%s' cannot be a branch: names are compared without case on %s",
+		mount_error(fc, "'%s' cannot be a branch: names are compared without case on %s",
 			    name, sb().s_type->name);
 		return Error{-EINVAL};
 	}
 	if (sb().s_stack_depth >= FILESYSTEM_MAX_STACK_DEPTH) {
-		aufs_errorf(fc, "branch '%s': filesystems are stacked too deep (%d at most)", name,
+		mount_error(fc, "branch '%s': filesystems are stacked too deep (%d at most)", name,
 			    FILESYSTEM_MAX_STACK_DEPTH);
 		return Error{-EINVAL};
 	}
 	if (writable() && (aufs_sb_rdonly(&sb()) || (found_.path.mnt->mnt_flags & MNT_READONLY))) {
-		aufs_errorf(fc, "branch '%s' is mounted read-only: give it as '=ro'%s", name,
+		mount_error(fc, "branch '%s' is mounted read-only: give it as '=ro'%s", name,
 			    perm_given ? "" : " (the first branch is rw where nothing is said)");
 		return Error{-EROFS};
 	}
@@ -221,12 +221,12 @@ Result<void> Branch::attach(struct fs_context *fc)
 		int error = static_cast<int>(reinterpret_cast<long>(mnt));
 
 		if (error == -EINVAL)
-			aufs_errorf(
+			mount_error(
 				fc,
 				"branch '%s' is on a mount that is not the caller's, or has locked children",
 				name_.get());
 		else
-			aufs_errorf(fc, "branch '%s' cannot be mounted (errno %d)", name_.get(),
+			mount_error(fc, "branch '%s' cannot be mounted (errno %d)", name_.get(),
 				    -error);
 		return Error{error};
 	}
@@ -256,7 +256,7 @@ Result<void> Branch::check_use(struct fs_context *fc, const BranchItem &item) co
 {
 	if (item.perm != BranchPerm::rw || (!aufs_sb_rdonly(&sb()) && !mount_is_readonly_))
 		return {};
-	aufs_errorf(fc, "branch '%s' is mounted read-only: it cannot become rw", name_.get());
+	mount_error(fc, "branch '%s' is mounted read-only: it cannot become rw", name_.get());
 	return Error{-EROFS};
 }
 

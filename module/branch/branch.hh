@@ -5,6 +5,9 @@
 #include "kernel/handles.hh"
 #include "options/options.hh"
 #include "housekeeping.hh"
+#include "kernel/locks.hh"
+#include "kernel/messages.hh"
+#include "kernel/tasks.hh"
 
 namespace aufs
 {
@@ -101,7 +104,7 @@ public:
 			aufs_release_later(&released_);
 	}
 	/*
-	 * The same for the list's pin: adds it to @gone, for aufs_release_now(), if that was the last. So the
+	 * The same for the list's pin: adds it to @gone, for release(), if that was the last. So the
 	 * filesystem is free when the caller's task returns to the user.
 	 */
 	struct llist_node *unpin_onto(struct llist_node *gone) const
@@ -111,7 +114,17 @@ public:
 		released_.next = gone;
 		return &released_;
 	}
-	/* What aufs_release_later() or aufs_release_now() was called for. */
+	/* Unmounts and frees those that unpin_onto() has put onto @gone. Sleeps. */
+	static void release(struct llist_node *gone)
+	{
+		aufs_release_now(gone);
+	}
+	/* Waits for those that unpin() let go. Sleeps. */
+	static void wait_for_released()
+	{
+		aufs_release_flush();
+	}
+	/* That of @released. */
 	static Branch &of(struct llist_node &released);
 
 	struct vfsmount *mnt() const
@@ -130,6 +143,16 @@ public:
 	struct path path_to(struct dentry &dentry) const
 	{
 		return {.mnt = mnt_, .dentry = &dentry};
+	}
+	/* Whether nothing can be written through its mount just now, or on its filesystem. Any context. */
+	bool mount_is_read_only() const
+	{
+		return aufs_mnt_is_readonly(mnt_);
+	}
+	/* Writes out what its filesystem has in memory. Takes the s_umount of that. Sleeps. */
+	Result<void> sync() const
+	{
+		return check(aufs_sync_super(&sb()));
 	}
 	CopyOnOpen copy_on_open() const
 	{

@@ -3,6 +3,7 @@
 #include "inherited.hh"
 #include "whiteout.hh"
 #include "workfile.hh"
+#include "attributes.hh"
 
 namespace aufs
 {
@@ -23,8 +24,8 @@ StringView name_of(HousekeepingDir which)
 
 Error not_usable(const Branch &branch, StringView name)
 {
-	aufs_warn("branch '%s': '%.*s' is of the wrong kind or somebody else's; remove it",
-		  branch.name().data(), static_cast<int>(name.size()), name.data());
+	log_warning("branch '%s': '%.*s' is of the wrong kind or somebody else's; remove it",
+		    branch.name().data(), static_cast<int>(name.size()), name.data());
 	return Error{-EIO};
 }
 
@@ -35,16 +36,14 @@ Error not_usable(const Branch &branch, StringView name)
 bool is_ours(const Branch &branch, const struct dentry &dentry, umode_t kind)
 {
 	const struct inode &inode = *dentry.d_inode;
-	kuid_t uid = inode.i_uid;
-	kgid_t gid = inode.i_gid;
-
 	if ((inode.i_mode & S_IFMT) != kind)
 		return false;
 	if (is_dir(kind) && (inode.i_mode & (S_IWGRP | S_IWOTH)))
 		return false;
-	if (branch.idmapped())
-		aufs_owner_through(branch.mnt(), &inode, &uid, &gid);
-	return uid.val == 0 || uid.val == aufs_current_cred()->fsuid.val;
+
+	uid_t owner = owner_of(branch, inode).uid.val;
+
+	return owner == 0 || owner == current_cred().fsuid.val;
 }
 
 /*
@@ -147,7 +146,7 @@ Result<void> try_remove_orphan(const Writer &writer, struct dentry &orphans, str
  */
 Result<void> remove_orphan(const Writer &writer, struct dentry &orphans, struct dentry &dentry)
 {
-	SignalsBlocked signals(aufs_signals_block_all);
+	SignalsBlocked signals(SignalsBlocked::Which::all);
 	NameList names;
 	auto result = try_remove_orphan(writer, orphans, dentry, names);
 
@@ -156,17 +155,17 @@ Result<void> remove_orphan(const Writer &writer, struct dentry &orphans, struct 
 	/* Who has it open has made something in it meanwhile. */
 	if (result.error() == -ENOTEMPTY) {
 		if (auto hidden = hide_again(writer, dentry, names); !hidden.ok())
-			aufs_warn("branch '%s': whiteouts in inode %llu are lost (errno %d)",
-				  writer.branch().name().data(), number_of(*dentry.d_inode),
-				  -hidden.error());
+			log_warning("branch '%s': whiteouts in inode %llu are lost (errno %d)",
+				    writer.branch().name().data(), number_of(*dentry.d_inode),
+				    -hidden.error());
 	}
 	return result;
 }
 
 void warn_of_orphan(const Branch &branch, int error)
 {
-	aufs_warn("branch '%s': a workfile stays in .wh..wh.orph until the next mount (errno %d)",
-		  branch.name().data(), -error);
+	log_warning("branch '%s': a workfile stays in .wh..wh.orph until the next mount (errno %d)",
+		    branch.name().data(), -error);
 }
 
 } // namespace
@@ -480,9 +479,9 @@ void Grave::exhume(struct dentry &parent, StringView name)
 	};
 
 	if (auto result = run(); !result.ok())
-		aufs_warn("branch '%s': a directory stays in .wh..wh.orph instead of '%.*s' (%d)",
-			  writer_.branch().name().data(), static_cast<int>(name.size()),
-			  name.data(), -result.error());
+		log_warning("branch '%s': a directory stays in .wh..wh.orph instead of '%.*s' (%d)",
+			    writer_.branch().name().data(), static_cast<int>(name.size()),
+			    name.data(), -result.error());
 }
 
 } // namespace aufs

@@ -88,9 +88,9 @@ Result<Ref<struct dentry>> find_overlay_whiteout(const AsMounter &mounter, const
 
 Error wrong_whiteout(const Branch &branch, struct dentry &base, StringView name)
 {
-	aufs_warn("branch '%s': '%.*s' in inode %llu is no regular file; remove it",
-		  branch.name().data(), static_cast<int>(name.size()), name.data(),
-		  number_of(*base.d_inode));
+	log_warning("branch '%s': '%.*s' in inode %llu is no regular file; remove it",
+		    branch.name().data(), static_cast<int>(name.size()), name.data(),
+		    number_of(*base.d_inode));
 	return Error{-EIO};
 }
 

@@ -40,6 +40,23 @@ private:
 	bool is_ = false;
 };
 
+/* Those of @count parts, none made yet; null without memory. */
+inline struct aufs_name_filters *allocate_filters(unsigned int count)
+{
+	return aufs_name_filters_alloc(count);
+}
+
+/* When nobody looks at it under RCU any more. Null is allowed. Any context, as the other. */
+inline void free_filter(struct aufs_name_filter *filter)
+{
+	aufs_name_filter_free(filter);
+}
+
+inline void free_filters(struct aufs_name_filters *filters)
+{
+	aufs_name_filters_free(filters);
+}
+
 /* Whether @filter says nothing against the name. Any context. */
 bool may_have(const struct aufs_name_filter &filter, NameHash name);
 

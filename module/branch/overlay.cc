@@ -70,8 +70,8 @@ Result<void> check_overlay_object(const AsMounter &, const Branch &branch, struc
 		feature = "redirect_dir";
 	if (!feature)
 		return {};
-	aufs_warn("branch '%s': inode %llu needs overlayfs's %s, and is not shown without it",
-		  branch.name().data(), number_of(*dentry.d_inode), feature);
+	log_warning("branch '%s': inode %llu needs overlayfs's %s, and is not shown without it",
+		    branch.name().data(), number_of(*dentry.d_inode), feature);
 	return Error{-EIO};
 }
 

@@ -3,6 +3,8 @@
 #include "branch/inherited.hh"
 #include "branch/overlay.hh"
 #include "branch/whiteout.hh"
+#include "branch/attributes.hh"
+#include "kernel/security.hh"
 
 namespace aufs
 {
@@ -10,11 +12,11 @@ namespace aufs
 namespace
 {
 
-Result<void> change_attributes(const Writer &writer, struct dentry &to, struct iattr &attr)
+Result<void> lock_and_change(const Writer &writer, struct dentry &to, struct iattr &attr)
 {
 	InodeLock lock(*to.d_inode);
 
-	return check(aufs_notify_change(writer.mnt(), &to, &attr));
+	return change_attributes(writer.branch(), to, attr);
 }
 
 bool is_acl(StringView name)
@@ -80,24 +82,23 @@ private:
 };
 
 /* A buffer that grows. */
-Result<ssize_t> read_xattr(const Branch &from, struct dentry &dentry, const char *name,
-			   KvArray<char> &value, size_t &room)
+Result<ssize_t> read_whole_xattr(const Branch &from, struct dentry &dentry, const char *name,
+				 KvArray<char> &value, size_t &room)
 {
-	ssize_t size = aufs_getxattr(from.mnt(), &dentry, name, value.data, room);
+	auto got = read_xattr(from, dentry, name, value.data, room);
 
-	if (size == -ERANGE || (size > 0 && !room)) {
-		size = aufs_getxattr(from.mnt(), &dentry, name, nullptr, 0);
-		if (size > 0) {
-			value = KvArray<char>::allocate(static_cast<size_t>(size));
-			if (!value.data)
-				return Error{-ENOMEM};
-			room = static_cast<size_t>(size);
-			size = aufs_getxattr(from.mnt(), &dentry, name, value.data, room);
-		}
-	}
-	if (size < 0)
-		return Error{static_cast<int>(size)};
-	return size;
+	if (got.error() != -ERANGE && !(got.ok() && got.value() > 0 && !room))
+		return got;
+
+	ssize_t size = TRY(read_xattr(from, dentry, name, nullptr, 0));
+
+	if (size == 0)
+		return size;
+	value = KvArray<char>::allocate(static_cast<size_t>(size));
+	if (!value.data)
+		return Error{-ENOMEM};
+	room = static_cast<size_t>(size);
+	return read_xattr(from, dentry, name, value.data, room);
 }
 
 /* Whether @value of "security.evm" is good for the one inode alone that it was made for. */
@@ -114,7 +115,7 @@ Result<void> copy_needed_xattr(const Branch &from, struct dentry &source, const 
 			       size_t &room)
 {
 	StringView view = StringView::from_c_string(name);
-	auto got = read_xattr(from, source, name, value, room);
+	auto got = read_whole_xattr(from, source, name, value, room);
 
 	if (!got.ok()) {
 		/*
@@ -131,19 +132,21 @@ Result<void> copy_needed_xattr(const Branch &from, struct dentry &source, const 
 	if (view == StringView("security.evm") && is_bound_to_inode(value.data, got.value()))
 		return {};
 
-	int error = aufs_setxattr(writer.mnt(), &to, name, value.data,
-				  static_cast<size_t>(got.value()), 0);
+	int error =
+		write_xattr(writer.branch(), to, name, value.data, static_cast<size_t>(got.value()))
+			.error();
 
 	/* Good on the one branch and not on the other: it has an id. */
 	if (error == -EINVAL && view == capability_name)
 		error = -EOVERFLOW;
 	if (error == -ENOSPC || error == -E2BIG)
-		aufs_warn("branch '%s' has no room for the attribute '%s' of %zd bytes (errno %d)",
-			  writer.branch().name().data(), name, got.value(), -error);
+		log_warning(
+			"branch '%s' has no room for the attribute '%s' of %zd bytes (errno %d)",
+			writer.branch().name().data(), name, got.value(), -error);
 	/* What rights depend on is not left out. */
 	if (error == -EOPNOTSUPP && !view.starts_with(StringView("security."))) {
-		aufs_warn("branch '%s' cannot have the attribute '%s'",
-			  writer.branch().name().data(), name);
+		log_warning("branch '%s' cannot have the attribute '%s'",
+			    writer.branch().name().data(), name);
 		return {};
 	}
 	return check(error);
@@ -170,10 +173,7 @@ Result<void> copy_xattr(const Branch &from, struct dentry &source, const Writer 
 /* Whether the security module makes the attribute @name of a copy itself. */
 Result<bool> is_left_out(struct dentry &source, StringView name)
 {
-	int skip = aufs_copy_up_xattr(&source, name.data());
-
-	TRY(check(skip));
-	return skip != 0;
+	return leaves_out(source, name.data());
 }
 
 /* What EVM and IMA note of an object is that object's. */
@@ -197,9 +197,9 @@ Result<void> remove_inherited(struct dentry &source, const Names &names, const W
 		    names.has(name) || TRY(is_left_out(source, name)))
 			return {};
 
-		int error = aufs_removexattr(writer.mnt(), &to, name.data());
+		auto removed = remove_xattr(writer.branch(), to, name.data());
 
-		switch (error) {
+		switch (removed.error()) {
 		case -EACCES:
 		case -EINVAL:
 		case -ENODATA:
@@ -207,7 +207,7 @@ Result<void> remove_inherited(struct dentry &source, const Names &names, const W
 		case -EPERM:
 			return {};
 		default:
-			return check(error);
+			return removed;
 		}
 	});
 }
@@ -235,16 +235,13 @@ Result<void> copy_xattrs(const Branch &from, struct dentry &source, const Writer
 Result<void> copy_needed_acl(const Branch &from, struct dentry &source, const Writer &writer,
 			     struct dentry &to, int type)
 {
-	struct posix_acl *acl = aufs_get_acl(from.mnt(), source.d_inode, type);
+	auto acl = read_acl(from, *source.d_inode, type);
 
-	if (!acl || acl == error_pointer<struct posix_acl>(-EOPNOTSUPP))
+	if (acl.error() == -EOPNOTSUPP || (acl.ok() && !acl.value()))
 		return remove_acl(writer, to, type);
-	if (is_error(acl))
-		return error_of(acl);
 
-	auto held = Ref<struct posix_acl>::adopt(acl);
-
-	int error = aufs_set_acl(writer.mnt(), &to, type, held.get());
+	auto held = TRY(move(acl));
+	int error = write_acl(writer.branch(), to, type, held.get()).error();
 
 	/* An ACL that was good there has ids that have none here. */
 	return check(error == -EINVAL ? -EOVERFLOW : error);
@@ -276,7 +273,7 @@ Result<void> copy_attributes(const struct path &from, const Branch &from_branch,
 	owner.ia_valid = ATTR_UID | ATTR_GID;
 	owner.ia_uid = stat.uid;
 	owner.ia_gid = stat.gid;
-	TRY(change_attributes(writer, to, owner));
+	TRY(lock_and_change(writer, to, owner));
 	/* After the owner: a change of that takes capabilities away. */
 	TRY(copy_xattrs(from_branch, source, writer, to));
 	if (!is_lnk(stat.mode)) {
@@ -288,7 +285,7 @@ Result<void> copy_attributes(const struct path &from, const Branch &from_branch,
 			TRY(copy_acl(from_branch, source, writer, to, ACL_TYPE_DEFAULT));
 		mode.ia_valid = ATTR_MODE;
 		mode.ia_mode = from_branch.shown_mode(stat.mode);
-		TRY(change_attributes(writer, to, mode));
+		TRY(lock_and_change(writer, to, mode));
 	}
 
 	struct iattr times = {};
@@ -296,7 +293,7 @@ Result<void> copy_attributes(const struct path &from, const Branch &from_branch,
 	times.ia_valid = ATTR_ATIME | ATTR_ATIME_SET | ATTR_MTIME | ATTR_MTIME_SET;
 	times.ia_atime = stat.atime;
 	times.ia_mtime = stat.mtime;
-	return change_attributes(writer, to, times);
+	return lock_and_change(writer, to, times);
 }
 
 } // namespace aufs

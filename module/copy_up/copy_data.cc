@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "copy_up.hh"
+#include "branch/attributes.hh"
 
 namespace aufs
 {
@@ -31,7 +32,7 @@ Result<loff_t> copy_piece(struct file &from, struct file &to, loff_t pos, loff_t
 Result<void> copy_extent(struct file &from, struct file &to, loff_t pos, loff_t end)
 {
 	while (pos < end) {
-		if (aufs_signal_pending())
+		if (is_being_killed())
 			return Error{-EINTR};
 		pos += TRY(copy_piece(from, to, pos, cxxrt::min(end - pos, piece_size)));
 	}
@@ -47,7 +48,7 @@ Result<void> set_size(const Branch &branch, struct file &to, loff_t size)
 
 	attr.ia_valid = ATTR_SIZE;
 	attr.ia_size = size;
-	return check(aufs_notify_change(to.f_path.mnt, to.f_path.dentry, &attr));
+	return change_attributes(branch, *to.f_path.dentry, attr);
 }
 
 } // namespace
@@ -58,7 +59,7 @@ Result<void> copy_data(struct file &from, const Branch &branch, struct file &to,
 	 * A signal that does not end the task must not end the copy: who has a timer would never
 	 * get to the end of a large file. A splice gives up for any that is pending.
 	 */
-	SignalsBlocked signals(aufs_signals_block_handled);
+	SignalsBlocked signals(SignalsBlocked::Which::handled);
 	struct kstat stat;
 	loff_t end = 0;
 

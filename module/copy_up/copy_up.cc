@@ -9,6 +9,8 @@
 #include "union/plink.hh"
 #include "union/policy.hh"
 #include "union/presence.hh"
+#include "kernel/dcache.hh"
+#include "kernel/security.hh"
 
 namespace aufs
 {
@@ -22,20 +24,11 @@ Ref<struct dentry> part_of(const Inode &dir, const Branch &branch)
 	return Ref<struct dentry>::retain(dir.stack().dentry_on(branch));
 }
 
-/* The credentials that a security module wants a copy of @dentry to be made with. */
-Result<Ref<const struct cred>> copy_creds(struct dentry &dentry)
-{
-	struct cred *creds;
-
-	TRY(check(aufs_copy_up_creds(&dentry, &creds)));
-	return Ref<const struct cred>::adopt(creds);
-}
-
 /* A new object of the kind of @source, empty; in @shop unless that is null. */
 Result<Workfile> make_alike(const AsMounter &mounter, struct dentry &dentry, struct dentry &source,
 			    const Branch &branch, struct dentry *shop)
 {
-	auto creds = TRY(copy_creds(dentry));
+	auto creds = TRY(creds_for_copy(dentry));
 	ScopedCreds as_wanted(*creds);
 	const struct inode &h_inode = *source.d_inode;
 	umode_t kind = h_inode.i_mode & S_IFMT;
@@ -77,7 +70,7 @@ Result<Ref<const struct cred>> data_creds(const Super &super)
 	constexpr uid_t nobody = 65534;
 	struct cred *creds;
 
-	if (aufs_may_exceed_limits())
+	if (may_exceed_limits())
 		return Ref<const struct cred>::retain(&super.mounter());
 	creds = prepare_creds();
 	if (!creds)
@@ -327,7 +320,7 @@ Result<Ref<struct dentry>> dentry_of(const struct file &file)
 	if (file.f_path.dentry->d_sb == file.f_inode->i_sb)
 		return Ref<struct dentry>::retain(file.f_path.dentry);
 
-	auto dentry = Ref<struct dentry>::adopt(aufs_d_find_any_alias(file.f_inode));
+	auto dentry = any_dentry_of(*file.f_inode);
 
 	if (!dentry)
 		return Error{-ESTALE};
@@ -343,7 +336,7 @@ Result<Ref<struct dentry>> copy_up_directory(const ListLock &, struct dentry &di
 	for (;;) {
 		if (auto part = part_of(inode, branch))
 			return part;
-		aufs_assert_sb_write(inode.vfs.i_sb);
+		FreezeProtection::assert_held(*inode.vfs.i_sb);
 
 		auto lacks = Ref<struct dentry>::retain(&dir);
 		auto parent = parent_of(*lacks);
@@ -357,10 +350,10 @@ Result<Ref<struct dentry>> copy_up_directory(const ListLock &, struct dentry &di
 		}
 		if (parent.get() == lacks.get())
 			return Error{-EROFS};
-		if (aufs_signal_pending())
+		if (is_being_killed())
 			return Error{-EINTR};
 		if (!TRY(copy_one_directory(mounter, *lacks, *parent, branch)))
-			aufs_pause();
+			pause_shortly();
 	}
 }
 
@@ -378,7 +371,7 @@ Result<bool> copy_up_by(const ListLock &list, struct dentry &dentry, CopyPlan pl
 		TRY(check_presence(list, dentry));
 		return false;
 	}
-	aufs_assert_sb_write(inode.vfs.i_sb);
+	FreezeProtection::assert_held(*inode.vfs.i_sb);
 
 	AsMounter mounter = inode.super().as_mounter();
 	auto parent = parent_of(dentry);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* What is copied up when it is opened, for reading too: +coo_reg, +coo_all. */
 #include "copy_up.hh"
+#include "kernel/inodes.hh"
 
 namespace aufs
 {
@@ -13,7 +14,7 @@ bool wants_copy_on_open(const Inode &inode, const struct file &file)
 	DirListLock list(inode);
 	CopyOnOpen what = inode.branch().copy_on_open();
 
-	if (what == CopyOnOpen::nothing || aufs_sb_rdonly(inode.vfs.i_sb) ||
+	if (what == CopyOnOpen::nothing || is_read_only(*inode.vfs.i_sb) ||
 	    (is_dir(inode.vfs.i_mode) && what != CopyOnOpen::all))
 		return false;
 	/* The truncation copies up what it leaves. */
@@ -35,11 +36,10 @@ Result<void> copy_up_on_open(const struct file &file)
 	auto dentry = TRY(dentry_of(file));
 	bool has_name = dentry->d_hash.pprev;
 
-	aufs_sb_start_write(inode.vfs.i_sb);
+	FreezeProtection protection(*inode.vfs.i_sb);
 
 	auto copied = copy_up(*dentry);
 
-	aufs_sb_end_write(inode.vfs.i_sb);
 	switch (copied.error()) {
 	case -EROFS:
 	case -ENOSPC:

@@ -4,6 +4,7 @@
 #include "prfile.hh"
 #include "union/list_lock.hh"
 #include "union/presence.hh"
+#include "kernel/files.hh"
 
 namespace aufs
 {
@@ -29,8 +30,7 @@ Result<void> copy_up_to_write(const Inode &inode, const struct file &file)
 		return check_presence(*TRY(dentry_of(file)));
 
 	auto dentry = TRY(dentry_of(file));
-	struct super_block &sb = *inode.vfs.i_sb;
-	const struct cred &caller = *aufs_current_cred();
+	const struct cred &caller = current_cred();
 	/* Where the copy cannot be opened in this way, the open fails and there is no copy. */
 	auto opens = [&](const Writer &writer, struct dentry &copy) -> Result<void> {
 		ScopedCreds creds(caller);
@@ -39,14 +39,12 @@ Result<void> copy_up_to_write(const Inode &inode, const struct file &file)
 		return {};
 	};
 
-	aufs_sb_start_write(&sb);
+	FreezeProtection protection(*inode.vfs.i_sb);
 
-	int error = file.f_flags & O_DIRECT ?
-			    copy_up_and(*dentry, whole_file, FinishCopy(opens)).error() :
-			    copy_up(*dentry).error();
-
-	aufs_sb_end_write(&sb);
-	return check(error);
+	if (!(file.f_flags & O_DIRECT))
+		return copy_up(*dentry);
+	TRY(copy_up_and(*dentry, whole_file, FinishCopy(opens)));
+	return {};
 }
 
 /* With which flags of @file its branch file is opened. */
@@ -93,7 +91,7 @@ Result<struct file *> with_flags(struct file &file, struct file &h_file)
 		return Error{-EINVAL};
 	if (h_file.f_op->check_flags)
 		TRY(check(h_file.f_op->check_flags(static_cast<int>(flags))));
-	aufs_set_file_flags(&file, &h_file, mask, flags & ~file.f_flags & O_NOATIME);
+	set_flags(file, h_file, mask, flags & ~file.f_flags & O_NOATIME);
 	return &h_file;
 }
 
@@ -111,7 +109,7 @@ Result<Ref<struct file>> open_to_write(Inode &inode, struct file &file)
 		TRY(copy_up_to_write(inode, file));
 
 		/* A branch file at the user's path would ask the union's mount alone. */
-		bool may = !aufs_mnt_is_readonly(inode.branch().mnt());
+		bool may = !inode.branch().mount_is_read_only();
 		Ref<struct file> h_file;
 
 		if (may)
@@ -123,7 +121,7 @@ Result<Ref<struct file>> open_to_write(Inode &inode, struct file &file)
 			return h_file;
 		/* At once: it says that somebody writes. */
 		if (h_file)
-			aufs_fput_now(h_file.leak());
+			put_now(move(h_file));
 		if (tries == most)
 			return Error{-EROFS};
 
@@ -152,7 +150,7 @@ Result<void> open_branch_file(Inode &inode, struct file &file)
 	 * file open.
 	 */
 	if (file.f_flags & __FMODE_EXEC)
-		TRY(check(aufs_deny_write_access(h_file.get())));
+		TRY(deny_writes(*h_file));
 	file.f_mode |= h_file->f_mode & inherited_modes;
 	file.private_data = h_file.leak();
 	return {};
@@ -248,11 +246,11 @@ void release_branch_file(struct file &file)
 		return;
 	}
 
-	struct file &h_file = h_file_of(file);
+	auto h_file = Ref<struct file>::adopt(&h_file_of(file));
 
 	if (file.f_flags & __FMODE_EXEC)
-		aufs_allow_write_access(&h_file);
-	aufs_fput_now(&h_file);
+		allow_writes(*h_file);
+	put_now(move(h_file));
 }
 
 } // namespace aufs

@@ -17,6 +17,7 @@
 #pragma once
 
 #include "kernel/handles.hh"
+#include "kernel/files.hh"
 
 namespace aufs
 {
@@ -62,12 +63,12 @@ template <Mapping M> struct file *reported_file(const M &mapping)
 /* Where @mapping, which maps a file, was mapped from: the path and inode that its user knows. */
 template <Mapping M> const struct path &reported_path(const M &mapping)
 {
-	return *aufs_file_user_path(reported_file(mapping));
+	return user_path_of(*reported_file(mapping));
 }
 
 template <Mapping M> const struct inode &reported_inode(const M &mapping)
 {
-	return *aufs_file_user_inode(reported_file(mapping));
+	return user_inode_of(*reported_file(mapping));
 }
 
 } // namespace aufs

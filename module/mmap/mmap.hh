@@ -8,6 +8,7 @@
 
 #include "branch_file.hh"
 #include "prfile.hh"
+#include "kernel/files.hh"
 
 namespace aufs
 {
@@ -23,7 +24,7 @@ inline Result<void> mmap(struct file *file, struct vm_area_struct *vma)
 inline unsigned long get_unmapped_area(struct file *file, unsigned long addr, unsigned long len,
 				       unsigned long pgoff, unsigned long flags)
 {
-	return aufs_get_unmapped_area(&h_file_of(*file), addr, len, pgoff, flags);
+	return unmapped_area(h_file_of(*file), addr, len, pgoff, flags);
 }
 
 } // namespace aufs

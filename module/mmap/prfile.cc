@@ -2,6 +2,7 @@
 #include "prfile.hh"
 #include "branch_file.hh"
 #include "mapping.hh"
+#include "kernel/files.hh"
 
 namespace aufs
 {
@@ -73,8 +74,7 @@ Result<Ref<struct file>> open(const struct file &user, const Super &super, const
 	if (at_users_path && (!Inode::of(*user.f_inode).is_or_was(path.dentry->d_inode) ||
 			      !bears_any_path(*path.dentry->d_sb)))
 		return adopt_or_error(dentry_open(&path, flags, &super.mounter()));
-	return adopt_or_error(
-		aufs_branch_open(&user, flags, &path, path.dentry->d_inode, &super.mounter()));
+	return open_for(user, flags, path, super.mounter());
 }
 
 bool is_misplaced(const struct file &user, const struct file &branch)
@@ -87,7 +87,7 @@ Result<void> map(struct file &user, struct file &branch, struct vm_area_struct &
 {
 	const Super &super = Super::of(*user.f_inode->i_sb);
 
-	TRY(check(aufs_branch_mmap(&user, &branch, &vma, &super.mounter())));
+	TRY(map_for(user, branch, vma, super.mounter()));
 	carry(vma, user);
 	return {};
 }

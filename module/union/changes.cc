@@ -2,6 +2,7 @@
 #include "changes.hh"
 #include "holders.hh"
 #include "new_branch.hh"
+#include "kernel/inodes.hh"
 
 namespace aufs
 {
@@ -76,7 +77,7 @@ Result<unsigned int> ListChange::place_of(struct fs_context *fc, const Step &ste
 	}
 	if (count == 1)
 		return place;
-	aufs_errorf(fc, "'%s' is %s of this union", step.target.name.get(),
+	mount_error(fc, "'%s' is %s of this union", step.target.name.get(),
 		    count ? "the name of several branches" : "no branch");
 	return Error{-EINVAL};
 }
@@ -85,7 +86,7 @@ Result<void> ListChange::check_fresh(const AsMounter &mounter, struct fs_context
 				     const Branch &branch) const
 {
 	if (list_.size() == max_branches) {
-		aufs_errorf(fc, "branch '%s': more than %u branches", branch.name().data(),
+		mount_error(fc, "branch '%s': more than %u branches", branch.name().data(),
 			    max_branches);
 		return Error{-E2BIG};
 	}
@@ -97,7 +98,7 @@ Result<void> ListChange::check_fresh(const AsMounter &mounter, struct fs_context
 Result<void> ListChange::insert(struct fs_context *fc, Super &super, unsigned int place, Step &step)
 {
 	if (place > list_.size()) {
-		aufs_errorf(fc, "branch '%s': there is no place %u: 0 to %u",
+		mount_error(fc, "branch '%s': there is no place %u: 0 to %u",
 			    step.fresh->name().data(), place,
 			    static_cast<unsigned int>(list_.size()));
 		return Error{-EINVAL};
@@ -134,7 +135,7 @@ Result<void> ListChange::plan_step(const AsMounter &mounter, struct fs_context *
 	if (step.kind == Kind::modify) {
 		TRY(entry.branch->check_use(fc, step.use));
 		if (entry.branch->has_overlay_whiteouts() != step.use.overlay_whiteouts) {
-			aufs_errorf(
+			mount_error(
 				fc,
 				"branch '%s': +owh cannot be changed: use replace:%s=%s=ro+owh, or without it",
 				entry.branch->name().data(), entry.branch->name().data(),
@@ -177,12 +178,12 @@ Result<void> ListChange::plan(struct fs_context *fc, const struct super_block &s
 	for (Step &step : steps_)
 		TRY(plan_step(mounter, fc, super, step));
 	if (list_.size() == 0) {
-		aufs_errorf(fc, "the last branch cannot be removed: unmount the union");
+		mount_error(fc, "the last branch cannot be removed: unmount the union");
 		return Error{-EINVAL};
 	}
 	for (const Entry &entry : list_) {
 		if (entry.branch->sb().s_stack_depth >= sb.s_stack_depth) {
-			aufs_errorf(
+			mount_error(
 				fc,
 				"branch '%s' is on a filesystem that is stacked deeper than those that the union was mounted with",
 				entry.branch->name().data());
@@ -249,7 +250,7 @@ Result<void> ListChange::take_write_access(struct fs_context *fc, const Refresh 
 		cxxrt::full_fence();
 		if (entry.branch->is_being_changed()) {
 			if (last)
-				aufs_errorf(fc, "branch '%s' is in use: it is being changed",
+				mount_error(fc, "branch '%s' is in use: it is being changed",
 					    entry.branch->name().data());
 			return Error{-EBUSY};
 		}
@@ -275,9 +276,9 @@ void ListChange::sync_read_only(struct fs_context *fc) const
 	for (const Entry &entry : list_) {
 		if (!entry.is_modified || entry.use.perm == BranchPerm::rw)
 			continue;
-		if (int error = aufs_sync_super(&entry.branch->sb()))
-			aufs_warnf(fc, "branch '%s' cannot be written out (errno %d)",
-				   entry.branch->name().data(), -error);
+		if (auto synced = entry.branch->sync(); !synced.ok())
+			mount_warning(fc, "branch '%s' cannot be written out (errno %d)",
+				      entry.branch->name().data(), -synced.error());
 	}
 }
 
@@ -313,7 +314,7 @@ void ListChange::take_list()
 /* What a crash has left on what is written to from now on goes, before anything is made there. */
 void ListChange::clean(const AsMounter &mounter, const struct super_block &sb) const
 {
-	if (aufs_sb_rdonly(&sb) || Super::of(sb).settings().share_rw)
+	if (is_read_only(sb) || Super::of(sb).settings().share_rw)
 		return;
 	for (const Entry &entry : list_) {
 		if ((entry.is_fresh || entry.is_modified) && entry.branch->writable())
@@ -356,7 +357,7 @@ Result<void> ListChange::try_to_apply(struct fs_context *fc, struct super_block 
 	auto lock = ListAndRenames::get(sb, super);
 
 	if (lock.error() == -EBUSY) {
-		aufs_errorf(
+		mount_error(
 			fc,
 			"what has begun on the branches does not end: is one frozen, or its server gone?");
 		return Error{-ETIMEDOUT};
@@ -410,7 +411,7 @@ Result<void> ListChange::apply(struct fs_context *fc, struct super_block &sb,
 	auto applied = try_to_apply(fc, sb, settings, false);
 
 	for (int tries = 1; tries <= most_tries && is_passing(applied.error()); tries++) {
-		aufs_pause();
+		pause_shortly();
 		applied = try_to_apply(fc, sb, settings, tries == most_tries);
 	}
 	if (applied.ok()) {
@@ -420,14 +421,14 @@ Result<void> ListChange::apply(struct fs_context *fc, struct super_block &sb,
 
 		for (const Leaving &leaving : leaving_)
 			gone = leaving.branch->unpin_onto(gone);
-		aufs_release_now(gone);
+		Branch::release(gone);
 	}
 	/* Fewer are no problem. */
 	(void)super.set_places(applied.ok() ? after : before).ok();
 	if (applied.error() == -ETIMEDOUT)
 		return Error{-EBUSY};
 	if (applied.error() == -EAGAIN) {
-		aufs_errorf(fc, "directories of the union are being renamed: try again");
+		mount_error(fc, "directories of the union are being renamed: try again");
 		return Error{-EBUSY};
 	}
 	return applied;

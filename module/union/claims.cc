@@ -13,6 +13,7 @@
  * nobody but overlayfs may do that.
  */
 #include "super.hh"
+#include "kernel/inodes.hh"
 
 namespace aufs
 {
@@ -43,7 +44,7 @@ Result<void> compare(struct fs_context *fc, const Super &super, const Branch &mi
 		if ((!rw && !theirs.writable()) || !overlap(mine, theirs))
 			continue;
 		if (rw && theirs.writable() && !shared) {
-			aufs_errorf(
+			mount_error(
 				fc,
 				"branch '%s' is in use: it is rw branch '%s' of another union (share_rw lets several use it)",
 				mine.name().data(), theirs.name().data());
@@ -51,7 +52,7 @@ Result<void> compare(struct fs_context *fc, const Super &super, const Branch &mi
 		}
 		/* Once: the other branches of the two are as a rule the same case. */
 		if (!warned)
-			aufs_warnf(
+			mount_warning(
 				fc,
 				"branch '%s' shares files with branch '%s' of another union: what one changes the other may not see",
 				mine.name().data(), theirs.name().data());
@@ -63,16 +64,16 @@ Result<void> compare(struct fs_context *fc, const Super &super, const Branch &mi
 /* The same for what overlayfs writes to. */
 Result<void> refuse_overlays(struct fs_context *fc, const Branch &branch, bool rw, bool shared)
 {
-	if (!aufs_is_overlays(&branch.root()))
+	if (!is_overlays(branch.root()))
 		return {};
 	if (rw && !shared) {
-		aufs_errorf(fc, "branch '%s' is in use: an overlayfs writes to it",
+		mount_error(fc, "branch '%s' is in use: an overlayfs writes to it",
 			    branch.name().data());
 		return Error{-EBUSY};
 	}
-	aufs_warnf(fc,
-		   "branch '%s' shares files with an overlayfs: what that changes may not be seen",
-		   branch.name().data());
+	mount_warning(
+		fc, "branch '%s' shares files with an overlayfs: what that changes may not be seen",
+		branch.name().data());
 	return {};
 }
 

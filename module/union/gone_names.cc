@@ -3,6 +3,8 @@
 #include "branch/entry.hh"
 #include "branch/lookup.hh"
 #include "branch/housekeeping.hh"
+#include "branch/attributes.hh"
+#include "kernel/inodes.hh"
 
 namespace aufs
 {
@@ -57,7 +59,7 @@ Result<unsigned int> count_gone_names(const AsMounter &mounter, const Super &sup
 				     Ref<struct dentry>();
 
 		if (file && is_reg(file->d_inode->i_mode))
-			count += static_cast<unsigned int>(aufs_i_size_read(file->d_inode));
+			count += static_cast<unsigned int>(size_of(*file->d_inode));
 	}
 	return count;
 }
@@ -92,8 +94,8 @@ Result<void> note_gone_name(const AsMounter &mounter, const Super &super, const 
 	InodeLock lock(*file->d_inode);
 
 	attr.ia_valid = ATTR_SIZE;
-	attr.ia_size = aufs_i_size_read(file->d_inode) + 1;
-	return check(aufs_notify_change(branch.mnt(), file.get(), &attr));
+	attr.ia_size = size_of(*file->d_inode) + 1;
+	return change_attributes(branch, *file, attr);
 }
 
 Result<void> forget_gone_names(const Writer &writer, const Super &super, const Identity &id)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "holders.hh"
+#include "kernel/dcache.hh"
 
 namespace aufs
 {
@@ -21,13 +22,13 @@ void name_holder(struct fs_context *fc, const Branch &branch, BranchUse use, str
 	char who[64] = "";
 	char rest[32] = "";
 
-	if (aufs_find_user(&holder, is_reg(inode.vfs.i_mode) ? &inode.h_inode() : nullptr, &user))
+	if (find_user(holder, is_reg(inode.vfs.i_mode) ? &inode.h_inode() : nullptr, user))
 		snprintf(who, sizeof(who), " (pid %d, %s)", user.pid, user.command);
-	else if (aufs_is_mount_point(&holder))
+	else if (is_mount_point(holder))
 		snprintf(who, sizeof(who), " (a mount point)");
 	if (more)
 		snprintf(rest, sizeof(rest), ", and %u more", more);
-	aufs_errorf(fc, "branch '%s' is in use: %s%s%s%s", branch.name().data(),
+	mount_error(fc, "branch '%s' is in use: %s%s%s%s", branch.name().data(),
 		    is_error(path) ? "?" : path,
 		    use == BranchUse::writing ? " is open for writing" : "", who, rest);
 }
@@ -44,7 +45,7 @@ void explain(struct fs_context *fc, const Refresh &refresh, int error)
 				    nullptr;
 
 	if (path && !is_error(path))
-		aufs_errorf(fc, "'%s', which is in use, cannot be looked up (errno %d)", path,
+		mount_error(fc, "'%s', which is in use, cannot be looked up (errno %d)", path,
 			    -error);
 }
 
@@ -65,7 +66,7 @@ Result<void> refuse_use(struct fs_context *fc, const Refresh &refresh, const Bra
 			name_holder(fc, branch, use, *holders[i], buffer.get(),
 				    i + 1 == named ? count - named : 0);
 		if (!count)
-			aufs_errorf(fc, "branch '%s' is in use by what has no name in the union",
+			mount_error(fc, "branch '%s' is in use by what has no name in the union",
 				    branch.name().data());
 	}
 	return Error{-EBUSY};

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "gone_names.hh"
 #include "inode.hh"
+#include "branch/attributes.hh"
+#include "kernel/dcache.hh"
+#include "kernel/inodes.hh"
 
 namespace aufs
 {
@@ -186,7 +189,7 @@ void Inode::publish(Own<Stack> next)
 	AtomicRef(h_inode_).store_release(h_inode);
 	/* Nobody tells of the new part yet: who uses a name looks, and then watches that as well. */
 	if (watches_)
-		aufs_note_change(&vfs);
+		Watches::note_change(vfs);
 }
 
 void Inode::copy_attributes()
@@ -204,24 +207,14 @@ void Inode::copy_attributes_of(const Part &top)
 {
 	const struct inode &h = top.inode();
 	const Branch &branch = *top.branch;
-	auto owner = [&] {
-		struct {
-			kuid_t uid;
-			kgid_t gid;
-		} owner = {h.i_uid, h.i_gid};
-
-		if (branch.idmapped())
-			aufs_owner_through(branch.mnt(), &h, &owner.uid, &owner.gid);
-		return owner;
-	};
 
 	follow_mode(branch, h);
-	follow(vfs.i_uid.val, [&] { return owner().uid.val; });
-	follow(vfs.i_gid.val, [&] { return owner().gid.val; });
+	follow(vfs.i_uid.val, [&] { return owner_of(branch, h).uid.val; });
+	follow(vfs.i_gid.val, [&] { return owner_of(branch, h).gid.val; });
 	follow_bits(vfs.i_flags, copied_flags, [&h] { return AtomicRef(h.i_flags).load(); });
 	vfs.i_blkbits = h.i_blkbits;
 	copy_times(vfs, h);
-	aufs_copy_size(&vfs, &h);
+	copy_size(vfs, h);
 }
 
 void Inode::follow_mode(const Branch &branch, const struct inode &h)
@@ -242,7 +235,7 @@ void Inode::copy_written()
 	if (vfs.i_mode & (S_ISUID | S_ISGID))
 		follow_mode(branch(), h);
 	copy_times(vfs, h);
-	aufs_copy_size(&vfs, &h);
+	copy_size(vfs, h);
 }
 
 void Inode::copy_links()
@@ -349,7 +342,7 @@ void Inode::set_asked(struct dentry &entry) const
 		      cxxrt::any_of(stack(), is_encrypted));
 
 	if (asked != static_cast<bool>(entry.d_flags & DCACHE_OP_REVALIDATE))
-		aufs_d_set_asked(&entry, asked);
+		set_revalidated(entry, asked);
 }
 
 void Inode::become(Stack &found, const Identity &identity)
@@ -374,9 +367,9 @@ void Inode::become(Stack &found, const Identity &identity)
 	vfs.i_generation = identity.lasts() ? static_cast<u32>(identity.generation) :
 					      h_inode().i_generation;
 	/* ACLs are asked from the branch, which caches them. */
-	aufs_dont_cache_acls(&vfs);
-	aufs_annotate_inode(&vfs, depth());
-	aufs_mutex_init(&copy_lock_, AUFS_MUTEX_COPY, depth());
+	do_not_cache_acls(vfs);
+	annotate(vfs, depth());
+	init_mutex(copy_lock_, AUFS_MUTEX_COPY, depth());
 	choose_operations();
 	if (!is_reg(mode) && !is_dir(mode) && !is_lnk(mode))
 		init_special_inode(&vfs, mode, h_inode().i_rdev);

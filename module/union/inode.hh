@@ -269,7 +269,7 @@ public:
 	void forget_parts();
 	/*
 	 * With udba=notify the kernel tells from now on when somebody changes this directory in any of its
-	 * parts; what aufs_changes_of() says of it then, else 0. Before its names are looked up. -ENOMEM. Takes
+	 * parts; what Watches::changes_of() says of it then, else 0. Before its names are looked up. -ENOMEM. Takes
 	 * copy_lock().
 	 */
 	Result<unsigned long> watch(const ListLock &);
@@ -457,7 +457,7 @@ private:
 	Purity purity_;
 	const Branch *impure_on_;
 	/* Of its parts, and what stack() was then; under copy_lock() or ListChangeLock. */
-	struct aufs_watch *watches_;
+	Watches::List watches_;
 	const Stack *watched_;
 	bool lone_;
 	mutable struct aufs_name_filters *filters_;

@@ -35,7 +35,7 @@ Result<unsigned long> Inode::watch(const ListLock &)
 		return 0UL;
 	if (AtomicRef(watched_).load_acquire() != &stack())
 		TRY(watch_parts());
-	return aufs_changes_of(super().watches(), &vfs);
+	return super().watches().changes_of(vfs);
 }
 
 Result<void> Inode::watch_parts()
@@ -49,7 +49,7 @@ Result<void> Inode::watch_parts()
 		/* Those of what it had before tell more often than need be, until it is forgotten. */
 		if (watched_ && watched_->has_part_on(*part.branch))
 			continue;
-		TRY(check(aufs_watch(super().watches(), &part.inode(), &vfs, &watches_)));
+		TRY(super().watches().add(part.inode(), vfs, watches_));
 	}
 	AtomicRef(watched_).store_release(&now);
 	return {};
@@ -59,10 +59,10 @@ void Inode::end_watch()
 {
 	if (!watches_)
 		return;
-	aufs_unwatch(cxxrt::exchange(watches_, nullptr));
+	Watches::end(cxxrt::exchange(watches_, nullptr));
 	AtomicRef(watched_).store(nullptr);
 	/* What its names were last looked at for says nothing any more. */
-	aufs_note_change(&vfs);
+	Watches::note_change(vfs);
 }
 
 void Inode::forget_parts()

@@ -4,6 +4,7 @@
 #include "branch/lookup.hh"
 #include "branch/overlay.hh"
 #include "branch/whiteout.hh"
+#include "kernel/inodes.hh"
 
 namespace aufs
 {
@@ -134,7 +135,7 @@ Result<void> Listing::hide_overlay_whiteouts(const AsMounter &mounter, unsigned 
 Result<void> Listing::read_parts(const AsMounter &mounter, Inode &dir)
 {
 	const Stack &found = dir.stack();
-	s64 now = aufs_coarse_time();
+	s64 now = coarse_time();
 
 	impure_ = is_impure(mounter, dir);
 	stack_ = &found;

@@ -44,13 +44,13 @@ struct aufs_name_filters *Inode::filters_of(const Stack &parts) const
 	if (filters && filters->of == &parts)
 		return filters;
 
-	struct aufs_name_filters *made = aufs_name_filters_alloc(parts.parts());
+	struct aufs_name_filters *made = allocate_filters(parts.parts());
 
 	if (!made)
 		return nullptr;
 	made->of = &parts;
 	AtomicRef(filters_).store_release(made);
-	aufs_name_filters_free(filters);
+	free_filters(filters);
 	return made;
 }
 
@@ -80,7 +80,7 @@ void Inode::make_filters(const AsMounter &mounter, const Stack &parts) const
 		if (!filter.ok() || !filter.value())
 			continue;
 		AtomicRef(filters->filter[i]).store_release(filter.value());
-		aufs_name_filter_free(known);
+		free_filter(known);
 		made = true;
 	}
 	AtomicRef(most_vain_)
@@ -95,7 +95,7 @@ void Inode::drop_filters()
 	AtomicRef(filters_).store(nullptr);
 	AtomicRef(vain_).store(0);
 	AtomicRef(most_vain_).store(0);
-	aufs_name_filters_free(old);
+	free_filters(old);
 }
 
 /* How often the parts are to be asked in vain before they are read for the first time. */

@@ -12,7 +12,7 @@ namespace aufs
 
 /*
  * Looks at the branches. False: @dentry has to be looked up anew. With udba=notify its directory is watched
- * then, and @changes is what aufs_changes_of() said of it before. A directory that has other parts by now, but
+ * then, and @changes is what Watches::changes_of() said of it before. A directory that has other parts by now, but
  * is the same one, gets them; a file the attributes that the branch has. Where something is on its way there (a
  * copy-up, a rename), that counts as the same. Takes the list's lock, under whatever lock of the VFS. Sleeps.
  */

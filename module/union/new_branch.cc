@@ -2,6 +2,7 @@
 #include "new_branch.hh"
 #include "branch/lookup.hh"
 #include "branch/whiteout.hh"
+#include "kernel/inodes.hh"
 
 namespace aufs
 {
@@ -48,7 +49,7 @@ Volatility volatility_of(const Branch &branch)
 		ops = root.d_op;
 	else if (sb.s_magic != OVERLAYFS_SUPER_MAGIC)
 		ops = dentry_operations_of(sb);
-	if (ops && (ops->d_revalidate || ops->d_weak_revalidate) && !aufs_asks_for_key(ops))
+	if (ops && (ops->d_revalidate || ops->d_weak_revalidate) && !asks_for_key(*ops))
 		return Volatility::anywhere;
 	return can_encrypt(sb) ? Volatility::where_encrypted : Volatility::never;
 }
@@ -62,9 +63,9 @@ Result<void> refuse_locked(const AsMounter &mounter, struct fs_context *fc, cons
 		return {};
 	/* A filesystem looks for the key when it is asked for a name. */
 	TRY(lookup_in(mounter, branch, branch.root(), opaque_name));
-	if (aufs_has_key(&root))
+	if (has_key(root))
 		return {};
-	aufs_errorf(fc, "branch '%s' is encrypted and its key is not there: add it first",
+	mount_error(fc, "branch '%s' is encrypted and its key is not there: add it first",
 		    branch.name().data());
 	return Error{-ENOKEY};
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "inode.hh"
 #include "branch/dir_lock.hh"
+#include "branch/attributes.hh"
 
 namespace aufs
 {
@@ -37,10 +38,12 @@ bool read_origin(const AsMounter &, const Branch &branch, struct dentry &h_dentr
 	if (!branch.has_origins())
 		return false;
 
-	ssize_t size = aufs_getxattr(branch.mnt(), &h_dentry, origin_name, &origin, sizeof(origin));
+	auto size = read_xattr(branch, h_dentry, origin_name, &origin, sizeof(origin));
 
-	return (size == sizeof(origin) && origin.format == Origin::current) ||
-	       (size == Origin::old_size && origin.format == Origin::old);
+	if (!size.ok())
+		return false;
+	return (size.value() == sizeof(origin) && origin.format == Origin::current) ||
+	       (size.value() == Origin::old_size && origin.format == Origin::old);
 }
 
 bool not_after(const struct timespec64 &a, const struct timespec64 &b)
@@ -146,13 +149,13 @@ Result<bool> set_identity(const Writer &writer, const Super &super, const Part &
 	__builtin_memcpy(origin.filesystem, filesystem, sizeof(origin.filesystem));
 	origin.generation = lasts ? static_cast<u32>(identity.generation) : 0;
 
-	int error = aufs_setxattr(writer.branch().mnt(), top.dentry.get(), origin_name, &origin,
-				  lasts ? sizeof(origin) : Origin::old_size, 0);
+	auto written = write_xattr(writer.branch(), *top.dentry, origin_name, &origin,
+				   lasts ? sizeof(origin) : Origin::old_size);
 
 	/* No such attributes; or none on what is no file and no directory. */
-	if (error == -EOPNOTSUPP || error == -EPERM)
+	if (written.error() == -EOPNOTSUPP || written.error() == -EPERM)
 		return false;
-	TRY(check(error));
+	TRY(move(written));
 	return true;
 }
 
@@ -164,7 +167,7 @@ void note_impure(const Writer &writer, Inode &dir, struct dentry &h_dir)
 	if (dir.impure_on() == &branch || !is_live_directory(*branch.mnt(), h_dir))
 		return;
 	/* Where there is no room for it the origins are not kept, either. */
-	aufs_setxattr(branch.mnt(), &h_dir, impure_name, "y", 1, 0);
+	(void)write_xattr(branch, h_dir, impure_name, "y", 1).ok();
 	dir.set_purity(Inode::Purity::impure);
 	dir.set_impure_on(&branch);
 }
@@ -189,9 +192,12 @@ bool is_impure(const AsMounter &, Inode &dir)
 	for (const Part &part : found) {
 		char value;
 
-		if (part.branch->has_origins() &&
-		    aufs_getxattr(part.branch->mnt(), part.dentry.get(), impure_name, &value, 1) ==
-			    1)
+		if (!part.branch->has_origins())
+			continue;
+
+		auto size = read_xattr(*part.branch, *part.dentry, impure_name, &value, 1);
+
+		if (size.ok() && size.value() == 1)
 			purity = Inode::Purity::impure;
 	}
 	/* Who has noted it meanwhile knows better. */

@@ -78,8 +78,8 @@ Result<void> make_plink(const Writer &writer, const Super &super, const Identity
 Error names_part(const Branch &branch, umode_t mode)
 {
 	branch.note_keeps_none(mode);
-	aufs_warn("branch '%s' has no pseudo-links: names of one lower file part at a copy-up",
-		  branch.name().data());
+	log_warning("branch '%s' has no pseudo-links: names of one lower file part at a copy-up",
+		    branch.name().data());
 	return Error{-ESTALE};
 }
 
@@ -215,7 +215,7 @@ void note_hidden_name(const AsMounter &mounter, Inode &inode, const Branch &bran
 
 	inode.drop_link();
 	if (auto noted = run(); !noted.ok())
-		aufs_warn(
+		log_warning(
 			"branch '%s': names of inode %llu below are counted that are gone (errno %d)",
 			branch.name().data(), number_of(inode.h_inode()), -noted.error());
 }
@@ -234,9 +234,9 @@ void note_lower_name_gone(const AsMounter &mounter, Inode &inode, const Branch &
 	auto stored = store_links(mounter, inode, inode.links() - 1);
 
 	if (!stored.ok())
-		aufs_warn("branch '%s': inode %llu keeps a wrong count of names (errno %d)",
-			  inode.branch().name().data(), number_of(inode.h_inode()),
-			  -stored.error());
+		log_warning("branch '%s': inode %llu keeps a wrong count of names (errno %d)",
+			    inode.branch().name().data(), number_of(inode.h_inode()),
+			    -stored.error());
 	inode.copy_links();
 }
 

@@ -100,7 +100,7 @@ Result<void> for_each_candidate(const AsMounter &mounter, struct dentry &dir, St
 	for (const Branch &branch : inode.super().branches()) {
 		if (lowest && lowest->is_above(branch))
 			break;
-		if (branch.writable() && !aufs_mnt_is_readonly(branch.mnt()) &&
+		if (branch.writable() && !branch.mount_is_read_only() &&
 		    TRY(shows(mounter, dir, branch)))
 			action(branch);
 	}

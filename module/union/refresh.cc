@@ -2,6 +2,8 @@
 #include "find.hh"
 #include "presence.hh"
 #include "refresh.hh"
+#include "kernel/dcache.hh"
+#include "kernel/inodes.hh"
 
 namespace aufs
 {
@@ -69,7 +71,7 @@ bool is_same_directory(const AsMounter &mounter, const Inode &inode, const Stack
 Refresh::~Refresh()
 {
 	if (retired_)
-		aufs_synchronize_rcu();
+		wait_for_rcu_readers();
 	while (retired_)
 		delete cxxrt::exchange(retired_, retired_->older);
 }
@@ -177,10 +179,10 @@ Result<void> Refresh::add_children(const AsMounter &mounter, Array<Item>::Size i
 	/* More may come meanwhile: to be looked up, by who waits for the list. */
 	auto children =
 		TRY(collect<struct dentry>([&dir](struct dentry **array, unsigned int size) {
-			return aufs_dcache_children(&dir, array, size);
+			return dcache_children(dir, array, size);
 		}));
 
-	items_[index].has_users_of_its_own = aufs_dentry_users(&dir) >
+	items_[index].has_users_of_its_own = references_to(dir) >
 					     1 + static_cast<unsigned int>(children.size());
 	for (Ref<struct dentry> &child : children) {
 		/* The array moves as it grows; what it points to does not. */
@@ -194,7 +196,7 @@ Result<void> Refresh::add_children(const AsMounter &mounter, Array<Item>::Size i
 Result<void> Refresh::find_lone()
 {
 	lone_ = TRY(collect<struct inode>([this](struct inode **array, unsigned int size) {
-		return aufs_lone_inodes(&sb_, array, size);
+		return lone_inodes(sb_, array, size);
 	}));
 	return {};
 }
@@ -211,7 +213,7 @@ Result<void> Refresh::prepare(const AsMounter &mounter, struct dentry &dir, Own<
 	for (Array<Item>::Size i = 0; i < items_.size(); i++) {
 		struct dentry &dentry = *items_[i].dentry;
 
-		if (aufs_signal_pending())
+		if (is_being_killed())
 			return Error{-EINTR};
 		if (items_[i].is_left)
 			continue;
@@ -236,13 +238,13 @@ unsigned int Refresh::users_of(const Branch &branch, BranchUse use,
 		bool uses = use == BranchUse::any ?
 				    !item.next && inode.parts_on(branch) > 0 :
 				    &inode.branch() == &branch && is_reg(inode.vfs.i_mode) &&
-					    aufs_is_written_to(&inode.h_inode());
+					    is_written_to(inode.h_inode());
 
 		if (!uses)
 			continue;
 		/* A file may have been opened since it was taken up: that takes no lock. */
 		bool has_users = is_dir(inode.vfs.i_mode) ? item.has_users_of_its_own :
-							    aufs_dentry_users(&dentry) > 1;
+							    references_to(dentry) > 1;
 
 		if (has_users && count < holders.size())
 			holders[count] = &dentry;

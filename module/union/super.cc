@@ -2,6 +2,7 @@
 #include "new_branch.hh"
 #include "super.hh"
 #include "branch/whiteout.hh"
+#include "kernel/inodes.hh"
 
 namespace aufs
 {
@@ -15,9 +16,9 @@ Own<Super> Super::create()
 
 	unsigned long random[2];
 
-	aufs_random_key(random);
+	make_random(random);
 	super->id_ = random[0] ^ static_cast<u64>(random[1]) << 32;
-	aufs_random_key(super->name_key_);
+	make_random(super->name_key_);
 	return super;
 }
 
@@ -49,9 +50,7 @@ Super::~Super()
 	if (held)
 		kern_unmount_array(mnts, held);
 	/* Those that were taken out of the list before: their filesystems are free now as well. */
-	aufs_release_flush();
-	if (watches_)
-		aufs_watches_put(watches_);
+	Branch::wait_for_released();
 }
 
 namespace
@@ -72,19 +71,19 @@ Result<void> check_apart(struct fs_context *fc, const Branch &branch, const char
 	if (&branch.sb() != &other.sb())
 		return {};
 	if (&branch.root() == &other.root()) {
-		aufs_errorf(fc, "branch '%s' is given twice: it is branch '%s'", path,
+		mount_error(fc, "branch '%s' is given twice: it is branch '%s'", path,
 			    other.name().data());
 		return Error{-EINVAL};
 	}
 	if (are_siblings(branch.root(), other.root()))
 		return {};
 	if (is_subdir(&branch.root(), &other.root())) {
-		aufs_errorf(fc, "branch '%s' lies within branch '%s'", branch.name().data(),
+		mount_error(fc, "branch '%s' lies within branch '%s'", branch.name().data(),
 			    other.name().data());
 		return Error{-EINVAL};
 	}
 	if (is_subdir(&other.root(), &branch.root())) {
-		aufs_errorf(fc, "branch '%s' lies within branch '%s'", other.name().data(),
+		mount_error(fc, "branch '%s' lies within branch '%s'", other.name().data(),
 			    branch.name().data());
 		return Error{-EINVAL};
 	}
@@ -94,7 +93,7 @@ Result<void> check_apart(struct fs_context *fc, const Branch &branch, const char
 Result<void> Super::add(struct fs_context *fc, unsigned int place, const BranchItem &item)
 {
 	if (count() == max_branches) {
-		aufs_errorf(fc, "branch '%s': more than %u branches", item.path.data(),
+		mount_error(fc, "branch '%s': more than %u branches", item.path.data(),
 			    max_branches);
 		return Error{-E2BIG};
 	}
@@ -150,19 +149,6 @@ void Super::note_volatility()
 	volatility_ = most;
 }
 
-Result<void> Super::prepare_watches()
-{
-	if (watches_)
-		return {};
-
-	struct fsnotify_group *watches = aufs_watches_create();
-
-	if (is_error(watches))
-		return error_of(watches);
-	watches_ = watches;
-	return {};
-}
-
 void Super::exchange_branches(Array<Own<Branch>> &next)
 {
 	Array<Own<Branch>> old = move(branches_);
@@ -187,9 +173,9 @@ void Super::note_hidden(const Branch &branch, StringView name) const
 {
 	if (warned_of_hidden_.exchange(true))
 		return;
-	aufs_warn("branch '%s' has names of more than %u bytes, which are not shown, as '%.*s'",
-		  branch.name().data(), static_cast<unsigned int>(max_name),
-		  static_cast<int>(name.size()), name.data());
+	log_warning("branch '%s' has names of more than %u bytes, which are not shown, as '%.*s'",
+		    branch.name().data(), static_cast<unsigned int>(max_name),
+		    static_cast<int>(name.size()), name.data());
 }
 
 unsigned int Super::filesystem_of(const unsigned char *id) const
@@ -267,13 +253,13 @@ bool Super::names_stay(const Branch &branch) const
 
 Result<void> Super::attach(struct fs_context *fc)
 {
-	mounter_ = Ref<const struct cred>::retain(aufs_current_cred());
-	limited_ = Ref<const struct cred>::adopt(aufs_limited_creds());
+	mounter_ = Ref<const struct cred>::retain(&current_cred());
+	limited_ = limited_creds();
 	if (!limited_)
 		return Error{-ENOMEM};
 	while (2 * filesystems_ > no_filesystem())
 		index_bits_++;
-	aufs_list_lock_init(&list_lock_, branch_depth());
+	list_lock_.init(branch_depth());
 	for (Own<Branch> &branch : branches_) {
 		TRY(branch->attach(fc));
 		TRY(branch->housekeeping().find(as_mounter(), *branch));

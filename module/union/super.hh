@@ -5,6 +5,7 @@
 #include "branch/writer.hh"
 #include "origin.hh"
 #include "sysfs.hh"
+#include "kernel/watches.hh"
 
 namespace aufs
 {
@@ -14,25 +15,6 @@ enum class Volatility : unsigned char {
 	never,
 	where_encrypted, /* other names are there, as soon as an encrypted directory has its key */
 	anywhere /* a server's or a daemon's */
-};
-
-/*
- * The claims of all unions are read and change in this scope, and lists of branches are exchanged in it: so who
- * only shows a list may take this in place of the list's own lock, under whatever lock. Sleeps.
- */
-class ClaimsLock final
-{
-public:
-	ClaimsLock()
-	{
-		aufs_claims_lock();
-	}
-	ClaimsLock(const ClaimsLock &) = delete;
-	ClaimsLock &operator=(const ClaimsLock &) = delete;
-	~ClaimsLock()
-	{
-		aufs_claims_unlock();
-	}
 };
 
 /* -EINVAL, explained in @fc's log, where @branch, given as @path, is the other, or one lies within the other. */
@@ -163,7 +145,7 @@ public:
 		has_had_lone_.store(true);
 	}
 	/* For list_lock.hh. */
-	struct aufs_list_lock &list_lock() const
+	BranchListLock &list_lock() const
 	{
 		return list_lock_;
 	}
@@ -209,7 +191,7 @@ public:
 	 */
 	const struct cred &mounter() const
 	{
-		return aufs_may_exceed_limits() ? *mounter_ : *limited_;
+		return may_exceed_limits() ? *mounter_ : *limited_;
 	}
 	/* Runs a scope with them. Any context. */
 	AsMounter as_mounter() const
@@ -314,9 +296,11 @@ public:
 	}
 
 	/* For udba=notify; before that is set. -ENOMEM. s_umount is held, or nobody else has this yet. */
-	Result<void> prepare_watches();
-	/* The watches of directories of branches, or null where there never were any. */
-	struct fsnotify_group *watches() const
+	Result<void> prepare_watches()
+	{
+		return watches_.prepare();
+	}
+	const Watches &watches() const
 	{
 		return watches_;
 	}
@@ -373,12 +357,12 @@ private:
 	Result<void> claim(struct fs_context *fc);
 	void release_claim();
 
-	/* The unions whose branches are claimed; under aufs_claims_lock(). */
+	/* The unions whose branches are claimed; under ClaimsLock. */
 	static Super *claimed;
 	Super *next_claimed_ = nullptr;
 	bool claims_ = false;
 
-	mutable struct aufs_list_lock list_lock_;
+	mutable BranchListLock list_lock_;
 	/* The mount's table, under it. */
 	Array<Own<Branch>> branches_;
 	const Branch *top_rw_ = nullptr;
@@ -400,7 +384,7 @@ private:
 	Atomic<bool> has_had_lone_;
 	bool idmapped_ = false;
 	Volatility volatility_ = Volatility::never;
-	struct fsnotify_group *watches_ = nullptr;
+	Watches watches_;
 	unsigned long name_key_[2] = {};
 	SysfsFiles files_;
 };

@@ -5,6 +5,7 @@
  */
 #include "sysfs.hh"
 #include "super.hh"
+#include "kernel/inodes.hh"
 
 namespace aufs
 {
@@ -88,7 +89,7 @@ using ReadFile = decltype(bin_attribute::read);
 void describe(struct bin_attribute &file, const char *name, void *about, ReadFile read)
 {
 	file = {};
-	aufs_bin_attr_init(&file);
+	init_attribute(file);
 	file.attr.name = name;
 	file.attr.mode = 0444;
 	file.private_ = about;

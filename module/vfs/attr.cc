@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "attr.hh"
 #include "mmap/branch_file.hh"
+#include "branch/attributes.hh"
+#include "kernel/dcache.hh"
+#include "kernel/inodes.hh"
 
 namespace aufs
 {
@@ -140,7 +143,7 @@ void name_file(struct iattr &h_attr, const struct file &user, const struct inode
 	h_attr.ia_file = h_file;
 }
 
-Result<void> change_on(struct vfsmount *mnt, struct dentry &h_dentry, const struct iattr &attr,
+Result<void> change_on(const Branch &branch, struct dentry &h_dentry, const struct iattr &attr,
 		       struct iattr &h_attr)
 {
 	if (attr.ia_valid & ATTR_FILE)
@@ -148,7 +151,7 @@ Result<void> change_on(struct vfsmount *mnt, struct dentry &h_dentry, const stru
 
 	InodeLock lock(*h_dentry.d_inode);
 
-	return check(aufs_notify_change(mnt, &h_dentry, &h_attr));
+	return change_attributes(branch, h_dentry, h_attr);
 }
 
 /*
@@ -162,23 +165,18 @@ Result<void> truncate(struct dentry &dentry, const struct iattr &attr, struct ia
 	struct file *user = attr.ia_valid & ATTR_FILE ? attr.ia_file : nullptr;
 	bool waits = user && (attr.ia_valid & ATTR_OPEN) && h_file_or_null(*user) &&
 		     waits_for_truncation(*user);
-	const struct cred &caller = *aufs_current_cred();
+	const struct cred &caller = current_cred();
 	Ref<struct file> opened;
 	auto run = [&](const Branch &branch, struct dentry &h_dentry) -> Result<void> {
-		struct inode &h_inode = *h_dentry.d_inode;
-
 		if (waits) {
 			ScopedCreds creds(caller);
 
 			opened = TRY(open_copy(*user, branch, h_dentry));
 		}
 		/* A program that runs from the branch is not cut. */
-		TRY(check(aufs_get_write_access(&h_inode)));
+		auto right = TRY(WriteRight::get(*h_dentry.d_inode));
 
-		auto changed = change_on(branch.mnt(), h_dentry, attr, h_attr);
-
-		aufs_put_write_access(&h_inode);
-		return changed;
+		return change_on(branch, h_dentry, attr, h_attr);
 	};
 
 	auto finish = [&run](const Writer &writer, struct dentry &copy) {
@@ -186,10 +184,7 @@ Result<void> truncate(struct dentry &dentry, const struct iattr &attr, struct ia
 	};
 
 	if (!TRY(copy_up_and(dentry, attr.ia_size, FinishCopy(finish))))
-		TRY(change_in_place(dentry, [&run, &dentry](struct vfsmount *,
-							    struct dentry &h_dentry) {
-			return run(Inode::of(*dentry.d_inode).branch(), h_dentry);
-		}));
+		TRY(change_in_place(dentry, run));
 	if (opened)
 		take_truncated(*user, move(opened));
 	return {};
@@ -206,7 +201,7 @@ Result<void> setattr(AUFS_IDMAP *idmap, struct dentry *dentry, struct iattr *att
 	bool truncates = h_attr.ia_valid & ATTR_SIZE;
 
 	/* A copy-up for it ends at the new size: then XFS sees no change, and leaves the times. */
-	if (truncates && aufs_i_size_read(&Inode::of(*dentry->d_inode).h_inode()) != attr->ia_size)
+	if (truncates && size_of(Inode::of(*dentry->d_inode).h_inode()) != attr->ia_size)
 		h_attr.ia_valid |= ATTR_MTIME | ATTR_CTIME;
 
 	if (truncates)
@@ -215,8 +210,8 @@ Result<void> setattr(AUFS_IDMAP *idmap, struct dentry *dentry, struct iattr *att
 
 			return truncate(*dentry, *attr, again);
 		});
-	return change(*dentry, [&h_attr, attr](struct vfsmount *mnt, struct dentry &h_dentry) {
-		return change_on(mnt, h_dentry, *attr, h_attr);
+	return change(*dentry, [&h_attr, attr](const Branch &branch, struct dentry &h_dentry) {
+		return change_on(branch, h_dentry, *attr, h_attr);
 	});
 }
 
@@ -229,14 +224,16 @@ struct posix_acl *get_acl(struct inode *vfs_inode, int type, bool rcu)
 		/* What is cached has the filesystem's ids; to map them takes memory. */
 		if (super.idmapped())
 			return error_pointer<struct posix_acl>(-ECHILD);
-		return aufs_get_cached_acl_rcu(&inode.h_inode(), type);
+		return cached_acl(inode.h_inode(), type);
 	}
 
 	DirListLock list(inode);
 	const Part &top = inode.top();
 	AsMounter mounter = super.as_mounter();
 
-	return aufs_get_acl(top.branch->mnt(), &top.inode(), type);
+	auto acl = read_acl(*top.branch, top.inode(), type);
+
+	return acl.ok() ? acl.release().leak() : error_pointer<struct posix_acl>(acl.error());
 }
 
 namespace
@@ -248,11 +245,9 @@ bool has_no_acl(const Inode &inode, int type)
 	DirListLock list(inode);
 	const Part &top = inode.top();
 	AsMounter mounter = inode.super().as_mounter();
-	struct posix_acl *acl = aufs_get_acl(top.branch->mnt(), &top.inode(), type);
+	auto acl = read_acl(*top.branch, top.inode(), type);
 
-	if (acl && !is_error(acl))
-		aufs_posix_acl_release(acl);
-	return !acl || acl == error_pointer<struct posix_acl>(-EOPNOTSUPP);
+	return acl.ok() ? !acl.value() : acl.error() == -EOPNOTSUPP;
 }
 
 Result<void> set_acl_on(struct dentry &dentry, struct posix_acl *acl, int type)
@@ -261,21 +256,21 @@ Result<void> set_acl_on(struct dentry &dentry, struct posix_acl *acl, int type)
 	/* The branch's own check asks the mounter, who may always keep S_ISGID. */
 	bool drops_sgid = acl && type == ACL_TYPE_ACCESS && (vfs_inode.i_mode & S_ISGID) &&
 			  !in_group_p(vfs_inode.i_gid) &&
-			  !capable_wrt_inode_uidgid(aufs_nop_idmap(), &vfs_inode, CAP_FSETID);
+			  !capable_wrt_inode_uidgid(no_idmap(), &vfs_inode, CAP_FSETID);
 
 	if (!acl && !Inode::of(vfs_inode).is_on_rw() && has_no_acl(Inode::of(vfs_inode), type))
 		return {};
 
-	auto set = [acl, type, drops_sgid](struct vfsmount *mnt,
+	auto set = [acl, type, drops_sgid](const Branch &branch,
 					   struct dentry &h_dentry) -> Result<void> {
 		if (drops_sgid) {
 			struct iattr attr = {};
 			InodeLock lock(*h_dentry.d_inode);
 
 			attr.ia_valid = ATTR_KILL_SGID;
-			TRY(check(aufs_notify_change(mnt, &h_dentry, &attr)));
+			TRY(change_attributes(branch, h_dentry, attr));
 		}
-		return check(aufs_set_acl(mnt, &h_dentry, type, acl));
+		return write_acl(branch, h_dentry, type, acl);
 	};
 
 	return change(dentry, set);
@@ -292,7 +287,7 @@ Result<void> SetAcl::operator()(AUFS_IDMAP *, struct dentry *dentry, struct posi
 Result<void> SetAcl::operator()(AUFS_IDMAP *, struct inode *vfs_inode, struct posix_acl *acl,
 				int type) const
 {
-	auto dentry = Ref<struct dentry>::adopt(aufs_d_find_any_alias(vfs_inode));
+	auto dentry = any_dentry_of(*vfs_inode);
 
 	return dentry ? set_acl_on(*dentry, acl, type) : Error{-ESTALE};
 }
@@ -349,7 +344,7 @@ Result<void> fileattr_set(AUFS_IDMAP *, struct dentry *dentry, AUFS_FILEATTR *at
 	    (attr->fsx_valid && (xflags & ~handed_down::file_xflags)))
 		return Error{-EOPNOTSUPP};
 
-	auto set = [&, attr](struct vfsmount *mnt, struct dentry &h_dentry) -> Result<void> {
+	auto set = [&, attr](const Branch &branch, struct dentry &h_dentry) -> Result<void> {
 		AUFS_FILEATTR next = {};
 		AUFS_FILEATTR have = {};
 
@@ -367,7 +362,7 @@ Result<void> fileattr_set(AUFS_IDMAP *, struct dentry *dentry, AUFS_FILEATTR *at
 			next.fsx_cowextsize = changed(have.fsx_cowextsize, shown.fsx_cowextsize,
 						      attr->fsx_cowextsize);
 		}
-		return check(aufs_set_fileattr(mnt, &h_dentry, &next));
+		return write_fileattr(branch, h_dentry, next);
 	};
 
 	if (!comes_last(flags, xflags) &&

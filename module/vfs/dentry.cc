@@ -4,6 +4,7 @@
 #include "union/names_now.hh"
 #include "branch/dir_lock.hh"
 #include "method.hh"
+#include "kernel/dcache.hh"
 
 namespace aufs
 {
@@ -78,7 +79,7 @@ Result<bool> check_branches(struct dentry &dentry, bool again)
 	 * The union may just be making what was seen there: then its dentry stays. Else it is out of the dcache,
 	 * and the VFS is to walk again: told that it is not valid, it would drop what is made of it meanwhile.
 	 */
-	if (!aufs_d_drop_negative(&dentry))
+	if (!drop_negative(dentry))
 		return true;
 	if (again)
 		return false;
@@ -96,7 +97,7 @@ template <class Dentry> int revalidate(Dentry *dentry, unsigned int flags)
 	Udba udba = super.settings().udba;
 
 	if (udba == Udba::notify && super.volatility() == Volatility::never &&
-	    AtomicRef(dentry->d_time).load() == aufs_changes_of(super.watches(), dir_of(*dentry)))
+	    AtomicRef(dentry->d_time).load() == super.watches().changes_of(*dir_of(*dentry)))
 		return 1;
 	if (flags & LOOKUP_RCU)
 		return -ECHILD;

@@ -4,6 +4,7 @@
 #include "method.hh"
 #include "union/listing.hh"
 #include "branch/whiteout.hh"
+#include "kernel/dcache.hh"
 
 namespace aufs
 {
@@ -49,7 +50,7 @@ public:
 private:
 	explicit DirFile(Inode &dir) : dir_(dir)
 	{
-		aufs_mutex_init(&lock_, AUFS_MUTEX_DIR_FILE, dir.depth());
+		init_mutex(lock_, AUFS_MUTEX_DIR_FILE, dir.depth());
 	}
 
 	Result<void> choose(const AsMounter &mounter, Inode &dir);
@@ -188,8 +189,7 @@ constexpr u64 unknown_number = 0xffffffff;
  */
 Result<u64> number_by_lookup(struct dentry &dir, StringView name)
 {
-	auto dentry = adopt_or_error(
-		aufs_d_alloc_parallel(&dir, name.data(), static_cast<unsigned int>(name.size())));
+	auto dentry = look_up_in_parallel(dir, name);
 
 	if (dentry.ok()) {
 		const struct dentry *found = dentry.value().get();
@@ -251,7 +251,7 @@ Result<void> DirFile::prepare(Inode &dir, const struct dir_context &ctx)
 Result<void> DirFile::iterate(struct file &file, struct dir_context &ctx)
 {
 	Inode &dir = Inode::of(*file.f_inode);
-	struct dentry &dentry = *aufs_file_dentry(&file);
+	struct dentry &dentry = file_dentry(file);
 	MutexLock lock(lock_);
 
 	TRY(prepare(dir, ctx));

@@ -2,6 +2,7 @@
 #include "io.hh"
 #include "method.hh"
 #include "mmap/mmap.hh"
+#include "kernel/inodes.hh"
 
 namespace aufs
 {
@@ -37,9 +38,8 @@ Result<loff_t> llseek(struct file *file, loff_t offset, int whence)
 	if (!asks && (whence == SEEK_SET || whence == SEEK_CUR || whence == SEEK_END)) {
 		const struct inode *h_inode = h_file.f_inode;
 
-		return check_count(generic_file_llseek_size(file, offset, whence,
-							    h_inode->i_sb->s_maxbytes,
-							    aufs_i_size_read(h_inode)));
+		return check_count(generic_file_llseek_size(
+			file, offset, whence, h_inode->i_sb->s_maxbytes, size_of(*h_inode)));
 	}
 
 	/* Data and holes, or the end where others move it: only the branch knows. */

@@ -3,10 +3,11 @@
  * Data goes between the caller and the branch file, with the caller's credentials: the rights were
  * checked when the file was opened, and what depends on who writes (quota, reserved blocks, setuid
  * bits that a write clears) must depend on the caller and not on the mounter. Security modules judge
- * the caller by the user's file; the branch file is the mounter's for them (aufs_branch_open()).
+ * the caller by the user's file; the branch file is the mounter's for them (open_for()).
  */
 #include "io.hh"
 #include "method.hh"
+#include "kernel/files.hh"
 
 namespace aufs
 {
@@ -78,7 +79,7 @@ private:
 
 		self.settle();
 		if (h_iocb->ki_flags & IOCB_WRITE)
-			aufs_kiocb_end_write(h_iocb);
+			end_queued_write(*h_iocb);
 		self.put();
 		iocb.ki_complete(&iocb, result);
 	}
@@ -103,7 +104,7 @@ private:
 	Atomic<unsigned int> holders_ = 2;
 };
 
-/* As aufs_iocb_write(): the branch's own method, without what the VFS has done already. */
+/* As write_branch(): the branch's own method, without what the VFS has done already. */
 ssize_t read_branch(struct file &h_file, struct kiocb &h_iocb, struct iov_iter &iter)
 {
 	if (!h_file.f_op->read_iter)
@@ -155,7 +156,7 @@ ssize_t write_iter(struct kiocb *iocb, struct iov_iter *iter)
 
 	if (is_sync(*iocb)) {
 		struct kiocb h_iocb = for_branch(*iocb, h_file);
-		ssize_t result = aufs_iocb_write(&h_file, &h_iocb, iter);
+		ssize_t result = write_branch(h_file, h_iocb, *iter);
 
 		iocb->ki_pos = h_iocb.ki_pos;
 		note_written(*iocb->ki_filp->f_inode);
@@ -168,7 +169,7 @@ ssize_t write_iter(struct kiocb *iocb, struct iov_iter *iter)
 		return -ENOMEM;
 	return request->run([&](struct kiocb &h_iocb) {
 		h_iocb.ki_flags |= IOCB_WRITE;
-		return aufs_iocb_write(&h_file, &h_iocb, iter);
+		return write_branch(h_file, h_iocb, *iter);
 	});
 }
 
@@ -177,7 +178,7 @@ Result<ssize_t> splice_read(struct file *in, loff_t *ppos, struct pipe_inode_inf
 {
 	struct file *h_file = TRY(h_file_to_read(*in));
 
-	return check_count(aufs_splice_read(h_file, ppos, pipe, len, flags));
+	return check_count(splice_from(*h_file, *ppos, *pipe, len, flags));
 }
 
 /*
@@ -191,11 +192,12 @@ Result<ssize_t> splice_write(struct pipe_inode_info *pipe, struct file *out, lof
 
 	if (!h_file.f_op->splice_write)
 		return Error{-EINVAL};
-	aufs_file_start_write(&h_file);
+	ssize_t written;
+	{
+		FileFreezeProtection protection(h_file);
 
-	ssize_t written = h_file.f_op->splice_write(pipe, &h_file, ppos, len, flags);
-
-	aufs_file_end_write(&h_file);
+		written = h_file.f_op->splice_write(pipe, &h_file, ppos, len, flags);
+	}
 	note_written(*out->f_inode);
 	return check_count(written);
 }

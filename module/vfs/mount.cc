@@ -6,6 +6,7 @@
 #include "mount_data.hh"
 #include "options/option_table.hh"
 #include "branch/whiteout.hh"
+#include "kernel/inodes.hh"
 
 namespace aufs
 {
@@ -88,7 +89,7 @@ Result<void> Context::same_branch(struct fs_context *fc, const BranchItem &item)
 	int error = kern_path(item.path.data(), LOOKUP_FOLLOW, &path);
 
 	if (error) {
-		aufs_errorf(fc, "branch '%s' cannot be opened (errno %d)", item.path.data(),
+		mount_error(fc, "branch '%s' cannot be opened (errno %d)", item.path.data(),
 			    -error);
 		return Error{error};
 	}
@@ -106,9 +107,9 @@ Result<void> Context::same_branch(struct fs_context *fc, const BranchItem &item)
 	if (same)
 		return {};
 	if (within)
-		aufs_errorf(fc, "branch '%s' lies within the mount itself", item.path.data());
+		mount_error(fc, "branch '%s' lies within the mount itself", item.path.data());
 	else
-		aufs_errorf(
+		mount_error(
 			fc,
 			"branch '%s' is not mounted in this place: branches come and go by add, append, prepend, mod and del",
 			item.path.data());
@@ -120,7 +121,7 @@ void note_ignored(struct fs_context *fc, const BranchItem &item)
 	char text[256];
 
 	describe_ignored(item, text, sizeof(text));
-	aufs_warnf(fc, "branch '%s': attributes without effect: %s", item.path.data(), text);
+	mount_warning(fc, "branch '%s': attributes without effect: %s", item.path.data(), text);
 }
 
 Result<void> Context::parse_list(struct fs_context *fc, StringView list)
@@ -183,7 +184,7 @@ Result<void> Context::add_first(struct fs_context *fc, const BranchChange &chang
 	unsigned int place = appends ? super_->count() : change.place;
 
 	if (place > super_->count()) {
-		aufs_errorf(fc, "branch '%s': there is no place %u: 0 to %u",
+		mount_error(fc, "branch '%s': there is no place %u: 0 to %u",
 			    change.branch.path.data(), place, super_->count());
 		return Error{-EINVAL};
 	}
@@ -266,7 +267,7 @@ void Context::note_options(struct fs_context *fc) const
 	if (!options_.has_notes() || !text)
 		return;
 	options_.describe_notes(text.get(), size);
-	aufs_infof(fc, "%s", text.get());
+	mount_note(fc, "%s", text.get());
 }
 
 /* What copies and removals had not finished when the branches were used last goes. */
@@ -283,7 +284,7 @@ void clean(const Super &super)
 Result<void> Context::fill(struct fs_context *fc, struct super_block &sb)
 {
 	if (!given_) {
-		aufs_errorf(fc, "no branches: give them as br=/top=rw:/lower=ro");
+		mount_error(fc, "no branches: give them as br=/top=rw:/lower=ro");
 		return Error{-EINVAL};
 	}
 	TRY(finish(fc, (sb.s_flags & SB_RDONLY) != 0 || !super_->top_rw()));
@@ -309,7 +310,7 @@ Result<void> Context::fill(struct fs_context *fc, struct super_block &sb)
 	/* From here on ->kill_sb frees it. */
 	sb.s_fs_info = super_.leak();
 	sb.s_stack_depth = super.branch_depth() + 1;
-	aufs_annotate_super(&sb, super.branch_depth());
+	annotate(sb, super.branch_depth());
 	sb.s_magic = Super::magic;
 	sb.s_maxbytes = MAX_LFS_FILESIZE;
 	sb.s_time_gran = 1;
@@ -377,11 +378,11 @@ Result<void> Context::reconfigure(struct fs_context *fc)
 	TRY(finish(fc, read_only));
 	/* What is cached would be wrong. */
 	if (settings_.show_whiteouts != mounted_->settings().show_whiteouts) {
-		aufs_errorf(fc, "shwh and noshwh cannot be changed while mounted");
+		mount_error(fc, "shwh and noshwh cannot be changed while mounted");
 		return Error{-EINVAL};
 	}
 	if (given_ && given_ != mounted_->count()) {
-		aufs_errorf(
+		mount_error(
 			fc,
 			"%u branches given, %u mounted: they come and go by add, append, prepend, mod and del",
 			given_, mounted_->count());
@@ -399,7 +400,7 @@ Result<void> Context::reconfigure(struct fs_context *fc)
 	if (changes)
 		TRY(change_.plan(fc, sb));
 	if (!(changes ? change_.has_rw() : mounted_->top_rw() != nullptr) && !read_only) {
-		aufs_errorf(fc, "cannot be writable: no branch is rw");
+		mount_error(fc, "cannot be writable: no branch is rw");
 		return Error{-EROFS};
 	}
 	if (settings.udba == Udba::notify)
@@ -412,8 +413,8 @@ Result<void> Context::reconfigure(struct fs_context *fc)
 		if (!applied.ok() && !only_looks)
 			return applied;
 		if (!applied.ok())
-			aufs_warnf(fc, "not all that is cached could be looked at (errno %d)",
-				   -applied.error());
+			mount_warning(fc, "not all that is cached could be looked at (errno %d)",
+				      -applied.error());
 	} else {
 		mounted_->set_settings(settings);
 	}
@@ -430,7 +431,7 @@ Result<void> parse_param(struct fs_context *fc, struct fs_parameter *param)
 	if (key == StringView("source"))
 		return Error{-ENOPARAM};
 	if (param->type != fs_value_is_string && param->type != fs_value_is_flag) {
-		aufs_errorf(fc, "option '%s' is not text", param->key);
+		mount_error(fc, "option '%s' is not text", param->key);
 		return Error{-EINVAL};
 	}
 	return Context::of(*fc).parse(fc, key,
@@ -471,7 +472,7 @@ constinit const struct fs_context_operations context_operations = {
  */
 Result<void> init_context(struct fs_context &fc)
 {
-	if (!aufs_may_mount())
+	if (!may_mount())
 		return Error{-EPERM};
 	fc.fs_private = TRY(Context::create(fc)).leak();
 	fc.ops = &context_operations;

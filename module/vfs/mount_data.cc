@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "mount_data.hh"
+#include "kernel/messages.hh"
+#include "kernel/mount_options.hh"
 
 namespace aufs
 {
@@ -9,7 +11,7 @@ Result<void> refuse(struct fs_context *fc, const OptionError &error, int code)
 	char text[400];
 
 	error.describe(text, sizeof(text));
-	aufs_errorf(fc, "%s", text);
+	mount_error(fc, "%s", text);
 	return Error{code};
 }
 
@@ -54,10 +56,10 @@ Result<void> eat_security_options(struct fs_context *fc, char *text)
 		return Error{-EINVAL};
 	for_each_escaped(text, ',', [hidden](char &byte) { byte = hidden; });
 
-	int error = aufs_eat_security_options(fc, text);
+	auto eaten = eat_options(*fc, text);
 
 	for_each_escaped(text, hidden, [](char &byte) { byte = ','; });
-	return check(error);
+	return eaten;
 }
 
 } // namespace
@@ -71,7 +73,7 @@ Result<void> parse_monolithic(struct fs_context *fc, void *data)
 
 	/* mount(2) takes one page and ends it with a zero, whatever stands there. */
 	if (StringView::from_c_string(text).size() >= PAGE_SIZE - 1) {
-		aufs_errorf(fc,
+		mount_error(fc,
 			    "the options do not fit into one page and were cut: use fsconfig(2)");
 		return Error{-EINVAL};
 	}
@@ -91,8 +93,8 @@ Result<void> parse_monolithic(struct fs_context *fc, void *data)
 
 		/* What follows a key is a separator, which has been read. */
 		key[raw.key.size()] = '\0';
-		TRY(check(aufs_parse_string(fc, key, raw.has_value ? raw.value.data() : nullptr,
-					    raw.has_value ? raw.value.size() : 0)));
+		TRY(parse_string(*fc, key, raw.has_value ? raw.value.data() : nullptr,
+				 raw.has_value ? raw.value.size() : 0));
 	}
 	return {};
 }

@@ -8,6 +8,9 @@
 #include "union/policy.hh"
 #include "union/presence.hh"
 #include "branch/workfile.hh"
+#include "kernel/dcache.hh"
+#include "kernel/files.hh"
+#include "kernel/security.hh"
 
 namespace aufs
 {
@@ -27,7 +30,7 @@ Result<CreatorCreds> CreatorCreds::create(const Super &super, const struct cred 
 
 	result.creds_ = Ref<const struct cred>::adopt(made);
 	if (mode)
-		TRY(check(aufs_create_files_as(&dentry, mode, &caller, made)));
+		TRY(create_as(dentry, mode, caller, *made));
 	return result;
 }
 
@@ -115,9 +118,9 @@ void unmake(const Writer &writer, struct dentry &h_dir, struct dentry &h_dentry)
 
 	/* What somebody has moved or removed by now is theirs. */
 	if (auto removed = remove(); !removed.ok() && removed.error() != -ESTALE)
-		aufs_warn("branch '%s': a half-made object stays in inode %llu (errno %d)",
-			  writer.branch().name().data(), number_of(*h_dir.d_inode),
-			  -removed.error());
+		log_warning("branch '%s': a half-made object stays in inode %llu (errno %d)",
+			    writer.branch().name().data(), number_of(*h_dir.d_inode),
+			    -removed.error());
 }
 
 /* What make() is to make: the union's dentry, and what becomes of it, or what it is a further link of. */
@@ -401,17 +404,16 @@ Result<void> make_tmpfile(struct inode &vfs_dir, struct file &file, umode_t mode
 							*file.f_path.dentry, S_IFREG | mode));
 		ScopedCreds creds(creator.get());
 
-		h_file = TRY(adopt_or_error(
-			aufs_tmpfile_open(&parent, mode, O_RDWR | O_LARGEFILE, &creator.get())));
+		h_file = TRY(open_unnamed(parent, mode, O_RDWR | O_LARGEFILE, creator.get()));
 		TRY(inherit(writer, dir,
 			    {*file.f_path.dentry, static_cast<umode_t>(S_IFREG | mode), nullptr,
 			     nullptr, mounter.caller()},
-			    *aufs_file_dentry(h_file.get())));
+			    file_dentry(*h_file)));
 	}
 
 	Stack found;
 
-	found.top = Part::of(branch, *aufs_file_dentry(h_file.get()));
+	found.top = Part::of(branch, file_dentry(*h_file));
 
 	auto inode =
 		TRY(Inode::get(mounter, *vfs_dir.i_sb, move(found), Inode::Age::made_just_now));

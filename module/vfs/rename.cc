@@ -252,8 +252,8 @@ Result<void> replace_below(const AsMounter &mounter, const Branch &branch, Renam
 	if (uncovered.ok())
 		return linked ? unlink_old(mounter, branch, from) : uncovered;
 	if (auto back = take_back(mounter, branch, from, to, linked); !back.ok())
-		aufs_warn("branch '%s': a rename is half done in inode %llu (errno %d)",
-			  branch.name().data(), number_of(*to.h_dir->d_inode), -back.error());
+		log_warning("branch '%s': a rename is half done in inode %llu (errno %d)",
+			    branch.name().data(), number_of(*to.h_dir->d_inode), -back.error());
 	return uncovered;
 }
 
@@ -388,8 +388,8 @@ Result<void> move_name(const AsMounter &mounter, const Branch &branch, RenameSid
 	});
 
 	if (!removed.ok())
-		aufs_warn("branch '%s': a spent whiteout stays in inode %llu (errno %d)",
-			  branch.name().data(), number_of(*to.h_dir->d_inode), -removed.error());
+		log_warning("branch '%s': a spent whiteout stays in inode %llu (errno %d)",
+			    branch.name().data(), number_of(*to.h_dir->d_inode), -removed.error());
 	return {};
 }
 

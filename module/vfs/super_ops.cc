@@ -2,6 +2,7 @@
 /* What the VFS calls on a mounted union as a whole. */
 #include "method.hh"
 #include "union/list_lock.hh"
+#include "kernel/inodes.hh"
 
 namespace aufs
 {
@@ -13,7 +14,7 @@ namespace
 
 struct inode *alloc_inode(struct super_block *sb)
 {
-	struct inode *vfs_inode = aufs_inode_alloc(sb);
+	struct inode *vfs_inode = allocate_inode(*sb);
 
 	if (vfs_inode)
 		Inode::of(*vfs_inode).alloc();
@@ -123,7 +124,7 @@ Result<void> sync_fs(struct super_block *sb, int wait)
 	int result = 0;
 
 	for (const Branch &branch : super.branches()) {
-		int error = branch.writable() ? aufs_sync_super(&branch.sb()) : 0;
+		int error = branch.writable() ? branch.sync().error() : 0;
 
 		result = result ? result : error;
 	}

@@ -15,6 +15,8 @@
  */
 #include "attr.hh"
 #include "branch/overlay.hh"
+#include "branch/attributes.hh"
+#include "kernel/inodes.hh"
 
 namespace aufs
 {
@@ -46,7 +48,7 @@ bool is_judged_on_union(StringView name)
 /* With whose credentials @name is read or changed on a branch. */
 const struct cred &creds_for(const Super &super, StringView name)
 {
-	return is_judged_on_union(name) ? super.mounter() : *aufs_current_cred();
+	return is_judged_on_union(name) ? super.mounter() : current_cred();
 }
 
 /* Whether the object of @inode has the attribute @name, as users see it. */
@@ -59,14 +61,21 @@ Result<bool> has(const Inode &inode, const char *name)
 	if (is_hidden(branch, StringView::from_c_string(name)))
 		return false;
 
-	ssize_t size = aufs_getxattr(branch.mnt(), top.dentry.get(), name, nullptr, 0);
+	auto size = read_xattr(branch, *top.dentry, name, nullptr, 0);
 
-	if (size == -ENODATA || size == -EOPNOTSUPP)
+	switch (size.error()) {
+	case -ENODATA:
+	case -EOPNOTSUPP:
 		return false;
+	case 0:
 	/* There, and nothing to be read. */
-	if (size < 0 && size != -ERANGE && size != -EOVERFLOW && size != -EINVAL)
-		return Error{static_cast<int>(size)};
-	return true;
+	case -ERANGE:
+	case -EOVERFLOW:
+	case -EINVAL:
+		return true;
+	default:
+		return Error{size.error()};
+	}
 }
 
 /* What a filesystem says by itself where there is nothing to copy up for that. */
@@ -97,15 +106,15 @@ Result<int> get(const struct xattr_handler *, struct dentry *, struct inode *vfs
 		return Error{-ENODATA};
 
 	ScopedCreds creds(creds_for(inode.super(), view));
-	ssize_t length = aufs_getxattr(branch.mnt(), top.dentry.get(), name, value, size);
+	auto length = read_xattr(branch, *top.dentry, name, value, size);
 
 	/*
 	 * Capabilities of a root that has no id here give nobody rights; with an error the program
 	 * could not even be run.
 	 */
-	if (length == -EOVERFLOW && view == capability_name)
+	if (length.error() == -EOVERFLOW && view == capability_name)
 		return Error{-ENODATA};
-	return check_count(static_cast<int>(length));
+	return static_cast<int>(TRY(move(length)));
 }
 
 Result<void> set(const struct xattr_handler *, AUFS_IDMAP *, struct dentry *dentry,
@@ -117,7 +126,7 @@ Result<void> set(const struct xattr_handler *, AUFS_IDMAP *, struct dentry *dent
 
 	if (view.starts_with(private_prefix))
 		return Error{-EPERM};
-	if (view.starts_with(system_prefix) && !inode_owner_or_capable(aufs_nop_idmap(), vfs_inode))
+	if (view.starts_with(system_prefix) && !inode_owner_or_capable(no_idmap(), vfs_inode))
 		return Error{-EPERM};
 
 	const struct cred &as = creds_for(super, view);
@@ -127,10 +136,10 @@ Result<void> set(const struct xattr_handler *, AUFS_IDMAP *, struct dentry *dent
 		TRY(check_there(Inode::of(*vfs_inode), name, !value, flags));
 	}
 
-	auto set = [=](struct vfsmount *mnt, struct dentry &h_dentry) {
+	auto set = [=](const Branch &branch, struct dentry &h_dentry) {
 		if (!value)
-			return check(aufs_removexattr(mnt, &h_dentry, name));
-		return check(aufs_setxattr(mnt, &h_dentry, name, value, size, flags));
+			return remove_xattr(branch, h_dentry, name);
+		return write_xattr(branch, h_dentry, name, value, size, flags);
 	};
 
 	return change(*dentry, set, &as);

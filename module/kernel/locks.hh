@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Locks as scopes: who holds what is visible in the code.
+ *
+ * Lock order of the filesystem, outermost first; what is taken on a branch is always inside what
+ * the VFS already holds on the union. Where a branch is a union itself, its whole order comes inside:
+ * each depth has lock classes of its own (init_mutex(), annotate()), so that lockdep proves it.
+ *
+ *	the union's freeze protection, s_vfs_rename_mutex and i_rwsem (taken by the VFS); who changes the list of
+ *	  branches, inside s_umount, takes s_vfs_rename_mutex first, or only tries it
+ *	  DirFile's lock_: within an open directory's iterate and seek alone
+ *	  the list of branches (list_lock.hh), shared; alone, to change it, inside s_umount
+ *	  Inode::copy_lock(): of one inode at a time, and never while a branch directory is locked;
+ *	    names of a file come and go under it, and are counted. For filters of names it is only tried
+ *	    WriteAccess, Writer: the branch's freeze protection and mount write count
+ *	      Housekeeping's lock_
+ *	        s_vfs_rename_mutex and i_rwsem of branch directories (DirLock, RenameLock)
+ *	          i_rwsem of branch files (taken by the VFS's own functions)
+ *	a pipe's lock comes after the freeze protection of what is written to, of the branch as well
+ *	mmap_lock, under which ->mmap runs, is inside all of these: ->mmap takes none of them
+ *	the mutex of claims.cc: while a union is mounted or ends, its list of branches is exchanged or shown, also
+ *	  under namespace_sem; nothing is taken under it
+ *	InodeSpinLock, a union inode's i_lock: nothing is taken under it
+ */
+#pragma once
+
+#include "kernel/handles.hh"
+
+namespace aufs
+{
+
+/* What RCU frees stays in memory until the end of the scope, which does not sleep. Any context. */
+class RcuReader final
+{
+public:
+	RcuReader()
+	{
+		aufs_rcu_read_lock();
+	}
+	RcuReader(const RcuReader &) = delete;
+	RcuReader &operator=(const RcuReader &) = delete;
+	~RcuReader()
+	{
+		aufs_rcu_read_unlock();
+	}
+};
+
+/* Holds the i_rwsem of a branch inode whose attributes are about to change. Sleeps. */
+class InodeLock final
+{
+public:
+	explicit InodeLock(struct inode &inode) : inode_(inode)
+	{
+		aufs_inode_lock_nested(&inode_, I_MUTEX_NORMAL);
+	}
+	InodeLock(const InodeLock &) = delete;
+	InodeLock &operator=(const InodeLock &) = delete;
+	~InodeLock()
+	{
+		aufs_inode_unlock(&inode_);
+	}
+
+private:
+	struct inode &inode_;
+};
+
+/* Holds the spinlock of one of our inodes, which guards what several sides count. Any task. */
+class InodeSpinLock final
+{
+public:
+	explicit InodeSpinLock(struct inode &inode) : inode_(inode)
+	{
+		aufs_inode_spin_lock(&inode_);
+	}
+	InodeSpinLock(const InodeSpinLock &) = delete;
+	InodeSpinLock &operator=(const InodeSpinLock &) = delete;
+	~InodeSpinLock()
+	{
+		aufs_inode_spin_unlock(&inode_);
+	}
+
+private:
+	struct inode &inode_;
+};
+
+/* Holds a mutex, for who may be killed while waiting: -EINTR. */
+class KillableLock final
+{
+public:
+	static Result<KillableLock> get(struct mutex &mutex)
+	{
+		if (aufs_mutex_lock_killable(&mutex) != 0)
+			return Error{-EINTR};
+		return KillableLock(mutex);
+	}
+	KillableLock(KillableLock &&other) : mutex_(cxxrt::exchange(other.mutex_, nullptr))
+	{
+	}
+	KillableLock &operator=(KillableLock &&) = delete;
+	~KillableLock()
+	{
+		if (mutex_)
+			aufs_mutex_unlock(mutex_);
+	}
+
+private:
+	explicit KillableLock(struct mutex &mutex) : mutex_(&mutex)
+	{
+	}
+
+	struct mutex *mutex_;
+};
+
+/* Holds a mutex if nobody else does. */
+class MutexTryLock final
+{
+public:
+	explicit MutexTryLock(struct mutex &mutex)
+		: mutex_(aufs_mutex_trylock(&mutex) ? &mutex : nullptr)
+	{
+	}
+	MutexTryLock(const MutexTryLock &) = delete;
+	MutexTryLock &operator=(const MutexTryLock &) = delete;
+	~MutexTryLock()
+	{
+		if (mutex_)
+			aufs_mutex_unlock(mutex_);
+	}
+	explicit operator bool() const
+	{
+		return mutex_;
+	}
+
+private:
+	struct mutex *mutex_;
+};
+
+class MutexLock final
+{
+public:
+	explicit MutexLock(struct mutex &mutex) : mutex_(mutex)
+	{
+		aufs_mutex_lock(&mutex_);
+	}
+	MutexLock(const MutexLock &) = delete;
+	MutexLock &operator=(const MutexLock &) = delete;
+	~MutexLock()
+	{
+		aufs_mutex_unlock(&mutex_);
+	}
+
+private:
+	struct mutex &mutex_;
+};
+
+/* Prepares a mutex of a union whose branches are stacked @depth times. */
+inline void init_mutex(struct mutex &mutex, enum aufs_mutex_kind kind, int depth)
+{
+	aufs_mutex_init(&mutex, kind, depth);
+}
+
+/*
+ * The claims of all unions are read and change in this scope, and lists of branches are exchanged in it: so who
+ * only shows a list may take this in place of the list's own lock, under whatever lock. Sleeps.
+ */
+class ClaimsLock final
+{
+public:
+	ClaimsLock()
+	{
+		aufs_claims_lock();
+	}
+	ClaimsLock(const ClaimsLock &) = delete;
+	ClaimsLock &operator=(const ClaimsLock &) = delete;
+	~ClaimsLock()
+	{
+		aufs_claims_unlock();
+	}
+};
+
+/* The lock of a union's list of branches; union/list_lock.hh has the scopes in which it is held. */
+class BranchListLock final
+{
+public:
+	/* Whether who wants it alone keeps others from taking it, until those who have it let go. */
+	enum class Insists : bool { no, yes };
+
+	/* Of a union whose branches are stacked @depth times. */
+	void init(int depth)
+	{
+		aufs_list_lock_init(&lock_, depth);
+	}
+	/* Sleeps while somebody has it alone. */
+	void share()
+	{
+		aufs_list_lock_shared(&lock_);
+	}
+	void end_sharing()
+	{
+		aufs_list_unlock_shared(&lock_);
+	}
+	/* -EBUSY where others go on using it, -EINTR on a fatal signal. Sleeps. */
+	Result<void> take(Insists insists)
+	{
+		return check(aufs_list_lock_alone(&lock_, insists == Insists::yes));
+	}
+	void give_back()
+	{
+		aufs_list_unlock(&lock_);
+	}
+
+private:
+	struct aufs_list_lock lock_;
+};
+
+/*
+ * Nothing moves to another directory in the dcache: else it could come from one whose names have not been collected
+ * yet to one whose have. The VFS does it after ->rename, when that holds the list no more.
+ */
+class RenamesHeld final
+{
+public:
+	/* Waits for who is renaming, as all others do: not under the list's lock. -EINTR on a fatal signal. */
+	static Result<RenamesHeld> get(struct super_block &sb)
+	{
+		TRY(check(aufs_hold_renames(&sb)));
+		return RenamesHeld(sb);
+	}
+	/* -EAGAIN while somebody is renaming, from before the VFS calls until after that. */
+	static Result<RenamesHeld> try_to_get(struct super_block &sb)
+	{
+		if (!aufs_try_to_hold_renames(&sb))
+			return Error{-EAGAIN};
+		return RenamesHeld(sb);
+	}
+	RenamesHeld(RenamesHeld &&other) : sb_(cxxrt::exchange(other.sb_, nullptr))
+	{
+	}
+	RenamesHeld &operator=(RenamesHeld &&) = delete;
+	~RenamesHeld()
+	{
+		if (sb_)
+			aufs_renames_go_on(sb_);
+	}
+
+private:
+	explicit RenamesHeld(struct super_block &sb) : sb_(&sb)
+	{
+	}
+
+	struct super_block *sb_;
+};
+
+/* A filesystem is not frozen in this scope. Sleeps while it is. */
+class FreezeProtection final
+{
+public:
+	explicit FreezeProtection(struct super_block &sb) : sb_(sb)
+	{
+		aufs_sb_start_write(&sb_);
+	}
+	FreezeProtection(const FreezeProtection &) = delete;
+	FreezeProtection &operator=(const FreezeProtection &) = delete;
+	~FreezeProtection()
+	{
+		aufs_sb_end_write(&sb_);
+	}
+	/* The caller is in such a scope, or in one of the VFS's; where lockdep knows, that is checked. */
+	static void assert_held(const struct super_block &sb)
+	{
+		aufs_assert_sb_write(&sb);
+	}
+
+private:
+	struct super_block &sb_;
+};
+
+/* The same for what a regular file lies on; nothing for another file. */
+class FileFreezeProtection final
+{
+public:
+	explicit FileFreezeProtection(struct file &file) : file_(file)
+	{
+		aufs_file_start_write(&file_);
+	}
+	FileFreezeProtection(const FileFreezeProtection &) = delete;
+	FileFreezeProtection &operator=(const FileFreezeProtection &) = delete;
+	~FileFreezeProtection()
+	{
+		aufs_file_end_write(&file_);
+	}
+
+private:
+	struct file &file_;
+};
+
+} // namespace aufs
