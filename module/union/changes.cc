@@ -110,12 +110,18 @@ Result<void> ListChange::insert(struct fs_context *fc, Super &super, unsigned in
 /* Before anything of it is looked up. */
 void ListChange::number(Super &super, Branch &fresh) const
 {
-	super.number(fresh);
-	/* One that comes beside it is not in the list yet. */
-	for (const Entry &entry : list_) {
-		if (entry.is_fresh && &entry.branch->sb() == &fresh.sb())
-			fresh.set_filesystem(entry.branch->filesystem());
+	const Branch *beside = nullptr;
+
+	for (const Branch &branch : super.branches()) {
+		if (&branch.sb() == &fresh.sb())
+			beside = &branch;
 	}
+	/* One that comes as well is not in the list yet. */
+	for (const Entry &entry : list_) {
+		if (&entry.branch->sb() == &fresh.sb())
+			beside = entry.branch;
+	}
+	super.number(fresh, beside);
 }
 
 Result<void> ListChange::plan_step(const AsMounter &mounter, struct fs_context *fc, Super &super,

@@ -53,43 +53,6 @@ Super::~Super()
 	Branch::wait_for_released();
 }
 
-namespace
-{
-
-/* Of two in one directory, which is how branches lie as a rule, none is within the other. */
-bool are_siblings(const struct dentry &a, const struct dentry &b)
-{
-	/* A root is its own parent. */
-	return a.d_parent == b.d_parent && a.d_parent != &a && b.d_parent != &b;
-}
-
-} // namespace
-
-Result<void> check_apart(struct fs_context *fc, const Branch &branch, const char *path,
-			 const Branch &other)
-{
-	if (&branch.sb() != &other.sb())
-		return {};
-	if (&branch.root() == &other.root()) {
-		mount_error(fc, "branch '%s' is given twice: it is branch '%s'", path,
-			    other.name().data());
-		return Error{-EINVAL};
-	}
-	if (are_siblings(branch.root(), other.root()))
-		return {};
-	if (is_subdir(&branch.root(), &other.root())) {
-		mount_error(fc, "branch '%s' lies within branch '%s'", branch.name().data(),
-			    other.name().data());
-		return Error{-EINVAL};
-	}
-	if (is_subdir(&other.root(), &branch.root())) {
-		mount_error(fc, "branch '%s' lies within branch '%s'", other.name().data(),
-			    branch.name().data());
-		return Error{-EINVAL};
-	}
-	return {};
-}
-
 Result<void> Super::add(struct fs_context *fc, unsigned int place, const BranchItem &item)
 {
 	if (count() == max_branches) {
@@ -100,24 +63,25 @@ Result<void> Super::add(struct fs_context *fc, unsigned int place, const BranchI
 
 	auto branch = TRY(Branch::create(fc, item));
 
-	for (const Branch &other : branches())
-		TRY(check_apart(fc, *branch, item.path.data(), other));
-	number(*branch);
-	TRY(branches_.insert(Gfp{GFP_KERNEL}, place, move(branch)));
+	TRY(placement_.check(fc, *branch, item.path.data()));
+	number(*branch, placement_.beside(*branch));
+	TRY(placement_.add(*branch));
+	return branches_.insert(Gfp{GFP_KERNEL}, place, move(branch));
+}
+
+Result<void> Super::end_adding(struct fs_context *fc)
+{
+	for (const Branch &branch : branches())
+		TRY(placement_.check_within(fc, branch));
+	placement_.clear();
 	number_places();
 	return {};
 }
 
-void Super::number(Branch &branch)
+void Super::number(Branch &branch, const Branch *beside)
 {
 	branch.set_number(numbers_given_++);
-	for (const Branch &other : branches()) {
-		if (&branch.sb() == &other.sb()) {
-			branch.set_filesystem(other.filesystem());
-			return;
-		}
-	}
-	branch.set_filesystem(filesystems_++);
+	branch.set_filesystem(beside ? beside->filesystem() : filesystems_++);
 }
 
 void Super::number_places()

@@ -4,6 +4,7 @@
 
 #include "branch/writer.hh"
 #include "origin.hh"
+#include "placement.hh"
 #include "sysfs.hh"
 #include "kernel/watches.hh"
 
@@ -16,10 +17,6 @@ enum class Volatility : unsigned char {
 	where_encrypted, /* other names are there, as soon as an encrypted directory has its key */
 	anywhere /* a server's or a daemon's */
 };
-
-/* -EINVAL, explained in @fc's log, where @branch, given as @path, is the other, or one lies within the other. */
-Result<void> check_apart(struct fs_context *fc, const Branch &branch, const char *path,
-			 const Branch &other);
 
 class ListChangeLock;
 
@@ -102,6 +99,11 @@ public:
 	 * in @fc's log. May sleep.
 	 */
 	Result<void> add(struct fs_context *fc, unsigned int place, const BranchItem &item);
+	/*
+	 * No more are added: -EINVAL, explained there, where one lies within another. Before that, the branches have
+	 * no places, and top_rw() and main_branch() say nothing. May sleep.
+	 */
+	Result<void> end_adding(struct fs_context *fc);
 	/* A branch that comes, or is written to from now on. */
 	struct Claim {
 		const Branch *branch;
@@ -114,8 +116,11 @@ public:
 	Result<void> change_branches(const ListChangeLock &, struct fs_context *fc,
 				     const Array<Claim> &claims, Array<Own<Branch>> &next,
 				     FunctionRef<void()> modify);
-	/* Gives @branch, which is not in the list yet, its numbers. s_umount is held, or nobody else has this. */
-	void number(Branch &branch);
+	/*
+	 * Gives @branch, which is not in the list yet, its numbers; @beside is one on the same filesystem, or null.
+	 * s_umount is held, or nobody else has this.
+	 */
+	void number(Branch &branch, const Branch *beside);
 	/* What number() gives next: for who takes back what it has given to branches that do not come after all. */
 	struct Numbers {
 		unsigned int filesystems, branches;
@@ -362,6 +367,8 @@ private:
 	Super *next_claimed_ = nullptr;
 	bool claims_ = false;
 
+	/* While branches are added. */
+	Placement placement_;
 	mutable BranchListLock list_lock_;
 	/* The mount's table, under it. */
 	Array<Own<Branch>> branches_;

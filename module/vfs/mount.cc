@@ -287,6 +287,7 @@ Result<void> Context::fill(struct fs_context *fc, struct super_block &sb)
 		mount_error(fc, "no branches: give them as br=/top=rw:/lower=ro");
 		return Error{-EINVAL};
 	}
+	TRY(super_->end_adding(fc));
 	TRY(finish(fc, (sb.s_flags & SB_RDONLY) != 0 || !super_->top_rw()));
 	super_->set_settings(settings_);
 	TRY(super_->attach(fc));

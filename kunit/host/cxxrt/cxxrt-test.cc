@@ -8,6 +8,7 @@
 #include "function_ref.hh"
 #include "new.hh"
 #include "own.hh"
+#include "pointer_table.hh"
 #include "ref.hh"
 #include "result.hh"
 #include "scope_exit.hh"
@@ -427,6 +428,36 @@ TEST(atomic)
 
 	cxxrt::AtomicRef(pointer).store_release(&target);
 	EXPECT_EQ(*cxxrt::AtomicRef(pointer).load_acquire(), 1);
+}
+
+TEST(pointer_table)
+{
+	static char many[3000];
+	cxxrt::PointerTable<int> table;
+
+	EXPECT(!table.find(many));
+	for (int i = 0; i < 3000; i += 3)
+		EXPECT(table.add(some_gfp, many + i, i).ok());
+	/* What is there stays as it is. */
+	EXPECT(table.add(some_gfp, many + 3, -1).ok());
+	for (int i = 0; i < 3000; i++) {
+		const int *found = table.find(many + i);
+
+		EXPECT_EQ(found != nullptr, i % 3 == 0);
+		EXPECT(!found || *found == i);
+	}
+
+	out_of_memory = true;
+
+	Result<void> added;
+
+	for (int i = 1; added.ok(); i += 3)
+		added = table.add(some_gfp, many + i, i);
+	out_of_memory = false;
+	EXPECT_EQ(added.error(), -ENOMEM);
+	EXPECT_EQ(*table.find(many + 2997), 2997);
+	table.clear();
+	EXPECT(!table.find(many));
 }
 
 TEST(utility)

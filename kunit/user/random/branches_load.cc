@@ -2,7 +2,7 @@
 //
 // Branches come and go at random while processes use the union: what it shows after each change is what its list says,
 // and no process sees an error that it would not see if nothing changed, or misses what was there all the time.
-// AUFS_SEED and AUFS_STEPS (changes) choose another run.
+// AUFS_SEED and AUFS_STEPS (changes) choose another run. In a long one the processes give way to who changes the list.
 
 #include "tree_ops.hh"
 
@@ -11,6 +11,7 @@
 
 #include <dirent.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 
 using Names = std::vector<string>;
 
@@ -163,11 +164,14 @@ CASE(changes_under_load)
 	Load u;
 	std::mt19937_64 random(chosen_seed());
 	std::vector<pid_t> users;
+	unsigned long steps = chosen_steps(100);
 	unsigned done = 0, busy = 0;
 	/* They end by themselves: what one has started would outlive it otherwise, and use the union. */
 	Map stop(page_size(), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1);
 	for (unsigned number = 0; number < 5; number++)
 		users.push_back(spawn([&] {
+			if (steps >= 1000)
+				OK(setpriority(PRIO_PROCESS, 0, 15));
 			while (!stop[0]) {
 				if (number == 0)
 					read_directory(u.at("dir"));
@@ -180,7 +184,9 @@ CASE(changes_under_load)
 			}
 			return 0;
 		}));
-	for (unsigned long left = chosen_steps(100); left && !ktap::shared->failures; left--) {
+	for (unsigned long left = steps; left && !ktap::shared->failures; left--) {
+		if (left != steps && (steps - left) % 1000 == 0)
+			ktap::say(ktap::format("%lu changes were tried", steps - left));
 		std::vector<unsigned> next = u.list, out;
 		for (unsigned i = 0; i < modules; i++)
 			if (std::find(next.begin(), next.end(), i) == next.end())

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "placement.hh"
+
+namespace aufs
+{
+
+namespace
+{
+
+/* Of two in one directory, which is how branches lie as a rule, none is within the other. */
+bool are_siblings(const struct dentry &a, const struct dentry &b)
+{
+	/* A root is its own parent. */
+	return a.d_parent == b.d_parent && a.d_parent != &a && b.d_parent != &b;
+}
+
+} // namespace
+
+Result<void> check_apart(struct fs_context *fc, const Branch &branch, const char *path,
+			 const Branch &other)
+{
+	if (&branch.sb() != &other.sb())
+		return {};
+	if (&branch.root() == &other.root()) {
+		mount_error(fc, "branch '%s' is given twice: it is branch '%s'", path,
+			    other.name().data());
+		return Error{-EINVAL};
+	}
+	if (are_siblings(branch.root(), other.root()))
+		return {};
+	if (is_subdir(&branch.root(), &other.root())) {
+		mount_error(fc, "branch '%s' lies within branch '%s'", branch.name().data(),
+			    other.name().data());
+		return Error{-EINVAL};
+	}
+	if (is_subdir(&other.root(), &branch.root())) {
+		mount_error(fc, "branch '%s' lies within branch '%s'", other.name().data(),
+			    branch.name().data());
+		return Error{-EINVAL};
+	}
+	return {};
+}
+
+/*
+ * A directory that is moved meanwhile may be seen on both sides of its move: whoever asks looks again. One that
+ * is moved afterwards is not seen, either.
+ */
+const Branch *Placement::around(const Branch &branch) const
+{
+	RcuReader reader;
+	const struct dentry *at = &branch.root();
+
+	for (;;) {
+		const struct dentry *up = AtomicRef(at->d_parent).load();
+
+		if (up == at)
+			return nullptr;
+		if (const Branch *const *found = roots_.find(up))
+			return *found;
+		at = up;
+	}
+}
+
+Result<void> Placement::check(struct fs_context *fc, const Branch &branch, const char *path) const
+{
+	if (const Branch *const *same = roots_.find(&branch.root()))
+		return check_apart(fc, branch, path, **same);
+	return check_within(fc, branch);
+}
+
+Result<void> Placement::check_within(struct fs_context *fc, const Branch &branch) const
+{
+	const Branch *other = around(branch);
+
+	return other ? check_apart(fc, branch, branch.name().data(), *other) : Result<void>();
+}
+
+Result<void> Placement::add(const Branch &branch)
+{
+	constexpr Gfp kernel{GFP_KERNEL};
+
+	TRY(roots_.add(kernel, &branch.root(), &branch));
+	return filesystems_.add(kernel, &branch.sb(), &branch);
+}
+
+const Branch *Placement::beside(const Branch &branch) const
+{
+	const Branch *const *found = filesystems_.find(&branch.sb());
+
+	return found ? *found : nullptr;
+}
+
+void Placement::clear()
+{
+	roots_.clear();
+	filesystems_.clear();
+}
+
+} // namespace aufs
