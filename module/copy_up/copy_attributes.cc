@@ -87,7 +87,7 @@ Result<ssize_t> read_whole_xattr(const Branch &from, struct dentry &dentry, cons
 {
 	auto got = read_xattr(from, dentry, name, value.data, room);
 
-	if (got.error() != -ERANGE && !(got.ok() && got.value() > 0 && !room))
+	if (got.error() != -ERANGE && (!got.ok() || got.value() <= 0 || room))
 		return got;
 
 	ssize_t size = TRY(read_xattr(from, dentry, name, nullptr, 0));

@@ -24,10 +24,11 @@ inline void allow_writes(struct file &file)
 	aufs_allow_write_access(&file);
 }
 
-/* Gives @file those of @user's flags that are in @mask, and @more. Any context. */
-inline void set_flags(struct file &user, struct file &file, unsigned int mask, unsigned int more)
+/* Gives @h_file those of @virtual_file's flags that are in @mask, and @more. Any context. */
+inline void set_flags(struct file &virtual_file, struct file &h_file, unsigned int mask,
+		      unsigned int more)
 {
-	aufs_set_file_flags(&user, &file, mask, more);
+	aufs_set_file_flags(&virtual_file, &h_file, mask, more);
 }
 
 /* As aufs_iocb_write(): what ->write_iter() returns, as the VFS wants it. */
