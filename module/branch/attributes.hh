@@ -14,11 +14,7 @@ namespace aufs
 inline Result<ssize_t> read_xattr(const Branch &branch, struct dentry &dentry, const char *name,
 				  void *value, size_t size)
 {
-	ssize_t length = aufs_getxattr(branch.mnt(), &dentry, name, value, size);
-
-	if (length < 0)
-		return Error{static_cast<int>(length)};
-	return length;
+	return check_count(aufs_getxattr(branch.mnt(), &dentry, name, value, size));
 }
 
 inline Result<void> write_xattr(const Branch &branch, struct dentry &dentry, const char *name,

@@ -336,7 +336,7 @@ Result<Ref<struct dentry>> copy_up_directory(const ListLock &, struct dentry &di
 	for (;;) {
 		if (auto part = part_of(inode, branch))
 			return part;
-		FreezeProtection::assert_held(*inode.vfs.i_sb);
+		assert_freeze_protected(*inode.vfs.i_sb);
 
 		auto lacks = Ref<struct dentry>::retain(&dir);
 		auto parent = parent_of(*lacks);
@@ -371,7 +371,7 @@ Result<bool> copy_up_by(const ListLock &list, struct dentry &dentry, CopyPlan pl
 		TRY(check_presence(list, dentry));
 		return false;
 	}
-	FreezeProtection::assert_held(*inode.vfs.i_sb);
+	assert_freeze_protected(*inode.vfs.i_sb);
 
 	AsMounter mounter = inode.super().as_mounter();
 	auto parent = parent_of(dentry);

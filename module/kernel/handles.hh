@@ -151,6 +151,14 @@ inline Result<void> check(int error)
 	return Result<void>::from(error);
 }
 
+/* What a kernel function returns that counts bytes. */
+template <class T> Result<T> check_count(T count)
+{
+	if (count < 0)
+		return Error{static_cast<int>(count)};
+	return count;
+}
+
 /* A Result on its way back to the kernel. */
 inline int to_errno(const Result<void> &result)
 {

@@ -64,24 +64,27 @@ private:
 	struct inode &inode_;
 };
 
-/* Holds the spinlock of one of our inodes, which guards what several sides count. Any task. */
-class InodeSpinLock final
+/* Holds something of a T that two functions take and give back, from here to the end of the scope. */
+template <class T, void (&take)(T *), void (&give_back)(T *)> class Held final
 {
 public:
-	explicit InodeSpinLock(struct inode &inode) : inode_(inode)
+	explicit Held(T &of) : of_(of)
 	{
-		aufs_inode_spin_lock(&inode_);
+		take(&of_);
 	}
-	InodeSpinLock(const InodeSpinLock &) = delete;
-	InodeSpinLock &operator=(const InodeSpinLock &) = delete;
-	~InodeSpinLock()
+	Held(const Held &) = delete;
+	Held &operator=(const Held &) = delete;
+	~Held()
 	{
-		aufs_inode_spin_unlock(&inode_);
+		give_back(&of_);
 	}
 
 private:
-	struct inode &inode_;
+	T &of_;
 };
+
+/* Holds the spinlock of one of our inodes, which guards what several sides count. Any task. */
+using InodeSpinLock = Held<struct inode, aufs_inode_spin_lock, aufs_inode_spin_unlock>;
 
 /* Holds a mutex, for who may be killed while waiting: -EINTR. */
 class KillableLock final
@@ -135,23 +138,7 @@ private:
 	struct mutex *mutex_;
 };
 
-class MutexLock final
-{
-public:
-	explicit MutexLock(struct mutex &mutex) : mutex_(mutex)
-	{
-		aufs_mutex_lock(&mutex_);
-	}
-	MutexLock(const MutexLock &) = delete;
-	MutexLock &operator=(const MutexLock &) = delete;
-	~MutexLock()
-	{
-		aufs_mutex_unlock(&mutex_);
-	}
-
-private:
-	struct mutex &mutex_;
-};
+using MutexLock = Held<struct mutex, aufs_mutex_lock, aufs_mutex_unlock>;
 
 /* Prepares a mutex of a union whose branches are stacked @depth times. */
 inline void init_mutex(struct mutex &mutex, enum aufs_mutex_kind kind, int depth)
@@ -252,46 +239,15 @@ private:
 };
 
 /* A filesystem is not frozen in this scope. Sleeps while it is. */
-class FreezeProtection final
-{
-public:
-	explicit FreezeProtection(struct super_block &sb) : sb_(sb)
-	{
-		aufs_sb_start_write(&sb_);
-	}
-	FreezeProtection(const FreezeProtection &) = delete;
-	FreezeProtection &operator=(const FreezeProtection &) = delete;
-	~FreezeProtection()
-	{
-		aufs_sb_end_write(&sb_);
-	}
-	/* The caller is in such a scope, or in one of the VFS's; where lockdep knows, that is checked. */
-	static void assert_held(const struct super_block &sb)
-	{
-		aufs_assert_sb_write(&sb);
-	}
-
-private:
-	struct super_block &sb_;
-};
+using FreezeProtection = Held<struct super_block, aufs_sb_start_write, aufs_sb_end_write>;
 
 /* The same for what a regular file lies on; nothing for another file. */
-class FileFreezeProtection final
-{
-public:
-	explicit FileFreezeProtection(struct file &file) : file_(file)
-	{
-		aufs_file_start_write(&file_);
-	}
-	FileFreezeProtection(const FileFreezeProtection &) = delete;
-	FileFreezeProtection &operator=(const FileFreezeProtection &) = delete;
-	~FileFreezeProtection()
-	{
-		aufs_file_end_write(&file_);
-	}
+using FileFreezeProtection = Held<struct file, aufs_file_start_write, aufs_file_end_write>;
 
-private:
-	struct file &file_;
-};
+/* The caller is in such a scope, or in one of the VFS's; where lockdep knows, that is checked. */
+inline void assert_freeze_protected(const struct super_block &sb)
+{
+	aufs_assert_sb_write(&sb);
+}
 
 } // namespace aufs

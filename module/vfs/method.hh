@@ -53,12 +53,4 @@ template <auto method> struct Method {
 /* @method is a function, or an object for what differs between kernels: its call operator takes what each passes. */
 template <auto method> inline constexpr Method<method> vfs;
 
-/* What a kernel function returns that counts bytes. */
-template <class T> Result<T> check_count(T count)
-{
-	if (count < 0)
-		return Error{static_cast<int>(count)};
-	return count;
-}
-
 } // namespace aufs
