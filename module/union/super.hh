@@ -96,7 +96,7 @@ public:
 
 	/*
 	 * Adds a branch at @place, of which there is one more than there are branches. Explains its errors
-	 * in @fc's log. May sleep.
+	 * in @fc's log. After one nothing more may be added. May sleep.
 	 */
 	Result<void> add(struct fs_context *fc, unsigned int place, const BranchItem &item);
 	/*
@@ -233,12 +233,13 @@ public:
 		return Numbering(*this, branch)(number);
 	}
 	/*
-	 * Whether the numbers of all entries of @branch follow from those that it gives; if
-	 * not, those of its directories may.
+	 * Whether the numbers of all entries of @branch follow from those that it gives, but for one that is too
+	 * large; if not, those of its directories may.
 	 */
 	bool numbers_entries(const Branch &branch) const
 	{
-		return branch.lists_numbers() && names_stay(branch);
+		return branch.filesystem() < no_filesystem() && branch.lists_numbers() &&
+		       names_stay(branch);
 	}
 	u64 number_of(const IdentityKey &key) const
 	{

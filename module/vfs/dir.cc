@@ -114,6 +114,9 @@ Result<void> DirFile::read_anew(const AsMounter &mounter, Inode &dir)
 	return {};
 }
 
+/* An entry's number where nobody can tell. As FUSE's FUSE_UNKNOWN_INO. */
+constexpr u64 unknown_number = 0xffffffff;
+
 u64 parent_number(struct dentry &dentry)
 {
 	auto parent = parent_of(dentry);
@@ -129,7 +132,6 @@ struct PassThrough : dir_context {
 	const Super::Numbering number_for;
 	u64 self_number;
 	u64 parent_number;
-	int error = 0;
 
 	PassThrough(struct dir_context &o, Inode &dir, const Branch &on, struct dentry &dentry)
 		: dir_context{}, outer(o), super(dir.super()), branch(on), number_for(super, on),
@@ -158,10 +160,9 @@ struct PassThrough : dir_context {
 			number = self.parent_number;
 		else
 			number = self.number_for(number);
-		if (!number) {
-			self.error = -EOVERFLOW;
-			return false;
-		}
+		/* It is 0 or too large. Its directory is locked: nobody looks it up. */
+		if (!number)
+			number = unknown_number;
 		return self.outer.actor(&self.outer, name, size, offset, number, type);
 	}
 };
@@ -176,12 +177,8 @@ Result<void> DirFile::read_through(Inode &dir, struct dentry &dentry, struct dir
 	int error = iterate_dir(h_file_.get(), &through);
 
 	ctx.pos = h_file_->f_pos;
-	TRY(check(error));
-	return check(through.error);
+	return check(error);
 }
-
-/* An entry's number where nobody can tell. As FUSE's FUSE_UNKNOWN_INO. */
-constexpr u64 unknown_number = 0xffffffff;
 
 /*
  * The number of an entry whose branch cannot tell: that of its inode. 0 where the name has gone by

@@ -5,6 +5,7 @@
 // Combinations: tmpfs ext4+xfs
 
 #include "modules.hh"
+#include "tree_ops.hh"
 
 #include <dirent.h>
 #include <sys/inotify.h>
@@ -41,6 +42,36 @@ CASE(come_and_go)
 	EXPECT(u.is_free());
 	write_file(u.at("still"), "works");
 	EXPECT_EQ(read_file(u.top + "/still"), "works");
+}
+
+/* Each has filesystems that were there before none of: sooner or later numbers for them are used up. */
+PARAM_CASE(one_filesystem_after_the_other, "ro", "rw")
+{
+	Modules u;
+	string perm = "=" + ktap::param();
+	for (int round = 0; round < 140; round++) {
+		Mounted fresh = mount_tmpfs("fresh");
+		write_file(fresh.path() + "/outer", "outer");
+		make_dir(fresh.path() + "/only");
+		write_file(fresh.path() + "/only/inner", std::to_string(round));
+		make_dir(fresh.path() + "/only/sub");
+		OK(remount(u, "prepend:" + fresh.path() + perm) ? -1 : 0);
+		EXPECT_EQ(names_in(u.mnt), (Names{"only", "outer"}));
+		EXPECT_EQ(names_in(u.at("only")), (Names{"inner", "sub"}));
+		expect_listed_numbers(u.mnt);
+		expect_listed_numbers(u.at("only"));
+		EXPECT_EQ(read_file(u.at("only/inner")), std::to_string(round));
+		if (perm == "=rw") {
+			write_file(u.at("only/new"), "new");
+			EXPECT_EQ(names_in(u.at("only")), (Names{"inner", "new", "sub"}));
+			OK(rename(u.at("only/new").c_str(), u.at("only/sub/new").c_str()));
+			EXPECT_EQ(names_in(u.at("only/sub")), (Names{"new"}));
+		}
+		struct stat outer = stat_of(u.at("outer")), inner = stat_of(u.at("only/inner"));
+		EXPECT(outer.st_ino != inner.st_ino);
+		EXPECT_EQ(outer.st_dev, inner.st_dev);
+		OK(remount(u, "del:" + fresh.path()) ? -1 : 0);
+	}
 }
 
 CASE(a_new_top)

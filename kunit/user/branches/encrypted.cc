@@ -179,6 +179,10 @@ CASE(encrypted_rw_branch)
 	EXPECT_EQ(try_mount(u.mnt, options), ENOKEY);
 	EXPECT_EQ(try_mount(u.mnt, "br=" + u.top + "=rw:" + u.branch + "/vault=ro"), ENOKEY);
 	EXPECT_HAS(log.read(), "aufs: branch '" + u.branch + "/vault' is encrypted");
+	/* Who keeps the context of a mount that failed keeps no branch. */
+	Fd context(OK(fsopen("aufs", FSOPEN_CLOEXEC)));
+	OK(fsconfig(context, FSCONFIG_SET_STRING, "br", options.substr(3).c_str(), 0));
+	EXPECT_ERR(fsconfig(context, FSCONFIG_CMD_CREATE, nullptr, nullptr, 0), ENOKEY);
 	add_key(u.branch);
 	u.mount(options);
 	EXPECT_EQ(names_in(u.mnt), (Names{"sub"}));

@@ -6,8 +6,7 @@
 #include "disk.hh"
 #include "fuse_server.hh"
 #include "proc.hh"
-
-#include <dirent.h>
+#include "tree_ops.hh"
 
 static constexpr size_t file_size = Server::file_size;
 
@@ -112,15 +111,8 @@ PARAM_CASE(inode_numbers, "fuse", "fuseblk")
 	Disk disk(u.tmp + "/disk");
 	Server server(u.tmp + "/served", ktap::param() == "fuseblk" ? disk.name : "");
 	u.mount("br=" + u.tmp + "/served=ro");
-	DIR *dir = OK(opendir(u.mnt.c_str()));
-	unsigned found = 0;
-	while (dirent *entry = readdir(dir))
-		if (entry->d_name[0] != '.') {
-			EXPECT_EQ(entry->d_ino, lstat_of(u.at(entry->d_name)).st_ino);
-			found++;
-		}
-	closedir(dir);
-	EXPECT_EQ(found, 2u);
+	EXPECT_EQ(names_in(u.mnt).size(), 2u);
+	expect_listed_numbers(u.mnt);
 	u.unmount();
 }
 

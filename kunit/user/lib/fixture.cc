@@ -140,10 +140,14 @@ std::vector<string> names_in(const string &path)
 {
 	std::vector<string> names;
 	DIR *dir = on_path(opendir(path.c_str()), "opendir", path);
-	while (dirent *entry = readdir(dir))
+	while (dirent *entry = (errno = 0, readdir(dir)))
 		if (strcmp(entry->d_name, ".") && strcmp(entry->d_name, ".."))
 			names.push_back(entry->d_name);
+	/* It ended, or failed. */
+	int error = errno;
 	closedir(dir);
+	errno = error;
+	on_path(error ? -1 : 0, "readdir", path);
 	std::sort(names.begin(), names.end());
 	return names;
 }

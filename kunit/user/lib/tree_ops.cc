@@ -302,6 +302,13 @@ std::vector<Entry> entries_in(const string &path)
 	return entries;
 }
 
+void expect_listed_numbers(const string &dir)
+{
+	for (const Entry &entry : entries_in(dir))
+		if (entry.name != "." && entry.name != "..")
+			EXPECT_EQ(entry.number, lstat_of(dir + "/" + entry.name).st_ino);
+}
+
 std::vector<std::pair<string, string>> xattrs_in(const string &path)
 {
 	std::vector<std::pair<string, string>> found;

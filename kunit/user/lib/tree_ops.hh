@@ -107,6 +107,8 @@ struct Entry {
 	unsigned char type;
 };
 std::vector<Entry> entries_in(const string &dir);
+/* Their numbers are those of lstat(2), but for . and .. */
+void expect_listed_numbers(const string &dir);
 /* The attributes that operations set; all others must be an error of the union's. */
 std::vector<std::pair<string, string>> xattrs_in(const string &path);
 /* All that there is to say about @path, on one line, for a diagnosis. */

@@ -76,6 +76,39 @@ CASE(remount_with_the_same_options)
 	EXPECT_ERR(mkdir(u.at("dir").c_str(), 0755), EROFS);
 }
 
+/* fsconfig(2) can go on after an option that failed. Nothing that was taken of it is used. */
+PARAM_CASE(after_a_branch_that_failed, "append", "prepend", "add", "br", "ins")
+{
+	Union u;
+	string key = ktap::param(), missing = u.tmp + "/missing",
+	       value = key == "add" || key == "ins" ? "0:" + missing :
+		       key == "br"		    ? u.top + "=rw:" + missing :
+						      missing;
+	KernelLog log;
+	for (bool first : {false, true}) {
+		Fd context(OK(fsopen("aufs", FSOPEN_CLOEXEC)));
+		if (first && key != "br")
+			OK(fsconfig(context, FSCONFIG_SET_STRING, "append", u.low.c_str(), 0));
+		EXPECT_ERR(fsconfig(context, FSCONFIG_SET_STRING, key.c_str(), value.c_str(), 0),
+			   ENOENT);
+		EXPECT_ERR(fsconfig(context, FSCONFIG_SET_STRING, "append", u.low2.c_str(), 0),
+			   EINVAL);
+		EXPECT_ERR(fsconfig(context, FSCONFIG_CMD_CREATE, nullptr, nullptr, 0), EINVAL);
+		EXPECT_ERR(fsconfig(context, FSCONFIG_SET_STRING, "append", u.low2.c_str(), 0),
+			   EBUSY);
+		EXPECT_ERR(fsconfig(context, FSCONFIG_CMD_CREATE, nullptr, nullptr, 0), EBUSY);
+	}
+	EXPECT_HAS(log.read(), "begin with a new context");
+	sync();
+	u.mount();
+	string before = shown_branches(u.mnt);
+	Fd context(OK(fspick(AT_FDCWD, u.mnt.c_str(), FSPICK_CLOEXEC)));
+	EXPECT_ERR(fsconfig(context, FSCONFIG_SET_STRING, key.c_str(), value.c_str(), 0), ENOENT);
+	EXPECT_ERR(fsconfig(context, FSCONFIG_SET_STRING, "append", u.low2.c_str(), 0), EINVAL);
+	EXPECT_ERR(fsconfig(context, FSCONFIG_CMD_RECONFIGURE, nullptr, nullptr, 0), EINVAL);
+	EXPECT_EQ(shown_branches(u.mnt), before);
+}
+
 /* fspick(2) changes what is named, and no more: that nothing can be written stays. */
 CASE(reconfigured_without_a_rw_branch)
 {

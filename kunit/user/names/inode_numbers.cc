@@ -6,6 +6,7 @@
 // Combinations: tmpfs ext4+xfs
 
 #include "proc.hh"
+#include "tree_ops.hh"
 
 #include <map>
 #include <set>
@@ -164,10 +165,8 @@ CASE(hard_links_share_one)
 	EXPECT_EQ(stat_of(u.at("new")).st_ino, stat_of(u.at("newer")).st_ino);
 	EXPECT_EQ(stat_of(u.at("new")).st_nlink, 2u);
 	std::map<string, ino_t> listed;
-	DIR *stream = OK(opendir(u.mnt.c_str()));
-	while (dirent *entry = readdir(stream))
-		listed[entry->d_name] = entry->d_ino;
-	closedir(stream);
+	for (const Entry &entry : entries_in(u.mnt))
+		listed[entry.name] = entry.number;
 	EXPECT_EQ(listed["one"], one.st_ino);
 	EXPECT_EQ(listed["two"], one.st_ino);
 	EXPECT_EQ(listed["new"], listed["newer"]);
