@@ -13,6 +13,10 @@ cache=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/aufs-cxx
 # One clock for a script and the scripts that it calls.
 export AUFS_STARTED=${AUFS_STARTED:-$EPOCHSECONDS}
 export LC_ALL=C.UTF-8
+# mkfs, chroot and bpftool live there, which is not on every user's PATH.
+PATH=$PATH:/usr/sbin:/sbin
+# What goes into packages and images is for everybody.
+umask 022
 mkdir -p "$cache"
 
 # say TEXT...: a line of progress, with the seconds since the start; on stderr, as stdout is the
@@ -27,6 +31,15 @@ die()
 {
 	printf '%s: %s\n' "${0##*/}" "$*" >&2
 	exit 1
+}
+
+# work_dir NAME: prints a new directory for what is needed once and may be large, or is run: /tmp may be in memory,
+# or refuse that. The caller removes it; what a caller that was killed has left goes after two days.
+work_dir()
+{
+	mkdir -p "$cache/tmp"
+	find "$cache/tmp" -mindepth 1 -maxdepth 1 -mtime +2 -exec rm -rf {} +
+	mktemp -d "$cache/tmp/$1.XXXXXX"
 }
 
 # lock NAME / unlock: only one script at a time makes a given entry of the cache. The descriptor is
