@@ -185,20 +185,6 @@ const struct cred *aufs_get_cred(const struct cred *cred)
 	return get_cred(cred);
 }
 
-/*
- * Puts @file for the ->release of another one, which runs where this one may be
- * dropped as well: it need not wait for the task to return to user space. Before
- * 6.5 that was only for kernel threads.
- */
-void aufs_fput_now(struct file *file)
-{
-#ifdef HAVE_BACKING_FILE_OPEN
-	__fput_sync(file);
-#else
-	fput(file);
-#endif
-}
-
 void aufs_get_file(struct file *file)
 {
 	get_file(file);

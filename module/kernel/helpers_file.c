@@ -37,6 +37,60 @@ void aufs_copy_size(struct inode *to, const struct inode *from)
 }
 
 /*
+ * Puts @file for the ->release of another one, which runs where this one may be
+ * dropped as well: it need not wait for the task to return to user space. Before
+ * 6.5 that was only for kernel threads.
+ */
+void aufs_fput_now(struct file *file)
+{
+#ifdef HAVE_BACKING_FILE_OPEN
+	__fput_sync(file);
+#else
+	fput(file);
+#endif
+}
+
+/*
+ * The same for a file that was opened to be written to: nobody writes to it any more, and so it
+ * can be run, before the task returns to user space.
+ */
+void aufs_fput_writer_now(struct file *file)
+{
+#ifdef HAVE_BACKING_FILE_OPEN
+	__fput_sync(file);
+#else
+	/* What the last part of fput() does with such a file, which comes later here. */
+	if (file->f_mode & FMODE_WRITER) {
+		sb_start_write(file_inode(file)->i_sb);
+		put_write_access(file_inode(file));
+		file->f_mode &= ~FMODE_WRITER;
+		mnt_drop_write(file->f_path.mnt);
+	}
+	fput(file);
+#endif
+}
+
+unsigned long aufs_fsize_limit(void)
+{
+	return rlimit(RLIMIT_FSIZE);
+}
+
+void aufs_give_notice(void)
+{
+	set_thread_flag(TIF_NOTIFY_SIGNAL);
+}
+
+bool aufs_is_frozen(const struct super_block *sb)
+{
+	return READ_ONCE(sb->s_writers.frozen) != SB_UNFROZEN;
+}
+
+u32 aufs_sample_write_errors(const struct super_block *h_sb)
+{
+	return errseq_sample((errseq_t *)&h_sb->s_wb_err);
+}
+
+/*
  * Gives @file those of @user's flags that are in @mask, and @more. Under @user's lock, as F_SETFL
  * changes them: so the last one who changes @user's finds @file with all that came before.
  */
@@ -49,4 +103,36 @@ void aufs_set_file_flags(struct file *user, struct file *file, unsigned int mask
 	file->f_flags = (file->f_flags & ~mask) | (user->f_flags & mask) | more;
 	file->f_iocb_flags = iocb_flags(file);
 	spin_unlock(&user->f_lock);
+}
+
+void aufs_start_writeback(struct inode *inode)
+{
+	/* What it cannot write it tells who syncs. */
+	(void)filemap_flush(inode->i_mapping);
+}
+
+/*
+ * Whether the task has work to do when it returns to user space, as by a signal; then it has not,
+ * until it gets it back.
+ */
+bool aufs_take_notice(void)
+{
+	if (!test_thread_flag(TIF_NOTIFY_SIGNAL))
+		return false;
+	clear_thread_flag(TIF_NOTIFY_SIGNAL);
+	smp_mb__after_atomic(); /* what is waited for from here on is waited for without it */
+	return true;
+}
+
+int aufs_tell_write_errors(struct super_block *sb, struct super_block *h_sb, u32 *told)
+{
+	static DEFINE_SPINLOCK(lock);
+	int err;
+
+	spin_lock(&lock);
+	err = errseq_check_and_advance(&h_sb->s_wb_err, told);
+	spin_unlock(&lock);
+	if (err)
+		errseq_set(&sb->s_wb_err, err);
+	return err;
 }

@@ -173,9 +173,9 @@ int aufs_list_lock_alone(struct aufs_list_lock *lock, bool insists)
 			break;
 		schedule_timeout_killable(1);
 	}
-	if (!insists)
-		return err;
-	WRITE_ONCE(lock->wanted, false);
+	if (insists)
+		WRITE_ONCE(lock->wanted, false);
+	/* With PREEMPT_RT even a try may have kept out who wanted to share. */
 	if (err)
 		wake_up_all(&lock->wait);
 	return err;

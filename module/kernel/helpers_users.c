@@ -74,14 +74,17 @@ static bool uses(struct task_struct *task, const struct dentry *dentry, const st
 bool aufs_find_user(const struct dentry *dentry, const struct inode *h_inode,
 		    struct aufs_user *user)
 {
+	/* There may be many of them, with many files, and others wait: then there is no name. */
+	unsigned long end = jiffies + HZ / 2;
 	struct task_struct *task;
 
-	/* There may be many of them, and several that are looked for. */
+	user->pid = 0;
 	cond_resched();
 	rcu_read_lock();
 	for_each_process(task) {
+		if (time_after(jiffies, end))
+			break;
 		task_lock(task);
-		user->pid = 0;
 		if (uses(task, dentry, h_inode)) {
 			/* 0 where it is none of the caller's namespace. */
 			user->pid = task_tgid_vnr(task);

@@ -72,6 +72,18 @@ inline bool is_overlays(struct dentry &dentry)
 	return aufs_is_overlays(&dentry);
 }
 
+/* Whether who writes to it waits; it may be another moment's answer. Any context. */
+inline bool is_frozen(const struct super_block &sb)
+{
+	return aufs_is_frozen(&sb);
+}
+
+/* Begins to write out the data of @inode. Sleeps. */
+inline void start_writeback(struct inode &inode)
+{
+	aufs_start_writeback(&inode);
+}
+
 inline bool is_read_only(const struct super_block &sb)
 {
 	return aufs_sb_rdonly(&sb);

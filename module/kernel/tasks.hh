@@ -48,6 +48,12 @@ inline void wait_for_rcu_readers()
 	aufs_synchronize_rcu();
 }
 
+/* How large a file may become that the task writes to, in bytes: RLIMIT_FSIZE. */
+inline unsigned long file_size_limit()
+{
+	return aufs_fsize_limit();
+}
+
 /*
  * Signals are seen after this scope only: those that the task has handlers for
  * (handled), or all (around what is short: what has been
@@ -70,10 +76,24 @@ public:
 	~SignalsBlocked()
 	{
 		aufs_signals_restore(&old_);
+		if (has_notice_)
+			aufs_give_notice();
+	}
+	/*
+	 * Whether it was only told that it has work to do when it returns to user space (io_uring does that), which
+	 * looks as a signal does: until the end of the scope it is not.
+	 */
+	bool set_notice_aside()
+	{
+		bool had = aufs_take_notice();
+
+		has_notice_ |= had;
+		return had;
 	}
 
 private:
 	sigset_t old_;
+	bool has_notice_ = false;
 };
 
 /* A process that has @dentry open or as a directory of its own, or maps @h_inode: as aufs_find_user(). */
