@@ -17,6 +17,37 @@ inline Result<ssize_t> read_xattr(const Branch &branch, struct dentry &dentry, c
 	return check_count(aufs_getxattr(branch.mnt(), &dentry, name, value, size));
 }
 
+/*
+ * Walks the names of a list of attributes, each with a null at its end, as a filesystem gave it: one that another
+ * machine serves may be anything. next() is -EIO where a name does not end.
+ */
+class XattrNames final
+{
+public:
+	XattrNames(const char *list, ssize_t size) : at_(list), end_(list + size)
+	{
+	}
+	bool more() const
+	{
+		return at_ < end_;
+	}
+	/* The null is behind it. */
+	Result<StringView> next()
+	{
+		const char *from = at_;
+
+		while (at_ < end_ && *at_)
+			at_++;
+		if (at_ == end_)
+			return Error{-EIO};
+		return StringView(from, static_cast<StringView::Size>(at_++ - from));
+	}
+
+private:
+	const char *at_;
+	const char *end_;
+};
+
 inline Result<void> write_xattr(const Branch &branch, struct dentry &dentry, const char *name,
 				const void *value, size_t size, int flags = 0)
 {

@@ -46,25 +46,28 @@ public:
 			return {};
 		if (size < 0)
 			return Error{static_cast<int>(size)};
+		/* Some filesystems list more than listxattr(2) gives. */
+		if (size > static_cast<ssize_t>(KMALLOC_MAX_SIZE))
+			return Error{-E2BIG};
 		text_ = KvArray<char>::allocate(static_cast<size_t>(size));
 		if (!text_.data)
 			return Error{-ENOMEM};
-		size = vfs_listxattr(&dentry, text_.data, static_cast<size_t>(size));
-		if (size < 0)
-			return Error{static_cast<int>(size)};
-		size_ = size;
+
+		ssize_t got = vfs_listxattr(&dentry, text_.data, static_cast<size_t>(size));
+
+		if (got < 0)
+			return Error{static_cast<int>(got)};
+		if (got > size)
+			return Error{-ERANGE};
+		size_ = got;
 		return {};
 	}
 
 	/* @visit(name, which ends with a null) for each, until one fails. */
 	template <class Visit> Result<void> for_each(Visit &&visit) const
 	{
-		for (const char *name = text_.data; name < text_.data + size_;) {
-			StringView view = StringView::from_c_string(name);
-
-			TRY(visit(view));
-			name += view.size() + 1;
-		}
+		for (XattrNames names(text_.data, size_); names.more();)
+			TRY(visit(TRY(names.next())));
 		return {};
 	}
 
@@ -94,6 +97,8 @@ Result<ssize_t> read_whole_xattr(const Branch &from, struct dentry &dentry, cons
 
 	if (size == 0)
 		return size;
+	if (size > XATTR_SIZE_MAX)
+		return Error{-E2BIG};
 	value = KvArray<char>::allocate(static_cast<size_t>(size));
 	if (!value.data)
 		return Error{-ENOMEM};

@@ -171,20 +171,21 @@ Result<ssize_t> listxattr(struct dentry *dentry, char *list, size_t size)
 	}
 	if (length <= 0 || !list)
 		return check_count(length);
+	if (static_cast<size_t>(length) > size)
+		return Error{-ERANGE};
 
 	/* The mounter may see trusted attributes, this caller maybe not; the union's own nobody. */
 	bool sees_trusted = capable(CAP_SYS_ADMIN);
 	char *out = list;
 
-	for (const char *in = list; in < list + length;) {
-		StringView name = StringView::from_c_string(in);
+	for (XattrNames names(list, length); names.more();) {
+		StringView name = TRY(names.next());
 
 		if (!is_hidden(branch, name) &&
 		    (sees_trusted || !name.starts_with(trusted_prefix))) {
-			__builtin_memmove(out, in, name.size() + 1);
+			__builtin_memmove(out, name.data(), name.size() + 1);
 			out += name.size() + 1;
 		}
-		in += name.size() + 1;
 	}
 	return out - list;
 }
