@@ -213,6 +213,15 @@ void Branch::identify_filesystem()
 	has_id_ = true;
 }
 
+void Branch::tell_write_errors(struct super_block &union_sb) const
+{
+	/* Nobody may be there to be told: at an unmount. */
+	if (int error = aufs_tell_write_errors(&union_sb, &sb(), &write_errors_))
+		log_warning(
+			"branch '%s': its filesystem could not write back what was written (errno %d)",
+			name().data(), -error);
+}
+
 Result<void> Branch::attach(struct fs_context *fc)
 {
 	struct vfsmount *mnt = clone_private_mount(&found_.path);
@@ -235,6 +244,7 @@ Result<void> Branch::attach(struct fs_context *fc)
 	idmapped_ = aufs_is_idmapped(mnt);
 	mnt_ = mnt;
 	found_ = {};
+	write_errors_ = aufs_sample_write_errors(&sb());
 	identify_filesystem();
 	has_private_attributes_ = has_private_attributes(*this);
 	follow_permission();

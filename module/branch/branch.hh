@@ -149,6 +149,8 @@ public:
 	{
 		return aufs_mnt_is_readonly(mnt_);
 	}
+	/* Lets who syncs the union, whose superblock @union_sb is, know what its filesystem could not write back since. */
+	void tell_write_errors(struct super_block &union_sb) const;
 	/* Writes out what its filesystem has in memory. Takes the s_umount of that. Sleeps. */
 	Result<void> sync() const
 	{
@@ -252,6 +254,15 @@ public:
 	{
 		return AtomicRef(changes_by_itself_).load();
 	}
+	/* Whether other unions have to know that it is written to: under ClaimsLock. */
+	bool is_claimed_rw() const
+	{
+		return claimed_rw_;
+	}
+	void set_claimed_rw(bool rw)
+	{
+		claimed_rw_ = rw;
+	}
 	void set_changes_by_itself(bool changes)
 	{
 		AtomicRef(changes_by_itself_).store(changes);
@@ -307,6 +318,11 @@ public:
 	const unsigned char *filesystem_id() const
 	{
 		return has_id_ ? id_ : nullptr;
+	}
+	/* Another filesystem of the union says that it is this one, and was there before. */
+	void forget_filesystem_id()
+	{
+		has_id_ = false;
 	}
 	/* Whether it has ever been written to by this filesystem: objects may have origins. */
 	bool has_origins() const
@@ -406,6 +422,8 @@ private:
 	bool mount_is_readonly_ = false;
 	bool idmapped_ = false;
 	bool changes_by_itself_ = false;
+	bool claimed_rw_ = false;
+	mutable u32 write_errors_ = 0; /* of its filesystem, up to which the union has told them */
 	bool overlay_whiteouts_ = false;
 };
 

@@ -59,6 +59,8 @@ public:
 	}
 	/* Looks what is there. */
 	Result<void> find(const AsMounter &mounter, const Branch &branch);
+	/* The same for who cannot go back: what cannot be looked at may be there. */
+	void find_again(const AsMounter &mounter, const Branch &branch);
 	/* Removes what was not finished before the branch was mounted. Takes write access. */
 	void clean(const AsMounter &mounter, const Branch &branch);
 

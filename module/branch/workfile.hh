@@ -9,6 +9,18 @@ namespace aufs
 {
 
 /*
+ * Removes @dentry of the directory for orphans, with what is in it but users do not see: -ENOTEMPTY, and
+ * all is as it was, where they do. Once more where it was for want of memory: nobody else comes by before
+ * the next mount.
+ */
+Result<void> remove_orphan(const Writer &writer, struct dentry &orphans, struct dentry &dentry);
+/* Says that one stays. */
+void warn_of_orphan(const Branch &branch, int error);
+/* What lies there by @name: what was not finished, what was to go, or something that is not this filesystem's. */
+enum class OrphanKind : unsigned char { other, work, grave };
+OrphanKind orphan_kind(StringView name);
+
+/*
  * A name in the directory of @lock, that for orphans or one in it (@nested: a reserved name, which goes with its
  * directory): negative.
  */
@@ -69,46 +81,46 @@ private:
 };
 
 /*
- * Takes a directory of a rw branch away in one step, with all that users do not see in it: renames
- * it into the directory for orphans, where it is removed with this scope. Until then it can come
- * back. Ends before its Writer.
+ * An object of a rw branch that was taken away in one step, a directory with all that users do not see in it: it was
+ * renamed into the directory for orphans. Whoever has it removes it or puts it back, maybe with another Writer than that
+ * which buried it: write access to two branches is never held at a time. Else it stays until the branch is used anew.
  */
 class Grave final
 {
 public:
+	Grave() = default;
 	/*
 	 * @victim is @name in @h_dir. -ESTALE where it is no longer there, -ENOTEMPTY where it has what
 	 * users see. Takes their locks.
 	 */
 	static Result<Grave> bury(const Writer &writer, struct dentry &h_dir, StringView name,
 				  struct dentry &victim);
-	Grave(Grave &&other)
-		: writer_(other.writer_), orphans_(move(other.orphans_)), dir_(move(other.dir_))
+	explicit operator bool() const
 	{
+		return static_cast<bool>(object_);
 	}
-	Grave &operator=(Grave &&) = delete;
-	~Grave();
 
+	/* Removes it; complains to the log where it cannot. */
+	void remove(const Writer &writer);
 	/*
 	 * Removes it now. -ENOTEMPTY, and it is back, where somebody who has it open made something in
 	 * it.
 	 */
-	Result<void> close(struct dentry &parent, StringView name);
+	Result<void> close(const Writer &writer, struct dentry &parent, StringView name);
 	/* Puts it back; complains to the log where it cannot. */
-	void exhume(struct dentry &parent, StringView name);
+	void exhume(const Writer &writer, struct dentry &parent, StringView name);
 
 private:
 	static Result<Grave> dig(const Writer &writer, struct dentry &h_dir, StringView name,
 				 struct dentry &victim);
 
-	Grave(const Writer &writer, Ref<struct dentry> orphans, Ref<struct dentry> dir)
-		: writer_(writer), orphans_(move(orphans)), dir_(move(dir))
+	Grave(Ref<struct dentry> orphans, Ref<struct dentry> object)
+		: orphans_(move(orphans)), object_(move(object))
 	{
 	}
 
-	const Writer &writer_;
 	Ref<struct dentry> orphans_;
-	Ref<struct dentry> dir_;
+	Ref<struct dentry> object_;
 };
 
 } // namespace aufs

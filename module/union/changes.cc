@@ -103,12 +103,12 @@ Result<void> ListChange::insert(struct fs_context *fc, Super &super, unsigned in
 			    static_cast<unsigned int>(list_.size()));
 		return Error{-EINVAL};
 	}
-	number(super, *step.fresh);
+	number(fc, super, *step.fresh);
 	return list_.insert(kernel, place, Entry{step.fresh.get(), true, false, {}, {}});
 }
 
 /* Before anything of it is looked up. */
-void ListChange::number(Super &super, Branch &fresh) const
+void ListChange::number(struct fs_context *fc, Super &super, Branch &fresh) const
 {
 	const Branch *beside = nullptr;
 
@@ -122,6 +122,18 @@ void ListChange::number(Super &super, Branch &fresh) const
 			beside = entry.branch;
 	}
 	super.number(fresh, beside);
+	if (beside) {
+		(void)tell_filesystems_apart(fc, fresh, *beside);
+		return;
+	}
+	for (const Branch &branch : super.branches()) {
+		if (tell_filesystems_apart(fc, fresh, branch))
+			return;
+	}
+	for (const Entry &entry : list_) {
+		if (tell_filesystems_apart(fc, fresh, *entry.branch))
+			return;
+	}
 }
 
 Result<void> ListChange::plan_step(const AsMounter &mounter, struct fs_context *fc, Super &super,
@@ -285,6 +297,7 @@ void ListChange::sync_read_only(struct fs_context *fc) const
 		if (auto synced = entry.branch->sync(); !synced.ok())
 			mount_warning(fc, "branch '%s' cannot be written out (errno %d)",
 				      entry.branch->name().data(), -synced.error());
+		entry.branch->tell_write_errors(*fc->root->d_sb);
 	}
 }
 
@@ -399,6 +412,11 @@ Result<void> ListChange::try_to_apply(struct fs_context *fc, struct super_block 
 	/* They are in next_ as well. */
 	for (Own<Branch> &old : next_)
 		(void)old.leak();
+	/* Another may have written to it since it was given; from now on nobody does. */
+	for (const Entry &entry : list_) {
+		if (entry.is_fresh)
+			entry.branch->housekeeping().find_again(mounter, *entry.branch);
+	}
 	clean(mounter, sb);
 	refresh.commit(mounter, lock.value().list, Refresh::Goes(goes));
 	return {};

@@ -106,7 +106,7 @@ private:
 	Result<void> plan_step(const AsMounter &mounter, struct fs_context *fc, Super &super,
 			       Step &step);
 	Result<void> insert(struct fs_context *fc, Super &super, unsigned int place, Step &step);
-	void number(Super &super, Branch &fresh) const;
+	void number(struct fs_context *fc, Super &super, Branch &fresh) const;
 	Result<unsigned int> place_of(struct fs_context *fc, const Step &step) const;
 	Result<void> check_fresh(const AsMounter &mounter, struct fs_context *fc,
 				 const Branch &branch) const;

@@ -41,9 +41,9 @@ Result<void> compare(struct fs_context *fc, const Super &super, const Branch &mi
 	bool shared = super.settings().share_rw && other.settings().share_rw;
 
 	for (const Branch &theirs : other.branches()) {
-		if ((!rw && !theirs.writable()) || !overlap(mine, theirs))
+		if ((!rw && !theirs.is_claimed_rw()) || !overlap(mine, theirs))
 			continue;
-		if (rw && theirs.writable() && !shared) {
+		if (rw && theirs.is_claimed_rw() && !shared) {
 			mount_error(
 				fc,
 				"branch '%s' is in use: it is rw branch '%s' of another union (share_rw lets several use it)",
@@ -105,7 +105,15 @@ Result<void> Super::change_branches(const ListChangeLock &, struct fs_context *f
 		TRY(compare_with_others(fc, *claim.branch, claim.rw, warned));
 	modify();
 	exchange_branches(next);
+	note_claims();
 	return {};
+}
+
+/* Under ClaimsLock. */
+void Super::note_claims()
+{
+	for (Own<Branch> &branch : branches_)
+		branch->set_claimed_rw(branch->writable());
 }
 
 Result<void> Super::claim(struct fs_context *fc)
@@ -119,6 +127,7 @@ Result<void> Super::claim(struct fs_context *fc)
 
 	for (const Branch &branch : branches())
 		TRY(compare_with_others(fc, branch, branch.writable(), warned));
+	note_claims();
 	next_claimed_ = exchange(claimed, this);
 	claims_ = true;
 	return {};

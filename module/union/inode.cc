@@ -428,7 +428,7 @@ Result<Ref<struct inode>> Inode::get(const AsMounter &mounter, struct super_bloc
 	struct inode *h_inode = found.top.dentry->d_inode;
 	auto pinned = found.top.dentry.clone();
 	const Super &super = Super::of(sb);
-	Identity identity = identity_of(mounter, super, found.top);
+	Identity identity = TRY(find_identity(mounter, super, found.top));
 	IdentityKey key = identity.key;
 
 	if (identity.generation == Identity::unknown)
@@ -446,6 +446,11 @@ Result<Ref<struct inode>> Inode::get(const AsMounter &mounter, struct super_bloc
 
 	auto inode = TRY(get_by_key(sb, key, identity, found));
 
+	/* It is there again, or another one has its number. */
+	if (found.exists() && of(*inode).is_removed(*h_inode)) {
+		of(*inode).unhash();
+		inode = TRY(get_by_key(sb, key, identity, found));
+	}
 	if (age == Age::any && found.exists() && TRY(of(*inode).is_left_behind(found))) {
 		of(*inode).unhash();
 		inode = TRY(get_by_key(sb, key, identity, found));

@@ -212,6 +212,12 @@ public:
 	{
 		return h_dentry_of(h_inode);
 	}
+	/* Whether the union has removed it, and what its branches have as @h_inode is there again. Any context. */
+	bool is_removed(const struct inode &h_inode) const
+	{
+		return is_dir(vfs.i_mode) ? (vfs.i_flags & S_DEAD) != 0 :
+					    vfs.i_nlink == 0 && h_inode.i_nlink > 0;
+	}
 	/*
 	 * Whether users see @part as this inode, or as a part of it: by now, before a copy-up, or as the
 	 * original of a copy. Else somebody has put it there directly. May sleep.

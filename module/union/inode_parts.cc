@@ -102,8 +102,8 @@ void Inode::become_lone(const AsMounter &mounter, const ListChangeLock &,
 			break;
 		}
 	}
-	/* An address says nothing of who has it next. */
-	if (key_.filesystem == IdentityKey::pointer)
+	/* An address says nothing of who has it next, nor does the number of what the union has removed. */
+	if (key_.filesystem == IdentityKey::pointer || vfs.i_nlink == 0)
 		unhash();
 	release_parts();
 	forget_parts();

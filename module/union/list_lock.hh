@@ -103,8 +103,10 @@ struct ListAndRenames {
 		}
 
 		auto renames = TRY(RenamesHeld::get(sb));
+		/* Not within the braces: some compilers forget there what was made before the return. */
+		auto list = TRY(ListChangeLock::get(super));
 
-		return ListAndRenames{move(renames), TRY(ListChangeLock::get(super))};
+		return ListAndRenames{move(renames), move(list)};
 	}
 };
 

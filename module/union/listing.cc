@@ -83,7 +83,7 @@ Result<void> Listing::add(Inode &dir, unsigned int part, bool numbered, const Br
 		if (super.settings().show_whiteouts && is_whiteout_name(name))
 			TRY(add_whiteout(part, entry));
 		name = name.substr(whiteout_prefix.size());
-		/* The format's own: .wh..wh.opq and its like. */
+		/* The format's own: .wh..wh..opq and its like. */
 		if (is_reserved(name))
 			return {};
 	}

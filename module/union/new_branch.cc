@@ -111,4 +111,26 @@ Result<Stack> find_root(const AsMounter &mounter, unsigned int count,
 	return found;
 }
 
+bool tell_filesystems_apart(struct fs_context *fc, Branch &fresh, const Branch &other)
+{
+	const unsigned char *id = fresh.filesystem_id();
+	const unsigned char *taken = other.filesystem_id();
+
+	if (!id)
+		return true;
+	if (other.filesystem() == fresh.filesystem()) {
+		if (!taken)
+			fresh.forget_filesystem_id();
+		return true;
+	}
+	if (!taken || __builtin_memcmp(taken, id, UUID_SIZE) != 0)
+		return false;
+	mount_warning(
+		fc,
+		"branch '%s' is on a filesystem that says it is that of branch '%s': inode numbers do not last there",
+		fresh.name().data(), other.name().data());
+	fresh.forget_filesystem_id();
+	return true;
+}
+
 } // namespace aufs

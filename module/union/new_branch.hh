@@ -14,6 +14,13 @@ Volatility volatility_of(const Branch &branch);
 Result<void> refuse_locked(const AsMounter &mounter, struct fs_context *fc, const Branch &branch);
 
 /*
+ * Copies of one image say that they are one filesystem, and so may whoever made an image. What @other, which was there
+ * before @fresh, or above it, noted, and what was noted of it, is true: then @fresh has no name that lasts, and @fc's
+ * log says so. Whether nobody else need be asked. Their filesystems are numbered.
+ */
+bool tell_filesystems_apart(struct fs_context *fc, Branch &fresh, const Branch &other);
+
+/*
  * What the root has: the roots of @count branches, @branch(0) the topmost, down to one that is opaque. @before, which
  * may be null, is the root until now: what a branch of it cannot answer is as it was. -ENOMEM; what the branches say.
  * Sleeps.

@@ -32,16 +32,39 @@ struct Origin {
 static_assert(sizeof(Origin) == 40 &&
 	      __builtin_offsetof(struct Origin, generation) == Origin::old_size);
 
+/*
+ * Whether an attribute is not there: not so where it may be, and cannot be read. Servers say in many ways that an object
+ * has none.
+ */
+bool is_none(int error)
+{
+	switch (error) {
+	case -ENODATA:
+	case -EOPNOTSUPP:
+	case -ERANGE:
+	case -EPERM:
+	case -EACCES:
+	case -ENOSYS:
+	case -EINVAL:
+		return true;
+	default:
+		return false;
+	}
+}
+
 /* False where there is none, or one that we do not understand. */
-bool read_origin(const AsMounter &, const Branch &branch, struct dentry &h_dentry, Origin &origin)
+Result<bool> read_origin(const AsMounter &, const Branch &branch, struct dentry &h_dentry,
+			 Origin &origin)
 {
 	if (!branch.has_origins())
 		return false;
 
 	auto size = read_xattr(branch, h_dentry, origin_name, &origin, sizeof(origin));
 
-	if (!size.ok())
+	if (is_none(size.error()))
 		return false;
+	if (!size.ok())
+		return Error{size.error()};
 	return (size.value() == sizeof(origin) && origin.format == Origin::current) ||
 	       (size.value() == Origin::old_size && origin.format == Origin::old);
 }
@@ -74,53 +97,61 @@ bool was_there_before(const AsMounter &, const Part &copy, const Part &original)
 
 } // namespace
 
-Identity claimed_identity_of(const AsMounter &mounter, const Super &super, const Part &top)
+Result<Identity> claimed_identity_of(const AsMounter &mounter, const Super &super, const Part &top)
 {
 	Origin origin;
 
-	if (!read_origin(mounter, *top.branch, *top.dentry, origin))
-		return {};
-	return {{origin.number, super.filesystem_of(origin.filesystem)},
-		origin.known_generation(),
-		origin.links};
+	if (!TRY(read_origin(mounter, *top.branch, *top.dentry, origin)))
+		return Identity{};
+	return Identity{{origin.number, super.filesystem_of(origin.filesystem)},
+			origin.known_generation(),
+			origin.links};
 }
 
-Identity identity_of(const AsMounter &mounter, const Super &super, const Part &top)
+Result<Identity> find_identity(const AsMounter &mounter, const Super &super, const Part &top)
 {
 	const Branch &branch = *top.branch;
 	const struct inode *h_inode = top.dentry->d_inode;
 	Origin origin;
 
-	if (read_origin(mounter, branch, *top.dentry, origin)) {
+	if (TRY(read_origin(mounter, branch, *top.dentry, origin))) {
 		unsigned int filesystem = super.filesystem_of(origin.filesystem);
 
 		/* What says otherwise was made to deceive. */
 		if (filesystem != Super::none && super.may_have_copies(branch, filesystem))
-			return {{origin.number, filesystem},
-				origin.known_generation(),
-				origin.links};
+			return Identity{{origin.number, filesystem},
+					origin.known_generation(),
+					origin.links};
 	}
 	if (!super.number_for(branch, h_inode->i_ino))
-		return {IdentityKey::of_pointer(h_inode)};
-	return {{h_inode->i_ino, branch.filesystem()}, h_inode->i_generation};
+		return Identity{IdentityKey::of_pointer(h_inode)};
+	return Identity{{h_inode->i_ino, branch.filesystem()}, h_inode->i_generation};
+}
+
+Identity identity_of(const AsMounter &mounter, const Super &super, const Part &top)
+{
+	auto found = find_identity(mounter, super, top);
+
+	return found.ok() ? found.release() : Identity{IdentityKey::of_pointer(&top.inode())};
 }
 
 bool has_origin(const AsMounter &mounter, const Part &top)
 {
 	Origin origin;
+	auto read = read_origin(mounter, *top.branch, *top.dentry, origin);
 
-	return read_origin(mounter, *top.branch, *top.dentry, origin);
+	return !read.ok() || read.value();
 }
 
-bool is_copy_of(const AsMounter &mounter, const Super &super, const Part &copy,
-		const Part &original, const Identity &id)
+Result<bool> is_copy_of(const AsMounter &mounter, const Super &super, const Part &copy,
+			const Part &original, const Identity &id)
 {
 	const unsigned char *filesystem = super.id_of(id.key.filesystem);
 	Origin origin;
 
 	if (!filesystem || !id.lasts() ||
 	    (copy.dentry->d_inode->i_mode ^ original.dentry->d_inode->i_mode) & S_IFMT ||
-	    !read_origin(mounter, *copy.branch, *copy.dentry, origin) ||
+	    !TRY(read_origin(mounter, *copy.branch, *copy.dentry, origin)) ||
 	    origin.number != id.key.number ||
 	    __builtin_memcmp(origin.filesystem, filesystem, sizeof(origin.filesystem)) != 0)
 		return false;
@@ -197,6 +228,9 @@ bool is_impure(const AsMounter &, Inode &dir)
 
 		auto size = read_xattr(*part.branch, *part.dentry, impure_name, &value, 1);
 
+		/* It is asked another time. */
+		if (!size.ok() && !is_none(size.error()))
+			return true;
 		if (size.ok() && size.value() == 1)
 			purity = Inode::Purity::impure;
 	}

@@ -68,20 +68,22 @@ struct Identity {
 };
 
 /* What @top is: what it was copied from, or itself. Sleeps. */
+Result<Identity> find_identity(const AsMounter &mounter, const Super &super, const Part &top);
+/* The same; where that cannot be read, what it is by its address. */
 Identity identity_of(const AsMounter &mounter, const Super &super, const Part &top);
 
 /*
  * What @top says that it was copied from, whether or not that is believed (Super::may_have_copies): to look for
  * further copies of that, and for nothing else. Lasts not, where it says nothing.
  */
-Identity claimed_identity_of(const AsMounter &mounter, const Super &super, const Part &top);
+Result<Identity> claimed_identity_of(const AsMounter &mounter, const Super &super, const Part &top);
 
 /*
  * Whether @copy says that it is a copy of @original, which is @id: by number and generation, or where
  * it has been said without the latter, if @original was there before it. May sleep.
  */
-bool is_copy_of(const AsMounter &mounter, const Super &super, const Part &copy,
-		const Part &original, const Identity &id);
+Result<bool> is_copy_of(const AsMounter &mounter, const Super &super, const Part &copy,
+			const Part &original, const Identity &id);
 
 /*
  * Notes on @top that it is a copy of @identity. Where the branch has no room for it that is no
@@ -90,7 +92,7 @@ bool is_copy_of(const AsMounter &mounter, const Super &super, const Part &copy,
 Result<bool> set_identity(const Writer &writer, const Super &super, const Part &top,
 			  const Identity &identity);
 
-/* Whether @top has an origin, one that this mount does not know as well. May sleep. */
+/* Whether @top has an origin, one that this mount does not know as well, or may have one. May sleep. */
 bool has_origin(const AsMounter &mounter, const Part &top);
 
 class Inode;
@@ -105,7 +107,7 @@ void note_impure(const Writer &writer, Inode &dir, struct dentry &h_dir);
  * branch of this mount has the branch's own number here, and another where that branch is there again.
  */
 void note_arrival(const Writer &writer, Inode &dir, struct dentry &h_dir, const Inode &coming);
-/* Reads from the branches what note_impure() left there. */
+/* Reads from the branches what note_impure() left there. What cannot be read may be there. */
 bool is_impure(const AsMounter &mounter, Inode &dir);
 
 } // namespace aufs

@@ -3,6 +3,7 @@
 #include "gone_names.hh"
 #include "plink.hh"
 #include "branch/housekeeping.hh"
+#include "kernel/inodes.hh"
 
 namespace aufs
 {
@@ -196,6 +197,29 @@ void note_name_gone(const AsMounter &mounter, Inode &inode)
 	inode.set_links(0);
 }
 
+void note_further_name(const AsMounter &mounter, Inode &inode, const Part &named)
+{
+	const struct super_block &sb = *inode.vfs.i_sb;
+
+	/* What only claims to be a name of it is not counted. */
+	if (inode.links() != 1 || !inode.shows(mounter, named))
+		return;
+
+	MutexLock lock(inode.copy_lock());
+
+	if (inode.links() != 1 || !inode.on_rw())
+		return;
+
+	/* One too many costs space, one too few the file. */
+	unsigned int links = cxxrt::max(named.inode().i_nlink, 2U);
+
+	/* Who only looks a name up writes nothing where that is not wanted: it is known as long as this is in memory. */
+	if (is_read_only(sb) || is_frozen(sb) || is_frozen(inode.branch().sb()) ||
+	    !store_links(mounter, inode, links).ok())
+		inode.set_links(links);
+	inode.copy_links();
+}
+
 namespace
 {
 
@@ -260,7 +284,7 @@ Result<Part> find_copy(const AsMounter &mounter, const Super &super, const Branc
 
 		Part part(branch, move(found));
 
-		if (is_copy_of(mounter, super, part, original, id))
+		if (TRY(is_copy_of(mounter, super, part, original, id)))
 			copy = move(part);
 		return static_cast<bool>(copy);
 	}));
@@ -306,13 +330,13 @@ Result<void> follow_plink(const AsMounter &mounter, const Super &super, Stack &f
 	if (is_dir(h_inode.i_mode) || h_inode.i_nlink <= 1 || found.top.branch->index() == 0)
 		return {};
 
-	Identity id = identity_of(mounter, super, found.top);
+	Identity id = TRY(find_identity(mounter, super, found.top));
 
 	if (TRY(follow_plink_of(mounter, super, found, id)))
 		return {};
 
 	/* Where it is not believed what it is, it can still be one of what there is already. */
-	Identity claimed = claimed_identity_of(mounter, super, found.top);
+	Identity claimed = TRY(claimed_identity_of(mounter, super, found.top));
 
 	if (!(claimed.key == id.key))
 		TRY(follow_plink_of(mounter, super, found, claimed));

@@ -39,6 +39,12 @@ Result<bool> has_plink(const AsMounter &mounter, const Super &super, const Branc
  */
 void note_lower_name_gone(const AsMounter &mounter, Inode &inode, const Branch &branch);
 
+/*
+ * A further name, @named on a lower branch, has led to @inode by a pseudo-link: it counts, whoever took it for gone, and
+ * so may others of its names. Takes copy_lock() and write access.
+ */
+void note_further_name(const AsMounter &mounter, Inode &inode, const Part &named);
+
 /* One name of @inode on its rw branch is gone. Under the same. */
 void note_name_gone(const AsMounter &mounter, Inode &inode);
 

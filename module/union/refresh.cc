@@ -30,12 +30,15 @@ template <class T, class Get> Result<Array<Ref<T>>> collect(Get &&get)
 
 	for (unsigned int count = get(nullptr, 0);;) {
 		Array<Ref<T>> all;
-		unsigned int room = count + more;
+		/* Others may add to it all the time. */
+		unsigned int room = count + count / 2 + more;
 		auto found = KvArray<T *>::allocate(room);
 		bool kept = static_cast<bool>(found.data);
 
 		if (!kept)
 			return Error{-ENOMEM};
+		if (is_being_killed())
+			return Error{-EINTR};
 		count = get(found.data, room);
 		for (unsigned int i = 0; i < cxxrt::min(count, room); i++) {
 			kept &= all.push(Gfp{GFP_KERNEL_ACCOUNT}, Ref<T>::adopt(found.data[i])).ok();
@@ -278,7 +281,9 @@ void Refresh::commit_parts(const AsMounter &mounter, const ListChangeLock &list,
 	}
 	inode.replace_stack(list, move(item.next), move(item.spare), retired_);
 	inode.forget_parts();
-	inode.rehash(identity_of(mounter, super, inode.top()).key);
+	/* It stays known by what it was where that cannot be read. */
+	if (auto identity = find_identity(mounter, super, inode.top()); identity.ok())
+		inode.rehash(identity.value().key);
 	inode.copy_links();
 	/* What its parent is told of it is not what it has had until now. */
 	if (!inode.has_natural_number() && item.dentry.get() != sb_.s_root)

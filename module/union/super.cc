@@ -224,12 +224,20 @@ Result<void> Super::attach(struct fs_context *fc)
 	while (2 * filesystems_ > no_filesystem())
 		index_bits_++;
 	list_lock_.init(branch_depth());
-	for (Own<Branch> &branch : branches_) {
+	for (Own<Branch> &branch : branches_)
 		TRY(branch->attach(fc));
-		TRY(branch->housekeeping().find(as_mounter(), *branch));
+	for (unsigned int i = 0; i < count(); i++) {
+		for (unsigned int above = 0; above < i; above++) {
+			if (tell_filesystems_apart(fc, *branches_[i], *branches_[above]))
+				break;
+		}
 	}
 	number_places();
-	return claim(fc);
+	TRY(claim(fc));
+	/* Nobody else makes anything of it from now on. */
+	for (Own<Branch> &branch : branches_)
+		TRY(branch->housekeeping().find(as_mounter(), *branch));
+	return {};
 }
 
 int Super::branch_depth() const

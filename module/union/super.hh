@@ -361,6 +361,7 @@ private:
 	Result<void> compare_with_others(struct fs_context *fc, const Branch &branch, bool rw,
 					 bool &warned) const;
 	Result<void> claim(struct fs_context *fc);
+	void note_claims();
 	void release_claim();
 
 	/* The unions whose branches are claimed; under ClaimsLock. */

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* What branches above would hide of a new name, and how it goes. */
+#include "branch/attributes.hh"
+#include "branch/dir_lock.hh"
 #include "branch/entry.hh"
 #include "branch/workfile.hh"
 #include "namei.hh"
+#include "kernel/inodes.hh"
 
 namespace aufs
 {
@@ -48,38 +51,136 @@ Result<Obstacle> obstacle_above(const AsMounter &mounter, const Inode &dir, Stri
 	return obstacle;
 }
 
-Result<void> uncover(const AsMounter &mounter, const Inode &dir, StringView name,
-		     const Branch &target, const Inode *shown)
+Result<void> sync_made(const AsMounter &, const Branch &branch, struct dentry &h_dir,
+		       struct dentry *object)
 {
-	for (const Part &part : dir.stack()) {
-		const Branch &branch = *part.branch;
+	auto sync = [&branch](struct dentry &dentry) -> Result<void> {
+		struct path path = branch.path_to(dentry);
+		auto file = TRY(adopt_or_error(
+			dentry_open(&path, O_RDONLY | O_LARGEFILE, &current_cred())));
+		int error = vfs_fsync_range(file.get(), 0, LLONG_MAX, 0);
 
-		if (!branch.is_above(target))
+		return error == -EINVAL || error == -EOPNOTSUPP ? Result<void>() : check(error);
+	};
+
+	if (object && is_reg(object->d_inode->i_mode))
+		TRY(sync(*object));
+	return sync(h_dir);
+}
+
+Result<Uncovering> Uncovering::begin(const AsMounter &mounter, const Inode &dir, StringView name,
+				     const Part &made_in, struct dentry *made, const Inode *shown)
+{
+	const Branch &target = *made_in.branch;
+	Uncovering self(mounter, target, name);
+
+	for (const Part &part : dir.stack()) {
+		if (!part.branch->is_above(target))
 			break;
 
-		auto whiteout = TRY(find_whiteout(mounter, branch, *part.dentry, name));
-		auto looked = shown_object(mounter, part, name, shown);
+		Step step;
 
-		if (!looked.ok())
-			return Error{looked.error()};
-
-		const Part &object = looked.value();
-
-		if (!whiteout && !object)
+		step.part = &part;
+		step.has_whiteout = static_cast<bool>(
+			TRY(find_whiteout(mounter, *part.branch, *part.dentry, name)));
+		step.object = TRY(shown_object(mounter, part, name, shown));
+		if (!step.has_whiteout && !step.object)
 			continue;
+		self.is_elsewhere_ |= &part.branch->sb() != &target.sb();
+		TRY(self.steps_.push(Gfp{GFP_KERNEL}, move(step)));
+	}
+	if (self.is_elsewhere_)
+		TRY(sync_made(mounter, target, *made_in.dentry, made));
+	/* What users see goes last. */
+	for (auto i = self.steps_.size(); i > 0; i--)
+		TRY(self.take(self.steps_[i - 1]));
+	return self;
+}
 
-		auto writer = TRY(branch.write(mounter));
+Result<void> Uncovering::take(Step &step) const
+{
+	struct dentry &h_dir = *step.part->dentry;
+	auto writer = TRY(step.part->branch->write(mounter_));
 
-		if (whiteout)
-			TRY(remove_whiteout(writer, *part.dentry, name));
-		if (object && is_dir(object.inode().i_mode)) {
-			Grave grave = TRY(Grave::bury(writer, *part.dentry, name, *object.dentry));
-		} else if (object) {
-			TRY(remove_entry(writer, *part.dentry, name, &object.inode(),
-					 &DirLock::unlink));
-		}
+	if (step.object)
+		step.grave = TRY(Grave::bury(writer, h_dir, name_, *step.object.dentry));
+	step.is_taken = static_cast<bool>(step.grave);
+	if (step.has_whiteout)
+		TRY(remove_whiteout(writer, h_dir, name_));
+	step.is_taken = true;
+	return {};
+}
+
+void Uncovering::put_back(Step &step) const
+{
+	const Branch &branch = *step.part->branch;
+	struct dentry &h_dir = *step.part->dentry;
+	auto run = [&]() -> Result<void> {
+		auto writer = TRY(branch.write(mounter_));
+
+		if (step.grave)
+			step.grave.exhume(writer, h_dir, name_);
+		else
+			TRY(make_whiteout(writer, h_dir, name_));
+		return {};
+	};
+
+	if (auto back = run(); !back.ok())
+		log_warning("branch '%s': what hid '%.*s' does not come back (errno %d)",
+			    branch.name().data(), static_cast<int>(name_.size()), name_.data(),
+			    -back.error());
+}
+
+Result<void> Uncovering::sync() const
+{
+	for (const Step &step : steps_) {
+		if (&step.part->branch->sb() != &target_.sb())
+			TRY(sync_made(mounter_, *step.part->branch, *step.part->dentry, nullptr));
 	}
 	return {};
+}
+
+void Uncovering::end()
+{
+	for (Step &step : steps_) {
+		step.is_taken = false;
+		if (!step.grave)
+			continue;
+		if (auto writer = step.part->branch->write(mounter_); writer.ok())
+			step.grave.remove(writer.value());
+	}
+}
+
+Uncovering::~Uncovering()
+{
+	for (Step &step : steps_) {
+		if (step.is_taken)
+			put_back(step);
+	}
+}
+
+void touch_top(const AsMounter &mounter, const Inode &dir, const Branch &branch)
+{
+	const Part &top = dir.top();
+
+	/* Nothing else of this needs that branch. */
+	if (top.branch == &branch || !top.branch->writable() || is_frozen(top.branch->sb()))
+		return;
+
+	auto run = [&]() -> Result<void> {
+		auto writer = TRY(top.branch->write(mounter));
+		InodeLock lock(top.inode());
+		struct iattr attr = {};
+
+		/* Somebody has moved it away: it is not ours to change. */
+		if (!is_live_directory(*top.branch->mnt(), *top.dentry))
+			return {};
+
+		attr.ia_valid = ATTR_MTIME | ATTR_CTIME;
+		return change_attributes(*top.branch, *top.dentry, attr);
+	};
+
+	(void)run().ok();
 }
 
 } // namespace aufs

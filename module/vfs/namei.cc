@@ -77,7 +77,11 @@ Result<Ref<struct inode>> inode_by_name(const ListLock &list, Inode &dir, String
 
 	TRY(follow_plink(mounter, super, found));
 
+	Part named = found.named ? found.named.clone() : Part();
 	auto inode = TRY(Inode::get(mounter, *dir.vfs.i_sb, move(found)));
+
+	if (named)
+		note_further_name(mounter, Inode::of(*inode), named);
 
 	if (listed && inode->i_ino != listed)
 		dir.set_purity(Inode::Purity::impure);
@@ -223,9 +227,14 @@ Result<Ref<struct inode>> make_at(const AsMounter &mounter, Inode &dir, const Cr
 		if (!Inode::of(*inode).has_natural_number())
 			note_impure(writer, dir, h_dir);
 	}
-	if (whiteout)
-		TRY(remove_whiteout(writer, h_dir, name));
 	undo.dismiss();
+	/* The name comes before its whiteout, which does no harm now. */
+	if (whiteout) {
+		if (auto removed = remove_whiteout(writer, h_dir, name); !removed.ok())
+			log_warning("branch '%s': a spent whiteout stays in inode %llu (errno %d)",
+				    branch.name().data(), number_of(*h_dir.d_inode),
+				    -removed.error());
+	}
 	return inode;
 }
 
@@ -233,10 +242,19 @@ Result<Ref<struct inode>> make_at(const AsMounter &mounter, Inode &dir, const Cr
 Result<void> uncover_link(const AsMounter &mounter, const Inode &dir, const CreationPlace &place,
 			  StringView name, const struct inode &h_inode)
 {
-	auto uncovered = uncover(mounter, dir, name, place.branch, nullptr);
+	int error = 0;
 
-	if (uncovered.ok())
-		return uncovered;
+	{
+		auto uncovered = Uncovering::begin(mounter, dir, name,
+						   Part(place.branch, place.h_dir.clone()), nullptr,
+						   nullptr);
+
+		if (uncovered.ok()) {
+			uncovered.value().end();
+			return {};
+		}
+		error = uncovered.error();
+	}
 
 	auto writer = TRY(place.branch.write(mounter));
 
@@ -244,7 +262,7 @@ Result<void> uncover_link(const AsMounter &mounter, const Inode &dir, const Crea
 	if (auto made = TRY(lookup_in(mounter, place.branch, *place.h_dir, name));
 	    made && made->d_inode == &h_inode)
 		unmake(writer, *place.h_dir, *made);
-	return uncovered;
+	return Error{error};
 }
 
 /*
@@ -263,6 +281,10 @@ Result<void> make(struct inode &vfs_dir, struct dentry &dentry, struct inode *ex
 	AsMounter mounter = dir.super().as_mounter();
 	Obstacle obstacle = Obstacle::no;
 	const Branch *branch = nullptr;
+
+	/* The list has changed since the VFS looked it up, and a new branch may have it: it does so again. */
+	if (!dentry.d_hash.pprev)
+		return Error{-ESTALE};
 
 	if (existing) {
 		branch = &Inode::of(*existing).branch();
@@ -302,13 +324,11 @@ Result<void> make(struct inode &vfs_dir, struct dentry &dentry, struct inode *ex
 	} else {
 		inode = TRY(run());
 	}
+	touch_top(mounter, dir, place.branch);
 	dir.copy_links();
 	RemovalMark::forget(dentry);
 	Inode::of(*inode).forget_move_of(dentry);
-	/*
-	 * The list has changed since it was looked up, or udba has seen on the branch what was just made; nobody
-	 * else has looked meanwhile.
-	 */
+	/* udba has seen on the branch what was just made; nobody else has looked meanwhile. */
 	if (dir.super().settings().udba != Udba::none)
 		d_drop(&dentry);
 	if (dentry.d_hash.pprev)

@@ -4,6 +4,7 @@
 
 #include "union/find.hh"
 #include "branch/whiteout.hh"
+#include "branch/workfile.hh"
 
 namespace aufs
 {
@@ -36,7 +37,7 @@ Result<void> check_new_name(StringView name);
 
 /*
  * What hides @name in @dir, made on @target, on the branches above: whiteouts and objects that
- * uncover() removes, or some on a branch that is not written to.
+ * Uncovering takes away, or some on a branch that is not written to.
  */
 enum class Obstacle : unsigned char { no, removable, for_good };
 
@@ -47,13 +48,63 @@ enum class Obstacle : unsigned char { no, removable, for_good };
 Result<Obstacle> obstacle_above(const AsMounter &mounter, const Inode &dir, StringView name,
 				const Branch &target, const Inode *shown);
 
+/* Brings to disk that @object, a file or null, is in the directory @h_dir of @branch. Sleeps. */
+Result<void> sync_made(const AsMounter &mounter, const Branch &branch, struct dentry &h_dir,
+		       struct dentry *object);
+
 /*
- * Removes what hides @name in @dir, which is on @target, on the branches above: whiteouts,
- * and what was replaced, @shown; directories of these are empty for users. -ESTALE as obstacle_above(). Takes
- * write access to each.
+ * What hides a name on the branches above is taken away in this scope: whiteouts, and what is replaced. At its end it is
+ * back, unless end() was called.
  */
-Result<void> uncover(const AsMounter &mounter, const Inode &dir, StringView name,
-		     const Branch &target, const Inode *shown);
+class Uncovering final
+{
+public:
+	/*
+	 * @name is, or is to be, in @made_in, a part of @dir. @shown is what the union shows there, or null; directories
+	 * of it are empty for users. @made, if it is there already, is brought to disk with its name before anything goes
+	 * that is on another filesystem. -ESTALE as obstacle_above(), -ENOTEMPTY where a directory has what another
+	 * part hides. Takes write access to each.
+	 */
+	static Result<Uncovering> begin(const AsMounter &mounter, const Inode &dir, StringView name,
+					const Part &made_in, struct dentry *made,
+					const Inode *shown);
+	Uncovering(Uncovering &&) = default;
+	Uncovering &operator=(Uncovering &&) = delete;
+	~Uncovering();
+
+	/* Brings to disk that it is taken away, where that is another one than the name's. Sleeps. */
+	Result<void> sync() const;
+	/* It is gone for good. */
+	void end();
+
+private:
+	struct Step {
+		const Part *part = nullptr;
+		Part object; /* or none */
+		Grave grave; /* of that */
+		bool has_whiteout = false;
+		bool is_taken = false;
+	};
+
+	Uncovering(const AsMounter &mounter, const Branch &target, StringView name)
+		: mounter_(mounter), target_(target), name_(name)
+	{
+	}
+	Result<void> take(Step &step) const;
+	void put_back(Step &step) const;
+
+	const AsMounter &mounter_;
+	const Branch &target_;
+	StringView name_;
+	Array<Step> steps_;
+	bool is_elsewhere_ = false;
+};
+
+/*
+ * Names have come or gone in the part of @dir on @branch. Users see the times of the uppermost part: where that is another
+ * one that may be written to, its times are of now. What cannot be done is left. Takes write access.
+ */
+void touch_top(const AsMounter &mounter, const Inode &dir, const Branch &branch);
 
 /* remove.cc, rename.cc */
 Result<void> unlink(struct inode *vfs_dir, struct dentry *dentry);

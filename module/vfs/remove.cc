@@ -27,7 +27,7 @@ Result<void> remove_directory(const Writer &writer, struct dentry &h_dir, String
 
 	Grave grave = TRY(Grave::bury(writer, h_dir, name, victim));
 
-	return grave.close(h_dir, name);
+	return grave.close(writer, h_dir, name);
 }
 
 /* Where a name is, as the branches have it: a pseudo-link may serve one that only a lower one has. */
@@ -128,6 +128,7 @@ Result<void> remove_object(const AsMounter &mounter, const ListLock &list, Inode
 		note_gone(mounter, victim, site,
 			  TRY(remove_at(mounter, dir, *h_dir, name, site, victim)));
 		going.keep();
+		touch_top(mounter, dir, *branch);
 		return {};
 	}
 }

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* A rename: its two names, and how one takes the other's place on a branch. */
+#pragma once
+
+#include "copy_up/copy_up.hh"
+#include "dir.hh"
+#include "branch/entry.hh"
+#include "namei.hh"
+#include "union/policy.hh"
+
+namespace aufs
+{
+
+/* One of the two names of a rename. */
+struct RenameSide {
+	Inode &dir;
+	struct dentry &dentry;
+	Ref<struct dentry> h_dir; /* once the branch is known */
+	bool whiteout_made = false;
+	bool opaque_made = false;
+	bool held = false;
+
+	RenameSide(struct inode &d, struct dentry &e) : dir(Inode::of(d)), dentry(e)
+	{
+	}
+	StringView name() const
+	{
+		return name_of(dentry);
+	}
+	/* Null where the name is free. */
+	Inode *inode() const
+	{
+		return dentry.d_inode ? &Inode::of(*dentry.d_inode) : nullptr;
+	}
+	/* Whether the union has @h_dentry there. */
+	bool shows(const Writer &writer, struct dentry &h_dentry) const
+	{
+		const Inode *known = inode();
+
+		if (!known)
+			return false;
+		return known->shows(writer.mounter(), Part::of(writer.branch(), h_dentry));
+	}
+	bool directory() const
+	{
+		return dentry.d_inode && is_dir(dentry.d_inode->i_mode);
+	}
+	/*
+	 * What moves lies on the rw branch @branch afterwards, by this name. A directory that lies, in
+	 * part, on another branch would have to be copied with all that is below it: rename(2)'s
+	 * callers do that.
+	 */
+	Result<void> prepare_to_move(const ListLock &list, const Branch &branch)
+	{
+		if (!directory())
+			TRY(copy_up_with_name(list, dentry));
+		if (inode()->top().branch != &branch)
+			return Error{-EXDEV};
+		return {};
+	}
+	/* On which branch it will be then: to be known before anything is changed. */
+	Result<const Branch *> branch_to_move() const
+	{
+		/* Once: a copy-up by somebody else changes it. */
+		const Stack &found = inode()->stack();
+		const Branch &top = *found.top.branch;
+		bool on_rw = top.writable();
+
+		if (directory() && (!on_rw || found.lower_count > 0))
+			return Error{-EXDEV};
+		if (on_rw)
+			return &top;
+		return branch_for_copy(dir, top);
+	}
+	/* What branches below @branch have under this name. */
+	Result<Stack> below(const AsMounter &mounter, const Branch &branch) const
+	{
+		return find(mounter, dir, name(), dir.stack().part_on(branch) + 1);
+	}
+	/*
+	 * It is known to be moving until the VFS has moved it as well. A directory stays on @branch alone
+	 * meanwhile: who makes something in it may be about to give it a part on another one.
+	 */
+	Result<void> hold(const Branch &branch)
+	{
+		auto lock = TRY(KillableLock::get(inode()->copy_lock()));
+
+		if (directory() && (inode()->merged() || inode()->top().branch != &branch))
+			return Error{-EXDEV};
+		inode()->begin_move(dentry);
+		held = true;
+		return {};
+	}
+	void release() const
+	{
+		if (!held)
+			return;
+
+		MutexLock lock(inode()->copy_lock());
+
+		inode()->cancel_move();
+	}
+	/* Lets the directory that comes to this name from @from not merge with one below. */
+	Result<void> prepare_arrival(const Writer &writer, RenameSide &from) const
+	{
+		if (!from.directory())
+			return {};
+
+		Stack found = TRY(below(writer.mounter(), writer.branch()));
+
+		if (!found.exists() || !is_dir(found.top.inode().i_mode))
+			return {};
+
+		struct dentry &h_dentry = from.inode()->h_dentry();
+
+		from.opaque_made = TRY(make_opaque(writer, h_dentry));
+		return {};
+	}
+	/* What is hidden below when this name goes. */
+	Result<void> cover(const Writer &writer)
+	{
+		if (TRY(below(writer.mounter(), writer.branch())).exists())
+			whiteout_made |= TRY(make_whiteout(writer, *h_dir, name()));
+		return {};
+	}
+	void undo(const Writer &writer) const
+	{
+		if (whiteout_made)
+			(void)remove_whiteout(writer, *h_dir, name()).ok();
+		if (opaque_made)
+			undo_opaque(writer, inode()->h_dentry());
+	}
+};
+
+/* What may lie at the new name: what the union has there, or what a branch above hides. */
+enum class Replaces : unsigned char { known, hidden };
+
+/* The rename itself; both names are as the union has them. -ESTALE where they are not by now. */
+Result<void> rename_on_branch(const Writer &writer, const RenameSide &from, const RenameSide &to,
+			      unsigned int flags, Replaces replaces);
+/*
+ * Moves @from over @to. A directory that is replaced is empty for users, and on its branch may have
+ * what hides what is below it: then it is taken away first, and comes back if the rename fails.
+ */
+Result<void> replace(const Writer &writer, RenameSide &from, RenameSide &to, unsigned int flags,
+		     Replaces replaces);
+/*
+ * Moves @from over @to, which a rw branch above @branch hides. Whenever the machine stops, there is the old state or the
+ * new one, whatever filesystems the branches are on. A file has both names for a while, and gets the one that is hidden
+ * first. Else nothing has the new name for a while, and before that a whiteout for what lies below. -EXDEV where it
+ * cannot be done in steps that can be taken back. (What replaces a file and cannot be linked may leave neither, if the
+ * machine stops.)
+ */
+Result<void> replace_below(const AsMounter &mounter, const Branch &branch, RenameSide &from,
+			   RenameSide &to);
+
+} // namespace aufs
