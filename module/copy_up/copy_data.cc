@@ -29,12 +29,19 @@ Result<loff_t> copy_piece(struct file &from, struct file &to, loff_t pos, loff_t
 	return static_cast<loff_t>(copied);
 }
 
-Result<void> copy_extent(struct file &from, struct file &to, loff_t pos, loff_t end)
+Result<void> copy_extent(struct file &from, struct file &to, loff_t pos, loff_t end,
+			 SignalsBlocked &signals)
 {
 	while (pos < end) {
 		if (is_being_killed())
 			return Error{-EINTR};
-		pos += TRY(copy_piece(from, to, pos, cxxrt::min(end - pos, piece_size)));
+
+		auto copied = copy_piece(from, to, pos, cxxrt::min(end - pos, piece_size));
+
+		if ((copied.error() == -ERESTARTSYS || copied.error() == -EINTR) &&
+		    signals.set_notice_aside())
+			continue;
+		pos += TRY(move(copied));
 	}
 	return {};
 }
@@ -79,14 +86,14 @@ Result<void> copy_data(struct file &from, const Branch &branch, struct file &to,
 
 		if (data == -ENXIO)
 			break;
-		/* A filesystem that does not know: all is data. */
-		if (data < 0)
+		/* A filesystem that does not know: all is data. A server may say anything, and the copy has to end. */
+		if (data < pos)
 			data = pos;
 		else if (loff_t found = vfs_llseek(&from, data, SEEK_HOLE); found > data)
 			hole = cxxrt::min(found, size);
 		if (data >= size)
 			break;
-		TRY(copy_extent(from, to, data, hole));
+		TRY(copy_extent(from, to, data, hole, signals));
 		pos = end = hole;
 	}
 	if (end < size)

@@ -10,6 +10,7 @@
 #include "union/policy.hh"
 #include "union/presence.hh"
 #include "kernel/dcache.hh"
+#include "kernel/files.hh"
 #include "kernel/security.hh"
 
 namespace aufs
@@ -95,7 +96,11 @@ Result<void> copy_content(const Super &super, const struct path &from, const Wor
 	auto creds = TRY(data_creds(super));
 	ScopedCreds writer(*creds);
 
-	return copy_data(*in, work.branch(), *out, size);
+	auto copied = copy_data(*in, work.branch(), *out, size);
+
+	/* Whoever runs the copy at once finds nobody who writes to it. */
+	put_writer_now(move(out));
+	return copied;
 }
 
 /*

@@ -20,6 +20,10 @@ bool wants_copy_on_open(const Inode &inode, const struct file &file)
 	/* The truncation copies up what it leaves. */
 	if (inode.on_rw() || (file.f_flags & O_TRUNC))
 		return false;
+	/* Who only reads is not told that he may not write so much. */
+	if (is_reg(inode.vfs.i_mode) &&
+	    static_cast<unsigned long>(size_of(inode.h_inode())) > file_size_limit())
+		return false;
 	/* A branch that cannot protect its copy would lay it open, and nobody asked for that. */
 	return !(inode.h_inode().i_flags & (S_IMMUTABLE | S_APPEND));
 }

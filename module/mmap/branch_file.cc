@@ -112,12 +112,20 @@ Result<Ref<struct file>> open_to_write(Inode &inode, struct file &file)
 		bool may = !inode.branch().mount_is_read_only();
 		Ref<struct file> h_file;
 
-		if (may)
-			h_file = TRY(prfile::open(file, inode.super(), inode.h_path(),
-						  branch_flags(file)));
+		if (may) {
+			auto opened = prfile::open(file, inode.super(), inode.h_path(),
+						   branch_flags(file));
+
+			/* Its branch has just become read-only. */
+			if (!opened.ok() && opened.error() != -EROFS)
+				return Error{opened.error()};
+			if (opened.ok())
+				h_file = opened.release();
+		}
 		/* Whoever takes the right away looks for what is open to be written to afterwards. */
 		cxxrt::full_fence();
-		if (may && inode.on_rw())
+		/* It may be on another branch by now. */
+		if (h_file && inode.on_rw() && h_file->f_inode == &inode.h_inode())
 			return h_file;
 		/* At once: it says that somebody writes. */
 		if (h_file)
@@ -159,17 +167,16 @@ Result<void> open_branch_file(Inode &inode, struct file &file)
 Result<struct file *> h_file_to_read(struct file &file)
 {
 	void *data = AtomicRef(file.private_data).load_acquire();
+	ReopenedFile *reopened = ReopenedFile::in(data);
+	Inode &inode = Inode::of(*file.f_inode);
 
-	if (ReopenedFile *reopened = ReopenedFile::in(data)) {
-		if (!reopened->waits)
-			return with_flags(file, *reopened->now);
-		if (reopened->now->f_inode != &Inode::of(*file.f_inode).h_inode())
+	if (reopened && reopened->waits) {
+		if (reopened->now->f_inode != &inode.h_inode())
 			return prepare_to_write(file);
 		return &*reopened->now;
 	}
 
-	auto &opened = *static_cast<struct file *>(data);
-	Inode &inode = Inode::of(*file.f_inode);
+	auto &opened = reopened ? *reopened->now : *static_cast<struct file *>(data);
 
 	/* What is written to is on a rw branch, and a program that runs is one file until it ends. */
 	if (opened.f_inode == &inode.h_inode() || (file.f_mode & FMODE_WRITE) ||
@@ -184,11 +191,15 @@ Result<struct file *> h_file_to_read(struct file &file)
 	if (!next)
 		return Error{-ENOMEM};
 	next->now = TRY(prfile::open(file, inode.super(), inode.h_path(), branch_flags(file)));
-	next->before = Ref<struct file>::adopt(&opened);
+	if (reopened)
+		next->older = Own<ReopenedFile>::adopt(reopened);
+	else
+		next->before = Ref<struct file>::adopt(&opened);
 	if (AtomicRef(file.private_data).replace_acq_rel(data, next->tagged()))
 		return &*next.leak()->now;
 	/* Another was faster, and has what was opened first. */
 	(void)next->before.leak();
+	(void)next->older.leak();
 	return &*ReopenedFile::in(data)->now;
 }
 

@@ -24,7 +24,7 @@ struct ReopenedFile {
 	Ref<struct file> now;
 	/* What it was opened with: others may be reading from it, and mappings are of it. */
 	Ref<struct file> before;
-	/* That one, if it waited: it may still be looked at. */
+	/* That one, if it was one of these: it may still be looked at. */
 	Own<ReopenedFile> older;
 	bool waits = false;
 
