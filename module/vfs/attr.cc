@@ -343,6 +343,11 @@ Result<void> fileattr_set(AUFS_IDMAP *, struct dentry *dentry, AUFS_FILEATTR *at
 	if ((flags & ~handed_down::file_flags) ||
 	    (attr->fsx_valid && (xflags & ~handed_down::file_xflags)))
 		return Error{-EOPNOTSUPP};
+	/* The VFS has asked for that by what it was shown before. */
+	if (((flags & (FS_APPEND_FL | FS_IMMUTABLE_FL)) ||
+	     (attr->fsx_valid && (xflags & (FS_XFLAG_APPEND | FS_XFLAG_IMMUTABLE)))) &&
+	    !capable(CAP_LINUX_IMMUTABLE))
+		return Error{-EPERM};
 
 	auto set = [&, attr](const Branch &branch, struct dentry &h_dentry) -> Result<void> {
 		AUFS_FILEATTR next = {};

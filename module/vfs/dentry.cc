@@ -59,8 +59,8 @@ const struct inode *dir_of(const struct dentry &dentry)
 	return AtomicRef(parent->d_inode).load_acquire();
 }
 
-/* udba: whether @dentry is what the branches have. @again: the VFS walks the path for the second time. */
-Result<bool> check_branches(struct dentry &dentry, bool again)
+/* udba: whether @dentry is what the branches have. @flags: of the walk. */
+Result<bool> check_branches(struct dentry &dentry, unsigned int flags)
 {
 	unsigned long changes = 0;
 	bool was_negative = !dentry.d_inode;
@@ -73,7 +73,14 @@ Result<bool> check_branches(struct dentry &dentry, bool again)
 		return valid;
 	if (!valid.ok() || valid.value())
 		return true;
-	if (!was_negative)
+	/*
+	 * Its directory is locked by who is to make it: nobody else is making it, and a walk is not repeated for that. An
+	 * open looks without the lock first.
+	 */
+	bool is_locked = (flags & (LOOKUP_EXCL | LOOKUP_RENAME_TARGET)) ||
+			 ((flags & LOOKUP_CREATE) && !(flags & LOOKUP_OPEN));
+
+	if (!was_negative || is_locked)
 		return false;
 	/*
 	 * The union may just be making what was seen there: then its dentry stays. Else it is out of the dcache,
@@ -81,7 +88,8 @@ Result<bool> check_branches(struct dentry &dentry, bool again)
 	 */
 	if (!drop_negative(dentry))
 		return true;
-	if (again)
+	/* The VFS walks the path for the second time. */
+	if (flags & LOOKUP_REVAL)
 		return false;
 	return Error{-ESTALE};
 }
@@ -102,8 +110,7 @@ template <class Dentry> int revalidate(Dentry *dentry, unsigned int flags)
 	if (flags & LOOKUP_RCU)
 		return -ECHILD;
 	if (udba != Udba::none) {
-		if (int valid = told<int>(check_branches(*dentry, flags & LOOKUP_REVAL));
-		    valid <= 0)
+		if (int valid = told<int>(check_branches(*dentry, flags)); valid <= 0)
 			return valid;
 	}
 

@@ -95,7 +95,7 @@ Result<void> DirFile::choose(const AsMounter &mounter, Inode &dir)
 	if (!through) {
 		h_file_ = {};
 		through_.release();
-	} else if (!h_file_) {
+	} else if (!h_file_ || through_.dentry.get() != found.top.dentry.get()) {
 		h_file_ = TRY(open_directory(super, found.top));
 		through_ = found.top.clone();
 	}

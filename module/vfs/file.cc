@@ -50,10 +50,21 @@ Result<loff_t> llseek(struct file *file, loff_t offset, int whence)
 
 Result<void> fsync(struct file *file, loff_t start, loff_t end, int datasync)
 {
-	/* What cannot be written needs no writing back, and a read-only branch may refuse. */
-	if (!Inode::of(*file->f_inode).on_rw())
+	struct file &h_file = *TRY(h_file_to_read(*file));
+
+	const Inode &inode = Inode::of(*file->f_inode);
+
+	/* What cannot be written needs no writing back. But a branch that is ro may be about to be rw again. */
+	if (!inode.on_rw() && is_read_only(*h_file.f_inode->i_sb))
 		return {};
-	return check(vfs_fsync_range(TRY(h_file_to_read(*file)), start, end, datasync));
+
+	int error = vfs_fsync_range(&h_file, start, end, datasync);
+
+	/* Nobody writes there, and its filesystem does not want to be asked. */
+	if (!inode.on_rw() &&
+	    (error == -EINVAL || error == -EROFS || error == -EBADF || error == -EACCES))
+		return {};
+	return check(error);
 }
 
 Result<void> fadvise(struct file *file, loff_t offset, loff_t len, int advice)

@@ -7,6 +7,7 @@
  */
 #include "io.hh"
 #include "method.hh"
+#include "union/list_lock.hh"
 #include "kernel/files.hh"
 
 namespace aufs
@@ -238,8 +239,15 @@ Result<loff_t> remap_file_range(struct file *in, loff_t pos_in, struct file *out
 	 * Sharing changes nothing in the destination but where it is kept; still, that is a write
 	 * to its branch.
 	 */
-	if (!Inode::of(*out->f_inode).on_rw())
-		return Error{-EROFS};
+	const Inode &inode = Inode::of(*out->f_inode);
+
+	if (!inode.on_rw()) {
+		/* Whoever takes the right away may be about to give it back. */
+		ListLock list(inode.super());
+
+		if (!inode.on_rw())
+			return Error{-EROFS};
+	}
 
 	struct file *h_in = TRY(h_file_to_read(*in));
 	/* What is only shared may be open for reading, and from before a copy-up. */

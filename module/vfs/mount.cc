@@ -182,6 +182,9 @@ Result<void> MountContext::reconfigure(struct fs_context *fc)
 		mounted_->set_settings(settings);
 	}
 	give_back.dismiss();
+	/* Whoever mounted it read-only has left what was there. */
+	if (!read_only && (sb.s_flags & SB_RDONLY) && !settings.share_rw)
+		clean(*mounted_);
 	note_options(fc);
 	return {};
 }

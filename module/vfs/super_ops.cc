@@ -127,6 +127,8 @@ Result<void> sync_fs(struct super_block *sb, int wait)
 		int error = branch.writable() ? branch.sync().error() : 0;
 
 		result = result ? result : error;
+		/* syncfs(2) asks the union's superblock alone what could not be written. */
+		branch.tell_write_errors(*sb);
 	}
 	return check(result);
 }
