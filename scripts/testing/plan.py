@@ -4,7 +4,7 @@ import subprocess
 
 import kept
 import programs
-from common import TOP, sources
+from common import TOP, Trouble, sources
 from guests import BUILTIN, Guest, results_of, user_tests
 from runner import Step
 
@@ -90,6 +90,7 @@ def steps_to_judge_sources(deep):
         Step("check-log", [script("testing/check-log"), "--self-test"], seconds=1),
         Step("test-itself", [script("test"), "--self-test"], seconds=2),
         Step("mutants-apply", [TOP / "kunit/user/mutate", "--check"], seconds=5, fills=True),
+        Step("host-mutants-apply", [TOP / "kunit/host/mutate", "--check"], seconds=5, fills=True),
         Step("test-machine", [script("testing/test-machine")], ["build-6.12", "root-image"], 60,
              waits=True, without=(*NO_PROGRAMS, *kept.SUITES)),
     ]
@@ -203,13 +204,20 @@ def todo_in_newer():
             for combo in program.combos]
 
 
+def git(*words):
+    """How git ended that was run here, with what it printed."""
+    return subprocess.run(["git", "-c", f"safe.directory={TOP}", *words], cwd=TOP, text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False)
+
+
+def is_commit(name):
+    """Whether git knows it: a clone may lack what was before."""
+    return git("rev-parse", "--verify", "-q", name + "^{commit}").returncode == 0
+
+
 def changed_files(base):
     """What differs from the commit @base, and what git does not know yet."""
-    def git(*words):
-        done = subprocess.run(["git", "-c", f"safe.directory={TOP}", *words], cwd=TOP, text=True,
-                              stdout=subprocess.PIPE, check=True)
-        return done.stdout.split("\n")
-
-    listed = set(sources())
-    return sorted(listed & set(git("diff", "--name-only", base)
-                               + git("ls-files", "--others", "--exclude-standard")))
+    if not is_commit(base):
+        raise Trouble(f"git knows no commit '{base}' in {TOP}: give another one, BASE=COMMIT")
+    names = git("diff", "--name-only", base).stdout + git("ls-files", "--others", "--exclude-standard").stdout
+    return sorted(set(sources()) & set(names.split("\n")))

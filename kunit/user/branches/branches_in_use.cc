@@ -7,6 +7,7 @@
 
 #include "modules.hh"
 
+#include <dirent.h>
 #include <sys/inotify.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -144,6 +145,48 @@ PARAM_CASE(hidden_is_not_copied_up, "chmod", "reopened", "read", "detached")
 	EXPECT(!exists(u.top + "/common"));
 	EXPECT_EQ(read_file(u.at("common")), "b");
 	EXPECT_EQ(pread_text(old, 1, 0), "a");
+}
+
+/* Whoever reads a file goes on to each of its copies. */
+CASE(read_through_two_copies)
+{
+	Modules u;
+	write_file(u.module("a") + "/f", "0");
+	EXPECT_EQ(remount(u, "append:" + u.module("a") + "=ro"), 0);
+	Fd reader = open_file(u.at("f"), O_RDONLY);
+	EXPECT_EQ(pread_text(reader, 1, 0), "0");
+	write_file(u.at("f"), "1");
+	EXPECT_EQ(pread_text(reader, 1, 0), "1");
+	EXPECT_EQ(remount(u, "mod:" + u.top + "=ro,prepend:" + u.module("b") + "=rw"), 0);
+	write_file(u.at("f"), "2");
+	EXPECT_EQ(pread_text(reader, 1, 0), "2");
+	Map map(page_size(), PROT_READ, MAP_SHARED, reader);
+	EXPECT_EQ(map.text(1), "2");
+	EXPECT_EQ(read_file(u.top + "/f") + read_file(u.module("a") + "/f"), "10");
+}
+
+/* A directory that is open shows, after a rewind, what it has by now. */
+CASE(rewound_in_another_branch)
+{
+	Modules u;
+	for (const char *name : {"a", "b"}) {
+		make_dir(u.module(name) + "/only");
+		write_file(u.module(name) + "/only/" + name, "");
+	}
+	EXPECT_EQ(remount(u, "append:" + u.module("a")), 0);
+	DIR *dir = OK(opendir(u.at("only").c_str()));
+	auto names = [dir] {
+		Names found;
+		rewinddir(dir);
+		while (dirent *entry = readdir(dir))
+			if (entry->d_name[0] != '.')
+				found.push_back(entry->d_name);
+		return found;
+	};
+	EXPECT_EQ(names(), Names{"a"});
+	EXPECT_EQ(remount(u, "detach:" + u.module("a") + ",append:" + u.module("b")), 0);
+	EXPECT_EQ(names(), Names{"b"});
+	closedir(dir);
 }
 
 /* The same of a directory that is a file by now. */

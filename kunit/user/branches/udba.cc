@@ -315,6 +315,66 @@ PARAM_CASE(by_a_remount, "reval", "notify", "none")
 	EXPECT_EQ(shown_branches(u.mnt), u.top + "=rw:" + u.second + "=rw:" + u.low + "=ro");
 }
 
+/* Who is to make what somebody has just made is told so, whatever it is. */
+PARAM_CASE(made_meanwhile, "reval", "notify")
+{
+	Watched u;
+	u.start();
+	for (const char *how : {"mkdir", "mknod", "symlink", "link", "open"}) {
+		string name = string("dir/") + how, path = u.at(name);
+		EXPECT(!exists(path));
+		make_dir(u.second + "/" + name);
+		int made = -1;
+		switch (how[1]) {
+		case 'k':
+			made = how[2] == 'd' ? mkdir(path.c_str(), 0755) :
+					       mknod(path.c_str(), S_IFREG | 0644, 0);
+			break;
+		case 'y':
+			made = symlink("x", path.c_str());
+			break;
+		case 'i':
+			made = link(u.at("dir/file").c_str(), path.c_str());
+			break;
+		default:
+			made = open(path.c_str(), O_CREAT | O_EXCL | O_WRONLY, 0644);
+		}
+		EXPECT_EQ(made, -1);
+		EXPECT_EQ(ktap::errno_name(errno), "EEXIST");
+	}
+}
+
+/* A directory that was removed, and is there again, is another one than that which somebody is in. */
+PARAM_CASE(removed_and_back, "reval", "notify")
+{
+	Watched u;
+	u.start();
+	OK(unlink(u.at("alone/file").c_str()));
+	OK(chdir(u.at("alone").c_str()));
+	OK(rmdir(u.at("alone").c_str()));
+	EXPECT(!exists(u.at("alone")));
+	string branch = exists(u.top + "/.wh.alone") ? u.top : u.second;
+	OK(unlink((branch + "/.wh.alone").c_str()));
+	EXPECT_EQ(u.found("alone/file"), "alone");
+	write_file(u.at("alone/new"), "new");
+	EXPECT_EQ(u.found("alone/new"), "new");
+	EXPECT_ERR(open("another", O_CREAT | O_WRONLY, 0644), ENOENT);
+	OK(chdir("/"));
+}
+
+/* What was in use when the union began to look is looked at. */
+PARAM_CASE(in_use_before_a_remount, "reval", "notify")
+{
+	Watched u;
+	u.mount("br=" + u.top + "=rw:" + u.second + "=rw:" + u.low + "=ro");
+	Fd file = open_file(u.at("alone/file"), O_RDONLY);
+	EXPECT_EQ(remount(u, "udba=" + ktap::param()), 0);
+	write_file(u.low + "/alone/new", "other");
+	OK(rename((u.low + "/alone/new").c_str(), (u.low + "/alone/file").c_str()));
+	EXPECT_EQ(u.found("alone/file"), "other");
+	EXPECT_EQ(pread_text(file, 5, 0), "alone");
+}
+
 /* A branch that comes is looked at, and one that goes is free. */
 PARAM_CASE(with_other_branches, "reval", "notify")
 {

@@ -8,6 +8,7 @@
 #include "fixture.hh"
 
 #include <linux/fs.h>
+#include <sys/resource.h>
 #include <sys/statvfs.h>
 
 using Names = std::vector<string>;
@@ -362,6 +363,23 @@ CASE(statfs_sum)
 	EXPECT_EQ(bytes(sum, sum.f_bavail), bytes(one, one.f_bavail) + bytes(on_b, on_b.f_bavail));
 	EXPECT_EQ(sum.f_ffree, one.f_ffree + on_b.f_ffree);
 	u.unmount();
+}
+
+/* Who only reads does not fail for what he may not write. */
+CASE(copy_up_on_open_over_the_limit)
+{
+	Union u;
+	write_file(u.low + "/file", pattern(9000));
+	u.mount("br=" + u.top + "=rw:" + u.low + "=ro+coo_reg");
+	pid_t reader = spawn([&] {
+		rlimit limit = {4096, 4096};
+		OK(setrlimit(RLIMIT_FSIZE, &limit));
+		EXPECT_EQ(read_file(u.at("file")), pattern(9000));
+	});
+	EXPECT_EQ(wait_for(reader), 0);
+	EXPECT(!exists(u.top + "/file"));
+	EXPECT_EQ(read_file(u.at("file")), pattern(9000));
+	EXPECT(exists(u.top + "/file"));
 }
 
 /* coo_reg: a reader's file is the one that later writers change. */

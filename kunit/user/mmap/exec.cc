@@ -164,6 +164,18 @@ CASE(several_at_once)
 	open_file(u.at("prog"), O_WRONLY);
 }
 
+/* Its start makes the copy that is run. */
+CASE(copied_by_its_start)
+{
+	Union u;
+	copy_self(u.low + "/prog");
+	u.mount("br=" + u.top + "=rw:" + u.low + "=ro+coo_reg");
+	EXPECT_EQ(run_helper(u.at("prog"), "say_ids").status, 0);
+	EXPECT(exists(u.top + "/prog"));
+	Running program(u.at("prog"));
+	expect_busy(u.at("prog"));
+}
+
 /* An exec that fails after the file was opened lets go of it too. */
 CASE(exec_that_fails)
 {

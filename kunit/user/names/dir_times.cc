@@ -58,3 +58,32 @@ CASE(copy_up_is_not_seen)
 	EXPECT_EQ(stat_of(u.at("d")).st_mtim.tv_sec, 2000);
 	EXPECT(exists(u.top + "/d/file"));
 }
+
+/* What comes and goes in a part that is not the uppermost is seen in the time as well. */
+CASE(changed_in_a_lower_part)
+{
+	Union u;
+	string second = u.tmp + "/second";
+	timespec old[] = {{1000, 0}, {2000, 0}};
+	make_dirs(second + "/d");
+	make_dir(u.top + "/d");
+	for (const char *name : {"/d/a", "/d/b"})
+		write_file(second + name, "x");
+	/* In turn. */
+	u.mount("br=" + u.top + "=rw:" + second + "=rw,create=rr");
+	auto expect_touched = [&](auto &&change) {
+		for (const string &dir : {u.top + "/d", second + "/d"})
+			OK(utimensat(AT_FDCWD, dir.c_str(), old, 0));
+		change();
+		EXPECT_GT(stat_of(u.at("d")).st_mtim.tv_sec, 2000);
+		EXPECT_GT(stat_of(u.at("d")).st_ctim.tv_sec, 2000);
+	};
+	for (int i = 0; i < 4; i++)
+		expect_touched([&] { write_file(u.at(ktap::format("d/new%d", i)), "new"); });
+	expect_touched([&] { OK(rename(u.at("d/a").c_str(), u.at("d/c").c_str())); });
+	expect_touched([&] { OK(unlink(u.at("d/c").c_str())); });
+	expect_touched([&] { OK(link(u.at("d/b").c_str(), u.at("d/e").c_str())); });
+	/* What somebody sets is what all see. */
+	OK(utimensat(AT_FDCWD, u.at("d").c_str(), old, 0));
+	EXPECT_EQ(stat_of(u.at("d")).st_mtim.tv_sec, 2000);
+}

@@ -5,7 +5,7 @@
 //
 // Combinations: tmpfs ext4+xfs
 
-#include "fixture.hh"
+#include "disk.hh"
 
 #include <map>
 #include <memory>
@@ -327,6 +327,21 @@ PARAM_CASE(a_name_that_went_before, "unlink", "rename_over", "remount", "never_c
 	EXPECT_EQ(names_in(plinks), Names{});
 }
 
+/* What hides the other name may be taken away: the copy can be found by it, as long as there is one. */
+CASE(copy_of_the_last_name)
+{
+	Union u;
+	string plinks = u.top + "/.wh..wh.plnk";
+	write_file(u.low + "/a", "old");
+	OK(link((u.low + "/a").c_str(), (u.low + "/b").c_str()));
+	u.mount();
+	OK(unlink(u.at("b").c_str()));
+	append(u.at("a"), "+new");
+	EXPECT_EQ(names_in(plinks).size(), 1u);
+	OK(unlink(u.at("a").c_str()));
+	EXPECT_EQ(names_in(plinks), Names{});
+}
+
 /* Somebody takes a whiteout away while nothing is mounted: the name is one of the file's again. */
 PARAM_CASE(a_name_that_is_back, "before the copy", "after it")
 {
@@ -347,6 +362,41 @@ PARAM_CASE(a_name_that_is_back, "before the copy", "after it")
 	append(u.at("a"), "+3");
 	drop_caches();
 	EXPECT_EQ(read_file(u.at("b")), text + "+3");
+	/* What was written is there by the name that is back, when the other one goes. */
+	OK(unlink(u.at("b").c_str()));
+	drop_caches();
+	EXPECT_EQ(read_file(u.at("a")), text + "+3");
+	OK(unlink(u.at("a").c_str()));
+	EXPECT_EQ(names_in(u.top + "/.wh..wh.plnk"), Names{});
+}
+
+/* Another image says that it is the filesystem of a branch: what that one's names lead to stays. */
+CASE(one_name_of_two_filesystems)
+{
+	Union u;
+	Disk first(u.tmp + "/first", 16 << 20), second(u.tmp + "/second", 16 << 20);
+	string base = u.tmp + "/base", other = u.tmp + "/other";
+	for (const Disk *disk : {&first, &second})
+		make_ext4(disk->name, {"-U", "a0f5c330-0000-4000-8000-000000000002"});
+	/* XFS refuses to mount two of one name; ext4 does not. */
+	Mounted mounted = mount_ext4(first.name, base), more = mount_ext4(second.name, other);
+	write_file(base + "/a", "old");
+	OK(link((base + "/a").c_str(), (base + "/b").c_str()));
+	u.mount("br=" + u.top + "=rw:" + base + "=ro");
+	append(u.at("a"), "+new");
+	EXPECT_EQ(read_file(u.at("b")), "old+new");
+	ino_t number = stat_of(u.at("a")).st_ino;
+	KernelLog log;
+	OK(::mount("none", u.mnt.c_str(), "aufs", MS_REMOUNT, ("append:" + other).c_str()));
+	EXPECT_HAS(log.read(), "says it is that of branch");
+	drop_caches();
+	EXPECT_EQ(read_file(u.at("b")), "old+new");
+	EXPECT_EQ(stat_of(u.at("b")).st_ino, number);
+	u.unmount();
+	u.mount("br=" + u.top + "=rw:" + base + "=ro:" + other + "=ro");
+	EXPECT_EQ(read_file(u.at("b")), "old+new");
+	EXPECT_EQ(stat_of(u.at("b")).st_ino, number);
+	u.unmount();
 }
 
 /* A copy-up that fails has counted nothing. */

@@ -6,6 +6,9 @@
 
 #include "fixture.hh"
 
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+
 using Names = std::vector<string>;
 
 static int rename_with(const string &from, const string &to, unsigned flags)
@@ -269,4 +272,100 @@ PARAM_CASE(exchange_that_cannot_be, "lower directory", "merged directory", "alon
 	}
 	EXPECT_EQ(snapshot(u.top), before);
 	EXPECT_EQ(snapshot(u.low), before_low);
+}
+
+/* A directory that is empty for users, as each of its parts hides what the other one has, is not replaced in place. */
+CASE(replaced_in_parts)
+{
+	Union u;
+	string second = u.tmp + "/second", third = u.tmp + "/third";
+	for (const string &dir : {u.top + "/to", second + "/to", third + "/from"})
+		make_dirs(dir);
+	write_file(second + "/to/f", "hidden");
+	write_file(u.top + "/to/.wh.f", "");
+	write_file(third + "/from/file", "file");
+	u.mount("br=" + u.top + "=rw:" + second + "=rw:" + third + "=rw");
+	EXPECT_EQ(names_in(u.at("to")).size(), 0u);
+	EXPECT_ERR(rename_with(u.at("from"), u.at("to"), 0), EXDEV);
+	EXPECT_EQ(names_in(u.at("to")).size(), 0u);
+	EXPECT(exists(u.top + "/to/.wh.f"));
+	EXPECT_EQ(read_file(second + "/to/f"), "hidden");
+	EXPECT_EQ(read_file(u.at("from/file")), "file");
+	write_file(u.at("to/new"), "new");
+	EXPECT_EQ(read_file(u.at("to/new")), "new");
+	for (const string &branch : {u.top, second, third})
+		expect_no_debris(branch);
+}
+
+/* What moves on a lower rw branch to a name above it: all, or nothing. */
+PARAM_CASE(replaced_above, "file", "directory", "whiteout", "whiteout_of_directory",
+	   "hidden_directory")
+{
+	Union u;
+	string p = ktap::param(), second = u.tmp + "/second";
+	bool directory = p.find("directory") != string::npos;
+	make_dir(second);
+	if (directory)
+		make_dirs(second + "/from/deep");
+	else
+		write_file(second + "/from", "from");
+	if (p == "file")
+		write_file(u.top + "/to", "old");
+	else if (p == "directory")
+		make_dir(u.top + "/to");
+	else
+		write_file(u.top + "/.wh.to", "");
+	if (p == "hidden_directory")
+		make_dir(second + "/to");
+	if (p == "whiteout")
+		write_file(second + "/to", "hidden");
+	if (p != "directory")
+		make_dirs(u.low + "/to/below");
+	u.mount("br=" + u.top + "=rw:" + second + "=rw:" + u.low + "=ro");
+	OK(rename(u.at("from").c_str(), u.at("to").c_str()));
+	for (bool again : {false, true}) {
+		EXPECT(!exists(u.at("from")));
+		if (directory)
+			EXPECT_EQ(names_in(u.at("to")), std::vector<string>{"deep"});
+		else
+			EXPECT_EQ(read_file(u.at("to")), "from");
+		if (!again) {
+			u.unmount();
+			u.mount("br=" + u.top + "=rw:" + second + "=rw:" + u.low + "=ro");
+		}
+	}
+	u.unmount();
+	expect_no_debris(u.top);
+	expect_no_debris(second);
+}
+
+static bool set_immutable(const string &path, bool immutable)
+{
+	Fd fd = open_file(path, O_RDONLY);
+	int flags = immutable ? FS_IMMUTABLE_FL : 0;
+	return !ioctl(fd, FS_IOC_SETFLAGS, &flags);
+}
+
+/* What hid the new name on one branch is back where another one does not let go of it. */
+CASE(kept_above)
+{
+	Union u;
+	string second = u.tmp + "/second", third = u.tmp + "/third";
+	for (const string &branch : {u.top, second, third, u.low})
+		make_dirs(branch + "/d");
+	write_file(third + "/d/from", "from");
+	write_file(u.low + "/d/to", "hidden");
+	for (const string &branch : {u.top, second})
+		write_file(branch + "/d/.wh.to", "");
+	u.mount("br=" + u.top + "=rw:" + second + "=rw:" + third + "=rw:" + u.low + "=ro");
+	EXPECT_EQ(names_in(u.at("d")), std::vector<string>{"from"});
+	if (!set_immutable(u.top + "/d", true))
+		SKIP("no flags on this filesystem");
+	EXPECT_ERR(rename(u.at("d/from").c_str(), u.at("d/to").c_str()), EPERM);
+	ASSERT(set_immutable(u.top + "/d", false));
+	EXPECT(exists(second + "/d/.wh.to"));
+	EXPECT(!exists(third + "/d/to"));
+	EXPECT_EQ(names_in(u.at("d")), std::vector<string>{"from"});
+	OK(rename(u.at("d/from").c_str(), u.at("d/to").c_str()));
+	EXPECT_EQ(read_file(u.at("d/to")), "from");
 }

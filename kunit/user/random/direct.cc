@@ -19,7 +19,7 @@ namespace
 {
 
 constexpr const char *reserved_names[] = {".wh..wh.orph", ".wh..wh.plnk", ".wh..wh.aufs",
-					  ".wh..wh.opq"};
+					  ".wh..wh..opq"};
 
 /* Somebody who changes the branches at @roots. */
 class Intruder
@@ -77,7 +77,7 @@ private:
 		for (unsigned depth = random_.below(4); depth > 0; depth--)
 			path += string(random_.pick(dir_names)) + "/";
 		if (random_.one_in(6))
-			return path + (random_.one_in(3) ? ".wh..wh.opq" : ".wh." + plain_name());
+			return path + (random_.one_in(3) ? ".wh..wh..opq" : ".wh." + plain_name());
 		return path + plain_name();
 	}
 	string somewhere()
