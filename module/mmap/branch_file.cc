@@ -80,7 +80,7 @@ Result<void> open_to_truncate(Inode &inode, struct file &file)
  * Brings the flags of @file, by which @h_file is used, to it. Where the union's mount notes no accesses
  * they always seem to differ.
  */
-Result<struct file *> with_flags(struct file &file, struct file &h_file)
+[[gnu::noinline]] Result<struct file *> with_flags(struct file &file, struct file &h_file)
 {
 	constexpr unsigned int mask = handed_down::settable_flags;
 	unsigned int flags = static_cast<unsigned int>(branch_flags(file)) & mask;
@@ -164,28 +164,20 @@ Result<void> open_branch_file(Inode &inode, struct file &file)
 	return {};
 }
 
-Result<struct file *> h_file_to_read(struct file &file)
+namespace
 {
-	void *data = AtomicRef(file.private_data).load_acquire();
+
+/* Whether @file goes on with @opened: what is written to is on a rw branch, and a program that runs is one file. */
+inline bool goes_on(const struct file &file, const struct file &opened, const Inode &inode)
+{
+	return opened.f_inode == &inode.h_inode() || (file.f_mode & FMODE_WRITE) ||
+	       (file.f_flags & __FMODE_EXEC);
+}
+
+/* Opens the copy for @file, whose private_data is @data; not where all reads come through. */
+[[gnu::noinline]] Result<struct file *> reopen(struct file &file, void *data, Inode &inode)
+{
 	ReopenedFile *reopened = ReopenedFile::in(data);
-	Inode &inode = Inode::of(*file.f_inode);
-
-	if (reopened && reopened->waits) {
-		if (reopened->now->f_inode != &inode.h_inode())
-			return prepare_to_write(file);
-		return &*reopened->now;
-	}
-
-	auto &opened = reopened ? *reopened->now : *static_cast<struct file *>(data);
-
-	/* What is written to is on a rw branch, and a program that runs is one file until it ends. */
-	if (opened.f_inode == &inode.h_inode() || (file.f_mode & FMODE_WRITE) ||
-	    (file.f_flags & __FMODE_EXEC)) {
-		if (flags_differ(file, opened))
-			return with_flags(file, opened);
-		return &opened;
-	}
-
 	auto next = Own<ReopenedFile>::adopt(new (Gfp{GFP_KERNEL_ACCOUNT}) ReopenedFile);
 
 	if (!next)
@@ -194,13 +186,46 @@ Result<struct file *> h_file_to_read(struct file &file)
 	if (reopened)
 		next->older = Own<ReopenedFile>::adopt(reopened);
 	else
-		next->before = Ref<struct file>::adopt(&opened);
+		next->before = Ref<struct file>::adopt(static_cast<struct file *>(data));
 	if (AtomicRef(file.private_data).replace_acq_rel(data, next->tagged()))
 		return &*next.leak()->now;
 	/* Another was faster, and has what was opened first. */
 	(void)next->before.leak();
 	(void)next->older.leak();
 	return &*ReopenedFile::in(data)->now;
+}
+
+/* The same as h_file_to_read(), where it was opened anew before. */
+[[gnu::noinline]] Result<struct file *> reopened_to_read(struct file &file, ReopenedFile &reopened,
+							 Inode &inode)
+{
+	struct file &now = *reopened.now;
+
+	if (!reopened.waits)
+		return goes_on(file, now, inode) ? with_flags(file, now) :
+						   reopen(file, reopened.tagged(), inode);
+	if (now.f_inode != &inode.h_inode())
+		return prepare_to_write(file);
+	return &now;
+}
+
+} // namespace
+
+Result<struct file *> h_file_to_read(struct file &file)
+{
+	void *data = AtomicRef(file.private_data).load_acquire();
+	Inode &inode = Inode::of(*file.f_inode);
+
+	if (ReopenedFile *reopened = ReopenedFile::in(data)) [[unlikely]]
+		return reopened_to_read(file, *reopened, inode);
+
+	auto &opened = *static_cast<struct file *>(data);
+
+	if (!goes_on(file, opened, inode)) [[unlikely]]
+		return reopen(file, data, inode);
+	if (flags_differ(file, opened))
+		return with_flags(file, opened);
+	return &opened;
 }
 
 Result<struct file *> prepare_to_write(struct file &file)
