@@ -211,12 +211,12 @@ CASE(looked_up_meanwhile)
 	Modules u;
 	Map stop(page_size(), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1);
 	std::vector<pid_t> lookers;
-	for (const char *name : {"dir/a", "common"})
+	for (const char *name : {"dir/a", "common", "dir/b"})
 		lookers.push_back(spawn([&, name] {
 			while (!static_cast<volatile char *>(stop.at())[0])
 				(void)exists(u.at(name));
 		}));
-	for (int round = 0; round < 40; round++) {
+	for (int round = 0; round < 100; round++) {
 		EXPECT_EQ(remount(u, "append:" + u.module("a")), 0);
 		EXPECT(exists(u.at("dir/a")) && exists(u.at("common")));
 		EXPECT_EQ(remount(u, "del:" + u.module("a")), 0);
