@@ -15,6 +15,7 @@ namespace
 constexpr StringView base_name{".wh..wh.aufs"};
 constexpr StringView plinks_name{".wh..wh.plnk"};
 constexpr StringView orphans_name{".wh..wh.orph"};
+
 StringView name_of(HousekeepingDir which)
 {
 	return which == HousekeepingDir::plinks ? plinks_name : orphans_name;

@@ -246,6 +246,7 @@ void aufs_fput_now(struct file *file);
 void aufs_fput_writer_now(struct file *file);
 void aufs_get_file(struct file *file);
 int aufs_get_write_access(struct inode *inode);
+void aufs_give_notice(void);
 /* RLIMIT_FSIZE of the task, in bytes. */
 unsigned long aufs_fsize_limit(void);
 /* Whether the encrypted @inode's key has been found. */
@@ -256,14 +257,6 @@ bool aufs_try_to_hold_renames(struct super_block *sb);
 unsigned int aufs_hash(const unsigned long key[2], const void *data, size_t size);
 loff_t aufs_i_size_read(const struct inode *inode);
 bool aufs_is_frozen(const struct super_block *sb);
-/*
- * Lets syncfs(2) on @sb tell what has happened to the data of @h_sb since @told, which is brought
- * up to date, and returns it. Sampled before that. Any context.
- */
-int aufs_tell_write_errors(struct super_block *sb, struct super_block *h_sb, u32 *told);
-u32 aufs_sample_write_errors(const struct super_block *h_sb);
-/* Begins to write out the data of @inode. Sleeps. */
-void aufs_start_writeback(struct inode *inode);
 void aufs_infof(struct fs_context *fc, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 void aufs_inode_lock_nested(struct inode *inode, unsigned int subclass);
@@ -382,6 +375,7 @@ void aufs_rename_end(const struct aufs_renaming *names);
 void aufs_revert_creds(const struct cred *old);
 #endif
 int aufs_rmdir(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry);
+u32 aufs_sample_write_errors(const struct super_block *h_sb);
 void aufs_sb_end_write(struct super_block *sb);
 bool aufs_sb_rdonly(const struct super_block *sb);
 void aufs_sb_start_write(struct super_block *sb);
@@ -395,13 +389,19 @@ bool aufs_signal_pending(void);
 void aufs_signals_block_all(sigset_t *old);
 void aufs_signals_block_handled(sigset_t *old);
 void aufs_signals_restore(sigset_t *old);
-bool aufs_take_notice(void);
-void aufs_give_notice(void);
 ssize_t aufs_splice_read(struct file *in, loff_t *ppos, struct pipe_inode_info *pipe, size_t len,
 			 unsigned int flags);
+/* Begins to write out the data of @inode. Sleeps. */
+void aufs_start_writeback(struct inode *inode);
 int aufs_symlink(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry,
 		 const char *target);
 int aufs_sync_super(struct super_block *sb);
+bool aufs_take_notice(void);
+/*
+ * Lets syncfs(2) on @sb tell what has happened to the data of @h_sb since @told, which is brought
+ * up to date, and returns it. Sampled before that. Any context.
+ */
+int aufs_tell_write_errors(struct super_block *sb, struct super_block *h_sb, u32 *told);
 struct file *aufs_tmpfile_open(const struct path *parent, umode_t mode, int flags,
 			       const struct cred *cred);
 umode_t aufs_umask(void);

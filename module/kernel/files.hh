@@ -8,15 +8,15 @@ namespace aufs
 {
 
 /* Lets @file go; at once where the kernel can, and not when the task returns to the user. */
-/* The same of one that was opened to be written to, on kernels where that is not so as well. */
-inline void put_writer_now(Ref<struct file> file)
-{
-	aufs_fput_writer_now(file.leak());
-}
-
 inline void put_now(Ref<struct file> file)
 {
 	aufs_fput_now(file.leak());
+}
+
+/* The same of one that was opened to be written to: nobody writes to it any more, on other kernels as well. */
+inline void put_writer_now(Ref<struct file> file)
+{
+	aufs_fput_writer_now(file.leak());
 }
 
 /* Nobody writes to the regular file @file until allow_writes(). -ETXTBSY where somebody does. Any context. */

@@ -56,9 +56,7 @@ void aufs_fput_now(struct file *file)
  */
 void aufs_fput_writer_now(struct file *file)
 {
-#ifdef HAVE_BACKING_FILE_OPEN
-	__fput_sync(file);
-#else
+#ifndef HAVE_BACKING_FILE_OPEN
 	/* What the last part of fput() does with such a file, which comes later here. */
 	if (file->f_mode & FMODE_WRITER) {
 		sb_start_write(file_inode(file)->i_sb);
@@ -66,8 +64,8 @@ void aufs_fput_writer_now(struct file *file)
 		file->f_mode &= ~FMODE_WRITER;
 		mnt_drop_write(file->f_path.mnt);
 	}
-	fput(file);
 #endif
+	aufs_fput_now(file);
 }
 
 unsigned long aufs_fsize_limit(void)

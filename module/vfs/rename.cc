@@ -198,7 +198,8 @@ Result<void> rename_checked(RenameSide from, RenameSide to, unsigned int flags)
 	});
 	auto touch = [&] {
 		touch_top(mounter, from.dir, branch);
-		touch_top(mounter, to.dir, branch);
+		if (&to.dir != &from.dir)
+			touch_top(mounter, to.dir, branch);
 	};
 
 	TRY(from.hold(branch));
