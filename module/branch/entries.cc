@@ -10,9 +10,7 @@ Result<NameList> NameList::read(const AsMounter &mounter, const Branch &branch, 
 	NameList list;
 
 	TRY(for_each_entry(mounter, branch, dir, [&list](const BranchEntry &entry) -> Result<void> {
-		NameTable::Entry *added = TRY(list.names_.add(entry.name));
-
-		added->visible = !is_reserved(entry.name);
+		TRY(list.names_.find_or_add(entry.name)).entry->visible = !is_reserved(entry.name);
 		return {};
 	}));
 	return list;

@@ -45,16 +45,6 @@ unsigned long *NameTable::slot_of(StringView name, unsigned int hash) const
 	}
 }
 
-NameTable::Entry *NameTable::find(StringView name) const
-{
-	if (!count_)
-		return nullptr;
-
-	unsigned long slot = *slot_of(name, hash_of(name));
-
-	return slot ? entries_.data[slot - 1] : nullptr;
-}
-
 Result<void> NameTable::grow()
 {
 	unsigned long room = room_ ? 2 * room_ : 64;
@@ -95,22 +85,28 @@ Result<NameTable::Entry *> NameTable::allocate(unsigned long size)
 	return entry;
 }
 
-Result<NameTable::Entry *> NameTable::add(StringView name)
+Result<NameTable::Found> NameTable::find_or_add(StringView name)
 {
 	if (name.size() >= PATH_MAX)
 		return Error{-EIO};
 	if (count_ == room_)
 		TRY(grow());
 
+	unsigned int hash = hash_of(name);
+	unsigned long *slot = slot_of(name, hash);
+
+	if (*slot)
+		return Found{entries_.data[*slot - 1], false};
+
 	Entry *entry = TRY(allocate(sizeof(Entry) + name.size()));
 
 	__builtin_memset(static_cast<void *>(entry), 0, sizeof(*entry));
-	entry->hash = hash_of(name);
+	entry->hash = hash;
 	entry->size = static_cast<unsigned short>(name.size());
 	__builtin_memcpy(entry->name, name.data(), name.size());
 	entries_.data[count_] = entry;
-	*slot_of(name, entry->hash) = ++count_;
-	return entry;
+	*slot = ++count_;
+	return Found{entry, true};
 }
 
 } // namespace aufs

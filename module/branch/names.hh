@@ -45,13 +45,15 @@ public:
 		return *entries_.data[index];
 	}
 
-	/* The entry @name, or null. */
-	Entry *find(StringView name) const;
+	struct Found {
+		Entry *entry;
+		bool added; /* it was not there; its other members are 0 */
+	};
 	/*
-	 * A new entry @name (less than PATH_MAX bytes, as the VFS wants it), which is not there yet;
-	 * its other members are 0. -ENOMEM; -EIO where it is longer.
+	 * The entry @name (less than PATH_MAX bytes, as the VFS wants it), which is added where there is
+	 * none. -ENOMEM; -EIO where it is longer.
 	 */
-	Result<Entry *> add(StringView name);
+	Result<Found> find_or_add(StringView name);
 	/* Nothing is found or added any more: gives up the memory for that. */
 	void complete()
 	{

@@ -370,20 +370,11 @@ Result<void> OptionSet::accept_branches(StringView name, OptionError &error)
 
 Result<void> OptionSet::accept_change(const OptionRow &row, StringView name, OptionError &error)
 {
-	bool first = kind_ == MountKind::first;
-	bool adds = row.effect == Effect::adds_branches;
-	/* All know append: while branches are fixed, it continues their list. */
-	bool possible = row.key == OptionKey::append || (changing_ && (adds || !first));
-
-	if (!possible) {
-		const char *text = "branches cannot be changed while mounted, as by option";
-
-		if (first && changing_)
-			text = "a mount gets its branches by br, append, prepend and add, not by option";
-		else if (first)
-			text = "a mount gets its branches by br and append, not by option";
-		return refuse(error, {.text = text, .word = name});
-	}
+	if (kind_ == MountKind::first && row.effect != Effect::adds_branches)
+		return refuse(
+			error,
+			{.text = "a mount gets its branches by br, append, prepend and add, not by option",
+			 .word = name});
 	if (change_ == OptionKey::nothing)
 		change_ = row.key;
 	return {};

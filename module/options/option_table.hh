@@ -36,20 +36,16 @@ enum class OptionKey : unsigned char {
 /* What is mounted: a new union, or the one that is there once more. */
 enum class MountKind : unsigned char { first, remount };
 
-/*
- * Whether the caller makes the changes of branch_change.hh, in the order in which they are given. A first
- * mount has those that add: from no branches on.
- */
-enum class Branches : unsigned char { fixed, changing };
-
 struct OptionRow;
 
-/* Which options one mount was given. */
+/*
+ * Which options one mount was given. Changes of branches are made in the order in which they are given; a
+ * first mount has those that add, from no branches on.
+ */
 class OptionSet final
 {
 public:
-	explicit constexpr OptionSet(MountKind kind, Branches branches = Branches::fixed)
-		: kind_(kind), changing_(branches == Branches::changing)
+	explicit constexpr OptionSet(MountKind kind) : kind_(kind)
 	{
 	}
 
@@ -78,7 +74,6 @@ private:
 	Result<void> accept_change(const OptionRow &row, StringView name, OptionError &error);
 
 	MountKind kind_;
-	bool changing_;
 	bool branches_ = false;
 	OptionKey change_ = OptionKey::nothing; /* the first that was given, append too */
 	unsigned long long noted_ = 0; /* a bit for each row of the table */

@@ -27,7 +27,7 @@ namespace aufs
 using cxxrt::Result;
 using cxxrt::StringView;
 
-/* Branches in one mount: more have not been tried. */
+/* Branches in one mount, as many as the tests have tried. */
 inline constexpr unsigned int max_branches = 4096;
 /* The kernel's PATH_MAX: bytes in a path with its terminating zero. */
 inline constexpr StringView::Size path_size = 4096;

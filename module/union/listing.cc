@@ -55,24 +55,31 @@ Own<s64[]> change_times(const Stack &found, s64 now)
 
 } // namespace
 
+/* What is the same for all entries of one part. */
+struct Listing::Source {
+	const Branch &branch;
+	unsigned short part; /* its place in stack_ */
+	bool numbered; /* the numbers of all its entries follow from those of the branch */
+	bool directories_numbered; /* those of directories do */
+	Super::Numbering number_for;
+};
+
 /* The name of a whiteout itself, as any other. */
-Result<void> Listing::add_whiteout(unsigned int part, const BranchEntry &entry)
+Result<void> Listing::add_whiteout(const Source &source, const BranchEntry &entry)
 {
-	if (names_.find(entry.name))
-		return {};
+	auto [known, added] = TRY(names_.find_or_add(entry.name));
 
-	NameTable::Entry *added = TRY(names_.add(entry.name));
-
-	added->part = static_cast<unsigned short>(part);
-	added->visible = true;
-	added->type = static_cast<unsigned char>(entry.type);
+	if (added) {
+		known->part = source.part;
+		known->visible = true;
+		known->type = static_cast<unsigned char>(entry.type);
+	}
 	return {};
 }
 
-Result<void> Listing::add(Inode &dir, unsigned int part, bool numbered, const BranchEntry &entry)
+Result<void> Listing::add(const Super &super, const Source &source, const BranchEntry &entry)
 {
-	const Super &super = dir.super();
-	const Branch &branch = *stack_->part(part).branch;
+	const Branch &branch = source.branch;
 	StringView name = entry.name;
 	bool whiteout = is_reserved(name);
 
@@ -81,7 +88,7 @@ Result<void> Listing::add(Inode &dir, unsigned int part, bool numbered, const Br
 		return {};
 	if (whiteout) {
 		if (super.settings().show_whiteouts && is_whiteout_name(name))
-			TRY(add_whiteout(part, entry));
+			TRY(add_whiteout(source, entry));
 		name = name.substr(whiteout_prefix.size());
 		/* The format's own: .wh..wh..opq and its like. */
 		if (is_reserved(name))
@@ -94,19 +101,16 @@ Result<void> Listing::add(Inode &dir, unsigned int part, bool numbered, const Br
 		return {};
 	}
 
-	NameTable::Entry *known = names_.find(name);
+	auto [known, added] = TRY(names_.find_or_add(name));
 
 	/* A whiteout hides the name in later parts, not in its own. */
-	if (known && (whiteout || known->visible || known->part != part))
+	if (!added && (whiteout || known->visible || known->part != source.part))
 		return {};
-	if (!known)
-		known = TRY(names_.add(name));
-	known->part = static_cast<unsigned short>(part);
+	known->part = source.part;
 	known->visible = !whiteout;
 	known->type = static_cast<unsigned char>(entry.type);
-	/* Copies have the numbers of what they are copies of. */
-	if (!impure_ && (numbered || (entry.type == DT_DIR && branch.lists_numbers())))
-		known->number = super.number_for(branch, entry.number);
+	if (source.numbered || (source.directories_numbered && entry.type == DT_DIR))
+		known->number = source.number_for(entry.number);
 	else
 		known->number = 0;
 	return {};
@@ -137,17 +141,26 @@ Result<void> Listing::read_parts(const AsMounter &mounter, Inode &dir)
 	const Stack &found = dir.stack();
 	s64 now = coarse_time();
 
+	const Super &super = dir.super();
+
 	impure_ = is_impure(mounter, dir);
 	stack_ = &found;
 	changed_ = change_times(found, now);
 	for (unsigned int part = 0; part < found.parts(); part++) {
 		const Part &from = found.part(part);
-		bool numbered = dir.super().numbers_entries(*from.branch);
+		/* Copies have the numbers of what they are copies of. */
+		const Source source = {
+			.branch = *from.branch,
+			.part = static_cast<unsigned short>(part),
+			.numbered = !impure_ && super.numbers_entries(*from.branch),
+			.directories_numbered = !impure_ && from.branch->lists_numbers(),
+			.number_for = {super, *from.branch},
+		};
 		unsigned long first = names_.count();
 
 		TRY(for_each_entry(mounter, *from.branch, *from.dentry,
 				   [&](const BranchEntry &entry) {
-					   return add(dir, part, numbered, entry);
+					   return add(super, source, entry);
 				   }));
 		if (from.branch->has_overlay_whiteouts())
 			TRY(hide_overlay_whiteouts(mounter, part, first));

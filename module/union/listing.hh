@@ -47,11 +47,11 @@ private:
 	Listing() = default;
 
 	Result<void> read_parts(const AsMounter &mounter, Inode &dir);
-	/* @entry of that part of stack_; @numbered: as Super::numbers_entries(). */
-	Result<void> add(Inode &dir, unsigned int part, bool numbered, const BranchEntry &entry);
+	struct Source;
+	Result<void> add(const Super &super, const Source &source, const BranchEntry &entry);
 	Result<void> hide_overlay_whiteouts(const AsMounter &mounter, unsigned int part,
 					    unsigned long first);
-	Result<void> add_whiteout(unsigned int part, const BranchEntry &entry);
+	Result<void> add_whiteout(const Source &source, const BranchEntry &entry);
 
 	NameTable names_;
 	/* The directory's parts, and the change time of each, in ns; null where it is not known. */

@@ -209,19 +209,22 @@ public:
 	{
 	public:
 		Numbering(const Super &super, const Branch &branch)
-			: bits_(super.index_bits_), filesystem_(branch.filesystem()),
-			  none_(branch.numbers_by_inode() || filesystem_ >= super.no_filesystem())
+			: known_(branch.numbers_by_inode() ||
+						 branch.filesystem() >= super.no_filesystem() ?
+					 0 :
+					 1ULL << (64 - super.index_bits_)),
+			  factor_(1ULL << super.index_bits_), filesystem_(branch.filesystem())
 		{
 		}
 		u64 operator()(u64 number) const
 		{
-			return none_ || number >> (64 - bits_) ? 0 : number << bits_ | filesystem_;
+			return number < known_ ? number * factor_ + filesystem_ : 0;
 		}
 
 	private:
-		unsigned int bits_;
-		unsigned int filesystem_;
-		bool none_;
+		u64 known_; /* those below it follow; index_bits_ is not 0 */
+		u64 factor_;
+		u64 filesystem_;
 	};
 	/*
 	 * The union's number for the inode @number of @branch, or 0 where it does not follow

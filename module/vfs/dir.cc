@@ -140,10 +140,28 @@ struct PassThrough : dir_context {
 		actor = act;
 	}
 
+	/* Few names are special: what the others take is a benchmark's figure (readdir, one branch). */
 	static bool act(struct dir_context *ctx, const char *name, int size, loff_t offset,
 			u64 number, unsigned int type)
 	{
 		auto &self = static_cast<PassThrough &>(*ctx);
+
+		if (name[0] == '.' || static_cast<StringView::Size>(size) > max_name) [[unlikely]]
+			return act_on_special(self, name, size, offset, number, type);
+		return self.pass_on(name, size, offset, self.number_for(number), type);
+	}
+
+	bool pass_on(const char *name, int size, loff_t offset, u64 known, unsigned int type)
+	{
+		/* It is 0 or too large. Its directory is locked: nobody looks it up. */
+		if (!known) [[unlikely]]
+			known = unknown_number;
+		return outer.actor(&outer, name, size, offset, known, type);
+	}
+
+	[[gnu::noinline]] static bool act_on_special(PassThrough &self, const char *name, int size,
+						     loff_t offset, u64 number, unsigned int type)
+	{
 		StringView view(name, static_cast<StringView::Size>(size));
 
 		if (view.size() > max_name) {
@@ -151,19 +169,15 @@ struct PassThrough : dir_context {
 				self.super.note_hidden(self.branch, view);
 			return true;
 		}
-		/* Few names begin so. */
-		if (name[0] == '.' && is_reserved(view))
+		if (is_reserved(view))
 			return true;
-		if (name[0] == '.' && view == StringView("."))
+		if (view == StringView("."))
 			number = self.self_number;
-		else if (name[0] == '.' && view == StringView(".."))
+		else if (view == StringView(".."))
 			number = self.parent_number;
 		else
 			number = self.number_for(number);
-		/* It is 0 or too large. Its directory is locked: nobody looks it up. */
-		if (!number)
-			number = unknown_number;
-		return self.outer.actor(&self.outer, name, size, offset, number, type);
+		return self.pass_on(name, size, offset, number, type);
 	}
 };
 

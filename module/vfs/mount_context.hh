@@ -34,7 +34,7 @@ public:
 	}
 
 private:
-	explicit MountContext(MountKind kind) : options_(kind, Branches::changing)
+	explicit MountContext(MountKind kind) : options_(kind)
 	{
 	}
 

@@ -74,7 +74,7 @@ bool add_changes(OptionSet &set, const RawOption &option, unsigned int already, 
 Text change(const Text &data, MountKind kind = MountKind::remount, unsigned int already = 1)
 {
 	MonolithicOptions options(data);
-	OptionSet set(kind, Branches::changing);
+	OptionSet set(kind);
 	OptionError error;
 	Text all;
 
@@ -92,7 +92,7 @@ Text change(const Text &data, MountKind kind = MountKind::remount, unsigned int 
 /* The same by fsconfig(2), where mount(8) cuts each option at its first `=`. */
 Text change_by_fsconfig(std::initializer_list<StringView> options)
 {
-	OptionSet set(MountKind::remount, Branches::changing);
+	OptionSet set(MountKind::remount);
 	Text all;
 
 	for (StringView text : options) {

@@ -175,19 +175,10 @@ void check_setting(OptionKey key, StringView value, StringView data)
 	require(again == settings, "a policy's name is that policy");
 }
 
-/* A first mount and a remount; of a union whose branches are fixed in one of four cases. */
+/* A first mount and a remount. */
 struct Sets {
-	OptionSet sets[2];
+	OptionSet sets[2] = {OptionSet(MountKind::first), OptionSet(MountKind::remount)};
 
-	explicit Sets(StringView data)
-		: Sets(data.size() % 4 ? Branches::changing : Branches::fixed)
-	{
-	}
-	explicit Sets(Branches branches)
-		: sets{OptionSet(MountKind::first, branches),
-		       OptionSet(MountKind::remount, branches)}
-	{
-	}
 	OptionSet *begin()
 	{
 		return sets;
@@ -248,7 +239,7 @@ void check_end(const OptionSet &set, StringView data)
 void check_data(StringView data, Size buffer_size)
 {
 	MonolithicOptions options(data);
-	Sets sets(data);
+	Sets sets;
 	OptionError error;
 	const char *end = data.begin();
 
@@ -281,7 +272,7 @@ void check_data(StringView data, Size buffer_size)
 void check_key(StringView key)
 {
 	RawOption option(key);
-	Sets sets(key);
+	Sets sets;
 
 	require(within(option.key, key) && within(option.value, key), "an option is its text");
 	check_option(sets, option, key, path_size);

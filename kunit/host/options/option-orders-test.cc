@@ -31,6 +31,8 @@ public:
 			return false;
 		if (key.value() == OptionKey::branches || key.value() == OptionKey::append)
 			list_ += Text(list_.empty() ? "" : ":") + model::canonical(option.value);
+		else if (changes_branches(key.value()))
+			return change(key.value(), option.value);
 		return true;
 	}
 	OptionError &error()
@@ -66,9 +68,33 @@ public:
 	}
 
 private:
+	bool change(OptionKey key, StringView value)
+	{
+		static constexpr const char *kinds[] = {"insert", "append", "remove",
+							"detach", "modify", "replace"};
+		char buffer[BranchChanges::buffer_size];
+		BranchChanges changes(key, value, 1);
+
+		while (changes.more()) {
+			Result<BranchChange> next = changes.next(buffer, sizeof(buffer), error_);
+
+			if (!next.ok())
+				return false;
+
+			const BranchChange &change = next.value();
+
+			list_ += Text(list_.empty() ? "" : ":") +
+				 kinds[static_cast<int>(change.kind)] + " " +
+				 Text::number(static_cast<long>(change.place)) + " " +
+				 Text(change.branch.path) + Text(change.new_path);
+			change.branch.write_use([this](StringView piece) { list_ += piece; });
+		}
+		return true;
+	}
+
 	OptionSet set_;
 	Settings settings_;
-	Text list_;
+	Text list_; /* the branches, or what changes of them */
 	OptionError error_;
 };
 
@@ -133,10 +159,12 @@ Text meaning_by_fsconfig(const StringView (&words)[count], unsigned int given, M
 struct Written {
 	StringView text;
 	const char *means;
+	bool remount_only = false;
 };
 
 constexpr unsigned int slot_count = 8;
-constexpr Written slots[slot_count][14] = {
+constexpr unsigned int most_written = 18;
+constexpr Written slots[slot_count][most_written] = {
 	{
 		{"create=tdp", "tdp 30"},
 		{"create:top-down-parent", "tdp 30"},
@@ -190,6 +218,17 @@ constexpr Written slots[slot_count][14] = {
 		{"br:/a\\=b=rr+coo_all", "/a\\=b=rr+coo_all"},
 		{"append=/a:/b=rw", "/a=rw:/b=rw"},
 		{"append:/x=ro+coo_reg+moo", "/x=ro+coo_reg"},
+		{"prepend:/x:/y=rr", "insert 0 /x=ro:insert 1 /y=rr"},
+		{"prepend=/x=rw:", "insert 0 /x=rw"},
+		{"add:0:/x", "insert 0 /x=ro"},
+		{"ins=0:/x=rw+nolwh", "insert 0 /x=rw"},
+		{"del:/a", "remove 0 /a=ro", true},
+		{"del=/a\\,b", "remove 0 /a,b=ro", true},
+		{"detach:/a", "detach 0 /a=ro", true},
+		{"mod:/a=rr", "modify 0 /a=rr", true},
+		{"mod=/a=rw+coo_reg", "modify 0 /a=rw+coo_reg", true},
+		{"replace:/a=/b", "replace 0 /a/b=ro", true},
+		{"replace=/a=/b=rr", "replace 0 /a/b=rr", true},
 	},
 };
 
@@ -216,9 +255,9 @@ constexpr Said said[] = {{"xino", "xino=/dev/shm/.xino", "inode numbers need no 
 
 /* What is refused wherever it stands, and whatever else is asked for. */
 constexpr StringView wrong[] = {"xyno=/x",     "sum=1",	      "noplink=1", "udba=sometimes",
-				"create=best", "fhsm_sec=1",  "add:1:/a",  "del:/a=ro",
-				"dirren",      "itrunc_xino", "=x",	   "replace:/a=/b",
-				"detach:/a",   "idel:1"};
+				"create=best", "fhsm_sec=1",  "add:/a",	   "del:/a=ro",
+				"dirren",      "itrunc_xino", "=x",	   "replace:/a=",
+				"detach:",     "idel:1",      "mod:/a",	   "prepend:/a=rx"};
 
 /* What is right for a remount that ends read-only. */
 constexpr StringView opposite[] = {"noplink", "nodio", "noacl", "nodirperm1"};
@@ -248,7 +287,7 @@ Choice::Choice(Random &random, MountKind kind, bool read_only)
 	for (unsigned int slot = 0; slot < slot_count && count < wanted; slot++) {
 		unsigned int written = 0;
 
-		while (written < 14 && !slots[slot][written].text.empty())
+		while (written < most_written && !slots[slot][written].text.empty())
 			written++;
 		if (random.below(2))
 			continue;
@@ -258,6 +297,7 @@ Choice::Choice(Random &random, MountKind kind, bool read_only)
 		set[slot] = chosen.means;
 		/* Only where nothing is written. */
 		right = right && (read_only || !(chosen.text == "shwh"));
+		right = right && (kind == MountKind::remount || !chosen.remount_only);
 	}
 	if (count < wanted && !random.below(6)) {
 		add(wrong[random.below(sizeof(wrong) / sizeof(wrong[0]))]);
