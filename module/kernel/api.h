@@ -193,6 +193,14 @@ struct aufs_name_filters {
 	struct aufs_name_filter *filter[];
 };
 
+/* What is looked for in processes; the functions are called in atomic context. */
+struct aufs_search {
+	bool (*is_file)(struct aufs_search *search, struct file *file); /* one that is open */
+	/* Whether mappings of it are; may be null. */
+	bool (*is_mapped)(struct aufs_search *search, const struct inode *h_inode);
+	const struct dentry *place; /* a working directory or root; may be null */
+};
+
 /* A process that uses something (helpers_users.c). */
 struct aufs_user {
 	int pid; /* as the caller sees it */
@@ -286,12 +294,10 @@ int aufs_mknod(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry, u
  */
 unsigned int aufs_dcache_children(struct dentry *dir, struct dentry **children, unsigned int size);
 /*
- * Looks for a process that has @dentry open or as a working directory or root, or maps the
- * branch's file @h_inode, which may be null. False where none of the caller's pid namespace
- * does, or it is just changing that. Any context that may look at all tasks.
+ * Looks for a process that has what @search is for. False where none of the caller's pid
+ * namespace has, or it is just changing that, or there are too many to ask. May sleep.
  */
-bool aufs_find_user(const struct dentry *dentry, const struct inode *h_inode,
-		    struct aufs_user *user);
+bool aufs_find_user(struct aufs_search *search, struct aufs_user *user);
 bool aufs_is_mount_point(const struct dentry *dentry);
 /* Who refers to it, its children as well. */
 unsigned int aufs_dentry_users(const struct dentry *dentry);

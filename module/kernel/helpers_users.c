@@ -12,9 +12,11 @@
 #include "generated/declared.h"
 #include "api.h"
 
-static int is_open_at(const void *dentry, struct file *file, unsigned int fd)
+static int is_sought(const void *data, struct file *file, unsigned int fd)
 {
-	return file->f_path.dentry == dentry;
+	struct aufs_search *search = (struct aufs_search *)data;
+
+	return search->is_file(search, file);
 }
 
 /* Under the task's alloc_lock, which keeps all this; so does what is called. */
@@ -37,19 +39,19 @@ static bool is_place_of(struct task_struct *task, const struct dentry *dentry)
 	return is;
 }
 
-static bool has_mapping(struct mm_struct *mm, const struct inode *h_inode)
+static bool has_mapping(struct mm_struct *mm, struct aufs_search *search)
 {
 	VMA_ITERATOR(vmi, mm, 0);
 	struct vm_area_struct *vma;
 
 	for_each_vma(vmi, vma) {
-		if (vma->vm_file && file_inode(vma->vm_file) == h_inode)
+		if (vma->vm_file && search->is_mapped(search, file_inode(vma->vm_file)))
 			return true;
 	}
 	return false;
 }
 
-static bool is_mapped_by(struct task_struct *task, const struct inode *h_inode)
+static bool is_mapped_by(struct task_struct *task, struct aufs_search *search)
 {
 	struct mm_struct *mm = task->mm;
 	bool is;
@@ -57,24 +59,23 @@ static bool is_mapped_by(struct task_struct *task, const struct inode *h_inode)
 	/* Who changes his mappings just now may do so. */
 	if (!mm || (task->flags & PF_KTHREAD) || !mmap_read_trylock(mm))
 		return false;
-	is = has_mapping(mm, h_inode);
+	is = has_mapping(mm, search);
 	mmap_read_unlock(mm);
 	return is;
 }
 
-static bool uses(struct task_struct *task, const struct dentry *dentry, const struct inode *h_inode)
+static bool uses(struct task_struct *task, struct aufs_search *search)
 {
-	if (is_place_of(task, dentry))
+	if (search->place && is_place_of(task, search->place))
 		return true;
-	if (task->files && iterate_fd(task->files, 0, is_open_at, dentry))
+	if (task->files && iterate_fd(task->files, 0, is_sought, search))
 		return true;
-	return h_inode && is_mapped_by(task, h_inode);
+	return search->is_mapped && is_mapped_by(task, search);
 }
 
-bool aufs_find_user(const struct dentry *dentry, const struct inode *h_inode,
-		    struct aufs_user *user)
+bool aufs_find_user(struct aufs_search *search, struct aufs_user *user)
 {
-	/* There may be many of them, with many files, and others wait: then there is no name. */
+	/* There may be many of them, with many files: then there is no name. */
 	unsigned long end = jiffies + HZ / 2;
 	struct task_struct *task;
 
@@ -85,7 +86,7 @@ bool aufs_find_user(const struct dentry *dentry, const struct inode *h_inode,
 		if (time_after(jiffies, end))
 			break;
 		task_lock(task);
-		if (uses(task, dentry, h_inode)) {
+		if (uses(task, search)) {
 			/* 0 where it is none of the caller's namespace. */
 			user->pid = task_tgid_vnr(task);
 			strscpy(user->command, task->comm, sizeof(user->command));

@@ -96,11 +96,10 @@ private:
 	bool has_notice_ = false;
 };
 
-/* A process that has @dentry open or as a directory of its own, or maps @h_inode: as aufs_find_user(). */
-inline bool find_user(const struct dentry &dentry, const struct inode *h_inode,
-		      struct aufs_user &user)
+/* A process that has what @search is for: as aufs_find_user(). */
+inline bool find_user(struct aufs_search &search, struct aufs_user &user)
 {
-	return aufs_find_user(&dentry, h_inode, &user);
+	return aufs_find_user(&search, &user);
 }
 
 } // namespace aufs

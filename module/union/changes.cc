@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "changes.hh"
-#include "holders.hh"
 #include "new_branch.hh"
 #include "kernel/inodes.hh"
 
@@ -53,8 +52,9 @@ Result<void> ListChange::add(struct fs_context *fc, const BranchChange &change)
 		step.fresh = TRY(Branch::create(fc, item));
 		TRY(step.fresh->attach(fc));
 		/* Whoever remounts may be another than the mounter. */
-		TRY(step.fresh->housekeeping().find(Super::of(*fc->root->d_sb).as_mounter(),
-						    *step.fresh));
+		TRY(explained(fc, *step.fresh, "its housekeeping directories cannot be looked up",
+			      step.fresh->housekeeping().find(
+				      Super::of(*fc->root->d_sb).as_mounter(), *step.fresh)));
 	}
 	return steps_.push(kernel, move(step));
 }
@@ -229,25 +229,31 @@ Volatility ListChange::volatility() const
 	return volatility;
 }
 
-Result<Own<Stack>> ListChange::find_root(const AsMounter &mounter,
+Result<Own<Stack>> ListChange::find_root(const AsMounter &mounter, struct fs_context *fc,
 					 const struct super_block &sb) const
 {
 	auto branch_at = [this](unsigned int index) -> const Branch & {
 		return *list_[index].branch;
 	};
-	Stack root = TRY(aufs::find_root(mounter, static_cast<unsigned int>(list_.size()),
+	Stack root = TRY(aufs::find_root(mounter, fc, static_cast<unsigned int>(list_.size()),
 					 FunctionRef<const Branch &(unsigned int)>(branch_at),
 					 &Inode::of(*sb.s_root->d_inode)));
 
 	return Stack::create(root);
 }
 
-Result<void> ListChange::check_unused(struct fs_context *fc, const Refresh &refresh,
-				      bool last) const
+bool ListChange::goes(const Branch &branch) const
+{
+	return cxxrt::any_of(leaving_, [&branch](const Leaving &leaving) {
+		return leaving.branch == &branch;
+	});
+}
+
+Result<void> ListChange::check_unused(const Refresh &refresh, Busy &busy) const
 {
 	for (const Leaving &leaving : leaving_) {
 		if (!leaving.is_detached)
-			TRY(refuse_use(fc, refresh, *leaving.branch, BranchUse::any, last));
+			TRY(busy.check(refresh, *leaving.branch, BranchUse::any));
 	}
 	return {};
 }
@@ -256,7 +262,8 @@ Result<void> ListChange::check_unused(struct fs_context *fc, const Refresh &refr
  * What is rw, and is not to be from now on: nobody begins to write to it any more, and who has begun is looked for.
  * Whoever opens a file, or has taken write access, looks at the permission afterwards.
  */
-Result<void> ListChange::take_write_access(struct fs_context *fc, const Refresh &refresh, bool last)
+Result<void> ListChange::take_write_access(struct fs_context *fc, bool last, const Refresh &refresh,
+					   Busy &busy)
 {
 	for (Entry &entry : list_) {
 		if (!entry.is_modified || !entry.branch->writable() ||
@@ -272,7 +279,7 @@ Result<void> ListChange::take_write_access(struct fs_context *fc, const Refresh 
 					    entry.branch->name().data());
 			return Error{-EBUSY};
 		}
-		TRY(refuse_use(fc, refresh, *entry.branch, BranchUse::writing, last));
+		TRY(busy.check(refresh, *entry.branch, BranchUse::writing));
 	}
 	return {};
 }
@@ -350,23 +357,19 @@ void ListChange::warm_up(struct super_block &sb, Refresh::Goes goes) const
 	Refresh refresh(sb);
 	ListLock lock(Super::of(sb));
 	AsMounter mounter = Super::of(sb).as_mounter();
-	auto root = find_root(mounter, sb);
+	auto root = find_root(mounter, nullptr, sb);
 
 	if (root.ok())
 		(void)refresh.prepare(mounter, *sb.s_root, root.release(), goes).ok();
 }
 
-Result<void> ListChange::try_to_apply(struct fs_context *fc, struct super_block &sb,
-				      const Settings &settings, bool last)
+Result<void> ListChange::exchange(struct fs_context *fc, struct super_block &sb,
+				  const Settings &settings, bool last, Refresh &refresh, Busy &busy)
 {
 	Super &super = Super::of(sb);
-	Refresh refresh(sb);
 	Array<Super::Claim> claimed;
-
 	auto goes = [this](const Branch &branch) {
-		return cxxrt::any_of(leaving_, [&branch](const Leaving &leaving) {
-			return leaving.branch == &branch;
-		});
+		return this->goes(branch);
 	};
 
 	TRY(claims(claimed));
@@ -387,17 +390,13 @@ Result<void> ListChange::try_to_apply(struct fs_context *fc, struct super_block 
 
 	/* What has come since is little. */
 	shrink_dcache_sb(&sb);
-	if (auto prepared = refresh.prepare(mounter, *sb.s_root, TRY(find_root(mounter, sb)),
-					    Refresh::Goes(goes));
-	    !prepared.ok()) {
-		explain(fc, refresh, prepared.error());
-		return prepared;
-	}
-	TRY(check_unused(fc, refresh, last));
+	TRY(refresh.prepare(mounter, *sb.s_root, TRY(find_root(mounter, fc, sb)),
+			    Refresh::Goes(goes)));
+	TRY(check_unused(refresh, busy));
 
 	ScopeExit give_back([this] { give_write_access_back(); });
 
-	TRY(take_write_access(fc, refresh, last));
+	TRY(take_write_access(fc, last, refresh, busy));
 
 	auto take = [&] {
 		super.set_settings(settings);
@@ -420,6 +419,21 @@ Result<void> ListChange::try_to_apply(struct fs_context *fc, struct super_block 
 	clean(mounter, sb);
 	refresh.commit(mounter, lock.value().list, Refresh::Goes(goes));
 	return {};
+}
+
+Result<void> ListChange::try_to_apply(struct fs_context *fc, struct super_block &sb,
+				      const Settings &settings, bool last)
+{
+	Refresh refresh(sb);
+	Busy busy;
+	auto exchanged = exchange(fc, sb, settings, last, refresh, busy);
+
+	/* Nobody waits for that. */
+	if (!exchanged.ok())
+		explain(fc, refresh, exchanged.error());
+	if (last)
+		busy.explain(fc);
+	return exchanged;
 }
 
 Result<void> ListChange::apply(struct fs_context *fc, struct super_block &sb,

@@ -6,7 +6,7 @@
 #pragma once
 
 #include "options/branch_change.hh"
-#include "refresh.hh"
+#include "holders.hh"
 
 namespace aufs
 {
@@ -112,10 +112,15 @@ private:
 				 const Branch &branch) const;
 	Result<void> try_to_apply(struct fs_context *fc, struct super_block &sb,
 				  const Settings &settings, bool last);
-	Result<void> check_unused(struct fs_context *fc, const Refresh &refresh, bool last) const;
-	Result<Own<Stack>> find_root(const AsMounter &mounter, const struct super_block &sb) const;
+	Result<void> exchange(struct fs_context *fc, struct super_block &sb,
+			      const Settings &settings, bool last, Refresh &refresh, Busy &busy);
+	bool goes(const Branch &branch) const;
+	Result<void> check_unused(const Refresh &refresh, Busy &busy) const;
+	Result<Own<Stack>> find_root(const AsMounter &mounter, struct fs_context *fc,
+				     const struct super_block &sb) const;
 	Result<void> claims(Array<Super::Claim> &claims) const;
-	Result<void> take_write_access(struct fs_context *fc, const Refresh &refresh, bool last);
+	Result<void> take_write_access(struct fs_context *fc, bool last, const Refresh &refresh,
+				       Busy &busy);
 	void give_write_access_back();
 	void sync_read_only(struct fs_context *fc) const;
 	void warm_up(struct super_block &sb, Refresh::Goes goes) const;

@@ -9,21 +9,61 @@ namespace
 {
 
 constexpr Gfp kernel{GFP_KERNEL};
-/* The context's log has as many lines. */
-constexpr unsigned int most_holders = 8;
 
-/* Says that @holder is in use, and by whom, and so are @more. @buffer has PATH_MAX bytes. */
-void name_holder(struct fs_context *fc, const Branch &branch, BranchUse use, struct dentry &holder,
-		 char *buffer, unsigned int more)
+/* For who has the file or the directory @inode by the name @dentry. */
+struct HolderSearch : aufs_search {
+	const Inode &inode;
+
+	HolderSearch(const struct dentry &dentry, const Inode &of)
+		: aufs_search{is_open, is_reg(of.vfs.i_mode) ? has_data : nullptr, &dentry},
+		  inode(of)
+	{
+	}
+	static bool is_open(struct aufs_search *search, struct file *file)
+	{
+		return file->f_path.dentry == search->place;
+	}
+	/* A mapping may be older than a copy-up. */
+	static bool has_data(struct aufs_search *search, const struct inode *h_inode)
+	{
+		return static_cast<HolderSearch &>(*search).inode.is_or_was(h_inode);
+	}
+};
+
+/* For who reads a directory of @branch through. */
+struct ReaderSearch : aufs_search {
+	const Branch &branch;
+	Ref<struct dentry> found;
+
+	explicit ReaderSearch(const Branch &of)
+		: aufs_search{is_reading, nullptr, nullptr}, branch(of)
+	{
+	}
+	static bool is_reading(struct aufs_search *search, struct file *file)
+	{
+		auto &self = static_cast<ReaderSearch &>(*search);
+
+		if (file->f_op != &dir_operations || !DirReader::of(*file).reads(self.branch))
+			return false;
+		self.found = Ref<struct dentry>::retain(file->f_path.dentry);
+		return true;
+	}
+};
+
+/*
+ * Says that @holder is in use, and by whom, and so are @more. @buffer has PATH_MAX bytes. @user: who it is, where that is
+ * known.
+ */
+void name_holder(struct fs_context *fc, const Branch &branch, BranchUse use,
+		 const struct dentry &holder, const struct aufs_user *user, char *buffer,
+		 unsigned int more)
 {
 	const char *path = dentry_path_raw(&holder, buffer, PATH_MAX);
-	const Inode &inode = Inode::of(*holder.d_inode);
-	struct aufs_user user;
 	char who[64] = "";
 	char rest[32] = "";
 
-	if (find_user(holder, is_reg(inode.vfs.i_mode) ? &inode.h_inode() : nullptr, user))
-		snprintf(who, sizeof(who), " (pid %d, %s)", user.pid, user.command);
+	if (user)
+		snprintf(who, sizeof(who), " (pid %d, %s)", user->pid, user->command);
 	else if (is_mount_point(holder))
 		snprintf(who, sizeof(who), " (a mount point)");
 	if (more)
@@ -49,27 +89,46 @@ void explain(struct fs_context *fc, const Refresh &refresh, int error)
 			    -error);
 }
 
-Result<void> refuse_use(struct fs_context *fc, const Refresh &refresh, const Branch &branch,
-			BranchUse use, bool say)
+Result<void> Busy::check(const Refresh &refresh, const Branch &branch, BranchUse use)
 {
-	struct dentry *holders[most_holders];
-	unsigned int count = refresh.users_of(branch, use, {holders, most_holders});
+	count_ = refresh.users_of(branch, use, {holders_, most_holders});
+
 	bool unseen = use == BranchUse::any && branch.pins() > refresh.parts_on(branch) + 1;
 
-	if (!count && !unseen)
-		return {};
-	if (say) {
-		auto buffer = Own<char[]>::adopt(new (kernel) char[PATH_MAX]);
-		unsigned int named = buffer ? cxxrt::min(count, most_holders) : 0;
+	branch_ = count_ || unseen ? &branch : nullptr;
+	use_ = use;
+	if (branch_)
+		return Error{-EBUSY};
+	return {};
+}
 
-		for (unsigned int i = 0; i < named; i++)
-			name_holder(fc, branch, use, *holders[i], buffer.get(),
-				    i + 1 == named ? count - named : 0);
-		if (!count)
-			mount_error(fc, "branch '%s' is in use by what has no name in the union",
-				    branch.name().data());
+void Busy::explain(struct fs_context *fc) const
+{
+	auto buffer = Own<char[]>::adopt(branch_ ? new (kernel) char[PATH_MAX] : nullptr);
+
+	if (!buffer)
+		return;
+
+	unsigned int named = cxxrt::min(count_, most_holders);
+	struct aufs_user user;
+
+	for (unsigned int i = 0; i < named; i++) {
+		HolderSearch search(*holders_[i], Inode::of(*holders_[i]->d_inode));
+		bool known = find_user(search, user);
+
+		name_holder(fc, *branch_, use_, *holders_[i], known ? &user : nullptr, buffer.get(),
+			    i + 1 == named ? count_ - named : 0);
 	}
-	return Error{-EBUSY};
+	if (named)
+		return;
+
+	ReaderSearch search(*branch_);
+
+	if (find_user(search, user))
+		name_holder(fc, *branch_, use_, *search.found, &user, buffer.get(), 0);
+	else
+		mount_error(fc, "branch '%s' is in use by what has no name in the union",
+			    branch_->name().data());
 }
 
 } // namespace aufs

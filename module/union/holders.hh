@@ -16,11 +16,53 @@ inline bool is_passing(int error)
 /* Says in @fc's log which name in use cannot be looked up, a branch having an @error for it. */
 void explain(struct fs_context *fc, const Refresh &refresh, int error);
 
+/* What keeps a branch: found while others wait, said when they do not any more. */
+class Busy final
+{
+public:
+	/* -EBUSY where @branch is in use, as @refresh has seen, which lives longer than this. Under the list's lock. */
+	Result<void> check(const Refresh &refresh, const Branch &branch, BranchUse use);
+	/*
+	 * Says in @fc's log what was in use, if anything was: up to eight names, with a process that has each. Without
+	 * the list's lock: there may be many processes to ask. May sleep.
+	 */
+	void explain(struct fs_context *fc) const;
+
+private:
+	/* The context's log has as many lines. */
+	static constexpr unsigned int most_holders = 8;
+
+	const Branch *branch_ = nullptr;
+	BranchUse use_ = BranchUse::any;
+	struct dentry *holders_[most_holders] = {}; /* the refresh has them */
+	unsigned int count_ = 0; /* there may be more than that many */
+};
+
 /*
- * -EBUSY where @branch is in use, as @refresh has seen. With @say, @fc's log gets what uses it: up to eight names, with
- * a process that has each. May sleep.
+ * Who reads a directory of one part through: he goes on reading the branch when the directory has got another part.
+ * An open directory's private data is this.
  */
-Result<void> refuse_use(struct fs_context *fc, const Refresh &refresh, const Branch &branch,
-			BranchUse use, bool say);
+class DirReader
+{
+public:
+	static DirReader &of(const struct file &file)
+	{
+		return *static_cast<DirReader *>(file.private_data);
+	}
+	/* Whether that is of @branch. Any context. */
+	bool reads(const Branch &branch) const
+	{
+		return AtomicRef(branch_).load() == &branch;
+	}
+
+protected:
+	void note_branch(const Branch *branch)
+	{
+		AtomicRef(branch_).store(branch);
+	}
+
+private:
+	const Branch *branch_ = nullptr;
+};
 
 } // namespace aufs

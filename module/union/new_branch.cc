@@ -62,7 +62,8 @@ Result<void> refuse_locked(const AsMounter &mounter, struct fs_context *fc, cons
 	if (!(root.i_flags & S_ENCRYPTED))
 		return {};
 	/* A filesystem looks for the key when it is asked for a name. */
-	TRY(lookup_in(mounter, branch, branch.root(), opaque_name));
+	TRY(explained(fc, branch, "it cannot be looked up in",
+		      lookup_in(mounter, branch, branch.root(), opaque_name)));
 	if (has_key(root))
 		return {};
 	mount_error(fc, "branch '%s' is encrypted and its key is not there: add it first",
@@ -87,7 +88,7 @@ Result<bool> is_opaque_root(const AsMounter &mounter, const Branch &branch, cons
 
 } // namespace
 
-Result<Stack> find_root(const AsMounter &mounter, unsigned int count,
+Result<Stack> find_root(const AsMounter &mounter, struct fs_context *fc, unsigned int count,
 			FunctionRef<const Branch &(unsigned int)> branch_at, const Inode *before)
 {
 	Stack found;
@@ -105,7 +106,8 @@ Result<Stack> find_root(const AsMounter &mounter, unsigned int count,
 			found.top = move(part);
 		else
 			found.lower[found.lower_count++] = move(part);
-		if (i + 1 < count && TRY(is_opaque_root(mounter, branch, before)))
+		if (i + 1 < count && TRY(explained(fc, branch, "it cannot be looked up in",
+						   is_opaque_root(mounter, branch, before))))
 			break;
 	}
 	return found;

@@ -20,12 +20,23 @@ Result<void> refuse_locked(const AsMounter &mounter, struct fs_context *fc, cons
  */
 bool tell_filesystems_apart(struct fs_context *fc, Branch &fresh, const Branch &other);
 
+/* @result. Where that is an error of @branch itself, @fc's log, if @fc is not null, gets @what is wrong there. */
+template <class T>
+Result<T> explained(struct fs_context *fc, const Branch &branch, const char *what, Result<T> result)
+{
+	int error = result.error();
+
+	if (fc && error && error != -ENOMEM && error != -EINTR)
+		mount_error(fc, "branch '%s': %s (errno %d)", branch.name().data(), what, -error);
+	return result;
+}
+
 /*
  * What the root has: the roots of @count branches, @branch(0) the topmost, down to one that is opaque. @before, which
- * may be null, is the root until now: what a branch of it cannot answer is as it was. -ENOMEM; what the branches say.
- * Sleeps.
+ * may be null, is the root until now: what a branch of it cannot answer is as it was. -ENOMEM; what the branches say,
+ * explained in @fc's log if that is not null. Sleeps.
  */
-Result<Stack> find_root(const AsMounter &mounter, unsigned int count,
+Result<Stack> find_root(const AsMounter &mounter, struct fs_context *fc, unsigned int count,
 			FunctionRef<const Branch &(unsigned int)> branch, const Inode *before);
 
 /* What the dentries of a superblock get; its name in there is not for us on later kernels. */

@@ -215,6 +215,57 @@ bool Super::names_stay(const Branch &branch) const
 	       copies_keep_identity(branch, S_IFREG) && copies_keep_identity(branch, S_IFLNK);
 }
 
+namespace
+{
+
+/* Where a table has the filesystems of that id. Others may be there as well. */
+const void *slot_of_id(const unsigned char *id)
+{
+	u64 halves[2];
+
+	static_assert(sizeof(halves) == UUID_SIZE);
+	__builtin_memcpy(halves, id, sizeof(halves));
+	/* No null. */
+	return reinterpret_cast<const void *>((halves[0] ^ halves[1]) | 1);
+}
+
+} // namespace
+
+/* Each is compared with the first one of its own filesystem, or with the first one that has its id. */
+Result<void> Super::tell_filesystems_apart(struct fs_context *fc)
+{
+	cxxrt::PointerTable<const Branch *> by_filesystem;
+	cxxrt::PointerTable<const Branch *> by_id;
+	constexpr Gfp kernel{GFP_KERNEL};
+
+	for (Own<Branch> &branch : branches_) {
+		if (const Branch *const *same = by_filesystem.find(&branch->sb())) {
+			(void)aufs::tell_filesystems_apart(fc, *branch, **same);
+			continue;
+		}
+		TRY(by_filesystem.add(kernel, &branch->sb(), branch.get()));
+		if (!branch->filesystem_id())
+			continue;
+
+		const void *slot = slot_of_id(branch->filesystem_id());
+		const Branch *const *taken = by_id.find(slot);
+
+		if (!taken) {
+			TRY(by_id.add(kernel, slot, branch.get()));
+			continue;
+		}
+		if (aufs::tell_filesystems_apart(fc, *branch, **taken))
+			continue;
+		/* Two ids in one slot: chance does not bring that about. */
+		for (const Branch &above : branches()) {
+			if (&above == branch.get() ||
+			    aufs::tell_filesystems_apart(fc, *branch, above))
+				break;
+		}
+	}
+	return {};
+}
+
 Result<void> Super::attach(struct fs_context *fc)
 {
 	mounter_ = Ref<const struct cred>::retain(&current_cred());
@@ -226,17 +277,13 @@ Result<void> Super::attach(struct fs_context *fc)
 	list_lock_.init(branch_depth());
 	for (Own<Branch> &branch : branches_)
 		TRY(branch->attach(fc));
-	for (unsigned int i = 0; i < count(); i++) {
-		for (unsigned int above = 0; above < i; above++) {
-			if (tell_filesystems_apart(fc, *branches_[i], *branches_[above]))
-				break;
-		}
-	}
+	TRY(tell_filesystems_apart(fc));
 	number_places();
 	TRY(claim(fc));
 	/* Nobody else makes anything of it from now on. */
 	for (Own<Branch> &branch : branches_)
-		TRY(branch->housekeeping().find(as_mounter(), *branch));
+		TRY(explained(fc, *branch, "its housekeeping directories cannot be looked up",
+			      branch->housekeeping().find(as_mounter(), *branch)));
 	return {};
 }
 

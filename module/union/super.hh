@@ -139,6 +139,8 @@ public:
 	 * (claims.cc). -EBUSY where another union has a rw branch.
 	 */
 	Result<void> attach(struct fs_context *fc);
+	/* Which filesystems of the branches only say that they are another's (new_branch.hh). -ENOMEM. */
+	Result<void> tell_filesystems_apart(struct fs_context *fc);
 
 	/* Whether some inode has been lone (Inode::become_lone()). Any context. */
 	bool has_had_lone() const

@@ -2,6 +2,7 @@
 #include "copy_up/copy_up.hh"
 #include "dir.hh"
 #include "method.hh"
+#include "union/holders.hh"
 #include "union/listing.hh"
 #include "branch/whiteout.hh"
 #include "kernel/dcache.hh"
@@ -28,14 +29,14 @@ Result<Ref<struct file>> open_directory(const Super &super, const Part &part)
  * through, entry by entry. All others have a listing, from when they are first read, and another one
  * after a rewind: a position is an index into it.
  */
-class DirFile final
+class DirFile final : public DirReader
 {
 public:
 	static Result<Own<DirFile>> create(Inode &dir);
 
 	static DirFile &of(const struct file &file)
 	{
-		return *static_cast<DirFile *>(file.private_data);
+		return static_cast<DirFile &>(DirReader::of(file));
 	}
 
 	~DirFile()
@@ -93,11 +94,13 @@ Result<void> DirFile::choose(const AsMounter &mounter, Inode &dir)
 		       !found.top.branch->has_overlay_whiteouts();
 
 	if (!through) {
+		note_branch(nullptr);
 		h_file_ = {};
 		through_.release();
 	} else if (!h_file_ || through_.dentry.get() != found.top.dentry.get()) {
 		h_file_ = TRY(open_directory(super, found.top));
 		through_ = found.top.clone();
+		note_branch(through_.branch);
 	}
 	return {};
 }
@@ -298,7 +301,9 @@ Result<loff_t> DirFile::seek(struct file &file, loff_t offset, int whence)
 Result<void> open(struct inode *vfs_inode, struct file *file)
 {
 	TRY(copy_up_on_open(*file));
-	file->private_data = TRY(DirFile::create(Inode::of(*vfs_inode))).leak();
+	DirReader *reader = TRY(DirFile::create(Inode::of(*vfs_inode))).leak();
+
+	file->private_data = reader;
 	return {};
 }
 

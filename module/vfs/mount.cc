@@ -94,7 +94,7 @@ Result<void> MountContext::fill(struct fs_context *fc, struct super_block &sb)
 		auto branch_at = [&super](unsigned int index) -> const Branch & {
 			return super.branch_at(index);
 		};
-		Stack found = TRY(find_root(mounter, super.count(),
+		Stack found = TRY(find_root(mounter, fc, super.count(),
 					    FunctionRef<const Branch &(unsigned int)>(branch_at),
 					    nullptr));
 
