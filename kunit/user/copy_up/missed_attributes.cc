@@ -67,3 +67,51 @@ PARAM_CASE(attributes_may_be_missed, "upper", "lower", "all")
 	}
 	u.unmount();
 }
+
+/* An access list of many users: more than a small block has room for. */
+static string long_acl()
+{
+	struct Entry {
+		uint16_t tag, perm;
+		uint32_t id;
+	};
+	std::vector<Entry> entries = {{1, 6, ~0U}};
+	for (uint32_t user = 0; user < 250; user++)
+		entries.push_back({2, 4, 2000 + user});
+	entries.insert(entries.end(), {{4, 4, ~0U}, {16, 4, ~0U}, {32, 4, ~0U}});
+	uint32_t version = 2;
+	string value(reinterpret_cast<char *>(&version), sizeof(version));
+	return value +
+	       string(reinterpret_cast<char *>(entries.data()), entries.size() * sizeof(Entry));
+}
+
+/* Each class is about its own attributes, and about no others. */
+PARAM_CASE(each_class, "security.big", "system.posix_acl_access", "trusted.big", "user.big")
+{
+	Small u;
+	string name = ktap::param();
+	Disk disk(u.tmp + "/from", 16 << 20);
+	make_ext4(disk.name, {"-b", "4096"});
+	Mounted from = mount_ext4(disk.name, u.tmp + "/lower");
+	write_file(from.path() + "/file", "text");
+	string value = name[1] == 'y' ? long_acl() : string(3000, 'x');
+	OK(setxattr((from.path() + "/file").c_str(), name.c_str(), value.data(), value.size(), 0));
+	for (const char *other : {"security", "system", "trusted", "user", "other"}) {
+		string attribute = "+icex" + string(other == string("security") ? "sec" :
+						    other == string("system")	? "sys" :
+						    other == string("trusted")	? "tr" :
+						    other == string("user")	? "usr" :
+										  "oth");
+		bool is = name.starts_with(other);
+		u.mount("br=" + u.branch.path() + "=rw" + attribute + ":" + from.path() + "=ro");
+		EXPECT_EQ(chmod(u.at("file").c_str(), 0640) == 0, is);
+		EXPECT_EQ(exists(u.branch.path() + "/file"), is);
+		if (is) {
+			EXPECT_EQ(read_file(u.branch.path() + "/file"), "text");
+			EXPECT_ERR(getxattr(u.at("file").c_str(), name.c_str(), nullptr, 0),
+				   ENODATA);
+			OK(unlink((u.branch.path() + "/file").c_str()));
+		}
+		u.unmount();
+	}
+}

@@ -292,6 +292,17 @@ int try_mount(const string &target, const string &data, unsigned long flags)
 	return 0;
 }
 
+string context_log(int context)
+{
+	string text;
+	char message[4096];
+	ssize_t length;
+	while ((length = read(context, message, sizeof(message))) > 0)
+		if (message[0] == 'e')
+			text += string(message, length) + "\n";
+	return text;
+}
+
 string shown_options(const string &point)
 {
 	string text = read_file("/proc/self/mounts"), place = " " + point + " ";

@@ -222,6 +222,9 @@ private:
 /* mount(2) of an aufs, to see what it answers: 0 or the errno. A success is unmounted again. */
 int try_mount(const string &target, const string &data, unsigned long flags = 0);
 
+/* The error lines in the log of a filesystem context. */
+string context_log(int context);
+
 /* The options of the last mount at @point, as /proc/mounts has them: octal escapes and all. */
 string shown_options(const string &point);
 /* Those of @options that mount(2) has no flags for. */

@@ -14,6 +14,31 @@ inline int remount(const Union &u, const string &options)
 	return mount("none", u.mnt.c_str(), "aufs", MS_REMOUNT, options.c_str()) ? errno : 0;
 }
 
+/*
+ * The same by fspick(2), option by option: mount(8) cuts each at its first `=`. What the context's log says then is put
+ * into @said.
+ */
+inline int remount_by_fspick(const Union &u, const string &options, string &said)
+{
+	Fd context(OK(fspick(AT_FDCWD, u.mnt.c_str(), FSPICK_CLOEXEC)));
+	int result = 0;
+	for (size_t from = 0; !result && from < options.size();) {
+		size_t to = std::min(options.find(',', from), options.size());
+		string word = options.substr(from, to - from);
+		size_t cut = word.find('=');
+		from = to + 1;
+		result = cut == string::npos ?
+				 fsconfig(context, FSCONFIG_SET_FLAG, word.c_str(), nullptr, 0) :
+				 fsconfig(context, FSCONFIG_SET_STRING, word.substr(0, cut).c_str(),
+					  word.substr(cut + 1).c_str(), 0);
+	}
+	if (!result)
+		result = fsconfig(context, FSCONFIG_CMD_RECONFIGURE, nullptr, nullptr, 0);
+	int error = result ? errno : 0;
+	said = context_log(context);
+	return error;
+}
+
 inline string readlink_of(const string &path)
 {
 	char text[PATH_MAX];

@@ -10,18 +10,6 @@
 
 #include <linux/fs.h>
 
-/* The error lines in the log of a filesystem context. */
-static string context_log(int context)
-{
-	string text;
-	char message[4096];
-	ssize_t length;
-	while ((length = read(context, message, sizeof(message))) > 0)
-		if (message[0] == 'e')
-			text += string(message, length) + "\n";
-	return text;
-}
-
 /*
  * Mounts twice, by mount(2) and by fsconfig(2): both have to answer @error and say a line of text
  * that names @mention, so that a person can find what is wrong.

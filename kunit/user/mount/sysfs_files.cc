@@ -328,3 +328,91 @@ CASE(unmount_beside_readers)
 	for (pid_t reader : readers)
 		EXPECT_EQ(wait_for(reader), 0);
 }
+
+static int remount(const Union &u, const string &options)
+{
+	return mount("none", u.mnt.c_str(), "aufs", MS_REMOUNT, options.c_str()) ? errno : 0;
+}
+
+/* A place has the branch that is there now. A branch keeps its number, and nobody else gets it. */
+CASE(the_files_follow_the_branches)
+{
+	Union u;
+	u.mount();
+	string dir = sysfs_of(u.mnt);
+	string top = read_file(dir + "/brid0"), low = read_file(dir + "/brid1");
+	EXPECT_EQ(remount(u, "add:1:" + u.low2 + "=rr"), 0);
+	EXPECT_EQ(names_in(dir), file_names(3));
+	EXPECT_EQ(read_file(dir + "/br1"), u.low2 + "=rr\n");
+	EXPECT_EQ(read_file(dir + "/br2"), u.low + "=ro\n");
+	string low2 = read_file(dir + "/brid1");
+	EXPECT_EQ(read_file(dir + "/brid0"), top);
+	EXPECT_EQ(read_file(dir + "/brid2"), low);
+	EXPECT(low2 != top && low2 != low);
+	EXPECT_EQ(remount(u, "mod:" + u.low2 + "=ro+coo_reg"), 0);
+	EXPECT_EQ(read_file(dir + "/br1"), u.low2 + "=ro+coo_reg\n");
+	EXPECT_EQ(read_file(dir + "/brid1"), low2);
+	/* What was open of a place goes on with the place, and ends with it. */
+	Fd first = open_file(dir + "/br1", O_RDONLY), last = open_file(dir + "/br2", O_RDONLY);
+	EXPECT_EQ(remount(u, "del:" + u.low2), 0);
+	EXPECT_EQ(pread_text(first, 4096, 0), u.low + "=ro\n");
+	char byte;
+	EXPECT_ERR(pread(last, &byte, 1, 0), ENODEV);
+	EXPECT_EQ(names_in(dir), file_names(2));
+	EXPECT_EQ(read_file(dir + "/brid1"), low);
+	EXPECT_EQ(remount(u, "append:" + u.low2), 0);
+	string again = read_file(dir + "/brid2");
+	EXPECT(again != top && again != low && again != low2);
+	/* A change that is refused is none here, too. */
+	EXPECT_EQ(remount(u, "append:" + u.tmp + ",append:/nowhere"), ENOENT);
+	EXPECT_EQ(names_in(dir), file_names(3));
+	EXPECT_EQ(read_file(dir + "/brid2"), again);
+}
+
+/* Readers of all files, while branches come and go: each line is one that was right at some time. */
+CASE(read_while_branches_change)
+{
+	constexpr int rounds = 100;
+	Union u;
+	u.mount();
+	string dir = sysfs_of(u.mnt);
+	Names right = {u.top + "=rw\n", u.low + "=ro\n", u.low2 + "=ro\n", u.low2 + "=rr\n"};
+	Map stop(page_size(), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1);
+	std::vector<pid_t> readers;
+	for (int i = 0; i < 3; i++)
+		readers.push_back(spawn([&] {
+			long lines = 0;
+			while (!stop[0]) {
+				for (const char *name : {"/br0", "/br1", "/br2", "/brid2"}) {
+					char text[4096];
+					Fd file(open((dir + name).c_str(), O_RDONLY | O_CLOEXEC));
+					if (file < 0) {
+						EXPECT_EQ(ktap::errno_name(errno), "ENOENT");
+						continue;
+					}
+					ssize_t size = read(file, text, sizeof(text));
+					if (size <= 0) {
+						/* The place is there, and its branch is just going. */
+						EXPECT(size == 0 || errno == ENODEV);
+						continue;
+					}
+					string line(text, size);
+					EXPECT(name[3] == 'i' ||
+					       std::find(right.begin(), right.end(), line) !=
+						       right.end());
+					lines++;
+				}
+			}
+			EXPECT_GT(lines, 0);
+		}));
+	for (int i = 0; i < rounds; i++) {
+		EXPECT_EQ(remount(u, (i % 2 ? "add:1:" : "append:") + u.low2 + "=ro"), 0);
+		EXPECT_EQ(remount(u, "mod:" + u.low2 + "=rr"), 0);
+		EXPECT_EQ(remount(u, "del:" + u.low2), 0);
+	}
+	stop[0] = 1;
+	for (pid_t reader : readers)
+		EXPECT_EQ(wait_for(reader), 0);
+	EXPECT_EQ(names_in(dir), file_names(2));
+	EXPECT_EQ(shown_branches(u.mnt), u.top + "=rw:" + u.low + "=ro");
+}

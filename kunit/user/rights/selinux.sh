@@ -258,6 +258,15 @@ contexts_come_through()
 		same "the label of its branch's" "$(label "$top/new")" mounted_t
 		has "$(grep " $mnt " /proc/mounts)" mounted_t
 		has "$(cat /sys/fs/aufs/si_*/br2)" seclabel=ro
+		# What /proc/mounts shows is repeated by a remount; another label is refused, and changes nothing.
+		mount -i -o remount,noatime "$mnt"
+		has "$(grep " $mnt " /proc/mounts)" mounted_t
+		has "$(grep " $mnt " /proc/mounts)" noatime
+		same "the label of a lower file after a remount" "$(label "$mnt/file")" mounted_t
+		! mount -i -o "remount,append=$AUFS_TMP/none" "$mnt" 2>/dev/null || fail "no such branch"
+		! mount -i -o "remount,context=$(context boot_t)" "$mnt" 2>/dev/null ||
+			fail "a remount changes the label"
+		same "the label of a lower file after all" "$(label "$mnt/file")" mounted_t
 		unmount_all
 		mounted=()
 		rm -rf "$top/new" "$top/file"

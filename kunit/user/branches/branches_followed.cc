@@ -1,0 +1,324 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// What goes on while branches come and go: a process's root, locks, leases, names of one file, whiteouts of a branch that
+// comes back, mappings in all that is done to them, a directory in the middle of being read, and a copy-up.
+//
+// Combinations: tmpfs ext4+xfs
+
+#include "fuse_server.hh"
+#include "modules.hh"
+#include "proc.hh"
+
+#include <dirent.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+
+/* A process whose root is a directory of the union: it sees what comes and goes there, and nothing else. */
+PARAM_CASE(the_root_of_a_process, "merged", "of_one_branch", "detached")
+{
+	Modules u;
+	string p = ktap::param();
+	make_dir(u.module("a") + "/only");
+	write_file(u.module("a") + "/only/inner", "inner");
+	EXPECT_EQ(remount(u, "append:" + u.module("a")), 0);
+	Pipe ask, told;
+	pid_t child = spawn([&] {
+		OK(chroot(u.at(p == "merged" ? "dir" : "only").c_str()));
+		OK(chdir("/"));
+		send_byte(told.write);
+		while (wait_byte(ask.read)) {
+			if (p == "merged")
+				EXPECT_EQ(names_in("/"), (Names{"a", "b"}));
+			else
+				EXPECT_EQ(read_file("/inner"), "inner");
+			send_byte(told.write);
+		}
+	});
+	ASSERT(wait_byte(told.read));
+	ask.read.reset();
+	string go = p == "detached" ? "detach:" : "append:";
+	EXPECT_EQ(remount(u, go + u.module(p == "detached" ? "a" : "b")), 0);
+	send_byte(ask.write);
+	EXPECT(wait_byte(told.read));
+	if (p == "of_one_branch")
+		EXPECT_EQ(ktap::errno_name(remount(u, "del:" + u.module("a"))), "EBUSY");
+	ask.write.reset();
+	EXPECT_EQ(wait_for(child), 0);
+	if (p == "of_one_branch")
+		EXPECT_EQ(remount(u, "del:" + u.module("a")), 0);
+}
+
+static int ofd_lock(int fd, short type)
+{
+	struct flock lock = {};
+	lock.l_type = type;
+	lock.l_whence = SEEK_SET;
+	return fcntl(fd, F_OFD_SETLK, &lock);
+}
+
+static int posix_lock(int fd, short type)
+{
+	struct flock lock = {};
+	lock.l_type = type;
+	lock.l_whence = SEEK_SET;
+	return fcntl(fd, F_SETLK, &lock);
+}
+
+/* Who has a lock or a lease has it on, for all who open the file by its name, whatever comes below it. */
+PARAM_CASE(locks, "flock", "posix", "ofd", "lease")
+{
+	Modules u;
+	string p = ktap::param();
+	write_file(u.at("f"), "f");
+	EXPECT_EQ(remount(u, "append:" + u.module("a")), 0);
+	Fd file = open_file(u.at("f"), p == "lease" ? O_RDONLY : O_RDWR);
+	auto take = [&p](int fd) {
+		return p == "flock" ? flock(fd, LOCK_EX | LOCK_NB) :
+		       p == "posix" ? posix_lock(fd, F_WRLCK) :
+		       p == "ofd"   ? ofd_lock(fd, F_WRLCK) :
+				      fcntl(fd, F_SETLEASE, F_RDLCK);
+	};
+	OK(take(file));
+	auto in_another = [&] {
+		return ktap::errno_name(in_child([&] {
+			/* Who would break a lease is told that it is there. */
+			Fd mine(open(u.at("f").c_str(), O_RDWR | O_CLOEXEC | O_NONBLOCK));
+			if (p == "lease")
+				return mine < 0 ? errno : 0;
+			ASSERT(mine >= 0);
+			return take(mine) ? errno : 0;
+		}));
+	};
+	/* The lease is broken by the first who asks. */
+	if (p != "lease")
+		EXPECT_EQ(in_another(), "EAGAIN");
+	for (const char *change : {"append", "del"})
+		EXPECT_EQ(remount(u, string(change) + ":" + u.module("b")), 0);
+	EXPECT_EQ(remount(u, "prepend:" + u.module("b") + "=rw"), 0);
+	EXPECT_EQ(in_another(), "EAGAIN");
+	file.reset();
+	EXPECT_EQ(in_another(), "0");
+}
+
+/* Two names of a lower file are one file by their copy, whatever the list does. */
+CASE(names_of_one_file)
+{
+	Modules u;
+	write_file(u.module("a") + "/x", "old");
+	OK(link((u.module("a") + "/x").c_str(), (u.module("a") + "/y").c_str()));
+	EXPECT_EQ(remount(u, "append:" + u.module("a")), 0);
+	ino_t number = stat_of(u.at("y")).st_ino;
+	write_file(u.at("x"), "by x");
+	EXPECT_EQ(read_file(u.at("y")), "by x");
+	for (const char *change : {"append:", "del:", "prepend:", "del:"}) {
+		EXPECT_EQ(remount(u, change + u.module("b")), 0);
+		EXPECT_EQ(read_file(u.at("y")), "by x");
+		EXPECT_EQ(stat_of(u.at("y")).st_ino, number);
+	}
+	write_file(u.at("y"), "by y");
+	EXPECT_EQ(read_file(u.at("x")), "by y");
+	EXPECT_EQ(stat_of(u.at("x")).st_ino, number);
+	/* Without the original there is one name of the copy; with it there are two again. */
+	EXPECT_EQ(remount(u, "del:" + u.module("a")), 0);
+	EXPECT_EQ(read_file(u.at("x")), "by y");
+	EXPECT(!exists(u.at("y")));
+	EXPECT_EQ(remount(u, "append:" + u.module("a")), 0);
+	EXPECT_EQ(read_file(u.at("y")), "by y");
+	EXPECT_EQ(read_file(u.module("a") + "/y"), "old");
+}
+
+/* A session that was saved: what it hid, what it made opaque, and what was one file in it, is so again. */
+PARAM_CASE(a_rw_branch_that_comes_back, "del", "detach")
+{
+	Modules u;
+	string session = u.module("b");
+	remove_tree(session + "/dir");
+	OK(unlink((session + "/common").c_str()));
+	for (const char *name : {"/x", "/gone"})
+		write_file(u.module("a") + name, "old");
+	OK(link((u.module("a") + "/x").c_str(), (u.module("a") + "/y").c_str()));
+	make_dir(u.module("a") + "/opaque");
+	write_file(u.module("a") + "/opaque/old", "");
+	EXPECT_EQ(remount(u, "append:" + u.module("a") + ",prepend:" + session + "=rw"), 0);
+	OK(unlink(u.at("gone").c_str()));
+	write_file(u.at("x"), "new");
+	remove_tree(u.at("opaque"));
+	OK(mkdir(u.at("opaque").c_str(), 0755));
+	write_file(u.at("opaque/new"), "");
+	write_file(u.at("own"), "own");
+	OK(link(u.at("own").c_str(), u.at("own2").c_str()));
+	Names with = names_in(u.mnt);
+	EXPECT_EQ(remount(u, ktap::param() + ":" + session), 0);
+	EXPECT_EQ(read_file(u.at("gone")), "old");
+	EXPECT_EQ(read_file(u.at("y")), "old");
+	EXPECT_EQ(names_in(u.at("opaque")), Names{"old"});
+	EXPECT(!exists(u.at("own")));
+	EXPECT_EQ(remount(u, "prepend:" + session + "=rw"), 0);
+	EXPECT_EQ(names_in(u.mnt), with);
+	EXPECT(!exists(u.at("gone")));
+	EXPECT_EQ(names_in(u.at("opaque")), Names{"new"});
+	EXPECT_EQ(read_file(u.at("y")), "new");
+	EXPECT_EQ(stat_of(u.at("x")).st_ino, stat_of(u.at("y")).st_ino);
+	EXPECT_EQ(stat_of(u.at("own")).st_ino, stat_of(u.at("own2")).st_ino);
+	write_file(u.at("y"), "newer");
+	EXPECT_EQ(read_file(u.at("x")), "newer");
+}
+
+/* A mapping of a file whose branch was detached: it is forked, split, moved and written to as any other. */
+CASE(a_mapping_of_a_detached_branch)
+{
+	Modules u;
+	size_t page = page_size();
+	write_file(u.module("a") + "/big", pattern(8 * page));
+	EXPECT_EQ(remount(u, "append:" + u.module("a")), 0);
+	string path = u.at("big");
+	Fd file = open_file(path, O_RDONLY);
+	unsigned long number = fstat_of(file).st_ino;
+	Map map(8 * page, PROT_READ, MAP_PRIVATE, file);
+	file.reset();
+	EXPECT_EQ(remount(u, "detach:" + u.module("a")), 0);
+	EXPECT(!exists(path));
+	auto expect_shown = [&](const void *at) {
+		Vma vma = vma_at(at);
+		EXPECT_EQ(vma.path, path + " (deleted)");
+		if (reports_union_inode())
+			EXPECT_EQ(vma.inode, number);
+	};
+	expect_shown(map.at());
+	OK(mprotect(map.at(2 * page), page, PROT_READ | PROT_WRITE));
+	EXPECT_EQ(vmas_of(path + " (deleted)").size(), 3u);
+	map[2 * page] = '!';
+	OK(mprotect(map.at(2 * page), page, PROT_READ));
+	OK(munmap(map.at(5 * page), page));
+	char *moved = static_cast<char *>(
+		OK(mremap(map.at(6 * page), 2 * page, 2 * page, MREMAP_MAYMOVE | MREMAP_FIXED,
+			  map.at(6 * page) + (64 << 20))));
+	EXPECT_EQ(wait_for(spawn([&] {
+			  expect_shown(map.at());
+			  expect_shown(map.at(4 * page));
+			  expect_shown(moved);
+			  EXPECT_EQ(map.text(page, page), pattern(8 * page).substr(page, page));
+			  EXPECT_EQ(string(moved, page), pattern(8 * page).substr(6 * page, page));
+			  EXPECT_EQ(map[2 * page], '!');
+		  })),
+		  0);
+	EXPECT(!u.is_free());
+	OK(munmap(moved, 2 * page));
+	map.unmap();
+	bool is = false;
+	for (int i = 0; i < 100 && !is; i++)
+		is = u.is_free();
+	EXPECT(is);
+	EXPECT(!mentions("maps", path));
+}
+
+/* What is open of a branch that was detached says so wherever the kernel tells of it. */
+CASE(what_is_said_of_a_detached_branch)
+{
+	Modules u;
+	make_dir(u.module("a") + "/only");
+	EXPECT_EQ(remount(u, "append:" + u.module("a")), 0);
+	Fd file = open_file(u.at("common"), O_RDONLY);
+	OK(chdir(u.at("only").c_str()));
+	string fd = "/proc/self/fd/" + std::to_string(file);
+	struct stat before = fstat_of(file);
+	EXPECT_EQ(readlink_of(fd), u.at("common"));
+	EXPECT_EQ(remount(u, "detach:" + u.module("a")), 0);
+	EXPECT_EQ(readlink_of(fd), u.at("common") + " (deleted)");
+	EXPECT_EQ(readlink_of("/proc/self/cwd"), u.at("only") + " (deleted)");
+	EXPECT_EQ(fstat_of(file).st_ino, before.st_ino);
+	EXPECT_EQ(fstat_of(file).st_dev, before.st_dev);
+	EXPECT_EQ(read_file(fd), "a");
+	OK(chdir("/"));
+}
+
+/* The entries that one getdents64(2) with a small buffer gives. */
+static Names next_entries(int dir)
+{
+	alignas(8) char buffer[1024];
+	long size = OK(syscall(SYS_getdents64, dir, buffer, sizeof(buffer)));
+	Names names;
+	for (long at = 0; at < size;) {
+		auto *entry = reinterpret_cast<struct dirent64 *>(buffer + at);
+		names.push_back(entry->d_name);
+		at += entry->d_reclen;
+	}
+	return names;
+}
+
+/*
+ * A directory in the middle of being read by small pieces, merged or of one branch: what was there all the time comes
+ * once.
+ */
+PARAM_CASE(in_the_middle_of_a_directory, "merged", "read_through")
+{
+	Modules u;
+	bool merged = ktap::param() == "merged";
+	constexpr unsigned count = 300;
+	for (unsigned i = 0; i < count; i++)
+		write_file(u.module("a") + "/dir/f" + std::to_string(i), "");
+	if (merged)
+		EXPECT_EQ(remount(u, "append:" + u.module("c")), 0);
+	EXPECT_EQ(remount(u, "append:" + u.module("a")), 0);
+	Fd dir = open_file(u.at("dir"), O_RDONLY | O_DIRECTORY);
+	Names all, some;
+	unsigned calls = 0;
+	for (; !(some = next_entries(dir)).empty(); calls++) {
+		all.insert(all.end(), some.begin(), some.end());
+		if (calls == 1)
+			EXPECT_EQ(remount(u, "add:1:" + u.module("b")), 0);
+		if (calls == 3 && merged)
+			EXPECT_EQ(remount(u, "del:" + u.module("c")), 0);
+		if (calls == 5)
+			EXPECT_EQ(remount(u, "del:" + u.module("b")), 0);
+	}
+	/* It was in the middle each time. */
+	EXPECT_GT(calls, 8u);
+	std::sort(all.begin(), all.end());
+	EXPECT(std::adjacent_find(all.begin(), all.end()) == all.end());
+	for (unsigned i = 0; i < count; i++)
+		EXPECT(std::binary_search(all.begin(), all.end(), "f" + std::to_string(i)));
+	/* From its beginning it has what is there now. */
+	OK(lseek(dir, 0, SEEK_SET));
+	all.clear();
+	while (!(some = next_entries(dir)).empty())
+		all.insert(all.end(), some.begin(), some.end());
+	EXPECT_EQ(all.size(), count + 3);
+}
+
+/* A copy-up from a server that takes its time: it ends first, and then the list changes, or says who writes. */
+PARAM_CASE(a_copy_up_ends_first, "append", "mod")
+{
+	if (!on("tmpfs"))
+		SKIP("once will do");
+	Modules u;
+	bool mod = ktap::param() == "mod";
+	Server server(u.tmp + "/served", "", 0, 1 << 20);
+	string original = read_file(u.tmp + "/served/file");
+	write_control("/proc/sys/vm/drop_caches", "1");
+	EXPECT_EQ(remount(u, "append:" + u.tmp + "/served"), 0);
+	int before = server.faults->reads;
+	server.faults->read_delay = 200000;
+	Pipe end;
+	pid_t writer = spawn([&] {
+		end.write.reset();
+		Fd file = open_file(u.at("file"), O_WRONLY);
+		EXPECT(!wait_byte(end.read));
+	});
+	end.read.reset();
+	while (server.faults->reads == before)
+		usleep(1000);
+	EXPECT(!exists(u.top + "/file"));
+	int error = remount(u, mod ? "prepend:" + u.module("a") + "=rw,mod:" + u.top + "=ro" :
+				     "append:" + u.module("a"));
+	EXPECT_EQ(ktap::errno_name(error), mod ? "EBUSY" : "0");
+	EXPECT(read_file(u.top + "/file") == original);
+	EXPECT_EQ(u.list(), string("top=rw served=ro ") + (mod ? "" : "a=ro "));
+	end.write.reset();
+	EXPECT_EQ(wait_for(writer), 0);
+	if (mod)
+		EXPECT_EQ(remount(u, "prepend:" + u.module("a") + "=rw,mod:" + u.top + "=ro"), 0);
+	EXPECT(read_file(u.at("file")) == original);
+	server.faults->read_delay = 0;
+	u.unmount();
+}
