@@ -23,6 +23,7 @@ PARAM_CASE(the_root_of_a_process, "merged", "of_one_branch", "detached")
 	EXPECT_EQ(remount(u, "append:" + u.module("a")), 0);
 	Pipe ask, told;
 	pid_t child = spawn([&] {
+		ask.write.reset();
 		OK(chroot(u.at(p == "merged" ? "dir" : "only").c_str()));
 		OK(chdir("/"));
 		send_byte(told.write);
