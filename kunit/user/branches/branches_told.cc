@@ -84,6 +84,7 @@ CASE(a_depth_too_great)
 CASE(a_branch_that_is_mounted_read_only)
 {
 	Modules u;
+	make_dir(u.tmp + "/fixed");
 	Mounted fixed("fixed", u.tmp + "/fixed", "tmpfs", MS_RDONLY, "");
 	EXPECT_EQ(remount(u, "append:" + fixed.path()), 0);
 	expect_refused(u, "mod:" + fixed.path() + "=rw", EROFS, "it cannot become rw");

@@ -160,7 +160,7 @@ CASE(puppy)
 	EXPECT_EQ(read_file(u.at("etc/one")), "puppy.sfs");
 	/* What is written goes to a tmpfs, and is saved from there. */
 	Mounted memory = mount_tmpfs("memory");
-	mount_aufs("remount,prepend:" + memory.path() + "=rw", u.mnt);
+	mount_aufs("remount,prepend:" + memory.path() + "=rw,mod:" + session + "=ro", u.mnt);
 	write_file(u.at("etc/one"), "changed");
 	write_file(u.at("etc/new"), "new");
 	OK(unlink(u.at("etc/two").c_str()));
