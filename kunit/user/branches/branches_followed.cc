@@ -142,7 +142,10 @@ PARAM_CASE(a_rw_branch_that_comes_back, "del", "detach")
 	OK(link((u.module("a") + "/x").c_str(), (u.module("a") + "/y").c_str()));
 	make_dir(u.module("a") + "/opaque");
 	write_file(u.module("a") + "/opaque/old", "");
-	EXPECT_EQ(remount(u, "append:" + u.module("a") + ",prepend:" + session + "=rw"), 0);
+	/* All that is written goes to it. */
+	EXPECT_EQ(remount(u, "append:" + u.module("a") + ",prepend:" + session +
+				     "=rw,mod:" + u.top + "=ro"),
+		  0);
 	OK(unlink(u.at("gone").c_str()));
 	write_file(u.at("x"), "new");
 	remove_tree(u.at("opaque"));
@@ -151,13 +154,12 @@ PARAM_CASE(a_rw_branch_that_comes_back, "del", "detach")
 	write_file(u.at("own"), "own");
 	OK(link(u.at("own").c_str(), u.at("own2").c_str()));
 	Names with = names_in(u.mnt);
-	EXPECT_EQ(remount(u, ktap::param() + ":" + session), 0);
-	ktap::say(joined(names_in(u.top)));
+	EXPECT_EQ(remount(u, "mod:" + u.top + "=rw," + ktap::param() + ":" + session), 0);
 	EXPECT_EQ(read_file(u.at("gone")), "old");
 	EXPECT_EQ(read_file(u.at("y")), "old");
 	EXPECT_EQ(names_in(u.at("opaque")), Names{"old"});
 	EXPECT(!exists(u.at("own")));
-	EXPECT_EQ(remount(u, "prepend:" + session + "=rw"), 0);
+	EXPECT_EQ(remount(u, "prepend:" + session + "=rw,mod:" + u.top + "=ro"), 0);
 	EXPECT_EQ(names_in(u.mnt), with);
 	EXPECT(!exists(u.at("gone")));
 	EXPECT_EQ(names_in(u.at("opaque")), Names{"new"});
