@@ -387,7 +387,7 @@ CASE(read_while_branches_change)
 					char text[4096];
 					Fd file(open((dir + name).c_str(), O_RDONLY | O_CLOEXEC));
 					if (file < 0) {
-						EXPECT_EQ(ktap::errno_name(errno), "ENOENT");
+						EXPECT(errno == ENOENT || errno == ENODEV);
 						continue;
 					}
 					ssize_t size = read(file, text, sizeof(text));
