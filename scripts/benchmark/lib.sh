@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash disable=SC2154
-# After scripts/lib.sh: what the smaller benchmarks share.
+# After scripts/lib.sh: what the benchmarks share.
 
 # measure_in_vm WHICH DIRECTORY RUN MODULE...: RUN measures on that kernel, beside ./measure and the
 # modules, and what it prints is in DIRECTORY/lines-WHICH.
@@ -19,4 +19,41 @@ measure_in_vm()
 		"$job" >>"$out/lines-$which" || status=$?
 	"$top/scripts/testing/check-log" "$out/kernel-log-$which" >&2 || status=1
 	[ $status = 0 ] || die "measuring failed on $which: $(tail -n 5 "$out/lines-$which")"
+}
+
+# patterns WORDS: as the programs that measure take them.
+patterns()
+{
+	local words
+	read -ra words <<<"${1:-*}"
+	(IFS=,; echo "${words[*]}")
+}
+
+# about MODULE KERNEL: the line of what was measured.
+about()
+{
+	local compiler
+
+	# All of it is read: who stops early would end strings by a signal, and the script with it.
+	compiler=$(strings -n 8 "$1" | awk '!found && /^(Debian )?clang version/ { found = 1; print }')
+	printf '{"release": "%s", "compiler": "%s", "date": "%s"}\n' \
+		"$("$top/scripts/kernel" "$2" release)" "$compiler" "$(date +%F)"
+}
+
+# show: what a machine prints, but for its figures: the lines of progress, and which operation is measured.
+show()
+{
+	local line last='' now
+	while IFS= read -r line; do
+		case $line in
+		'# '*)	say "${line#\# }" ;;
+		'{"operation": '*)
+			now=$(sed 's/.*"operation": "\([^"]*\)", "size": \([0-9]*\).*/\1 \2/; s/ 0$//' <<<"$line")
+			[ "$now" = "$last" ] || say "  $now"
+			last=$now
+			;;
+		'{'*)	;;
+		*)	say "$line" ;;
+		esac
+	done
 }

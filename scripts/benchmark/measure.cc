@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
 // usage: measure --list | --calibrate
-//        measure [--operations [!]PATTERN,...] [--size N] [--memory] [--repeat INSTRUCTIONS]
+//        measure [--operations [!]PATTERN,...] [--size N] [--repeat INSTRUCTIONS]
+//                [--memory] [--memory-names WHAT there|absent PREFIX COUNT]
+//                [--memory-many COUNT IN-DIRECTORY BRANCHES]
 //                [--place FILESYSTEM BASE DIRECTORY] [--mount FILESYSTEM BASE DIRECTORY TYPE OPTIONS]...
 //
 // Counts the instructions of operations on each of the places, in the test machine of
@@ -283,11 +285,13 @@ struct Settings {
 	std::string patterns = "*";
 	long size_of_places = -1;
 	bool memory = false;
+	Names names;
+	Many many;
 	double repeats = 0;
 };
 
-// Takes the option at @words, of which there are @left more behind it; how many words that was.
-int take_option(Settings &settings, char **words, int left)
+// As take_option() for what is about memory; 0: it is not.
+int take_memory_option(Settings &settings, char **words, int left)
 {
 	const std::string option = words[0];
 
@@ -295,6 +299,25 @@ int take_option(Settings &settings, char **words, int left)
 		settings.memory = true;
 		return 1;
 	}
+	if (option == "--memory-names" && left >= 4) {
+		settings.names = {words[1], words[3], std::atol(words[4]),
+				  std::string(words[2]) == "there"};
+		return 5;
+	}
+	if (option == "--memory-many" && left >= 3) {
+		settings.many = {std::atol(words[1]), std::atol(words[2]), std::atol(words[3])};
+		return 4;
+	}
+	return 0;
+}
+
+// Takes the option at @words, of which there are @left more behind it; how many words that was.
+int take_option(Settings &settings, char **words, int left)
+{
+	const std::string option = words[0];
+
+	if (const int taken = take_memory_option(settings, words, left); taken > 0)
+		return taken;
 	if (option == "--operations" && left >= 1) {
 		settings.patterns = words[1];
 		return 2;
@@ -351,11 +374,16 @@ void run(int argc, char **argv)
 	for (int i = 1; i < argc;)
 		i += take_option(settings, argv + i, argc - i - 1);
 	must(prctl(PR_SET_TIMERSLACK, 1UL), "PR_SET_TIMERSLACK");
-	if (settings.memory) {
-		for (Place &place : settings.places)
+	for (Place &place : settings.places) {
+		if (settings.memory)
 			measure_memory(place);
-		return;
+		if (settings.names.count > 0)
+			measure_names(place, settings.names);
+		if (settings.many.count > 0)
+			measure_many(place, settings.many);
 	}
+	if (settings.memory || settings.names.count > 0 || settings.many.count > 0)
+		return;
 	for (const auto kinds : all_kinds) {
 		for (const Kind &kind : kinds()) {
 			if (chosen(settings.patterns, kind.name))

@@ -128,6 +128,24 @@ const std::vector<Kind> &process_kinds();
 // Bytes of kernel memory per cached file, open file and mapping, as JSON lines.
 void measure_memory(Place &place);
 
+// Names PREFIX0, PREFIX1, ... of a place, of files or of no files, and what they are called in the result.
+struct Names {
+	std::string what, prefix;
+	long count = 0;
+	bool there = true;
+};
+
+// Bytes of kernel memory per such name that is in the caches.
+void measure_names(Place &place, const Names &names);
+
+// Files in directories of IN_DIRECTORY names, on so many branches (scripts/benchmark/many_names).
+struct Many {
+	long count = 0, in_directory = 0, branches = 0;
+};
+
+// What the caches take with all of them in, and what is left when the kernel was asked to empty them.
+void measure_many(Place &place, const Many &many);
+
 } // namespace bench
 
 #endif

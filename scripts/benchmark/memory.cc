@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// What the kernel's slab caches have grown by, per file that is in the caches, open or mapped.
+// What the kernel's slab caches have grown by: per file that is in the caches, open or mapped, and per name.
 
 #include "measure.hh"
 
+#include <cerrno>
 #include <cstdio>
 #include <fcntl.h>
 #include <string>
@@ -48,11 +49,43 @@ void settle()
 	}
 }
 
-void say(const Place &place, const char *what, double bytes)
+void say(const Place &place, const char *what, double bytes, long count = files)
 {
 	std::printf(
 		"{\"memory\": \"%s\", \"filesystem\": \"%s\", \"base\": \"%s\", \"bytes\": %.1f}\n",
-		what, place.filesystem.c_str(), place.base.c_str(), bytes / files);
+		what, place.filesystem.c_str(), place.base.c_str(),
+		bytes / static_cast<double>(count));
+}
+
+// The first number of a file of procfs.
+double first_number(const char *path)
+{
+	double number = 0;
+	FILE *file = std::fopen(path, "r");
+
+	if (!file || std::fscanf(file, "%lf", &number) != 1)
+		die("%s: no number: %m", path);
+	std::fclose(file);
+	return number;
+}
+
+// The objects of the caches of names, and what all slabs take.
+struct Caches {
+	double bytes = slabs();
+	double dentries = first_number("/proc/sys/fs/dentry-state");
+	double inodes = first_number("/proc/sys/fs/inode-nr");
+};
+
+// Name NUMBER of those that scripts/benchmark/many_names makes: half of the names of a directory lie on one branch,
+// and half on the next. What is named "branch" has all branches beside each other.
+std::string name_of_many(const Place &place, const Many &many, long number)
+{
+	const long directory = number / many.in_directory;
+	const std::string name = "d" + std::to_string(directory) + "/n" + std::to_string(number);
+
+	if (!place.is_branch())
+		return name;
+	return std::to_string((directory + number % 2) % many.branches) + "/" + name;
 }
 
 } // namespace
@@ -93,6 +126,47 @@ void measure_memory(Place &place)
 		munmap(mappings[i], page);
 		close(fds[i]);
 	}
+}
+
+void measure_names(Place &place, const Names &names)
+{
+	struct stat status;
+	const std::string parent = names.prefix.substr(0, names.prefix.rfind('/') + 1);
+
+	must(fchdir(place.fd), place.path.c_str());
+	settle();
+	must(stat(("./" + parent).c_str(), &status), parent.c_str());
+	const double before = slabs();
+	for (long i = 0; i < names.count; ++i) {
+		const std::string name = names.prefix + std::to_string(i);
+		const int result = stat(name.c_str(), &status);
+		if ((result == 0) != names.there || (result != 0 && errno != ENOENT))
+			die("%s of %s: %m", name.c_str(), place.filesystem.c_str());
+	}
+	say(place, names.what.c_str(), slabs() - before, names.count);
+}
+
+void measure_many(Place &place, const Many &many)
+{
+	struct stat status;
+
+	must(fchdir(place.fd), place.path.c_str());
+	settle();
+	const Caches before;
+	for (long i = 0; i < many.count; ++i) {
+		const std::string name = name_of_many(place, many, i);
+		must(stat(name.c_str(), &status), name.c_str());
+	}
+	const Caches full;
+	settle();
+	const Caches after;
+	std::printf("{\"many\": %ld, \"branches\": %ld, \"filesystem\": \"%s\", \"cached\": %.0f, "
+		    "\"left\": %.0f, \"dentries\": %.0f, \"dentries_left\": %.0f, "
+		    "\"inodes\": %.0f, \"inodes_left\": %.0f}\n",
+		    many.count, many.branches, place.filesystem.c_str(), full.bytes - before.bytes,
+		    after.bytes - before.bytes, full.dentries - before.dentries,
+		    after.dentries - before.dentries, full.inodes - before.inodes,
+		    after.inodes - before.inodes);
 }
 
 } // namespace bench

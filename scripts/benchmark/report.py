@@ -17,13 +17,15 @@
 A figure is the median of a run's batches, in instructions.
 """
 import json
-import os
 import statistics
 import sys
 
 import plot
+from tables import markdown, put_into, ratio_text, write
 
 FILESYSTEMS = ["branch", "aufs", "overlayfs", "fuse-overlayfs", "unionfs-fuse", "mergerfs"]
+# The same filesystem with other options: these have a table of their own.
+UDBA = {"aufs-reval": "udba=reval", "aufs-notify": "udba=notify"}
 TITLES = {"branch": "branch", "aufs": "aufs-cxx"}
 TOLERANCE = 0.01
 COMPANION_TOLERANCE = 0.02
@@ -61,7 +63,7 @@ PLURALS = {"byte": "B", "entry": "entries", "mapping": "mappings", "branch": "br
 # Where the README shows fewer sizes, and which.
 SHOWN_SIZES = {"fork_exit": (512,), "maps": (512,), "smaps": (512,), "depth_stat": (1, 127), "mount": (1, 127),
                "depth_negative": (1, 127), "readdir_merged": (10000,)}
-README_BEGIN, README_END = "<!-- by scripts/bench -->\n", "<!-- to here -->\n"
+README_BEGIN = "<!-- by scripts/bench -->\n"
 # What `make bench-check` watches, on tmpfs.
 WATCHED = [("mmap_munmap", 0), ("fault_read", 0), ("open_close", 0), ("open_read_close", 0),
            ("stat_hot", 0), ("negative", 0), ("pread", 4096), ("pwrite", 4096), ("readdir", 10000),
@@ -180,12 +182,6 @@ def growth(run, base):
     return rows
 
 
-def markdown(header, rows):
-    lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
-    lines += ["| " + " | ".join([title, *cells]) + " |" for title, cells in rows]
-    return "\n".join(lines)
-
-
 def titles(filesystems):
     return [TITLES.get(name, name) for name in filesystems]
 
@@ -219,13 +215,19 @@ def table(run):
                                      for name in kernel])
                 for (base, what), values in run.memory.items()]
         text.append(markdown(["bytes of slab objects per", *titles(kernel)], rows))
-    return "\n\n".join(text) + "\n"
+    text.append(udba_table(run))
+    return "\n\n".join(filter(None, text)) + "\n"
 
 
-def ratio_text(ratio):
-    if ratio is None:
-        return "-"
-    return f"{ratio:.3f}" if ratio < 9.995 else f"{ratio:,.1f}" if ratio < 100 else f"{ratio:,.0f}"
+def udba_table(run):
+    """What looking for changes of the branches costs; "" if that was not measured."""
+    rows = []
+    for base in run.bases():
+        for operation, size in ordered(run, base):
+            ratios = [run.ratio((base, operation, size), name) for name in ("aufs", *UDBA)]
+            if any(ratio is not None for ratio in ratios[1:]):
+                rows.append((f"{base}: {label(operation, size)}", [ratio_text(ratio) for ratio in ratios]))
+    return markdown(["ratio to the branch", "udba=none", *UDBA.values()], rows) if rows else ""
 
 
 def readme_tables(run):
@@ -247,8 +249,9 @@ def readme_tables(run):
     rows = [(f"{base}: {what}", [f"{values[name]:,.0f}" if name in values else "-"
                                  for name in ("branch", "aufs", "overlayfs")])
             for (base, what), values in run.memory.items()]
-    text.append(markdown(["bytes in the kernel's slabs, beside what others hold", "branch", "aufs-cxx", "overlayfs"], rows))
-    return "\n\n".join(text) + "\n"
+    text += [markdown(["bytes in the kernel's slabs, beside what others hold", "branch", "aufs-cxx", "overlayfs"], rows),
+             udba_table(run)]
+    return "\n\n".join(filter(None, text)) + "\n"
 
 
 def profile(run):
@@ -273,12 +276,6 @@ def profile(run):
                 for name in worst[:40]]
         text.append(markdown([f"{operation} ({base})", *titles(columns)], rows))
     return "\n\n".join(text)
-
-
-def write(path, text):
-    with open(path + ".new", "w", encoding="utf-8") as file:
-        file.write(text)
-    os.replace(path + ".new", path)
 
 
 def plotted(run):
@@ -306,9 +303,7 @@ def tables(lines, directory):
 
 def readme(lines, path, svg):
     run = Run(lines)
-    with open(path, encoding="utf-8") as file:
-        before, rest = file.read().split(README_BEGIN)
-    write(path, before + README_BEGIN + readme_tables(run) + rest[rest.index(README_END):])
+    put_into(path, README_BEGIN, readme_tables(run))
     write(svg, plotted(run))
     return 0
 
@@ -326,7 +321,7 @@ def agreement(first, second):
         ratio = abs(two["ratio"] / one["ratio"] - 1) if one["ratio"] and two["ratio"] else value
         rows.append((ratio, value, key))
     rows.sort(reverse=True)
-    for title, wanted in (("in the kernel", FILESYSTEMS[:3]), ("FUSE", FILESYSTEMS[3:])):
+    for title, wanted in (("in the kernel", [*FILESYSTEMS[:3], *UDBA]), ("FUSE", FILESYSTEMS[3:])):
         some = [row for row in rows if row[2][3] in wanted]
         within = [row for row in some if row[0] <= 0.005]
         print(f"{title}: {len(some)} ratios in both runs, {len(within)} of them within 0.5 %")

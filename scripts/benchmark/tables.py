@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Tables in Markdown, and where they stand in README.md; what the reports share."""
+import os
+
+README_END = "<!-- to here -->\n"
+
+
+def markdown(header, rows):
+    lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
+    lines += ["| " + " | ".join([title, *cells]) + " |" for title, cells in rows]
+    return "\n".join(lines)
+
+
+def ratio_text(ratio):
+    if ratio is None:
+        return "-"
+    return f"{ratio:.3f}" if ratio < 9.995 else f"{ratio:,.1f}" if ratio < 100 else f"{ratio:,.0f}"
+
+
+def write(path, text):
+    with open(path + ".new", "w", encoding="utf-8") as file:
+        file.write(text)
+    os.replace(path + ".new", path)
+
+
+def put_into(path, begin, text):
+    """Replaces what stands in the file between the line @begin and the next README_END."""
+    with open(path, encoding="utf-8") as file:
+        before, rest = file.read().split(begin)
+    write(path, before + begin + text + rest[rest.index(README_END):])
