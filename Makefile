@@ -35,8 +35,8 @@ kernels:
 bench:
 	@OPS='$(OPS)' FILESYSTEMS='$(FILESYSTEMS)' BASES='$(BASES)' PROFILE='$(PROFILE)' scripts/bench
 
-bench-check:
-	@RECORD='$(RECORD)' scripts/benchmark/bench-check
+bench-check bench-memory:
+	@NAMES='$(NAMES)' RECORD='$(RECORD)' scripts/benchmark/$@
 
 kunit:
 	@ARCH='$(ARCH)' KERNEL='$(KERNEL)' NOMMU='$(NOMMU)' scripts/kunit $(TESTS)
@@ -62,7 +62,7 @@ setup:
 help:
 	@sed -n 's/^#: \{0,1\}//p' Makefile
 
-.PHONY: module compile_commands.json clean demo vm live check test test-all observers kernels bench bench-check kunit kunit-mutants deb test-deb test-hosts lint setup help
+.PHONY: module compile_commands.json clean demo vm live check test test-all observers kernels bench bench-check bench-memory kunit kunit-mutants deb test-deb test-hosts lint setup help
 
 #: make [LLVM=1 | LLVM=-19] [KVER=RELEASE | KDIR=DIR]
 #:                        build aufs.ko, and its companion aufs-observers.ko, with clang (the
@@ -90,6 +90,9 @@ help:
 #:                        other unions; with PROFILE, in which functions of the kernel
 #: make bench-check [RECORD=y]
 #:                        whether the ten that matter most cost what is recorded; or record it
+#: make bench-memory [NAMES=NUMBER] [RECORD=y]
+#:                        what a million cached names take, and whether the kernel gets all of it
+#:                        back; or put the table into scripts/benchmark/README.md
 #: make kunit [ARCH=x86_64 | ARCH=riscv NOMMU=1] [KERNEL=6.1] [TESTS=GLOB]
 #:                        the KUnit suites, on a kernel that has vm_prfile: user-mode Linux 6.12,
 #:                        or another one in QEMU
