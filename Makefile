@@ -38,6 +38,10 @@ bench:
 bench-check bench-memory:
 	@NAMES='$(NAMES)' RECORD='$(RECORD)' scripts/benchmark/$@
 
+bench-programs:
+	@PROGRAMS='$(PROGRAMS)' FILESYSTEMS='$(FILESYSTEMS)' BASES='$(BASES)' BRANCHES='$(BRANCHES)' FILES='$(FILES)' \
+		PEER='$(PEER)' PEER_MODULE='$(PEER_MODULE)' RECORD='$(RECORD)' scripts/benchmark/$@
+
 kunit:
 	@ARCH='$(ARCH)' KERNEL='$(KERNEL)' NOMMU='$(NOMMU)' scripts/kunit $(TESTS)
 
@@ -62,7 +66,7 @@ setup:
 help:
 	@sed -n 's/^#: \{0,1\}//p' Makefile
 
-.PHONY: module compile_commands.json clean demo vm live check test test-all observers kernels bench bench-check bench-memory kunit kunit-mutants deb test-deb test-hosts lint setup help
+.PHONY: module compile_commands.json clean demo vm live check test test-all observers kernels bench bench-check bench-memory bench-programs kunit kunit-mutants deb test-deb test-hosts lint setup help
 
 #: make [LLVM=1 | LLVM=-19] [KVER=RELEASE | KDIR=DIR]
 #:                        build aufs.ko, and its companion aufs-observers.ko, with clang (the
@@ -93,6 +97,10 @@ help:
 #: make bench-memory [NAMES=NUMBER] [RECORD=y]
 #:                        what a million cached names take, and whether the kernel gets all of it
 #:                        back; or put the table into scripts/benchmark/README.md
+#: make bench-programs [PROGRAMS='PATTERN...'] [FILESYSTEMS='PATTERN...'] [BRANCHES='2 30']
+#:                     [BASES='ext4 squashfs'] [FILES=NUMBER] [PEER=DIRECTORY] [RECORD=y]
+#:                        what git, tar, a compiler, apt and others take on unions of 2 and of 30
+#:                        branches, in hours; or put the tables into scripts/benchmark/README.md
 #: make kunit [ARCH=x86_64 | ARCH=riscv NOMMU=1] [KERNEL=6.1] [TESTS=GLOB]
 #:                        the KUnit suites, on a kernel that has vm_prfile: user-mode Linux 6.12,
 #:                        or another one in QEMU

@@ -6,8 +6,8 @@ import subprocess
 import time
 
 UUID = "a0f5c330-0000-4000-8000-000000000001"
-# Unions of the kernel, and their type for mount(2).
-KERNEL_TYPES = {"aufs": "aufs", "overlayfs": "overlay"}
+# Unions of the kernel, and their type for mount(2); "original" is the aufs that a peer's kernel has.
+KERNEL_TYPES = {"aufs": "aufs", "overlayfs": "overlay", "original": "aufs"}
 # This filesystem once more, and the options that it has then.
 UDBA = {"aufs-reval": "udba=reval", "aufs-notify": "udba=notify"}
 SETTINGS = {
@@ -79,7 +79,7 @@ def make_ext4(device, *options):
 
 
 def mount_options(filesystem, branches, work):
-    if filesystem in ("aufs", *UDBA):
+    if kernel_type(filesystem) == "aufs":
         text = "br=" + ":".join([branches[0] + "=rw"] + [path + "=ro" for path in branches[1:]])
         return ",".join([text, UDBA[filesystem]] if filesystem in UDBA else [text])
     if filesystem in ("overlayfs", "fuse-overlayfs"):
