@@ -38,6 +38,9 @@ bench:
 bench-check bench-memory:
 	@NAMES='$(NAMES)' RECORD='$(RECORD)' scripts/benchmark/$@
 
+bench-processors:
+	@OPS='$(OPS)' FILESYSTEMS='$(FILESYSTEMS)' TASKS='$(TASKS)' RECORD='$(RECORD)' scripts/benchmark/$@
+
 bench-programs:
 	@PROGRAMS='$(PROGRAMS)' FILESYSTEMS='$(FILESYSTEMS)' BASES='$(BASES)' BRANCHES='$(BRANCHES)' FILES='$(FILES)' \
 		PEER='$(PEER)' PEER_MODULE='$(PEER_MODULE)' RECORD='$(RECORD)' scripts/benchmark/$@
@@ -66,7 +69,7 @@ setup:
 help:
 	@sed -n 's/^#: \{0,1\}//p' Makefile
 
-.PHONY: module compile_commands.json clean demo vm live check test test-all observers kernels bench bench-check bench-memory bench-programs kunit kunit-mutants deb test-deb test-hosts lint setup help
+.PHONY: module compile_commands.json clean demo vm live check test test-all observers kernels bench bench-check bench-memory bench-processors bench-programs kunit kunit-mutants deb test-deb test-hosts lint setup help
 
 #: make [LLVM=1 | LLVM=-19] [KVER=RELEASE | KDIR=DIR]
 #:                        build aufs.ko, and its companion aufs-observers.ko, with clang (the
@@ -97,6 +100,9 @@ help:
 #: make bench-memory [NAMES=NUMBER] [RECORD=y]
 #:                        what a million cached names take, and whether the kernel gets all of it
 #:                        back; or put the table into scripts/benchmark/README.md
+#: make bench-processors [OPS='PATTERN...'] [FILESYSTEMS='PATTERN...'] [TASKS='2 4 8'] [RECORD=y]
+#:                        which locks processors wait for that use one union, on a kernel of its own;
+#:                        or put the tables into scripts/benchmark/README.md
 #: make bench-programs [PROGRAMS='PATTERN...'] [FILESYSTEMS='PATTERN...'] [BRANCHES='2 30']
 #:                     [BASES='ext4 squashfs'] [FILES=NUMBER] [PEER=DIRECTORY] [RECORD=y]
 #:                        what git, tar, a compiler, apt and others take on unions of 2 and of 30

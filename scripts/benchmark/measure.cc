@@ -4,6 +4,7 @@
 //        measure [--operations [!]PATTERN,...] [--size N] [--repeat INSTRUCTIONS]
 //                [--memory] [--memory-names WHAT there|absent PREFIX COUNT]
 //                [--memory-many COUNT IN-DIRECTORY BRANCHES]
+//                [--processors OPERATION TASKS COUNT in-turn|at-once]
 //                [--place FILESYSTEM BASE DIRECTORY] [--mount FILESYSTEM BASE DIRECTORY TYPE OPTIONS]...
 //
 // Counts the instructions of operations on each of the places, in the test machine of
@@ -287,11 +288,12 @@ struct Settings {
 	bool memory = false;
 	Names names;
 	Many many;
+	Processors processors;
 	double repeats = 0;
 };
 
-// As take_option() for what is about memory; 0: it is not.
-int take_memory_option(Settings &settings, char **words, int left)
+// As take_option() for what is no operation of a single process; 0: it is one.
+int take_other_option(Settings &settings, char **words, int left)
 {
 	const std::string option = words[0];
 
@@ -308,6 +310,12 @@ int take_memory_option(Settings &settings, char **words, int left)
 		settings.many = {std::atol(words[1]), std::atol(words[2]), std::atol(words[3])};
 		return 4;
 	}
+	if (option == "--processors" && left >= 4) {
+		settings.processors = {words[1], static_cast<unsigned>(std::atol(words[2])),
+				       static_cast<unsigned>(std::atol(words[3])),
+				       std::string(words[4]) == "in-turn"};
+		return 5;
+	}
 	return 0;
 }
 
@@ -316,7 +324,7 @@ int take_option(Settings &settings, char **words, int left)
 {
 	const std::string option = words[0];
 
-	if (const int taken = take_memory_option(settings, words, left); taken > 0)
+	if (const int taken = take_other_option(settings, words, left); taken > 0)
 		return taken;
 	if (option == "--operations" && left >= 1) {
 		settings.patterns = words[1];
@@ -381,8 +389,11 @@ void run(int argc, char **argv)
 			measure_names(place, settings.names);
 		if (settings.many.count > 0)
 			measure_many(place, settings.many);
+		if (settings.processors.tasks > 0)
+			measure_processors(place, settings.processors);
 	}
-	if (settings.memory || settings.names.count > 0 || settings.many.count > 0)
+	if (settings.memory || settings.names.count > 0 || settings.many.count > 0 ||
+	    settings.processors.tasks > 0)
 		return;
 	for (const auto kinds : all_kinds) {
 		for (const Kind &kind : kinds()) {

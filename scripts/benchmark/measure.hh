@@ -146,6 +146,17 @@ struct Many {
 // What the caches take with all of them in, and what is left when the kernel was asked to empty them.
 void measure_many(Place &place, const Many &many);
 
+// An operation that so many processes do so many times each, each on a processor of its own.
+struct Processors {
+	std::string operation;
+	unsigned tasks = 0, count = 0;
+	// One after the other, so that each finds what another processor has left; or all at a time.
+	bool in_turn = false;
+};
+
+// Leaves what the kernel has counted of its locks in /proc/lock_stat.
+void measure_processors(Place &place, const Processors &asked);
+
 } // namespace bench
 
 #endif

@@ -12,7 +12,7 @@ STOCK = ["6.12", "6.1"]
 # Of Debian 13, and the newest for it.
 NEWER = ["trixie", "backports"]
 # scripts/linux/own-kernel makes these; one has the filesystem built in.
-OWN = ["debug", "vm_prfile", "builtin", "plain", "member"]
+OWN = ["debug", "vm_prfile", "builtin", "plain", "member", "lock_stat"]
 # What does not decide whether a kernel and its module are built, and whether what runs in them does well.
 NO_PROGRAMS = ("kunit/user/*", "kunit/host/*", "scripts/testing/concerns", "scripts/live/*", *kept.LINT)
 BUILDS = (*NO_PROGRAMS, *kept.SUITES, "scripts/test", "scripts/testing/*", "!scripts/testing/test-build",
