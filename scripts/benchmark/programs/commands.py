@@ -2,7 +2,8 @@
 """The programs: what is run, in which state of the caches, and how its result is judged.
 
 A command runs in the root of a place, the branch itself or a union. Cold: nothing of the branches is in the
-kernel's caches. Warm: it has run before. A check says what is wrong, or "".
+kernel's caches. Warm: it has run before. A check says what is wrong, or ""; it looks at what a program has
+written in a new mount of the same branches.
 """
 import dataclasses
 import os
@@ -114,9 +115,8 @@ def check_apt(_, place):
     return differs("the package", status, "installed") or differs("the program", version[:17], "VIM - Vi IMproved")
 
 
-def check_rm(_, place):
-    left = sum(len(names) for _, _, names in os.walk(place + "/remove"))
-    return (differs("files that are left", left, 0)
+def check_rm(facts, place):
+    return (differs("what rm says to have removed", len(printed().split("\n")), facts.removed)
             or differs("whether the directory is left", os.path.lexists(place + "/remove"), False))
 
 
@@ -164,7 +164,7 @@ PROGRAMS = [
             f"sqlite3 data/db {shlex.quote(WRITE)}", ("data",), check_sqlite_write, writes=True),
     Program("apt", "apt-get install", COLD, "a package is installed once", APT, ("debian",), check_apt,
             writes=True, root="debian"),
-    Program("rm", "rm -rf of a tree", COLD, "a tree is removed once", "rm -rf remove", ("remove",), check_rm,
+    Program("rm", "rm -rf of a tree", COLD, "a tree is removed once", "rm -rfv remove", ("remove",), check_rm,
             writes=True),
 ]
 # What a filesystem cannot do by its nature.

@@ -58,6 +58,7 @@ class Facts:
     with_needles: int = 0
     needles: int = 0
     status: tuple = ()  # what git status says
+    removed: int = 0  # files and directories in remove
     total: int = 0  # what the compiled program prints
     modules: str = ""  # what python3 prints
 
@@ -229,7 +230,8 @@ def make(files):
     facts = make_files(f"{ALL}/tree/files", files)
     make_repository(files)
     change_tree(facts, files)
-    make_files(f"{ALL}/remove", max(files // 10, IN_DIRECTORY))
+    remove = make_files(f"{ALL}/remove", max(files // 10, IN_DIRECTORY))
+    facts.removed = remove.files + remove.directories
     say("making code, a database, and a root")
     facts.total = make_code(f"{ALL}/code")
     make_database(f"{ALL}/data/db")
