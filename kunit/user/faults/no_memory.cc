@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// Each operation with each of its allocations failing once, the first, the second, until none is left
-// to fail: it is ENOMEM, or it works all the same, and in both cases nothing else has changed. On
-// kernels with fault injection (KERNELS=debug).
+// Each operation with each of its allocations failing once, the first, the second, until none is
+// left to fail: it is ENOMEM, or it works all the same, and in both cases nothing else has changed.
+// On kernels with fault injection (KERNELS=debug). Each method of the tables of module/vfs is
+// called: by the attempt that names it, or in a case of this program.
 
-#include "fixture.hh"
+#include "attempts.hh"
 
 #include <algorithm>
 #include <functional>
 
 #include <dirent.h>
+#include <linux/fs.h>
 #include <sys/ioctl.h>
-#include <sys/xattr.h>
 
 static const string control = "/sys/kernel/debug/failslab/";
 
@@ -54,7 +55,9 @@ struct Attempted {
  */
 static unsigned with_each_failing(
 	unsigned most, const std::function<Attempted(Failing &, unsigned n)> &attempt,
-	bool (*as_expected)(int error) = [](int error) { return error == ENOMEM; })
+	const std::function<bool(int error)> &as_expected = [](int error) {
+		return error == ENOMEM;
+	})
 {
 	unsigned missed = 0;
 	for (unsigned n = 1; n < most; n++) {
@@ -88,217 +91,71 @@ static void need_fault_injection()
 	write_control(control + "verbose", "0");
 }
 
-static int result_of(int returned)
-{
-	return returned < 0 ? errno : 0;
-}
-
-/* What is prepared on the lower branch for the attempt that has the name @name. */
-struct Op {
-	const char *name;
-	std::function<void(const Union &, const string &name)> prepare;
-	/* On the path @at: 0 or the errno. Makes no allocations of its own. */
-	int (*run)(const char *at, const char *other);
-	/* What has to be so on the union, @done or not. */
-	std::function<void(const Union &, const string &name, bool done)> check;
-};
-
 static constexpr const char *text = "what it was";
 
-static void lower_file(const Union &u, const string &name)
-{
-	write_file(u.low + "/" + name, text);
-}
-
-static void lower_dir(const Union &u, const string &name)
-{
-	make_dir(u.low + "/" + name);
-	write_file(u.low + "/" + name + "/below", text);
-	make_dir(u.top + "/" + name);
-	write_file(u.top + "/" + name + "/.wh.below", "");
-}
-
-static void nothing(const Union &, const string &)
-{
-}
-
-static void same_text(const Union &u, const string &name, bool)
-{
-	EXPECT_EQ(read_file(u.at(name)), text);
-	EXPECT_EQ(read_file(u.low + "/" + name), text);
-}
-
-/* One of two is there, by what was done. */
-static void moved(const Union &u, const string &name, bool done)
-{
-	EXPECT_EQ(exists(u.at(name)), !done);
-	EXPECT_EQ(exists(u.at(name + "-")), done);
-	EXPECT_EQ(read_file(u.at(done ? name + "-" : name)), text);
-	EXPECT_EQ(read_file(u.low + "/" + name), text);
-}
-
-static void gone_if_done(const Union &u, const string &name, bool done)
-{
-	EXPECT_EQ(exists(u.at(name)), !done);
-	EXPECT(exists(u.low + "/" + name));
-}
-
-static void there_if_done(const Union &u, const string &name, bool done)
-{
-	EXPECT_EQ(exists(u.at(name)), done);
-	EXPECT_EQ(exists(u.top + "/" + name), done);
-}
-
-static int close_of(int fd)
-{
-	int result = result_of(fd);
-	if (fd >= 0)
-		close(fd);
-	return result;
-}
-
-static const Op ops[] = {
-	{"open_to_read", lower_file,
-	 [](const char *at, const char *) { return close_of(open(at, O_RDONLY)); }, same_text},
-	{"stat", lower_file,
-	 [](const char *at, const char *) {
-		 struct stat is;
-		 return result_of(stat(at, &is));
-	 },
-	 same_text},
-	{"open_to_write", lower_file,
-	 [](const char *at, const char *) { return close_of(open(at, O_RDWR)); }, same_text},
-	{"chmod", lower_file,
-	 [](const char *at, const char *) { return result_of(chmod(at, 0600)); },
-	 [](const Union &u, const string &name, bool done) {
-		 EXPECT_EQ(stat_of(u.at(name)).st_mode & 07777, done ? 0600U : 0644U);
-		 same_text(u, name, done);
-	 }},
-	{"truncate", lower_file,
-	 [](const char *at, const char *) { return result_of(truncate(at, 4)); },
-	 [](const Union &u, const string &name, bool done) {
-		 EXPECT_EQ(read_file(u.at(name)), done ? "what" : text);
-		 EXPECT_EQ(read_file(u.low + "/" + name), text);
-	 }},
-	{"setxattr", lower_file,
-	 [](const char *at, const char *) {
-		 return result_of(setxattr(at, "trusted.mine", "x", 1, 0));
-	 },
-	 [](const Union &u, const string &name, bool done) {
-		 char value;
-		 EXPECT_EQ(getxattr(u.at(name).c_str(), "trusted.mine", &value, 1), done ? 1 : -1);
-		 same_text(u, name, done);
-	 }},
-	{"rename", lower_file,
-	 [](const char *at, const char *other) { return result_of(rename(at, other)); }, moved},
-	{"rename_over",
-	 [](const Union &u, const string &name) {
-		 lower_file(u, name);
-		 write_file(u.low + "/" + name + "-", "another");
-	 },
-	 [](const char *at, const char *other) { return result_of(rename(at, other)); },
-	 [](const Union &u, const string &name, bool done) {
-		 EXPECT_EQ(exists(u.at(name)), !done);
-		 EXPECT_EQ(read_file(u.at(name + "-")), done ? text : "another");
-	 }},
-	{"rename_of_a_directory",
-	 [](const Union &u, const string &name) {
-		 make_dir(u.top + "/" + name);
-		 write_file(u.top + "/" + name + "/below", text);
-	 },
-	 [](const char *at, const char *other) { return result_of(rename(at, other)); },
-	 [](const Union &u, const string &name, bool done) {
-		 EXPECT_EQ(exists(u.at(name)), !done);
-		 EXPECT_EQ(read_file(u.at(name + (done ? "-" : "") + "/below")), text);
-	 }},
-	{"link", lower_file,
-	 [](const char *at, const char *other) { return result_of(link(at, other)); },
-	 [](const Union &u, const string &name, bool done) {
-		 same_text(u, name, done);
-		 EXPECT_EQ(exists(u.at(name + "-")), done);
-		 EXPECT_EQ(stat_of(u.at(name)).st_nlink, done ? 2U : 1U);
-	 }},
-	{"unlink", lower_file, [](const char *at, const char *) { return result_of(unlink(at)); },
-	 gone_if_done},
-	{"rmdir", lower_dir, [](const char *at, const char *) { return result_of(rmdir(at)); },
-	 [](const Union &u, const string &name, bool done) {
-		 gone_if_done(u, name, done);
-		 /* What it hides stays hidden. */
-		 EXPECT(!exists(u.at(name + "/below")));
-	 }},
-	{"create", nothing,
-	 [](const char *at, const char *) {
-		 return close_of(open(at, O_RDWR | O_CREAT | O_EXCL, 0644));
-	 },
-	 [](const Union &u, const string &name, bool done) {
-		 /* It is made before it is opened, on each filesystem. */
-		 there_if_done(u, name, done || exists(u.at(name)));
-	 }},
-	{"mkdir", nothing, [](const char *at, const char *) { return result_of(mkdir(at, 0755)); },
-	 there_if_done},
-	{"mkdir_where_one_was",
-	 [](const Union &u, const string &name) {
-		 make_dir(u.low + "/" + name);
-		 write_file(u.low + "/" + name + "/below", text);
-		 write_file(u.top + "/.wh." + name, "");
-	 },
-	 [](const char *at, const char *) { return result_of(mkdir(at, 0755)); },
-	 [](const Union &u, const string &name, bool done) {
-		 there_if_done(u, name, done);
-		 EXPECT(!exists(u.at(name + "/below")));
-	 }},
-	{"symlink", nothing,
-	 [](const char *at, const char *other) { return result_of(symlink(other, at)); },
-	 there_if_done},
-	{"mknod", nothing,
-	 [](const char *at, const char *) { return result_of(mknod(at, S_IFIFO | 0644, 0)); },
-	 there_if_done},
-};
-
 /* Where a branch has no memory, tmpfs says that it has no space. */
-static bool says_no_memory(int error)
+static bool says_no_memory(int error, const Attempt &attempt)
 {
-	return error == ENOMEM || error == ENOSPC;
+	return error == ENOMEM || error == ENOSPC || error == attempt.shortage;
 }
 
-PARAM_CASE(each_allocation, "open_to_read", "stat", "open_to_write", "chmod", "truncate",
-	   "setxattr", "rename", "rename_over", "rename_of_a_directory", "link", "unlink", "rmdir",
-	   "create", "mkdir", "mkdir_where_one_was", "symlink", "mknod")
+/*
+ * Not called by an attempt: compat_ioctl, which is unlocked_ioctl for 32-bit programs;
+ * mmap_capabilities, which is for kernels without an MMU; and what the cases below are for. The
+ * union has no s_export_op and no a_ops.
+ */
+PARAM_CASE_OF(each_allocation, attempt_names())
 {
-	constexpr unsigned most = 400;
 	need_fault_injection();
-	const Op *op = std::begin(ops);
-	while (op->name != ktap::param())
-		op++;
+	const Attempt &attempt = attempt_named(ktap::param());
+	ktap::say(string("for ") + attempt.methods);
 	Union u;
-	auto name_of = [](unsigned n) {
-		return "n" + std::to_string(n);
-	};
-	for (unsigned n = 1; n <= most; n++)
-		op->prepare(u, name_of(n));
 	u.mount();
 	/* The union's own directories on the branch are there. */
-	write_file(u.at("first"), "x");
+	write_file(u.low + "/first", "x");
+	OK(chmod(u.at("first").c_str(), 0600));
 	OK(unlink(u.at("first").c_str()));
+	string before = looks_of(Scene(u, "before", attempt).dir), after;
+	int usual;
+	{
+		Scene scene(u, "after", attempt);
+		usual = attempt.run(scene);
+		after = looks_of(scene.dir);
+	}
+	if (usual)
+		EXPECT_EQ(ktap::errno_name(usual), ktap::errno_name(attempt.refusal));
 	unsigned missed = with_each_failing(
-		most,
+		1000,
 		[&](Failing &failing, unsigned n) -> Attempted {
-			string name = name_of(n), at = u.at(name), other = at + "-";
+			Scene scene(u, "n" + std::to_string(n), attempt);
 			failing.begin();
-			int error = op->run(at.c_str(), other.c_str());
+			int error = attempt.run(scene);
 			bool more = failing.end();
-			op->check(u, name, error == 0);
+			bool may_be_done = attempt.effect == Effect::steps ||
+					   attempt.effect == Effect::write_back;
+			string now = looks_of(scene.dir);
+			if (error == usual || !(may_be_done && now == after))
+				EXPECT_EQ(now, error == usual ? after : before);
 			expect_no_debris(u.top);
-			return {more, error};
+			/* Nobody is hindered afterwards. */
+			if (error != usual && now == before) {
+				EXPECT_EQ(ktap::errno_name(attempt.run(scene)),
+					  ktap::errno_name(usual));
+				EXPECT_EQ(looks_of(scene.dir), after);
+			}
+			return {more, error == usual ? 0 : error};
 		},
-		says_no_memory);
-	/* There was something to fail. */
-	EXPECT_GT(missed, 0U);
-	string before = snapshot(u.mnt);
+		[&attempt](int error) { return says_no_memory(error, attempt); });
+	/* To walk a path takes memory. What is open may need none. */
+	if (!attempt.open)
+		EXPECT_GT(missed, 0U);
+	string all = snapshot(u.mnt);
 	u.unmount();
 	expect_no_debris(u.top);
 	u.mount();
-	EXPECT_EQ(snapshot(u.mnt), before);
+	/* How many names are left below is noted as far as that is possible. */
+	if (!attempt.has_two_names)
+		EXPECT_EQ(snapshot(u.mnt), all);
 }
 
 /* Each name once, or ENOMEM. */
@@ -325,7 +182,7 @@ CASE(readdir)
 		while (!error) {
 			long got =
 				syscall(SYS_getdents64, fd, entries + size, sizeof(entries) - size);
-			error = result_of(static_cast<int>(got));
+			error = result_of(got);
 			if (got <= 0)
 				break;
 			size += static_cast<size_t>(got);
@@ -378,7 +235,10 @@ CASE(names_that_are_not_there)
 	EXPECT_GT(missed, 3U);
 }
 
-/* The union is mounted, or it is not and nothing holds its branches. */
+/*
+ * The union is mounted, or it is not and nothing holds its branches (parse_monolithic, parse_param,
+ * get_tree, free).
+ */
 CASE(mount)
 {
 	need_fault_injection();
@@ -403,7 +263,7 @@ CASE(mount)
 	ro.unmount();
 }
 
-/* The list of branches is another one, or nothing has changed; also for what is in use. */
+/* The list of branches is another one, or nothing has changed, in use or not (reconfigure). */
 PARAM_CASE(branches, "append", "prepend", "del", "replace", "mod", "udba")
 {
 	need_fault_injection();
@@ -491,4 +351,94 @@ CASE(mmap)
 	EXPECT_GT(missed, 3U);
 	Map map(8192, PROT_READ, MAP_SHARED, open_file(at, O_RDONLY));
 	EXPECT_EQ(map.text(100), pattern(100));
+}
+
+/* The same by fsopen(2), option by option; what is left of it goes with the context. */
+CASE(mount_by_fsconfig)
+{
+	need_fault_injection();
+	Union u;
+	string branches = u.top + "=rw:" + u.low + "=ro";
+	unsigned missed = with_each_failing(1000, [&](Failing &failing, unsigned) -> Attempted {
+		failing.begin();
+		int context = fsopen("aufs", FSOPEN_CLOEXEC), mounted = -1;
+		int error = result_of(context);
+		if (!error)
+			error = result_of(
+				fsconfig(context, FSCONFIG_SET_STRING, "br", branches.c_str(), 0));
+		if (!error)
+			error = result_of(
+				fsconfig(context, FSCONFIG_SET_STRING, "udba", "notify", 0));
+		if (!error)
+			error = result_of(
+				fsconfig(context, FSCONFIG_CMD_CREATE, nullptr, nullptr, 0));
+		if (!error) {
+			mounted = fsmount(context, FSMOUNT_CLOEXEC, 0);
+			error = result_of(mounted);
+		}
+		bool more = failing.end();
+		if (mounted >= 0)
+			close(mounted);
+		if (context >= 0)
+			close(context);
+		EXPECT_EQ(names_in("/sys/fs/aufs").size(), 0U);
+		return {more, error};
+	});
+	EXPECT_GT(missed, 10U);
+}
+
+/* Names are looked at again (d_revalidate): there is what branches have, or it is not known. */
+PARAM_CASE(names_looked_at_again, "reval", "notify")
+{
+	need_fault_injection();
+	Union u;
+	u.mount(u.options() + ",udba=" + ktap::param());
+	unsigned missed = with_each_failing(400, [&](Failing &failing, unsigned n) -> Attempted {
+		string dir = "/" + std::to_string(n), path = u.mnt + dir + "/file";
+		make_dir(u.top + dir);
+		make_dir(u.low + dir);
+		write_file(u.low + dir + "/file", text);
+		EXPECT_EQ(read_file(path), text);
+		/* Somebody is faster than the union. */
+		write_file(u.top + dir + "/file", "above");
+		struct stat is = {};
+		failing.begin();
+		int error = result_of(stat(path.c_str(), &is));
+		bool more = failing.end();
+		if (!error)
+			EXPECT_EQ(is.st_size, 5);
+		EXPECT_EQ(read_file(path), "above");
+		return {more, error};
+	});
+	EXPECT_GT(missed, 1U);
+}
+
+/* A union is frozen or not (sync_fs, freeze_fs, unfreeze_fs), and thaws. */
+CASE(freeze)
+{
+	need_fault_injection();
+	Union u;
+	u.mount();
+	write_file(u.at("file"), text);
+	Fd root = open_file(u.mnt, O_RDONLY | O_DIRECTORY);
+	with_each_failing(400, [&](Failing &failing, unsigned) -> Attempted {
+		failing.begin();
+		int error = result_of(ioctl(root, FIFREEZE, 0));
+		bool more = failing.end();
+		if (!error)
+			OK(ioctl(root, FITHAW, 0));
+		OK(chmod(u.at("file").c_str(), 0600));
+		return {more, error};
+	});
+	/* And the way back. */
+	with_each_failing(400, [&](Failing &failing, unsigned) -> Attempted {
+		OK(ioctl(root, FIFREEZE, 0));
+		failing.begin();
+		int error = result_of(ioctl(root, FITHAW, 0));
+		bool more = failing.end();
+		if (error)
+			OK(ioctl(root, FITHAW, 0));
+		OK(chmod(u.at("file").c_str(), 0600));
+		return {more, error};
+	});
 }

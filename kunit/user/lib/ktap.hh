@@ -4,6 +4,7 @@
 //
 //   CASE(name) { ... }                 one test case
 //   PARAM_CASE(name, "a", "b") { ... } one case per string, in param(); a KTAP subtest
+//   PARAM_CASE_OF(name, list) { ... }  the same, of a list that is made at the start
 //   HELPER(name) { ... }               code that runs as `program --helper name ARG...`
 //
 // Each case runs in a forked child in its own session, with a time limit, so that a crash or a
@@ -297,6 +298,10 @@ int run_program(int argc, char **argv);
 #define PARAM_CASE(name, ...)                                                                      \
 	static void case_##name();                                                                 \
 	static const ktap::Register register_##name(#name, case_##name, {__VA_ARGS__});            \
+	static void case_##name()
+#define PARAM_CASE_OF(name, list)                                                                  \
+	static void case_##name();                                                                 \
+	static const ktap::Register register_##name(#name, case_##name, list);                     \
 	static void case_##name()
 #define HELPER(name)                                                                               \
 	static int helper_##name(int argc, char **argv);                                           \
