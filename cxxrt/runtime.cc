@@ -20,6 +20,30 @@ void __cxa_pure_virtual()
 }
 }
 
+#if __has_feature(thread_sanitizer)
+/*
+ * What an object has in place of a pointer to its vtable is read by a call through a pointer to a
+ * member, and set by a constructor. The compiler has calls of their own for these accesses; KCSAN
+ * has none, and is to see them as any other.
+ */
+extern "C" {
+void __tsan_read8(void *memory);
+void __tsan_write8(void *memory);
+void __tsan_vptr_read(void **vptr);
+void __tsan_vptr_update(void **vptr, void *vtable);
+
+[[clang::disable_sanitizer_instrumentation]] void __tsan_vptr_read(void **vptr)
+{
+	__tsan_read8(static_cast<void *>(vptr));
+}
+
+[[clang::disable_sanitizer_instrumentation]] void __tsan_vptr_update(void **vptr, void *)
+{
+	__tsan_write8(static_cast<void *>(vptr));
+}
+}
+#endif
+
 void *operator new(__SIZE_TYPE__ size, cxxrt::Gfp gfp) noexcept
 {
 	return cxxrt_alloc(size, gfp.flags);

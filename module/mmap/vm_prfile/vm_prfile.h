@@ -62,8 +62,18 @@ bool __region_prfile_may_share(const struct vm_region *region, const struct file
 struct file *__vma_prfile_reported(const struct vm_area_struct *vma);
 struct file *__region_prfile_reported(const struct vm_region *region);
 
+/*
+ * KCSAN tells of a race by the names of functions. There these are functions, so that what it says
+ * of a prfile has a name that belongs to it, whichever place of the kernel it was.
+ */
+#ifdef CONFIG_KCSAN
+#define prfile_inline noinline __maybe_unused
+#else
+#define prfile_inline inline
+#endif
+
 /* @vma has a vm_file, and was copied from another: it takes its references. */
-static inline void vma_get_file(struct vm_area_struct *vma)
+static prfile_inline void vma_get_file(struct vm_area_struct *vma)
 {
 	get_file(vma->vm_file);
 	if (static_branch_unlikely(&vm_prfile_key) && vma->vm_prfile)
@@ -74,7 +84,7 @@ static inline void vma_get_file(struct vm_area_struct *vma)
  * @vma has a vm_file: it puts its references. vm_file is left as it is, vm_prfile is NULL.
  * Small, so that compilers go on to inline what calls this (remove_vma() in its loop).
  */
-static inline void vma_put_file(struct vm_area_struct *vma)
+static prfile_inline void vma_put_file(struct vm_area_struct *vma)
 {
 	fput(vma->vm_file);
 	if (static_branch_unlikely(&vm_prfile_key))
@@ -82,7 +92,7 @@ static inline void vma_put_file(struct vm_area_struct *vma)
 }
 
 /* As vma_put_file(). Nothing copies the file of a region, so there is no get. */
-static inline void region_put_file(struct vm_region *region)
+static prfile_inline void region_put_file(struct vm_region *region)
 {
 	fput(region->vm_file);
 	if (static_branch_unlikely(&vm_prfile_key))
@@ -93,7 +103,7 @@ static inline void region_put_file(struct vm_region *region)
  * May a mapping of the same vm_file that reports @prfile (NULL: it has none) be one with @vma? A
  * mapping that mmap(2) is about to make has none yet: what it is mapped by decides that later.
  */
-static inline bool vma_may_merge(const struct vm_area_struct *vma, const struct file *prfile)
+static prfile_inline bool vma_may_merge(const struct vm_area_struct *vma, const struct file *prfile)
 {
 	if (static_branch_unlikely(&vm_prfile_key) && (vma->vm_prfile || prfile))
 		return __vma_prfile_may_merge(vma, prfile);
@@ -101,7 +111,7 @@ static inline bool vma_may_merge(const struct vm_area_struct *vma, const struct 
 }
 
 /* The file that @vma reports; NULL if it maps none. Without a reference: @vma has it. */
-static inline struct file *vma_reported_file(const struct vm_area_struct *vma)
+static prfile_inline struct file *vma_reported_file(const struct vm_area_struct *vma)
 {
 	if (static_branch_unlikely(&vm_prfile_key) && vma->vm_prfile)
 		return __vma_prfile_reported(vma);
@@ -112,7 +122,7 @@ static inline struct file *vma_reported_file(const struct vm_area_struct *vma)
  * NOMMU: may a mapping of @file that overlaps @region share it? Asked of each region for each file:
  * not of those with a prfile alone, as the pages are the same whoever maps them first.
  */
-static inline bool region_may_share(const struct vm_region *region, const struct file *file)
+static prfile_inline bool region_may_share(const struct vm_region *region, const struct file *file)
 {
 	if (static_branch_unlikely(&vm_prfile_key))
 		return __region_prfile_may_share(region, file);
@@ -120,7 +130,7 @@ static inline bool region_may_share(const struct vm_region *region, const struct
 }
 
 /* The file that @region reports. */
-static inline struct file *region_reported_file(const struct vm_region *region)
+static prfile_inline struct file *region_reported_file(const struct vm_region *region)
 {
 	if (static_branch_unlikely(&vm_prfile_key) && region->vm_prfile)
 		return __region_prfile_reported(region);
@@ -131,7 +141,7 @@ static inline struct file *region_reported_file(const struct vm_region *region)
  * @copy is a bitwise copy for somebody who looks at a vma, not a mapping: its vm_file becomes the
  * reported one, of which it is to take a reference, and it has no prfile.
  */
-static inline void vma_snapshot_reported(struct vm_area_struct *copy)
+static prfile_inline void vma_snapshot_reported(struct vm_area_struct *copy)
 {
 	copy->vm_file = vma_reported_file(copy);
 	copy->vm_prfile = NULL;
