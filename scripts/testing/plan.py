@@ -12,14 +12,16 @@ STOCK = ["6.12", "6.1"]
 # Of Debian 13, and the newest for it.
 NEWER = ["trixie", "backports"]
 # scripts/linux/own-kernel makes these; one has the filesystem built in.
-OWN = ["debug", "vm_prfile", "builtin", "plain", "member", "lock_stat"]
+OWN = ["debug", "kcsan", "cfi", "vm_prfile", "builtin", "plain", "member", "lock_stat"]
+# Of those, where programs are slow, and a kernel says what is wrong with it.
+COMPLAINING = ["debug", "kcsan", "cfi"]
 # What does not decide whether a kernel and its module are built, and whether what runs in them does well.
 NO_PROGRAMS = ("kunit/user/*", "kunit/host/*", "scripts/testing/concerns", "scripts/live/*", *kept.LINT)
 BUILDS = (*NO_PROGRAMS, *kept.SUITES, "scripts/test", "scripts/testing/*", "!scripts/testing/test-build",
           "scripts/machine/*", "!scripts/machine/rootfs")
 # What a user-space program takes where nothing was measured yet, and a machine until it is up.
 PROGRAM_SECONDS, BOOT_SECONDS = 5, 10
-# On the debug kernel without other people's programs: they take hours there.
+# On these without other people's programs: they take hours there.
 DEBUG_PATTERNS = ["*", "!apt", "!builds", "!lower_*", "!programs", "!observe*", "!stress", "!uprobe"]
 
 

@@ -22,7 +22,7 @@ import traceback
 TOP, LOW = os.environ["AUFS_TOP"], os.environ["AUFS_LOW"]
 MNT, TMP = os.environ["AUFS_MNT"], os.environ["AUFS_TMP"]
 RELEASE = os.environ["AUFS_KERNEL"]
-HAS_PRFILE = RELEASE.endswith(("-vm_prfile", "-builtin"))
+HAS_PRFILE = RELEASE.endswith(("-vm_prfile", "-builtin", "-kcsan"))
 PATIENCE = int(os.environ.get("AUFS_PATIENCE", "1"))
 COMPANION = os.path.join(os.path.dirname(os.environ["AUFS_MODULE"]), "aufs-observers.ko")
 LIVEPATCH = "/sys/kernel/livepatch/aufs_observers"
