@@ -7,6 +7,7 @@
  * the same, at its body, for everything else.
  */
 #include "../kernel/linux.h"
+#include <linux/delay.h>
 #include <linux/livepatch.h>
 #include <linux/static_call.h>
 #include <linux/vmalloc.h>
@@ -227,8 +228,25 @@ static void set_original(unsigned int i, void *body)
 #endif
 
 /*
+ * Where the body of @function begins, 0 where that cannot be told. Who switches ftrace or a kprobe
+ * on or off there changes the code in steps, and meanwhile it begins with a breakpoint: it is
+ * looked at again.
+ */
+static size_t body_offset(const void *function)
+{
+	size_t offset = observers_body_offset(function);
+	int tries;
+
+	for (tries = 0; !offset && tries < 100; tries++) {
+		msleep(20);
+		offset = observers_body_offset(function);
+	}
+	return offset;
+}
+
+/*
  * Called when the addresses of the functions are known and nothing is patched yet; an error says
- * that nothing is to be.
+ * that nothing is to be. May sleep.
  */
 static int find_originals(struct klp_object *object)
 {
@@ -236,7 +254,7 @@ static int find_originals(struct klp_object *object)
 
 	for (i = 0; functions[i].old_name; i++) {
 		void *function = functions[i].old_func;
-		size_t offset = observers_body_offset(function);
+		size_t offset = body_offset(function);
 
 		if (!offset) {
 			observers_error("%s() begins with %*ph: it cannot be patched\n",

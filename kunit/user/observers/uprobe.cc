@@ -4,35 +4,7 @@
 // file that runs. uprobes are set by path and found by the inode of what is mapped: the branch's.
 
 #include "proc.hh"
-
-/* The tracing directory, mounted for the test where it is not. */
-class Tracing
-{
-public:
-	Tracing()
-	{
-		for (const char *dir : {"/sys/kernel/tracing", "/sys/kernel/debug/tracing"})
-			if (access((string(dir) + "/uprobe_events").c_str(), W_OK) == 0) {
-				dir_ = dir;
-				return;
-			}
-		dir_ = string(ktap::env("AUFS_TMP")) + "/tracing";
-		make_dirs(dir_);
-		if (mount("tracefs", dir_.c_str(), "tracefs", 0, nullptr))
-			SKIP("no tracefs: %s", strerrorname_np(errno));
-		mounted_ = Mounted::adopt(dir_);
-		if (access(file("uprobe_events").c_str(), W_OK))
-			SKIP("this kernel has no uprobe_events");
-	}
-	string file(const string &name) const
-	{
-		return dir_ + "/" + name;
-	}
-
-private:
-	string dir_;
-	Mounted mounted_;
-};
+#include "tracing.hh"
 
 /* The probed place. */
 extern "C" __attribute__((noinline, used)) int aufs_probed_function(int value)
@@ -64,15 +36,15 @@ public:
 	Probe(const Tracing &tracing, const string &event, const string &path)
 		: tracing_(tracing), event_(event)
 	{
-		append(ktap::format("p:aufs/%s %s:0x%lx", event.c_str(), path.c_str(),
-				    file_offset()));
+		tracing.append("uprobe_events", ktap::format("p:aufs/%s %s:0x%lx", event.c_str(),
+							     path.c_str(), file_offset()));
 		write_control(tracing_.file("events/aufs/" + event + "/enable"), "1");
 	}
 	~Probe()
 	{
 		ktap::guarded([this] {
 			write_control(tracing_.file("events/aufs/" + event_ + "/enable"), "0");
-			append("-:aufs/" + event_);
+			tracing_.append("uprobe_events", "-:aufs/" + event_);
 		});
 	}
 	/* How often it was hit, as uprobe_profile counts. */
@@ -92,18 +64,13 @@ public:
 	}
 
 private:
-	void append(const string &line)
-	{
-		Fd events = open_file(tracing_.file("uprobe_events"), O_WRONLY | O_APPEND);
-		OK(write(events, line.data(), line.size()));
-	}
 	const Tracing &tracing_;
 	string event_;
 };
 
 PARAM_CASE(set_on_the_union, "low", "top")
 {
-	Tracing tracing;
+	Tracing tracing("uprobe_events");
 	Union u;
 	string branch = ktap::param() == "low" ? u.low : u.top;
 	copy_self(branch + "/prog");
@@ -124,7 +91,7 @@ PARAM_CASE(set_on_the_union, "low", "top")
 
 CASE(set_on_the_branch)
 {
-	Tracing tracing;
+	Tracing tracing("uprobe_events");
 	Union u;
 	copy_self(u.low + "/prog");
 	u.mount();
@@ -137,7 +104,7 @@ CASE(set_on_the_branch)
 
 CASE(set_while_the_program_runs)
 {
-	Tracing tracing;
+	Tracing tracing("uprobe_events");
 	Union u;
 	copy_self(u.low + "/prog");
 	u.mount();
@@ -184,7 +151,7 @@ HELPER(call_for_each_byte)
 /* Through a union of a union. */
 CASE(set_on_a_nested_union)
 {
-	Tracing tracing;
+	Tracing tracing("uprobe_events");
 	Union u;
 	copy_self(u.low + "/prog");
 	Mounted inner("none", u.tmp, "aufs", 0, "br=" + u.low + "=ro");

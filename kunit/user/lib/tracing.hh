@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// The kernel's tracing directory.
+#pragma once
+
+#include "fixture.hh"
+
+/* The tracing directory, mounted for the test where it is not. */
+class Tracing
+{
+public:
+	/* The case is skipped where this kernel has no @needed file there. */
+	explicit Tracing(const string &needed)
+	{
+		for (const char *dir : {"/sys/kernel/tracing", "/sys/kernel/debug/tracing"})
+			if (access((string(dir) + "/" + needed).c_str(), W_OK) == 0) {
+				dir_ = dir;
+				return;
+			}
+		dir_ = string(ktap::env("AUFS_TMP")) + "/tracing";
+		make_dirs(dir_);
+		if (mount("tracefs", dir_.c_str(), "tracefs", 0, nullptr))
+			SKIP("no tracefs: %s", strerrorname_np(errno));
+		mounted_ = Mounted::adopt(dir_);
+		if (access(file(needed).c_str(), W_OK))
+			SKIP("this kernel has no %s", needed.c_str());
+	}
+	string file(const string &name) const
+	{
+		return dir_ + "/" + name;
+	}
+	/* A line more in a file that keeps what it has. */
+	void append(const string &name, const string &line) const
+	{
+		Fd file = open_file(this->file(name), O_WRONLY | O_APPEND);
+		OK(write(file, line.data(), line.size()));
+	}
+
+private:
+	string dir_;
+	Mounted mounted_;
+};
