@@ -3,6 +3,9 @@
  * A model of some address spaces and of the files that are mapped there: for each page of a window
  * what is mapped at it, and nothing of how the kernel does that. What the kernel has is compared with
  * it, page for page and count for count.
+ *
+ * Branches of the union come and go among the steps. What is open and mapped does not change by that;
+ * which file a name leads to does, and whether a branch may go.
  */
 #pragma once
 
@@ -93,8 +96,11 @@ struct Open {
 	Ref<struct file> held;
 	/* Ours on the branch file, so that the last one that the union has can be seen to go. */
 	Ref<struct file> watch;
-	unsigned int path = 0;
+	/* What the file has in it: one of the model's contents. */
+	unsigned int content = 0;
 	bool writable = false;
+	/* The branch that it was opened on has been detached since. */
+	bool left_behind = false;
 	/* How many mappings have it, in all address spaces. */
 	unsigned int mappings = 0;
 
@@ -148,7 +154,12 @@ class Model final
 {
 public:
 	static constexpr unsigned int spaces = 4;
-	static constexpr unsigned int paths = 6;
+	/* The last one leads to the file of the uppermost module. */
+	static constexpr unsigned int paths = 7;
+	/* Branches that come and go. Each has a file of the same name. */
+	static constexpr unsigned int modules = 3;
+	/* That of each other path, and that of each module. */
+	static constexpr unsigned int contents = paths - 1 + modules;
 	static constexpr unsigned int file_pages = 16;
 
 	Model(struct kunit *test, u64 seed);
@@ -177,6 +188,8 @@ public:
 	{
 		return open_[0];
 	}
+	/* Whether the name that all modules have leads to what the model means. */
+	bool leads_right();
 	unsigned long addr(unsigned int page) const
 	{
 		return base_ + page * PAGE_SIZE;
@@ -196,7 +209,7 @@ private:
 		unsigned int weight;
 		void (Model::*take)();
 	};
-	static constexpr unsigned int ways = 15;
+	static constexpr unsigned int ways = 18;
 	static const Choice choices[ways];
 
 	void step();
@@ -215,13 +228,29 @@ private:
 	void fork();
 	void exit();
 	void change_space();
+	void add_branch();
+	void remove_branch();
+	void detach_branch();
 
 	/* Whether @path can be opened for writing. */
 	static bool has_writable(unsigned int path);
-	/* The first word of page @page of @path. */
-	static unsigned long word_of(unsigned int path, unsigned long page);
+	/* The first word of page @page of a file. */
+	static unsigned long word_of(unsigned int content, unsigned long page);
 	bool make_files();
-	bool open_into(Open &open, unsigned int path, bool writable);
+	/* What @path leads to: a content, or @contents where there is no such file. */
+	unsigned int content_at(unsigned int path) const;
+	/* 0, or what went wrong. */
+	long open_into(Open &open, unsigned int path, bool writable);
+	static constexpr unsigned int content_of_module(unsigned int module)
+	{
+		return paths - 1 + module;
+	}
+	long change_branches(const char *format, unsigned int module);
+	/* One of those in the list that @is chooses: its place there, or @modules. */
+	template <class F> unsigned int some_module(F is);
+	bool has_opens(unsigned int module) const;
+	bool is_in_use(unsigned int module) const;
+	void take_out(unsigned int place);
 	bool enter_new();
 	void leave();
 	void put_current();
@@ -262,6 +291,9 @@ private:
 	unsigned long base_ = 0;
 	Open open_[Space::opens];
 	Space space_[spaces];
+	/* The modules that are branches, from the uppermost on. */
+	unsigned int listed_[modules] = {};
+	unsigned int listed_count_ = 0;
 	/* The one whose mm is in use; null: none. */
 	Space *current_ = nullptr;
 	Step step_;

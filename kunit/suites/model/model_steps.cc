@@ -251,7 +251,7 @@ void Model::touch()
 	say("read", index);
 	if (!is(aufs_test_read_user(addr(index), &word, sizeof(word)), 0) ||
 	    !is(static_cast<long>(word),
-		static_cast<long>(page.is_file() ? word_of(open_[page.open].path, page.offset) :
+		static_cast<long>(page.is_file() ? word_of(open_[page.open].content, page.offset) :
 						   0)))
 		return;
 	if (page.prot & PROT_WRITE) {
@@ -269,7 +269,7 @@ void Model::open()
 		if (open.user)
 			continue;
 		say("open", path, writable);
-		is(open_into(open, path, writable), true);
+		is(open_into(open, path, writable), content_at(path) < contents ? 0 : -ENOENT);
 		return;
 	}
 }

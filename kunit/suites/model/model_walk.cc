@@ -10,18 +10,21 @@ namespace
 {
 
 struct Path {
-	const char *make;
 	const char *open;
 	bool writable;
 };
 
-/* The last but one is on the read-only branch; the last is no file of the union. */
+/* The fifth is on the read-only branch, the sixth is no file of the union. */
 constexpr Path files[Model::paths] = {
-	{"/union/a", "/union/a", true},	       {"/union/b", "/union/b", true},
-	{"/union/c", "/union/c", true},	       {"/union/d", "/union/d", true},
-	{"/branches/ro/e", "/union/e", false}, {"/branches/plain", "/branches/plain", true},
+	{"/union/a", true},  {"/union/b", true},	{"/union/c", true},  {"/union/d", true},
+	{"/union/e", false}, {"/branches/plain", true}, {"/union/f", false},
 };
-constexpr unsigned int plain = Model::paths - 1;
+constexpr unsigned int plain = 5;
+/* By which each content is made. */
+constexpr const char *made[Model::contents] = {
+	"/union/a",	   "/union/b",	     "/union/c",       "/union/d",	 "/branches/ro/e",
+	"/branches/plain", "/branches/m0/f", "/branches/m1/f", "/branches/m2/f",
+};
 
 } // namespace
 
@@ -30,9 +33,16 @@ bool Model::has_writable(unsigned int path)
 	return files[path].writable;
 }
 
-unsigned long Model::word_of(unsigned int path, unsigned long page)
+unsigned long Model::word_of(unsigned int content, unsigned long page)
 {
-	return (path + 1) << 16 | page;
+	return (content + 1) << 16 | page;
+}
+
+unsigned int Model::content_at(unsigned int path) const
+{
+	if (path < paths - 1)
+		return path;
+	return listed_count_ ? content_of_module(listed_[0]) : contents;
 }
 
 Model::Model(struct kunit *test, u64 seed) : test_(test), seed_(seed), random_(seed), mount_(test)
@@ -62,13 +72,20 @@ Model::~Model()
 
 bool Model::make_files()
 {
-	for (unsigned int path = 0; path < Model::paths; ++path) {
-		auto file = mount_.make(files[path].make, file_pages);
+	static constexpr const char *dirs[modules] = {"/branches/m0", "/branches/m1",
+						      "/branches/m2"};
+
+	for (const char *dir : dirs) {
+		if (!EXPECT_EQ(test_, aufs_test_mkdir(dir), 0))
+			return false;
+	}
+	for (unsigned int content = 0; content < contents; ++content) {
+		auto file = mount_.make(made[content], file_pages);
 
 		if (!file)
 			return false;
 		for (unsigned long page = 0; page < file_pages; ++page) {
-			unsigned long word = word_of(path, page);
+			unsigned long word = word_of(content, page);
 			auto at = static_cast<loff_t>(page) * static_cast<loff_t>(PAGE_SIZE);
 
 			if (!EXPECT_EQ(test_, kernel_write(file.get(), &word, sizeof(word), &at),
@@ -79,17 +96,24 @@ bool Model::make_files()
 	return true;
 }
 
-bool Model::open_into(Open &open, unsigned int path, bool writable)
+long Model::open_into(Open &open, unsigned int path, bool writable)
 {
-	open.held = mount_.open(files[path].open, writable ? O_RDWR : O_RDONLY);
-	if (!open.held)
-		return false;
+	auto file = adopt_or_error(filp_open(files[path].open, writable ? O_RDWR : O_RDONLY, 0));
+	unsigned long word = 0;
+	loff_t at = 0;
+
+	if (!file.ok())
+		return file.error();
+	open.held = ::aufs::move(file.value());
 	open.user = open.held.get();
 	open.branch = path == plain ? nullptr : &h_file_of(*open.user);
 	open.watch = Ref<struct file>::retain(open.branch);
-	open.path = path;
+	open.content = content_at(path);
 	open.writable = writable;
-	return true;
+	if (kernel_read(open.user, &word, sizeof(word), &at) != sizeof(word))
+		return -EIO;
+	/* It is the file that the model means. */
+	return open.content < contents && word == word_of(open.content, 0) ? 0 : -ESTALE;
 }
 
 bool Model::enter_new()
@@ -124,7 +148,7 @@ bool Model::begin_with(unsigned int pages)
 	page.shared = true;
 	page.writable = true;
 	page.prot = PROT_READ | PROT_WRITE;
-	if (!open_into(open_[0], 0, true) ||
+	if (open_into(open_[0], 0, true) != 0 ||
 	    test::map(*open_[0].user, pages, 0, page.prot, MAP_SHARED | MAP_FIXED, addr(0)) !=
 		    static_cast<long>(addr(0)))
 		return false;
@@ -178,11 +202,12 @@ bool Model::end()
 }
 
 constexpr Model::Choice Model::choices[Model::ways] = {
-	{28, &Model::map},    {14, &Model::unmap},	  {20, &Model::protect},
-	{16, &Model::advise}, {10, &Model::move},	  {3, &Model::shrink},
-	{5, &Model::grow},    {5, &Model::keep_and_move}, {8, &Model::remap_file_pages},
-	{8, &Model::touch},   {5, &Model::open},	  {4, &Model::close},
-	{1, &Model::fork},    {1, &Model::exit},	  {4, &Model::change_space},
+	{28, &Model::map},	 {14, &Model::unmap},	     {20, &Model::protect},
+	{16, &Model::advise},	 {10, &Model::move},	     {3, &Model::shrink},
+	{5, &Model::grow},	 {5, &Model::keep_and_move}, {8, &Model::remap_file_pages},
+	{8, &Model::touch},	 {5, &Model::open},	     {4, &Model::close},
+	{1, &Model::fork},	 {1, &Model::exit},	     {4, &Model::change_space},
+	{1, &Model::add_branch}, {1, &Model::remove_branch}, {1, &Model::detach_branch},
 };
 
 void Model::step()
