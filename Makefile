@@ -46,7 +46,7 @@ bench-programs:
 		PEER='$(PEER)' PEER_MODULE='$(PEER_MODULE)' RECORD='$(RECORD)' scripts/benchmark/$@
 
 kunit:
-	@ARCH='$(ARCH)' KERNEL='$(KERNEL)' NOMMU='$(NOMMU)' scripts/kunit $(TESTS)
+	@ARCH='$(ARCH)' KERNEL='$(KERNEL)' NOMMU='$(NOMMU)' KCSAN='$(KCSAN)' scripts/kunit $(TESTS)
 
 kunit-mutants:
 	@ARCH='$(ARCH)' KERNEL='$(KERNEL)' NOMMU='$(NOMMU)' scripts/kunit-mutants $(SITES)
@@ -107,9 +107,9 @@ help:
 #:                     [BASES='ext4 squashfs'] [FILES=NUMBER] [PEER=DIRECTORY] [RECORD=y]
 #:                        what git, tar, a compiler, apt and others take on unions of 2 and of 30
 #:                        branches, in hours; or put the tables into scripts/benchmark/README.md
-#: make kunit [ARCH=x86_64 | ARCH=riscv NOMMU=1] [KERNEL=6.1] [TESTS=GLOB]
+#: make kunit [ARCH=x86_64 [KCSAN=y] | ARCH=riscv NOMMU=1] [KERNEL=6.1] [TESTS=GLOB]
 #:                        the KUnit suites, on a kernel that has vm_prfile: user-mode Linux 6.12,
-#:                        or another one in QEMU
+#:                        or another one in QEMU; with KCSAN, which sees data races
 #: make kunit-mutants [ARCH=... NOMMU=... KERNEL=...] [SITES='NUMBER...']
 #:                        take vm_prfile's sites out of that kernel one by one, and see which test
 #:                        fails

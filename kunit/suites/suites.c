@@ -18,6 +18,7 @@
 #include "failure/failure.cases"
 #include "model/model.cases"
 #include "procfs/procfs.cases"
+#include "race/race.cases"
 #include "security/security.cases"
 #include "vma_copy/vma_copy.cases"
 #include "vma_merge/vma_merge.cases"
@@ -66,6 +67,16 @@ static struct kunit_case procfs_cases[] = {
 static struct kunit_suite procfs_suite = {
 	.name = "aufs_procfs",
 	.test_cases = procfs_cases,
+	.init = aufs_test_begin,
+};
+
+static struct kunit_case race_cases[] = {
+#include "race/race.cases"
+	{}};
+
+static struct kunit_suite race_suite = {
+	.name = "aufs_race",
+	.test_cases = race_cases,
 	.init = aufs_test_begin,
 };
 
@@ -153,8 +164,8 @@ static struct kunit_suite leaks_suite = {
 /* They run in this order. */
 #ifdef CONFIG_MMU
 kunit_test_suites(&cxxrt_suite, &prfile_suite, &procfs_suite, &security_suite, &vma_copy_suite,
-		  &vma_merge_suite, &changes_suite, &model_suite, &failure_suite, &leaks_suite,
-		  &damage_suite);
+		  &vma_merge_suite, &changes_suite, &race_suite, &model_suite, &failure_suite,
+		  &leaks_suite, &damage_suite);
 #else
 kunit_test_suites(&cxxrt_suite, &prfile_suite, &region_suite, &changes_suite, &leaks_suite);
 #endif

@@ -272,6 +272,7 @@ int aufs_test_run_child(int (*body)(void *data), void *data)
 		.fn = body,
 		.fn_arg = data,
 	};
+	__sighandler_t before = current->sighand->action[SIGCHLD - 1].sa.sa_handler;
 	int status = 0;
 	pid_t pid;
 
@@ -280,7 +281,7 @@ int aufs_test_run_child(int (*body)(void *data), void *data)
 	pid = kernel_clone(&args);
 	if (pid > 0 && kernel_wait(pid, &status) != pid)
 		pid = -ECHILD;
-	kernel_sigaction(SIGCHLD, SIG_IGN);
+	kernel_sigaction(SIGCHLD, before);
 	return pid < 0 ? pid : status;
 }
 

@@ -100,6 +100,20 @@ int aufs_test_run_child(int (*body)(void *data), void *data);
  * and waits for it. What @body returns (0..255), or -errno where there was no fork.
  */
 int aufs_test_fork(int (*body)(void *data), void *data);
+/*
+ * The same beside the caller: from aufs_test_start() on, which returns 0 or -errno, until
+ * aufs_test_end(), which waits for it and returns what aufs_test_fork() does.
+ */
+struct aufs_test_process {
+	int (*body)(void *data);
+	void *data;
+	int pid;
+};
+
+int aufs_test_start(struct aufs_test_process *process);
+int aufs_test_end(struct aufs_test_process *process);
+/* For who goes round and round: others run, if it is their turn. */
+void aufs_test_give_way(void);
 /* Forks, and returns the mm of the new process, which has ended; an ERR_PTR. */
 struct mm_struct *aufs_test_fork_mm(void);
 /*
@@ -114,6 +128,7 @@ struct mm_struct *aufs_test_current_mm(void);
 void aufs_test_stay_on_cpu(void);
 int aufs_test_pid(void);
 bool aufs_test_has_mmu(void);
+bool aufs_test_has_kcsan(void);
 /* Calls @visit for each vma of @mm, in order, under mmap_lock. */
 void aufs_test_each_vma(struct mm_struct *mm, void (*visit)(struct vm_area_struct *vma, void *data),
 			void *data);

@@ -22,6 +22,53 @@ bool aufs_test_has_mmu(void)
 	return IS_ENABLED(CONFIG_MMU);
 }
 
+bool aufs_test_has_kcsan(void)
+{
+	return IS_ENABLED(CONFIG_KCSAN);
+}
+
+static int run_beside(void *data)
+{
+	struct aufs_test_process *process = data;
+
+	do_exit((process->body(process->data) & 0xff) << 8);
+}
+
+int aufs_test_start(struct aufs_test_process *process)
+{
+	struct kernel_clone_args args = {
+		.flags = IS_ENABLED(CONFIG_MMU) ? 0 : CLONE_VM,
+		.exit_signal = SIGCHLD,
+		.fn = run_beside,
+		.fn_arg = process,
+	};
+	pid_t pid;
+
+	/* As in aufs_test_run_child(). */
+	kernel_sigaction(SIGCHLD, SIG_DFL);
+	pid = kernel_clone(&args);
+	process->pid = pid;
+	if (pid < 0)
+		kernel_sigaction(SIGCHLD, SIG_IGN);
+	return min(pid, 0);
+}
+
+int aufs_test_end(struct aufs_test_process *process)
+{
+	int status = 0;
+	pid_t ended = kernel_wait(process->pid, &status);
+
+	kernel_sigaction(SIGCHLD, SIG_IGN);
+	if (ended != process->pid)
+		return -ECHILD;
+	return status & 0x7f ? -EINTR : status >> 8;
+}
+
+void aufs_test_give_way(void)
+{
+	schedule();
+}
+
 ssize_t aufs_test_write(const char *path, const char *text)
 {
 	return aufs_test_write_bytes(path, text, strlen(text));

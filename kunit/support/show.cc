@@ -403,6 +403,34 @@ void Observers::all(const Shown &shown) const
 	procmap_query(shown);
 }
 
+void FilesShown::look(const char *who, const char *name, cxxrt::Span<const ShownFile> files)
+{
+	char path[64];
+
+	scnprintf(path, sizeof(path), "/proc/%s/%s", who, name);
+
+	Text text(path);
+
+	each_line(text.view(), [&](StringView text_line) {
+		Line line;
+
+		/* What has no file, and what smaps says of a mapping besides. */
+		if (!parse(text_line, line) || (!line.ino && line.path.empty()))
+			return false;
+
+		bool known = false;
+
+		for (const ShownFile &file : files)
+			known |= line.path == StringView::from_c_string(file.path) &&
+				 line.ino == file.identity.ino &&
+				 line.major == major_of(file.identity.dev) &&
+				 line.minor == minor_of(file.identity.dev);
+		right += known;
+		wrong += !known;
+		return false;
+	});
+}
+
 unsigned int lines_of(const char *path)
 {
 	Text text("/proc/self/maps");

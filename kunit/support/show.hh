@@ -3,6 +3,7 @@
 #pragma once
 
 #include "fixture.hh"
+#include "span.hh"
 
 namespace aufs::test
 {
@@ -187,6 +188,21 @@ LinkName map_files_name(const char *who, unsigned long addr, unsigned long pages
 
 /* The mapping of @mm that begins at @addr reports @reported from now on. */
 void report(struct mm_struct *mm, unsigned long addr, struct file &reported);
+
+/* A file, as it is to be shown. */
+struct ShownFile {
+	ShownIdentity identity;
+	const char *path;
+};
+
+/* How many mappings were shown as one of some files, and how many as another one. */
+struct FilesShown {
+	unsigned int right = 0;
+	unsigned int wrong = 0;
+
+	/* Counts those of /proc/@who/@name, which is maps or smaps, that have a file. */
+	void look(const char *who, const char *name, cxxrt::Span<const ShownFile> files);
+};
 
 /* How many mappings of /proc/self/maps have @path in their line. */
 unsigned int lines_of(const char *path);
