@@ -157,6 +157,18 @@ class Kept(unittest.TestCase):
         self.assertFalse(self.changed("README.md"))
 
 
+class Kernels(unittest.TestCase):
+    """Those that are not stock are the same everywhere."""
+
+    def test_own(self):
+        made = (plan.TOP / "scripts/linux/own-kernel").read_text()
+        known = (plan.TOP / "scripts/kernel").read_text()
+        for which in plan.OWN:
+            self.assertRegex(made, rf"(?m)^{which}\)")
+            self.assertRegex(known, rf"(?m)^(?=.*\b{which}\b)debug .*\) exec")
+        self.assertLessEqual(set(plan.COMPLAINING), set(plan.OWN))
+
+
 class Programs(unittest.TestCase):
     """What programs say of themselves."""
 
