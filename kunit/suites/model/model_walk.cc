@@ -207,7 +207,7 @@ constexpr Model::Choice Model::choices[Model::ways] = {
 	{5, &Model::grow},	 {5, &Model::keep_and_move}, {8, &Model::remap_file_pages},
 	{8, &Model::touch},	 {5, &Model::open},	     {4, &Model::close},
 	{1, &Model::fork},	 {1, &Model::exit},	     {4, &Model::change_space},
-	{1, &Model::add_branch}, {1, &Model::remove_branch}, {1, &Model::detach_branch},
+	{1, &Model::add_branch}, {2, &Model::remove_branch}, {1, &Model::detach_branch},
 };
 
 void Model::step()
