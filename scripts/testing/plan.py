@@ -89,7 +89,7 @@ def steps_to_judge_sources(deep):
         lint("rules", 5),
         lint("scripts", 15),
         lint("tidy", 180 if deep else 40, ["sparse"], deep),
-        Step("check-log", [script("testing/check-log"), "--self-test"], seconds=1),
+        Step("check-log", [script("testing/test-check-log")], seconds=1),
         Step("test-itself", [script("test"), "--self-test"], seconds=2),
         Step("mutants-apply", [TOP / "kunit/user/mutate", "--check"], seconds=5, fills=True),
         Step("host-mutants-apply", [TOP / "kunit/host/mutate", "--check"], seconds=5, fills=True),
