@@ -53,11 +53,13 @@ BreakableDisk::~BreakableDisk()
 }
 
 /* Without a freeze of what is mounted there: a disk that breaks does not ask. */
-void BreakableDisk::load(const string &target)
+void BreakableDisk::load(const string &target, const std::vector<string> &arguments)
 {
 	string table = ktap::format("0 %lu %s", sectors_, target.c_str());
+	std::vector<string> command = {dmsetup, "load", dm_name_, "--table", table};
+	command.insert(command.end(), arguments.begin(), arguments.end());
 	must_run({dmsetup, "suspend", "--nolockfs", "--noflush", dm_name_});
-	must_run({dmsetup, "load", dm_name_, "--table", table});
+	must_run(command);
 	must_run({dmsetup, "resume", "--noudevrules", "--noudevsync", dm_name_});
 }
 
@@ -69,6 +71,11 @@ void BreakableDisk::fail_writes()
 void BreakableDisk::lose_writes()
 {
 	load("flakey " + disk_.name + " 0 0 3600 1 drop_writes");
+}
+
+void BreakableDisk::protect()
+{
+	load("linear " + disk_.name + " 0", {"--readonly"});
 }
 
 void BreakableDisk::mend()

@@ -30,11 +30,13 @@ public:
 	void fail_writes();
 	/* As if the power was cut: what is written from now on is not there after mend(). */
 	void lose_writes();
+	/* It says that it is read-only, as a CD does. While nothing is mounted there. */
+	void protect();
 	void mend();
 	string name;
 
 private:
-	void load(const string &target);
+	void load(const string &target, const std::vector<string> &arguments = {});
 
 	Disk disk_;
 	string dm_name_;
