@@ -390,7 +390,7 @@ public:
 
 		if (on_rw())
 			return links;
-		return has_one_name() ? 1 : cxxrt::max(links, identity_.gone + 1) - identity_.gone;
+		return has_one_name() || links <= identity_.gone ? 1 : links - identity_.gone;
 	}
 
 	/* Copies what the union shows without asking the branch, but for the links. Any context. */
