@@ -23,6 +23,7 @@ public:
 	Beside(const Union &u, const Image &image, Random &random)
 		: u_(u), branch_(image.path), random_(random)
 	{
+		numbers_[stat_of(branch_).st_ino] = 1;
 	}
 	/* Asks both for all that the branch has. */
 	void walk(const string &dir = "", unsigned depth = 0);
@@ -117,13 +118,18 @@ void Beside::walk(const string &dir, unsigned depth)
 		struct stat is;
 		if (found_.size() >= most)
 			return;
+		/* With two names it is no tree: each makes the other one go. */
+		bool there = lstat((branch_ + path).c_str(), &is) == 0;
+		if (there && numbers_[is.st_ino]++ && S_ISDIR(is.st_mode)) {
+			unsteady++;
+			continue;
+		}
 		for (const Question &question : questions)
 			ask(question, path);
-		if (lstat((branch_ + path).c_str(), &is))
+		if (!there)
 			continue;
 		found_[path] = is;
-		/* With two names it is no tree any more, and may have no end. */
-		if (numbers_[is.st_ino]++ == 0 && S_ISDIR(is.st_mode) && depth < deepest)
+		if (S_ISDIR(is.st_mode) && depth < deepest)
 			walk(path, depth + 1);
 	}
 }
