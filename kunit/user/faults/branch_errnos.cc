@@ -16,9 +16,9 @@
 
 static constexpr size_t all_of_them = ~size_t(0);
 
-static std::vector<Setting> all_settings()
+static std::vector<ServedAs> all_settings()
 {
-	std::vector<Setting> settings;
+	std::vector<ServedAs> settings;
 	for (Place place : {Place::upper, Place::lower, Place::lower_rw})
 		for (bool is_new : {false, true})
 			settings.push_back({place, is_new});
@@ -68,7 +68,7 @@ struct Usual {
 class Trials
 {
 public:
-	explicit Trials(const Setting &setting) : u_(setting)
+	explicit Trials(const ServedAs &setting) : u_(setting)
 	{
 	}
 	~Trials()
@@ -107,7 +107,7 @@ private:
 Usual Trials::usual(const Attempt &attempt)
 {
 	Usual usual;
-	Told told(string(attempt.name) + " on " + u_.setting.text() + ", with nothing wrong");
+	Told told(string(attempt.name) + " on " + u_.how.text() + ", with nothing wrong");
 	{
 		Scene untouched(u_, new_name(), attempt);
 		usual.before = looks_of(untouched.dir);
@@ -160,7 +160,7 @@ void Trials::check_looks(const Attempt &attempt, const Usual &usual, const Fault
 
 Happened Trials::trial(const Attempt &attempt, const Usual &usual, const Fault &fault)
 {
-	string name = new_name(), text = string(attempt.name) + " on " + u_.setting.text() + ", " +
+	string name = new_name(), text = string(attempt.name) + " on " + u_.how.text() + ", " +
 					 name + ": " + fault.text();
 	Told told(text);
 	u_.renew();
@@ -211,10 +211,10 @@ static void try_area(Area area, bool is_late)
 	std::vector<const Attempt *> attempts;
 	for (const Attempt &attempt : attempts_in(area))
 		attempts.push_back(&attempt);
-	std::vector<Setting> settings = chosen(random, all_settings(), all_of_them);
+	std::vector<ServedAs> settings = chosen(random, all_settings(), all_of_them);
 	/* Few of each, or all. */
 	size_t share = std::max<size_t>(2, steps / (settings.size() * attempts.size()));
-	for (const Setting &setting : settings) {
+	for (const ServedAs &setting : settings) {
 		std::unique_ptr<Trials> trials;
 		for (const Attempt *attempt : chosen(random, attempts, all_of_them)) {
 			if (tried >= steps)
@@ -289,7 +289,7 @@ static const KnownAnswer known[] = {
 
 PARAM_CASE(answers, "upper", "lower")
 {
-	Setting setting = {ktap::param() == "upper" ? Place::upper : Place::lower, false};
+	ServedAs setting = {ktap::param() == "upper" ? Place::upper : Place::lower, false};
 	std::unique_ptr<Trials> trials;
 	for (const KnownAnswer &one : known) {
 		if (one.place != setting.place)

@@ -6,7 +6,7 @@
 
 static constexpr const char *housekeeping[] = {".wh..wh.aufs", ".wh..wh.orph", ".wh..wh.plnk"};
 
-string Setting::text() const
+string ServedAs::text() const
 {
 	return string(place == Place::upper ? "the upper branch" :
 		      place == Place::lower ? "the lower branch" :
@@ -14,8 +14,8 @@ string Setting::text() const
 	       (is_new ? ", new" : "");
 }
 
-Served::Served(const Setting &s)
-	: setting(s), served(tmp + "/served"),
+Served::Served(const ServedAs &s)
+	: how(s), served(tmp + "/served"),
 	  server(served, s.place == Place::upper ? top : low, s.is_new ? 0 : 3600)
 {
 	write_file(low + "/first", "");
@@ -38,8 +38,7 @@ Served::~Served()
 
 string Served::options() const
 {
-	return "br=" + upper() + "=rw:" + lower() +
-	       (setting.place == Place::lower_rw ? "=rw" : "=ro");
+	return "br=" + upper() + "=rw:" + lower() + (how.place == Place::lower_rw ? "=rw" : "=ro");
 }
 
 void Served::mount_again()
@@ -50,7 +49,7 @@ void Served::mount_again()
 
 void Served::renew()
 {
-	if (!setting.is_new)
+	if (!how.is_new)
 		return;
 	unmount();
 	for (const string &branch : {upper(), lower()})

@@ -9,7 +9,7 @@
 /* Where the branch lies: above a ro one, below a rw one, and below a rw one and rw as well. */
 enum class Place { upper, lower, lower_rw };
 
-struct Setting {
+struct ServedAs {
 	Place place = Place::upper;
 	/*
 	 * The kernel believes nothing for longer than one question, and renew() makes the branches
@@ -21,29 +21,29 @@ struct Setting {
 };
 
 struct Served : Union {
-	explicit Served(const Setting &setting);
+	explicit Served(const ServedAs &as);
 	~Served();
 
 	string options() const;
 	void mount_again();
-	/* Without what the union keeps on its branches, if the setting says so. */
+	/* Without what the union keeps on its branches, if the as says so. */
 	void renew();
 	/* No branch has reserved names but those that it should. */
 	void expect_known_names() const;
 	bool has_debris() const;
 
-	const Setting setting;
+	const ServedAs how;
 	const string served; /* where it is mounted */
 	Passthrough server;
 
 private:
 	string upper() const
 	{
-		return setting.place == Place::upper ? served : top;
+		return how.place == Place::upper ? served : top;
 	}
 	string lower() const
 	{
-		return setting.place == Place::upper ? low : served;
+		return how.place == Place::upper ? low : served;
 	}
 };
 

@@ -65,24 +65,6 @@ template <typename Condition> static bool until(Condition condition)
 	return condition();
 }
 
-/* A setting of the kernel that is as before afterwards. */
-class Setting
-{
-public:
-	Setting(const string &path, const string &value) : path_(path), before_(read_file(path))
-	{
-		write_control(path, value);
-	}
-	Setting(const Setting &) = delete;
-	~Setting()
-	{
-		ktap::guarded([this] { write_control(path_, before_); });
-	}
-
-private:
-	string path_, before_;
-};
-
 /* Says which tasks are not in @state yet ("0" or "1"), and where they are. */
 static void say_held_up(const string &state)
 {
