@@ -26,7 +26,7 @@ struct Served : Union {
 
 	string options() const;
 	void mount_again();
-	/* Without what the union keeps on its branches, if the as says so. */
+	/* Without what the union keeps on its branches, if it is served so. */
 	void renew();
 	/* No branch has reserved names but those that it should. */
 	void expect_known_names() const;
