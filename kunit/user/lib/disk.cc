@@ -34,18 +34,23 @@ Disk::Disk(const string &path, off_t size)
 
 static constexpr const char *dmsetup = "/sbin/dmsetup";
 
-BreakableDisk::BreakableDisk(const string &path, off_t size)
-	: disk_(path, size), dm_name_(ktap::format("aufs-test-%d", getpid())), sectors_(size / 512)
+static string table(unsigned long sectors, const string &target)
+{
+	return ktap::format("0 %lu %s", sectors, target.c_str());
+}
+
+MappedDevice::MappedDevice(const string &kind, off_t size, const string &target)
+	: dm_name_(ktap::format("aufs-%s-%d", kind.c_str(), getpid())), sectors_(size / 512)
 {
 	must_run({dmsetup, "create", "--noudevrules", "--noudevsync", dm_name_, "--table",
-		  ktap::format("0 %lu linear %s 0", sectors_, disk_.name.c_str())});
+		  table(sectors_, target)});
 	/* Without udev there is the kernel's own name only. */
 	Output info = run({dmsetup, "info", "-c", "--noheadings", "-o", "blkdevname", dm_name_});
 	ASSERT_EQ(info.status, 0);
 	name = "/dev/" + info.text.substr(0, info.text.find('\n'));
 }
 
-BreakableDisk::~BreakableDisk()
+MappedDevice::~MappedDevice()
 {
 	ktap::guarded([this] {
 		must_run({dmsetup, "remove", "--noudevrules", "--noudevsync", dm_name_});
@@ -53,34 +58,39 @@ BreakableDisk::~BreakableDisk()
 }
 
 /* Without a freeze of what is mounted there: a disk that breaks does not ask. */
-void BreakableDisk::load(const string &target, const std::vector<string> &arguments)
+void MappedDevice::load(const string &target, const std::vector<string> &arguments)
 {
-	string table = ktap::format("0 %lu %s", sectors_, target.c_str());
-	std::vector<string> command = {dmsetup, "load", dm_name_, "--table", table};
+	std::vector<string> command = {dmsetup, "load", dm_name_, "--table", table(sectors_, target)};
 	command.insert(command.end(), arguments.begin(), arguments.end());
 	must_run({dmsetup, "suspend", "--nolockfs", "--noflush", dm_name_});
 	must_run(command);
 	must_run({dmsetup, "resume", "--noudevrules", "--noudevsync", dm_name_});
 }
 
+BreakableDisk::BreakableDisk(const string &path, off_t size)
+	: disk_(path, size), mapped_("test", size, "linear " + disk_.name + " 0")
+{
+	name = mapped_.name;
+}
+
 void BreakableDisk::fail_writes()
 {
-	load("flakey " + disk_.name + " 0 0 3600 1 error_writes");
+	mapped_.load("flakey " + disk_.name + " 0 0 3600 1 error_writes");
 }
 
 void BreakableDisk::lose_writes()
 {
-	load("flakey " + disk_.name + " 0 0 3600 1 drop_writes");
+	mapped_.load("flakey " + disk_.name + " 0 0 3600 1 drop_writes");
 }
 
 void BreakableDisk::protect()
 {
-	load("linear " + disk_.name + " 0", {"--readonly"});
+	mapped_.load("linear " + disk_.name + " 0", {"--readonly"});
 }
 
 void BreakableDisk::mend()
 {
-	load("linear " + disk_.name + " 0");
+	mapped_.load("linear " + disk_.name + " 0");
 }
 
 void make_ext4(const string &device, const std::vector<string> &arguments)

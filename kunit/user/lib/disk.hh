@@ -16,16 +16,35 @@ private:
 	Fd device_;
 };
 
+/* A device-mapper device. A target is its name and its arguments, as dmsetup(8) has them. */
+class MappedDevice
+{
+public:
+	/* Of @size bytes; @kind tells it from the others of this process. */
+	MappedDevice(const string &kind, off_t size, const string &target);
+	~MappedDevice();
+	/* It has this target from now on; @arguments are dmsetup's. */
+	void load(const string &target, const std::vector<string> &arguments = {});
+	const string &dm_name() const
+	{
+		return dm_name_;
+	}
+	string name;
+
+private:
+	string dm_name_;
+	unsigned long sectors_;
+};
+
 /* A device-mapper device in front of a Disk; it is whole at first. */
 class BreakableDisk
 {
 public:
 	explicit BreakableDisk(const string &path, off_t size = 48 << 20);
-	~BreakableDisk();
 	/* All I/O fails; writes alone do; and it is whole again. */
 	void fail()
 	{
-		load("error");
+		mapped_.load("error");
 	}
 	void fail_writes();
 	/* As if the power was cut: what is written from now on is not there after mend(). */
@@ -36,11 +55,8 @@ public:
 	string name;
 
 private:
-	void load(const string &target, const std::vector<string> &arguments = {});
-
 	Disk disk_;
-	string dm_name_;
-	unsigned long sectors_;
+	MappedDevice mapped_;
 };
 
 /* mkfs.ext4 on @device, with these further arguments. */

@@ -62,6 +62,20 @@ string read_file(const string &path)
 	return content;
 }
 
+Setting::Setting(const string &path, const string &value) : path_(path)
+{
+	if (!exists(path))
+		return;
+	before_ = read_file(path);
+	write_control(path, value);
+}
+
+Setting::~Setting()
+{
+	if (!before_.empty())
+		ktap::guarded([this] { write_control(path_, before_); });
+}
+
 void make_dir(const string &path, mode_t mode)
 {
 	on_path(mkdir(path.c_str(), 0700), "mkdir", path);

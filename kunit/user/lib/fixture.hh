@@ -119,6 +119,17 @@ void write_file(const string &path, const string &content, mode_t mode = 0644);
 string read_file(const string &path);
 /* Writes to what exists, such as a file in /proc. */
 void write_control(const string &path, const string &text);
+/* Writes to @path, in this scope, what is a setting of the kernel; nothing, if there is none. */
+class Setting
+{
+public:
+	Setting(const string &path, const string &value);
+	~Setting();
+
+private:
+	string path_, before_;
+};
+
 void make_dir(const string &path, mode_t mode = 0755);
 void make_dirs(const string &path);
 void remove_tree(const string &path);
