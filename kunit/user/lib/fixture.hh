@@ -303,23 +303,6 @@ private:
 	Fd fd_;
 };
 
-/* A setting of the kernel, a file, is @value in this scope. */
-class Setting
-{
-public:
-	Setting(const string &path, const string &value) : path_(path), before_(read_file(path))
-	{
-		write_control(path_, value);
-	}
-	~Setting()
-	{
-		ktap::guarded([this] { write_control(path_, before_); });
-	}
-
-private:
-	string path_, before_;
-};
-
 /* Runs a program without a shell, collects what it writes; its status as wait_for() gives it. */
 struct Output {
 	int status;
