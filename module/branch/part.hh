@@ -7,6 +7,33 @@
 namespace aufs
 {
 
+class Part;
+
+/* What lies on a branch, borrowed: its dentry there. It is passed by value, and keeps neither the dentry nor the branch. */
+struct PartRef final {
+	const Branch &branch;
+	struct dentry &dentry;
+
+	PartRef(const Branch &on, struct dentry &of) : branch(on), dentry(of)
+	{
+	}
+	/* @part is not empty. */
+	PartRef(const Part &part);
+	static PartRef root_of(const Branch &branch)
+	{
+		return {branch, branch.root()};
+	}
+
+	struct path path() const
+	{
+		return branch.path_to(dentry);
+	}
+	struct inode &inode() const
+	{
+		return *dentry.d_inode;
+	}
+};
+
 /*
  * One branch's part of a union directory, or the branch object behind another inode. As long as it
  * has its dentry, its branch is used (Branch::pin()), in the list of branches or not.
@@ -45,9 +72,10 @@ public:
 	{
 		return Part(*branch, dentry.clone());
 	}
-	static Part of(const Branch &branch, struct dentry &dentry)
+	/* Keeps what was borrowed. */
+	static Part of(PartRef part)
 	{
-		return Part(branch, Ref<struct dentry>::retain(&dentry));
+		return Part(part.branch, Ref<struct dentry>::retain(&part.dentry));
 	}
 	/* Lets the dentry go. Who looks under RCU may still ask which branch it was. */
 	void release()
@@ -70,5 +98,9 @@ public:
 	const Branch *branch = nullptr;
 	Ref<struct dentry> dentry;
 };
+
+inline PartRef::PartRef(const Part &part) : branch(*part.branch), dentry(*part.dentry)
+{
+}
 
 } // namespace aufs

@@ -187,7 +187,7 @@ Result<unsigned int> give_name(const Writer &writer, Workfile &work, struct dent
 {
 	Inode &inode = Inode::of(*dentry.d_inode);
 	const Super &super = inode.super();
-	Part copy = Part::of(writer.branch(), work.dentry());
+	Part copy = Part::of({writer.branch(), work.dentry()});
 	const IdentityKey key = inode.key();
 	Identified identified;
 	ScopeExit undo([&] {
@@ -244,7 +244,7 @@ Result<void> make_copy(const AsMounter &mounter, struct dentry &dentry, Inode &p
 	}
 	TRY(copy_content(inode.super(), from, work, plan.size));
 
-	auto next = TRY(inode.stack_with(Part::of(branch, work.dentry())));
+	auto next = TRY(inode.stack_with(Part::of({branch, work.dentry()})));
 	{
 		auto writer = TRY(branch.write(mounter));
 

@@ -100,7 +100,7 @@ Result<Stack> find_root(const AsMounter &mounter, struct fs_context *fc, unsigne
 	}
 	for (unsigned int i = 0; i < count; i++) {
 		const Branch &branch = branch_at(i);
-		Part part = Part::of(branch, branch.root());
+		Part part = Part::of(PartRef::root_of(branch));
 
 		if (!found.exists())
 			found.top = move(part);

@@ -137,7 +137,7 @@ Result<Identified> identify(const Writer &writer, const Inode &inode, struct den
 
 	identity.links = several ? names : 0;
 
-	bool noted = TRY(set_identity(writer, super, Part::of(writer.branch(), copy), identity));
+	bool noted = TRY(set_identity(writer, super, Part::of({writer.branch(), copy}), identity));
 
 	if (!several)
 		return Identified{.noted = noted};

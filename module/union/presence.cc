@@ -74,7 +74,7 @@ Result<bool> is_hidden_in(const AsMounter &mounter, struct dentry &dentry, const
 		if (!found)
 			continue;
 
-		Part object = Part::of(*part.branch, *found);
+		Part object = Part::of({*part.branch, *found});
 
 		if (inode.shows(mounter, object))
 			continue;

@@ -433,7 +433,7 @@ Result<void> make_tmpfile(struct inode &vfs_dir, struct file &file, umode_t mode
 
 	Stack found;
 
-	found.top = Part::of(branch, file_dentry(*h_file));
+	found.top = Part::of({branch, file_dentry(*h_file)});
 
 	auto inode =
 		TRY(Inode::get(mounter, *vfs_dir.i_sb, move(found), Inode::Age::made_just_now));
