@@ -5,16 +5,15 @@
  */
 #pragma once
 
-#include "branch.hh"
+#include "part.hh"
 
 namespace aufs
 {
 
 /* The bytes of the value, put into @value, which has @size; of 0, only how many there are. -ERANGE, -ENODATA. */
-inline Result<ssize_t> read_xattr(const Branch &branch, struct dentry &dentry, const char *name,
-				  void *value, size_t size)
+inline Result<ssize_t> read_xattr(PartRef part, const char *name, void *value, size_t size)
 {
-	return check_count(aufs_getxattr(branch.mnt(), &dentry, name, value, size));
+	return check_count(aufs_getxattr(part.branch.mnt(), &part.dentry, name, value, size));
 }
 
 /*
@@ -48,56 +47,39 @@ private:
 	const char *end_;
 };
 
-inline Result<void> write_xattr(const Branch &branch, struct dentry &dentry, const char *name,
-				const void *value, size_t size, int flags = 0)
+inline Result<void> write_xattr(PartRef part, const char *name, const void *value, size_t size,
+				int flags = 0)
 {
-	return check(aufs_setxattr(branch.mnt(), &dentry, name, value, size, flags));
+	return check(aufs_setxattr(part.branch.mnt(), &part.dentry, name, value, size, flags));
 }
 
-inline Result<void> remove_xattr(const Branch &branch, struct dentry &dentry, const char *name)
+inline Result<void> remove_xattr(PartRef part, const char *name)
 {
-	return check(aufs_removexattr(branch.mnt(), &dentry, name));
+	return check(aufs_removexattr(part.branch.mnt(), &part.dentry, name));
 }
 
 /* Null where there is none. */
-inline Result<Ref<struct posix_acl>> read_acl(const Branch &branch, struct inode &inode, int type)
+inline Result<Ref<struct posix_acl>> read_acl(PartRef part, int type)
 {
-	return adopt_or_error(aufs_get_acl(branch.mnt(), &inode, type));
+	return adopt_or_error(aufs_get_acl(part.branch.mnt(), &part.inode(), type));
 }
 
 /* Null removes it. Takes the inode's lock. */
-inline Result<void> write_acl(const Branch &branch, struct dentry &dentry, int type,
-			      struct posix_acl *acl)
+inline Result<void> write_acl(PartRef part, int type, struct posix_acl *acl)
 {
-	return check(aufs_set_acl(branch.mnt(), &dentry, type, acl));
+	return check(aufs_set_acl(part.branch.mnt(), &part.dentry, type, acl));
 }
 
 /* Flags and the project. Takes the inode's lock. */
-inline Result<void> write_fileattr(const Branch &branch, struct dentry &dentry, AUFS_FILEATTR &attr)
+inline Result<void> write_fileattr(PartRef part, AUFS_FILEATTR &attr)
 {
-	return check(aufs_set_fileattr(branch.mnt(), &dentry, &attr));
+	return check(aufs_set_fileattr(part.branch.mnt(), &part.dentry, &attr));
 }
 
 /* As notify_change(), whose @attr it is. The inode's lock is held. */
-inline Result<void> change_attributes(const Branch &branch, struct dentry &dentry,
-				      struct iattr &attr)
+inline Result<void> change_attributes(PartRef part, struct iattr &attr)
 {
-	return check(aufs_notify_change(branch.mnt(), &dentry, &attr));
-}
-
-/* Who owns @inode; an id that the mount has none for is invalid. Any context. */
-struct Owner {
-	kuid_t uid;
-	kgid_t gid;
-};
-
-inline Owner owner_of(const Branch &branch, const struct inode &inode)
-{
-	Owner owner = {inode.i_uid, inode.i_gid};
-
-	if (branch.idmapped())
-		aufs_owner_through(branch.mnt(), &inode, &owner.uid, &owner.gid);
-	return owner;
+	return check(aufs_notify_change(part.branch.mnt(), &part.dentry, &attr));
 }
 
 } // namespace aufs

@@ -222,6 +222,19 @@ public:
 	{
 		return idmapped_;
 	}
+	struct Owner {
+		kuid_t uid;
+		kgid_t gid;
+	};
+	/* Who owns its @inode, as users see it. Any context. */
+	Owner shown_owner(const struct inode &inode) const
+	{
+		Owner owner = {inode.i_uid, inode.i_gid};
+
+		if (idmapped())
+			aufs_owner_through(mnt_, &inode, &owner.uid, &owner.gid);
+		return owner;
+	}
 	/*
 	 * Two inodes of this branch may have one number. Then the union's numbers come from its inodes
 	 * alone.

@@ -2,6 +2,7 @@
 /* Reading a directory of one branch. */
 #pragma once
 
+#include "part.hh"
 #include "writer.hh"
 #include "names.hh"
 

@@ -3,7 +3,6 @@
 #include "inherited.hh"
 #include "whiteout.hh"
 #include "workfile.hh"
-#include "attributes.hh"
 #include "kernel/inodes.hh"
 
 namespace aufs
@@ -29,18 +28,19 @@ Error not_usable(const Branch &branch, StringView name)
 }
 
 /*
- * Whether @dentry was made by who mounted the branch, now or earlier. Anybody may have written to what
+ * Whether @part was made by who mounted the branch, now or earlier. Anybody may have written to what
  * is not, and of a directory moved what is made there, or put a name in its place.
  */
-bool is_ours(const Branch &branch, const struct dentry &dentry, umode_t kind)
+bool is_ours(PartRef part, umode_t kind)
 {
-	const struct inode &inode = *dentry.d_inode;
+	const struct inode &inode = part.inode();
+
 	if ((inode.i_mode & S_IFMT) != kind)
 		return false;
 	if (is_dir(kind) && (inode.i_mode & (S_IWGRP | S_IWOTH)))
 		return false;
 
-	uid_t owner = owner_of(branch, inode).uid.val;
+	uid_t owner = part.branch.shown_owner(inode).uid.val;
 
 	return owner == 0 || owner == current_cred().fsuid.val;
 }
@@ -57,7 +57,7 @@ Result<Ref<struct dentry>> find_or_make(const Writer &writer, StringView name, u
 	auto dentry = TRY(lookup_locked(lock, name));
 
 	if (is_positive(*dentry)) {
-		if (is_ours(branch, *dentry, kind))
+		if (is_ours({branch, *dentry}, kind))
 			return dentry;
 		if (!is_dir(kind) || !is_dir(dentry->d_inode->i_mode) || !lock.rmdir(*dentry).ok())
 			return not_usable(branch, name);
@@ -100,7 +100,7 @@ Result<void> Housekeeping::find(const AsMounter &mounter, const Branch &branch)
 		if (!dentry || !is_dir(dentry->d_inode->i_mode))
 			continue;
 		note_used();
-		if (is_ours(branch, *dentry, S_IFDIR))
+		if (is_ours({branch, *dentry}, S_IFDIR))
 			slot(which) = Kept(move(dentry));
 	}
 	if (!plinks_.dentry)

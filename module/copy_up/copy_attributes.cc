@@ -16,7 +16,7 @@ Result<void> lock_and_change(const Writer &writer, struct dentry &to, struct iat
 {
 	InodeLock lock(*to.d_inode);
 
-	return change_attributes(writer.branch(), to, attr);
+	return change_attributes({writer.branch(), to}, attr);
 }
 
 bool is_acl(StringView name)
@@ -85,15 +85,14 @@ private:
 };
 
 /* A buffer that grows. */
-Result<ssize_t> read_whole_xattr(const Branch &from, struct dentry &dentry, const char *name,
-				 KvArray<char> &value, size_t &room)
+Result<ssize_t> read_whole_xattr(PartRef from, const char *name, KvArray<char> &value, size_t &room)
 {
-	auto got = read_xattr(from, dentry, name, value.data, room);
+	auto got = read_xattr(from, name, value.data, room);
 
 	if (got.error() != -ERANGE && (!got.ok() || got.value() <= 0 || room))
 		return got;
 
-	ssize_t size = TRY(read_xattr(from, dentry, name, nullptr, 0));
+	ssize_t size = TRY(read_xattr(from, name, nullptr, 0));
 
 	if (size == 0)
 		return size;
@@ -103,7 +102,7 @@ Result<ssize_t> read_whole_xattr(const Branch &from, struct dentry &dentry, cons
 	if (!value.data)
 		return Error{-ENOMEM};
 	room = static_cast<size_t>(size);
-	return read_xattr(from, dentry, name, value.data, room);
+	return read_xattr(from, name, value.data, room);
 }
 
 /* Whether @value of "security.evm" is good for the one inode alone that it was made for. */
@@ -115,12 +114,11 @@ bool is_bound_to_inode(const char *value, ssize_t size)
 }
 
 /* As copy_xattr(), for what must not be missing. */
-Result<void> copy_needed_xattr(const Branch &from, struct dentry &source, const Writer &writer,
-			       struct dentry &to, const char *name, KvArray<char> &value,
-			       size_t &room)
+Result<void> copy_needed_xattr(PartRef from, const Writer &writer, struct dentry &to,
+			       const char *name, KvArray<char> &value, size_t &room)
 {
 	StringView view = StringView::from_c_string(name);
-	auto got = read_whole_xattr(from, source, name, value, room);
+	auto got = read_whole_xattr(from, name, value, room);
 
 	if (!got.ok()) {
 		/*
@@ -137,9 +135,9 @@ Result<void> copy_needed_xattr(const Branch &from, struct dentry &source, const 
 	if (view == StringView("security.evm") && is_bound_to_inode(value.data, got.value()))
 		return {};
 
-	int error =
-		write_xattr(writer.branch(), to, name, value.data, static_cast<size_t>(got.value()))
-			.error();
+	int error = write_xattr({writer.branch(), to}, name, value.data,
+				static_cast<size_t>(got.value()))
+			    .error();
 
 	/* Good on the one branch and not on the other: it has an id. */
 	if (error == -EINVAL && view == capability_name)
@@ -164,13 +162,13 @@ bool may_miss(const Branch &from, const Branch &to, StringView name)
 }
 
 /* Copies the attribute @name by way of @value, which has @room bytes and grows. */
-Result<void> copy_xattr(const Branch &from, struct dentry &source, const Writer &writer,
-			struct dentry &to, const char *name, KvArray<char> &value, size_t &room)
+Result<void> copy_xattr(PartRef from, const Writer &writer, struct dentry &to, const char *name,
+			KvArray<char> &value, size_t &room)
 {
-	auto copied = copy_needed_xattr(from, source, writer, to, name, value, room);
+	auto copied = copy_needed_xattr(from, writer, to, name, value, room);
 
 	if (!copied.ok() && copied.error() != -ENOMEM && copied.error() != -EINTR &&
-	    may_miss(from, writer.branch(), StringView::from_c_string(name)))
+	    may_miss(from.branch, writer.branch(), StringView::from_c_string(name)))
 		return {};
 	return copied;
 }
@@ -202,7 +200,7 @@ Result<void> remove_inherited(struct dentry &source, const Names &names, const W
 		    names.has(name) || TRY(is_left_out(source, name)))
 			return {};
 
-		auto removed = remove_xattr(writer.branch(), to, name.data());
+		auto removed = remove_xattr({writer.branch(), to}, name.data());
 
 		switch (removed.error()) {
 		case -EACCES:
@@ -217,9 +215,10 @@ Result<void> remove_inherited(struct dentry &source, const Names &names, const W
 	});
 }
 
-Result<void> copy_xattrs(const Branch &from, struct dentry &source, const Writer &writer,
-			 struct dentry &to)
+Result<void> copy_xattrs(PartRef from, const Writer &writer, struct dentry &to)
 {
+	struct dentry &source = from.dentry;
+	const Branch &branch = from.branch;
 	Names names;
 	KvArray<char> value;
 	size_t room = 0;
@@ -228,68 +227,65 @@ Result<void> copy_xattrs(const Branch &from, struct dentry &source, const Writer
 	TRY(remove_inherited(source, names, writer, to));
 	return names.for_each([&](StringView name) -> Result<void> {
 		if (is_copied_otherwise(name) ||
-		    (name == capability_name && !from.grants_rights()) ||
-		    (from.has_overlay_whiteouts() && name.starts_with(overlay_prefix)) ||
+		    (name == capability_name && !branch.grants_rights()) ||
+		    (branch.has_overlay_whiteouts() && name.starts_with(overlay_prefix)) ||
 		    TRY(is_left_out(source, name)))
 			return {};
-		return copy_xattr(from, source, writer, to, name.data(), value, room);
+		return copy_xattr(from, writer, to, name.data(), value, room);
 	});
 }
 
-/* @to gets the ACL of @source, or none. */
-Result<void> copy_needed_acl(const Branch &from, struct dentry &source, const Writer &writer,
-			     struct dentry &to, int type)
+/* @to gets the ACL of @from, or none. */
+Result<void> copy_needed_acl(PartRef from, const Writer &writer, struct dentry &to, int type)
 {
-	auto acl = read_acl(from, *source.d_inode, type);
+	auto acl = read_acl(from, type);
 
 	if (acl.error() == -EOPNOTSUPP || (acl.ok() && !acl.value()))
 		return remove_acl(writer, to, type);
 
 	auto held = TRY(move(acl));
-	int error = write_acl(writer.branch(), to, type, held.get()).error();
+	int error = write_acl({writer.branch(), to}, type, held.get()).error();
 
 	/* An ACL that was good there has ids that have none here. */
 	return check(error == -EINVAL ? -EOVERFLOW : error);
 }
 
 /* The same; an ACL is an attribute, too. */
-Result<void> copy_acl(const Branch &from, struct dentry &source, const Writer &writer,
-		      struct dentry &to, int type)
+Result<void> copy_acl(PartRef from, const Writer &writer, struct dentry &to, int type)
 {
-	auto copied = copy_needed_acl(from, source, writer, to, type);
+	auto copied = copy_needed_acl(from, writer, to, type);
 
 	if (!copied.ok() && copied.error() != -ENOMEM &&
-	    may_miss(from, writer.branch(), "system.posix_acl"))
+	    may_miss(from.branch, writer.branch(), "system.posix_acl"))
 		return {};
 	return copied;
 }
 
 } // namespace
 
-Result<void> copy_attributes(const struct path &from, const Branch &from_branch,
-			     const Writer &writer, struct dentry &to)
+Result<void> copy_attributes(PartRef from, const Writer &writer, struct dentry &to)
 {
+	struct path path = from.path();
 	struct kstat stat;
-	struct dentry &source = *from.dentry;
 	struct iattr owner = {};
 
-	TRY(check(vfs_getattr_nosec(&from, &stat, STATX_BASIC_STATS, 0)));
+	TRY(check(vfs_getattr_nosec(&path, &stat, STATX_BASIC_STATS, 0)));
 	/* -EOVERFLOW for who has no id on that branch. */
 	owner.ia_valid = ATTR_UID | ATTR_GID;
 	owner.ia_uid = stat.uid;
 	owner.ia_gid = stat.gid;
 	TRY(lock_and_change(writer, to, owner));
 	/* After the owner: a change of that takes capabilities away. */
-	TRY(copy_xattrs(from_branch, source, writer, to));
+	TRY(copy_xattrs(from, writer, to));
 	if (!is_lnk(stat.mode)) {
 		struct iattr mode = {};
 
 		/* Before the mode, which opens the mask of an ACL that is there. */
-		TRY(copy_acl(from_branch, source, writer, to, ACL_TYPE_ACCESS));
+		TRY(copy_acl(from, writer, to, ACL_TYPE_ACCESS));
 		if (is_dir(stat.mode))
-			TRY(copy_acl(from_branch, source, writer, to, ACL_TYPE_DEFAULT));
+			TRY(copy_acl(from, writer, to, ACL_TYPE_DEFAULT));
 		mode.ia_valid = ATTR_MODE;
-		mode.ia_mode = from_branch.shown_mode(stat.mode);
+		mode.ia_mode = from.branch.shown_mode(stat.mode);
 		TRY(lock_and_change(writer, to, mode));
 	}
 

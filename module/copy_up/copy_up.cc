@@ -248,7 +248,7 @@ Result<void> make_copy(const AsMounter &mounter, struct dentry &dentry, Inode &p
 	{
 		auto writer = TRY(branch.write(mounter));
 
-		TRY(copy_attributes(from, *source.branch, writer, work.dentry()));
+		TRY(copy_attributes(source, writer, work.dentry()));
 		if (plan.finish)
 			TRY((*plan.finish)(writer, work.dentry()));
 		links = TRY(give_name(writer, work, dentry, parent, h_parent));

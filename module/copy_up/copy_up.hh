@@ -71,7 +71,6 @@ Result<void> copy_data(struct file &from, const Branch &branch, struct file &to,
  * copy_attributes.cc: owner, mode, extended attributes, ACLs and times of @from to the new object
  * @to, on the branch of @writer.
  */
-Result<void> copy_attributes(const struct path &from, const Branch &from_branch,
-			     const Writer &writer, struct dentry &to);
+Result<void> copy_attributes(PartRef from, const Writer &writer, struct dentry &to);
 
 } // namespace aufs

@@ -35,7 +35,7 @@ Result<void> copy_up_to_write(const Inode &inode, const struct file &file)
 	auto opens = [&](const Writer &writer, struct dentry &copy) -> Result<void> {
 		ScopedCreds creds(caller);
 
-		TRY(open_copy(file, writer.branch(), copy));
+		TRY(open_copy(file, {writer.branch(), copy}));
 		return {};
 	};
 
@@ -252,11 +252,9 @@ Result<struct file *> prepare_to_write(struct file &file)
 	return &*ReopenedFile::in(data)->now;
 }
 
-Result<Ref<struct file>> open_copy(const struct file &file, const Branch &branch,
-				   struct dentry &copy)
+Result<Ref<struct file>> open_copy(const struct file &file, PartRef copy)
 {
-	return prfile::open(file, Super::of(*file.f_inode->i_sb), branch.path_to(copy),
-			    branch_flags(file));
+	return prfile::open(file, Super::of(*file.f_inode->i_sb), copy.path(), branch_flags(file));
 }
 
 void take_truncated(struct file &file, Ref<struct file> h_file)

@@ -100,8 +100,7 @@ inline bool waits_for_truncation(const struct file &file)
 }
 
 /* Opens the branch file that @file, which is being opened, is to have on @copy. */
-Result<Ref<struct file>> open_copy(const struct file &file, const Branch &branch,
-				   struct dentry &copy);
+Result<Ref<struct file>> open_copy(const struct file &file, PartRef copy);
 /* Gives it to @file, which is being opened: nobody else knows it yet. */
 void take_truncated(struct file &file, Ref<struct file> h_file);
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "gone_names.hh"
 #include "inode.hh"
-#include "branch/attributes.hh"
 #include "kernel/dcache.hh"
 #include "kernel/inodes.hh"
 
@@ -209,8 +208,8 @@ void Inode::copy_attributes_of(const Part &top)
 	const Branch &branch = *top.branch;
 
 	follow_mode(branch, h);
-	follow(vfs.i_uid.val, [&] { return owner_of(branch, h).uid.val; });
-	follow(vfs.i_gid.val, [&] { return owner_of(branch, h).gid.val; });
+	follow(vfs.i_uid.val, [&] { return branch.shown_owner(h).uid.val; });
+	follow(vfs.i_gid.val, [&] { return branch.shown_owner(h).gid.val; });
 	follow_bits(vfs.i_flags, copied_flags, [&h] { return AtomicRef(h.i_flags).load(); });
 	vfs.i_blkbits = h.i_blkbits;
 	copy_times(vfs, h);

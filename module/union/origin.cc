@@ -53,13 +53,12 @@ bool is_none(int error)
 }
 
 /* False where there is none, or one that we do not understand. */
-Result<bool> read_origin(const AsMounter &, const Branch &branch, struct dentry &h_dentry,
-			 Origin &origin)
+Result<bool> read_origin(const AsMounter &, PartRef part, Origin &origin)
 {
-	if (!branch.has_origins())
+	if (!part.branch.has_origins())
 		return false;
 
-	auto size = read_xattr(branch, h_dentry, origin_name, &origin, sizeof(origin));
+	auto size = read_xattr(part, origin_name, &origin, sizeof(origin));
 
 	if (is_none(size.error()))
 		return false;
@@ -101,7 +100,7 @@ Result<Identity> claimed_identity_of(const AsMounter &mounter, const Super &supe
 {
 	Origin origin;
 
-	if (!TRY(read_origin(mounter, *top.branch, *top.dentry, origin)))
+	if (!TRY(read_origin(mounter, top, origin)))
 		return Identity{};
 	return Identity{{origin.number, super.filesystem_of(origin.filesystem)},
 			origin.known_generation(),
@@ -114,7 +113,7 @@ Result<Identity> find_identity(const AsMounter &mounter, const Super &super, con
 	const struct inode *h_inode = top.dentry->d_inode;
 	Origin origin;
 
-	if (TRY(read_origin(mounter, branch, *top.dentry, origin))) {
+	if (TRY(read_origin(mounter, top, origin))) {
 		unsigned int filesystem = super.filesystem_of(origin.filesystem);
 
 		/* What says otherwise was made to deceive. */
@@ -138,7 +137,7 @@ Identity identity_of(const AsMounter &mounter, const Super &super, const Part &t
 bool has_origin(const AsMounter &mounter, const Part &top)
 {
 	Origin origin;
-	auto read = read_origin(mounter, *top.branch, *top.dentry, origin);
+	auto read = read_origin(mounter, top, origin);
 
 	return !read.ok() || read.value();
 }
@@ -151,8 +150,7 @@ Result<bool> is_copy_of(const AsMounter &mounter, const Super &super, const Part
 
 	if (!filesystem || !id.lasts() ||
 	    (copy.dentry->d_inode->i_mode ^ original.dentry->d_inode->i_mode) & S_IFMT ||
-	    !TRY(read_origin(mounter, *copy.branch, *copy.dentry, origin)) ||
-	    origin.number != id.key.number ||
+	    !TRY(read_origin(mounter, copy, origin)) || origin.number != id.key.number ||
 	    __builtin_memcmp(origin.filesystem, filesystem, sizeof(origin.filesystem)) != 0)
 		return false;
 	if (origin.known_generation() != Identity::unknown)
@@ -180,7 +178,7 @@ Result<bool> set_identity(const Writer &writer, const Super &super, const Part &
 	__builtin_memcpy(origin.filesystem, filesystem, sizeof(origin.filesystem));
 	origin.generation = lasts ? static_cast<u32>(identity.generation) : 0;
 
-	auto written = write_xattr(writer.branch(), *top.dentry, origin_name, &origin,
+	auto written = write_xattr({writer.branch(), *top.dentry}, origin_name, &origin,
 				   lasts ? sizeof(origin) : Origin::old_size);
 
 	/* No such attributes; or none on what is no file and no directory. */
@@ -198,7 +196,7 @@ void note_impure(const Writer &writer, Inode &dir, struct dentry &h_dir)
 	if (dir.impure_on() == &branch || !is_live_directory(*branch.mnt(), h_dir))
 		return;
 	/* Where there is no room for it the origins are not kept, either. */
-	(void)write_xattr(branch, h_dir, impure_name, "y", 1).ok();
+	(void)write_xattr({branch, h_dir}, impure_name, "y", 1).ok();
 	dir.set_purity(Inode::Purity::impure);
 	dir.set_impure_on(&branch);
 }
@@ -226,7 +224,7 @@ bool is_impure(const AsMounter &, Inode &dir)
 		if (!part.branch->has_origins())
 			continue;
 
-		auto size = read_xattr(*part.branch, *part.dentry, impure_name, &value, 1);
+		auto size = read_xattr(part, impure_name, &value, 1);
 
 		/* It is asked another time. */
 		if (!size.ok() && !is_none(size.error()))

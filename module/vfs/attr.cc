@@ -143,15 +143,14 @@ void name_file(struct iattr &h_attr, const struct file &user, const struct inode
 	h_attr.ia_file = h_file;
 }
 
-Result<void> change_on(const Branch &branch, struct dentry &h_dentry, const struct iattr &attr,
-		       struct iattr &h_attr)
+Result<void> change_on(PartRef part, const struct iattr &attr, struct iattr &h_attr)
 {
 	if (attr.ia_valid & ATTR_FILE)
-		name_file(h_attr, *attr.ia_file, *h_dentry.d_inode);
+		name_file(h_attr, *attr.ia_file, part.inode());
 
-	InodeLock lock(*h_dentry.d_inode);
+	InodeLock lock(part.inode());
 
-	return change_attributes(branch, h_dentry, h_attr);
+	return change_attributes(part, h_attr);
 }
 
 /*
@@ -167,20 +166,20 @@ Result<void> truncate(struct dentry &dentry, const struct iattr &attr, struct ia
 		     waits_for_truncation(*user);
 	const struct cred &caller = current_cred();
 	Ref<struct file> opened;
-	auto run = [&](const Branch &branch, struct dentry &h_dentry) -> Result<void> {
+	auto run = [&](PartRef part) -> Result<void> {
 		if (waits) {
 			ScopedCreds creds(caller);
 
-			opened = TRY(open_copy(*user, branch, h_dentry));
+			opened = TRY(open_copy(*user, part));
 		}
 		/* A program that runs from the branch is not cut. */
-		auto right = TRY(WriteRight::get(*h_dentry.d_inode));
+		auto right = TRY(WriteRight::get(part.inode()));
 
-		return change_on(branch, h_dentry, attr, h_attr);
+		return change_on(part, attr, h_attr);
 	};
 
 	auto finish = [&run](const Writer &writer, struct dentry &copy) {
-		return run(writer.branch(), copy);
+		return run({writer.branch(), copy});
 	};
 
 	if (!TRY(copy_up_and(dentry, attr.ia_size, FinishCopy(finish))))
@@ -210,9 +209,8 @@ Result<void> setattr(AUFS_IDMAP *idmap, struct dentry *dentry, struct iattr *att
 
 			return truncate(*dentry, *attr, again);
 		});
-	return change(*dentry, [&h_attr, attr](const Branch &branch, struct dentry &h_dentry) {
-		return change_on(branch, h_dentry, *attr, h_attr);
-	});
+	return change(*dentry,
+		      [&h_attr, attr](PartRef part) { return change_on(part, *attr, h_attr); });
 }
 
 struct posix_acl *get_acl(struct inode *vfs_inode, int type, bool rcu)
@@ -231,7 +229,7 @@ struct posix_acl *get_acl(struct inode *vfs_inode, int type, bool rcu)
 	const Part &top = inode.top();
 	AsMounter mounter = super.as_mounter();
 
-	auto acl = read_acl(*top.branch, top.inode(), type);
+	auto acl = read_acl(top, type);
 
 	return acl.ok() ? acl.release().leak() : error_pointer<struct posix_acl>(acl.error());
 }
@@ -245,7 +243,7 @@ bool has_no_acl(const Inode &inode, int type)
 	DirListLock list(inode);
 	const Part &top = inode.top();
 	AsMounter mounter = inode.super().as_mounter();
-	auto acl = read_acl(*top.branch, top.inode(), type);
+	auto acl = read_acl(top, type);
 
 	return acl.ok() ? !acl.value() : acl.error() == -EOPNOTSUPP;
 }
@@ -261,16 +259,15 @@ Result<void> set_acl_on(struct dentry &dentry, struct posix_acl *acl, int type)
 	if (!acl && !Inode::of(vfs_inode).is_on_rw() && has_no_acl(Inode::of(vfs_inode), type))
 		return {};
 
-	auto set = [acl, type, drops_sgid](const Branch &branch,
-					   struct dentry &h_dentry) -> Result<void> {
+	auto set = [acl, type, drops_sgid](PartRef part) -> Result<void> {
 		if (drops_sgid) {
 			struct iattr attr = {};
-			InodeLock lock(*h_dentry.d_inode);
+			InodeLock lock(part.inode());
 
 			attr.ia_valid = ATTR_KILL_SGID;
-			TRY(change_attributes(branch, h_dentry, attr));
+			TRY(change_attributes(part, attr));
 		}
-		return write_acl(branch, h_dentry, type, acl);
+		return write_acl(part, type, acl);
 	};
 
 	return change(dentry, set);
@@ -349,11 +346,11 @@ Result<void> fileattr_set(AUFS_IDMAP *, struct dentry *dentry, AUFS_FILEATTR *at
 	    !capable(CAP_LINUX_IMMUTABLE))
 		return Error{-EPERM};
 
-	auto set = [&, attr](const Branch &branch, struct dentry &h_dentry) -> Result<void> {
+	auto set = [&, attr](PartRef part) -> Result<void> {
 		AUFS_FILEATTR next = {};
 		AUFS_FILEATTR have = {};
 
-		TRY(check(vfs_fileattr_get(&h_dentry, &have)));
+		TRY(check(vfs_fileattr_get(&part.dentry, &have)));
 		if (attr->flags_valid) {
 			fileattr_fill_flags(&next,
 					    changed_flags(have.flags, shown.flags, attr->flags));
@@ -367,7 +364,7 @@ Result<void> fileattr_set(AUFS_IDMAP *, struct dentry *dentry, AUFS_FILEATTR *at
 			next.fsx_cowextsize = changed(have.fsx_cowextsize, shown.fsx_cowextsize,
 						      attr->fsx_cowextsize);
 		}
-		return write_fileattr(branch, h_dentry, next);
+		return write_fileattr(part, next);
 	};
 
 	if (!comes_last(flags, xflags) &&

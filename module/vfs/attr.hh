@@ -70,8 +70,7 @@ template <class Ops> constexpr Ops with_common(Ops ops, bool asks)
 }
 
 /*
- * Runs @change(branch, its dentry) on the object of @dentry, which lies on a rw branch, and copies
- * the result.
+ * Runs @change(part) on the object of @dentry, which lies on a rw branch, and copies the result.
  */
 template <class Change>
 Result<void> change_in_place(struct dentry &dentry, Change &&change,
@@ -84,7 +83,7 @@ Result<void> change_in_place(struct dentry &dentry, Change &&change,
 	{
 		ScopedCreds creds(as ? *as : inode.super().mounter());
 
-		TRY(change(*top.branch, *top.dentry));
+		TRY(change(PartRef(top)));
 	}
 	inode.copy_attributes();
 	return {};
@@ -107,7 +106,7 @@ template <class Run> Result<void> run_on_rw(const Inode &inode, Run &&run)
 }
 
 /*
- * Runs @change(branch, its dentry) on the branch object of @dentry, with write access to the branch and
+ * Runs @change(part) on the branch object of @dentry, with write access to the branch and
  * the mounter's credentials, or @as, and copies the result. What has to be copied up for it is changed
  * before it takes the original's place: where the change fails, there is no copy. -EROFS where the object
  * cannot come to a rw branch.
@@ -119,7 +118,7 @@ Result<void> change(struct dentry &dentry, Change &&change, const struct cred *a
 	auto finish = [&](const Writer &writer, struct dentry &copy) -> Result<void> {
 		ScopedCreds creds(as ? *as : inode.super().mounter());
 
-		return change(writer.branch(), copy);
+		return change(PartRef(writer.branch(), copy));
 	};
 
 	return run_on_rw(inode, [&]() -> Result<void> {

@@ -177,7 +177,7 @@ void touch_top(const AsMounter &mounter, const Inode &dir, const Branch &branch)
 			return {};
 
 		attr.ia_valid = ATTR_MTIME | ATTR_CTIME;
-		return change_attributes(*top.branch, *top.dentry, attr);
+		return change_attributes(top, attr);
 	};
 
 	(void)run().ok();

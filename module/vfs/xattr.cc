@@ -61,7 +61,7 @@ Result<bool> has(const Inode &inode, const char *name)
 	if (is_hidden(branch, StringView::from_c_string(name)))
 		return false;
 
-	auto size = read_xattr(branch, *top.dentry, name, nullptr, 0);
+	auto size = read_xattr(top, name, nullptr, 0);
 
 	switch (size.error()) {
 	case -ENODATA:
@@ -106,7 +106,7 @@ Result<int> get(const struct xattr_handler *, struct dentry *, struct inode *vfs
 		return Error{-ENODATA};
 
 	ScopedCreds creds(creds_for(inode.super(), view));
-	auto length = read_xattr(branch, *top.dentry, name, value, size);
+	auto length = read_xattr(top, name, value, size);
 
 	/*
 	 * Capabilities of a root that has no id here give nobody rights; with an error the program
@@ -136,10 +136,10 @@ Result<void> set(const struct xattr_handler *, AUFS_IDMAP *, struct dentry *dent
 		TRY(check_there(Inode::of(*vfs_inode), name, !value, flags));
 	}
 
-	auto set = [=](const Branch &branch, struct dentry &h_dentry) {
+	auto set = [=](PartRef part) {
 		if (!value)
-			return remove_xattr(branch, h_dentry, name);
-		return write_xattr(branch, h_dentry, name, value, size, flags);
+			return remove_xattr(part, name);
+		return write_xattr(part, name, value, size, flags);
 	};
 
 	return change(*dentry, set, &as);
