@@ -95,7 +95,7 @@ Result<void> Housekeeping::find(const AsMounter &mounter, const Branch &branch)
 	constexpr HousekeepingDir all[] = {HousekeepingDir::plinks, HousekeepingDir::orphans};
 
 	for (HousekeepingDir which : all) {
-		auto dentry = TRY(lookup_in(mounter, branch, branch.root(), name_of(which)));
+		auto dentry = TRY(lookup_in(mounter, PartRef::root_of(branch), name_of(which)));
 
 		if (!dentry || !is_dir(dentry->d_inode->i_mode))
 			continue;
@@ -173,7 +173,7 @@ void Housekeeping::clean(const AsMounter &mounter, const Branch &branch)
 				return {};
 
 			auto writer = TRY(branch.write(mounter));
-			auto dentry = TRY(lookup_in(mounter, branch, *orphans, name));
+			auto dentry = TRY(lookup_in(mounter, {branch, *orphans}, name));
 
 			if (dentry && kind == OrphanKind::work)
 				count_one_more(writer, *dentry);

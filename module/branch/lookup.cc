@@ -18,20 +18,20 @@ bool is_odd(const struct dentry &dentry)
 
 } // namespace
 
-Result<bool> is_opaque(const AsMounter &mounter, const Branch &branch, struct dentry &dir)
+Result<bool> is_opaque(const AsMounter &mounter, PartRef dir)
 {
-	if (branch.has_overlay_whiteouts() && TRY(is_overlay_opaque(mounter, branch, dir)))
+	if (dir.branch.has_overlay_whiteouts() && TRY(is_overlay_opaque(mounter, dir)))
 		return true;
-	return static_cast<bool>(TRY(lookup_in(mounter, branch, dir, opaque_name)));
+	return static_cast<bool>(TRY(lookup_in(mounter, dir, opaque_name)));
 }
 
 namespace
 {
 
-/* @name in @base, whatever it is. */
-Result<Ref<struct dentry>> lookup_any(const Branch &branch, struct dentry &base, StringView name)
+/* @name in @dir, whatever it is. */
+Result<Ref<struct dentry>> lookup_any(PartRef dir, StringView name)
 {
-	struct dentry *found = aufs_lookup_unlocked(branch.mnt(), name.data(), &base,
+	struct dentry *found = aufs_lookup_unlocked(dir.branch.mnt(), name.data(), &dir.dentry,
 						    static_cast<int>(name.size()));
 
 	/* A branch whose names are shorter does not have a longer one. */
@@ -44,23 +44,22 @@ Result<Ref<struct dentry>> lookup_any(const Branch &branch, struct dentry &base,
 	if (is_odd(*dentry))
 		return Error{-EREMOTE};
 	/* XFS may have been made to compare without case, and does not say so. It is not that name. */
-	if (branch.sb().s_magic == XFS_SUPER_MAGIC && NameSnapshot(*dentry).view() != name)
+	if (dir.branch.sb().s_magic == XFS_SUPER_MAGIC && NameSnapshot(*dentry).view() != name)
 		return Ref<struct dentry>();
 	return dentry;
 }
 
 } // namespace
 
-Result<Ref<struct dentry>> lookup_in(const AsMounter &mounter, const Branch &branch,
-				     struct dentry &base, StringView name)
+Result<Ref<struct dentry>> lookup_in(const AsMounter &mounter, PartRef dir, StringView name)
 {
-	auto dentry = TRY(lookup_any(branch, base, name));
+	auto dentry = TRY(lookup_any(dir, name));
 
-	if (!dentry || !branch.has_overlay_whiteouts())
+	if (!dentry || !dir.branch.has_overlay_whiteouts())
 		return dentry;
-	if (TRY(is_overlay_whiteout(mounter, branch, base, *dentry)))
+	if (TRY(is_overlay_whiteout(mounter, dir, *dentry)))
 		return Ref<struct dentry>();
-	TRY(check_overlay_object(mounter, branch, *dentry));
+	TRY(check_overlay_object(mounter, {dir.branch, *dentry}));
 	return dentry;
 }
 
@@ -76,39 +75,38 @@ Result<Ref<struct dentry>> lookup_locked(const RenameLock &lock, StringView name
 						 static_cast<int>(name.size())));
 }
 
-Result<Ref<struct dentry>> find_overlay_whiteout(const AsMounter &mounter, const Branch &branch,
-						 struct dentry &base, StringView name)
+Result<Ref<struct dentry>> find_overlay_whiteout(const AsMounter &mounter, PartRef dir,
+						 StringView name)
 {
-	auto dentry = TRY(lookup_any(branch, base, name));
+	auto dentry = TRY(lookup_any(dir, name));
 
-	if (!dentry || !TRY(is_overlay_whiteout(mounter, branch, base, *dentry)))
+	if (!dentry || !TRY(is_overlay_whiteout(mounter, dir, *dentry)))
 		return Ref<struct dentry>();
 	return dentry;
 }
 
-Error wrong_whiteout(const Branch &branch, struct dentry &base, StringView name)
+Error wrong_whiteout(PartRef dir, StringView name)
 {
 	log_warning("branch '%s': '%.*s' in inode %llu is no regular file; remove it",
-		    branch.name().data(), static_cast<int>(name.size()), name.data(),
-		    number_of(*base.d_inode));
+		    dir.branch.name().data(), static_cast<int>(name.size()), name.data(),
+		    number_of(dir.inode()));
 	return Error{-EIO};
 }
 
-Result<Ref<struct dentry>> find_whiteout(const AsMounter &mounter, const Branch &branch,
-					 struct dentry &base, StringView name)
+Result<Ref<struct dentry>> find_whiteout(const AsMounter &mounter, PartRef dir, StringView name)
 {
 	if (name.size() > max_name)
 		return Ref<struct dentry>();
-	if (branch.has_overlay_whiteouts()) {
-		if (auto dentry = TRY(find_overlay_whiteout(mounter, branch, base, name)))
+	if (dir.branch.has_overlay_whiteouts()) {
+		if (auto dentry = TRY(find_overlay_whiteout(mounter, dir, name)))
 			return dentry;
 	}
 
 	WhiteoutName whiteout(name);
-	auto dentry = TRY(lookup_in(mounter, branch, base, whiteout.view()));
+	auto dentry = TRY(lookup_in(mounter, dir, whiteout.view()));
 
 	if (dentry && !is_reg(dentry->d_inode->i_mode))
-		return wrong_whiteout(branch, base, whiteout.view());
+		return wrong_whiteout(dir, whiteout.view());
 	return dentry;
 }
 

@@ -8,9 +8,9 @@ namespace
 {
 
 /* What one cannot know is not as if there were nothing: a file could be shown that is hidden. */
-Result<bool> has_attribute(const Branch &branch, struct dentry &dentry, const char *name)
+Result<bool> has_attribute(PartRef part, const char *name)
 {
-	ssize_t size = aufs_getxattr(branch.mnt(), &dentry, name, nullptr, 0);
+	ssize_t size = aufs_getxattr(part.branch.mnt(), &part.dentry, name, nullptr, 0);
 
 	if (size == -ENODATA || size == -EOPNOTSUPP)
 		return false;
@@ -20,10 +20,11 @@ Result<bool> has_attribute(const Branch &branch, struct dentry &dentry, const ch
 }
 
 /* What says of a directory whether it is opaque, or has whiteouts that are files; 0 where nothing does. */
-Result<char> mark_of(const Branch &branch, struct dentry &dir)
+Result<char> mark_of(PartRef dir)
 {
 	char mark = 0;
-	ssize_t size = aufs_getxattr(branch.mnt(), &dir, "trusted.overlay.opaque", &mark, 1);
+	ssize_t size =
+		aufs_getxattr(dir.branch.mnt(), &dir.dentry, "trusted.overlay.opaque", &mark, 1);
 
 	/* A longer one means nothing. */
 	if (size == -ENODATA || size == -EOPNOTSUPP || size == -ERANGE)
@@ -35,43 +36,42 @@ Result<char> mark_of(const Branch &branch, struct dentry &dir)
 
 } // namespace
 
-Result<bool> has_overlay_whiteout_files(const AsMounter &, const Branch &branch, struct dentry &dir)
+Result<bool> has_overlay_whiteout_files(const AsMounter &, PartRef dir)
 {
-	return TRY(mark_of(branch, dir)) == 'x';
+	return TRY(mark_of(dir)) == 'x';
 }
 
-Result<bool> is_overlay_opaque(const AsMounter &, const Branch &branch, struct dentry &dir)
+Result<bool> is_overlay_opaque(const AsMounter &, PartRef dir)
 {
-	return TRY(mark_of(branch, dir)) == 'y';
+	return TRY(mark_of(dir)) == 'y';
 }
 
-Result<bool> is_overlay_whiteout(const AsMounter &mounter, const Branch &branch, struct dentry &dir,
-				 struct dentry &dentry)
+Result<bool> is_overlay_whiteout(const AsMounter &mounter, PartRef dir, struct dentry &dentry)
 {
 	const struct inode &inode = *dentry.d_inode;
 
 	if ((inode.i_mode & S_IFMT) == S_IFCHR)
 		return inode.i_rdev == 0;
 	return is_reg(inode.i_mode) && inode.i_size == 0 &&
-	       TRY(has_attribute(branch, dentry, "trusted.overlay.whiteout")) &&
-	       TRY(has_overlay_whiteout_files(mounter, branch, dir));
+	       TRY(has_attribute({dir.branch, dentry}, "trusted.overlay.whiteout")) &&
+	       TRY(has_overlay_whiteout_files(mounter, dir));
 }
 
-Result<void> check_overlay_object(const AsMounter &, const Branch &branch, struct dentry &dentry)
+Result<void> check_overlay_object(const AsMounter &, PartRef part)
 {
-	umode_t mode = dentry.d_inode->i_mode;
+	umode_t mode = part.inode().i_mode;
 	const char *feature = nullptr;
 
-	if (is_reg(mode) && TRY(has_attribute(branch, dentry, "trusted.overlay.metacopy")))
+	if (is_reg(mode) && TRY(has_attribute(part, "trusted.overlay.metacopy")))
 		feature = "metacopy";
 	/* An opaque directory has all that it shows. */
-	else if (is_dir(mode) && TRY(has_attribute(branch, dentry, "trusted.overlay.redirect")) &&
-		 TRY(mark_of(branch, dentry)) != 'y')
+	else if (is_dir(mode) && TRY(has_attribute(part, "trusted.overlay.redirect")) &&
+		 TRY(mark_of(part)) != 'y')
 		feature = "redirect_dir";
 	if (!feature)
 		return {};
 	log_warning("branch '%s': inode %llu needs overlayfs's %s, and is not shown without it",
-		    branch.name().data(), number_of(*dentry.d_inode), feature);
+		    part.branch.name().data(), number_of(part.inode()), feature);
 	return Error{-EIO};
 }
 

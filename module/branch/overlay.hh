@@ -7,7 +7,7 @@
  */
 #pragma once
 
-#include "branch.hh"
+#include "part.hh"
 
 namespace aufs
 {
@@ -16,18 +16,15 @@ namespace aufs
 inline constexpr StringView overlay_prefix{"trusted.overlay."};
 
 /* Whether @dentry, an entry of @dir, hides its name. What the branch says where it cannot be read, as the next two. */
-Result<bool> is_overlay_whiteout(const AsMounter &mounter, const Branch &branch, struct dentry &dir,
-				 struct dentry &dentry);
+Result<bool> is_overlay_whiteout(const AsMounter &mounter, PartRef dir, struct dentry &dentry);
 /* Whether files of @dir may be whiteouts. */
-Result<bool> has_overlay_whiteout_files(const AsMounter &mounter, const Branch &branch,
-					struct dentry &dir);
+Result<bool> has_overlay_whiteout_files(const AsMounter &mounter, PartRef dir);
 /* Whether @dir hides what lies below it. */
-Result<bool> is_overlay_opaque(const AsMounter &mounter, const Branch &branch, struct dentry &dir);
+Result<bool> is_overlay_opaque(const AsMounter &mounter, PartRef dir);
 /*
- * -EIO, and a line in the log, where @dentry is not all that overlayfs shows: the data of a file, or the content of
+ * -EIO, and a line in the log, where @part is not all that overlayfs shows: the data of a file, or the content of
  * a directory, are elsewhere.
  */
-Result<void> check_overlay_object(const AsMounter &mounter, const Branch &branch,
-				  struct dentry &dentry);
+Result<void> check_overlay_object(const AsMounter &mounter, PartRef part);
 
 } // namespace aufs

@@ -40,7 +40,7 @@ Result<bool> make_reserved(const Writer &writer, struct dentry &h_dir, StringVie
 		if (is_positive(*whiteout)) {
 			if (is_reg(whiteout->d_inode->i_mode))
 				return false;
-			return wrong_whiteout(writer.branch(), h_dir, name);
+			return wrong_whiteout({writer.branch(), h_dir}, name);
 		}
 
 		KeepTimes times(lock, change);

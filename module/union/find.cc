@@ -48,7 +48,7 @@ Result<Stack> find_in(const AsMounter &mounter, const Stack &parts, StringView n
 		const Part &part = parts.part(i);
 		const Branch &branch = *part.branch;
 		bool last = i + 1 == parts.parts();
-		auto dentry = TRY(lookup_in(mounter, branch, *part.dentry, name));
+		auto dentry = TRY(lookup_in(mounter, part, name));
 		bool has_it = static_cast<bool>(dentry);
 		bool directory = dentry && is_dir(dentry->d_inode->i_mode);
 
@@ -56,7 +56,7 @@ Result<Stack> find_in(const AsMounter &mounter, const Stack &parts, StringView n
 			found.top = Part(branch, move(dentry));
 			if (!directory || last)
 				break;
-			if (TRY(is_opaque(mounter, branch, *found.top.dentry)))
+			if (TRY(is_opaque(mounter, found.top)))
 				break;
 		} else if (dentry) {
 			/* Below a directory only directories count, and anything else ends it. */
@@ -66,10 +66,10 @@ Result<Stack> find_in(const AsMounter &mounter, const Stack &parts, StringView n
 			struct dentry &lower = *dentry;
 
 			TRY(add_lower(found, Part(branch, move(dentry))));
-			if (last || TRY(is_opaque(mounter, branch, lower)))
+			if (last || TRY(is_opaque(mounter, {branch, lower})))
 				break;
 		}
-		if (!last && TRY(find_whiteout(mounter, branch, *part.dentry, name)))
+		if (!last && TRY(find_whiteout(mounter, part, name)))
 			break;
 		if (lookup && !has_it)
 			lookup->note_vain();

@@ -54,7 +54,7 @@ Result<unsigned int> count_gone_names(const AsMounter &mounter, const Super &sup
 			continue;
 
 		auto plinks = above.housekeeping().existing(above, HousekeepingDir::plinks);
-		auto file = plinks ? TRY(lookup_in(mounter, above, *plinks,
+		auto file = plinks ? TRY(lookup_in(mounter, {above, *plinks},
 						   GoneName(filesystem, id).view())) :
 				     Ref<struct dentry>();
 

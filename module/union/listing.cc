@@ -124,13 +124,13 @@ Result<void> Listing::hide_overlay_whiteouts(const AsMounter &mounter, unsigned 
 					     unsigned long first)
 {
 	const Part &from = stack_->part(part);
-	bool files = TRY(has_overlay_whiteout_files(mounter, *from.branch, *from.dentry));
+	bool files = TRY(has_overlay_whiteout_files(mounter, from));
 
 	for (unsigned long i = first; i < names_.count(); i++) {
 		NameTable::Entry &entry = names_[i];
 
 		if (entry.visible && (entry.type == DT_CHR || entry.type == DT_UNKNOWN || files) &&
-		    TRY(find_overlay_whiteout(mounter, *from.branch, *from.dentry, entry.view())))
+		    TRY(find_overlay_whiteout(mounter, from, entry.view())))
 			entry.visible = false;
 	}
 	return {};

@@ -63,7 +63,7 @@ Result<void> refuse_locked(const AsMounter &mounter, struct fs_context *fc, cons
 		return {};
 	/* A filesystem looks for the key when it is asked for a name. */
 	TRY(explained(fc, branch, "it cannot be looked up in",
-		      lookup_in(mounter, branch, branch.root(), opaque_name)));
+		      lookup_in(mounter, PartRef::root_of(branch), opaque_name)));
 	if (has_key(root))
 		return {};
 	mount_error(fc, "branch '%s' is encrypted and its key is not there: add it first",
@@ -77,7 +77,7 @@ namespace
 /* Whether the root of @branch hides those below. */
 Result<bool> is_opaque_root(const AsMounter &mounter, const Branch &branch, const Inode *before)
 {
-	auto opaque = is_opaque(mounter, branch, branch.root());
+	auto opaque = is_opaque(mounter, PartRef::root_of(branch));
 
 	if (opaque.ok() || opaque.error() == -ENOMEM || !before ||
 	    !before->stack().has_part_on(branch))

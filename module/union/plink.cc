@@ -116,7 +116,7 @@ Result<bool> has_plink(const AsMounter &mounter, const Super &super, const Branc
 	if (!plinks)
 		return false;
 	TRY(for_each_name(super, branch, id, [&](StringView name) -> Result<bool> {
-		auto plink = TRY(lookup_in(mounter, branch, *plinks, name));
+		auto plink = TRY(lookup_in(mounter, {branch, *plinks}, name));
 
 		found = plink && plink->d_inode == &object;
 		return found;
@@ -277,7 +277,7 @@ Result<Part> find_copy(const AsMounter &mounter, const Super &super, const Branc
 	if (!plinks)
 		return copy;
 	TRY(for_each_name(super, branch, id, [&](StringView name) -> Result<bool> {
-		auto found = TRY(lookup_in(mounter, branch, *plinks, name));
+		auto found = TRY(lookup_in(mounter, {branch, *plinks}, name));
 
 		if (!found)
 			return false;

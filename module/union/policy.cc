@@ -18,7 +18,7 @@ Result<const Branch *> top_down(const AsMounter &mounter, const Inode &dir, Stri
 		if (part.branch->writable())
 			return part.branch;
 		/* What is made below it would not be seen. */
-		if (TRY(find_whiteout(mounter, *part.branch, *part.dentry, name))) {
+		if (TRY(find_whiteout(mounter, part, name))) {
 			if (!super.rw_above(*part.branch))
 				return Error{-EROFS};
 			break;
@@ -38,7 +38,7 @@ Result<const Branch *> top_down(const AsMounter &mounter, const Inode &dir, Stri
 Result<const Branch *> lowest_for(const AsMounter &mounter, const Inode &dir, StringView name)
 {
 	for (const Part &part : dir.stack()) {
-		if (TRY(find_whiteout(mounter, *part.branch, *part.dentry, name)))
+		if (TRY(find_whiteout(mounter, part, name)))
 			return part.branch;
 	}
 	return nullptr;
@@ -53,7 +53,7 @@ Result<bool> shows_below(const AsMounter &mounter, struct dentry &dir, const Bra
 	NameSnapshot name(dir);
 
 	/* Of the root all branches have a part. */
-	if (parent.get() == &dir || TRY(is_opaque(mounter, *lowest.branch, *lowest.dentry)))
+	if (parent.get() == &dir || TRY(is_opaque(mounter, lowest)))
 		return false;
 
 	for (const Part &part : Inode::of(*parent->d_inode).stack()) {
@@ -61,10 +61,9 @@ Result<bool> shows_below(const AsMounter &mounter, struct dentry &dir, const Bra
 
 		if (branch.is_above(*lowest.branch) || target.is_above(branch))
 			continue;
-		if (TRY(find_whiteout(mounter, branch, *part.dentry, name.view())))
+		if (TRY(find_whiteout(mounter, part, name.view())))
 			return false;
-		if (lowest.branch->is_above(branch) &&
-		    TRY(lookup_in(mounter, branch, *part.dentry, name.view())))
+		if (lowest.branch->is_above(branch) && TRY(lookup_in(mounter, part, name.view())))
 			return false;
 	}
 	return true;

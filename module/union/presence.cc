@@ -50,7 +50,7 @@ Result<bool> is_found_by_name(const AsMounter &mounter, struct dentry &dentry, c
 		return false;
 
 	NameSnapshot name(dentry);
-	auto found = TRY(lookup_in(mounter, branch, *h_parent, name.view()));
+	auto found = TRY(lookup_in(mounter, {branch, *h_parent}, name.view()));
 
 	return found && found->d_inode == &top.inode();
 }
@@ -65,11 +65,10 @@ Result<bool> is_hidden_in(const AsMounter &mounter, struct dentry &dentry, const
 	for (const Part &part : parent.stack()) {
 		if (!part.branch->is_above(branch))
 			break;
-		if (TRY(find_whiteout(mounter, *part.branch, *part.dentry, name.view())) ||
-		    TRY(is_opaque(mounter, *part.branch, *part.dentry)))
+		if (TRY(find_whiteout(mounter, part, name.view())) || TRY(is_opaque(mounter, part)))
 			return true;
 
-		auto found = TRY(lookup_in(mounter, *part.branch, *part.dentry, name.view()));
+		auto found = TRY(lookup_in(mounter, part, name.view()));
 
 		if (!found)
 			continue;

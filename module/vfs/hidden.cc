@@ -17,7 +17,7 @@ namespace
 Result<Part> shown_object(const AsMounter &mounter, const Part &part, StringView name,
 			  const Inode *shown)
 {
-	auto found = TRY(lookup_in(mounter, *part.branch, *part.dentry, name));
+	auto found = TRY(lookup_in(mounter, part, name));
 
 	if (!found)
 		return Part();
@@ -41,7 +41,7 @@ Result<Obstacle> obstacle_above(const AsMounter &mounter, const Inode &dir, Stri
 
 		if (!branch.is_above(target))
 			break;
-		if (!TRY(find_whiteout(mounter, branch, *part.dentry, name)) &&
+		if (!TRY(find_whiteout(mounter, part, name)) &&
 		    !TRY(shown_object(mounter, part, name, shown)))
 			continue;
 		if (!branch.writable())
@@ -81,8 +81,7 @@ Result<Uncovering> Uncovering::begin(const AsMounter &mounter, const Inode &dir,
 		Step step;
 
 		step.part = &part;
-		step.has_whiteout = static_cast<bool>(
-			TRY(find_whiteout(mounter, *part.branch, *part.dentry, name)));
+		step.has_whiteout = static_cast<bool>(TRY(find_whiteout(mounter, part, name)));
 		step.object = TRY(shown_object(mounter, part, name, shown));
 		if (!step.has_whiteout && !step.object)
 			continue;

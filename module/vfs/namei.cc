@@ -205,7 +205,7 @@ Result<Ref<struct inode>> make_at(const AsMounter &mounter, Inode &dir, const Cr
 	const Branch &branch = place.branch;
 	struct dentry &h_dir = *place.h_dir;
 	auto writer = TRY(branch.write(mounter));
-	bool whiteout = static_cast<bool>(TRY(find_whiteout(mounter, branch, h_dir, name)));
+	bool whiteout = static_cast<bool>(TRY(find_whiteout(mounter, {branch, h_dir}, name)));
 
 	if (wanted.existing)
 		note_arrival(writer, dir, h_dir, Inode::of(*wanted.existing));
@@ -259,7 +259,7 @@ Result<void> uncover_link(const AsMounter &mounter, const Inode &dir, const Crea
 	auto writer = TRY(place.branch.write(mounter));
 
 	/* What somebody has removed or replaced by now is theirs. */
-	if (auto made = TRY(lookup_in(mounter, place.branch, *place.h_dir, name));
+	if (auto made = TRY(lookup_in(mounter, {place.branch, *place.h_dir}, name));
 	    made && made->d_inode == &h_inode)
 		unmake(writer, *place.h_dir, *made);
 	return Error{error};

@@ -74,7 +74,7 @@ Result<bool> remove_at(const AsMounter &mounter, const Inode &dir, struct dentry
 
 	if (!site.on_rw) {
 		/* The same. */
-		if (TRY(lookup_in(mounter, branch, h_dir, name)))
+		if (TRY(lookup_in(mounter, {branch, h_dir}, name)))
 			return Error{-ESTALE};
 	} else if (!is_dir(victim.vfs.i_mode)) {
 		removed = TRY(remove_entry(writer, h_dir, name, &site.found.top.inode(),

@@ -53,7 +53,7 @@ public:
 		if (!shadowed.h_dir_)
 			return shadowed;
 
-		auto h_to = TRY(lookup_in(mounter, *top.branch, *shadowed.h_dir_, to.name()));
+		auto h_to = TRY(lookup_in(mounter, {*top.branch, *shadowed.h_dir_}, to.name()));
 
 		if (h_to && h_to->d_inode == &top.inode())
 			shadowed.branch_ = top.branch;
@@ -127,7 +127,7 @@ Result<void> move_name(const AsMounter &mounter, const Branch &branch, RenameSid
 		if (hidden)
 			return {};
 		/* The branch has by now what the union does not. */
-		if (!to.inode() && TRY(lookup_in(mounter, branch, *to.h_dir, to.name())))
+		if (!to.inode() && TRY(lookup_in(mounter, {branch, *to.h_dir}, to.name())))
 			return Error{-ESTALE};
 		TRY(from.cover(writer));
 		/* As a filesystem does that has to remove what it replaces: here that is on another one. */

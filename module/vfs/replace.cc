@@ -87,7 +87,7 @@ Result<Grave> bury_hidden(const Writer &writer, const RenameSide &to)
 	if (to.directory() && to.inode()->stack().dentry_on(writer.branch()))
 		return Grave();
 
-	auto hidden = TRY(lookup_in(writer.mounter(), writer.branch(), *to.h_dir, to.name()));
+	auto hidden = TRY(lookup_in(writer.mounter(), {writer.branch(), *to.h_dir}, to.name()));
 
 	return hidden ? Grave::bury(writer, *to.h_dir, to.name(), *hidden) : Result<Grave>(Grave());
 }
