@@ -8,25 +8,26 @@
 #pragma once
 
 #include "new_object.hh"
+#include "part.hh"
 #include "writer.hh"
 
 namespace aufs
 {
 
-/* Whether @dentry is the root of @mnt, a branch's, or lies below it. Any context. */
-inline bool lies_on(const struct vfsmount &mnt, struct dentry &dentry)
+/* Whether @part is the root of its branch, or lies below it. Any context. */
+inline bool lies_on_branch(PartRef part)
 {
-	return is_subdir(&dentry, mnt.mnt_root);
+	return is_subdir(&part.dentry, part.branch.mnt()->mnt_root);
 }
 
 /*
  * The same for a directory that can have entries. Under its i_rwsem it stays one; a directory above it may still
  * be moved away, as if that came right afterwards.
  */
-inline bool is_live_directory(const struct vfsmount &mnt, struct dentry &dir)
+inline bool is_live_directory(PartRef dir)
 {
-	return is_positive(dir) && is_dir(dir.d_inode->i_mode) &&
-	       !(dir.d_inode->i_flags & S_DEAD) && lies_on(mnt, dir);
+	return is_positive(dir.dentry) && is_dir(dir.inode().i_mode) &&
+	       !(dir.inode().i_flags & S_DEAD) && lies_on_branch(dir);
 }
 
 /* Whether @dentry is still an entry of @dir; it stays so under the i_rwsem of that alone (DirLock::has()). */
@@ -75,7 +76,7 @@ public:
 
 		DirLock lock(writer.mnt(), dir);
 
-		if (!is_live_directory(*writer.mnt(), dir))
+		if (!is_live_directory({writer.branch(), dir}))
 			return Error{-ESTALE};
 		return lock;
 	}
@@ -149,14 +150,14 @@ public:
 				      StringView from, struct dentry &to_dir, StringView to,
 				      bool exchange = false)
 	{
-		return begin(writer.mnt(), {&from_dir, &to_dir, nullptr, nullptr, nullptr}, from,
+		return begin(writer.branch(), {&from_dir, &to_dir, nullptr, nullptr, nullptr}, from,
 			     to, exchange);
 	}
 	/* The same for the dentry @from, -ESTALE where that has another name by now. */
 	static Result<RenameLock> get(const Writer &writer, struct dentry &from_dir,
 				      struct dentry &from, struct dentry &to_dir, StringView to)
 	{
-		return begin(writer.mnt(), {&from_dir, &to_dir, &from, nullptr, nullptr}, {}, to,
+		return begin(writer.branch(), {&from_dir, &to_dir, &from, nullptr, nullptr}, {}, to,
 			     false);
 	}
 	RenameLock(RenameLock &&other)
@@ -202,7 +203,7 @@ private:
 		: mnt_(mnt), names_(names)
 	{
 	}
-	static Result<RenameLock> begin(struct vfsmount *mnt, struct aufs_renaming names,
+	static Result<RenameLock> begin(const Branch &branch, struct aufs_renaming names,
 					StringView from, StringView to, bool exchange);
 
 	struct vfsmount *mnt_;

@@ -5,11 +5,11 @@
 namespace aufs
 {
 
-Result<NameList> NameList::read(const AsMounter &mounter, const Branch &branch, struct dentry &dir)
+Result<NameList> NameList::read(const AsMounter &mounter, PartRef dir)
 {
 	NameList list;
 
-	TRY(for_each_entry(mounter, branch, dir, [&list](const BranchEntry &entry) -> Result<void> {
+	TRY(for_each_entry(mounter, dir, [&list](const BranchEntry &entry) -> Result<void> {
 		TRY(list.names_.find_or_add(entry.name)).entry->visible = !is_reserved(entry.name);
 		return {};
 	}));

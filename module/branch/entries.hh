@@ -55,15 +55,14 @@ inline constexpr unsigned int unseen = O_NOATIME;
 #endif
 
 /*
- * Calls @visit(BranchEntry) -> Result<void> for each entry of the directory @dir of @branch but `.`
- * and `..`; the position at the end. The branch directory is locked meanwhile. @flags: of its open.
- * -EINTR on a fatal signal.
+ * Calls @visit(BranchEntry) -> Result<void> for each entry of the directory @dir but `.` and `..`; the
+ * position at the end. The branch directory is locked meanwhile. @flags: of its open. -EINTR on a fatal
+ * signal.
  */
 template <class Visit>
-Result<loff_t> read_entries(const AsMounter &, const Branch &branch, struct dentry &dir,
-			    unsigned int flags, Visit &&visit)
+Result<loff_t> read_entries(const AsMounter &, PartRef dir, unsigned int flags, Visit &&visit)
 {
-	struct path path = branch.path_to(dir);
+	struct path path = dir.path();
 	auto file = TRY(adopt_or_error(
 		dentry_open(&path, static_cast<int>(O_RDONLY | O_DIRECTORY | O_LARGEFILE | flags),
 			    aufs_current_cred())));
@@ -82,10 +81,9 @@ Result<loff_t> read_entries(const AsMounter &, const Branch &branch, struct dent
 
 /* The same for who does not care where that is. */
 template <class Visit>
-Result<void> for_each_entry(const AsMounter &mounter, const Branch &branch, struct dentry &dir,
-			    Visit &&visit)
+Result<void> for_each_entry(const AsMounter &mounter, PartRef dir, Visit &&visit)
 {
-	TRY(read_entries(mounter, branch, dir, 0, visit));
+	TRY(read_entries(mounter, dir, 0, visit));
 	return {};
 }
 
@@ -93,11 +91,10 @@ Result<void> for_each_entry(const AsMounter &mounter, const Branch &branch, stru
 class NameList final
 {
 public:
-	static Result<NameList> read(const AsMounter &mounter, const Branch &branch,
-				     struct dentry &dir);
+	static Result<NameList> read(const AsMounter &mounter, PartRef dir);
 	static Result<NameList> read(const Writer &writer, struct dentry &dir)
 	{
-		return read(writer.mounter(), writer.branch(), dir);
+		return read(writer.mounter(), {writer.branch(), dir});
 	}
 
 	/* Calls @action(StringView) -> Result<void> for each name. */

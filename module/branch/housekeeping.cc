@@ -106,7 +106,7 @@ Result<void> Housekeeping::find(const AsMounter &mounter, const Branch &branch)
 	if (!plinks_.dentry)
 		return {};
 
-	NameList names = TRY(NameList::read(mounter, branch, *plinks_.dentry));
+	NameList names = TRY(NameList::read(mounter, {branch, *plinks_.dentry}));
 
 	return names.for_each([this](StringView name) -> Result<void> {
 		old_plinks_.note(name);
@@ -164,7 +164,7 @@ void Housekeeping::clean(const AsMounter &mounter, const Branch &branch)
 	}
 
 	auto run = [&]() -> Result<void> {
-		NameList names = TRY(NameList::read(mounter, branch, *orphans));
+		NameList names = TRY(NameList::read(mounter, {branch, *orphans}));
 
 		return names.for_each([&](StringView name) -> Result<void> {
 			OrphanKind kind = orphan_kind(name);

@@ -189,17 +189,17 @@ Result<void> hand_project_down(const Writer &writer, struct dentry &dir, struct 
 	return set_project(writer, dir, TRY(attributes_of(h_parent)).fsx_projid, true);
 }
 
-Result<void> copy_flags(const Branch &from, struct dentry &source, const Writer &writer,
-			struct dentry &to, struct dentry *h_parent)
+Result<void> copy_flags(PartRef source, const Writer &writer, struct dentry &to,
+			struct dentry *h_parent)
 {
 	auto have = attributes_of(to);
 
 	if (!have.ok())
 		return {};
 
-	bool dir = is_dir(source.d_inode->i_mode);
-	auto told = attributes_of(source);
-	u32 flags = flags_from(source.d_inode->i_flags);
+	bool dir = is_dir(source.inode().i_mode);
+	auto told = attributes_of(source.dentry);
+	u32 flags = flags_from(source.inode().i_flags);
 	u32 mask = dir ? inherited_flags : inherited_flags & ~(FS_SYNC_FL | FS_NOATIME_FL);
 	u32 project = 0;
 	bool handed_down = false;
@@ -208,12 +208,12 @@ Result<void> copy_flags(const Branch &from, struct dentry &source, const Writer 
 	if (told.ok()) {
 		/* How a file is stored means nothing on a filesystem of another type. */
 		flags |= told.value().flags &
-			 (source.d_sb->s_magic == to.d_sb->s_magic ? ~0U : common_flags);
+			 (source.dentry.d_sb->s_magic == to.d_sb->s_magic ? ~0U : common_flags);
 		/* Who supplies a branch that gives no rights must not fill somebody's quota. */
-		if (from.grants_rights()) {
+		if (source.branch.grants_rights()) {
 			project = told.value().fsx_projid;
 			handed_down = dir && (told.value().fsx_xflags & FS_XFLAG_PROJINHERIT);
-			if (source.d_sb->s_magic == to.d_sb->s_magic)
+			if (source.dentry.d_sb->s_magic == to.d_sb->s_magic)
 				storage = Storage(told.value());
 		}
 	}
@@ -239,10 +239,10 @@ Result<void> copy_flags(const Branch &from, struct dentry &source, const Writer 
 namespace
 {
 
-/* The ACL of @type of @dentry, or empty. */
-Result<Ref<struct posix_acl>> acl_of(const Branch &branch, struct dentry &dentry, int type)
+/* The ACL of @type of @part, or empty. */
+Result<Ref<struct posix_acl>> acl_of(PartRef part, int type)
 {
-	struct posix_acl *acl = aufs_get_acl(branch.mnt(), dentry.d_inode, type);
+	struct posix_acl *acl = aufs_get_acl(part.branch.mnt(), &part.inode(), type);
 
 	if (acl == error_pointer<struct posix_acl>(-EOPNOTSUPP))
 		acl = nullptr;
@@ -257,10 +257,9 @@ Result<void> set_or_remove_acl(const Writer &writer, struct dentry &dentry, int 
 }
 
 /* As the VFS and a filesystem do together; *@mode becomes what the object is to have. */
-Result<void> inherit_acls(const Branch &part_branch, struct dentry &part, const Writer &writer,
-			  struct dentry &made, umode_t &mode)
+Result<void> inherit_acls(PartRef part, const Writer &writer, struct dentry &made, umode_t &mode)
 {
-	auto handed_down = TRY(acl_of(part_branch, part, ACL_TYPE_DEFAULT));
+	auto handed_down = TRY(acl_of(part, ACL_TYPE_DEFAULT));
 
 	if (is_dir(mode))
 		TRY(set_or_remove_acl(writer, made, ACL_TYPE_DEFAULT, handed_down.get()));
@@ -281,10 +280,10 @@ Result<void> inherit_acls(const Branch &part_branch, struct dentry &part, const 
 
 } // namespace
 
-Result<void> inherit_from(const Branch &part_branch, struct dentry &part, const Writer &writer,
-			  struct dentry &made, umode_t mode, const struct cred &caller)
+Result<void> inherit_from(PartRef part, const Writer &writer, struct dentry &made, umode_t mode,
+			  const struct cred &caller)
 {
-	struct path path = part_branch.path_to(part);
+	struct path path = part.path();
 	struct iattr attr = {};
 	struct kstat stat;
 
@@ -294,7 +293,7 @@ Result<void> inherit_from(const Branch &part_branch, struct dentry &part, const 
 	if (!is_lnk(mode)) {
 		if (is_dir(mode))
 			mode = static_cast<umode_t>((mode & ~S_ISGID) | (stat.mode & S_ISGID));
-		TRY(inherit_acls(part_branch, part, writer, made, mode));
+		TRY(inherit_acls(part, writer, made, mode));
 		attr.ia_valid |= ATTR_MODE;
 		attr.ia_mode = mode;
 	}

@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include "part.hh"
 #include "writer.hh"
 
 namespace aufs
@@ -32,16 +33,16 @@ Result<void> hand_project_down(const Writer &writer, struct dentry &dir, struct 
  * where it will be, if that hands one down: with another it could not be renamed there, and its data
  * would count for nobody. Of a regular file some flags are left to protect().
  */
-Result<void> copy_flags(const Branch &from, struct dentry &source, const Writer &writer,
-			struct dentry &to, struct dentry *h_parent);
+Result<void> copy_flags(PartRef source, const Writer &writer, struct dentry &to,
+			struct dentry *h_parent);
 
 /*
  * Gives @made, which was made with @mode for the owner of @caller in one of the parts of a directory,
- * the ACLs and the group that @part, the upper one and what users see, hands down, on @part_branch;
- * and not those of the part that it is in.
+ * the ACLs and the group that @part, the upper one and what users see, hands down; and not those of the
+ * part that it is in.
  */
-Result<void> inherit_from(const Branch &part_branch, struct dentry &part, const Writer &writer,
-			  struct dentry &made, umode_t mode, const struct cred &caller);
+Result<void> inherit_from(PartRef part, const Writer &writer, struct dentry &made, umode_t mode,
+			  const struct cred &caller);
 
 /* Sets those that stop or slow down what is done before a copy is complete: @i_flags of its source. */
 void protect(const Writer &writer, struct dentry &to, unsigned int i_flags);

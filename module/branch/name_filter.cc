@@ -184,7 +184,7 @@ Result<struct aufs_name_filter *> make_name_filter(const AsMounter &mounter, con
 			return {};
 		return hashes.add(name.substr(whiteout_prefix.size()));
 	};
-	auto end = read_entries(mounter, branch, *part.dentry, unseen, add);
+	auto end = read_entries(mounter, part, unseen, add);
 
 	names = static_cast<unsigned int>(hashes.all().size());
 	if (end.error() == -E2BIG)

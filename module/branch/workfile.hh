@@ -48,7 +48,7 @@ public:
 	Workfile &operator=(Workfile &&) = delete;
 	~Workfile();
 
-	/* Null after keep(). */
+	/* Null after keep(), as part()'s. */
 	struct dentry &dentry() const
 	{
 		return *dentry_;
@@ -57,9 +57,9 @@ public:
 	{
 		return *dir_;
 	}
-	const Branch &branch() const
+	PartRef part() const
 	{
-		return branch_;
+		return {branch_, *dentry_};
 	}
 	/* It has another name by now. */
 	void keep()

@@ -83,7 +83,8 @@ Result<Ref<const struct cred>> data_creds(const Super &super)
 Result<void> copy_content(const Super &super, const struct path &from, const Workfile &work,
 			  loff_t size)
 {
-	struct path to_path = work.branch().path_to(work.dentry());
+	PartRef to = work.part();
+	struct path to_path = to.path();
 
 	if (!is_reg(from.dentry->d_inode->i_mode))
 		return {};
@@ -96,7 +97,7 @@ Result<void> copy_content(const Super &super, const struct path &from, const Wor
 	auto creds = TRY(data_creds(super));
 	ScopedCreds writer(*creds);
 
-	auto copied = copy_data(*in, work.branch(), *out, size);
+	auto copied = copy_data(*in, to.branch, *out, size);
 
 	/* Whoever runs the copy at once finds nobody who writes to it. */
 	put_writer_now(move(out));
@@ -152,13 +153,12 @@ Result<bool> place(const Writer &writer, Workfile &work, struct dentry &h_dir,
  * A directory for the making of what lies in a project by its directory alone, as symlinks and
  * devices do: it hands down the project of @h_parent.
  */
-Result<Workfile> make_workshop(const AsMounter &mounter, const Branch &branch,
-			       struct dentry &h_parent)
+Result<Workfile> make_workshop(const AsMounter &mounter, PartRef h_parent)
 {
-	auto shop = TRY(Workfile::create(mounter, branch, NewObject::directory(S_IRWXU)));
-	auto writer = TRY(branch.write(mounter));
+	auto shop = TRY(Workfile::create(mounter, h_parent.branch, NewObject::directory(S_IRWXU)));
+	auto writer = TRY(h_parent.branch.write(mounter));
 
-	TRY(hand_project_down(writer, shop.dentry(), h_parent));
+	TRY(hand_project_down(writer, shop.dentry(), h_parent.dentry));
 	return shop;
 }
 
@@ -239,8 +239,7 @@ Result<void> make_copy(const AsMounter &mounter, struct dentry &dentry, Inode &p
 	{
 		auto writer = TRY(branch.write(mounter));
 
-		TRY(copy_flags(*source.branch, *source.dentry, writer, work.dentry(),
-			       h_parent.get()));
+		TRY(copy_flags(source, writer, work.dentry(), h_parent.get()));
 	}
 	TRY(copy_content(inode.super(), from, work, plan.size));
 
@@ -265,7 +264,7 @@ Result<void> copy_object(const AsMounter &mounter, struct dentry &dentry, Inode 
 	umode_t mode = inode.vfs.i_mode;
 
 	if (h_parent && !is_reg(mode) && !is_dir(mode) && hands_project_down(*h_parent)) {
-		Workfile shop = TRY(make_workshop(mounter, branch, *h_parent));
+		Workfile shop = TRY(make_workshop(mounter, {branch, *h_parent}));
 
 		TRY(make_copy(mounter, dentry, parent, h_parent, branch, plan, &shop.dentry()));
 	} else {

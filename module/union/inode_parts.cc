@@ -180,7 +180,7 @@ Result<bool> Inode::is_left_behind(const Stack &found)
 	if (lone_ || is_same())
 		return false;
 	return top.branch->has_left() || top.inode().i_nlink == 0 || !top.dentry->d_hash.pprev ||
-	       !lies_on(*top.branch->mnt(), *top.dentry);
+	       !lies_on_branch(top);
 }
 
 /*

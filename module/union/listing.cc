@@ -158,10 +158,9 @@ Result<void> Listing::read_parts(const AsMounter &mounter, Inode &dir)
 		};
 		unsigned long first = names_.count();
 
-		TRY(for_each_entry(mounter, *from.branch, *from.dentry,
-				   [&](const BranchEntry &entry) {
-					   return add(super, source, entry);
-				   }));
+		TRY(for_each_entry(mounter, from, [&](const BranchEntry &entry) {
+			return add(super, source, entry);
+		}));
 		if (from.branch->has_overlay_whiteouts())
 			TRY(hide_overlay_whiteouts(mounter, part, first));
 	}

@@ -166,7 +166,7 @@ Result<bool> set_identity(const Writer &writer, const Super &super, const Part &
 	if (!filesystem)
 		return false;
 	/* Somebody has moved it away: it is not ours to change. */
-	if (!lies_on(*writer.branch().mnt(), *top.dentry))
+	if (!lies_on_branch({writer.branch(), *top.dentry}))
 		return Error{-ESTALE};
 
 	Origin origin = {};
@@ -193,7 +193,7 @@ void note_impure(const Writer &writer, Inode &dir, struct dentry &h_dir)
 	const Branch &branch = writer.branch();
 
 	/* Where it was moved away, it is not ours to change, and nothing gets there. */
-	if (dir.impure_on() == &branch || !is_live_directory(*branch.mnt(), h_dir))
+	if (dir.impure_on() == &branch || !is_live_directory({branch, h_dir}))
 		return;
 	/* Where there is no room for it the origins are not kept, either. */
 	(void)write_xattr({branch, h_dir}, impure_name, "y", 1).ok();

@@ -31,11 +31,8 @@ bool has_same_name(const struct dentry &dentry, const Part &top)
 
 bool is_in_place(const struct dentry &dentry, const Part &top)
 {
-	struct vfsmount &mnt = *top.branch->mnt();
-
-	return top.dentry.get() == mnt.mnt_root ||
-	       (top.dentry->d_hash.pprev && lies_on(mnt, *top.dentry) &&
-		has_same_name(dentry, top));
+	return top.dentry.get() == top.branch->mnt()->mnt_root ||
+	       (top.dentry->d_hash.pprev && lies_on_branch(top) && has_same_name(dentry, top));
 }
 
 /* Whether the branch has by the name of @dentry what stands behind it. */
@@ -46,7 +43,7 @@ Result<bool> is_found_by_name(const AsMounter &mounter, struct dentry &dentry, c
 	auto h_parent =
 		Ref<struct dentry>::retain(Inode::of(*parent->d_inode).stack().dentry_on(branch));
 
-	if (!h_parent || !lies_on(*branch.mnt(), *h_parent))
+	if (!h_parent || !lies_on_branch({branch, *h_parent}))
 		return false;
 
 	NameSnapshot name(dentry);

@@ -136,7 +136,7 @@ struct PassThrough : dir_context {
 	u64 self_number;
 	u64 parent_number;
 
-	PassThrough(struct dir_context &o, Inode &dir, const Branch &on, struct dentry &dentry)
+	PassThrough(struct dir_context &o, Inode &dir, struct dentry &dentry, const Branch &on)
 		: dir_context{}, outer(o), super(dir.super()), branch(on), number_for(super, on),
 		  self_number(dir.vfs.i_ino), parent_number(aufs::parent_number(dentry))
 	{
@@ -187,7 +187,7 @@ struct PassThrough : dir_context {
 Result<void> DirFile::read_through(Inode &dir, struct dentry &dentry, struct dir_context &ctx)
 {
 	AsMounter mounter = dir.super().as_mounter();
-	PassThrough through(ctx, dir, *through_.branch, dentry);
+	PassThrough through(ctx, dir, dentry, *through_.branch);
 
 	h_file_->f_pos = ctx.pos;
 

@@ -51,11 +51,10 @@ Result<Obstacle> obstacle_above(const AsMounter &mounter, const Inode &dir, Stri
 	return obstacle;
 }
 
-Result<void> sync_made(const AsMounter &, const Branch &branch, struct dentry &h_dir,
-		       struct dentry *object)
+Result<void> sync_made(const AsMounter &, PartRef h_dir, struct dentry *object)
 {
-	auto sync = [&branch](struct dentry &dentry) -> Result<void> {
-		struct path path = branch.path_to(dentry);
+	auto sync = [](PartRef part) -> Result<void> {
+		struct path path = part.path();
 		auto file = TRY(adopt_or_error(
 			dentry_open(&path, O_RDONLY | O_LARGEFILE, &current_cred())));
 		int error = vfs_fsync_range(file.get(), 0, LLONG_MAX, 0);
@@ -64,7 +63,7 @@ Result<void> sync_made(const AsMounter &, const Branch &branch, struct dentry &h
 	};
 
 	if (object && is_reg(object->d_inode->i_mode))
-		TRY(sync(*object));
+		TRY(sync({h_dir.branch, *object}));
 	return sync(h_dir);
 }
 
@@ -89,7 +88,7 @@ Result<Uncovering> Uncovering::begin(const AsMounter &mounter, const Inode &dir,
 		TRY(self.steps_.push(Gfp{GFP_KERNEL}, move(step)));
 	}
 	if (self.is_elsewhere_)
-		TRY(sync_made(mounter, target, *made_in.dentry, made));
+		TRY(sync_made(mounter, made_in, made));
 	/* What users see goes last. */
 	for (auto i = self.steps_.size(); i > 0; i--)
 		TRY(self.take(self.steps_[i - 1]));
@@ -134,7 +133,7 @@ Result<void> Uncovering::sync() const
 {
 	for (const Step &step : steps_) {
 		if (&step.part->branch->sb() != &target_.sb())
-			TRY(sync_made(mounter_, *step.part->branch, *step.part->dentry, nullptr));
+			TRY(sync_made(mounter_, *step.part, nullptr));
 	}
 	return {};
 }
@@ -172,7 +171,7 @@ void touch_top(const AsMounter &mounter, const Inode &dir, const Branch &branch)
 		struct iattr attr = {};
 
 		/* Somebody has moved it away: it is not ours to change. */
-		if (!is_live_directory(*top.branch->mnt(), *top.dentry))
+		if (!is_live_directory(top))
 			return {};
 
 		attr.ia_valid = ATTR_MTIME | ATTR_CTIME;

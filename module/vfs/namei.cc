@@ -161,6 +161,11 @@ Result<Ref<struct dentry>> make_on_branch(const Writer &writer, const Super &sup
 struct CreationPlace {
 	const Branch &branch;
 	Ref<struct dentry> h_dir;
+
+	PartRef part() const
+	{
+		return {branch, *h_dir};
+	}
 };
 
 /* Users see one part of the directory, and what is made has what that hands down. */
@@ -171,7 +176,7 @@ Result<void> inherit(const Writer &writer, const Inode &dir, const CreationReque
 
 	if (!wanted.mode || top.branch == &writer.branch())
 		return {};
-	return inherit_from(*top.branch, *top.dentry, writer, h_dentry, wanted.mode, wanted.caller);
+	return inherit_from(top, writer, h_dentry, wanted.mode, wanted.caller);
 }
 
 /*
@@ -205,7 +210,7 @@ Result<Ref<struct inode>> make_at(const AsMounter &mounter, Inode &dir, const Cr
 	const Branch &branch = place.branch;
 	struct dentry &h_dir = *place.h_dir;
 	auto writer = TRY(branch.write(mounter));
-	bool whiteout = static_cast<bool>(TRY(find_whiteout(mounter, {branch, h_dir}, name)));
+	bool whiteout = static_cast<bool>(TRY(find_whiteout(mounter, place.part(), name)));
 
 	if (wanted.existing)
 		note_arrival(writer, dir, h_dir, Inode::of(*wanted.existing));
@@ -259,7 +264,7 @@ Result<void> uncover_link(const AsMounter &mounter, const Inode &dir, const Crea
 	auto writer = TRY(place.branch.write(mounter));
 
 	/* What somebody has removed or replaced by now is theirs. */
-	if (auto made = TRY(lookup_in(mounter, {place.branch, *place.h_dir}, name));
+	if (auto made = TRY(lookup_in(mounter, place.part(), name));
 	    made && made->d_inode == &h_inode)
 		unmake(writer, *place.h_dir, *made);
 	return Error{error};
@@ -413,10 +418,10 @@ Result<void> make_tmpfile(struct inode &vfs_dir, struct file &file, umode_t mode
 	CreationPlace place = TRY(
 		place_for_new(mounter, list, *file.f_path.dentry->d_parent, {}, NewKind::other));
 	const Branch &branch = place.branch;
-	struct path parent = branch.path_to(*place.h_dir);
+	struct path parent = place.part().path();
 	Ref<struct file> h_file;
 
-	if (!is_live_directory(*branch.mnt(), *place.h_dir))
+	if (!is_live_directory(place.part()))
 		return Error{-ESTALE};
 	{
 		auto writer = TRY(branch.write(mounter));

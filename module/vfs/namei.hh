@@ -48,9 +48,8 @@ enum class Obstacle : unsigned char { no, removable, for_good };
 Result<Obstacle> obstacle_above(const AsMounter &mounter, const Inode &dir, StringView name,
 				const Branch &target, const Inode *shown);
 
-/* Brings to disk that @object, a file or null, is in the directory @h_dir of @branch. Sleeps. */
-Result<void> sync_made(const AsMounter &mounter, const Branch &branch, struct dentry &h_dir,
-		       struct dentry *object);
+/* Brings to disk that @object, a file or null, is in the directory @h_dir of its branch. Sleeps. */
+Result<void> sync_made(const AsMounter &mounter, PartRef h_dir, struct dentry *object);
 
 /*
  * What hides a name on the branches above is taken away in this scope: whiteouts, and what is replaced. At its end it is

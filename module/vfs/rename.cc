@@ -73,7 +73,7 @@ public:
 	{
 		/* Not before that is on its disk. */
 		if (&branch.sb() != &branch_->sb() &&
-		    !sync_made(mounter, branch, *to.h_dir, &from.inode()->h_dentry()).ok())
+		    !sync_made(mounter, {branch, *to.h_dir}, &from.inode()->h_dentry()).ok())
 			return;
 
 		auto writer = branch_->write(mounter);

@@ -53,7 +53,7 @@ void add_up(struct kstatfs &sum, const struct kstatfs &from, bool writable)
 Result<struct kstatfs> statfs_of(const Branch &branch)
 {
 	struct kstatfs buf = {};
-	struct path path = branch.path_to(branch.root());
+	struct path path = PartRef::root_of(branch).path();
 
 	TRY(check(vfs_statfs(&path, &buf)));
 	return buf;
