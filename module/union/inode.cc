@@ -130,7 +130,7 @@ struct dentry *Inode::h_dentry_of(const struct inode *h_inode) const
 	return nullptr;
 }
 
-bool Inode::shows(const AsMounter &mounter, const Part &part) const
+bool Inode::shows(const AsMounter &mounter, PartRef part) const
 {
 	for (const Stack *found = &this->stack(); found; found = found->older) {
 		for (const Part &mine : *found) {

@@ -222,7 +222,7 @@ public:
 	 * Whether users see @part as this inode, or as a part of it: by now, before a copy-up, or as the
 	 * original of a copy. Else somebody has put it there directly. May sleep.
 	 */
-	bool shows(const AsMounter &mounter, const Part &part) const;
+	bool shows(const AsMounter &mounter, PartRef part) const;
 	/* Whether there is, or could be, a part on a branch that the union may write to. */
 	bool may_change() const
 	{

@@ -77,7 +77,7 @@ bool not_after(const struct timespec64 &a, const struct timespec64 &b)
  * Whether @original was there when @copy was made. What gets a number that was in use is made later
  * than the copy of what had it, and changed later.
  */
-bool was_there_before(const AsMounter &, const Part &copy, const Part &original)
+bool was_there_before(const AsMounter &, PartRef copy, PartRef original)
 {
 	struct kstat of_copy = {};
 	struct kstat of_original = {};
@@ -96,7 +96,7 @@ bool was_there_before(const AsMounter &, const Part &copy, const Part &original)
 
 } // namespace
 
-Result<Identity> claimed_identity_of(const AsMounter &mounter, const Super &super, const Part &top)
+Result<Identity> claimed_identity_of(const AsMounter &mounter, const Super &super, PartRef top)
 {
 	Origin origin;
 
@@ -107,10 +107,10 @@ Result<Identity> claimed_identity_of(const AsMounter &mounter, const Super &supe
 			origin.links};
 }
 
-Result<Identity> find_identity(const AsMounter &mounter, const Super &super, const Part &top)
+Result<Identity> find_identity(const AsMounter &mounter, const Super &super, PartRef top)
 {
-	const Branch &branch = *top.branch;
-	const struct inode *h_inode = top.dentry->d_inode;
+	const Branch &branch = top.branch;
+	const struct inode *h_inode = top.dentry.d_inode;
 	Origin origin;
 
 	if (TRY(read_origin(mounter, top, origin))) {
@@ -127,14 +127,14 @@ Result<Identity> find_identity(const AsMounter &mounter, const Super &super, con
 	return Identity{{h_inode->i_ino, branch.filesystem()}, h_inode->i_generation};
 }
 
-Identity identity_of(const AsMounter &mounter, const Super &super, const Part &top)
+Identity identity_of(const AsMounter &mounter, const Super &super, PartRef top)
 {
 	auto found = find_identity(mounter, super, top);
 
 	return found.ok() ? found.release() : Identity{IdentityKey::of_pointer(&top.inode())};
 }
 
-bool has_origin(const AsMounter &mounter, const Part &top)
+bool has_origin(const AsMounter &mounter, PartRef top)
 {
 	Origin origin;
 	auto read = read_origin(mounter, top, origin);
@@ -142,14 +142,14 @@ bool has_origin(const AsMounter &mounter, const Part &top)
 	return !read.ok() || read.value();
 }
 
-Result<bool> is_copy_of(const AsMounter &mounter, const Super &super, const Part &copy,
-			const Part &original, const Identity &id)
+Result<bool> is_copy_of(const AsMounter &mounter, const Super &super, PartRef copy,
+			PartRef original, const Identity &id)
 {
 	const unsigned char *filesystem = super.id_of(id.key.filesystem);
 	Origin origin;
 
 	if (!filesystem || !id.lasts() ||
-	    (copy.dentry->d_inode->i_mode ^ original.dentry->d_inode->i_mode) & S_IFMT ||
+	    (copy.inode().i_mode ^ original.inode().i_mode) & S_IFMT ||
 	    !TRY(read_origin(mounter, copy, origin)) || origin.number != id.key.number ||
 	    __builtin_memcmp(origin.filesystem, filesystem, sizeof(origin.filesystem)) != 0)
 		return false;
@@ -158,7 +158,7 @@ Result<bool> is_copy_of(const AsMounter &mounter, const Super &super, const Part
 	return was_there_before(mounter, copy, original);
 }
 
-Result<bool> set_identity(const Writer &writer, const Super &super, const Part &top,
+Result<bool> set_identity(const Writer &writer, const Super &super, struct dentry &copy,
 			  const Identity &identity)
 {
 	const unsigned char *filesystem = super.id_of(identity.key.filesystem);
@@ -166,7 +166,7 @@ Result<bool> set_identity(const Writer &writer, const Super &super, const Part &
 	if (!filesystem)
 		return false;
 	/* Somebody has moved it away: it is not ours to change. */
-	if (!lies_on_branch({writer.branch(), *top.dentry}))
+	if (!lies_on_branch({writer.branch(), copy}))
 		return Error{-ESTALE};
 
 	Origin origin = {};
@@ -178,7 +178,7 @@ Result<bool> set_identity(const Writer &writer, const Super &super, const Part &
 	__builtin_memcpy(origin.filesystem, filesystem, sizeof(origin.filesystem));
 	origin.generation = lasts ? static_cast<u32>(identity.generation) : 0;
 
-	auto written = write_xattr({writer.branch(), *top.dentry}, origin_name, &origin,
+	auto written = write_xattr({writer.branch(), copy}, origin_name, &origin,
 				   lasts ? sizeof(origin) : Origin::old_size);
 
 	/* No such attributes; or none on what is no file and no directory. */

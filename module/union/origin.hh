@@ -13,7 +13,7 @@
  */
 #pragma once
 
-#include "kernel/handles.hh"
+#include "branch/part.hh"
 
 namespace aufs
 {
@@ -21,7 +21,6 @@ namespace aufs
 class AsMounter;
 class Writer;
 class Super;
-class Part;
 
 /* An object: filesystem and inode number, or where those say nothing, an address. */
 struct IdentityKey {
@@ -68,32 +67,32 @@ struct Identity {
 };
 
 /* What @top is: what it was copied from, or itself. Sleeps. */
-Result<Identity> find_identity(const AsMounter &mounter, const Super &super, const Part &top);
+Result<Identity> find_identity(const AsMounter &mounter, const Super &super, PartRef top);
 /* The same; where that cannot be read, what it is by its address. */
-Identity identity_of(const AsMounter &mounter, const Super &super, const Part &top);
+Identity identity_of(const AsMounter &mounter, const Super &super, PartRef top);
 
 /*
  * What @top says that it was copied from, whether or not that is believed (Super::may_have_copies): to look for
  * further copies of that, and for nothing else. Lasts not, where it says nothing.
  */
-Result<Identity> claimed_identity_of(const AsMounter &mounter, const Super &super, const Part &top);
+Result<Identity> claimed_identity_of(const AsMounter &mounter, const Super &super, PartRef top);
 
 /*
  * Whether @copy says that it is a copy of @original, which is @id: by number and generation, or where
  * it has been said without the latter, if @original was there before it. May sleep.
  */
-Result<bool> is_copy_of(const AsMounter &mounter, const Super &super, const Part &copy,
-			const Part &original, const Identity &id);
+Result<bool> is_copy_of(const AsMounter &mounter, const Super &super, PartRef copy,
+			PartRef original, const Identity &id);
 
 /*
- * Notes on @top that it is a copy of @identity. Where the branch has no room for it that is no
+ * Notes on @copy that it is a copy of @identity. Where the branch has no room for it that is no
  * error: the number is another one after the inode is gone. Whether it was noted.
  */
-Result<bool> set_identity(const Writer &writer, const Super &super, const Part &top,
+Result<bool> set_identity(const Writer &writer, const Super &super, struct dentry &copy,
 			  const Identity &identity);
 
 /* Whether @top has an origin, one that this mount does not know as well, or may have one. May sleep. */
-bool has_origin(const AsMounter &mounter, const Part &top);
+bool has_origin(const AsMounter &mounter, PartRef top);
 
 class Inode;
 

@@ -107,9 +107,10 @@ Result<void> remove_plink(const Writer &writer, const Super &super, const Identi
 	});
 }
 
-Result<bool> has_plink(const AsMounter &mounter, const Super &super, const Branch &branch,
-		       const Identity &id, const struct inode &object)
+Result<bool> has_plink(const AsMounter &mounter, const Super &super, PartRef object,
+		       const Identity &id)
 {
+	const Branch &branch = object.branch;
 	auto plinks = branch.housekeeping().existing(branch, HousekeepingDir::plinks);
 	bool found = false;
 
@@ -118,7 +119,7 @@ Result<bool> has_plink(const AsMounter &mounter, const Super &super, const Branc
 	TRY(for_each_name(super, branch, id, [&](StringView name) -> Result<bool> {
 		auto plink = TRY(lookup_in(mounter, {branch, *plinks}, name));
 
-		found = plink && plink->d_inode == &object;
+		found = plink && plink->d_inode == &object.inode();
 		return found;
 	}));
 	return found;
@@ -137,7 +138,7 @@ Result<Identified> identify(const Writer &writer, const Inode &inode, struct den
 
 	identity.links = several ? names : 0;
 
-	bool noted = TRY(set_identity(writer, super, Part::of({writer.branch(), copy}), identity));
+	bool noted = TRY(set_identity(writer, super, copy, identity));
 
 	if (!several)
 		return Identified{.noted = noted};
@@ -179,7 +180,7 @@ Result<void> store_links(const AsMounter &mounter, Inode &inode, unsigned int li
 	Identity identity = inode.identity();
 
 	identity.links = links;
-	TRY(set_identity(writer, super, top, identity));
+	TRY(set_identity(writer, super, *top.dentry, identity));
 	return {};
 }
 

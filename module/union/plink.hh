@@ -29,9 +29,9 @@ Result<Identified> identify(const Writer &writer, const Inode &inode, struct den
 Result<void> remove_plink(const Writer &writer, const Super &super, const Identity &id,
 			  const struct inode &object);
 
-/* Whether @object has the pseudo-link on @branch of what is @id. Sleeps. */
-Result<bool> has_plink(const AsMounter &mounter, const Super &super, const Branch &branch,
-		       const Identity &id, const struct inode &object);
+/* Whether @object has the pseudo-link on its branch of what is @id. Sleeps. */
+Result<bool> has_plink(const AsMounter &mounter, const Super &super, PartRef object,
+		       const Identity &id);
 
 /*
  * One name of @inode, which lay on lower branches alone, is gone or has been linked, on the rw @branch.

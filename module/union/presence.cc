@@ -70,7 +70,7 @@ Result<bool> is_hidden_in(const AsMounter &mounter, struct dentry &dentry, const
 		if (!found)
 			continue;
 
-		Part object = Part::of({*part.branch, *found});
+		PartRef object(*part.branch, *found);
 
 		if (inode.shows(mounter, object))
 			continue;
@@ -108,7 +108,7 @@ Result<bool> is_found(const AsMounter &mounter, struct dentry &dentry, const Par
 	if (is_in_place(dentry, top))
 		return true;
 	if (inode.links() > 0 && top.inode().i_nlink > 0 &&
-	    TRY(has_plink(mounter, inode.super(), *top.branch, inode.identity(), top.inode())))
+	    TRY(has_plink(mounter, inode.super(), top, inode.identity())))
 		return true;
 	/* It has several names, or had another, or its filesystem has just forgotten this one. */
 	return is_found_by_name(mounter, dentry, top);

@@ -39,7 +39,7 @@ struct RenameSide {
 
 		if (!known)
 			return false;
-		return known->shows(writer.mounter(), Part::of({writer.branch(), h_dentry}));
+		return known->shows(writer.mounter(), {writer.branch(), h_dentry});
 	}
 	bool directory() const
 	{
