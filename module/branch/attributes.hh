@@ -76,8 +76,8 @@ inline Result<void> write_fileattr(PartRef part, AUFS_FILEATTR &attr)
 	return check(aufs_set_fileattr(part.branch.mnt(), &part.dentry, &attr));
 }
 
-/* As notify_change(), whose @attr it is. The inode's lock is held. */
-inline Result<void> change_attributes(PartRef part, struct iattr &attr)
+/* As notify_change(), whose @attr it is; under the lock of the inode of @part. */
+inline Result<void> change_attributes(const InodeLock &, PartRef part, struct iattr &attr)
 {
 	return check(aufs_notify_change(part.branch.mnt(), &part.dentry, &attr));
 }

@@ -16,7 +16,7 @@ Result<void> lock_and_change(const Writer &writer, struct dentry &to, struct iat
 {
 	InodeLock lock(*to.d_inode);
 
-	return change_attributes({writer.branch(), to}, attr);
+	return change_attributes(lock, {writer.branch(), to}, attr);
 }
 
 bool is_acl(StringView name)

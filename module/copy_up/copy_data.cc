@@ -55,7 +55,7 @@ Result<void> set_size(const Branch &branch, struct file &to, loff_t size)
 
 	attr.ia_valid = ATTR_SIZE;
 	attr.ia_size = size;
-	return change_attributes({branch, *to.f_path.dentry}, attr);
+	return change_attributes(lock, {branch, *to.f_path.dentry}, attr);
 }
 
 } // namespace

@@ -95,7 +95,7 @@ Result<void> note_gone_name(const AsMounter &mounter, const Super &super, const 
 
 	attr.ia_valid = ATTR_SIZE;
 	attr.ia_size = size_of(*file->d_inode) + 1;
-	return change_attributes({branch, *file}, attr);
+	return change_attributes(lock, {branch, *file}, attr);
 }
 
 Result<void> forget_gone_names(const Writer &writer, const Super &super, const Identity &id)

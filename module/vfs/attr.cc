@@ -150,7 +150,7 @@ Result<void> change_on(PartRef part, const struct iattr &attr, struct iattr &h_a
 
 	InodeLock lock(part.inode());
 
-	return change_attributes(part, h_attr);
+	return change_attributes(lock, part, h_attr);
 }
 
 /*
@@ -265,7 +265,7 @@ Result<void> set_acl_on(struct dentry &dentry, struct posix_acl *acl, int type)
 			InodeLock lock(part.inode());
 
 			attr.ia_valid = ATTR_KILL_SGID;
-			TRY(change_attributes(part, attr));
+			TRY(change_attributes(lock, part, attr));
 		}
 		return write_acl(part, type, acl);
 	};

@@ -175,7 +175,7 @@ void touch_top(const AsMounter &mounter, const Inode &dir, const Branch &branch)
 			return {};
 
 		attr.ia_valid = ATTR_MTIME | ATTR_CTIME;
-		return change_attributes(top, attr);
+		return change_attributes(lock, top, attr);
 	};
 
 	(void)run().ok();
