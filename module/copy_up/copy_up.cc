@@ -4,6 +4,7 @@
 #include "branch/whiteout.hh"
 #include "branch/workfile.hh"
 #include "copy_up.hh"
+#include "union/copy_lock.hh"
 #include "union/gone_names.hh"
 #include "union/names_now.hh"
 #include "union/plink.hh"
@@ -168,6 +169,13 @@ struct CopyPlan {
 	const FinishCopy *finish = nullptr;
 };
 
+/* Where it is made: on @branch, in @h_parent, the part of @parent there; without a name if that is empty. */
+struct CopyPlace {
+	Inode &parent;
+	const Branch &branch;
+	Ref<struct dentry> h_parent;
+};
+
 /*
  * Whether the names of @inode, which are one file on a lower branch, would be one in memory alone
  * after a copy-up. It was looked up before that was known.
@@ -182,8 +190,8 @@ bool would_part_unseen(const Inode &inode)
  * Tells @work, the finished copy of what @dentry is, what it is a copy of, and moves it to its name.
  * Returns what Inode::links() becomes.
  */
-Result<unsigned int> give_name(const Writer &writer, Workfile &work, struct dentry &dentry,
-			       Inode &parent, const Ref<struct dentry> &h_parent)
+Result<unsigned int> give_name(const CopyLock &lock, const Writer &writer, Workfile &work,
+			       struct dentry &dentry, const CopyPlace &at)
 {
 	Inode &inode = Inode::of(*dentry.d_inode);
 	const Super &super = inode.super();
@@ -193,28 +201,28 @@ Result<unsigned int> give_name(const Writer &writer, Workfile &work, struct dent
 	ScopeExit undo([&] {
 		if (identified.links)
 			(void)remove_plink(writer, super, inode.identity(), copy.inode()).ok();
-		inode.rehash(key);
+		inode.rehash(lock, key);
 	});
 
 	/* Of a directory the upper part says who it is. */
 	if (copy.branch->is_above(inode.branch())) {
-		identified = TRY(identify(writer, inode, *copy.dentry, true));
+		identified = TRY(identify(lock, writer, inode, *copy.dentry, true));
 		/* A lookup of the copy finds the inode: by what is noted, or by the copy itself. */
 		if (!identified.noted)
-			inode.rehash(identity_of(writer.mounter(), super, copy).key);
+			inode.rehash(lock, identity_of(writer.mounter(), super, copy).key);
 		else if (key.filesystem == IdentityKey::pointer)
-			inode.rehash(IdentityKey::of_pointer(&copy.inode()));
+			inode.rehash(lock, IdentityKey::of_pointer(&copy.inode()));
 	}
-	if (h_parent)
-		note_impure(writer, parent, *h_parent);
+	if (at.h_parent)
+		note_impure(writer, at.parent, *at.h_parent);
 
-	bool placed = h_parent && TRY(place(writer, work, *h_parent, dentry));
+	bool placed = at.h_parent && TRY(place(writer, work, *at.h_parent, dentry));
 
 	/* A directory that is gone has nothing that could be changed. */
 	if (!placed && is_dir(inode.vfs.i_mode))
 		return Error{-ENOENT};
 	if (!placed)
-		identified = TRY(identify(writer, inode, *copy.dentry, false));
+		identified = TRY(identify(lock, writer, inode, *copy.dentry, false));
 	undo.dismiss();
 	/* They are counted here from now on; what stays does no harm. */
 	(void)forget_gone_names(writer, super, inode.identity()).ok();
@@ -222,14 +230,13 @@ Result<unsigned int> give_name(const Writer &writer, Workfile &work, struct dent
 }
 
 /*
- * Makes the copy of what @dentry is on @branch, in @h_parent, or without a name if that is empty; in
- * @shop at first, unless that is null. The links are counted when it is done, for the workfile's
- * name is one until then.
+ * Makes the copy of what @dentry is; in @shop at first, unless that is null. The links are counted when it
+ * is done, for the workfile's name is one until then.
  */
-Result<void> make_copy(const AsMounter &mounter, struct dentry &dentry, Inode &parent,
-		       const Ref<struct dentry> &h_parent, const Branch &branch, CopyPlan plan,
-		       struct dentry *shop)
+Result<void> make_copy(const CopyLock &lock, const AsMounter &mounter, struct dentry &dentry,
+		       const CopyPlace &at, CopyPlan plan, struct dentry *shop)
 {
+	const Branch &branch = at.branch;
 	Inode &inode = Inode::of(*dentry.d_inode);
 	const Part &source = inode.top();
 	struct path from = source.path();
@@ -239,7 +246,7 @@ Result<void> make_copy(const AsMounter &mounter, struct dentry &dentry, Inode &p
 	{
 		auto writer = TRY(branch.write(mounter));
 
-		TRY(copy_flags(source, writer, work.dentry(), h_parent.get()));
+		TRY(copy_flags(source, writer, work.dentry(), at.h_parent.get()));
 	}
 	TRY(copy_content(inode.super(), from, work, plan.size));
 
@@ -250,25 +257,25 @@ Result<void> make_copy(const AsMounter &mounter, struct dentry &dentry, Inode &p
 		TRY(copy_attributes(source, writer, work.dentry()));
 		if (plan.finish)
 			TRY((*plan.finish)(writer, work.dentry()));
-		links = TRY(give_name(writer, work, dentry, parent, h_parent));
+		links = TRY(give_name(lock, writer, work, dentry, at));
 	}
-	inode.set_links(links);
-	inode.publish(move(next));
+	inode.set_links(lock, links);
+	inode.publish(lock, move(next));
 	return {};
 }
 
-Result<void> copy_object(const AsMounter &mounter, struct dentry &dentry, Inode &parent,
-			 const Ref<struct dentry> &h_parent, const Branch &branch, CopyPlan plan)
+Result<void> copy_object(const CopyLock &lock, const AsMounter &mounter, struct dentry &dentry,
+			 const CopyPlace &at, CopyPlan plan)
 {
 	Inode &inode = Inode::of(*dentry.d_inode);
 	umode_t mode = inode.vfs.i_mode;
 
-	if (h_parent && !is_reg(mode) && !is_dir(mode) && hands_project_down(*h_parent)) {
-		Workfile shop = TRY(make_workshop(mounter, {branch, *h_parent}));
+	if (at.h_parent && !is_reg(mode) && !is_dir(mode) && hands_project_down(*at.h_parent)) {
+		Workfile shop = TRY(make_workshop(mounter, {at.branch, *at.h_parent}));
 
-		TRY(make_copy(mounter, dentry, parent, h_parent, branch, plan, &shop.dentry()));
+		TRY(make_copy(lock, mounter, dentry, at, plan, &shop.dentry()));
 	} else {
-		TRY(make_copy(mounter, dentry, parent, h_parent, branch, plan, nullptr));
+		TRY(make_copy(lock, mounter, dentry, at, plan, nullptr));
 	}
 	inode.copy_links();
 	return {};
@@ -282,7 +289,7 @@ Result<bool> copy_one_directory(const AsMounter &mounter, struct dentry &dir, st
 				const Branch &branch)
 {
 	Inode &inode = Inode::of(*dir.d_inode);
-	auto lock = TRY(KillableLock::get(inode.copy_lock()));
+	auto lock = TRY(CopyLock::get(inode));
 
 	if (part_of(inode, branch))
 		return true;
@@ -300,7 +307,8 @@ Result<bool> copy_one_directory(const AsMounter &mounter, struct dentry &dir, st
 
 	Inode &parent_inode = Inode::of(*parent.d_inode);
 
-	TRY(copy_object(mounter, dir, parent_inode, part_of(parent_inode, branch), branch, {}));
+	TRY(copy_object(lock, mounter, dir, {parent_inode, branch, part_of(parent_inode, branch)},
+			{}));
 	return true;
 }
 
@@ -398,7 +406,7 @@ Result<bool> copy_up_by(const ListLock &list, struct dentry &dentry, CopyPlan pl
 			return Error{gone ? -ESTALE : h_parent.error()};
 	}
 
-	auto lock = TRY(KillableLock::get(inode.copy_lock()));
+	auto lock = TRY(CopyLock::get(inode));
 
 	if (inode.on_rw())
 		return false;
@@ -407,11 +415,13 @@ Result<bool> copy_up_by(const ListLock &list, struct dentry &dentry, CopyPlan pl
 		return Error{-ESTALE};
 
 	unsigned int flags = inode.h_inode().i_flags;
-	auto copied = would_part_unseen(inode) ?
-			      Result<void>(Error{-ESTALE}) :
-			      copy_object(mounter, dentry, parent_inode,
-					  h_parent.ok() ? h_parent.release() : Ref<struct dentry>(),
-					  branch, plan);
+	auto copied =
+		would_part_unseen(inode) ?
+			Result<void>(Error{-ESTALE}) :
+			copy_object(lock, mounter, dentry,
+				    {parent_inode, branch,
+				     h_parent.ok() ? h_parent.release() : Ref<struct dentry>()},
+				    plan);
 
 	/* The VFS then looks the name up again, and finds an inode for this name alone. */
 	if (would_part_unseen(inode))

@@ -41,7 +41,7 @@ Result<void> copy_up_with_name(const ListLock &list, struct dentry &dentry)
 	const Branch &branch = *top.branch;
 	auto parent = parent_of(dentry);
 	auto h_parent = TRY(copy_up_directory(list, *parent, branch));
-	auto lock = TRY(KillableLock::get(inode.copy_lock()));
+	auto lock = TRY(CopyLock::get(inode));
 	AsMounter mounter = inode.super().as_mounter();
 	{
 		auto writer = TRY(branch.write(mounter));
@@ -50,7 +50,7 @@ Result<void> copy_up_with_name(const ListLock &list, struct dentry &dentry)
 		if (!TRY(link_name(writer, *top.dentry, *h_parent, name_of(dentry))))
 			return {};
 	}
-	note_lower_name_gone(mounter, inode, branch);
+	note_lower_name_gone(lock, mounter, inode, branch);
 	return {};
 }
 

@@ -10,7 +10,7 @@
  *	  branches, inside s_umount, takes s_vfs_rename_mutex first, or only tries it
  *	  DirFile's lock_: within an open directory's iterate and seek alone
  *	  the list of branches (list_lock.hh), shared; alone, to change it, inside s_umount
- *	  Inode::copy_lock(): of one inode at a time, and never while a branch directory is locked;
+ *	  CopyLock: of one inode at a time, and never while a branch directory is locked;
  *	    names of a file come and go under it, and are counted. For filters of names it is only tried
  *	    WriteAccess, Writer: the branch's freeze protection and mount write count
  *	      Housekeeping's lock_
@@ -86,59 +86,51 @@ private:
 /* Holds the spinlock of one of our inodes, which guards what several sides count. Any task. */
 using InodeSpinLock = Held<struct inode, aufs_inode_spin_lock, aufs_inode_spin_unlock>;
 
-/* Holds a mutex, for who may be killed while waiting: -EINTR. */
-class KillableLock final
+/* Holds a mutex in a scope. */
+using MutexLock = Held<struct mutex, aufs_mutex_lock, aufs_mutex_unlock>;
+
+/* A mutex that is held, or none: what a lock of a type of its own is made of. */
+class MutexHeld final
 {
 public:
-	static Result<KillableLock> get(struct mutex &mutex)
+	MutexHeld() = default;
+	/* For who may be killed while waiting: -EINTR. */
+	static Result<MutexHeld> get(struct mutex &mutex)
 	{
 		if (aufs_mutex_lock_killable(&mutex) != 0)
 			return Error{-EINTR};
-		return KillableLock(mutex);
+		return MutexHeld(mutex);
 	}
-	KillableLock(KillableLock &&other) : mutex_(cxxrt::exchange(other.mutex_, nullptr))
+	/* For who has no way back. */
+	static MutexHeld wait(struct mutex &mutex)
+	{
+		aufs_mutex_lock(&mutex);
+		return MutexHeld(mutex);
+	}
+	/* -EBUSY where another has it. */
+	static Result<MutexHeld> try_to_get(struct mutex &mutex)
+	{
+		if (!aufs_mutex_trylock(&mutex))
+			return Error{-EBUSY};
+		return MutexHeld(mutex);
+	}
+	MutexHeld(MutexHeld &&other) : mutex_(cxxrt::exchange(other.mutex_, nullptr))
 	{
 	}
-	KillableLock &operator=(KillableLock &&) = delete;
-	~KillableLock()
+	MutexHeld &operator=(MutexHeld &&) = delete;
+	~MutexHeld()
 	{
 		if (mutex_)
 			aufs_mutex_unlock(mutex_);
 	}
 
 private:
-	explicit KillableLock(struct mutex &mutex) : mutex_(&mutex)
+	explicit MutexHeld(struct mutex &mutex) : mutex_(&mutex)
 	{
 	}
 
-	struct mutex *mutex_;
+	struct mutex *mutex_ = nullptr;
 };
-
-/* Holds a mutex if nobody else does. */
-class MutexTryLock final
-{
-public:
-	explicit MutexTryLock(struct mutex &mutex)
-		: mutex_(aufs_mutex_trylock(&mutex) ? &mutex : nullptr)
-	{
-	}
-	MutexTryLock(const MutexTryLock &) = delete;
-	MutexTryLock &operator=(const MutexTryLock &) = delete;
-	~MutexTryLock()
-	{
-		if (mutex_)
-			aufs_mutex_unlock(mutex_);
-	}
-	explicit operator bool() const
-	{
-		return mutex_;
-	}
-
-private:
-	struct mutex *mutex_;
-};
-
-using MutexLock = Held<struct mutex, aufs_mutex_lock, aufs_mutex_unlock>;
 
 /* Prepares a mutex of a union whose branches are stacked @depth times. */
 inline void init_mutex(struct mutex &mutex, enum aufs_mutex_kind kind, int depth)

@@ -64,8 +64,8 @@ Result<unsigned int> count_gone_names(const AsMounter &mounter, const Super &sup
 	return count;
 }
 
-Result<void> note_gone_name(const AsMounter &mounter, const Super &super, const Branch &branch,
-			    const Identity &id)
+Result<void> note_gone_name(const CopyLock &, const AsMounter &mounter, const Super &super,
+			    const Branch &branch, const Identity &id)
 {
 	const unsigned char *filesystem = filesystem_of(super, id);
 
@@ -89,7 +89,6 @@ Result<void> note_gone_name(const AsMounter &mounter, const Super &super, const 
 			return Error{-EIO};
 	}
 
-	/* One at a time: the caller holds the copy_lock() of what loses a name. */
 	struct iattr attr = {};
 	InodeLock lock(*file->d_inode);
 

@@ -11,7 +11,7 @@
  */
 #pragma once
 
-#include "inode.hh"
+#include "copy_lock.hh"
 
 namespace aufs
 {
@@ -20,9 +20,9 @@ namespace aufs
 Result<unsigned int> count_gone_names(const AsMounter &mounter, const Super &super,
 				      const Branch &branch, const Identity &id);
 
-/* One more of what is @id; on @branch, which is rw. Takes write access. */
-Result<void> note_gone_name(const AsMounter &mounter, const Super &super, const Branch &branch,
-			    const Identity &id);
+/* One more of what is @id, which is locked; on @branch, which is rw. Takes write access. */
+Result<void> note_gone_name(const CopyLock &, const AsMounter &mounter, const Super &super,
+			    const Branch &branch, const Identity &id);
 
 /* Nobody asks any more: removes what @writer's branch has of it. */
 Result<void> forget_gone_names(const Writer &writer, const Super &super, const Identity &id);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
+#include "copy_lock.hh"
 #include "gone_names.hh"
-#include "inode.hh"
 #include "kernel/dcache.hh"
 #include "kernel/inodes.hh"
 
@@ -179,7 +179,7 @@ Result<Own<Stack>> Inode::stack_with(Part part) const
 	return next;
 }
 
-void Inode::publish(Own<Stack> next)
+void Inode::publish(const CopyLock &, Own<Stack> next)
 {
 	struct inode *h_inode = next->top.dentry->d_inode;
 
@@ -253,7 +253,7 @@ void Inode::copy_links()
 		set_nlink(&vfs, merged() ? 1 : h_links);
 }
 
-void Inode::drop_link()
+void Inode::drop_link(const CopyLock &)
 {
 	InodeSpinLock lock(vfs);
 
@@ -293,7 +293,7 @@ int Inode::set(struct inode *vfs_inode, void *key)
 	return 0;
 }
 
-void Inode::rehash(const IdentityKey &key)
+void Inode::rehash(const CopyLock &, const IdentityKey &key)
 {
 	if (key_ == key)
 		return;
@@ -466,7 +466,7 @@ Result<Ref<struct inode>> Inode::get(const AsMounter &mounter, struct super_bloc
 	 * under way.
 	 */
 	if (age == Age::any) {
-		MutexLock lock(of(*inode).copy_lock());
+		CopyLock lock(of(*inode));
 
 		if (of(*inode).is_or_was(h_inode))
 			return inode;

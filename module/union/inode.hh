@@ -9,6 +9,7 @@
 namespace aufs
 {
 
+class CopyLock;
 class ListChangeLock;
 class ListLock;
 
@@ -137,7 +138,7 @@ public:
 	enum class Age : unsigned char { any, made_just_now };
 	/*
 	 * The union's inode for @found, from the cache or made new; @found is used up. Two names of
-	 * one branch inode share one. -ENOMEM. May sleep; takes a copy_lock() unless @found is
+	 * one branch inode share one. -ENOMEM. May sleep; takes a CopyLock unless @found is
 	 * made_just_now.
 	 */
 	static Result<Ref<struct inode>> get(const AsMounter &mounter, struct super_block &sb,
@@ -241,10 +242,10 @@ public:
 		return identity_;
 	}
 	/*
-	 * Lookups find it by @key from now on, and by the old one no more. The caller holds
-	 * copy_lock(), and a dentry through which nobody looks it up anew.
+	 * Lookups find it by @key from now on, and by the old one no more. The caller has a dentry
+	 * through which nobody looks it up anew.
 	 */
-	void rehash(const IdentityKey &key);
+	void rehash(const CopyLock &, const IdentityKey &key);
 	/* Whether it stands for one name of a lower file alone, and other names are other inodes. */
 	bool has_one_name() const
 	{
@@ -262,8 +263,8 @@ public:
 	 * else. -ENOMEM.
 	 */
 	Result<Own<Stack>> stack_with(Part part) const;
-	/* Makes @next, by stack_with(), what stack() is. The caller holds copy_lock(). */
-	void publish(Own<Stack> next);
+	/* Makes @next, by stack_with(), what stack() is. */
+	void publish(const CopyLock &, Own<Stack> next);
 
 	/*
 	 * Makes @next what stack() is, in the place of all that it was before; that is added to @retired, a
@@ -276,7 +277,7 @@ public:
 	/*
 	 * With udba=notify the kernel tells from now on when somebody changes this directory in any of its
 	 * parts; what Watches::changes_of() says of it then, else 0. Before its names are looked up. -ENOMEM. Takes
-	 * copy_lock().
+	 * a CopyLock.
 	 */
 	Result<unsigned long> watch(const ListLock &);
 	/* Whether the VFS asks before it believes @entry of this directory, which has been looked up. */
@@ -297,23 +298,17 @@ public:
 	/* Whether an older one or stack() has a part on @branch, and how many there are. */
 	unsigned int parts_on(const Branch &branch) const;
 
-	/* Held while the object is copied up; not for what only reads. Inside the VFS's locks. */
-	struct mutex &copy_lock()
-	{
-		return copy_lock_;
-	}
-
 	/*
 	 * It is renamed on its branch, and only then in the VFS. Until both are done its names differ, and a
-	 * directory gets no further part, which would have a name of its own. All under copy_lock().
+	 * directory gets no further part, which would have a name of its own.
 	 */
-	void begin_move(const struct dentry &dentry)
+	void begin_move(const CopyLock &, const struct dentry &dentry)
 	{
 		moved_from_ = sequence_of(dentry);
 		AtomicRef(moving_).store_release(&dentry);
 	}
 	/* It was not moved after all. */
-	void cancel_move()
+	void cancel_move(const CopyLock &)
 	{
 		AtomicRef(moving_).store(nullptr);
 	}
@@ -332,7 +327,7 @@ public:
 	void forget_move_of(const struct dentry &dentry)
 	{
 		if (AtomicRef(moving_).load() == &dentry)
-			cancel_move();
+			AtomicRef(moving_).store(nullptr);
 	}
 	/* Another one, modulo 2^32, each time that @dentry is renamed. Odd while it is. */
 	static unsigned int sequence_of(const struct dentry &dentry)
@@ -373,13 +368,13 @@ public:
 
 	/*
 	 * A copy of what had several names, and has a pseudo-link: 1 and the names that are still
-	 * on lower branches alone; else 0. Changes under copy_lock().
+	 * on lower branches alone; else 0.
 	 */
 	unsigned int links() const
 	{
 		return links_;
 	}
-	void set_links(unsigned int links)
+	void set_links(const CopyLock &, unsigned int links)
 	{
 		links_ = links;
 	}
@@ -406,29 +401,30 @@ public:
 			copy_attributes();
 	}
 	/*
-	 * Copies the number of links as well: of a file under copy_lock(), under which names come
+	 * Copies the number of links as well: of a file under a CopyLock, under which names come
 	 * and go, or while nobody else knows the inode.
 	 */
 	void copy_links();
 	/*
 	 * A name that lay on branches alone that are not written to is gone: the branch learns of
-	 * neither that nor the new ctime. Under copy_lock().
+	 * neither that nor the new ctime.
 	 */
-	void drop_link();
+	void drop_link(const CopyLock &);
 	/* When that was last, if it is later than @ctime, the branch's. */
 	void correct_ctime(struct timespec64 &ctime);
 	/* It is a directory that has been removed. */
 	void note_removed();
 
 	/* A directory: what is known of names that its parts do not have (name_filters.hh). */
+	friend class CopyLock;
 	friend class FilteredLookup;
 	void make_filters(const AsMounter &mounter, const Stack &parts) const;
 
 private:
 	static int test(struct inode *vfs_inode, void *key);
 	static int set(struct inode *vfs_inode, void *key);
-	struct aufs_name_filters *filters_of(const Stack &parts) const;
-	/* Under copy_lock() or ListChangeLock, or nobody knows the inode. Others may just be looking at them. */
+	struct aufs_name_filters *filters_of(const CopyLock &, const Stack &parts) const;
+	/* Under a CopyLock, or nobody knows the inode. Others may just be looking at them. */
 	void drop_filters();
 	Result<void> watch_parts();
 	void end_watch();
@@ -462,7 +458,7 @@ private:
 	unsigned int links_;
 	Purity purity_;
 	const Branch *impure_on_;
-	/* Of its parts, and what stack() was then; under copy_lock() or ListChangeLock. */
+	/* Of its parts, and what stack() was then; under a CopyLock. */
 	Watches::List watches_;
 	const Stack *watched_;
 	bool lone_;

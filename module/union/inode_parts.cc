@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* An inode's parts when the list of branches changes. */
-#include "inode.hh"
+#include "copy_lock.hh"
 #include "branch/dir_lock.hh"
 
 namespace aufs
@@ -40,7 +40,7 @@ Result<unsigned long> Inode::watch(const ListLock &)
 
 Result<void> Inode::watch_parts()
 {
-	auto lock = TRY(KillableLock::get(copy_lock_));
+	auto lock = TRY(CopyLock::get(*this));
 	const Stack &now = stack();
 
 	if (watched_ == &now)
@@ -90,7 +90,7 @@ unsigned int Inode::parts_on(const Branch &branch) const
 	return count;
 }
 
-void Inode::become_lone(const AsMounter &mounter, const ListChangeLock &,
+void Inode::become_lone(const AsMounter &mounter, const ListChangeLock &list,
 			FunctionRef<bool(const Branch &)> goes)
 {
 	Super &super = this->super();
@@ -98,7 +98,7 @@ void Inode::become_lone(const AsMounter &mounter, const ListChangeLock &,
 	/* By what it will be looked up. */
 	for (const Part &part : stack()) {
 		if (part && !goes(*part.branch)) {
-			rehash(identity_of(mounter, super, part).key);
+			rehash(CopyLock(list), identity_of(mounter, super, part).key);
 			break;
 		}
 	}
@@ -127,10 +127,10 @@ void Inode::find_lone(const AsMounter &mounter, struct super_block &sb, const St
 		if (!AtomicRef(of(*inode).lone_).load())
 			continue;
 
-		MutexLock lock(of(*inode).copy_lock());
+		CopyLock lock(of(*inode));
 
 		if (of(*inode).lone_)
-			of(*inode).rehash(key);
+			of(*inode).rehash(lock, key);
 	}
 }
 
@@ -141,7 +141,7 @@ Result<bool> Inode::adopt(Stack &found, const Identity &identity)
 	if (!AtomicRef(lone_).load())
 		return false;
 
-	MutexLock lock(copy_lock());
+	CopyLock lock(*this);
 
 	if (!lone_ || (vfs.i_mode ^ found.top.inode().i_mode) & S_IFMT ||
 	    vfs.i_rdev != found.top.inode().i_rdev ||
@@ -151,10 +151,10 @@ Result<bool> Inode::adopt(Stack &found, const Identity &identity)
 	auto next = TRY(Stack::create(found));
 
 	lone_ = false;
-	cancel_move();
+	cancel_move(lock);
 	identity_ = identity;
 	links_ = identity.links;
-	publish(move(next));
+	publish(lock, move(next));
 	choose_operations();
 	copy_links();
 	return true;
@@ -162,7 +162,7 @@ Result<bool> Inode::adopt(Stack &found, const Identity &identity)
 
 /*
  * Whether this shows a copy on a branch that has left, or one that somebody has removed directly, and @found is what
- * is there without it. Takes copy_lock().
+ * is there without it. Takes a CopyLock.
  */
 Result<bool> Inode::is_left_behind(const Stack &found)
 {
@@ -174,7 +174,7 @@ Result<bool> Inode::is_left_behind(const Stack &found)
 		return false;
 
 	/* A copy that has just been made stands for what was found before. */
-	auto lock = TRY(KillableLock::get(copy_lock_));
+	auto lock = TRY(CopyLock::get(*this));
 	const Part &top = this->top();
 
 	if (lone_ || is_same())
@@ -214,11 +214,11 @@ Result<void> Inode::take_up(Stack &found)
 	if (!differs())
 		return {};
 
-	auto lock = TRY(KillableLock::get(copy_lock_));
+	auto lock = TRY(CopyLock::get(*this));
 
 	if (!differs())
 		return {};
-	publish(TRY(Stack::create(found)));
+	publish(lock, TRY(Stack::create(found)));
 	if (is_dir(vfs.i_mode))
 		forget_parts();
 	choose_operations();

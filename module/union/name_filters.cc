@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+#include "copy_lock.hh"
 #include "name_filters.hh"
 
 namespace aufs
@@ -36,8 +37,8 @@ unsigned int FilteredLookup::next(unsigned int index) const
 	return index;
 }
 
-/* Those of @parts; made if there are none yet. Null without memory. Under copy_lock(). */
-struct aufs_name_filters *Inode::filters_of(const Stack &parts) const
+/* Those of @parts; made if there are none yet. Null without memory. */
+struct aufs_name_filters *Inode::filters_of(const CopyLock &, const Stack &parts) const
 {
 	struct aufs_name_filters *filters = filters_;
 
@@ -57,13 +58,13 @@ struct aufs_name_filters *Inode::filters_of(const Stack &parts) const
 void Inode::make_filters(const AsMounter &mounter, const Stack &parts) const
 {
 	/* Whoever looks a name up may have the lock of another inode: nobody waits here. */
-	MutexTryLock lock(copy_lock_);
+	auto lock = CopyLock::try_to_get(*this);
 
 	/* It is getting another part just now. */
-	if (!lock || &stack() != &parts)
+	if (!lock.ok() || &stack() != &parts)
 		return;
 
-	struct aufs_name_filters *filters = filters_of(parts);
+	struct aufs_name_filters *filters = filters_of(lock.value(), parts);
 	unsigned int read = 0;
 	bool made = false;
 

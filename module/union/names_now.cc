@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "find.hh"
 #include "branch/whiteout.hh"
-#include "list_lock.hh"
+#include "copy_lock.hh"
 #include "names_now.hh"
 #include "plink.hh"
 #include "presence.hh"
@@ -77,7 +77,7 @@ Result<NameState> look_twice(struct dentry &dentry, unsigned long &changes)
 	Inode &inode = Inode::of(*dentry.d_inode);
 
 	if (now != NameState::same) {
-		auto lock = TRY(KillableLock::get(inode.copy_lock()));
+		auto lock = TRY(CopyLock::get(inode));
 
 		if (inode.vfs.i_nlink == 0 || inode.is_moving(dentry) || RemovalMark::is(dentry))
 			now = NameState::same;

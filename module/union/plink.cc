@@ -125,8 +125,8 @@ Result<bool> has_plink(const AsMounter &mounter, const Super &super, PartRef obj
 	return found;
 }
 
-Result<Identified> identify(const Writer &writer, const Inode &inode, struct dentry &copy,
-			    bool named)
+Result<Identified> identify(const CopyLock &, const Writer &writer, const Inode &inode,
+			    struct dentry &copy, bool named)
 {
 	const Super &super = inode.super();
 	bool one = is_dir(inode.vfs.i_mode) || inode.has_one_name();
@@ -166,7 +166,8 @@ namespace
 {
 
 /* Tells the copy that @inode is how many names there are. It has a pseudo-link. */
-Result<void> store_links(const AsMounter &mounter, Inode &inode, unsigned int links)
+Result<void> store_links(const CopyLock &lock, const AsMounter &mounter, Inode &inode,
+			 unsigned int links)
 {
 	const Super &super = inode.super();
 	const Part &top = inode.top();
@@ -175,7 +176,7 @@ Result<void> store_links(const AsMounter &mounter, Inode &inode, unsigned int li
 	/* All names are on the branch: nobody needs the pseudo-link. */
 	if (links == 1 && remove_plink(writer, super, inode.identity(), *top.dentry->d_inode).ok())
 		links = 0;
-	inode.set_links(links);
+	inode.set_links(lock, links);
 
 	Identity identity = inode.identity();
 
@@ -186,7 +187,7 @@ Result<void> store_links(const AsMounter &mounter, Inode &inode, unsigned int li
 
 } // namespace
 
-void note_name_gone(const AsMounter &mounter, Inode &inode)
+void note_name_gone(const CopyLock &lock, const AsMounter &mounter, Inode &inode)
 {
 	inode.copy_links();
 	if (inode.links() != 1 || inode.vfs.i_nlink > 0)
@@ -195,7 +196,7 @@ void note_name_gone(const AsMounter &mounter, Inode &inode)
 	if (auto writer = inode.branch().write(mounter); writer.ok())
 		(void)remove_plink(writer.value(), inode.super(), inode.identity(), inode.h_inode())
 			.ok();
-	inode.set_links(0);
+	inode.set_links(lock, 0);
 }
 
 void note_further_name(const AsMounter &mounter, Inode &inode, const Part &named)
@@ -206,7 +207,7 @@ void note_further_name(const AsMounter &mounter, Inode &inode, const Part &named
 	if (inode.links() != 1 || !inode.shows(mounter, named))
 		return;
 
-	MutexLock lock(inode.copy_lock());
+	CopyLock lock(inode);
 
 	if (inode.links() != 1 || !inode.on_rw())
 		return;
@@ -216,8 +217,8 @@ void note_further_name(const AsMounter &mounter, Inode &inode, const Part &named
 
 	/* Who only looks a name up writes nothing where that is not wanted: it is known as long as this is in memory. */
 	if (is_read_only(sb) || is_frozen(sb) || is_frozen(inode.branch().sb()) ||
-	    !store_links(mounter, inode, links).ok())
-		inode.set_links(links);
+	    !store_links(lock, mounter, inode, links).ok())
+		inode.set_links(lock, links);
 	inode.copy_links();
 }
 
@@ -225,20 +226,22 @@ namespace
 {
 
 /* The same of what is not on a rw branch: that one does not learn of it. */
-void note_hidden_name(const AsMounter &mounter, Inode &inode, const Branch &branch)
+void note_hidden_name(const CopyLock &lock, const AsMounter &mounter, Inode &inode,
+		      const Branch &branch)
 {
 	auto run = [&]() -> Result<void> {
 		if (inode.h_inode().i_nlink <= 1 && inode.identity().links <= 1)
 			return {};
 		if (inode.vfs.i_nlink)
-			return note_gone_name(mounter, inode.super(), branch, inode.identity());
+			return note_gone_name(lock, mounter, inode.super(), branch,
+					      inode.identity());
 
 		auto writer = TRY(branch.write(mounter));
 
 		return forget_gone_names(writer, inode.super(), inode.identity());
 	};
 
-	inode.drop_link();
+	inode.drop_link(lock);
 	if (auto noted = run(); !noted.ok())
 		log_warning(
 			"branch '%s': names of inode %llu below are counted that are gone (errno %d)",
@@ -247,16 +250,17 @@ void note_hidden_name(const AsMounter &mounter, Inode &inode, const Branch &bran
 
 } // namespace
 
-void note_lower_name_gone(const AsMounter &mounter, Inode &inode, const Branch &branch)
+void note_lower_name_gone(const CopyLock &lock, const AsMounter &mounter, Inode &inode,
+			  const Branch &branch)
 {
 	if (!inode.on_rw()) {
-		note_hidden_name(mounter, inode, branch);
+		note_hidden_name(lock, mounter, inode, branch);
 		return;
 	}
 	if (inode.links() <= 1)
 		return;
 
-	auto stored = store_links(mounter, inode, inode.links() - 1);
+	auto stored = store_links(lock, mounter, inode, inode.links() - 1);
 
 	if (!stored.ok())
 		log_warning("branch '%s': inode %llu keeps a wrong count of names (errno %d)",

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+#include "copy_lock.hh"
 #include "find.hh"
 #include "names_now.hh"
 #include "plink.hh"
@@ -76,7 +77,7 @@ Result<bool> is_hidden_in(const AsMounter &mounter, struct dentry &dentry, const
 			continue;
 
 		/* A directory that is just getting its part there knows it by then. */
-		auto lock = TRY(KillableLock::get(inode.copy_lock()));
+		auto lock = TRY(CopyLock::get(inode));
 
 		if (!inode.shows(mounter, object))
 			return true;
@@ -127,7 +128,7 @@ Result<bool> is_present(const ListLock &, struct dentry &dentry)
 		return true;
 
 	/* Between its rename on the branch and the VFS's own it has two names. */
-	auto lock = TRY(KillableLock::get(inode.copy_lock()));
+	auto lock = TRY(CopyLock::get(inode));
 
 	return inode.is_moving(dentry) || TRY(is_found(mounter, dentry, inode.top()));
 }

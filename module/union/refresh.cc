@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+#include "copy_lock.hh"
 #include "find.hh"
 #include "presence.hh"
 #include "refresh.hh"
@@ -273,17 +274,18 @@ void Refresh::commit_parts(const AsMounter &mounter, const ListChangeLock &list,
 			   Inode &inode)
 {
 	const Super &super = Super::of(sb_);
+	CopyLock lock(list);
 
 	/* Who uses a file does not hold the list: he may have looked at its parts before. */
 	if (!is_dir(inode.vfs.i_mode)) {
-		inode.publish(move(item.next));
+		inode.publish(lock, move(item.next));
 		return;
 	}
 	inode.replace_stack(list, move(item.next), move(item.spare), retired_);
 	inode.forget_parts();
 	/* It stays known by what it was where that cannot be read. */
 	if (auto identity = find_identity(mounter, super, inode.top()); identity.ok())
-		inode.rehash(identity.value().key);
+		inode.rehash(lock, identity.value().key);
 	inode.copy_links();
 	/* What its parent is told of it is not what it has had until now. */
 	if (!inode.has_natural_number() && item.dentry.get() != sb_.s_root)

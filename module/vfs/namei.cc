@@ -323,7 +323,7 @@ Result<void> make(struct inode &vfs_dir, struct dentry &dentry, struct inode *ex
 
 	if (existing) {
 		/* Names are counted under it. */
-		auto lock = TRY(KillableLock::get(Inode::of(*existing).copy_lock()));
+		auto lock = TRY(CopyLock::get(Inode::of(*existing)));
 
 		inode = TRY(run());
 	} else {

@@ -87,18 +87,19 @@ Result<bool> remove_at(const AsMounter &mounter, const Inode &dir, struct dentry
 }
 
 /* What the union knows of @victim, whose name is gone from @site; @removed: from that branch. */
-void note_gone(const AsMounter &mounter, Inode &victim, const RemovalSite &site, bool removed)
+void note_gone(const CopyLock &lock, const AsMounter &mounter, Inode &victim,
+	       const RemovalSite &site, bool removed)
 {
 	if (is_dir(victim.vfs.i_mode))
 		victim.note_removed();
 	/* A pseudo-link may serve a name on a lower branch that is written to by now. */
 	else if (removed && (victim.links() <= 1 || &site.found.top.inode() == &victim.h_inode()))
-		note_name_gone(mounter, victim);
+		note_name_gone(lock, mounter, victim);
 	/* It only claimed to be one of its names, and was not counted (claimed_identity_of()). */
 	else if (!removed && victim.on_rw() && !victim.shows(mounter, site.found.top))
 		victim.copy_links();
 	else
-		note_lower_name_gone(mounter, victim, *site.branch);
+		note_lower_name_gone(lock, mounter, victim, *site.branch);
 }
 
 Result<void> remove_object(const AsMounter &mounter, const ListLock &list, Inode &dir,
@@ -116,7 +117,7 @@ Result<void> remove_object(const AsMounter &mounter, const ListLock &list, Inode
 		 * What is counted is removed and counted in one: a copy-up counts, too. And an open
 		 * or a nameless file may be giving a directory a part, which needs no VFS lock.
 		 */
-		auto lock = TRY(KillableLock::get(victim.copy_lock()));
+		auto lock = TRY(CopyLock::get(victim));
 		RemovalSite site = TRY(RemovalSite::find(mounter, dir, name));
 
 		/* One that was under way has brought the name to another branch. */
@@ -125,7 +126,7 @@ Result<void> remove_object(const AsMounter &mounter, const ListLock &list, Inode
 
 		RemovalMark going(dentry);
 
-		note_gone(mounter, victim, site,
+		note_gone(lock, mounter, victim, site,
 			  TRY(remove_at(mounter, dir, *h_dir, name, site, victim)));
 		going.keep();
 		touch_top(mounter, dir, *branch);

@@ -11,24 +11,25 @@ namespace aufs
 namespace
 {
 
-/* What the union knows of the two inodes afterwards. */
-void note_moved(const AsMounter &mounter, const Branch &branch, const RenameSide &from,
-		const RenameSide &to, bool exchange, bool replaced_on_rw)
+/* What the union knows of @replaced, whose name is another's now, on @branch; @on_rw: it had it on a rw branch. */
+void note_replaced(const CopyLock &lock, const AsMounter &mounter, const Branch &branch,
+		   Inode &replaced, bool on_rw)
+{
+	if (is_dir(replaced.vfs.i_mode))
+		replaced.note_removed();
+	else if (on_rw)
+		note_name_gone(lock, mounter, replaced);
+	else
+		note_lower_name_gone(lock, mounter, replaced, branch);
+}
+
+/* What it knows of what moved, and of both directories. */
+void note_moved(const RenameSide &from, const RenameSide &to)
 {
 	/* udba: it was looked at in another directory. */
 	AtomicRef(from.dentry.d_time).store(0);
 	AtomicRef(to.dentry.d_time).store(0);
 	from.inode()->copy_attributes();
-	if (Inode *other = to.inode()) {
-		if (exchange)
-			other->copy_attributes();
-		else if (to.directory())
-			other->note_removed();
-		else if (replaced_on_rw)
-			note_name_gone(mounter, *other);
-		else
-			note_lower_name_gone(mounter, *other, branch);
-	}
 	from.dir.copy_links();
 	to.dir.copy_links();
 }
@@ -210,11 +211,13 @@ Result<void> rename_checked(RenameSide from, RenameSide to, unsigned int flags)
 		TRY(exchange_names(mounter, branch, from, to));
 		let_go.dismiss();
 		touch();
-		note_moved(mounter, branch, from, to, exchange, false);
+		note_moved(from, to);
+		to.inode()->copy_attributes();
 		return {};
 	}
 
-	auto run = [&]() -> Result<void> {
+	/* @lock: of what is replaced, or null. */
+	auto run = [&](const CopyLock *lock) -> Result<void> {
 		ShadowedTarget shadowed = TRY(ShadowedTarget::find(mounter, to));
 
 		RemovalMark going(to.dentry);
@@ -226,7 +229,9 @@ Result<void> rename_checked(RenameSide from, RenameSide to, unsigned int flags)
 		/* The VFS goes on. */
 		let_go.dismiss();
 		touch();
-		note_moved(mounter, branch, from, to, exchange, shadowed.exists());
+		if (lock)
+			note_replaced(*lock, mounter, branch, *to.inode(), shadowed.exists());
+		note_moved(from, to);
 		return {};
 	};
 
@@ -235,15 +240,15 @@ Result<void> rename_checked(RenameSide from, RenameSide to, unsigned int flags)
 	 * gets no part meanwhile.
 	 */
 	auto run_locked = [&]() -> Result<void> {
-		auto lock = TRY(KillableLock::get(to.inode()->copy_lock()));
+		auto lock = TRY(CopyLock::get(*to.inode()));
 
-		return run();
+		return run(&lock);
 	};
 
-	TRY(to.inode() ? run_locked() : run());
+	TRY(to.inode() ? run_locked() : run(nullptr));
 	/* It had both names for a while, and another of its names that went then has counted them. */
 	if (obstacle == Obstacle::removable && !from.directory()) {
-		MutexLock lock(from.inode()->copy_lock());
+		CopyLock lock(*from.inode());
 
 		from.inode()->copy_links();
 	}

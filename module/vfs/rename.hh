@@ -6,6 +6,7 @@
 #include "dir.hh"
 #include "branch/entry.hh"
 #include "namei.hh"
+#include "union/copy_lock.hh"
 #include "union/policy.hh"
 
 namespace aufs
@@ -83,11 +84,11 @@ struct RenameSide {
 	 */
 	Result<void> hold(const Branch &branch)
 	{
-		auto lock = TRY(KillableLock::get(inode()->copy_lock()));
+		auto lock = TRY(CopyLock::get(*inode()));
 
 		if (directory() && (inode()->merged() || inode()->top().branch != &branch))
 			return Error{-EXDEV};
-		inode()->begin_move(dentry);
+		inode()->begin_move(lock, dentry);
 		held = true;
 		return {};
 	}
@@ -96,9 +97,9 @@ struct RenameSide {
 		if (!held)
 			return;
 
-		MutexLock lock(inode()->copy_lock());
+		CopyLock lock(*inode());
 
-		inode()->cancel_move();
+		inode()->cancel_move(lock);
 	}
 	/* Lets the directory that comes to this name from @from not merge with one below. */
 	Result<void> prepare_arrival(const Writer &writer, RenameSide &from) const
