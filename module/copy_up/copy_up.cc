@@ -285,8 +285,8 @@ Result<void> copy_object(const CopyLock &lock, const AsMounter &mounter, struct 
  * @dir, whose parent has a part on @branch, gets one. False where it is being renamed, or has another
  * parent by now; -EXDEV where a part there would not be seen.
  */
-Result<bool> copy_one_directory(const AsMounter &mounter, struct dentry &dir, struct dentry &parent,
-				const Branch &branch)
+Result<bool> copy_one_directory(const ListLock &list, const AsMounter &mounter, struct dentry &dir,
+				struct dentry &parent, const Branch &branch)
 {
 	Inode &inode = Inode::of(*dir.d_inode);
 	auto lock = TRY(CopyLock::get(inode));
@@ -296,7 +296,7 @@ Result<bool> copy_one_directory(const AsMounter &mounter, struct dentry &dir, st
 	/* The union has removed it: a part would be another directory of that name. */
 	if (RemovalMark::is(dir))
 		return Error{-ENOENT};
-	TRY(check_named(mounter, dir));
+	TRY(check_named(list, mounter, dir));
 	if (inode.is_moving(dir) || parent_of(dir).get() != &parent)
 		return false;
 	if (inode.stack().bottom->is_above(branch) && !TRY(shows_below(mounter, dir, branch)))
@@ -339,7 +339,7 @@ Result<Ref<struct dentry>> dentry_of(const struct file &file)
 	return dentry;
 }
 
-Result<Ref<struct dentry>> copy_up_directory(const ListLock &, struct dentry &dir,
+Result<Ref<struct dentry>> copy_up_directory(const ListLock &list, struct dentry &dir,
 					     const Branch &branch)
 {
 	const Inode &inode = Inode::of(*dir.d_inode);
@@ -364,7 +364,7 @@ Result<Ref<struct dentry>> copy_up_directory(const ListLock &, struct dentry &di
 			return Error{-EROFS};
 		if (is_being_killed())
 			return Error{-EINTR};
-		if (!TRY(copy_one_directory(mounter, *lacks, *parent, branch)))
+		if (!TRY(copy_one_directory(list, mounter, *lacks, *parent, branch)))
 			pause_shortly();
 	}
 }
@@ -394,7 +394,7 @@ Result<bool> copy_up_by(const ListLock &list, struct dentry &dentry, CopyPlan pl
 		TRY(copy_up_directory(list, dentry, branch));
 		return false;
 	}
-	TRY(check_named(mounter, dentry));
+	TRY(check_named(list, mounter, dentry));
 
 	auto h_parent = copy_up_directory(list, *parent, branch);
 

@@ -79,23 +79,32 @@ Result<Stack> find_in(const AsMounter &mounter, const Stack &parts, StringView n
 
 } // namespace
 
-Result<Stack> find(const AsMounter &mounter, const Inode &dir, StringView name, unsigned int first)
+Result<Stack> find(const AsMounter &mounter, const Inode &dir, StringView name,
+		   const ListLock &list)
 {
 	const Stack &parts = dir.stack();
 
 	/* Of one alone nothing is saved that it would not have to be asked for another time. */
 	if (parts.parts() == 1)
-		return find_in(mounter, parts, name, first, nullptr);
+		return find_in(mounter, parts, name, 0, nullptr);
 
-	FilteredLookup lookup(mounter, dir, parts, name);
+	FilteredLookup lookup(mounter, dir, parts, name, list);
 
-	return find_in(mounter, parts, name, first, &lookup);
+	return find_in(mounter, parts, name, 0, &lookup);
 }
 
-Result<Stack> find(const AsMounter &mounter, const Stack &parts, StringView name,
-		   unsigned int first)
+Result<Stack> find_below(const AsMounter &mounter, const Inode &dir, StringView name,
+			 const Branch &branch, const ListLock &list)
 {
-	return find_in(mounter, parts, name, first, nullptr);
+	const Stack &parts = dir.stack();
+	FilteredLookup lookup(mounter, dir, parts, name, list);
+
+	return find_in(mounter, parts, name, parts.part_on(branch) + 1, &lookup);
+}
+
+Result<Stack> find(const AsMounter &mounter, const Stack &parts, StringView name)
+{
+	return find_in(mounter, parts, name, 0, nullptr);
 }
 
 } // namespace aufs

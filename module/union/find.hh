@@ -8,11 +8,13 @@
 namespace aufs
 {
 
-/* What the parts of @dir from @first on have under @name. Sleeps. */
+/* What the parts of @dir have under @name. Sleeps. */
 Result<Stack> find(const AsMounter &mounter, const Inode &dir, StringView name,
-		   unsigned int first = 0);
+		   const ListLock &list);
+/* The same of those below @branch, on which @dir has one. */
+Result<Stack> find_below(const AsMounter &mounter, const Inode &dir, StringView name,
+			 const Branch &branch, const ListLock &list);
 /* The same of a directory that has these @parts. */
-Result<Stack> find(const AsMounter &mounter, const Stack &parts, StringView name,
-		   unsigned int first = 0);
+Result<Stack> find(const AsMounter &mounter, const Stack &parts, StringView name);
 
 } // namespace aufs

@@ -16,9 +16,9 @@ namespace aufs
 class FilteredLookup final
 {
 public:
-	/* The list is held, so that @parts is what @dir has. */
+	/* @parts is what @dir has. */
 	FilteredLookup(const AsMounter &mounter, const Inode &dir, const Stack &parts,
-		       StringView name)
+		       StringView name, const ListLock &)
 		: mounter_(mounter), dir_(dir), parts_(parts)
 	{
 		if (AtomicRef(dir.filters_).load())

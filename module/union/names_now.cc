@@ -17,7 +17,8 @@ namespace
 enum class NameState : unsigned char { same, other, other_parts };
 
 /* @dentry lies in @dir. */
-Result<NameState> look(const AsMounter &mounter, struct dentry &dentry, const Inode &dir)
+Result<NameState> look(const ListLock &list, const AsMounter &mounter, struct dentry &dentry,
+		       const Inode &dir)
 {
 	NameSnapshot name(dentry);
 
@@ -25,7 +26,7 @@ Result<NameState> look(const AsMounter &mounter, struct dentry &dentry, const In
 	if (is_reserved(name.view()) || name.view().size() > max_name)
 		return NameState::same;
 
-	Stack found = TRY(find(mounter, dir, name.view()));
+	Stack found = TRY(find(mounter, dir, name.view(), list));
 
 	if (!dentry.d_inode)
 		return found.exists() ? NameState::other : NameState::same;
@@ -69,7 +70,7 @@ Result<NameState> look_twice(struct dentry &dentry, unsigned long &changes)
 
 	changes = TRY(dir.watch(list));
 
-	NameState now = TRY(look(mounter, dentry, dir));
+	NameState now = TRY(look(list, mounter, dentry, dir));
 
 	if (!dentry.d_inode)
 		return now;
@@ -82,7 +83,7 @@ Result<NameState> look_twice(struct dentry &dentry, unsigned long &changes)
 		if (inode.vfs.i_nlink == 0 || inode.is_moving(dentry) || RemovalMark::is(dentry))
 			now = NameState::same;
 		else
-			now = TRY(look(mounter, dentry, dir));
+			now = TRY(look(list, mounter, dentry, dir));
 	}
 	/* It was renamed meanwhile: what was looked at is the name or the directory of a moment ago. */
 	if (now != NameState::same && (sequence % 2 || Inode::sequence_of(dentry) != sequence)) {
@@ -96,7 +97,7 @@ Result<NameState> look_twice(struct dentry &dentry, unsigned long &changes)
 
 } // namespace
 
-Result<void> check_named(const AsMounter &mounter, struct dentry &dentry)
+Result<void> check_named(const ListLock &list, const AsMounter &mounter, struct dentry &dentry)
 {
 	/* As a rule. What the union has removed has no name. */
 	if (is_hashed(dentry) || RemovalMark::is(dentry))
@@ -108,7 +109,7 @@ Result<void> check_named(const AsMounter &mounter, struct dentry &dentry)
 		if (parent.get() == at.get())
 			return {};
 		if (!at->d_hash.pprev && !RemovalMark::is(*at) && at->d_inode->i_nlink > 0 &&
-		    TRY(look(mounter, *at, Inode::of(*parent->d_inode))) == NameState::other)
+		    TRY(look(list, mounter, *at, Inode::of(*parent->d_inode))) == NameState::other)
 			return Error{-ESTALE};
 		at = move(parent);
 	}

@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "inode.hh"
+#include "list_lock.hh"
 
 namespace aufs
 {
@@ -23,6 +23,6 @@ Result<bool> is_as_on_branches(struct dentry &dentry, unsigned long &changes);
  * by now, or nothing: the list of branches has changed, or a branch directly. What would be copied up or made there
  * would take the place of what is. Not for what the union itself has removed.
  */
-Result<void> check_named(const AsMounter &mounter, struct dentry &dentry);
+Result<void> check_named(const ListLock &list, const AsMounter &mounter, struct dentry &dentry);
 
 } // namespace aufs

@@ -170,9 +170,10 @@ Result<void> check_presence(struct dentry &dentry)
 	return check_presence(list, dentry);
 }
 
-Result<void> check_seen(const AsMounter &mounter, struct dentry &dir, const Branch &branch)
+Result<void> check_seen(const ListLock &list, const AsMounter &mounter, struct dentry &dir,
+			const Branch &branch)
 {
-	TRY(check_named(mounter, dir));
+	TRY(check_named(list, mounter, dir));
 	return branch.index() > 0 && TRY(is_hidden(mounter, dir, branch)) ? Error{-ESTALE} :
 									    Result<void>();
 }

@@ -73,6 +73,7 @@ Result<void> check_presence(const ListLock &list, struct dentry &dentry);
  * Whether users see what lies in the part of @dir on @branch: no branch above hides the directory, or one
  * above it. -ESTALE. Sleeps.
  */
-Result<void> check_seen(const AsMounter &mounter, struct dentry &dir, const Branch &branch);
+Result<void> check_seen(const ListLock &list, const AsMounter &mounter, struct dentry &dir,
+			const Branch &branch);
 
 } // namespace aufs

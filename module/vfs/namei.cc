@@ -67,7 +67,7 @@ Result<Ref<struct inode>> inode_by_name(const ListLock &list, Inode &dir, String
 
 	changes = TRY(dir.watch(list));
 
-	Stack found = TRY(find(mounter, dir, name));
+	Stack found = TRY(find(mounter, dir, name, list));
 
 	if (!found.exists())
 		return Ref<struct inode>();
@@ -304,7 +304,7 @@ Result<void> make(struct inode &vfs_dir, struct dentry &dentry, struct inode *ex
 			 TRY(place_for_new(mounter, list, *dentry.d_parent, name,
 					   is_dir(mode) ? NewKind::directory : NewKind::other));
 
-	TRY(check_seen(mounter, *dentry.d_parent, place.branch));
+	TRY(check_seen(list, mounter, *dentry.d_parent, place.branch));
 
 	CreationRequest wanted = {dentry, mode, existing, object, mounter.caller()};
 	auto run = [&]() -> Result<Ref<struct inode>> {

@@ -36,11 +36,12 @@ struct RemovalSite {
 	bool on_rw = false; /* it is removed from its branch; else it is hidden */
 	const Branch *branch = nullptr; /* which is changed */
 
-	static Result<RemovalSite> find(const AsMounter &mounter, const Inode &dir, StringView name)
+	static Result<RemovalSite> find(const ListLock &list, const AsMounter &mounter,
+					const Inode &dir, StringView name)
 	{
 		RemovalSite site;
 
-		site.found = TRY(aufs::find(mounter, dir, name));
+		site.found = TRY(aufs::find(mounter, dir, name, list));
 		if (!site.found.exists())
 			return Error{-ESTALE};
 
@@ -53,8 +54,9 @@ struct RemovalSite {
 };
 
 /* Removes @victim, @name in the part @h_dir of @dir, or hides it there. Whether it was there. */
-Result<bool> remove_at(const AsMounter &mounter, const Inode &dir, struct dentry &h_dir,
-		       StringView name, const RemovalSite &site, const Inode &victim)
+Result<bool> remove_at(const ListLock &list, const AsMounter &mounter, const Inode &dir,
+		       struct dentry &h_dir, StringView name, const RemovalSite &site,
+		       const Inode &victim)
 {
 	/* Somebody has made it directly since: nobody asked to remove that. */
 	if (site.on_rw && !victim.shows(mounter, site.found.top))
@@ -62,8 +64,7 @@ Result<bool> remove_at(const AsMounter &mounter, const Inode &dir, struct dentry
 
 	const Branch &branch = *site.branch;
 	auto writer = TRY(branch.write(mounter));
-	bool below = !site.on_rw ||
-		     TRY(find(mounter, dir, name, dir.stack().part_on(branch) + 1)).exists();
+	bool below = !site.on_rw || TRY(find_below(mounter, dir, name, branch, list)).exists();
 	bool made = below && TRY(make_whiteout(writer, h_dir, name));
 	ScopeExit undo([&] {
 		if (made)
@@ -111,14 +112,14 @@ Result<void> remove_object(const AsMounter &mounter, const ListLock &list, Inode
 		return Error{-ENOTEMPTY};
 
 	for (;;) {
-		const Branch *branch = TRY(RemovalSite::find(mounter, dir, name)).branch;
+		const Branch *branch = TRY(RemovalSite::find(list, mounter, dir, name)).branch;
 		auto h_dir = TRY(copy_up_directory(list, *dentry.d_parent, *branch));
 		/*
 		 * What is counted is removed and counted in one: a copy-up counts, too. And an open
 		 * or a nameless file may be giving a directory a part, which needs no VFS lock.
 		 */
 		auto lock = TRY(CopyLock::get(victim));
-		RemovalSite site = TRY(RemovalSite::find(mounter, dir, name));
+		RemovalSite site = TRY(RemovalSite::find(list, mounter, dir, name));
 
 		/* One that was under way has brought the name to another branch. */
 		if (site.branch != branch)
@@ -127,7 +128,7 @@ Result<void> remove_object(const AsMounter &mounter, const ListLock &list, Inode
 		RemovalMark going(dentry);
 
 		note_gone(lock, mounter, victim, site,
-			  TRY(remove_at(mounter, dir, *h_dir, name, site, victim)));
+			  TRY(remove_at(list, mounter, dir, *h_dir, name, site, victim)));
 		going.keep();
 		touch_top(mounter, dir, *branch);
 		return {};

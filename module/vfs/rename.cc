@@ -157,17 +157,11 @@ Result<void> move_name(const AsMounter &mounter, const Branch &branch, RenameSid
 	return {};
 }
 
-Result<void> rename_checked(RenameSide from, RenameSide to, unsigned int flags)
+Result<void> rename_checked(const ListLock &list, RenameSide from, RenameSide to,
+			    unsigned int flags)
 {
-	const Super &super = from.dir.super();
+	AsMounter mounter = from.dir.super().as_mounter();
 	bool exchange = flags & RENAME_EXCHANGE;
-
-	if (flags & ~static_cast<unsigned int>(RENAME_NOREPLACE | RENAME_EXCHANGE))
-		return Error{-EINVAL};
-	TRY(check_new_name(to.name()));
-
-	ListLock list(super);
-	AsMounter mounter = super.as_mounter();
 
 	/* The list has changed since the VFS looked them up: it does so again. */
 	if (!from.dentry.d_hash.pprev || (to.inode() && !to.dentry.d_hash.pprev))
@@ -184,14 +178,14 @@ Result<void> rename_checked(RenameSide from, RenameSide to, unsigned int flags)
 
 	if (obstacle == Obstacle::for_good)
 		return Error{-EXDEV};
-	TRY(from.prepare_to_move(list, branch));
+	TRY(from.prepare_to_move(branch));
 	if (exchange)
-		TRY(to.prepare_to_move(list, branch));
+		TRY(to.prepare_to_move(branch));
 	from.h_dir = TRY(copy_up_directory(list, *from.dentry.d_parent, branch));
 	to.h_dir = TRY(copy_up_directory(list, *to.dentry.d_parent, branch));
 
-	TRY(check_seen(mounter, *from.dentry.d_parent, branch));
-	TRY(check_seen(mounter, *to.dentry.d_parent, branch));
+	TRY(check_seen(list, mounter, *from.dentry.d_parent, branch));
+	TRY(check_seen(list, mounter, *to.dentry.d_parent, branch));
 
 	ScopeExit let_go([&] {
 		from.release();
@@ -260,8 +254,14 @@ Result<void> rename_checked(RenameSide from, RenameSide to, unsigned int flags)
 Result<void> rename(AUFS_IDMAP *, struct inode *old_dir, struct dentry *old_dentry,
 		    struct inode *new_dir, struct dentry *new_dentry, unsigned int flags)
 {
-	return rename_checked(RenameSide(*old_dir, *old_dentry), RenameSide(*new_dir, *new_dentry),
-			      flags);
+	if (flags & ~static_cast<unsigned int>(RENAME_NOREPLACE | RENAME_EXCHANGE))
+		return Error{-EINVAL};
+	TRY(check_new_name(name_of(*new_dentry)));
+
+	ListLock list(Inode::of(*old_dir).super());
+
+	return rename_checked(list, RenameSide(list, *old_dir, *old_dentry),
+			      RenameSide(list, *new_dir, *new_dentry), flags);
 }
 
 } // namespace aufs

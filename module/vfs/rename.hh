@@ -14,6 +14,7 @@ namespace aufs
 
 /* One of the two names of a rename. */
 struct RenameSide {
+	const ListLock &list;
 	Inode &dir;
 	struct dentry &dentry;
 	Ref<struct dentry> h_dir; /* once the branch is known */
@@ -21,7 +22,8 @@ struct RenameSide {
 	bool opaque_made = false;
 	bool held = false;
 
-	RenameSide(struct inode &d, struct dentry &e) : dir(Inode::of(d)), dentry(e)
+	RenameSide(const ListLock &l, struct inode &d, struct dentry &e)
+		: list(l), dir(Inode::of(d)), dentry(e)
 	{
 	}
 	StringView name() const
@@ -51,7 +53,7 @@ struct RenameSide {
 	 * part, on another branch would have to be copied with all that is below it: rename(2)'s
 	 * callers do that.
 	 */
-	Result<void> prepare_to_move(const ListLock &list, const Branch &branch)
+	Result<void> prepare_to_move(const Branch &branch)
 	{
 		if (!directory())
 			TRY(copy_up_with_name(list, dentry));
@@ -76,7 +78,7 @@ struct RenameSide {
 	/* What branches below @branch have under this name. */
 	Result<Stack> below(const AsMounter &mounter, const Branch &branch) const
 	{
-		return find(mounter, dir, name(), dir.stack().part_on(branch) + 1);
+		return find_below(mounter, dir, name(), branch, list);
 	}
 	/*
 	 * It is known to be moving until the VFS has moved it as well. A directory stays on @branch alone
