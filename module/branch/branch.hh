@@ -267,12 +267,12 @@ public:
 	{
 		return AtomicRef(changes_by_itself_).load();
 	}
-	/* Whether other unions have to know that it is written to: under ClaimsLock. */
-	bool is_claimed_rw() const
+	/* Whether other unions have to know that it is written to. */
+	bool is_claimed_rw(const ClaimsLock &) const
 	{
 		return claimed_rw_;
 	}
-	void set_claimed_rw(bool rw)
+	void set_claimed_rw(const ClaimsLock &, bool rw)
 	{
 		claimed_rw_ = rw;
 	}

@@ -230,6 +230,28 @@ private:
 	struct super_block *sb_;
 };
 
+/*
+ * The VFS calls with the s_umount of @sb, a union's, held for writing: nobody else mounts, remounts or unmounts it. Made
+ * where it calls, and handed on to what needs that.
+ */
+class UmountHeld final
+{
+public:
+	explicit UmountHeld(struct super_block &sb) : sb_(sb)
+	{
+	}
+	UmountHeld(const UmountHeld &) = delete;
+	UmountHeld &operator=(const UmountHeld &) = delete;
+
+	struct super_block &sb() const
+	{
+		return sb_;
+	}
+
+private:
+	struct super_block &sb_;
+};
+
 /* A filesystem is not frozen in this scope. Sleeps while it is. */
 using FreezeProtection = Held<struct super_block, aufs_sb_start_write, aufs_sb_end_write>;
 

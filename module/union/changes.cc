@@ -95,7 +95,8 @@ Result<void> ListChange::check_fresh(const AsMounter &mounter, struct fs_context
 	return refuse_locked(mounter, fc, branch);
 }
 
-Result<void> ListChange::insert(struct fs_context *fc, Super &super, unsigned int place, Step &step)
+Result<void> ListChange::insert(struct fs_context *fc, const UmountHeld &held, unsigned int place,
+				Step &step)
 {
 	if (place > list_.size()) {
 		mount_error(fc, "branch '%s': there is no place %u: 0 to %u",
@@ -103,13 +104,14 @@ Result<void> ListChange::insert(struct fs_context *fc, Super &super, unsigned in
 			    static_cast<unsigned int>(list_.size()));
 		return Error{-EINVAL};
 	}
-	number(fc, super, *step.fresh);
+	number(fc, held, *step.fresh);
 	return list_.insert(kernel, place, Entry{step.fresh.get(), true, false, {}, {}});
 }
 
 /* Before anything of it is looked up. */
-void ListChange::number(struct fs_context *fc, Super &super, Branch &fresh) const
+void ListChange::number(struct fs_context *fc, const UmountHeld &held, Branch &fresh) const
 {
+	Super &super = Super::of(held.sb());
 	const Branch *beside = nullptr;
 
 	for (const Branch &branch : super.branches()) {
@@ -121,7 +123,7 @@ void ListChange::number(struct fs_context *fc, Super &super, Branch &fresh) cons
 		if (&entry.branch->sb() == &fresh.sb())
 			beside = entry.branch;
 	}
-	super.number(fresh, beside);
+	super.number(held, fresh, beside);
 	if (beside) {
 		(void)tell_filesystems_apart(fc, fresh, *beside);
 		return;
@@ -136,12 +138,12 @@ void ListChange::number(struct fs_context *fc, Super &super, Branch &fresh) cons
 	}
 }
 
-Result<void> ListChange::plan_step(const AsMounter &mounter, struct fs_context *fc, Super &super,
-				   Step &step)
+Result<void> ListChange::plan_step(const AsMounter &mounter, struct fs_context *fc,
+				   const UmountHeld &held, Step &step)
 {
 	if (step.kind == Kind::insert || step.kind == Kind::append) {
 		TRY(check_fresh(mounter, fc, *step.fresh));
-		return insert(fc, super,
+		return insert(fc, held,
 			      step.kind == Kind::insert ? step.place :
 							  static_cast<unsigned int>(list_.size()),
 			      step);
@@ -169,7 +171,7 @@ Result<void> ListChange::plan_step(const AsMounter &mounter, struct fs_context *
 
 	if (step.kind == Kind::replace) {
 		TRY(check_fresh(mounter, fc, *step.fresh));
-		TRY(insert(fc, super, place, step));
+		TRY(insert(fc, held, place, step));
 		/* It is used as the old one, unless it says otherwise. */
 		if (!step.use.perm_given) {
 			BranchItem use = old.is_modified ? old.use : old.branch->use();
@@ -186,21 +188,21 @@ Result<void> ListChange::plan_step(const AsMounter &mounter, struct fs_context *
 	return leaving_.push(kernel, {old.branch, step.kind == Kind::detach});
 }
 
-Result<void> ListChange::plan(struct fs_context *fc, const struct super_block &sb)
+Result<void> ListChange::plan(struct fs_context *fc, const UmountHeld &held)
 {
-	Super &super = Super::of(sb);
+	Super &super = Super::of(held.sb());
 	AsMounter mounter = super.as_mounter();
 
 	for (unsigned int i = 0; i < super.count(); i++)
 		TRY(list_.push(kernel, Entry{&super.branch_to_change(i), false, false, {}, {}}));
 	for (Step &step : steps_)
-		TRY(plan_step(mounter, fc, super, step));
+		TRY(plan_step(mounter, fc, held, step));
 	if (list_.size() == 0) {
 		mount_error(fc, "the last branch cannot be removed: unmount the union");
 		return Error{-EINVAL};
 	}
 	for (const Entry &entry : list_) {
-		if (entry.branch->sb().s_stack_depth >= sb.s_stack_depth) {
+		if (entry.branch->sb().s_stack_depth >= held.sb().s_stack_depth) {
 			mount_error(
 				fc,
 				"branch '%s' is on a filesystem that is stacked deeper than those that the union was mounted with",
@@ -363,9 +365,10 @@ void ListChange::warm_up(struct super_block &sb, Refresh::Goes goes) const
 		(void)refresh.prepare(mounter, *sb.s_root, root.release(), goes).ok();
 }
 
-Result<void> ListChange::exchange(struct fs_context *fc, struct super_block &sb,
+Result<void> ListChange::exchange(struct fs_context *fc, const UmountHeld &held,
 				  const Settings &settings, bool last, Refresh &refresh, Busy &busy)
 {
+	struct super_block &sb = held.sb();
 	Super &super = Super::of(sb);
 	Array<Super::Claim> claimed;
 	auto goes = [this](const Branch &branch) {
@@ -399,7 +402,7 @@ Result<void> ListChange::exchange(struct fs_context *fc, struct super_block &sb,
 	TRY(take_write_access(fc, last, refresh, busy));
 
 	auto take = [&] {
-		super.set_settings(settings);
+		super.set_settings(held, settings);
 		take_list();
 	};
 
@@ -421,12 +424,12 @@ Result<void> ListChange::exchange(struct fs_context *fc, struct super_block &sb,
 	return {};
 }
 
-Result<void> ListChange::try_to_apply(struct fs_context *fc, struct super_block &sb,
+Result<void> ListChange::try_to_apply(struct fs_context *fc, const UmountHeld &held,
 				      const Settings &settings, bool last)
 {
-	Refresh refresh(sb);
+	Refresh refresh(held.sb());
 	Busy busy;
-	auto exchanged = exchange(fc, sb, settings, last, refresh, busy);
+	auto exchanged = exchange(fc, held, settings, last, refresh, busy);
 
 	/* Nobody waits for that. */
 	if (!exchanged.ok())
@@ -436,21 +439,21 @@ Result<void> ListChange::try_to_apply(struct fs_context *fc, struct super_block 
 	return exchanged;
 }
 
-Result<void> ListChange::apply(struct fs_context *fc, struct super_block &sb,
+Result<void> ListChange::apply(struct fs_context *fc, const UmountHeld &held,
 			       const Settings &settings)
 {
-	Super &super = Super::of(sb);
+	Super &super = Super::of(held.sb());
 	unsigned int before = super.count();
 	auto after = static_cast<unsigned int>(list_.size());
 
 	TRY(super.set_places(cxxrt::max(before, after)));
 	sync_read_only(fc);
 
-	auto applied = try_to_apply(fc, sb, settings, false);
+	auto applied = try_to_apply(fc, held, settings, false);
 
 	for (int tries = 1; tries <= most_tries && is_passing(applied.error()); tries++) {
 		pause_shortly();
-		applied = try_to_apply(fc, sb, settings, tries == most_tries);
+		applied = try_to_apply(fc, held, settings, tries == most_tries);
 	}
 	if (applied.ok()) {
 		sync_read_only(fc);

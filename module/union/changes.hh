@@ -29,10 +29,10 @@ public:
 	 */
 	Result<void> add(struct fs_context *fc, const BranchChange &change);
 	/*
-	 * Plans what becomes of the list of @sb's union. -EINVAL for a place that there is not, a branch that there is
-	 * not or no more, and what cannot be a branch beside the others; -E2BIG. s_umount is held until apply().
+	 * Plans what becomes of the list of the union. -EINVAL for a place that there is not, a branch that there is
+	 * not or no more, and what cannot be a branch beside the others; -E2BIG.
 	 */
-	Result<void> plan(struct fs_context *fc, const struct super_block &sb);
+	Result<void> plan(struct fs_context *fc, const UmountHeld &held);
 	/* Whether there is a rw branch then, and how branches change by themselves. After plan(). */
 	bool has_rw() const;
 	Volatility volatility() const;
@@ -41,7 +41,7 @@ public:
 	 * at again. -EBUSY where a branch that goes, or is to be written to no more, is in use: the log says by
 	 * what. -EINTR, -ENOMEM, what the branches say. Sleeps.
 	 */
-	Result<void> apply(struct fs_context *fc, struct super_block &sb, const Settings &settings);
+	Result<void> apply(struct fs_context *fc, const UmountHeld &held, const Settings &settings);
 
 private:
 	/* A path that was found, held. */
@@ -103,16 +103,17 @@ private:
 		}
 	};
 
-	Result<void> plan_step(const AsMounter &mounter, struct fs_context *fc, Super &super,
-			       Step &step);
-	Result<void> insert(struct fs_context *fc, Super &super, unsigned int place, Step &step);
-	void number(struct fs_context *fc, Super &super, Branch &fresh) const;
+	Result<void> plan_step(const AsMounter &mounter, struct fs_context *fc,
+			       const UmountHeld &held, Step &step);
+	Result<void> insert(struct fs_context *fc, const UmountHeld &held, unsigned int place,
+			    Step &step);
+	void number(struct fs_context *fc, const UmountHeld &held, Branch &fresh) const;
 	Result<unsigned int> place_of(struct fs_context *fc, const Step &step) const;
 	Result<void> check_fresh(const AsMounter &mounter, struct fs_context *fc,
 				 const Branch &branch) const;
-	Result<void> try_to_apply(struct fs_context *fc, struct super_block &sb,
+	Result<void> try_to_apply(struct fs_context *fc, const UmountHeld &held,
 				  const Settings &settings, bool last);
-	Result<void> exchange(struct fs_context *fc, struct super_block &sb,
+	Result<void> exchange(struct fs_context *fc, const UmountHeld &held,
 			      const Settings &settings, bool last, Refresh &refresh, Busy &busy);
 	bool goes(const Branch &branch) const;
 	Result<void> check_unused(const Refresh &refresh, Busy &busy) const;

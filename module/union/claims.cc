@@ -35,15 +35,15 @@ bool overlap(const Branch &a, const Branch &b)
 }
 
 /* What @mine, which @super gets, or is to write to (@rw), and @other have in common. */
-Result<void> compare(struct fs_context *fc, const Super &super, const Branch &mine, bool rw,
-		     const Super &other, bool &warned)
+Result<void> compare(const ClaimsLock &lock, struct fs_context *fc, const Super &super,
+		     const Branch &mine, bool rw, const Super &other, bool &warned)
 {
 	bool shared = super.settings().share_rw && other.settings().share_rw;
 
 	for (const Branch &theirs : other.branches()) {
-		if ((!rw && !theirs.is_claimed_rw()) || !overlap(mine, theirs))
+		if ((!rw && !theirs.is_claimed_rw(lock)) || !overlap(mine, theirs))
 			continue;
-		if (rw && theirs.is_claimed_rw() && !shared) {
+		if (rw && theirs.is_claimed_rw(lock) && !shared) {
 			mount_error(
 				fc,
 				"branch '%s' is in use: it is rw branch '%s' of another union (share_rw lets several use it)",
@@ -79,18 +79,17 @@ Result<void> refuse_overlays(struct fs_context *fc, const Branch &branch, bool r
 
 } // namespace
 
-/* Under ClaimsLock. */
-Result<void> Super::compare_with_others(struct fs_context *fc, const Branch &branch, bool rw,
-					bool &warned) const
+Result<void> Super::compare_with_others(const ClaimsLock &lock, struct fs_context *fc,
+					const Branch &branch, bool rw, bool &warned) const
 {
 	for (const Super *other = claimed; other; other = other->next_claimed_) {
 		if (other != this)
-			TRY(compare(fc, *this, branch, rw, *other, warned));
+			TRY(compare(lock, fc, *this, branch, rw, *other, warned));
 	}
 	return {};
 }
 
-Result<void> Super::change_branches(const ListChangeLock &, struct fs_context *fc,
+Result<void> Super::change_branches(const ListChangeLock &list, struct fs_context *fc,
 				    const Array<Claim> &claims, Array<Own<Branch>> &next,
 				    FunctionRef<void()> modify)
 {
@@ -102,18 +101,17 @@ Result<void> Super::change_branches(const ListChangeLock &, struct fs_context *f
 	ClaimsLock lock;
 
 	for (const Claim &claim : claims)
-		TRY(compare_with_others(fc, *claim.branch, claim.rw, warned));
+		TRY(compare_with_others(lock, fc, *claim.branch, claim.rw, warned));
 	modify();
-	exchange_branches(next);
-	note_claims();
+	exchange_branches(list, lock, next);
+	note_claims(lock);
 	return {};
 }
 
-/* Under ClaimsLock. */
-void Super::note_claims()
+void Super::note_claims(const ClaimsLock &lock)
 {
 	for (Own<Branch> &branch : branches_)
-		branch->set_claimed_rw(branch->writable());
+		branch->set_claimed_rw(lock, branch->writable());
 }
 
 Result<void> Super::claim(struct fs_context *fc)
@@ -126,8 +124,8 @@ Result<void> Super::claim(struct fs_context *fc)
 	ClaimsLock lock;
 
 	for (const Branch &branch : branches())
-		TRY(compare_with_others(fc, branch, branch.writable(), warned));
-	note_claims();
+		TRY(compare_with_others(lock, fc, branch, branch.writable(), warned));
+	note_claims(lock);
 	next_claimed_ = exchange(claimed, this);
 	claims_ = true;
 	return {};

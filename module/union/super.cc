@@ -113,7 +113,7 @@ void Super::note_volatility()
 	volatility_ = most;
 }
 
-void Super::exchange_branches(Array<Own<Branch>> &next)
+void Super::exchange_branches(const ListChangeLock &, const ClaimsLock &, Array<Own<Branch>> &next)
 {
 	Array<Own<Branch>> old = move(branches_);
 

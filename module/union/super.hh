@@ -116,11 +116,11 @@ public:
 	Result<void> change_branches(const ListChangeLock &, struct fs_context *fc,
 				     const Array<Claim> &claims, Array<Own<Branch>> &next,
 				     FunctionRef<void()> modify);
-	/*
-	 * Gives @branch, which is not in the list yet, its numbers; @beside is one on the same filesystem, or null.
-	 * s_umount is held, or nobody else has this.
-	 */
-	void number(Branch &branch, const Branch *beside);
+	/* Gives @branch, which is not in the list yet, its numbers; @beside is one on the same filesystem, or null. */
+	void number(const UmountHeld &, Branch &branch, const Branch *beside)
+	{
+		number(branch, beside);
+	}
 	/* What number() gives next: for who takes back what it has given to branches that do not come after all. */
 	struct Numbers {
 		unsigned int filesystems, branches;
@@ -306,8 +306,8 @@ public:
 		return name_key_;
 	}
 
-	/* For udba=notify; before that is set. -ENOMEM. s_umount is held, or nobody else has this yet. */
-	Result<void> prepare_watches()
+	/* For udba=notify; before that is set. -ENOMEM. */
+	Result<void> prepare_watches(const UmountHeld &)
 	{
 		return watches_.prepare();
 	}
@@ -331,8 +331,7 @@ public:
 			words[i] = settings_[i].load();
 		return __builtin_bit_cast(Settings, words);
 	}
-	/* s_umount is held for writing, or nobody else has this yet. */
-	void set_settings(Settings settings)
+	void set_settings(const UmountHeld &, Settings settings)
 	{
 		u64 words[setting_words];
 
@@ -358,15 +357,17 @@ private:
 	{
 		return (1U << index_bits_) - 1;
 	}
+	void number(Branch &branch, const Branch *beside);
 	void number_places();
 
 	bool copies_keep_identity(const Branch &branch, umode_t mode) const;
 
-	void exchange_branches(Array<Own<Branch>> &next);
-	Result<void> compare_with_others(struct fs_context *fc, const Branch &branch, bool rw,
-					 bool &warned) const;
+	void exchange_branches(const ListChangeLock &, const ClaimsLock &,
+			       Array<Own<Branch>> &next);
+	Result<void> compare_with_others(const ClaimsLock &lock, struct fs_context *fc,
+					 const Branch &branch, bool rw, bool &warned) const;
 	Result<void> claim(struct fs_context *fc);
-	void note_claims();
+	void note_claims(const ClaimsLock &lock);
 	void release_claim();
 
 	/* The unions whose branches are claimed; under ClaimsLock. */

@@ -41,8 +41,10 @@ void clean(const Super &super)
 
 } // namespace
 
-Result<void> MountContext::fill(struct fs_context *fc, struct super_block &sb)
+Result<void> MountContext::fill(struct fs_context *fc, const UmountHeld &held)
 {
+	struct super_block &sb = held.sb();
+
 	TRY(refuse_part(fc));
 	if (!super_->count()) {
 		mount_error(fc, "no branches: give them as br=/top=rw:/lower=ro");
@@ -50,7 +52,7 @@ Result<void> MountContext::fill(struct fs_context *fc, struct super_block &sb)
 	}
 	TRY(super_->end_adding(fc));
 	TRY(finish(fc, (sb.s_flags & SB_RDONLY) != 0 || !super_->top_rw()));
-	super_->set_settings(settings_);
+	super_->set_settings(held, settings_);
 	TRY(super_->attach(fc));
 	{
 		AsMounter mounter = super_->as_mounter();
@@ -59,7 +61,7 @@ Result<void> MountContext::fill(struct fs_context *fc, struct super_block &sb)
 			TRY(refuse_locked(mounter, fc, branch));
 		super_->note_volatility();
 		if (settings_.udba == Udba::notify)
-			TRY(super_->prepare_watches());
+			TRY(super_->prepare_watches(held));
 	}
 
 	const Super &super = *super_;
@@ -130,9 +132,9 @@ Settings MountContext::changed_from(Settings now) const
 	return now;
 }
 
-Result<void> MountContext::reconfigure(struct fs_context *fc)
+Result<void> MountContext::reconfigure(struct fs_context *fc, const UmountHeld &held)
 {
-	struct super_block &sb = *fc->root->d_sb;
+	struct super_block &sb = held.sb();
 	/* What is not said stays: fspick(2) begins with nothing. */
 	unsigned int flags = (sb.s_flags & ~fc->sb_flags_mask) | (fc->sb_flags & fc->sb_flags_mask);
 	bool read_only = (flags & SB_RDONLY) != 0;
@@ -161,17 +163,17 @@ Result<void> MountContext::reconfigure(struct fs_context *fc)
 	ScopeExit give_back([&] { mounted_->take_back(numbers); });
 
 	if (changes)
-		TRY(change_.plan(fc, sb));
+		TRY(change_.plan(fc, held));
 	if (!(changes ? change_.has_rw() : mounted_->top_rw() != nullptr) && !read_only) {
 		mount_error(fc, "cannot be writable: no branch is rw");
 		return Error{-EROFS};
 	}
 	if (settings.udba == Udba::notify)
-		TRY(mounted_->prepare_watches());
+		TRY(mounted_->prepare_watches(held));
 	if (turns_read_only)
 		TRY(check(sync_filesystem(&sb)));
 	if (changes) {
-		auto applied = change_.apply(fc, sb, settings);
+		auto applied = change_.apply(fc, held, settings);
 
 		if (!applied.ok() && !only_looks)
 			return applied;
@@ -179,7 +181,7 @@ Result<void> MountContext::reconfigure(struct fs_context *fc)
 			mount_warning(fc, "not all that is cached could be looked at (errno %d)",
 				      -applied.error());
 	} else {
-		mounted_->set_settings(settings);
+		mounted_->set_settings(held, settings);
 	}
 	give_back.dismiss();
 	/* Whoever mounted it read-only has left what was there. */
@@ -209,7 +211,7 @@ Result<void> parse_param(struct fs_context *fc, struct fs_parameter *param)
 
 Result<void> fill_super(struct super_block *sb, struct fs_context *fc)
 {
-	return MountContext::of(*fc).fill(fc, *sb);
+	return MountContext::of(*fc).fill(fc, UmountHeld(*sb));
 }
 
 Result<void> get_tree(struct fs_context *fc)
@@ -224,7 +226,7 @@ Result<void> get_tree(struct fs_context *fc)
 
 Result<void> reconfigure(struct fs_context *fc)
 {
-	return MountContext::of(*fc).reconfigure(fc);
+	return MountContext::of(*fc).reconfigure(fc, UmountHeld(*fc->root->d_sb));
 }
 
 void free_context(struct fs_context *fc)

@@ -23,10 +23,10 @@ public:
 
 	/* Takes one option, @value null where it has none. Each error is explained in @fc's log. */
 	Result<void> parse(struct fs_context *fc, StringView key, const char *value);
-	/* As ->get_tree's fill_super, with s_umount held. Errors are explained. */
-	Result<void> fill(struct fs_context *fc, struct super_block &sb);
-	/* As ->reconfigure, with s_umount held. All or nothing is done, errors are explained. */
-	Result<void> reconfigure(struct fs_context *fc);
+	/* As ->get_tree's fill_super. Errors are explained. */
+	Result<void> fill(struct fs_context *fc, const UmountHeld &held);
+	/* As ->reconfigure. All or nothing is done, errors are explained. */
+	Result<void> reconfigure(struct fs_context *fc, const UmountHeld &held);
 	/* After a mount that failed: its branches are not used any more. */
 	void give_up()
 	{
