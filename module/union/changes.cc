@@ -251,11 +251,12 @@ bool ListChange::goes(const Branch &branch) const
 	});
 }
 
-Result<void> ListChange::check_unused(const Refresh &refresh, Busy &busy) const
+Result<void> ListChange::check_unused(const ListChangeLock &list, const Refresh &refresh,
+				      Busy &busy) const
 {
 	for (const Leaving &leaving : leaving_) {
 		if (!leaving.is_detached)
-			TRY(busy.check(refresh, *leaving.branch, BranchUse::any));
+			TRY(busy.check(list, refresh, *leaving.branch, BranchUse::any));
 	}
 	return {};
 }
@@ -264,8 +265,8 @@ Result<void> ListChange::check_unused(const Refresh &refresh, Busy &busy) const
  * What is rw, and is not to be from now on: nobody begins to write to it any more, and who has begun is looked for.
  * Whoever opens a file, or has taken write access, looks at the permission afterwards.
  */
-Result<void> ListChange::take_write_access(struct fs_context *fc, bool last, const Refresh &refresh,
-					   Busy &busy)
+Result<void> ListChange::take_write_access(const ListChangeLock &list, struct fs_context *fc,
+					   bool last, const Refresh &refresh, Busy &busy)
 {
 	for (Entry &entry : list_) {
 		if (!entry.is_modified || !entry.branch->writable() ||
@@ -281,7 +282,7 @@ Result<void> ListChange::take_write_access(struct fs_context *fc, bool last, con
 					    entry.branch->name().data());
 			return Error{-EBUSY};
 		}
-		TRY(busy.check(refresh, *entry.branch, BranchUse::writing));
+		TRY(busy.check(list, refresh, *entry.branch, BranchUse::writing));
 	}
 	return {};
 }
@@ -389,17 +390,18 @@ Result<void> ListChange::exchange(struct fs_context *fc, const UmountHeld &held,
 	}
 	TRY(check(lock.error()));
 
+	const ListChangeLock &list = lock.value().list;
 	AsMounter mounter = super.as_mounter();
 
 	/* What has come since is little. */
 	shrink_dcache_sb(&sb);
 	TRY(refresh.prepare(mounter, *sb.s_root, TRY(find_root(mounter, fc, sb)),
 			    Refresh::Goes(goes)));
-	TRY(check_unused(refresh, busy));
+	TRY(check_unused(list, refresh, busy));
 
 	ScopeExit give_back([this] { give_write_access_back(); });
 
-	TRY(take_write_access(fc, last, refresh, busy));
+	TRY(take_write_access(list, fc, last, refresh, busy));
 
 	auto take = [&] {
 		super.set_settings(held, settings);
@@ -407,8 +409,8 @@ Result<void> ListChange::exchange(struct fs_context *fc, const UmountHeld &held,
 	};
 
 	/* What another union has is not given up in a moment. */
-	if (auto changed = super.change_branches(lock.value().list, fc, claimed, next_,
-						 FunctionRef<void()>(take));
+	if (auto changed =
+		    super.change_branches(list, fc, claimed, next_, FunctionRef<void()>(take));
 	    !changed.ok())
 		return Error{changed.error() == -EBUSY ? -ETIMEDOUT : changed.error()};
 	/* They are in next_ as well. */
@@ -420,7 +422,7 @@ Result<void> ListChange::exchange(struct fs_context *fc, const UmountHeld &held,
 			entry.branch->housekeeping().find_again(mounter, *entry.branch);
 	}
 	clean(mounter, sb);
-	refresh.commit(mounter, lock.value().list, Refresh::Goes(goes));
+	refresh.commit(mounter, list, Refresh::Goes(goes));
 	return {};
 }
 

@@ -116,12 +116,13 @@ private:
 	Result<void> exchange(struct fs_context *fc, const UmountHeld &held,
 			      const Settings &settings, bool last, Refresh &refresh, Busy &busy);
 	bool goes(const Branch &branch) const;
-	Result<void> check_unused(const Refresh &refresh, Busy &busy) const;
+	Result<void> check_unused(const ListChangeLock &list, const Refresh &refresh,
+				  Busy &busy) const;
 	Result<Own<Stack>> find_root(const AsMounter &mounter, struct fs_context *fc,
 				     const struct super_block &sb) const;
 	Result<void> claims(Array<Super::Claim> &claims) const;
-	Result<void> take_write_access(struct fs_context *fc, bool last, const Refresh &refresh,
-				       Busy &busy);
+	Result<void> take_write_access(const ListChangeLock &list, struct fs_context *fc, bool last,
+				       const Refresh &refresh, Busy &busy);
 	void give_write_access_back();
 	void sync_read_only(struct fs_context *fc) const;
 	void warm_up(struct super_block &sb, Refresh::Goes goes) const;

@@ -89,11 +89,12 @@ void explain(struct fs_context *fc, const Refresh &refresh, int error)
 			    -error);
 }
 
-Result<void> Busy::check(const Refresh &refresh, const Branch &branch, BranchUse use)
+Result<void> Busy::check(const ListChangeLock &list, const Refresh &refresh, const Branch &branch,
+			 BranchUse use)
 {
-	count_ = refresh.users_of(branch, use, {holders_, most_holders});
+	count_ = refresh.users_of(list, branch, use, {holders_, most_holders});
 
-	bool unseen = use == BranchUse::any && branch.pins() > refresh.parts_on(branch) + 1;
+	bool unseen = use == BranchUse::any && branch.pins() > refresh.parts_on(list, branch) + 1;
 
 	branch_ = count_ || unseen ? &branch : nullptr;
 	use_ = use;

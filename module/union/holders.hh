@@ -20,8 +20,9 @@ void explain(struct fs_context *fc, const Refresh &refresh, int error);
 class Busy final
 {
 public:
-	/* -EBUSY where @branch is in use, as @refresh has seen, which lives longer than this. Under the list's lock. */
-	Result<void> check(const Refresh &refresh, const Branch &branch, BranchUse use);
+	/* -EBUSY where @branch is in use, as @refresh has seen, which lives longer than this. */
+	Result<void> check(const ListChangeLock &list, const Refresh &refresh, const Branch &branch,
+			   BranchUse use);
 	/*
 	 * Says in @fc's log what was in use, if anything was: up to eight names, with a process that has each. Without
 	 * the list's lock: there may be many processes to ask. May sleep.

@@ -227,7 +227,7 @@ Result<void> Refresh::prepare(const AsMounter &mounter, struct dentry &dir, Own<
 	return &dir == sb_.s_root ? find_lone() : Result<void>();
 }
 
-unsigned int Refresh::users_of(const Branch &branch, BranchUse use,
+unsigned int Refresh::users_of(const ListChangeLock &, const Branch &branch, BranchUse use,
 			       Span<struct dentry *> holders) const
 {
 	unsigned int count = 0;
@@ -257,7 +257,7 @@ unsigned int Refresh::users_of(const Branch &branch, BranchUse use,
 	return count;
 }
 
-unsigned int Refresh::parts_on(const Branch &branch) const
+unsigned int Refresh::parts_on(const ListChangeLock &, const Branch &branch) const
 {
 	unsigned int count = 0;
 

@@ -5,7 +5,7 @@
  * something else by now, or has come or gone, is looked up anew by who asks next.
  *
  * All that can fail comes first: prepare() looks everything up on the branches that there will be, and commit()
- * only exchanges pointers. Who calls them holds the list alone all the time.
+ * only exchanges pointers. From the one to the other the list is held alone.
  */
 #pragma once
 
@@ -61,13 +61,14 @@ public:
 		return failed_.get();
 	}
 	/*
-	 * How many of what is in use have a part on @branch that they would still have, or @use it so; at most
-	 * @size are put into @holders, those that something else holds than what lies in them. After prepare().
+	 * How many of what is in use have a part on @branch that they would still have, or @use it so; into
+	 * @holders are put those that something else holds than what lies in them, as far as there is room. After
+	 * prepare().
 	 */
-	unsigned int users_of(const Branch &branch, BranchUse use,
+	unsigned int users_of(const ListChangeLock &, const Branch &branch, BranchUse use,
 			      Span<struct dentry *> holders) const;
 	/* How many parts on @branch all that is in use has now. */
-	unsigned int parts_on(const Branch &branch) const;
+	unsigned int parts_on(const ListChangeLock &, const Branch &branch) const;
 	/* The list has been exchanged, if it changes; @goes(branch): of what is not in it any more. */
 	void commit(const AsMounter &mounter, const ListChangeLock &list, Goes goes);
 
