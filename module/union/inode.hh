@@ -2,8 +2,7 @@
 /* An inode of the union, and the branch dentries behind it. */
 #pragma once
 
-#include "branch/part.hh"
-#include "origin.hh"
+#include "stack.hh"
 #include "super.hh"
 
 namespace aufs
@@ -12,96 +11,6 @@ namespace aufs
 class CopyLock;
 class ListChangeLock;
 class ListLock;
-
-/* What a lookup found in the branches: nothing, one object, or the parts of a merged directory. */
-struct Stack {
-	Part top;
-	/* The parts of a directory below the top one, from the upper branches to the lower. */
-	Own<Part[]> lower;
-	unsigned int lower_count = 0;
-	/* The branch of the lowest part, for who must not look at the others: under RCU. */
-	const Branch *bottom = nullptr;
-	/* What has the name, where a pseudo-link led from it to the top. */
-	Part named;
-	/* Identity's, where what led to it knows it: a pseudo-link that was believed. */
-	u64 generation = Identity::unknown;
-	/* What the inode had before: readers without a lock may still use it. */
-	Stack *older = nullptr;
-
-	/* One of its own, for an inode, of what @found has, which is used up. -ENOMEM. */
-	static Result<Own<Stack>> create(Stack &found);
-
-	bool exists() const
-	{
-		return static_cast<bool>(top);
-	}
-	unsigned int parts() const
-	{
-		return 1 + lower_count;
-	}
-	const Part &part(unsigned int index) const
-	{
-		return index == 0 ? top : lower[index - 1];
-	}
-	const Part &lowest() const
-	{
-		return part(lower_count);
-	}
-	/* The index of the part on @branch, or parts() where there is none. */
-	unsigned int part_on(const Branch &branch) const
-	{
-		unsigned int index = 0;
-
-		while (index < parts() && part(index).branch != &branch)
-			index++;
-		return index;
-	}
-	bool has_part_on(const Branch &branch) const
-	{
-		return part_on(branch) < parts();
-	}
-	/* The dentry of that part, or null; borrowed. */
-	struct dentry *dentry_on(const Branch &branch) const
-	{
-		unsigned int index = part_on(branch);
-
-		return index < parts() ? part(index).dentry.get() : nullptr;
-	}
-
-	/* `for (const Part &part : found)`, from the uppermost. */
-	class Iterator
-	{
-	public:
-		Iterator(const Stack &found, unsigned int index) : stack_(found), index_(index)
-		{
-		}
-		const Part &operator*() const
-		{
-			return stack_.part(index_);
-		}
-		Iterator &operator++()
-		{
-			index_++;
-			return *this;
-		}
-		bool operator!=(const Iterator &other) const
-		{
-			return index_ != other.index_;
-		}
-
-	private:
-		const Stack &stack_;
-		unsigned int index_;
-	};
-	Iterator begin() const
-	{
-		return {*this, 0};
-	}
-	Iterator end() const
-	{
-		return {*this, parts()};
-	}
-};
 
 /*
  * Two names are one inode where they are one file on a branch, and stay it: a lower file whose copy
