@@ -99,7 +99,7 @@ Result<Stack> find_below(const AsMounter &mounter, const Inode &dir, StringView 
 	const Stack &parts = dir.stack();
 	FilteredLookup lookup(mounter, dir, parts, name, list);
 
-	return find_in(mounter, parts, name, parts.part_on(branch) + 1, &lookup);
+	return find_in(mounter, parts, name, parts.below(branch).begin().place(), &lookup);
 }
 
 Result<Stack> find(const AsMounter &mounter, const Stack &parts, StringView name)

@@ -108,8 +108,8 @@ void Inode::release_parts()
 	for (Stack *found = stack_; found; found = found->older) {
 		found->top.release();
 		/* Whoever looks under RCU still goes through them. */
-		for (unsigned int i = 0; i < found->lower_count; i++)
-			found->lower[i].release();
+		for (Part &part : found->lower_parts())
+			part.release();
 		found->named.release();
 	}
 }
@@ -156,22 +156,24 @@ Result<Own<Stack>> Inode::stack_with(Part part) const
 	if (!next)
 		return Error{-ENOMEM};
 	if (is_dir(vfs.i_mode)) {
-		unsigned int before = 0;
-
 		next->lower = Own<Part[]>::adopt(new (Gfp{GFP_KERNEL_ACCOUNT}) Part[old.parts()]);
 		if (!next->lower)
 			return Error{-ENOMEM};
-		while (before < old.parts() && old.part(before).branch->is_above(*part.branch))
-			before++;
-		for (unsigned int i = 0; i <= old.parts(); i++) {
-			Part &to = i ? next->lower[i - 1] : next->top;
 
-			if (i == before)
-				to = move(part);
+		auto add = [&next](Part another) {
+			if (next->exists())
+				next->lower[next->lower_count++] = move(another);
 			else
-				to = old.part(i < before ? i : i - 1).clone();
+				next->top = move(another);
+		};
+
+		for (const Part &mine : old) {
+			if (part && !mine.branch->is_above(*part.branch))
+				add(move(part));
+			add(mine.clone());
 		}
-		next->lower_count = old.parts();
+		if (part)
+			add(move(part));
 	} else {
 		next->top = move(part);
 	}

@@ -117,8 +117,8 @@ void Inode::find_lone(const AsMounter &mounter, struct super_block &sb, const St
 {
 	const Super &super = Super::of(sb);
 
-	for (unsigned int i = 0; i < found.lower_count; i++) {
-		IdentityKey wanted = identity_of(mounter, super, found.lower[i]).key;
+	for (const Part &part : found.lower_parts()) {
+		IdentityKey wanted = identity_of(mounter, super, part).key;
 		auto inode = Ref<struct inode>::adopt(ilookup5(&sb, wanted.hash(), test, &wanted));
 
 		if (!inode)

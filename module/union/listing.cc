@@ -42,13 +42,16 @@ s64 change_time(const Part &part)
 Own<s64[]> change_times(const Stack &found, s64 now)
 {
 	auto times = Own<s64[]>::adopt(new (Gfp{GFP_KERNEL_ACCOUNT}) s64[found.parts()]);
+	s64 *next = times.get();
 
-	for (unsigned int i = 0; times && i < found.parts(); i++) {
-		const Part &part = found.part(i);
+	if (!times)
+		return times;
+	for (const Part &part : found) {
+		s64 time = change_time(part);
 
-		times[i] = change_time(part);
-		if (times[i] == none || times[i] + part.branch->sb().s_time_gran > now)
+		if (time == none || time + part.branch->sb().s_time_gran > now)
 			return {};
+		*next++ = time;
 	}
 	return times;
 }
@@ -117,13 +120,12 @@ Result<void> Listing::add(const Super &super, const Source &source, const Branch
 }
 
 /*
- * Of the names from @first on, which @part gave, overlayfs's whiteouts become what the format's own are. They are
+ * Of the names from @first on, which @from gave, overlayfs's whiteouts become what the format's own are. They are
  * looked up, which is not possible while the branch's directory is read.
  */
-Result<void> Listing::hide_overlay_whiteouts(const AsMounter &mounter, unsigned int part,
+Result<void> Listing::hide_overlay_whiteouts(const AsMounter &mounter, const Part &from,
 					     unsigned long first)
 {
-	const Part &from = stack_->part(part);
 	bool files = TRY(has_overlay_whiteout_files(mounter, from));
 
 	for (unsigned long i = first; i < names_.count(); i++) {
@@ -140,18 +142,18 @@ Result<void> Listing::read_parts(const AsMounter &mounter, Inode &dir)
 {
 	const Stack &found = dir.stack();
 	s64 now = coarse_time();
+	unsigned short place = 0;
 
 	const Super &super = dir.super();
 
 	impure_ = is_impure(mounter, dir);
 	stack_ = &found;
 	changed_ = change_times(found, now);
-	for (unsigned int part = 0; part < found.parts(); part++) {
-		const Part &from = found.part(part);
+	for (const Part &from : found) {
 		/* Copies have the numbers of what they are copies of. */
 		const Source source = {
 			.branch = *from.branch,
-			.part = static_cast<unsigned short>(part),
+			.part = place++,
 			.numbered = !impure_ && super.numbers_entries(*from.branch),
 			.directories_numbered = !impure_ && from.branch->lists_numbers(),
 			.number_for = {super, *from.branch},
@@ -162,7 +164,7 @@ Result<void> Listing::read_parts(const AsMounter &mounter, Inode &dir)
 			return add(super, source, entry);
 		}));
 		if (from.branch->has_overlay_whiteouts())
-			TRY(hide_overlay_whiteouts(mounter, part, first));
+			TRY(hide_overlay_whiteouts(mounter, from, first));
 	}
 	names_.complete();
 	return {};
@@ -193,9 +195,10 @@ Result<Listing *> Listing::get(const AsMounter &mounter, Inode &dir)
 		/* That may have become known since. */
 		bool same = listing->stack_ == &found &&
 			    listing->impure_ == is_impure(mounter, dir);
+		const s64 *changed = listing->changed_.get();
 
-		for (unsigned int i = 0; same && i < found.parts(); i++)
-			same = change_time(found.part(i)) == listing->changed_[i];
+		for (const Part &part : found)
+			same = same && change_time(part) == *changed++;
 		if (same)
 			return listing;
 		put(dir, listing);

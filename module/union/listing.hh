@@ -49,7 +49,7 @@ private:
 	Result<void> read_parts(const AsMounter &mounter, Inode &dir);
 	struct Source;
 	Result<void> add(const Super &super, const Source &source, const BranchEntry &entry);
-	Result<void> hide_overlay_whiteouts(const AsMounter &mounter, unsigned int part,
+	Result<void> hide_overlay_whiteouts(const AsMounter &mounter, const Part &from,
 					    unsigned long first);
 	Result<void> add_whiteout(const Source &source, const BranchEntry &entry);
 

@@ -239,9 +239,7 @@ Result<const Branch *> branch_for_copy(const Inode &parent, const Branch &source
 	const Branch *chosen = nullptr;
 
 	if (policy != CopyPolicy::bu) {
-		for (const Part &part : parent.stack()) {
-			if (!part.branch->is_above(source))
-				break;
+		for (const Part &part : parent.stack().above(source)) {
 			if (!part.branch->writable())
 				continue;
 			chosen = part.branch;

@@ -60,9 +60,7 @@ Result<bool> is_hidden_in(const AsMounter &mounter, struct dentry &dentry, const
 	Inode &inode = Inode::of(*dentry.d_inode);
 	NameSnapshot name(dentry);
 
-	for (const Part &part : parent.stack()) {
-		if (!part.branch->is_above(branch))
-			break;
+	for (const Part &part : parent.stack().above(branch)) {
 		if (TRY(find_whiteout(mounter, part, name.view())) || TRY(is_opaque(mounter, part)))
 			return true;
 

@@ -59,9 +59,13 @@ bool has_same_parts(const Inode &inode, const Stack &found)
 
 	if (known.parts() != found.parts())
 		return false;
-	for (unsigned int i = 0; i < known.parts(); i++) {
-		if (known.part(i).dentry.get() != found.part(i).dentry.get())
+
+	auto other = found.begin();
+
+	for (const Part &part : known) {
+		if (part.dentry.get() != (*other).dentry.get())
 			return false;
+		++other;
 	}
 	return true;
 }

@@ -11,12 +11,8 @@
 
 #include "list_lock.hh"
 
-#include "span.hh"
-
 namespace aufs
 {
-
-using cxxrt::Span;
 
 /* Whether @inode, a directory, is the one that will have these parts; whether it has just these. */
 bool is_same_directory(const AsMounter &mounter, const Inode &inode, const Stack &next);

@@ -5,8 +5,12 @@
 #include "branch/part.hh"
 #include "origin.hh"
 
+#include "span.hh"
+
 namespace aufs
 {
+
+using cxxrt::Span;
 
 /* What a lookup found in the branches: nothing, one object, or the parts of a merged directory. */
 struct Stack {
@@ -42,25 +46,30 @@ struct Stack {
 	{
 		return part(lower_count);
 	}
-	/* The index of the part on @branch, or parts() where there is none. */
-	unsigned int part_on(const Branch &branch) const
+	/* The part on @branch, or null; borrowed. */
+	const Part *part_on(const Branch &branch) const
 	{
-		unsigned int index = 0;
-
-		while (index < parts() && part(index).branch != &branch)
-			index++;
-		return index;
+		for (const Part &part : *this) {
+			if (part.branch == &branch)
+				return &part;
+		}
+		return nullptr;
 	}
 	bool has_part_on(const Branch &branch) const
 	{
-		return part_on(branch) < parts();
+		return part_on(branch);
 	}
 	/* The dentry of that part, or null; borrowed. */
 	struct dentry *dentry_on(const Branch &branch) const
 	{
-		unsigned int index = part_on(branch);
+		const Part *part = part_on(branch);
 
-		return index < parts() ? part(index).dentry.get() : nullptr;
+		return part ? part->dentry.get() : nullptr;
+	}
+	/* Those of a directory below the top one. */
+	Span<Part> lower_parts() const
+	{
+		return {lower.get(), lower_count};
 	}
 
 	/* `for (const Part &part : found)`, from the uppermost. */
@@ -83,6 +92,11 @@ struct Stack {
 		{
 			return index_ != other.index_;
 		}
+		/* How many parts come before it. */
+		unsigned int place() const
+		{
+			return index_;
+		}
 
 	private:
 		const Stack &stack_;
@@ -95,6 +109,43 @@ struct Stack {
 	Iterator end() const
 	{
 		return {*this, parts()};
+	}
+
+	class Range
+	{
+	public:
+		Range(Iterator first, Iterator last) : first_(first), last_(last)
+		{
+		}
+		Iterator begin() const
+		{
+			return first_;
+		}
+		Iterator end() const
+		{
+			return last_;
+		}
+
+	private:
+		Iterator first_;
+		Iterator last_;
+	};
+	/* The parts on the branches above @branch, and below it: `for (const Part &part : found.above(branch))`. */
+	Range above(const Branch &branch) const
+	{
+		Iterator last = begin();
+
+		while (last != end() && (*last).branch->is_above(branch))
+			++last;
+		return {begin(), last};
+	}
+	Range below(const Branch &branch) const
+	{
+		Iterator first = begin();
+
+		while (first != end() && !branch.is_above(*(*first).branch))
+			++first;
+		return {first, end()};
 	}
 };
 

@@ -36,15 +36,11 @@ Result<Obstacle> obstacle_above(const AsMounter &mounter, const Inode &dir, Stri
 {
 	Obstacle obstacle = Obstacle::no;
 
-	for (const Part &part : dir.stack()) {
-		const Branch &branch = *part.branch;
-
-		if (!branch.is_above(target))
-			break;
+	for (const Part &part : dir.stack().above(target)) {
 		if (!TRY(find_whiteout(mounter, part, name)) &&
 		    !TRY(shown_object(mounter, part, name, shown)))
 			continue;
-		if (!branch.writable())
+		if (!part.branch->writable())
 			return Obstacle::for_good;
 		obstacle = Obstacle::removable;
 	}
@@ -73,10 +69,7 @@ Result<Uncovering> Uncovering::begin(const AsMounter &mounter, const Inode &dir,
 	const Branch &target = *made_in.branch;
 	Uncovering self(mounter, target, name);
 
-	for (const Part &part : dir.stack()) {
-		if (!part.branch->is_above(target))
-			break;
-
+	for (const Part &part : dir.stack().above(target)) {
 		Step step;
 
 		step.part = &part;
