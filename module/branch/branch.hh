@@ -299,6 +299,10 @@ public:
 	{
 		AtomicRef(index_).store(index);
 	}
+	bool is_topmost() const
+	{
+		return index() == 0;
+	}
 	/*
 	 * It has left the list, and is in use still: what is open or mapped goes on, and nothing else is changed
 	 * there. Any context.

@@ -59,24 +59,24 @@ Result<void> ListChange::add(struct fs_context *fc, const BranchChange &change)
 	return steps_.push(kernel, move(step));
 }
 
-Result<unsigned int> ListChange::place_of(struct fs_context *fc, const Step &step) const
+Result<ListChange::Entry *> ListChange::entry_of(struct fs_context *fc, const Step &step)
 {
 	unsigned int count = 0;
-	unsigned int place = 0;
+	Entry *named = nullptr;
 
-	for (unsigned int i = 0; i < list_.size(); i++) {
-		if (step.target.leads_to(*list_[i].branch))
-			return i;
+	for (Entry &entry : list_) {
+		if (step.target.leads_to(*entry.branch))
+			return &entry;
 	}
 	/* By the name that it was given, where that leads elsewhere by now. */
-	for (unsigned int i = 0; i < list_.size(); i++) {
-		if (!step.target.names(*list_[i].branch))
+	for (Entry &entry : list_) {
+		if (!step.target.names(*entry.branch))
 			continue;
-		place = i;
+		named = &entry;
 		count++;
 	}
 	if (count == 1)
-		return place;
+		return named;
 	mount_error(fc, "'%s' is %s of this union", step.target.name.get(),
 		    count ? "the name of several branches" : "no branch");
 	return Error{-EINVAL};
@@ -149,8 +149,7 @@ Result<void> ListChange::plan_step(const AsMounter &mounter, struct fs_context *
 			      step);
 	}
 
-	unsigned int place = TRY(place_of(fc, step));
-	Entry &entry = list_[place];
+	Entry &entry = *TRY(entry_of(fc, step));
 
 	if (step.kind == Kind::modify) {
 		TRY(entry.branch->check_use(fc, step.use));
@@ -167,6 +166,7 @@ Result<void> ListChange::plan_step(const AsMounter &mounter, struct fs_context *
 		return {};
 	}
 
+	auto place = static_cast<unsigned int>(&entry - list_.begin());
 	Entry old = list_.remove(place);
 
 	if (step.kind == Kind::replace) {
@@ -193,8 +193,8 @@ Result<void> ListChange::plan(struct fs_context *fc, const UmountHeld &held)
 	Super &super = Super::of(held.sb());
 	AsMounter mounter = super.as_mounter();
 
-	for (unsigned int i = 0; i < super.count(); i++)
-		TRY(list_.push(kernel, Entry{&super.branch_to_change(i), false, false, {}, {}}));
+	for (Branch &branch : super.branches_to_change())
+		TRY(list_.push(kernel, Entry{&branch, false, false, {}, {}}));
 	for (Step &step : steps_)
 		TRY(plan_step(mounter, fc, held, step));
 	if (list_.size() == 0) {
@@ -211,7 +211,7 @@ Result<void> ListChange::plan(struct fs_context *fc, const UmountHeld &held)
 		}
 	}
 	/* Places for all, so that nothing can fail when they are taken. */
-	for (Array<Entry>::Size i = 0; i < list_.size(); i++)
+	while (next_.size() < list_.size())
 		TRY(next_.push(kernel, Own<Branch>()));
 	return {};
 }
@@ -234,12 +234,12 @@ Volatility ListChange::volatility() const
 Result<Own<Stack>> ListChange::find_root(const AsMounter &mounter, struct fs_context *fc,
 					 const struct super_block &sb) const
 {
-	auto branch_at = [this](unsigned int index) -> const Branch & {
-		return *list_[index].branch;
-	};
-	Stack root = TRY(aufs::find_root(mounter, fc, static_cast<unsigned int>(list_.size()),
-					 FunctionRef<const Branch &(unsigned int)>(branch_at),
-					 &Inode::of(*sb.s_root->d_inode)));
+	Array<const Branch *> branches;
+
+	for (const Entry &entry : list_)
+		TRY(branches.push(kernel, entry.branch));
+
+	Stack root = TRY(aufs::find_root(mounter, fc, branches, &Inode::of(*sb.s_root->d_inode)));
 
 	return Stack::create(root);
 }
@@ -323,13 +323,13 @@ Result<void> ListChange::claims(Array<Super::Claim> &claims) const
 /* What becomes of the list; nothing of it can fail. */
 void ListChange::take_list()
 {
-	for (Array<Entry>::Size i = 0; i < list_.size(); i++) {
-		Entry &entry = list_[i];
+	Own<Branch> *next = next_.begin();
 
+	for (Entry &entry : list_) {
 		if (entry.is_modified)
 			entry.branch->use_as(entry.use);
 		entry.is_taken = false;
-		next_[i] = Own<Branch>::adopt(entry.branch);
+		*next++ = Own<Branch>::adopt(entry.branch);
 	}
 	/* They are in the list. */
 	for (Step &step : steps_) {

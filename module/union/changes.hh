@@ -108,7 +108,7 @@ private:
 	Result<void> insert(struct fs_context *fc, const UmountHeld &held, unsigned int place,
 			    Step &step);
 	void number(struct fs_context *fc, const UmountHeld &held, Branch &fresh) const;
-	Result<unsigned int> place_of(struct fs_context *fc, const Step &step) const;
+	Result<Entry *> entry_of(struct fs_context *fc, const Step &step);
 	Result<void> check_fresh(const AsMounter &mounter, struct fs_context *fc,
 				 const Branch &branch) const;
 	Result<void> try_to_apply(struct fs_context *fc, const UmountHeld &held,

@@ -83,31 +83,32 @@ Result<bool> is_opaque_root(const AsMounter &mounter, const Branch &branch, cons
 	    !before->stack().has_part_on(branch))
 		return opaque;
 	return before->stack().lowest().branch == &branch &&
-	       branch.index() + 1 < before->super().count();
+	       &branch != &before->super().lowest_branch();
 }
 
 } // namespace
 
-Result<Stack> find_root(const AsMounter &mounter, struct fs_context *fc, unsigned int count,
-			FunctionRef<const Branch &(unsigned int)> branch_at, const Inode *before)
+Result<Stack> find_root(const AsMounter &mounter, struct fs_context *fc,
+			const Array<const Branch *> &branches, const Inode *before)
 {
+	auto lower = branches.size() - 1;
 	Stack found;
 
-	if (count > 1) {
-		found.lower = Own<Part[]>::adopt(new (Gfp{GFP_KERNEL_ACCOUNT}) Part[count - 1]);
+	if (lower) {
+		found.lower = Own<Part[]>::adopt(new (Gfp{GFP_KERNEL_ACCOUNT}) Part[lower]);
 		if (!found.lower)
 			return Error{-ENOMEM};
 	}
-	for (unsigned int i = 0; i < count; i++) {
-		const Branch &branch = branch_at(i);
-		Part part = Part::of(PartRef::root_of(branch));
+	for (const Branch *branch : branches) {
+		bool last = branch == branches[lower];
+		Part part = Part::of(PartRef::root_of(*branch));
 
 		if (!found.exists())
 			found.top = move(part);
 		else
 			found.lower[found.lower_count++] = move(part);
-		if (i + 1 < count && TRY(explained(fc, branch, "it cannot be looked up in",
-						   is_opaque_root(mounter, branch, before))))
+		if (!last && TRY(explained(fc, *branch, "it cannot be looked up in",
+					   is_opaque_root(mounter, *branch, before))))
 			break;
 	}
 	return found;

@@ -32,12 +32,11 @@ Result<T> explained(struct fs_context *fc, const Branch &branch, const char *wha
 }
 
 /*
- * What the root has: the roots of @count branches, @branch(0) the topmost, down to one that is opaque. @before, which
- * may be null, is the root until now: what a branch of it cannot answer is as it was. -ENOMEM; what the branches say,
+ * What the root has: the roots of @branches, from the topmost down to one that is opaque. @before, which may be null, is the root until now: what a branch of it cannot answer is as it was. -ENOMEM; what the branches say,
  * explained in @fc's log if that is not null. Sleeps.
  */
-Result<Stack> find_root(const AsMounter &mounter, struct fs_context *fc, unsigned int count,
-			FunctionRef<const Branch &(unsigned int)> branch, const Inode *before);
+Result<Stack> find_root(const AsMounter &mounter, struct fs_context *fc,
+			const Array<const Branch *> &branches, const Inode *before);
 
 /* What the dentries of a superblock get; its name in there is not for us on later kernels. */
 template <class Sb> void set_dentry_operations(Sb &sb, const struct dentry_operations &operations)

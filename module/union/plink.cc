@@ -332,7 +332,7 @@ Result<void> follow_plink(const AsMounter &mounter, const Super &super, Stack &f
 {
 	const struct inode &h_inode = found.top.inode();
 
-	if (is_dir(h_inode.i_mode) || h_inode.i_nlink <= 1 || found.top.branch->index() == 0)
+	if (is_dir(h_inode.i_mode) || h_inode.i_nlink <= 1 || found.top.branch->is_topmost())
 		return {};
 
 	Identity id = TRY(find_identity(mounter, super, found.top));

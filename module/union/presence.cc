@@ -120,7 +120,7 @@ Result<bool> is_present(const ListLock &, struct dentry &dentry)
 
 	if (inode.branch().has_left())
 		return false;
-	if (inode.branch().index() > 0 && TRY(is_hidden(mounter, dentry, inode.branch())))
+	if (!inode.branch().is_topmost() && TRY(is_hidden(mounter, dentry, inode.branch())))
 		return false;
 	if (TRY(is_found(mounter, dentry, inode.top())))
 		return true;
@@ -141,7 +141,7 @@ bool is_undoubted(const struct dentry &dentry, const Inode &inode)
 {
 	const Part &top = inode.top();
 
-	return (top.branch->index() == 0 && is_in_place(dentry, top)) || inode.vfs.i_nlink == 0 ||
+	return (top.branch->is_topmost() && is_in_place(dentry, top)) || inode.vfs.i_nlink == 0 ||
 	       RemovalMark::is(dentry);
 }
 
@@ -172,8 +172,8 @@ Result<void> check_seen(const ListLock &list, const AsMounter &mounter, struct d
 			const Branch &branch)
 {
 	TRY(check_named(list, mounter, dir));
-	return branch.index() > 0 && TRY(is_hidden(mounter, dir, branch)) ? Error{-ESTALE} :
-									    Result<void>();
+	return !branch.is_topmost() && TRY(is_hidden(mounter, dir, branch)) ? Error{-ESTALE} :
+									      Result<void>();
 }
 
 } // namespace aufs

@@ -121,7 +121,7 @@ void Super::exchange_branches(const ListChangeLock &, const ClaimsLock &, Array<
 	next = move(old);
 	number_places();
 	for (Own<Branch> &branch : next) {
-		if (branch->index() >= count() || branches_[branch->index()].get() != branch.get())
+		if (branch_at(branch->index()) != branch.get())
 			branch->leave();
 	}
 	note_volatility();

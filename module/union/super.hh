@@ -34,8 +34,8 @@ public:
 		return *static_cast<Super *>(sb.s_fs_info);
 	}
 
-	/* All branches, from the topmost: `for (const Branch &branch : super.branches())`. */
-	class Branches
+	/* Branches from the topmost; @B is Branch, const or not. */
+	template <class B> class Branches
 	{
 	public:
 		class Iterator
@@ -44,7 +44,7 @@ public:
 			explicit Iterator(const Own<Branch> *at) : at_(at)
 			{
 			}
-			const Branch &operator*() const
+			B &operator*() const
 			{
 				return **at_;
 			}
@@ -77,17 +77,24 @@ public:
 	private:
 		const Array<Own<Branch>> &list_;
 	};
-	Branches branches() const
+	/* All of them: `for (const Branch &branch : super.branches())`. */
+	Branches<const Branch> branches() const
 	{
-		return Branches(branches_);
+		return Branches<const Branch>(branches_);
 	}
-	const Branch &branch_at(unsigned int index) const
+	Branches<Branch> branches_to_change()
 	{
-		return *branches_[index];
+		return Branches<Branch>(branches_);
 	}
-	Branch &branch_to_change(unsigned int index)
+	/* What is in @place, as users and sysfs count them from the top; null where there is none. */
+	const Branch *branch_at(unsigned int place) const
 	{
-		return *branches_[index];
+		return place < count() ? branches_[place].get() : nullptr;
+	}
+	/* The one below all others. */
+	const Branch &lowest_branch() const
+	{
+		return *branches_[count() - 1];
 	}
 	unsigned int count() const
 	{

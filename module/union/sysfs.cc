@@ -127,8 +127,8 @@ struct SysfsFiles::Place {
 
 		ClaimsLock lock;
 
-		if (place.index < place.super.count())
-			show(window, place.super.branch_at(place.index));
+		if (const Branch *branch = place.super.branch_at(place.index))
+			show(window, *branch);
 		return window.used();
 	}
 };

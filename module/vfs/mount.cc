@@ -93,12 +93,12 @@ Result<void> MountContext::fill(struct fs_context *fc, const UmountHeld &held)
 	Ref<struct inode> root;
 	{
 		AsMounter mounter = super.as_mounter();
-		auto branch_at = [&super](unsigned int index) -> const Branch & {
-			return super.branch_at(index);
-		};
-		Stack found = TRY(find_root(mounter, fc, super.count(),
-					    FunctionRef<const Branch &(unsigned int)>(branch_at),
-					    nullptr));
+		Array<const Branch *> branches;
+
+		for (const Branch &branch : super.branches())
+			TRY(branches.push(Gfp{GFP_KERNEL}, &branch));
+
+		Stack found = TRY(find_root(mounter, fc, branches, nullptr));
 
 		root = TRY(Inode::get(mounter, sb, move(found)));
 	}

@@ -33,8 +33,9 @@ Result<void> MountContext::same_branch(struct fs_context *fc, const BranchItem &
 	{
 		ListLock list(*mounted_);
 
-		if (given_ < mounted_->count() && mounted_->branch_at(given_).used_as(item) &&
-		    mounted_->branch_at(given_).name() == item.path)
+		const Branch *branch = mounted_->branch_at(given_);
+
+		if (branch && branch->used_as(item) && branch->name() == item.path)
 			return {};
 	}
 
@@ -52,8 +53,9 @@ Result<void> MountContext::same_branch(struct fs_context *fc, const BranchItem &
 	{
 		ListLock list(*mounted_);
 
-		same = given_ < mounted_->count() && mounted_->branch_at(given_).used_as(item) &&
-		       &mounted_->branch_at(given_).root() == path.dentry;
+		const Branch *branch = mounted_->branch_at(given_);
+
+		same = branch && branch->used_as(item) && &branch->root() == path.dentry;
 	}
 
 	path_put(&path);
@@ -169,7 +171,7 @@ Result<void> MountContext::parse_branches(struct fs_context *fc, OptionKey key, 
 	if (key == OptionKey::append && mounted_ && given_) {
 		ListLock list(*mounted_);
 
-		repeats = given_ < mounted_->count();
+		repeats = mounted_->branch_at(given_);
 	}
 
 	auto parsed = repeats ? parse_list(fc, value) : parse_changes(fc, key, value);

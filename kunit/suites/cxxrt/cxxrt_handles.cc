@@ -340,11 +340,12 @@ CASE_BODY(cxxrt_locks_end_with_the_scope)
 
 	const Super &super = Inode::of(*file->f_inode).super();
 	AsMounter mounter = super.as_mounter();
-	struct dentry &root = super.branch_at(0).root();
+	const Branch &branch = *super.branch_at(0);
+	struct dentry &root = branch.root();
 	struct inode &inode = *root.d_inode;
 	auto in_order = [&](int error) -> Result<void> {
 		MutexLock lock(mutex);
-		auto writer = TRY(super.branch_at(0).write(mounter));
+		auto writer = TRY(branch.write(mounter));
 		auto dir = TRY(DirLock::get(writer, root));
 
 		EXPECT(test, aufs_test_mutex_is_locked(&mutex));
@@ -383,11 +384,11 @@ CASE_BODY(cxxrt_branch_write)
 		return;
 
 	const Super &super = Inode::of(*dir->f_inode).super();
-	const Branch &branch = super.branch_at(0);
+	const Branch &branch = *super.branch_at(0);
 	AsMounter mounter = super.as_mounter();
 
 	/* Whatever its filesystem would allow. */
-	EXPECT_EQ(test, super.branch_at(1).write(mounter).error(), -EROFS);
+	EXPECT_EQ(test, super.branch_at(1)->write(mounter).error(), -EROFS);
 	EXPECT_EQ(test, aufs_test_remount(Union::branches, true), 0);
 	EXPECT_EQ(test, branch.write(mounter).error(), -EROFS);
 	EXPECT_EQ(test, aufs_test_remount(Union::branches, false), 0);
