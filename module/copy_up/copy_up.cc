@@ -96,7 +96,7 @@ Result<void> copy_content(const Super &super, const struct path &from, const Wor
 		adopt_or_error(dentry_open(&to_path, O_WRONLY | O_LARGEFILE, &super.mounter())));
 
 	auto creds = TRY(data_creds(super));
-	ScopedCreds writer(*creds);
+	ScopedCreds as_data_writer(*creds);
 
 	auto copied = copy_data(*in, to.branch, *out, size);
 

@@ -59,17 +59,17 @@ Result<void> ListChange::add(struct fs_context *fc, const BranchChange &change)
 	return steps_.push(kernel, move(step));
 }
 
-Result<ListChange::Entry *> ListChange::entry_of(struct fs_context *fc, const Step &step)
+Result<ListChange::PlannedBranch *> ListChange::entry_of(struct fs_context *fc, const Step &step)
 {
 	unsigned int count = 0;
-	Entry *named = nullptr;
+	PlannedBranch *named = nullptr;
 
-	for (Entry &entry : list_) {
+	for (PlannedBranch &entry : list_) {
 		if (step.target.leads_to(*entry.branch))
 			return &entry;
 	}
 	/* By the name that it was given, where that leads elsewhere by now. */
-	for (Entry &entry : list_) {
+	for (PlannedBranch &entry : list_) {
 		if (!step.target.names(*entry.branch))
 			continue;
 		named = &entry;
@@ -90,7 +90,7 @@ Result<void> ListChange::check_fresh(const AsMounter &mounter, struct fs_context
 			    max_branches);
 		return Error{-E2BIG};
 	}
-	for (const Entry &entry : list_)
+	for (const PlannedBranch &entry : list_)
 		TRY(check_apart(fc, branch, branch.name().data(), *entry.branch));
 	return refuse_locked(mounter, fc, branch);
 }
@@ -105,7 +105,7 @@ Result<void> ListChange::insert(struct fs_context *fc, const UmountHeld &held, u
 		return Error{-EINVAL};
 	}
 	number(fc, held, *step.fresh);
-	return list_.insert(kernel, place, Entry{step.fresh.get(), true, false, {}, {}});
+	return list_.insert(kernel, place, PlannedBranch{step.fresh.get(), true, false, {}, {}});
 }
 
 /* Before anything of it is looked up. */
@@ -119,7 +119,7 @@ void ListChange::number(struct fs_context *fc, const UmountHeld &held, Branch &f
 			beside = &branch;
 	}
 	/* One that comes as well is not in the list yet. */
-	for (const Entry &entry : list_) {
+	for (const PlannedBranch &entry : list_) {
 		if (&entry.branch->sb() == &fresh.sb())
 			beside = entry.branch;
 	}
@@ -132,7 +132,7 @@ void ListChange::number(struct fs_context *fc, const UmountHeld &held, Branch &f
 		if (tell_filesystems_apart(fc, fresh, branch))
 			return;
 	}
-	for (const Entry &entry : list_) {
+	for (const PlannedBranch &entry : list_) {
 		if (tell_filesystems_apart(fc, fresh, *entry.branch))
 			return;
 	}
@@ -149,7 +149,7 @@ Result<void> ListChange::plan_step(const AsMounter &mounter, struct fs_context *
 			      step);
 	}
 
-	Entry &entry = *TRY(entry_of(fc, step));
+	PlannedBranch &entry = *TRY(entry_of(fc, step));
 
 	if (step.kind == Kind::modify) {
 		TRY(entry.branch->check_use(fc, step.use));
@@ -167,7 +167,7 @@ Result<void> ListChange::plan_step(const AsMounter &mounter, struct fs_context *
 	}
 
 	auto place = static_cast<unsigned int>(&entry - list_.begin());
-	Entry old = list_.remove(place);
+	PlannedBranch old = list_.remove(place);
 
 	if (step.kind == Kind::replace) {
 		TRY(check_fresh(mounter, fc, *step.fresh));
@@ -194,14 +194,14 @@ Result<void> ListChange::plan(struct fs_context *fc, const UmountHeld &held)
 	AsMounter mounter = super.as_mounter();
 
 	for (Branch &branch : super.branches_to_change())
-		TRY(list_.push(kernel, Entry{&branch, false, false, {}, {}}));
+		TRY(list_.push(kernel, PlannedBranch{&branch, false, false, {}, {}}));
 	for (Step &step : steps_)
 		TRY(plan_step(mounter, fc, held, step));
 	if (list_.size() == 0) {
 		mount_error(fc, "the last branch cannot be removed: unmount the union");
 		return Error{-EINVAL};
 	}
-	for (const Entry &entry : list_) {
+	for (const PlannedBranch &entry : list_) {
 		if (entry.branch->sb().s_stack_depth >= held.sb().s_stack_depth) {
 			mount_error(
 				fc,
@@ -218,15 +218,16 @@ Result<void> ListChange::plan(struct fs_context *fc, const UmountHeld &held)
 
 bool ListChange::has_rw() const
 {
-	return cxxrt::any_of(list_,
-			     [](const Entry &entry) { return entry.perm() == BranchPerm::rw; });
+	return cxxrt::any_of(list_, [](const PlannedBranch &entry) {
+		return entry.perm() == BranchPerm::rw;
+	});
 }
 
 Volatility ListChange::volatility() const
 {
 	Volatility volatility = Volatility::never;
 
-	for (const Entry &entry : list_)
+	for (const PlannedBranch &entry : list_)
 		volatility = cxxrt::max(volatility, volatility_of(*entry.branch));
 	return volatility;
 }
@@ -236,7 +237,7 @@ Result<Own<Stack>> ListChange::find_root(const AsMounter &mounter, struct fs_con
 {
 	Array<const Branch *> branches;
 
-	for (const Entry &entry : list_)
+	for (const PlannedBranch &entry : list_)
 		TRY(branches.push(kernel, entry.branch));
 
 	Stack root = TRY(aufs::find_root(mounter, fc, branches, &Inode::of(*sb.s_root->d_inode)));
@@ -268,7 +269,7 @@ Result<void> ListChange::check_unused(const ListChangeLock &list, const Refresh 
 Result<void> ListChange::take_write_access(const ListChangeLock &list, struct fs_context *fc,
 					   bool last, const Refresh &refresh, Busy &busy)
 {
-	for (Entry &entry : list_) {
+	for (PlannedBranch &entry : list_) {
 		if (!entry.is_modified || !entry.branch->writable() ||
 		    entry.use.perm == BranchPerm::rw)
 			continue;
@@ -289,7 +290,7 @@ Result<void> ListChange::take_write_access(const ListChangeLock &list, struct fs
 
 void ListChange::give_write_access_back()
 {
-	for (Entry &entry : list_) {
+	for (PlannedBranch &entry : list_) {
 		if (cxxrt::exchange(entry.is_taken, false))
 			entry.branch->use_as(entry.before);
 	}
@@ -301,7 +302,7 @@ void ListChange::give_write_access_back()
  */
 void ListChange::sync_read_only(struct fs_context *fc) const
 {
-	for (const Entry &entry : list_) {
+	for (const PlannedBranch &entry : list_) {
 		if (!entry.is_modified || entry.use.perm == BranchPerm::rw)
 			continue;
 		if (auto synced = entry.branch->sync(); !synced.ok())
@@ -313,7 +314,7 @@ void ListChange::sync_read_only(struct fs_context *fc) const
 
 Result<void> ListChange::claims(Array<Super::Claim> &claims) const
 {
-	for (const Entry &entry : list_) {
+	for (const PlannedBranch &entry : list_) {
 		if (entry.is_fresh || (entry.is_modified && entry.perm() == BranchPerm::rw))
 			TRY(claims.push(kernel, {entry.branch, entry.perm() == BranchPerm::rw}));
 	}
@@ -325,7 +326,7 @@ void ListChange::take_list()
 {
 	Own<Branch> *next = next_.begin();
 
-	for (Entry &entry : list_) {
+	for (PlannedBranch &entry : list_) {
 		if (entry.is_modified)
 			entry.branch->use_as(entry.use);
 		entry.is_taken = false;
@@ -333,7 +334,7 @@ void ListChange::take_list()
 	}
 	/* They are in the list. */
 	for (Step &step : steps_) {
-		if (cxxrt::any_of(list_, [&step](const Entry &entry) {
+		if (cxxrt::any_of(list_, [&step](const PlannedBranch &entry) {
 			    return entry.branch == step.fresh.get();
 		    }))
 			(void)step.fresh.leak();
@@ -345,7 +346,7 @@ void ListChange::clean(const AsMounter &mounter, const struct super_block &sb) c
 {
 	if (is_read_only(sb) || Super::of(sb).settings().share_rw)
 		return;
-	for (const Entry &entry : list_) {
+	for (const PlannedBranch &entry : list_) {
 		if ((entry.is_fresh || entry.is_modified) && entry.branch->writable())
 			entry.branch->housekeeping().clean(mounter, *entry.branch);
 	}
@@ -417,7 +418,7 @@ Result<void> ListChange::exchange(struct fs_context *fc, const UmountHeld &held,
 	for (Own<Branch> &old : next_)
 		(void)old.leak();
 	/* Another may have written to it since it was given; from now on nobody does. */
-	for (const Entry &entry : list_) {
+	for (const PlannedBranch &entry : list_) {
 		if (entry.is_fresh)
 			entry.branch->housekeeping().find_again(mounter, *entry.branch);
 	}

@@ -88,7 +88,7 @@ private:
 		bool is_detached; /* also while it is in use */
 	};
 	/* A branch of the list to be. */
-	struct Entry {
+	struct PlannedBranch {
 		Branch *branch = nullptr;
 		bool is_fresh = false;
 		bool is_modified = false;
@@ -108,7 +108,7 @@ private:
 	Result<void> insert(struct fs_context *fc, const UmountHeld &held, unsigned int place,
 			    Step &step);
 	void number(struct fs_context *fc, const UmountHeld &held, Branch &fresh) const;
-	Result<Entry *> entry_of(struct fs_context *fc, const Step &step);
+	Result<PlannedBranch *> entry_of(struct fs_context *fc, const Step &step);
 	Result<void> check_fresh(const AsMounter &mounter, struct fs_context *fc,
 				 const Branch &branch) const;
 	Result<void> try_to_apply(struct fs_context *fc, const UmountHeld &held,
@@ -130,7 +130,7 @@ private:
 	void clean(const AsMounter &mounter, const struct super_block &sb) const;
 
 	Array<Step> steps_;
-	Array<Entry> list_;
+	Array<PlannedBranch> list_;
 	Array<Leaving> leaving_;
 	/* Room for the list, made before anything changes. */
 	Array<Own<Branch>> next_;

@@ -107,12 +107,12 @@ constinit struct bin_attribute xi_path{};
 } // namespace
 
 /* The files of one place. */
-struct SysfsFiles::Place {
+struct SysfsFiles::PlaceFiles {
 	using Show = void (*)(Window &window, const Branch &branch);
 
 	const Super &super;
 	unsigned int index;
-	Place *before;
+	PlaceFiles *before;
 	char branch_name[16];
 	char number_name[16];
 	struct bin_attribute branch;
@@ -122,7 +122,7 @@ struct SysfsFiles::Place {
 	static ssize_t read(struct file *, struct kobject *, Attribute *attribute, char *buffer,
 			    loff_t offset, size_t size)
 	{
-		const auto &place = *static_cast<const Place *>(attribute->private_);
+		const auto &place = *static_cast<const PlaceFiles *>(attribute->private_);
 		Window window(buffer, offset, size);
 
 		ClaimsLock lock;
@@ -152,15 +152,15 @@ Result<void> SysfsFiles::create(const Super &super)
 Result<void> SysfsFiles::add()
 {
 	struct kobject *directory = directory_.get();
-	auto place = Own<Place>::adopt(new (Gfp{GFP_KERNEL})
-					       Place{*super_, count_, last_, {}, {}, {}, {}});
+	auto place = Own<PlaceFiles>::adopt(
+		new (Gfp{GFP_KERNEL}) PlaceFiles{*super_, count_, last_, {}, {}, {}, {}});
 
 	if (!place)
 		return Error{-ENOMEM};
 	snprintf(place->branch_name, sizeof(place->branch_name), "br%u", count_);
 	snprintf(place->number_name, sizeof(place->number_name), "brid%u", count_);
-	describe(place->branch, place->branch_name, place.get(), Place::read<show_branch>);
-	describe(place->number, place->number_name, place.get(), Place::read<show_number>);
+	describe(place->branch, place->branch_name, place.get(), PlaceFiles::read<show_branch>);
+	describe(place->number, place->number_name, place.get(), PlaceFiles::read<show_number>);
 	TRY(check(sysfs_create_bin_file(directory, &place->branch)));
 	if (int error = sysfs_create_bin_file(directory, &place->number)) {
 		sysfs_remove_bin_file(directory, &place->branch);
@@ -174,7 +174,7 @@ Result<void> SysfsFiles::add()
 /* Who reads them is waited for. */
 void SysfsFiles::remove_last()
 {
-	auto place = Own<Place>::adopt(last_);
+	auto place = Own<PlaceFiles>::adopt(last_);
 
 	sysfs_remove_bin_file(directory_.get(), &place->number);
 	sysfs_remove_bin_file(directory_.get(), &place->branch);
@@ -205,7 +205,7 @@ void SysfsFiles::remove()
 	/* With all files, whose readers are waited for. */
 	directory_ = {};
 	while (last_) {
-		auto place = Own<Place>::adopt(last_);
+		auto place = Own<PlaceFiles>::adopt(last_);
 
 		last_ = place->before;
 	}

@@ -53,14 +53,14 @@ public:
 	void remove();
 
 private:
-	struct Place;
+	struct PlaceFiles;
 
 	Result<void> add();
 	void remove_last();
 
 	Own<struct kobject> directory_;
 	const Super *super_ = nullptr;
-	struct Place *last_ = nullptr; /* and from there to the first */
+	struct PlaceFiles *last_ = nullptr; /* and from there to the first */
 	unsigned int count_ = 0;
 };
 

@@ -70,47 +70,47 @@ Result<Uncovering> Uncovering::begin(const AsMounter &mounter, const Inode &dir,
 	Uncovering self(mounter, target, name);
 
 	for (const Part &part : dir.stack().above(target)) {
-		Step step;
+		Cover cover;
 
-		step.part = &part;
-		step.has_whiteout = static_cast<bool>(TRY(find_whiteout(mounter, part, name)));
-		step.object = TRY(shown_object(mounter, part, name, shown));
-		if (!step.has_whiteout && !step.object)
+		cover.part = &part;
+		cover.has_whiteout = static_cast<bool>(TRY(find_whiteout(mounter, part, name)));
+		cover.object = TRY(shown_object(mounter, part, name, shown));
+		if (!cover.has_whiteout && !cover.object)
 			continue;
 		self.is_elsewhere_ |= &part.branch->sb() != &target.sb();
-		TRY(self.steps_.push(Gfp{GFP_KERNEL}, move(step)));
+		TRY(self.covers_.push(Gfp{GFP_KERNEL}, move(cover)));
 	}
 	if (self.is_elsewhere_)
 		TRY(sync_made(mounter, made_in, made));
 	/* What users see goes last. */
-	for (auto i = self.steps_.size(); i > 0; i--)
-		TRY(self.take(self.steps_[i - 1]));
+	for (auto i = self.covers_.size(); i > 0; i--)
+		TRY(self.take(self.covers_[i - 1]));
 	return self;
 }
 
-Result<void> Uncovering::take(Step &step) const
+Result<void> Uncovering::take(Cover &cover) const
 {
-	struct dentry &h_dir = *step.part->dentry;
-	auto writer = TRY(step.part->branch->write(mounter_));
+	struct dentry &h_dir = *cover.part->dentry;
+	auto writer = TRY(cover.part->branch->write(mounter_));
 
-	if (step.object)
-		step.grave = TRY(Grave::bury(writer, h_dir, name_, *step.object.dentry));
-	step.is_taken = static_cast<bool>(step.grave);
-	if (step.has_whiteout)
+	if (cover.object)
+		cover.grave = TRY(Grave::bury(writer, h_dir, name_, *cover.object.dentry));
+	cover.is_taken = static_cast<bool>(cover.grave);
+	if (cover.has_whiteout)
 		TRY(remove_whiteout(writer, h_dir, name_));
-	step.is_taken = true;
+	cover.is_taken = true;
 	return {};
 }
 
-void Uncovering::put_back(Step &step) const
+void Uncovering::put_back(Cover &cover) const
 {
-	const Branch &branch = *step.part->branch;
-	struct dentry &h_dir = *step.part->dentry;
+	const Branch &branch = *cover.part->branch;
+	struct dentry &h_dir = *cover.part->dentry;
 	auto run = [&]() -> Result<void> {
 		auto writer = TRY(branch.write(mounter_));
 
-		if (step.grave)
-			step.grave.exhume(writer, h_dir, name_);
+		if (cover.grave)
+			cover.grave.exhume(writer, h_dir, name_);
 		else
 			TRY(make_whiteout(writer, h_dir, name_));
 		return {};
@@ -124,29 +124,29 @@ void Uncovering::put_back(Step &step) const
 
 Result<void> Uncovering::sync() const
 {
-	for (const Step &step : steps_) {
-		if (&step.part->branch->sb() != &target_.sb())
-			TRY(sync_made(mounter_, *step.part, nullptr));
+	for (const Cover &cover : covers_) {
+		if (&cover.part->branch->sb() != &target_.sb())
+			TRY(sync_made(mounter_, *cover.part, nullptr));
 	}
 	return {};
 }
 
 void Uncovering::end()
 {
-	for (Step &step : steps_) {
-		step.is_taken = false;
-		if (!step.grave)
+	for (Cover &cover : covers_) {
+		cover.is_taken = false;
+		if (!cover.grave)
 			continue;
-		if (auto writer = step.part->branch->write(mounter_); writer.ok())
-			step.grave.remove(writer.value());
+		if (auto writer = cover.part->branch->write(mounter_); writer.ok())
+			cover.grave.remove(writer.value());
 	}
 }
 
 Uncovering::~Uncovering()
 {
-	for (Step &step : steps_) {
-		if (step.is_taken)
-			put_back(step);
+	for (Cover &cover : covers_) {
+		if (cover.is_taken)
+			put_back(cover);
 	}
 }
 

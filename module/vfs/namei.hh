@@ -77,7 +77,8 @@ public:
 	void end();
 
 private:
-	struct Step {
+	/* What hides the name in one part. */
+	struct Cover {
 		const Part *part = nullptr;
 		Part object; /* or none */
 		Grave grave; /* of that */
@@ -89,13 +90,13 @@ private:
 		: mounter_(mounter), target_(target), name_(name)
 	{
 	}
-	Result<void> take(Step &step) const;
-	void put_back(Step &step) const;
+	Result<void> take(Cover &cover) const;
+	void put_back(Cover &cover) const;
 
 	const AsMounter &mounter_;
 	const Branch &target_;
 	StringView name_;
-	Array<Step> steps_;
+	Array<Cover> covers_;
 	bool is_elsewhere_ = false;
 };
 
