@@ -28,7 +28,7 @@ public:
 	explicit CopyLock(const Inode &inode) : held_(MutexHeld::wait(inode.copy_lock_))
 	{
 	}
-	/* Who has the list alone has this as well: who copies up shares it. */
+	/* Who holds the list alone holds this as well: all who would take it share the list. */
 	explicit CopyLock(const ListChangeLock &)
 	{
 	}

@@ -20,7 +20,7 @@ namespace aufs
 Result<unsigned int> count_gone_names(const AsMounter &mounter, const Super &super,
 				      const Branch &branch, const Identity &id);
 
-/* One more of what is @id, which is locked; on @branch, which is rw. Takes write access. */
+/* One more of what is @id, whose CopyLock that is; on @branch, which is rw. Takes write access. */
 Result<void> note_gone_name(const CopyLock &, const AsMounter &mounter, const Super &super,
 			    const Branch &branch, const Identity &id);
 

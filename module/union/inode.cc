@@ -168,6 +168,7 @@ Result<Own<Stack>> Inode::stack_with(Part part) const
 		};
 
 		for (const Part &mine : old) {
+			/* It is empty when it has been added. */
 			if (part && !mine.branch->is_above(*part.branch))
 				add(move(part));
 			add(mine.clone());
