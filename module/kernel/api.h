@@ -139,7 +139,6 @@ int strcmp(const char *a, const char *b);
 int snprintf(char *buf, size_t size, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /* memory */
-void kfree(const void *memory);
 void kvfree(const void *memory);
 
 #ifdef HAVE_POSIX_ACL_ACCESS_XATTR_HANDLER
