@@ -54,22 +54,22 @@ void *operator new[](__SIZE_TYPE__ size, cxxrt::Gfp gfp) noexcept
 	return cxxrt_alloc(size, gfp.flags);
 }
 
-void operator delete(void *memory) noexcept
+void operator delete(void *memory)
 {
 	cxxrt_free(memory);
 }
 
-void operator delete[](void *memory) noexcept
+void operator delete[](void *memory)
 {
 	cxxrt_free(memory);
 }
 
-void operator delete(void *memory, __SIZE_TYPE__) noexcept
+void operator delete(void *memory, __SIZE_TYPE__)
 {
 	cxxrt_free(memory);
 }
 
-void operator delete[](void *memory, __SIZE_TYPE__) noexcept
+void operator delete[](void *memory, __SIZE_TYPE__)
 {
 	cxxrt_free(memory);
 }
