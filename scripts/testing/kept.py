@@ -9,7 +9,7 @@ from common import TOP, sources
 # What people read decides no result, but of the steps that judge it: these are repeated.
 TEXTS = ("*.md", "*.svg")
 SUITES = ("kunit/*", "!kunit/user/*", "!kunit/host/*")
-LINT = ("scripts/lint", "scripts/testing/check-house", ".clang-*", ".pre-commit*", ".editorconfig", ".clangd")
+LINT = ("scripts/lint", "scripts/testing/check-house", "scripts/testing/house*", ".clang-*", ".pre-commit*", ".editorconfig", ".clangd")
 
 
 class Sources:

@@ -13,6 +13,7 @@ from unittest import mock
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import guests  # noqa: E402
+import house_test  # noqa: E402
 import kept  # noqa: E402
 import ktap  # noqa: E402
 import plan  # noqa: E402
@@ -230,7 +231,8 @@ class House(unittest.TestCase):
 
 def passed():
     """Run all of them."""
-    suite = unittest.defaultTestLoader.loadTestsFromModule(sys.modules[__name__])
+    load = unittest.defaultTestLoader.loadTestsFromModule
+    suite = unittest.TestSuite(map(load, (sys.modules[__name__], house_test)))
     return unittest.TextTestRunner(stream=sys.stdout).run(suite).wasSuccessful()
 
 

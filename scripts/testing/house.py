@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The plan of the house (module/README.md) as rules over the sources. Each rule takes {path below the top: text} and
+yields a line "FILE: what is wrong" for each fault; check-house asks all of them."""
+import fnmatch
+import posixpath
+import re
+
+# The folders of module/, and those whose headers each may include beside its own and cxxrt/. "" is module/main.c.
+FOLDERS = {
+    "kernel": (),
+    "options": (),
+    "branch": ("kernel", "options"),
+    "union": ("kernel", "options", "branch"),
+    "copy_up": ("kernel", "options", "branch", "union"),
+    "mmap": ("kernel", "options", "branch", "union", "copy_up"),
+    "vfs": ("kernel", "options", "branch", "union", "copy_up", "mmap"),
+    "companion": ("kernel",),
+    "": ("kernel",),
+}
+# Compiled for the host as well. Of the kernel they include BORDER alone, behind `#if !__STDC_HOSTED__`, and of a
+# library what stands behind `#if __STDC_HOSTED__`.
+HOSTED = ("cxxrt/*", "module/options/*", "module/companion/btf.*")
+BORDER = "module/kernel/kernel.hh"
+# All headers of the kernel that C of the module reads; C++ never.
+LINUX = "module/kernel/linux.h"
+# C outside module/kernel/ that includes headers of the kernel, and why.
+C_OF_THE_KERNEL = {
+    "module/main.c": "macros of the kernel make the functions that load and unload a module",
+    "module/companion/main.c": "a livepatch is code of the kernel that it patches",
+    "module/mmap/vm_prfile/*": "these are compiled into a kernel, without the module",
+    "kunit/suites/suites.c": "macros of the kernel make its lists of cases",
+    "kunit/support/*": "the shim: the kernel, as far as the suites need it and C++ cannot include it",
+}
+# Where helpers of module/kernel/ are called; others have what these folders' headers make of them.
+CALL_HELPERS = ("kernel", "branch")
+
+# Comments, strings and characters.
+NOT_CODE = re.compile(r'//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'', re.DOTALL)
+DIRECTIVE = re.compile(r'^#[ \t]*(if|ifdef|ifndef|elif|else|endif|include)\b[ \t]*([^\n]*)', re.MULTILINE)
+
+
+def is_cxx(name):
+    """Whether this is C++, not C."""
+    return name.endswith((".cc", ".hh"))
+
+
+def code_of(text):
+    """@text without comments and strings; each line stays on its own. A name in __asm__("NAME") is code: it is what
+    the linker sees."""
+    text = re.sub(r'\b__asm__\("(\w+)"\)', r"__asm__(\1)", text)
+    return NOT_CODE.sub(lambda found: '""' if found[0][0] in "\"'" else " " + "\n" * found[0].count("\n"), text)
+
+
+def folder_of(name):
+    """The folder that rules speak of: one of module/, or one at the top."""
+    parts = name.split("/")
+    if parts[0] != "module":
+        return parts[0]
+    return parts[1] if len(parts) > 2 else ""
+
+
+def matches(name, patterns):
+    """The first of @patterns that @name matches, or None."""
+    return next((pattern for pattern in patterns if fnmatch.fnmatchcase(name, pattern)), None)
+
+
+# ---- who includes whom -----------------------------------------------------------------
+
+def includes(text):
+    """(header, whether it stands in <>, on_host) for each #include. @on_host: True where only the host's compiler
+    sees it, False where only the kernel's does, None where both do."""
+    within = []
+    for word, rest in DIRECTIVE.findall(re.sub(r"//[^\n]*|/\*.*?\*/", " ", text, flags=re.DOTALL)):
+        rest = rest.strip()
+        if word in ("if", "ifdef", "ifndef"):
+            within.append({"__STDC_HOSTED__": True, "!__STDC_HOSTED__": False}.get(rest))
+        elif word == "else":
+            within[-1] = None if within[-1] is None else not within[-1]
+        elif word == "elif":
+            within[-1] = None
+        elif word == "endif":
+            within.pop()
+        elif header := re.match(r'(["<])([^">]+)[">]', rest):
+            yield header[2], header[1] == "<", next((host for host in within if host is not None), None)
+
+
+def resolve(name, header, files):
+    """The file that @header is in the file @name, as the compiler finds it; None if it is none of @files."""
+    if header.startswith("generated/"):
+        return f"module/kernel/{header}"
+    for folder in (posixpath.dirname(name), "module", "cxxrt", "kunit"):
+        path = posixpath.normpath(posixpath.join(folder, header))
+        if path in files or "/generated/" in path:
+            return path
+    return None
+
+
+def wrong_include(name, header, path, on_host):
+    """What is wrong with it, or None. @path: what it was resolved to."""
+    hosted = matches(name, HOSTED)
+    if path is None or path == LINUX:
+        if not is_cxx(name):
+            if folder_of(name) == "kernel" or matches(name, C_OF_THE_KERNEL):
+                return None
+            return f"C outside module/kernel/ includes the kernel's {header}: give it a helper there"
+        if hosted and on_host and path is None:
+            return None
+        return f"C++ includes {header}, which is none of ours: give it a helper in module/kernel/"
+    if hosted and not matches(path, HOSTED):
+        if path == BORDER and on_host is False:
+            return None
+        return f"compiled for the host as well, and includes {header}, which is not"
+    mine, theirs = folder_of(name), folder_of(path)
+    if mine == "kunit" or theirs == mine:
+        return None
+    if mine == "cxxrt":
+        return f"cxxrt/ includes {header}, which is none of its own"
+    if theirs not in (*FOLDERS.get(mine, ()), "cxxrt"):
+        return f"{mine or 'module'}/ includes {header}, which is of {theirs}/: not for it (FOLDERS in house.py)"
+    return None
+
+
+def wrong_includes(texts, files=()):
+    """The includes that the plan does not allow. @files: further files that there are."""
+    known = {*texts, *files}
+    excused = set()
+    for name, text in sorted(texts.items()):
+        for header, angled, on_host in includes(text):
+            path = None if angled else resolve(name, header, known)
+            if wrong := wrong_include(name, header, path, on_host):
+                yield f"{name}: {wrong}"
+            elif path in (None, LINUX) and not is_cxx(name):
+                excused.add(matches(name, C_OF_THE_KERNEL))
+    for pattern in C_OF_THE_KERNEL:
+        if pattern not in excused:
+            yield f"{pattern}: includes no header of the kernel: take it out of C_OF_THE_KERNEL in house.py"
+
+
+def helper_calls(texts):
+    """The helpers that a file calls for which another one should."""
+    for name, text in sorted(texts.items()):
+        if not name.startswith("module/") or not is_cxx(name) or folder_of(name) in CALL_HELPERS:
+            continue
+        # What stands at the beginning of a line is what the kernel's C calls here.
+        for helper in sorted(set(re.findall(r"^[\t ].*?\b(aufs_\w+)\(", code_of(text), re.MULTILINE))):
+            yield f"{name}: calls {helper}(): use a header of kernel/ or branch/ that has it, or give it to one"
+
+
+# ---- names that nothing asks for -------------------------------------------------------
+
+API = "module/kernel/api.h"
+CONSTANTS = "module/kernel/constants.h"
+OPTIONAL = "module/kernel/optional.txt"
+
+
+def names_of_api(text):
+    """What api.h declares: functions, variables, and our own structs and enumerations."""
+    code = re.sub(r"^#[^\n]*", "", code_of(text), flags=re.MULTILINE)
+    return sorted({*re.findall(r"(\w+)\((?!\*)[^;{}]*\);", code),
+                   *re.findall(r"^extern [\w\s*]*?\b(\w+)(?:\[\])?;", code, re.MULTILINE),
+                   *re.findall(r"^(?:struct|enum) (aufs_\w+)\s*[{;]", code, re.MULTILINE)})
+
+
+def declares(name):
+    """A pattern of what declares or defines @name. The text before it begins a line, as no use of it does."""
+    return re.compile(rf'^(?:[A-Za-z_][\w\s*&:"\[\]]*?\b{name}\s*(?:\((?!\*)|=|;|\[)'
+                      rf'|(?:struct|enum) {name}\s*[{{;])', re.MULTILINE)
+
+
+def uses(name, codes):
+    """(files that ask for @name, files that define it) of {path: code}. What declares it asks for nothing."""
+    asking, defining = set(), set()
+    for path, code in codes.items():
+        found = len(re.findall(rf"\b{name}\b", code))
+        for declaration in declares(name).finditer(code) if found else ():
+            found -= 1
+            if declaration[0].endswith("=") or re.match(r"[^;{]*\{", code[declaration.end():]):
+                defining.add(path)
+        if found:
+            asking.add(path)
+    return asking, defining
+
+
+def unasked_of_api(codes):
+    """The names of api.h for which only the file that has them asks."""
+    others = {path: code for path, code in codes.items() if path != API}
+    for name in names_of_api(codes.get(API, "")):
+        asking, defining = uses(name, others)
+        # What C has of the kernel needs no declaration here: C++ does.
+        if not defining and not name.startswith("aufs_"):
+            asking = set(filter(is_cxx, asking))
+        if not asking - defining:
+            yield f"{API}: nothing asks for {name}: take it out"
+
+
+def unasked(texts, optional=""):
+    """The names of optional.txt (its text is @optional), constants.h and api.h that nobody asks for. The suites count:
+    they are C++ over the same border. So a constant or a function may be there for them alone."""
+    codes = {name: code_of(text) for name, text in texts.items()}
+    words = {name: set(re.findall(r"\w+", code)) for name, code in codes.items()}
+    everybody = set().union(*words.values())
+    cxx = set().union(*(found for name, found in words.items() if is_cxx(name)))
+    for line in optional.split("\n"):
+        name = line.split(":")[0].strip()
+        if name and not name.startswith("#") and f"HAVE_{name.upper()}" not in everybody:
+            yield f"{OPTIONAL}: nothing asks for {name}: take it out"
+    for name in re.findall(r"\bK\((\w+)\)", codes.get(CONSTANTS, "")):
+        if name not in cxx:
+            yield f"{CONSTANTS}: no C++ asks for {name}: take it out"
+    yield from unasked_of_api(codes)

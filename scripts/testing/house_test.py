@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Tests of the rules of house.py: each finds what it is for, and nothing else. self_test.py runs them."""
+import pathlib
+import sys
+import unittest
+from unittest import mock
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+import house  # noqa: E402
+
+# What a checkout has for the includes below to lead to.
+FILES = ("module/kernel/linux.h", "module/kernel/kernel.hh", "module/kernel/api.h", "module/kernel/inodes.hh",
+         "module/options/options.hh", "module/branch/branch.hh", "module/union/inode.hh", "module/vfs/attr.hh",
+         "module/companion/btf.hh", "module/companion/api.h", "cxxrt/span.hh", "kunit/support/fixture.hh")
+
+
+def wrong(name, text, excused=()):
+    """How many includes of the file @name with this @text are wrong. @excused: the exceptions that there are."""
+    with mock.patch.dict(house.C_OF_THE_KERNEL, {pattern: "a reason" for pattern in excused}, clear=True):
+        return len(list(house.wrong_includes({name: text}, FILES)))
+
+
+class Includes(unittest.TestCase):
+    """Who may include whom."""
+
+    def test_no_arrow_goes_up(self):
+        below = '#include "inode.hh"\n#include "branch/branch.hh"\n#include "span.hh"'
+        self.assertEqual(wrong("module/union/a.cc", below), 0)
+        self.assertEqual(wrong("module/union/a.cc", '#include "vfs/attr.hh"'), 1)
+        self.assertEqual(wrong("module/branch/a.hh", '#include "union/inode.hh"'), 1)
+        self.assertEqual(wrong("module/kernel/a.hh", '#include "options/options.hh"'), 1)
+        self.assertEqual(wrong("module/vfs/a.cc", '#include "companion/btf.hh"'), 1)
+        self.assertEqual(wrong("module/vfs/a.cc", '#include "support/fixture.hh"'), 1)
+        self.assertEqual(wrong("module/main.c", '#include "kernel/api.h"\n#include "vfs/attr.hh"'), 1)
+        self.assertEqual(wrong("module/companion/a.cc", '#include "kernel/inodes.hh"\n#include "companion/api.h"'), 0)
+        self.assertEqual(wrong("module/companion/a.cc", '#include "branch/branch.hh"'), 1)
+        self.assertEqual(wrong("kunit/suites/a/a.cc", '#include "support/fixture.hh"\n#include "vfs/attr.hh"'), 0)
+
+    def test_a_way_is_followed(self):
+        self.assertEqual(wrong("module/union/a.cc", '#include "../vfs/attr.hh"'), 1)
+        self.assertEqual(wrong("module/vfs/a.cc", '#include "../union/inode.hh"'), 0)
+        self.assertEqual(wrong("module/union/a.cc", '#include "../union/../vfs/attr.hh"'), 1)
+
+    def test_the_own_folder_comes_first(self):
+        with mock.patch.dict(house.C_OF_THE_KERNEL, clear=True):
+            texts = {"module/branch/attr.hh": "", "module/branch/a.cc": '#include "attr.hh"'}
+            self.assertEqual(list(house.wrong_includes(texts, FILES)), [])
+
+    def test_comments_include_nothing(self):
+        self.assertEqual(wrong("module/union/a.cc", '// #include "vfs/attr.hh"\n/*\n#include "vfs/attr.hh"\n*/'), 0)
+
+    def test_headers_of_the_kernel(self):
+        for header in ("<linux/fs.h>", "<asm/page.h>", '"internal.h"', '"kernel/linux.h"', '"../kernel/linux.h"'):
+            with self.subTest(header):
+                text = f"#include {header}\n"
+                self.assertEqual(wrong("module/vfs/a.cc", text), 1)
+                self.assertEqual(wrong("module/vfs/a.hh", text, ["module/vfs/a.hh"]), 2)
+                self.assertEqual(wrong("module/vfs/a.c", text), 1)
+                self.assertEqual(wrong("module/vfs/a.h", text), 1)
+                self.assertEqual(wrong("module/vfs/a.c", text, ["module/vfs/*"]), 0)
+                self.assertEqual(wrong("module/kernel/a.c", text), 0)
+
+    def test_an_exception_is_for_something(self):
+        self.assertEqual(wrong("module/main.c", '#include "kernel/api.h"', ["module/main.c"]), 1)
+
+    def test_what_the_host_compiles_too(self):
+        border = '#include "kernel/kernel.hh"\n'
+        host, no_host, end = "#if __STDC_HOSTED__\n", "#if !__STDC_HOSTED__\n", "#endif\n"
+        for text, count in ((no_host + border + end, 0), (host + "#include <errno.h>\n#else\n" + border + end, 0),
+                            (no_host + "#ifdef HAVE_IT\n" + border + end + end, 0),
+                            (border, 1), (host + border + end, 1), (no_host + end + border, 1),
+                            ("#ifdef HAVE_IT\n" + border + end, 1), ("#include <errno.h>\n", 1),
+                            (no_host + '#include "kernel/inodes.hh"\n' + end, 1),
+                            ('#include "branch/branch.hh"\n', 1)):
+            with self.subTest(text):
+                self.assertEqual(wrong("module/options/a.cc", text), count)
+        self.assertEqual(wrong("module/union/a.cc", host + "#include <errno.h>\n" + end), 1)
+        self.assertEqual(wrong("module/companion/btf.cc", '#include "span.hh"\n#include "btf.hh"'), 0)
+        self.assertEqual(wrong("module/companion/btf.cc", '#include "kernel/inodes.hh"'), 1)
+        self.assertEqual(wrong("cxxrt/a.hh", '#include "options/options.hh"\n#include "kernel/kernel.hh"'), 2)
+
+
+class Helpers(unittest.TestCase):
+    """Who calls them."""
+
+    def test_calls(self):
+        call = "\taufs_x(1);\n"
+        for name, text, count in (("module/vfs/a.cc", call, 1), ("module/options/a.cc", call, 1),
+                                  ("module/branch/a.cc", call, 0), ("module/kernel/a.hh", call, 0),
+                                  ("module/vfs/a.cc", "int aufs_x(int number)\n", 0),
+                                  ("module/vfs/a.cc", '\t/* aufs_x() */ log("aufs_x(1)"); // aufs_x()\n', 0)):
+            with self.subTest(text, name=name):
+                self.assertEqual(len(list(house.helper_calls({name: text}))), count)
+
+
+class Names(unittest.TestCase):
+    """Names that nothing asks for."""
+
+    DEFINED = ("/* Helps. */\nint aufs_help(int number)\n{\n\treturn number;\n}\n"
+               "bool aufs_is(const struct dentry *dentry)\n{\n\treturn dentry;\n}\n")
+    DECLARED = ("int aufs_help(int number);\nbool aufs_is(const struct dentry *dentry);\n"
+                "void aufs_say(const char *format, ...) __attribute__((format(printf, 1, 2)));\n"
+                "void dput(struct dentry *dentry);\nextern struct kobject *fs_kobj;\nstruct aufs_note {\n\tint a;\n};\n"
+                "int aufs_init(void);\n")
+    USED = ('void say() __asm__("aufs_say");\nvoid f(struct aufs_note *note)\n{\n\tdput(aufs_help(aufs_is()));\n'
+            "\tg(fs_kobj);\n}\nint aufs_init()\n{\n}\n")
+
+    def unasked(self, used, c="\taufs_init();\n"):
+        """The names of DECLARED that nothing asks for where C++ has @used, and a C file @c."""
+        found = house.unasked({house.API: self.DECLARED, "module/kernel/helpers.c": self.DEFINED,
+                               "module/vfs/a.cc": used, "module/main.c": c})
+        return [line.split()[4].rstrip(":") for line in found]
+
+    def test_all_are_asked_for(self):
+        self.assertEqual(self.unasked(self.USED), [])
+
+    def test_each(self):
+        for name in ("aufs_help", "aufs_is", "aufs_say", "dput", "fs_kobj", "aufs_note"):
+            with self.subTest(name):
+                self.assertEqual(self.unasked(self.USED.replace(name, "other")), [name])
+        self.assertEqual(self.unasked(self.USED, ""), ["aufs_init"])
+
+    def test_comments_and_strings_ask_for_nothing(self):
+        said = '/* aufs_help() */ // aufs_help()\nconst char *a = "aufs_help";\n'
+        self.assertEqual(self.unasked(self.USED.replace("aufs_help", "other") + said), ["aufs_help"])
+
+    def test_c_needs_no_declaration_of_the_kernels(self):
+        self.assertEqual(self.unasked(self.USED.replace("dput", "other"), "\taufs_init();\n\tdput(a);\n"), ["dput"])
+        self.assertEqual(self.unasked(self.USED.replace("aufs_help", "other"), "\taufs_init();\n\taufs_help(1);\n"), [])
+
+    def test_constants(self):
+        def unasked(**texts):
+            texts = {name.replace("_dot_", "."): text for name, text in texts.items()}
+            return len(list(house.unasked({house.CONSTANTS: "/* K(NAME) */\nK(EIO)\n", **texts})))
+
+        self.assertEqual(unasked(a_dot_cc="return -EIO;"), 0)
+        self.assertEqual(unasked(a_dot_c="return -EIO;"), 1)
+        self.assertEqual(unasked(a_dot_cc="/* EIO */"), 1)
+        self.assertEqual(unasked(a_dot_cc='say("EIO");'), 1)
+
+    def test_optional(self):
+        optional = "# What not every kernel has\nvfs_mmap\nI_NEW: a\n"
+        asked = {"a.c": "#ifdef HAVE_VFS_MMAP\n#endif", "b.cc": "#ifdef HAVE_I_NEW\n#endif"}
+        self.assertEqual(list(house.unasked(asked, optional)), [])
+        self.assertEqual(len(list(house.unasked({"a.c": "/* HAVE_VFS_MMAP */"}, optional))), 2)
+
+
+if __name__ == "__main__":
+    unittest.main()
