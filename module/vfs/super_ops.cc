@@ -133,7 +133,7 @@ Result<void> sync_fs(struct super_block *sb, int wait)
 	return check(result);
 }
 
-/* What is as it is where nothing is said is not said. */
+/* Options at their default are not shown. */
 void show_settings(struct seq_file *m, Settings settings)
 {
 	StringView create = create_policy_name(settings.create);
@@ -162,8 +162,8 @@ void show_settings(struct seq_file *m, Settings settings)
 
 /*
  * What comes by the union's names and files waits in the VFS while the union is frozen; the sync
- * comes before. The branches are not frozen: they may have other users. To be there is all that is
- * asked of these two.
+ * comes before. The branches are not frozen: they may have other users. The VFS only requires that
+ * these methods exist.
  */
 Result<void> freeze_fs(struct super_block *)
 {
