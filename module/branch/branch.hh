@@ -149,7 +149,9 @@ public:
 	{
 		return aufs_mnt_is_readonly(mnt_);
 	}
-	/* Lets who syncs the union, whose superblock @union_sb is, know what its filesystem could not write back since. */
+	/*
+	 * Lets who syncs the union, whose superblock @union_sb is, know what its filesystem could not write back since.
+	 */
 	void tell_write_errors(struct super_block &union_sb) const;
 	/* Writes out what its filesystem has in memory. Takes the s_umount of that. Sleeps. */
 	Result<void> sync() const

@@ -82,8 +82,9 @@ private:
 
 /*
  * An object of a rw branch that was taken away in one step, a directory with all that users do not see in it: it was
- * renamed into the directory for orphans. Whoever has it removes it or puts it back, maybe with another Writer than that
- * which buried it: write access to two branches is never held at a time. Else it stays until the branch is used anew.
+ * renamed into the directory for orphans. Whoever has it removes it or puts it back, maybe with another Writer than
+ * that which buried it: write access to two branches is never held at a time. Else it stays until the branch is used
+ * anew.
  */
 class Grave final
 {

@@ -39,7 +39,8 @@ Result<void> copy_up(const ListLock &list, struct dentry &dentry);
 
 /*
  * The same, and @finish(writer, copy) is run on the copy before anybody can see it: where that
- * fails, there is no copy, and nothing has changed. Whether it was run: not where there is nothing to be copied, or another was faster.
+ * fails, there is no copy, and nothing has changed. Whether it was run: not where there is nothing to be copied, or
+ * another was faster.
  */
 using FinishCopy = FunctionRef<Result<void>(const Writer &, struct dentry &)>;
 Result<bool> copy_up_and(struct dentry &dentry, loff_t size, FinishCopy finish);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Messages. Whatever somebody has chosen as a name may stand in them: helpers_log.c makes it printable. A flood of them is
- * cut. All sleep.
+ * Messages. Whatever somebody has chosen as a name may stand in them: helpers_log.c makes it printable. A flood of
+ * them is cut. All sleep.
  */
 #pragma once
 

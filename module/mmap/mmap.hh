@@ -2,7 +2,8 @@
 /*
  * The mmap layer: how a file of the union is mapped, methods of its file operations. The branch serves the mapping:
  * its page cache, its vm_ops, its f_mapping; the union's file is what the mapping reports (prfile.hh). Under mmap_lock,
- * inside which neither i_rwsem nor freeze protection may be taken: nothing is copied up, locked or allocated by us here.
+ * inside which neither i_rwsem nor freeze protection may be taken: nothing is copied up, locked or allocated by us
+ * here.
  */
 #pragma once
 

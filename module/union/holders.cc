@@ -51,8 +51,8 @@ struct ReaderSearch : aufs_search {
 };
 
 /*
- * Says that @holder is in use, and by whom, and so are @more. @buffer has PATH_MAX bytes. @user: who it is, where that is
- * known.
+ * Says that @holder is in use, and by whom, and so are @more. @buffer has PATH_MAX bytes. @user: who it is, where
+ * that is known.
  */
 void name_holder(struct fs_context *fc, const Branch &branch, BranchUse use,
 		 const struct dentry &holder, const struct aufs_user *user, char *buffer,

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Filters of the names in the parts of a directory (branch/name_filter.hh), so that a lookup asks only the branches that
- * may have something. They come when lookups have asked branches in vain often enough to pay for them, lie in memory as
- * long as the inode, and are charged to who made them.
+ * Filters of the names in the parts of a directory (branch/name_filter.hh), so that a lookup asks only the branches
+ * that may have something. They come when lookups have asked branches in vain often enough to pay for them, lie in
+ * memory as long as the inode, and are charged to who made them.
  */
 #pragma once
 

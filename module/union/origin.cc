@@ -33,8 +33,8 @@ static_assert(sizeof(Origin) == 40 &&
 	      __builtin_offsetof(struct Origin, generation) == Origin::old_size);
 
 /*
- * Whether an attribute is not there: not so where it may be, and cannot be read. Servers say in many ways that an object
- * has none.
+ * Whether an attribute is not there: not so where it may be, and cannot be read. Servers say in many ways that an
+ * object has none.
  */
 bool is_none(int error)
 {

@@ -215,7 +215,9 @@ void note_further_name(const AsMounter &mounter, Inode &inode, const Part &named
 	/* One too many costs space, one too few the file. */
 	unsigned int links = cxxrt::max(named.inode().i_nlink, 2U);
 
-	/* Who only looks a name up writes nothing where that is not wanted: it is known as long as this is in memory. */
+	/*
+	 * Who only looks a name up writes nothing where that is not wanted: it is known as long as this is in memory.
+	 */
 	if (is_read_only(sb) || is_frozen(sb) || is_frozen(inode.branch().sb()) ||
 	    !store_links(lock, mounter, inode, links).ok())
 		inode.set_links(lock, links);

@@ -5,7 +5,8 @@
  * and xi_path, which names the table of inode numbers that the original needs: nothing is in it.
  *
  * A file belongs to a place, not to a branch: when branches come and go, the files of the places
- * that stay are there all the time, and say what is there now. A read takes the claims' lock alone. When a file has been removed, nobody reads it any more; who has it open then gets ENODEV.
+ * that stay are there all the time, and say what is there now. A read takes the claims' lock alone. When a file has
+ * been removed, nobody reads it any more; who has it open then gets ENODEV.
  */
 #pragma once
 

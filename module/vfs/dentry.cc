@@ -74,8 +74,8 @@ Result<bool> check_branches(struct dentry &dentry, unsigned int flags)
 	if (!valid.ok() || valid.value())
 		return true;
 	/*
-	 * Its directory is locked by who is to make it: nobody else is making it, and a walk is not repeated for that. An
-	 * open looks without the lock first.
+	 * Its directory is locked by who is to make it: nobody else is making it, and a walk is not repeated for
+	 * that. An open looks without the lock first.
 	 */
 	bool is_locked = (flags & (LOOKUP_EXCL | LOOKUP_RENAME_TARGET)) ||
 			 ((flags & LOOKUP_CREATE) && !(flags & LOOKUP_OPEN));

@@ -153,7 +153,9 @@ Result<void> MountContext::add_first(struct fs_context *fc, const BranchChange &
 	return {};
 }
 
-/* What has been taken of an option that failed is nothing that anybody has asked for. fsconfig(2) can go on after it. */
+/*
+ * What has been taken of an option that failed is nothing that anybody has asked for. fsconfig(2) can go on after it.
+ */
 Result<void> MountContext::refuse_part(struct fs_context *fc) const
 {
 	if (!is_part_)

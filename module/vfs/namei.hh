@@ -52,17 +52,17 @@ Result<Obstacle> obstacle_above(const AsMounter &mounter, const Inode &dir, Stri
 Result<void> sync_made(const AsMounter &mounter, PartRef h_dir, struct dentry *object);
 
 /*
- * What hides a name on the branches above is taken away in this scope: whiteouts, and what is replaced. At its end it is
- * back, unless end() was called.
+ * What hides a name on the branches above is taken away in this scope: whiteouts, and what is replaced. At its end it
+ * is back, unless end() was called.
  */
 class Uncovering final
 {
 public:
 	/*
-	 * @name is, or is to be, in @made_in, a part of @dir. @shown is what the union shows there, or null; directories
-	 * of it are empty for users. @made, if it is there already, is brought to disk with its name before anything goes
-	 * that is on another filesystem. -ESTALE as obstacle_above(), -ENOTEMPTY where a directory has what another
-	 * part hides. Takes write access to each.
+	 * @name is, or is to be, in @made_in, a part of @dir. @shown is what the union shows there, or null;
+	 * directories of it are empty for users. @made, if it is there already, is brought to disk with its name
+	 * before anything goes that is on another filesystem. -ESTALE as obstacle_above(), -ENOTEMPTY where a
+	 * directory has what another part hides. Takes write access to each.
 	 */
 	static Result<Uncovering> begin(const AsMounter &mounter, const Inode &dir, StringView name,
 					const Part &made_in, struct dentry *made,
@@ -101,8 +101,8 @@ private:
 };
 
 /*
- * Names have come or gone in the part of @dir on @branch. Users see the times of the uppermost part: where that is another
- * one that may be written to, its times are of now. What cannot be done is left. Takes write access.
+ * Names have come or gone in the part of @dir on @branch. Users see the times of the uppermost part: where that is
+ * another one that may be written to, its times are of now. What cannot be done is left. Takes write access.
  */
 void touch_top(const AsMounter &mounter, const Inode &dir, const Branch &branch);
 

@@ -148,11 +148,11 @@ Result<void> rename_on_branch(const Writer &writer, const RenameSide &from, cons
 Result<void> replace(const Writer &writer, RenameSide &from, RenameSide &to, unsigned int flags,
 		     Replaces replaces);
 /*
- * Moves @from over @to, which a rw branch above @branch hides. Whenever the machine stops, there is the old state or the
- * new one, whatever filesystems the branches are on. A file has both names for a while, and gets the one that is hidden
- * first. Else nothing has the new name for a while, and before that a whiteout for what lies below. -EXDEV where it
- * cannot be done in steps that can be taken back. (What replaces a file and cannot be linked may leave neither, if the
- * machine stops.)
+ * Moves @from over @to, which a rw branch above @branch hides. Whenever the machine stops, there is the old state or
+ * the new one, whatever filesystems the branches are on. A file has both names for a while, and gets the one that is
+ * hidden first. Else nothing has the new name for a while, and before that a whiteout for what lies below. -EXDEV
+ * where it cannot be done in steps that can be taken back. (What replaces a file and cannot be linked may leave
+ * neither, if the machine stops.)
  */
 Result<void> replace_below(const AsMounter &mounter, const Branch &branch, RenameSide &from,
 			   RenameSide &to);

@@ -81,7 +81,9 @@ Result<void> unlink_old(const AsMounter &mounter, const Branch &branch, RenameSi
 	return {};
 }
 
-/* Takes away what @writer's branch has at @to and is hidden, unless that is a part of what users see there; or nothing. */
+/*
+ * Takes away what @writer's branch has at @to and is hidden, unless that is a part of what users see there; or nothing.
+ */
 Result<Grave> bury_hidden(const Writer &writer, const RenameSide &to)
 {
 	if (to.directory() && to.inode()->stack().dentry_on(writer.branch()))

@@ -33,6 +33,8 @@ C_OF_THE_KERNEL = {
 }
 # Where helpers of module/kernel/ are called; others have what these folders' headers make of them.
 CALL_HELPERS = ("kernel", "branch")
+# Columns of a line of C or C++; a tab goes to the next multiple of TAB.
+WIDTH, TAB = 120, 8
 
 # Comments, strings and characters.
 NOT_CODE = re.compile(r'//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'', re.DOTALL)
@@ -208,3 +210,14 @@ def unasked(texts, optional=""):
         if name not in cxx:
             yield f"{CONSTANTS}: no C++ asks for {name}: take it out"
     yield from unasked_of_api(codes)
+
+
+# ---- the width of lines ----------------------------------------------------------------
+
+def too_wide(texts):
+    """The lines over WIDTH columns: comments, since clang-format holds code to less. A message stays whole."""
+    for name, text in sorted(texts.items()):
+        for number, line in enumerate(text.split("\n"), 1):
+            columns = len(line.expandtabs(TAB))
+            if columns > WIDTH and not re.match(r'\s*"[^"]*"', line):
+                yield f"{name}:{number}: {columns} columns: at most {WIDTH}"

@@ -146,5 +146,17 @@ class Names(unittest.TestCase):
         self.assertEqual(len(list(house.unasked({"a.c": "/* HAVE_VFS_MMAP */"}, optional))), 2)
 
 
+class Lines(unittest.TestCase):
+    """How wide they are."""
+
+    def test_width(self):
+        def wide(line):
+            return len(list(house.too_wide({"a.cc": line})))
+
+        self.assertEqual([wide("x" * 120), wide("x" * 121)], [0, 1])
+        self.assertEqual([wide("\t" + "x" * 112), wide("\t" + "x" * 113)], [0, 1])
+        self.assertEqual([wide('\t"' + "x" * 120 + '",'), wide('\t/* "' + "x" * 120 + '" */')], [0, 1])
+
+
 if __name__ == "__main__":
     unittest.main()

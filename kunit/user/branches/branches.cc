@@ -188,7 +188,9 @@ PARAM_CASE(busy, "open", "mapped", "cwd", "executed", "directory", "mount_point"
 	EXPECT(u.is_free());
 }
 
-/* A directory that somebody is reading got another part meanwhile, and is no reason to keep the first. Its reader is. */
+/*
+ * A directory that somebody is reading got another part meanwhile, and is no reason to keep the first. Its reader is.
+ */
 CASE(busy_by_its_reader)
 {
 	Modules u;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// What goes on while branches come and go: a process's root, locks, leases, names of one file, whiteouts of a branch that
-// comes back, mappings in all that is done to them, a directory in the middle of being read, and a copy-up.
+// What goes on while branches come and go: a process's root, locks, leases, names of one file, whiteouts of a branch
+// that comes back, mappings in all that is done to them, a directory in the middle of being read, and a copy-up.
 //
 // Combinations: tmpfs ext4+xfs
 

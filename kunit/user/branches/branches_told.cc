@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// What a remount says when it is refused: the errno, and the word that is wrong or who keeps the branch, in the kernel's
-// log and in that of the filesystem context. And what lsof and fuser say of a branch that is in use.
+// What a remount says when it is refused: the errno, and the word that is wrong or who keeps the branch, in the
+// kernel's log and in that of the filesystem context. And what lsof and fuser say of a branch that is in use.
 //
 // Combinations: tmpfs
 

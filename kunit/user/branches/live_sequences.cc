@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// What the scripts of Slax, Puppy and docker do, command by command and as they write it: with modules that are squashfs
-// images on loop devices, by mount(8), umount(8) and losetup(8).
+// What the scripts of Slax, Puppy and docker do, command by command and as they write it: with modules that are
+// squashfs images on loop devices, by mount(8), umount(8) and losetup(8).
 //
 // Combinations: tmpfs ext4+xfs
 
@@ -117,8 +117,8 @@ CASE(slax)
 }
 
 /*
- * As the scripts that save a session do it behind the union: what is in the rw branch @from goes to the branch @to below
- * it; a whiteout removes the file there, and goes too.
+ * As the scripts that save a session do it behind the union: what is in the rw branch @from goes to the branch @to
+ * below it; a whiteout removes the file there, and goes too.
  */
 static void save(const string &from, const string &to)
 {

@@ -215,8 +215,8 @@ static Thing shown(const Thing (&has)[3])
 }
 
 /*
- * Somebody makes and removes things directly, and asks. Without udba each name is asked for once, with it as often as it
- * comes.
+ * Somebody makes and removes things directly, and asks. Without udba each name is asked for once, with it as often as
+ * it comes.
  */
 PARAM_CASE(at_random, "none", "reval", "notify")
 {
