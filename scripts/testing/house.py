@@ -212,7 +212,7 @@ def unasked(texts, optional=""):
     yield from unasked_of_api(codes)
 
 
-# ---- the width of lines ----------------------------------------------------------------
+# ---- what editors are told -------------------------------------------------------------
 
 def too_wide(texts):
     """The lines over WIDTH columns: comments, since clang-format holds code to less. A message stays whole."""
@@ -221,3 +221,13 @@ def too_wide(texts):
             columns = len(line.expandtabs(TAB))
             if columns > WIDTH and not re.match(r'\s*"[^"]*"', line):
                 yield f"{name}:{number}: {columns} columns: at most {WIDTH}"
+
+
+def unlike_editorconfig(scripts, config):
+    """The scripts without a suffix, {path: first line}, of which .editorconfig (its text is @config) says that they are
+    indented by spaces though they are not of python, or the other way round."""
+    listed = next((words.split(",") for words, rest in re.findall(r"^\[\{(.*)\}\]\n(.*)", config, re.MULTILINE)
+                   if "**.py" in words and rest == "indent_style = space"), [])
+    for name, first in sorted(scripts.items()):
+        if (name in listed) != ("python3" in first):
+            yield f"{name}: .editorconfig has it {'' if name in listed else 'not '}among the scripts of python"

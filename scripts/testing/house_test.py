@@ -146,8 +146,8 @@ class Names(unittest.TestCase):
         self.assertEqual(len(list(house.unasked({"a.c": "/* HAVE_VFS_MMAP */"}, optional))), 2)
 
 
-class Lines(unittest.TestCase):
-    """How wide they are."""
+class Editors(unittest.TestCase):
+    """What .editorconfig and the rules say of lines."""
 
     def test_width(self):
         def wide(line):
@@ -156,6 +156,14 @@ class Lines(unittest.TestCase):
         self.assertEqual([wide("x" * 120), wide("x" * 121)], [0, 1])
         self.assertEqual([wide("\t" + "x" * 112), wide("\t" + "x" * 113)], [0, 1])
         self.assertEqual([wide('\t"' + "x" * 120 + '",'), wide('\t/* "' + "x" * 120 + '" */')], [0, 1])
+
+    def test_scripts(self):
+        config = "[{scripts}/**]\nindent_style = tab\n[{**.py,scripts/a,scripts/b}]\nindent_style = space\n"
+        python, bash = "#!/usr/bin/env python3", "#!/bin/bash"
+        right = {"scripts/a": python, "scripts/b": python, "scripts/c": bash}
+        self.assertEqual(list(house.unlike_editorconfig(right, config)), [])
+        other = {"scripts/a": python, "scripts/b": bash, "scripts/c": python}
+        self.assertEqual(len(list(house.unlike_editorconfig(other, config))), 2)
 
 
 if __name__ == "__main__":
