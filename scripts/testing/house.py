@@ -36,8 +36,9 @@ CALL_HELPERS = ("kernel", "branch")
 # Columns of a line of C or C++; a tab goes to the next multiple of TAB.
 WIDTH, TAB = 120, 8
 
-# Comments, strings and characters.
-NOT_CODE = re.compile(r'//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'', re.DOTALL)
+# Comments; these, strings and characters.
+COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
+NOT_CODE = re.compile(COMMENT.pattern + r'|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'', re.DOTALL)
 DIRECTIVE = re.compile(r'^#[ \t]*(if|ifdef|ifndef|elif|else|endif|include)\b[ \t]*([^\n]*)', re.MULTILINE)
 
 
@@ -72,7 +73,7 @@ def includes(text):
     """(header, whether it stands in <>, on_host) for each #include. @on_host: True where only the host's compiler
     sees it, False where only the kernel's does, None where both do."""
     within = []
-    for word, rest in DIRECTIVE.findall(re.sub(r"//[^\n]*|/\*.*?\*/", " ", text, flags=re.DOTALL)):
+    for word, rest in DIRECTIVE.findall(COMMENT.sub(" ", text)):
         rest = rest.strip()
         if word in ("if", "ifdef", "ifndef"):
             within.append({"__STDC_HOSTED__": True, "!__STDC_HOSTED__": False}.get(rest))
@@ -231,3 +232,56 @@ def unlike_editorconfig(scripts, config):
     for name, first in sorted(scripts.items()):
         if (name in listed) != ("python3" in first):
             yield f"{name}: .editorconfig has it {'' if name in listed else 'not '}among the scripts of python"
+
+
+# ---- what pages say --------------------------------------------------------------------
+
+# What pages have in code marks and no file has: names of the kernel alone, a generated file, parts of names.
+NO_NAMES = {"show_numa_map", "ima_file_mprotect", "seq_print_user_ip", "__mmap_region", "backing_file", "vm_ops",
+            "execve", "F_SETFL", "remap_file_pages", "readdir", "seekdir", "msync", "O_TMPFILE",
+            "layout", "PID", "h_", "AREA"}
+
+
+def mapped(page):
+    """(the first words of what is indented, of tables) of a page; several files may be one without their suffixes."""
+    cells = [re.split(r" {2,}", line)[0] for line in re.findall(r"^ {4,8}(\S.*)", page, re.MULTILINE)]
+    rows = re.findall(r"^\| (.*?) \|", page, re.MULTILINE)
+    return ({word.strip(",/") for cell in cells for word in cell.split()},
+            {word.strip("`,") for row in rows for word in row.split()})
+
+
+def stem(name):
+    """@name without its suffix."""
+    return name if name.startswith("*") else re.sub(r"\.[\w{},]+$", "", name)
+
+
+def unlike_map(files, page, folder):
+    """Where the map of @folder, at the head of its @page, and the files below it are not the same. A folder within one
+    of its folders stands for all that it has."""
+    listed, rows = mapped(page)
+    mine = [file for file in files if file.startswith(f"{folder}/") and not file.endswith("/README.md")]
+    names = listed | rows | {stem(name) for name in listed | rows}
+    for file in mine:
+        parts = file.split("/")
+        if not names & set(parts[2:-1]) and not matches(parts[-1], names) and not matches(stem(parts[-1]), names):
+            yield f"{folder}/README.md: its map lacks {file}"
+    there = {part for file in mine for part in file.split("/")}
+    there |= {stem(part) for part in there}
+    for name in sorted(listed):
+        if not any(fnmatch.fnmatchcase(part, stem(name)) for part in there):
+            yield f"{folder}/README.md: its map has {name}, which is not there"
+
+
+def stale_names(pages, texts):
+    """The names that @pages, {path: text}, have in code marks and that neither a file of @texts has, but in comments of
+    C, nor its path."""
+    words = set(NO_NAMES)
+    for path, text in texts.items():
+        is_c = path.endswith((".c", ".h", ".cc", ".hh", ".cocci"))
+        words.update(re.findall(r"\w+", path), re.findall(r"\w+", COMMENT.sub(" ", text) if is_c else text))
+    for path, text in sorted(pages.items()):
+        for number, line in enumerate(text.split("\n"), 1):
+            for code in re.findall(r"`([^`]+)`", line):
+                for name in re.findall(r"[A-Za-z_]\w+", code):
+                    if name not in words:
+                        yield f"{path}:{number}: `{code}`: nothing is called {name}"

@@ -166,5 +166,31 @@ class Editors(unittest.TestCase):
         self.assertEqual(len(list(house.unlike_editorconfig(other, config))), 2)
 
 
+class Pages(unittest.TestCase):
+    """What they say of files and names."""
+
+    FILES = ["module/main.c", "module/vfs/dir.cc", "module/vfs/dir.hh", "module/vfs/deep/a.txt", "module/README.md"]
+
+    def unlike(self, page, files=None):
+        return list(house.unlike_map(files or self.FILES, page, "module"))
+
+    def test_map(self):
+        page = "\n    main.c    dir\n    vfs/    methods\n      dir    dir\n      deep/    main\n"
+        self.assertEqual(self.unlike(page), [])
+        self.assertEqual(len(self.unlike(page.replace("      dir    dir\n", ""))), 2)
+        self.assertEqual(len(self.unlike(page.replace("deep", "depth"))), 2)
+        self.assertEqual(len(self.unlike(page, [*self.FILES, "module/vfs/new.cc"])), 1)
+        self.assertEqual(len(self.unlike(page + "      old    it was\n")), 1)
+
+    def test_several_at_once(self):
+        files = ["module/vfs/helpers_a.c", "module/vfs/constants.c", "module/vfs/constants.h", "module/vfs/a.config"]
+        self.assertEqual(self.unlike("    vfs/    a\n      helpers*.c constants.{c,h} *.config     b\n", files), [])
+
+    def test_names(self):
+        texts = {"module/a.cc": "void truly(); /* traps() */", "kunit/user/io/direct.cc": ""}
+        self.assertEqual(list(house.stale_names({"a.md": "`truly()`, `direct` and `a.cc`; traps"}, texts)), [])
+        self.assertEqual(len(list(house.stale_names({"a.md": "`traps` and `Other::truly`"}, texts))), 2)
+
+
 if __name__ == "__main__":
     unittest.main()
