@@ -14,10 +14,9 @@ names one alone.
 `make test-all` runs all programs on both, and those without "Runs:" on all combinations.
 """
 import fnmatch
-import functools
 import re
-import subprocess
 
+import mutants
 from common import TOP, Trouble, sources
 
 USER = "kunit/user/"
@@ -87,22 +86,9 @@ def concerns():
     return table
 
 
-@functools.cache
-def mutants():
-    """[(program, combination, file)]: what kunit/user/mutate breaks, and who is to notice it."""
-    listed = subprocess.run([TOP / USER / "mutate", "--list"], stdout=subprocess.PIPE, text=True,
-                            check=True)
-    found = []
-    for line in listed.stdout.splitlines():
-        test, file, _ = line.split("|", 2)
-        program, _, combo = test.partition("@")
-        found.append((program, combo or "tmpfs", "module/" + file))
-    return found
-
-
 def concerned(files):
     """The programs that the changed @files concern: by the table, or since they notice a mutant."""
-    found = {program for program, _, file in mutants() if file in files}
+    found = {program for program, _, file in mutants.of_programs() if file in files}
     for file in files:
         if file.startswith(USER):
             found.add(stem_of(file))
@@ -126,8 +112,8 @@ def check_concerns():
                 and not file.startswith(IN_KERNELS):
             wrong.append(f"{CONCERNS}: no program for {file}")
     named = {name for _, names in concerns() for name in names}
-    named |= {program for program, _, _ in mutants()}
+    named |= {program for program, _, _ in mutants.of_programs()}
     wrong += [f"{CONCERNS}: the program {name} is nowhere" for name in known if name not in named]
     wrong += [f"kunit/user/mutate: there is no program '{program}'"
-              for program, _, _ in mutants() if program not in known]
+              for program, _, _ in mutants.of_programs() if program not in known]
     return wrong
