@@ -285,3 +285,47 @@ def stale_names(pages, texts):
                 for name in re.findall(r"[A-Za-z_]\w+", code):
                     if name not in words:
                         yield f"{path}:{number}: `{code}`: nothing is called {name}"
+
+
+# ---- the manual page of the options ----------------------------------------------------
+
+# Options of others that it has: the VFS's, and the security modules'.
+NOT_OURS = {"ro", "rw", "nosuid", "nodev", "noexec", "noatime", "sync", "dirsync", "lazytime",
+            "context", "fscontext", "defcontext", "rootcontext"}
+
+
+def options_of_table(text):
+    """The names and aliases in the table of option_table.cc."""
+    rows = text.split("constexpr OptionRow rows[] = {")[1].split("\n};")[0]
+    heads = re.findall(r'^\t\w+\(\s*(\{[^}]*\}|"[^"]*")', rows, re.MULTILINE)
+    return {name for head in heads for name in re.findall(r'"([^"]*)"', head)}
+
+
+def bold(line):
+    """The bold words with which options are written: up to the sign before their value."""
+    line = re.sub(r"^\.BI? (\S+).*", r"\\fB\1\\fR", line)
+    return set(re.findall(r"\\fB([a-z]\w*)", line))
+
+
+def options_of_manual(text):
+    """(what it has as an option, all bold words where it speaks of options)."""
+    sections = dict(re.findall(r"^\.SH ([^\n]*)\n(.*?)(?=^\.SH |\Z)", text, re.MULTILINE | re.DOTALL))
+    own, words = set(), set()
+    for title in ("OPTIONS", "REMOUNT", "DIFFERENCES FROM THE ORIGINAL"):
+        # What is indented further are values.
+        lines = re.sub(r"^\.RS\n.*?^\.RE\n", "", sections.get(title, ""), flags=re.MULTILINE | re.DOTALL).split("\n")
+        for before, line in zip([""] + lines, lines):
+            words |= bold(line)
+            if before == ".TP" or title.startswith("DIFFERENCES"):
+                own |= bold(line)
+    return own, words
+
+
+def unlike_manual(table, manual):
+    """Where the table of options and aufs.5 have not the same ones."""
+    known = options_of_table(table)
+    own, words = options_of_manual(manual)
+    for name in sorted(known - words):
+        yield f"module/aufs.5: lacks the option {name}, which module/options/option_table.cc has"
+    for name in sorted(own - known - NOT_OURS):
+        yield f"module/aufs.5: has an option {name}, which module/options/option_table.cc lacks"

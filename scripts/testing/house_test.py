@@ -192,5 +192,32 @@ class Pages(unittest.TestCase):
         self.assertEqual(len(list(house.stale_names({"a.md": "`traps` and `Other::truly`"}, texts))), 2)
 
 
+class Manual(unittest.TestCase):
+    """The options that the table has, and those that the manual page has."""
+
+    TABLE = ('constexpr OptionRow rows[] = {\n\tworks({"br", "dirs"}, Value::list, OptionKey::branches),\n'
+             '\tone_of("udba", "none, reval", Effect::works, OptionKey::udba),\n\tno_table("xino", Value::text),\n'
+             '\trow("idel", Value::text, Effect::refused,\n\t    "as in del:/path"),\n};\nconst char *more = "more";\n')
+    PAGE = (".SH NAME\n\\fBother\\fR\n.SH OPTIONS\n.TP\n\\fBbr=\\fILIST\\fR, \\fBdirs:\\fILIST\\fR\n"
+            "The \\fBbold\\fR text.\n.RS\n.TP\n.B value\n.RE\n.TP\n.BI udba= VALUE\n.TP\n\\fBnosuid\\fR\n"
+            ".SH DIFFERENCES FROM THE ORIGINAL\n\\fBxino\\fR, \\fBidel\\fR\n.SH SEE ALSO\n\\fBmount\\fR(8)\n")
+
+    def unlike(self, table=TABLE, page=PAGE):
+        return [line.split(" option ")[1].split(",")[0] for line in house.unlike_manual(table, page)]
+
+    def test_same(self):
+        self.assertEqual(house.options_of_table(self.TABLE), {"br", "dirs", "udba", "xino", "idel"})
+        self.assertEqual(self.unlike(), [])
+
+    def test_each_is_missed(self):
+        for name in ("br", "dirs", "udba", "xino", "idel"):
+            with self.subTest(name):
+                self.assertEqual(self.unlike(page=self.PAGE.replace(name, "nosuid")), [name])
+
+    def test_what_the_table_lacks(self):
+        self.assertEqual(self.unlike(page=self.PAGE.replace("nosuid", "extra")), ["extra"])
+        self.assertEqual(self.unlike(page=self.PAGE.replace("xino\\fR", "xino\\fR, \\fBextra\\fR")), ["extra"])
+
+
 if __name__ == "__main__":
     unittest.main()
