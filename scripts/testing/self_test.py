@@ -16,6 +16,7 @@ import guests  # noqa: E402
 import house_test  # noqa: E402
 import kept  # noqa: E402
 import ktap  # noqa: E402
+import patient  # noqa: E402
 import plan  # noqa: E402
 import programs  # noqa: E402
 import runner  # noqa: E402
@@ -132,6 +133,44 @@ class Steps(unittest.TestCase):
             step.start(pathlib.Path(name))
             step.kill()
         self.assertIsNotNone(step.process.poll())
+
+
+class Patience(unittest.TestCase):
+    """What a command that may hang is given."""
+
+    def run_patiently(self, seconds, *command, of=()):
+        """How it ends, looked at more often than else."""
+        with mock.patch.object(sys, "stderr"), mock.patch.object(patient.signal, "signal"):
+            return patient.run(seconds, of, command, 0.1)
+
+    def test_waiting_does_not_count(self):
+        clock = patient.Clock(10, {"a": 5})
+        self.assertEqual(clock.tick(12, {"a": 5}), 2)
+        self.assertEqual(clock.tick(14, {"a": 6.5}), 2.5)
+        self.assertEqual(clock.tick(20, {"a": 6.5, "b": 6}), 2.5)
+        self.assertEqual(clock.tick(21, {"b": 6}), 3.5)
+        self.assertEqual(clock.tick(22, {}), 4.5)
+        self.assertEqual(clock.tick(23, {"c": 9}), 4.5)
+
+    def test_what_ends(self):
+        self.assertEqual(self.run_patiently(60, "true"), 0)
+        self.assertEqual(self.run_patiently(60, "sh", "-c", "exit 7"), 7)
+        self.assertEqual(self.run_patiently(60, "sh", "-c", "kill -9 $$"), 137)
+
+    def test_what_does_not_end(self):
+        for script in ("sleep 1000", "while :; do :; done", "sleep 1000 & wait"):
+            with self.subTest(script):
+                self.assertEqual(self.run_patiently(0.5, "sh", "-c", f"exec 2>/dev/null; {script}"), patient.TIME_IS_UP)
+
+    def test_one_of_them(self):
+        self.assertEqual(self.run_patiently(0.5, "sh", "-c", "exec 2>/dev/null; sleep 1000; exit 3", of=["slee?"]), 3)
+        self.assertEqual(self.run_patiently(0, "sh", "-c", "sleep 1; exit 3", of=["other"]), 3)
+
+    def test_nothing_of_it_is_left(self):
+        with tempfile.TemporaryDirectory() as name:
+            said = pathlib.Path(name) / "said"
+            self.run_patiently(0.5, "sh", "-c", f"exec 2>/dev/null; sleep 1000 & echo $! >{said}; wait")
+            self.assertEqual(patient.program_of(int(said.read_text())), "")
 
 
 class Kept(unittest.TestCase):
