@@ -7,9 +7,9 @@
  * common subset of both languages stands here.
  *
  * First come the kernel's own functions whose prototypes are the same on every
- * supported kernel, then the helpers of helpers.c for what is a macro, an
- * inline, or differs between kernels. Errors are negative errnos; pointers that
- * can be errors say so.
+ * supported kernel, by theme, then the helpers of helpers*.c and mapping.c for
+ * what is a macro, an inline, or differs between kernels. Errors are negative
+ * errnos; pointers that can be errors say so.
  */
 #ifndef AUFS_KERNEL_API_H
 #define AUFS_KERNEL_API_H
@@ -209,7 +209,7 @@ struct aufs_user {
 /* Watches of directories of branches (helpers_notify.c). */
 struct aufs_watch;
 
-/* helpers.c, alphabetical */
+/* helpers*.c: by name, as a rule, and what belongs together stands together */
 int aufs_acl_for_new(struct posix_acl **acl, umode_t *mode);
 void aufs_allow_write_access(struct file *file);
 void aufs_annotate_inode(struct inode *inode, int depth);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The kernel's objects as C++ handles: who counts, who locks, who runs as whom is visible in the
- * scope.
+ * The kernel's objects as C++ handles: who counts what, and who runs as whom, is visible in the scope.
+ * Locks are in locks.hh.
  */
 #pragma once
 

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * One trivial function per kernel macro, inline, or call that kernels spell
- * differently, so that C++ can call it. No decisions are made here but which
- * spelling this kernel has. Alphabetical.
+ * What C++ cannot call by itself: one function for each macro, inline, or call
+ * that kernels spell differently. Most of them decide nothing but which spelling
+ * this kernel has. Some do what the kernel's own callers do around such a call,
+ * and say so. Alphabetical; what cxxrt/runtime.cc calls comes last.
  */
 #undef pr_fmt
 #define pr_fmt(fmt) "aufs: " fmt

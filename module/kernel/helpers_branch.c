@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Helpers as those of helpers.c, for who else uses a branch (claims.cc). Alphabetical.
+ * Which branches are in use, and how they are let go: the mutex of claims.cc, whether an
+ * overlayfs has one, RCU, and the task that unmounts where the last user may not sleep.
  */
 #include "linux.h"
 #include "generated/declared.h"

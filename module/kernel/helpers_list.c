@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Helpers as those of helpers.c, for the list of branches, which changes while the
- * union is mounted. Alphabetical.
+ * For the list of branches, which changes while the union is mounted: what is left of
+ * the union in the dcache and in memory, who uses it, and the lock of the list.
  */
 #include "linux.h"
 #include "generated/declared.h"

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Helpers as those of helpers.c, for udba=notify: directories of branches are watched for
- * directories of the union, and each of these knows by a number whether something has
- * changed. Alphabetical.
+ * udba=notify: directories of branches are watched for directories of the union, and each
+ * of these knows by a number whether something has changed.
  */
 #include "linux.h"
 #include "generated/declared.h"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Helpers as those of helpers.c: which process uses a file or a directory, for messages.
- * Alphabetical.
+ * Which process uses a file or a directory, for messages: of those that can be asked in half a
+ * second, and have a pid for the caller. And whether a directory is a mount point.
  */
 #include <linux/fdtable.h>
 #include <linux/pid_namespace.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The runtime shim where it only shows in a kernel: here its memory, in cxxrt_handles.cc what counts
- * and locks. What does not need a kernel is tested in host/cxxrt/cxxrt-test.cc.
+ * and locks. What does not need a kernel is tested in kunit/host/cxxrt/cxxrt-test.cc.
  */
 #include "support/failing.hh"
 #include "noted.hh"
