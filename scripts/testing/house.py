@@ -98,6 +98,19 @@ def resolve(name, header, files):
     return None
 
 
+def reached(names, texts):
+    """The files of @texts that @names include, and what these do; with them."""
+    found = set()
+    ahead = [name for name in names if name in texts]
+    while ahead:
+        name = ahead.pop()
+        if name not in found:
+            found.add(name)
+            paths = [resolve(name, header, texts) for header, angled, _ in includes(texts[name]) if not angled]
+            ahead += [path for path in paths if path in texts]
+    return found
+
+
 def wrong_include(name, header, path, on_host):
     """What is wrong with it, or None. @path: what it was resolved to."""
     hosted = matches(name, HOSTED)

@@ -2,6 +2,7 @@
 """Which steps the commands have, and what comes before what."""
 import subprocess
 
+import house
 import kept
 import programs
 from common import TOP, Trouble, sources
@@ -19,6 +20,12 @@ COMPLAINING = ["debug", "kcsan", "cfi"]
 NO_PROGRAMS = ("kunit/user/*", "kunit/host/*", "scripts/testing/concerns", "scripts/live/*", *kept.LINT)
 BUILDS = (*NO_PROGRAMS, *kept.SUITES, "scripts/test", "scripts/testing/*", "!scripts/testing/test-build",
           "scripts/machine/*", "!scripts/machine/rootfs")
+# What the tests that need no kernel compile or read, and the KUnit suites beside what these include.
+HOST = ("cxxrt/*", "kunit/host/*", "module/options/*", "module/companion/*", "module/branch/handed_down.hh",
+        "scripts/building/check-module", "scripts/testing/patient.py")
+MAPPINGS = ("cxxrt/*", "kunit/suites/*", "kunit/support/*", "kunit/configs/*", "module/mmap/*", "module/kernel/*",
+            "scripts/vm_prfile/*", "scripts/linux/kernel-tree", "scripts/kunit", "scripts/building/gen-types",
+            "scripts/testing/patient.py", "Kbuild", "Kconfig")
 # What a user-space program takes where nothing was measured yet, and a machine until it is up.
 PROGRAM_SECONDS, BOOT_SECONDS = 5, 10
 # On these without other people's programs: they take hours there.
@@ -128,6 +135,19 @@ def suites(arch, seconds):
     """The KUnit suites, on a kernel of their own."""
     return Ktap(f"kunit-{arch}", [script("kunit")], ["tree-6.12"], seconds, {"ARCH": arch},
                 without=NO_PROGRAMS)
+
+
+def concern_host(files):
+    """Whether a change of @files may change how the host tests end."""
+    return any(house.matches(file, HOST) for file in files)
+
+
+def concern_suites(files):
+    """The same of the KUnit suites."""
+    texts = {name: (TOP / name).read_text(encoding="utf-8") for name in sources()
+             if name.endswith((".cc", ".hh", ".c", ".h", ".cases"))}
+    included = house.reached([name for name in texts if name.startswith(("kunit/suites/", "kunit/support/"))], texts)
+    return any(file in included or house.matches(file, MAPPINGS) for file in files)
 
 
 def live():

@@ -211,6 +211,22 @@ class Kernels(unittest.TestCase):
         self.assertLessEqual(set(plan.COMPLAINING), set(plan.OWN))
 
 
+class Concerned(unittest.TestCase):
+    """What `make check` runs for a file beside programs."""
+
+    def test_suites(self):
+        for file in ("module/mmap/branch_file.cc", "module/mmap/vm_prfile/vm_prfile.cocci", "module/kernel/mapping.c",
+                     "module/union/inode.hh", "kunit/support/shim.c", "kunit/suites/model/model.cases", "Kbuild"):
+            self.assertTrue(plan.concern_suites([file]), file)
+        for file in ("module/vfs/rename.cc", "kunit/user/names/rw.cc", "kunit/host/run", "README.md"):
+            self.assertFalse(plan.concern_suites([file]), file)
+
+    def test_host(self):
+        for file in ("module/branch/handed_down.hh", "module/options/options.cc", "kunit/host/handed-down"):
+            self.assertTrue(plan.concern_host([file]), file)
+        self.assertFalse(plan.concern_host(["module/branch/branch.hh", "kunit/user/names/rw.cc"]))
+
+
 class Programs(unittest.TestCase):
     """What programs say of themselves."""
 
