@@ -9,7 +9,7 @@ namespace aufs
 
 class Part;
 
-/* What lies on a branch, borrowed: its dentry there. It is passed by value, and keeps neither the dentry nor the branch. */
+/* What lies on a branch, borrowed: its dentry there. Passed by value; it keeps neither the dentry nor the branch. */
 struct PartRef final {
 	const Branch &branch;
 	struct dentry &dentry;

@@ -231,7 +231,7 @@ private:
 };
 
 /*
- * The VFS calls with the s_umount of @sb, a union's, held for writing: nobody else mounts, remounts or unmounts it. Made
+ * The VFS calls with the s_umount of @sb, a union's, held for writing: nobody else remounts or unmounts it. Made
  * where it calls, and handed on to what needs that.
  */
 class UmountHeld final

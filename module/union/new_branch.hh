@@ -32,8 +32,9 @@ Result<T> explained(struct fs_context *fc, const Branch &branch, const char *wha
 }
 
 /*
- * What the root has: the roots of @branches, from the topmost down to one that is opaque. @before, which may be null, is the root until now: what a branch of it cannot answer is as it was. -ENOMEM; what the branches say,
- * explained in @fc's log if that is not null. Sleeps.
+ * What the root has: the roots of @branches, from the topmost down to one that is opaque. @before, which may be null,
+ * is the root until now: what a branch of it cannot answer is as it was. -ENOMEM; what the branches say, explained in
+ * @fc's log if that is not null. Sleeps.
  */
 Result<Stack> find_root(const AsMounter &mounter, struct fs_context *fc,
 			const Array<const Branch *> &branches, const Inode *before);

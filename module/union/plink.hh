@@ -41,8 +41,8 @@ void note_lower_name_gone(const CopyLock &lock, const AsMounter &mounter, Inode 
 			  const Branch &branch);
 
 /*
- * A further name, @named on a lower branch, has led to @inode by a pseudo-link: it counts, whoever took it for gone, and
- * so may others of its names. Takes a CopyLock and write access.
+ * A further name, @named on a lower branch, has led to @inode by a pseudo-link: it counts, whoever took it for gone,
+ * and so may others of its names. Takes a CopyLock and write access.
  */
 void note_further_name(const AsMounter &mounter, Inode &inode, const Part &named);
 

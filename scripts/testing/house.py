@@ -162,6 +162,51 @@ def helper_calls(texts):
             yield f"{name}: calls {helper}(): use a header of kernel/ or branch/ that has it, or give it to one"
 
 
+# ---- parameters ------------------------------------------------------------------------
+
+# PartRef itself is made of the two.
+PAIR = re.compile(r"(?<!\bPartRef\()const Branch &\w*,\s*(?:const )?struct dentry &")
+# A comment, and what it stands before, as far as that has a name and parameters.
+OF_A_FUNCTION = re.compile(r"/\*((?:[^*]|\*(?!/))*)\*/\s*([^;{}()]*?(\w+)\()")
+SAYS_HELD = re.compile(r"\b(?:is|are) held\b|\bcaller (?:holds|has to hold|must hold)\b", re.IGNORECASE)
+# Who says it all the same, and why no parameter does.
+HELD = {
+    ("module/kernel/dcache.hh", "look_up_in_parallel"): "by the VFS, of the directory that somebody reads",
+    ("module/kernel/files.hh", "map_for"): "by the VFS, around ->mmap, which takes no lock and asks for none",
+    ("module/mmap/prfile.hh", "map"): "the same",
+    ("module/mmap/branch_file.hh", "h_file_to_write"): "by the VFS, around each write: what is copied up asserts it",
+}
+
+
+def cxx_of_module(texts):
+    """(name, text) of the module's C++."""
+    return ((name, text) for name, text in sorted(texts.items()) if name.startswith("module/") and is_cxx(name))
+
+
+def pairs(texts):
+    """What takes a branch and a dentry of it as two parameters."""
+    for name, text in cxx_of_module(texts):
+        for found in PAIR.finditer(code_of(text)):
+            what = re.sub(r"\s+", " ", found[0])
+            yield f"{name}: '{what}...' are two parameters: make one of them, a PartRef"
+
+
+def said_to_be_held(text):
+    """The functions of whose comments one says that a lock is held."""
+    for comment, _, function in OF_A_FUNCTION.findall(text):
+        if SAYS_HELD.search(re.sub(r"\s*\n\s*\*?\s*", " ", comment)):
+            yield function
+
+
+def only_said(texts):
+    """What a comment says of a lock, and a parameter could say; and what HELD excuses and nobody says."""
+    found = {(name, function) for name, text in cxx_of_module(texts) for function in said_to_be_held(text)}
+    for name, function in sorted(found - HELD.keys()):
+        yield f"{name}: the comment of {function}() says that a lock is held: take it as a parameter"
+    for name, function in sorted(HELD.keys() - found):
+        yield f"{name}: {function}() does not say that a lock is held: take it out of HELD in house.py"
+
+
 # ---- names that nothing asks for -------------------------------------------------------
 
 API = "module/kernel/api.h"

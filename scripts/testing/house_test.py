@@ -219,5 +219,30 @@ class Manual(unittest.TestCase):
         self.assertEqual(self.unlike(page=self.PAGE.replace("xino\\fR", "xino\\fR, \\fBextra\\fR")), ["extra"])
 
 
+class Parameters(unittest.TestCase):
+    """What a parameter says."""
+
+    def test_pairs(self):
+        for text in ("int f(const Branch &branch, struct dentry &dentry);",
+                     "int f(int a, const Branch &,\n\t\tstruct dentry &b)",
+                     "auto f = [](const Branch &on, const struct dentry &dir) {"):
+            self.assertEqual(len(list(house.pairs({"module/union/x.hh": text}))), 1, text)
+        for text in ("PartRef(const Branch &on, struct dentry &of)",
+                     "int f(struct dentry &dir, const Branch &branch);",
+                     "/* const Branch &branch, struct dentry &dentry */",
+                     "int f(PartRef part, struct dentry &dentry);"):
+            self.assertEqual(list(house.pairs({"module/branch/part.hh": text})), [], text)
+
+    def test_held(self):
+        says = ("/* As g().\n * The caller\n * holds the lock. */\nint f(int a);\n"
+                "/* The lock is held. */\nstruct x *h()\n{\n")
+        self.assertEqual(list(house.said_to_be_held(says)), ["f", "h"])
+        silent = ("/* While one is held. */\n#include \"x.hh\"\n/* It is held. */\nclass X {\n};\n"
+                  "/* Takes it. */\nint f(int a);\n")
+        self.assertEqual(list(house.said_to_be_held(silent)), [])
+        self.assertEqual(len([line for line in house.only_said({"module/x.hh": says}) if "parameter" in line]), 2)
+        self.assertEqual(len([line for line in house.only_said({}) if "HELD" in line]), len(house.HELD))
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -1,7 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Tests of what runs the tests: python3 scripts/testing/self_test.py, or scripts/test --self-test."""
-import importlib.machinery
-import importlib.util
 import os
 import pathlib
 import sys
@@ -246,42 +244,6 @@ class Programs(unittest.TestCase):
     def test_concerned(self):
         self.assertIn("rw_rename", programs.concerned(["module/vfs/rename.cc"]))
         self.assertEqual(programs.concerned(["kunit/user/names/rw.cc"]), {"rw"})
-
-
-class House(unittest.TestCase):
-    """What the check of the house finds in a file."""
-
-    @staticmethod
-    def check():
-        """check-house, which has no name that can be imported."""
-        path = str(pathlib.Path(__file__).resolve().parent / "check-house")
-        loader = importlib.machinery.SourceFileLoader("check_house", path)
-        house = importlib.util.module_from_spec(importlib.util.spec_from_loader("check_house", loader))
-        loader.exec_module(house)
-        return house
-
-    def test_pairs(self):
-        house = self.check()
-        for text in ("int f(const Branch &branch, struct dentry &dentry);",
-                     "int f(int a, const Branch &,\n\t\tstruct dentry &b)",
-                     "auto f = [](const Branch &on, const struct dentry &dir) {"):
-            self.assertEqual(len(list(house.pairs("module/union/x.hh", text))), 1, text)
-        for text in ("PartRef(const Branch &on, struct dentry &of)",
-                     "int f(struct dentry &dir, const Branch &branch);",
-                     "/* const Branch &branch, struct dentry &dentry */",
-                     "int f(PartRef part, struct dentry &dentry);"):
-            self.assertEqual(list(house.pairs("module/branch/part.hh", text)), [], text)
-
-    def test_held(self):
-        house = self.check()
-        says = ("/* As g().\n * The caller\n * holds the lock. */\nint f(int a);\n"
-                "/* The lock is held. */\nstruct x *h()\n{\n")
-        self.assertEqual(list(house.said_to_be_held("module/x.hh", says)), ["f", "h"])
-        silent = ("/* While one is held. */\n#include \"x.hh\"\n/* It is held. */\nclass X {\n};\n"
-                  "/* Takes it. */\nint f(int a);\n")
-        self.assertEqual(list(house.said_to_be_held("module/x.hh", silent)), [])
-        self.assertEqual(len([line for line in house.only_said({"module/x.hh": says}) if "parameter" in line]), 2)
-        self.assertEqual(len([line for line in house.only_said({}) if "HELD" in line]), len(house.HELD))
 
 
 def passed():

@@ -60,7 +60,8 @@ MappedDevice::~MappedDevice()
 /* Without a freeze of what is mounted there: a disk that breaks does not ask. */
 void MappedDevice::load(const string &target, const std::vector<string> &arguments)
 {
-	std::vector<string> command = {dmsetup, "load", dm_name_, "--table", table(sectors_, target)};
+	std::vector<string> command = {dmsetup, "load", dm_name_, "--table",
+				       table(sectors_, target)};
 	command.insert(command.end(), arguments.begin(), arguments.end());
 	must_run({dmsetup, "suspend", "--nolockfs", "--noflush", dm_name_});
 	must_run(command);
