@@ -254,6 +254,26 @@ TEST(more_than_one_branch)
 }
 
 /* All that was asked for is done in the order of its options; each error ends it. */
+/* How many there may be is for who makes the changes: a list is read to its end. */
+TEST(a_list_longer_than_a_mount)
+{
+	static char list[2 * (max_branches + 1)];
+	static char buffer[BranchChanges::buffer_size];
+	unsigned int count = 0;
+	OptionError error;
+
+	for (StringView::Size i = 0; i < sizeof(list); i += 2) {
+		list[i] = 'a';
+		list[i + 1] = ':';
+	}
+
+	BranchChanges changes(OptionKey::append, StringView(list, sizeof(list) - 1), 1);
+
+	while (changes.more() && changes.next(buffer, sizeof(buffer), error).ok())
+		count++;
+	EXPECT_EQ(count, max_branches + 1);
+}
+
 TEST(several)
 {
 	EXPECT_TEXT(change("verbose,del:/a,sum,add:0:/b=rw,mod:/c=ro,detach:/d,append:/e,"
