@@ -294,7 +294,10 @@ PARAM_CASE(answers, "upper", "lower")
 	for (const KnownAnswer &one : known) {
 		if (one.place != setting.place)
 			continue;
-		if (!trials || trials->is_over())
+		if (trials && trials->is_over())
+			trials.reset();
+		/* Not before the other one's directories are free. */
+		if (!trials)
 			trials = std::make_unique<Trials>(setting);
 		const Attempt &attempt = attempt_named(one.attempt);
 		Fault fault = {one.request, one.error, false};
