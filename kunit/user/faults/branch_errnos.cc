@@ -363,8 +363,11 @@ PARAM_CASE(mount, "upper", "lower")
 	u.expect_known_names();
 }
 
-/* The list of branches is another one, or nothing has changed, also for what is in use. */
-PARAM_CASE(remount, "append", "del", "mod")
+/*
+ * The list of branches is another one, or nothing has changed, also for what is in use: that is
+ * looked up anew. A branch that goes is not asked, so it is another one.
+ */
+PARAM_CASE(remount, "append", "del", "to_ro", "to_rw")
 {
 	Union u;
 	string p = ktap::param(), served = u.tmp + "/served";
@@ -374,22 +377,31 @@ PARAM_CASE(remount, "append", "del", "mod")
 		write_file(branch + "/dir/" + (branch == u.low ? "served" : "other"), "");
 	}
 	Passthrough server(served, u.low, 0);
-	string perm = p == "mod" ? "=rw" : "=ro", one = served + perm;
-	string there = p == "append" ? "append:" + one :
-		       p == "del"    ? "del:" + served :
-				       "mod:" + served + "=ro";
-	string back = p == "append" ? "del:" + served : p == "del" ? "append:" + one : "mod:" + one;
-	u.mount("br=" + u.top + "=rw:" + u.low2 + "=ro" + (p == "append" ? "" : ":" + one));
+	string ro = served + "=ro", rw = served + "=rw", other = u.low2 + "=ro";
+	string there = p == "append" ? "append:" + ro :
+		       p == "del"    ? "del:" + u.low2 :
+		       p == "to_ro"  ? "mod:" + ro :
+				       "mod:" + rw;
+	string back = p == "append" ? "del:" + served :
+		      p == "del"    ? "add:1:" + other :
+		      p == "to_ro"  ? "mod:" + rw :
+				      "mod:" + ro;
+	string last = p == "append" ? "" : ":" + (p == "to_ro" ? rw : ro);
+	u.mount("br=" + u.top + "=rw:" + other + last);
 	auto change = [&u, &there] {
 		return mount_aufs(u, MS_REMOUNT, there);
 	};
 	string before = shown_branches(u.mnt), looks = looks_of(u.mnt);
-	server.count();
-	ASSERT_EQ(ktap::errno_name(change()), "0");
-	std::vector<Request> requests = server.counted();
+	std::vector<Request> requests;
+	{
+		Fd dir = open_file(u.at("dir"), O_RDONLY | O_DIRECTORY);
+		server.count();
+		ASSERT_EQ(ktap::errno_name(change()), "0");
+		requests = server.counted();
+	}
 	string after = shown_branches(u.mnt), looks_after = looks_of(u.mnt);
 	EXPECT_NE(after, before);
-	EXPECT_EQ(looks == looks_after, p == "mod");
+	EXPECT_EQ(looks == looks_after, p == "to_ro" || p == "to_rw");
 	ASSERT_EQ(ktap::errno_name(mount_aufs(u, MS_REMOUNT, back)), "0");
 	for (const Fault &fault : chosen_faults(requests)) {
 		Told told("a remount, " + fault.text());
