@@ -47,6 +47,12 @@ static int copy_range(const Scene &s)
 	return put < 0 ? errno : put == size ? 0 : wrong_answer;
 }
 
+/* Large enough for a direct write: what fails to grow is cut by some, which is a change as well. */
+static void upper_block(const string &top, const string &)
+{
+	make_dressed(top + "/file", pattern(block));
+}
+
 static void two_files(const string &top, const string &)
 {
 	make_dressed(top + "/file");
@@ -76,7 +82,7 @@ std::span<const Attempt> attempts_to_write()
 		 Effect::change, open_to_write},
 		{.name = "write_direct",
 		 .methods = "open write_iter",
-		 .prepare = upper_file,
+		 .prepare = upper_block,
 		 .run = write_direct,
 		 .effect = Effect::change,
 		 .refusal = EINVAL},
