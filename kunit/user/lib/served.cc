@@ -99,6 +99,8 @@ bool Fault::is_believed() const
 {
 	switch (request.opcode) {
 	case FUSE_LOOKUP:
+	/* The kernel asks that of a directory before it looks up a name there. */
+	case FUSE_GETATTR:
 		return error == ENOENT;
 	case FUSE_LISTXATTR:
 		return error == EOPNOTSUPP;

@@ -57,10 +57,12 @@ struct Fault {
 
 	string text() const;
 	/*
-	 * It is believed as an answer: there is no such name; no such attributes are had here, or
-	 * they are nobody's business.
+	 * It is believed as an answer: there is no such name, or no such directory, which then has no
+	 * names; no such attributes are had here, or they are nobody's business.
 	 */
 	bool is_believed() const;
+	/* FUSE does not know what has moved then, and forgets where it is. */
+	bool loses_what_moves() const;
 };
 
 /* One for each request and each errno that it may get. */
