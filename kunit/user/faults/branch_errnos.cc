@@ -182,9 +182,12 @@ Happened Trials::trial(const Attempt &attempt, const Usual &usual, const Fault &
 	if (happened.was_hit && !fault.is_late)
 		check_answer(attempt, usual, fault, happened.error);
 	check_looks(attempt, usual, fault, happened, scene);
-	/* What fails takes away what it has begun. If it was killed, the next mount does. */
+	/*
+	 * What fails takes away what it has begun. If it was killed, or cannot find that any more, the
+	 * next mount does.
+	 */
 	bool has_debris = u_.has_debris();
-	if (!fault.is_late && happened.error)
+	if (!fault.is_late && happened.error && !fault.loses_what_moves())
 		EXPECT(!has_debris);
 	is_spoiled_ = is_spoiled_ || has_debris;
 	/* How many names are left below is noted as far as that is possible. */

@@ -113,6 +113,12 @@ bool Fault::is_believed() const
 	}
 }
 
+bool Fault::loses_what_moves() const
+{
+	return (request.opcode == FUSE_RENAME || request.opcode == FUSE_RENAME2) &&
+	       (error == EINTR || error == ENOENT);
+}
+
 std::vector<Fault> faults_of(const std::vector<Request> &requests, bool is_late)
 {
 	/* Not ENOSYS, which FUSE remembers: it never asks for that again. */
