@@ -64,6 +64,19 @@ struct Usual {
 	std::vector<Request> requests;
 };
 
+/*
+ * @now, or @wanted where only the number of names is noted wrongly: that may get lost, and then it is one
+ * too many. Too many cost space, too few the file.
+ */
+static string as_if_noted(const string &now, const string &wanted, const Attempt &attempt)
+{
+	string more = wanted;
+	size_t at = more.find(" links=1 ");
+	if (!attempt.has_two_names || at == string::npos)
+		return now;
+	return now == more.replace(at, strlen(" links=1 "), " links=2 ") ? wanted : now;
+}
+
 /* One union, and the attempts that were made in it. */
 class Trials
 {
@@ -143,6 +156,8 @@ void Trials::check_looks(const Attempt &attempt, const Usual &usual, const Fault
 			 const Happened &happened, const Scene &scene)
 {
 	string now = looks_of(scene.dir);
+	if (happened.was_hit)
+		now = as_if_noted(now, usual.after, attempt);
 	bool is_seen = attempt.effect != Effect::none && attempt.effect != Effect::report;
 	/* Who was killed has got no answer; and a close may fail when all is done. */
 	bool may_be_done = fault.is_late || attempt.effect == Effect::steps ||
