@@ -134,6 +134,7 @@ struct CreationRequest {
 	struct inode *existing; /* null but for a link */
 	const NewObject *object; /* null for a link */
 	const struct cred &caller;
+	bool is_hidden = false; /* what lies at its place, by a branch above */
 };
 
 /* Makes what is @wanted in @h_dir as the caller's. */
@@ -146,8 +147,15 @@ Result<Ref<struct dentry>> make_on_branch(const Writer &writer, const Super &sup
 	auto h_dentry = TRY(lookup_locked(lock, name_of(wanted.dentry)));
 
 	/* The branch has by now what the union does not. */
-	if (is_positive(*h_dentry))
+	if (is_positive(*h_dentry) && !wanted.is_hidden)
 		return Error{-ESTALE};
+	/* Or what nobody finds. It has no way back, and needs none. */
+	if (is_positive(*h_dentry)) {
+		if (is_dir(h_dentry->d_inode->i_mode))
+			return Error{-EXDEV};
+		TRY(lock.unlink(*h_dentry));
+		h_dentry = TRY(lookup_locked(lock, name_of(wanted.dentry)));
+	}
 	TRY(lock.make(*h_dentry, wanted.object ?
 					 *wanted.object :
 					 NewObject::link(Inode::of(*wanted.existing).h_dentry())));
@@ -306,7 +314,8 @@ Result<void> make(struct inode &vfs_dir, struct dentry &dentry, struct inode *ex
 
 	TRY(check_seen(list, mounter, *dentry.d_parent, place.branch));
 
-	CreationRequest wanted = {dentry, mode, existing, object, mounter.caller()};
+	CreationRequest wanted = {
+		dentry, mode, existing, object, mounter.caller(), obstacle == Obstacle::removable};
 	auto run = [&]() -> Result<Ref<struct inode>> {
 		/* The policy has seen to whiteouts. */
 		if (!existing)

@@ -225,13 +225,24 @@ PARAM_CASE(rename_to_where_an_upper_whiteout_is, "file", "directory")
 	EXPECT(!exists(u.top + "/.wh.gone"));
 }
 
-CASE(link_to_where_an_upper_whiteout_is)
+/* What it hides on the branch of the file makes room; a directory does not. */
+PARAM_CASE(link_to_where_an_upper_whiteout_is, "alone", "file", "directory")
 {
 	Two u;
+	string p = ktap::param(), hidden = u.low2 + "/gone";
 	write_file(u.low + "/gone", "low");
+	if (p == "file")
+		write_file(hidden, "hidden");
+	if (p == "directory")
+		make_dir(hidden);
 	write_file(u.low2 + "/file", "x");
 	write_file(u.top + "/.wh.gone", "");
 	u.mount_both();
+	if (p == "directory") {
+		EXPECT_ERR(link(u.at("file").c_str(), u.at("gone").c_str()), EXDEV);
+		EXPECT_EQ(names_in(u.mnt), (Names{"file"}));
+		return;
+	}
 	EXPECT_OK(link(u.at("file").c_str(), u.at("gone").c_str()));
 	for (int remounted = 0; remounted < 2; remounted++) {
 		EXPECT_EQ(read_file(u.at("gone")), "x");
