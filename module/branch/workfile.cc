@@ -252,6 +252,7 @@ Result<void> Grave::close(const Writer &writer, struct dentry &parent, StringVie
 void Grave::exhume(const Writer &writer, struct dentry &parent, StringView name)
 {
 	auto object = move(object_);
+	SignalsBlocked signals(SignalsBlocked::Which::all);
 	auto run = [&]() -> Result<void> {
 		auto lock = TRY(RenameLock::get(writer, *orphans_, *object, parent, name));
 

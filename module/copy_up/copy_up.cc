@@ -199,6 +199,8 @@ Result<unsigned int> give_name(const CopyLock &lock, const Writer &writer, Workf
 	const IdentityKey key = inode.key();
 	Identified identified;
 	ScopeExit undo([&] {
+		SignalsBlocked signals(SignalsBlocked::Which::all);
+
 		if (identified.links)
 			(void)remove_plink(writer, super, inode.identity(), copy.inode()).ok();
 		inode.rehash(lock, key);

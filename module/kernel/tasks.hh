@@ -57,7 +57,8 @@ inline unsigned long file_size_limit()
 /*
  * Signals are seen after this scope only: those that the task has handlers for
  * (handled), or all (around what is short: what has been
- * killed tidies up as well, on filesystems that then stop reading a directory).
+ * killed tidies up, takes back and notes as well, on filesystems that then stop reading a directory or answer
+ * nothing any more).
  */
 class SignalsBlocked final
 {

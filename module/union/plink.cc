@@ -192,6 +192,9 @@ void note_name_gone(const CopyLock &lock, const AsMounter &mounter, Inode &inode
 	inode.copy_links();
 	if (inode.links() != 1 || inode.vfs.i_nlink > 0)
 		return;
+
+	SignalsBlocked signals(SignalsBlocked::Which::all);
+
 	/* Nobody finds the copy any more. Where it cannot be removed its space is lost until somebody does. */
 	if (auto writer = inode.branch().write(mounter); writer.ok())
 		(void)remove_plink(writer.value(), inode.super(), inode.identity(), inode.h_inode())
@@ -234,6 +237,9 @@ void note_hidden_name(const CopyLock &lock, const AsMounter &mounter, Inode &ino
 	auto run = [&]() -> Result<void> {
 		if (inode.h_inode().i_nlink <= 1 && inode.identity().links <= 1)
 			return {};
+
+		SignalsBlocked signals(SignalsBlocked::Which::all);
+
 		if (inode.vfs.i_nlink)
 			return note_gone_name(lock, mounter, inode.super(), branch,
 					      inode.identity());
@@ -262,6 +268,7 @@ void note_lower_name_gone(const CopyLock &lock, const AsMounter &mounter, Inode 
 	if (inode.links() <= 1)
 		return;
 
+	SignalsBlocked signals(SignalsBlocked::Which::all);
 	auto stored = store_links(lock, mounter, inode, inode.links() - 1);
 
 	if (!stored.ok())

@@ -106,6 +106,7 @@ void Uncovering::put_back(Cover &cover) const
 {
 	const Branch &branch = *cover.part->branch;
 	struct dentry &h_dir = *cover.part->dentry;
+	SignalsBlocked signals(SignalsBlocked::Which::all);
 	auto run = [&]() -> Result<void> {
 		auto writer = TRY(branch.write(mounter_));
 

@@ -111,6 +111,8 @@ Result<struct dentry *> lookup(struct inode *vfs_dir, struct dentry *dentry, uns
 /* Takes back what make() did when a later step fails. */
 void unmake(const Writer &writer, struct dentry &h_dir, struct dentry &h_dentry)
 {
+	SignalsBlocked signals(SignalsBlocked::Which::all);
+
 	if (is_dir(h_dentry.d_inode->i_mode))
 		undo_opaque(writer, h_dentry);
 
@@ -269,6 +271,7 @@ Result<void> uncover_link(const AsMounter &mounter, const Inode &dir, const Crea
 		error = uncovered.error();
 	}
 
+	SignalsBlocked signals(SignalsBlocked::Which::all);
 	auto writer = TRY(place.branch.write(mounter));
 
 	/* What somebody has removed or replaced by now is theirs. */

@@ -67,6 +67,8 @@ Result<bool> remove_at(const ListLock &list, const AsMounter &mounter, const Ino
 	bool below = !site.on_rw || TRY(find_below(mounter, dir, name, branch, list)).exists();
 	bool made = below && TRY(make_whiteout(writer, h_dir, name));
 	ScopeExit undo([&] {
+		SignalsBlocked signals(SignalsBlocked::Which::all);
+
 		if (made)
 			(void)remove_whiteout(writer, h_dir, name).ok();
 	});

@@ -128,6 +128,8 @@ struct RenameSide {
 	}
 	void undo(const Writer &writer) const
 	{
+		SignalsBlocked signals(SignalsBlocked::Which::all);
+
 		if (whiteout_made)
 			(void)remove_whiteout(writer, *h_dir, name()).ok();
 		if (opaque_made)

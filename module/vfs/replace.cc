@@ -134,6 +134,7 @@ Result<void> replace_below(const AsMounter &mounter, const Branch &branch, Renam
 		return {};
 	};
 	auto take_back = [&]() -> Result<void> {
+		SignalsBlocked signals(SignalsBlocked::Which::all);
 		auto writer = TRY(branch.write(mounter));
 
 		if (linked)

@@ -156,7 +156,7 @@ void Trials::check_looks(const Attempt &attempt, const Usual &usual, const Fault
 			 const Happened &happened, const Scene &scene)
 {
 	string now = looks_of(scene.dir);
-	if (happened.was_hit)
+	if (happened.was_hit && fault.error)
 		now = as_if_noted(now, usual.after, attempt);
 	bool is_seen = attempt.effect != Effect::none && attempt.effect != Effect::report;
 	/* Who was killed has got no answer; and a close may fail when all is done. */
@@ -273,7 +273,8 @@ struct KnownAnswer {
 	Place place;
 	const char *attempt;
 	Request request;
-	int error, answer;
+	int error, answer; /* 0 if it is killed */
+	bool is_late = false;
 };
 
 static const KnownAnswer known[] = {
@@ -303,11 +304,24 @@ static const KnownAnswer known[] = {
 	{Place::upper, "exchange", {FUSE_RENAME2, 1, ""}, EIO, EIO},
 	{Place::upper, "write", {FUSE_WRITE, 1, ""}, EDQUOT, EDQUOT},
 	{Place::upper, "fsync", {FUSE_FSYNC, 1, ""}, ENOSPC, ENOSPC},
+	/* A further name takes the place of what nobody finds. */
+	{Place::lower_rw, "link_where_one_was", {FUSE_LINK, 1, ""}, ENOSPC, ENOSPC},
+	/* Who was killed takes back what it has begun, although FUSE answers it no more. */
+	{Place::upper, "mkdir_where_one_was", {FUSE_LINK, 1, ".wh..wh..opq"}, ENOSPC, 0, true},
+	{Place::upper, "copy_up_of_one_of_two", {FUSE_RENAME, 1, ""}, ENOSPC, 0, true},
+	{Place::upper, "rename_over_a_directory", {FUSE_RENAME, 3, ""}, ENOSPC, 0, true},
+	{Place::lower_rw, "rename_over_a_copy", {FUSE_FSYNCDIR, 1, ""}, ENOSPC, 0, true},
+	/* And what is done is noted. */
+	{Place::upper, "unlink_of_one_of_two_below", {FUSE_LINK, 1, ""}, 0, 0, true},
 };
 
-PARAM_CASE(answers, "upper", "lower")
+PARAM_CASE(answers, "upper", "lower", "lower_rw")
 {
-	ServedAs setting = {ktap::param() == "upper" ? Place::upper : Place::lower, false};
+	string p = ktap::param();
+	ServedAs setting = {p == "upper" ? Place::upper :
+			    p == "lower" ? Place::lower :
+					   Place::lower_rw,
+			    false};
 	std::unique_ptr<Trials> trials;
 	for (const KnownAnswer &one : known) {
 		if (one.place != setting.place)
@@ -318,7 +332,7 @@ PARAM_CASE(answers, "upper", "lower")
 		if (!trials)
 			trials = std::make_unique<Trials>(setting);
 		const Attempt &attempt = attempt_named(one.attempt);
-		Fault fault = {one.request, one.error, false};
+		Fault fault = {one.request, one.error, one.is_late};
 		Told told(string(one.attempt) + " with " + fault.text());
 		Usual usual = trials->usual(attempt);
 		Happened happened = trials->trial(attempt, usual, fault);
