@@ -8,8 +8,8 @@
  * this is where it is proven.
  *
  * Compiled to assembly only, once as C and once as C++, with -fsanitize=kcfi. A function that is
- * declared, and whose address is taken, gets a symbol there that is the hash of its type. `gen-
- * types agree` compares them. Nothing of this is linked into the module.
+ * declared, and whose address is taken, gets a symbol there that is the hash of its type.
+ * `gen-types agree` compares them. Nothing of this is linked into the module.
  */
 #ifdef __cplusplus
 #include "kernel.hh"
