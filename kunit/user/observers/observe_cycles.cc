@@ -149,6 +149,25 @@ private:
 	}
 };
 
+/*
+ * The functions that are patched, as ftrace numbers them. A name it compares with that of each
+ * function of the kernel, which takes more than a second.
+ */
+static const Names &patched_numbers(const Tracing &tracing)
+{
+	static const Names numbers = [&] {
+		Names functions = patched_functions(), found;
+		std::ifstream file(tracing.file("available_filter_functions"));
+		string line;
+		for (unsigned long number = 1; getline(file, line); number++)
+			if (std::count(functions.begin(), functions.end(), line))
+				found.push_back(std::to_string(number));
+		EXPECT_EQ(found.size(), functions.size());
+		return found;
+	}();
+	return numbers;
+}
+
 /* ftrace and kprobes on the functions that are patched, in an instance of their own. */
 class Watch
 {
@@ -158,11 +177,10 @@ public:
 		  dir_(tracing.file("instances/aufs_" + name))
 	{
 		make_dir(dir_);
-		for (const string &function : patched_functions()) {
-			tracing.append("instances/" + group_ + "/set_ftrace_filter",
-				       function + "\n");
+		for (const string &number : patched_numbers(tracing))
+			tracing.append("instances/" + group_ + "/set_ftrace_filter", number + "\n");
+		for (const string &function : patched_functions())
 			tracing.append("kprobe_events", "p:" + event(function) + " " + function);
-		}
 	}
 	Watch(const Watch &) = delete;
 	~Watch()
