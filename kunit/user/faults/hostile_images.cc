@@ -103,7 +103,7 @@ Listed Beside::compare_lists(const string &dir)
 				     shown.names.end());
 	if (shown.error != branch.error || !no_more ||
 	    (branch.error.empty() && shown.names != branch.names))
-		FAIL("readdir of %s as on the branch\n  branch: %s %s\n  union: %s %s",
+		FAIL("getdents of %s as on the branch\n  branch: %s %s\n  union: %s %s",
 		     ktap::quote(dir).c_str(), branch.error.c_str(),
 		     ktap::show(branch.names).c_str(), shown.error.c_str(),
 		     ktap::show(shown.names).c_str());

@@ -157,23 +157,31 @@ inline const Question questions[] = {{"lstat", ask_stat},
 				     {"read", ask_data},
 				     {"mmap", ask_mapping}};
 
-/* What readdir gives, and the error that ended it. */
+/* What a directory gives, and the error that ended it. */
 struct Listed {
 	std::set<string> names;
 	string error;
 	bool operator==(const Listed &) const = default;
 };
 
+/* As the kernel has it: readdir(3) leaves out what has the number 0, as a damaged entry may. */
 inline Listed list(const string &path)
 {
+	Fd dir(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+	if (dir < 0)
+		return {{}, ktap::errno_name(errno)};
 	Listed listed;
-	DIR *dir = opendir(path.c_str());
-	while (dirent *entry = dir ? (errno = 0, readdir(dir)) : nullptr)
-		if (strcmp(entry->d_name, ".") && strcmp(entry->d_name, ".."))
-			listed.names.insert(entry->d_name);
-	if (errno)
+	alignas(dirent64) char entries[32768];
+	long size;
+	while ((size = syscall(SYS_getdents64, int(dir), entries, sizeof(entries))) > 0)
+		for (long at = 0; at < size;) {
+			auto *entry = reinterpret_cast<dirent64 *>(entries + at);
+			string name = entry->d_name;
+			if (name != "." && name != "..")
+				listed.names.insert(name);
+			at += entry->d_reclen;
+		}
+	if (size < 0)
 		listed.error = ktap::errno_name(errno);
-	if (dir)
-		closedir(dir);
 	return listed;
 }
