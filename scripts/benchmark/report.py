@@ -27,7 +27,7 @@ FILESYSTEMS = ["branch", "aufs", "overlayfs", "fuse-overlayfs", "unionfs-fuse", 
 # The same filesystem with other options: these have a table of their own.
 UDBA = {"aufs-reval": "udba=reval", "aufs-notify": "udba=notify"}
 TITLES = {"branch": "branch", "aufs": "aufs-cxx"}
-TOLERANCE = 0.01
+TOLERANCE = 0.005
 COMPANION_TOLERANCE = 0.02
 MEMBER_TOLERANCE = 0.002
 # What the sizes are of, and what each operation is called; in the order of the table.
@@ -373,7 +373,7 @@ def check(lines, path):
             verdict = "better"
         print(f"{verdict:7} {before[name][0]:8.3f} -> {ratio:6.3f}  {name}")
     if worse:
-        print(f"{worse} of {len(now)} ratios to the branch are more than {100 * TOLERANCE:.0f} % above "
+        print(f"{worse} of {len(now)} ratios to the branch are more than {100 * TOLERANCE:g} % above "
               "the recorded ones. Where that is meant, 'RECORD=y make bench-check' records these")
     return 1 if worse else 0
 
