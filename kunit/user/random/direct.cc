@@ -190,6 +190,10 @@ PARAM_CASE(changes, "one rw branch", "two rw branches", "of the user")
 	for (pid_t pid : pids)
 		EXPECT_EQ(wait_for(pid), 0);
 	u.unmount();
+	/* Who has made a root opaque wants, from the next mount on, that nothing of what lies below is seen. */
+	for (const string &root : roots)
+		if (exists(root + "/.wh..wh..opq"))
+			remove_tree(root + "/.wh..wh..opq");
 	EXPECT_EQ(snapshot(outside + "/safe"), safe);
 	u.mount("br=" + roots[0] + "=rw:" + roots[2] + (two ? "=rw:" : "=ro:") + roots[1] + "=ro");
 	for (unsigned i = 0; i < workers; i++)
