@@ -83,12 +83,16 @@ bool aufs_find_user(struct aufs_search *search, struct aufs_user *user)
 	cond_resched();
 	rcu_read_lock();
 	for_each_process(task) {
+		/* 0 where it is none of the caller's namespace. What is found is found once. */
+		pid_t pid = task_tgid_vnr(task);
+
 		if (time_after(jiffies, end))
 			break;
+		if (!pid)
+			continue;
 		task_lock(task);
 		if (uses(task, search)) {
-			/* 0 where it is none of the caller's namespace. */
-			user->pid = task_tgid_vnr(task);
+			user->pid = pid;
 			strscpy(user->command, task->comm, sizeof(user->command));
 		}
 		task_unlock(task);
