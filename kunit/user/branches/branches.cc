@@ -300,10 +300,7 @@ CASE(detached)
 	file.reset();
 	dir.reset();
 	/* With the last one. */
-	bool is = false;
-	for (int i = 0; i < 100 && !is; i++)
-		is = u.is_free();
-	EXPECT(is);
+	EXPECT(u.becomes_free());
 }
 
 /* A watch goes on telling of a directory that gets and loses parts. */

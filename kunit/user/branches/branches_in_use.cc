@@ -97,10 +97,7 @@ CASE(a_copy_that_is_gone)
 	EXPECT_EQ(read_file(u.top + "/common"), "new");
 	EXPECT_EQ(read_file(u.at("common")), "new");
 	old.reset();
-	bool is = false;
-	for (int i = 0; i < 100 && !is; i++)
-		is = u.is_free();
-	EXPECT(is);
+	EXPECT(u.becomes_free());
 }
 
 /* A saved session comes back above a file that is in use. */

@@ -195,8 +195,5 @@ CASE(seen_by_lsof_and_fuser)
 	EXPECT_EQ(readlink_of("/proc/" + pid + "/exe"), u.at("prog") + " (deleted)");
 	OK(kill(child, SIGKILL));
 	wait_for(child);
-	bool is = false;
-	for (int i = 0; i < 100 && !is; i++)
-		is = u.is_free();
-	EXPECT(is);
+	EXPECT(u.becomes_free());
 }

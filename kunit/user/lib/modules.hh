@@ -77,6 +77,14 @@ struct Modules : Union {
 		filesystems[0] = Mounted(disk.name, module("a"), "ext4", 0, "");
 		return is;
 	}
+	/* The same, with the last user of what was detached: somebody may have to be waited for. */
+	bool becomes_free()
+	{
+		bool is = false;
+		for (int i = 0; i < 100 && !is; i++)
+			is = is_free();
+		return is;
+	}
 	/* The branches as sysfs tells them, without their directories. */
 	string list() const
 	{

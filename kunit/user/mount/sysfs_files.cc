@@ -2,7 +2,7 @@
 //
 // What /sys/fs/aufs tells of a union and its branches, for as long as it lives.
 
-#include "fixture.hh"
+#include "modules.hh"
 
 #include <algorithm>
 
@@ -10,8 +10,6 @@
 #include <sys/socket.h>
 
 static const string all_unions = "/sys/fs/aufs";
-
-using Names = std::vector<string>;
 
 /* The names of files that a union of @count branches has. */
 static Names file_names(unsigned count)
@@ -327,11 +325,6 @@ CASE(unmount_beside_readers)
 	close(ends[0]);
 	for (pid_t reader : readers)
 		EXPECT_EQ(wait_for(reader), 0);
-}
-
-static int remount(const Union &u, const string &options)
-{
-	return mount("none", u.mnt.c_str(), "aufs", MS_REMOUNT, options.c_str()) ? errno : 0;
 }
 
 /* A place has the branch that is there now. A branch keeps its number, and nobody else gets it. */
