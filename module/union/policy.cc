@@ -13,14 +13,14 @@ Result<const Branch *> top_down(const AsMounter &mounter, const Inode &dir, Stri
 {
 	const Super &super = dir.super();
 	const Stack &found = dir.stack();
+	const Branch *below = found.bottom;
 
 	for (const Part &part : found) {
 		if (part.branch->writable())
 			return part.branch;
 		/* What is made below it would not be seen. */
 		if (TRY(find_whiteout(mounter, part, name))) {
-			if (!super.rw_above(*part.branch))
-				return Error{-EROFS};
+			below = part.branch;
 			break;
 		}
 	}
@@ -28,7 +28,7 @@ Result<const Branch *> top_down(const AsMounter &mounter, const Inode &dir, Stri
 	const Branch *rw = super.rw_above(*found.top.branch);
 
 	if (!rw)
-		rw = super.rw_above(*found.bottom);
+		rw = super.rw_above(*below);
 	if (!rw)
 		return Error{-EROFS};
 	return rw;

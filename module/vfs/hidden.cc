@@ -13,20 +13,18 @@ namespace aufs
 namespace
 {
 
-/* The object @name of @part, or none; -ESTALE where it is not what is @shown. */
-Result<Part> shown_object(const AsMounter &mounter, const Part &part, StringView name,
-			  const Inode *shown)
+/* The object @name of @part, or none. */
+Result<Part> object_of(const AsMounter &mounter, const Part &part, StringView name)
 {
 	auto found = TRY(lookup_in(mounter, part, name));
 
-	if (!found)
-		return Part();
+	return found ? Part(*part.branch, move(found)) : Part();
+}
 
-	Part object(*part.branch, move(found));
-
-	if (!shown || !shown->shows(mounter, object))
-		return Error{-ESTALE};
-	return object;
+/* Whether @object is what is @shown, or a further copy of it. */
+bool is_shown(const AsMounter &mounter, const Part &object, const Inode *shown)
+{
+	return shown && shown->shows(mounter, object);
 }
 
 } // namespace
@@ -37,9 +35,17 @@ Result<Obstacle> obstacle_above(const AsMounter &mounter, const Inode &dir, Stri
 	Obstacle obstacle = Obstacle::no;
 
 	for (const Part &part : dir.stack().above(target)) {
-		if (!TRY(find_whiteout(mounter, part, name)) &&
-		    !TRY(shown_object(mounter, part, name, shown)))
+		bool has_whiteout = static_cast<bool>(TRY(find_whiteout(mounter, part, name)));
+		Part object = TRY(object_of(mounter, part, name));
+
+		if (!has_whiteout && !object)
 			continue;
+		if (object && !is_shown(mounter, object, shown)) {
+			if (obstacle == Obstacle::no)
+				return Error{-ESTALE};
+			/* It is hidden itself, and would come to light. */
+			return Obstacle::for_good;
+		}
 		if (!part.branch->writable())
 			return Obstacle::for_good;
 		obstacle = Obstacle::removable;
@@ -74,7 +80,9 @@ Result<Uncovering> Uncovering::begin(const AsMounter &mounter, const Inode &dir,
 
 		cover.part = &part;
 		cover.has_whiteout = static_cast<bool>(TRY(find_whiteout(mounter, part, name)));
-		cover.object = TRY(shown_object(mounter, part, name, shown));
+		cover.object = TRY(object_of(mounter, part, name));
+		if (cover.object && !is_shown(mounter, cover.object, shown))
+			return Error{-ESTALE};
 		if (!cover.has_whiteout && !cover.object)
 			continue;
 		self.is_elsewhere_ |= &part.branch->sb() != &target.sb();

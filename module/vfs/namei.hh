@@ -37,13 +37,13 @@ Result<void> check_new_name(StringView name);
 
 /*
  * What hides @name in @dir, made on @target, on the branches above: whiteouts and objects that
- * Uncovering takes away, or some on a branch that is not written to.
+ * Uncovering takes away, or some on a branch that is not written to, or an object that is hidden itself.
  */
 enum class Obstacle : unsigned char { no, removable, for_good };
 
 /*
- * -ESTALE where the object is not what the union shows there, @shown, which is null where it shows nothing:
- * somebody has made it directly. May sleep.
+ * -ESTALE where the first object is not what the union shows there, @shown, which is null where it shows
+ * nothing: somebody has made it directly. May sleep.
  */
 Result<Obstacle> obstacle_above(const AsMounter &mounter, const Inode &dir, StringView name,
 				const Branch &target, const Inode *shown);

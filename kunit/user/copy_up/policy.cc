@@ -58,6 +58,23 @@ CASE(tdp_takes_the_topmost_that_has_the_directory)
 	EXPECT_EQ(u.where("low_dir/c"), "2");
 }
 
+CASE(tdp_takes_one_that_no_whiteout_hides)
+{
+	Union u;
+	for (const char *dir : {"/1", "/2", "/3", "/4", "/5"})
+		make_dir(u.top + dir);
+	for (const char *dir : {"/1/dir", "/3/dir", "/5/dir"})
+		make_dir(u.top + dir);
+	write_file(u.top + "/3/dir/.wh.name", "", 0444);
+	write_file(u.top + "/5/dir/name", "hidden");
+	u.mount("br=" + u.top + "/1=ro:" + u.top + "/2=rw:" + u.top + "/3=ro:" + u.top +
+		"/4=rw:" + u.top + "/5=ro");
+	write_file(u.at("dir/name"), "new");
+	write_control("/proc/sys/vm/drop_caches", "2");
+	EXPECT_EQ(read_file(u.at("dir/name")), "new");
+	EXPECT_EQ(read_file(u.top + "/2/dir/name"), "new");
+}
+
 CASE(rr_takes_each_in_turn)
 {
 	Two u(",create=rr");
@@ -300,6 +317,30 @@ CASE(name_below_a_ro_branch)
 	EXPECT_EQ(snapshot(u.low2), before);
 	rename_now(u.at("file"), u.at("free"));
 	EXPECT_EQ(read_file(u.at("free")), "x");
+}
+
+/* Nor can what hides an object that is hidden itself, which would come to light. */
+CASE(name_below_what_is_hidden_itself)
+{
+	for (const char *permission : {"ro", "rw"}) {
+		Union u;
+		write_file(u.top + "/.wh.removed", "", 0444);
+		write_file(u.low + "/removed", "low");
+		write_file(u.top + "/taken", "top");
+		write_file(u.low + "/taken", "low");
+		write_file(u.low2 + "/file", "x");
+		u.mount("br=" + u.top + "=rw:" + u.low + "=" + permission + ":" + u.low2 + "=rw");
+		string before = snapshot(u.top) + snapshot(u.low) + snapshot(u.low2);
+		for (const char *name : {"removed", "taken"})
+			EXPECT_ERR(rename(u.at("file").c_str(), u.at(name).c_str()), EXDEV);
+		EXPECT_ERR(link(u.at("file").c_str(), u.at("removed").c_str()), EXDEV);
+		EXPECT_EQ(snapshot(u.top) + snapshot(u.low) + snapshot(u.low2), before);
+		/* As mv(1) goes on then. */
+		write_file(u.at("removed"), "x");
+		OK(unlink(u.at("removed").c_str()));
+		EXPECT_EQ(names_in(u.mnt), (Names{"file", "taken"}));
+		EXPECT_EQ(read_file(u.low + "/removed"), "low");
+	}
 }
 
 CASE(removal_from_several)
