@@ -7,7 +7,7 @@
 #include "new.hh"
 
 extern "C" {
-/* Provided by module/kernel/helpers.c (and by the tests on the host). */
+/* Provided by module/kernel/helpers/runtime.c (and by the tests on the host). */
 void *cxxrt_alloc(__SIZE_TYPE__ size, unsigned int gfp);
 void cxxrt_free(const void *memory);
 [[noreturn]] void cxxrt_bug(const char *what);

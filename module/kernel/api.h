@@ -7,7 +7,7 @@
  * common subset of both languages stands here.
  *
  * First come the kernel's own functions whose prototypes are the same on every
- * supported kernel, by theme, then the helpers of helpers*.c and mapping.c for
+ * supported kernel, by theme, then the helpers of helpers/ for
  * what is a macro, an inline, or differs between kernels. Errors are negative
  * errnos; pointers that can be errors say so.
  */
@@ -200,16 +200,16 @@ struct aufs_search {
 	const struct dentry *place; /* a working directory or root; may be null */
 };
 
-/* A process that uses something (helpers_users.c). */
+/* A process that uses something (helpers/users.c). */
 struct aufs_user {
 	int pid; /* as the caller sees it */
 	char command[16];
 };
 
-/* Watches of directories of branches (helpers_notify.c). */
+/* Watches of directories of branches (helpers/notify.c). */
 struct aufs_watch;
 
-/* helpers*.c: by name, as a rule, and what belongs together stands together */
+/* helpers/: by name, as a rule, and what belongs together stands together */
 int aufs_acl_for_new(struct posix_acl **acl, umode_t *mode);
 void aufs_allow_write_access(struct file *file);
 void aufs_annotate_inode(struct inode *inode, int depth);
@@ -427,7 +427,7 @@ unsigned long aufs_get_unmapped_area(struct file *file, unsigned long addr, unsi
 int aufs_prfile_init(void);
 void aufs_prfile_exit(void);
 
-/* helpers.c, for cxxrt/runtime.cc */
+/* helpers/runtime.c, for cxxrt/runtime.cc */
 void *cxxrt_alloc(size_t size, unsigned int gfp);
 void cxxrt_bug(const char *what) __attribute__((noreturn));
 void cxxrt_free(const void *memory);

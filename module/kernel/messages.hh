@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Messages. Whatever somebody has chosen as a name may stand in them: helpers_log.c makes it printable. A flood of
+ * Messages. Whatever somebody has chosen as a name may stand in them: helpers/log.c makes it printable. A flood of
  * them is cut. All sleep.
  */
 #pragma once

@@ -8,6 +8,6 @@
  * type is missing there: include the header that declares it here.
  *
  * Nothing of this file is linked into the module. Constants (macros) are the
- * business of constants.h, functions and inlines that of api.h and helpers.c.
+ * business of constants.h, functions and inlines that of api.h and helpers/.
  */
 #include "linux.h"

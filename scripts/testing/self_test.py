@@ -213,7 +213,7 @@ class Concerned(unittest.TestCase):
     """What `make check` runs for a file beside programs."""
 
     def test_suites(self):
-        for file in ("module/mmap/branch_file.cc", "module/mmap/vm_prfile/vm_prfile.cocci", "module/kernel/mapping.c",
+        for file in ("module/mmap/branch_file.cc", "module/mmap/vm_prfile/vm_prfile.cocci", "module/kernel/helpers/mapping.c",
                      "module/union/inode.hh", "kunit/support/shim.c", "kunit/suites/model/model.cases", "Kbuild"):
             self.assertTrue(plan.concern_suites([file]), file)
         for file in ("module/vfs/rename.cc", "kunit/user/names/rw.cc", "kunit/host/run", "README.md"):

@@ -15,7 +15,7 @@ public:
 	{
 	}
 	/*
-	 * As many as module/kernel/helpers_log.c lets through in that time; @mounts: and remounts.
+	 * As many as module/kernel/helpers/log.c lets through in that time; @mounts: and remounts.
 	 */
 	void expect_no_flood(unsigned mounts)
 	{

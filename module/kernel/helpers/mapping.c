@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Helpers, as in helpers.c, for what a mapping is served by and reports: how a
- * branch file is opened and mapped depends on what carries the prfile here.
+ * Helpers for what a mapping is served by and reports: how a branch file is opened
+ * and mapped depends on what carries the prfile here.
  */
-#include "linux.h"
-#include "generated/declared.h"
-#include "api.h"
+#include "kernel/linux.h"
+#include "kernel/generated/declared.h"
+#include "kernel/api.h"
 
 #if !defined(HAVE_BACKING_FILE_MMAP) || defined(HAVE_VM_PRFILE_REGISTER)
 static bool can_map(struct file *file)

@@ -8,9 +8,9 @@
 #include <linux/sched/signal.h>
 #include <linux/sched/task.h>
 
-#include "linux.h"
-#include "generated/declared.h"
-#include "api.h"
+#include "kernel/linux.h"
+#include "kernel/generated/declared.h"
+#include "kernel/api.h"
 
 static int is_sought(const void *data, struct file *file, unsigned int fd)
 {

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Helpers as those of helpers.c, for what new objects get: labels, ACLs, modes.
- * Alphabetical.
+ * Helpers for what new objects get: labels, ACLs, modes. Alphabetical.
  */
-#include "linux.h"
-#include "generated/declared.h"
-#include "api.h"
+#include "kernel/linux.h"
+#include "kernel/generated/declared.h"
+#include "kernel/api.h"
 
 /*
  * Makes of the default ACL *@acl, which is used up, the ACL of a new object that is

@@ -3,9 +3,9 @@
  * udba=notify: directories of branches are watched for directories of the union, and each
  * of these knows by a number whether something has changed.
  */
-#include "linux.h"
-#include "generated/declared.h"
-#include "api.h"
+#include "kernel/linux.h"
+#include "kernel/generated/declared.h"
+#include "kernel/api.h"
 
 #define AUFS_SLOT_BITS	12
 #define AUFS_GROUP_BITS 6

@@ -7,10 +7,10 @@
 #undef pr_fmt
 #define pr_fmt(fmt) "aufs: " fmt
 
-#include "linux.h"
+#include "kernel/linux.h"
 #include <linux/string_helpers.h>
-#include "generated/declared.h"
-#include "api.h"
+#include "kernel/generated/declared.h"
+#include "kernel/api.h"
 
 /* What is said, printable; null without memory. Sleeps; the caller frees it. */
 static char *printable(const char *format, va_list args)

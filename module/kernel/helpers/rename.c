@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Helpers as those of helpers_mnt.c, for renames: how names are locked differs between kernels. */
-#include "linux.h"
-#include "generated/declared.h"
-#include "api.h"
+/* Helpers as those of idmap.c, for renames: how names are locked differs between kernels. */
+#include "kernel/linux.h"
+#include "kernel/generated/declared.h"
+#include "kernel/api.h"
 
 /* What is moved as @names say, for this kernel's VFS. */
 static struct renamedata renamedata_of(struct vfsmount *mnt, const struct aufs_renaming *names,

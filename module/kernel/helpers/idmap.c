@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Helpers as those of helpers.c, for what is done through a mount: the vfs_*()
- * calls want its id mapping. Alphabetical.
+ * Helpers for what is done through a mount: the vfs_*() calls want its id mapping.
+ * Alphabetical.
  */
-#include "linux.h"
-#include "generated/declared.h"
-#include "api.h"
+#include "kernel/linux.h"
+#include "kernel/generated/declared.h"
+#include "kernel/api.h"
 
 /* The id mapping of a mount, as the vfs_*() of this kernel want it. */
 #ifdef HAVE_MNT_IDMAP

@@ -1,23 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Which branches are in use, and how they are let go: the mutex of claims.cc, whether an
- * overlayfs has one, RCU, and the task that unmounts where the last user may not sleep.
+ * How branches are let go: the task that unmounts where the last user may not sleep. And whether
+ * an overlayfs has one.
  */
-#include "linux.h"
-#include "generated/declared.h"
-#include "api.h"
-
-static DEFINE_MUTEX(aufs_claims);
-
-void aufs_claims_lock(void)
-{
-	mutex_lock(&aufs_claims);
-}
-
-void aufs_claims_unlock(void)
-{
-	mutex_unlock(&aufs_claims);
-}
+#include "kernel/linux.h"
+#include "kernel/generated/declared.h"
+#include "kernel/api.h"
 
 static LLIST_HEAD(aufs_released);
 
@@ -49,18 +37,6 @@ static void release_branches(struct work_struct *work)
 }
 
 static DECLARE_WORK(aufs_release_work, release_branches);
-
-void aufs_rcu_read_lock(void)
-{
-	rcu_read_lock();
-	__release(RCU); /* sparse: the caller has it */
-}
-
-void aufs_rcu_read_unlock(void)
-{
-	__acquire(RCU); /* the same */
-	rcu_read_unlock();
-}
 
 /* Waits for all that aufs_release_later() was called for. */
 void aufs_release_flush(void)

@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Helpers as those of helpers.c, for what is copied between the union's file and the
- * branch's, and for what a copy-up asks of its caller. Alphabetical.
+ * Helpers for open files, for what is copied between the union's file and the branch's, and for
+ * what a copy-up asks of its caller. Alphabetical.
  */
-#include "linux.h"
-#include "generated/declared.h"
-#include "api.h"
+#include "kernel/linux.h"
+#include "kernel/generated/declared.h"
+#include "kernel/api.h"
+
+void aufs_allow_write_access(struct file *file)
+{
+	allow_write_access(file);
+}
 
 void aufs_assert_sb_write(const struct super_block *sb)
 {
@@ -34,6 +39,26 @@ void aufs_copy_size(struct inode *to, const struct inode *from)
 		size = i_size_read(from);
 	}
 	to->i_blocks = from->i_blocks;
+}
+
+int aufs_deny_write_access(struct file *file)
+{
+	return deny_write_access(file);
+}
+
+struct dentry *aufs_file_dentry(struct file *file)
+{
+	return file_dentry(file);
+}
+
+void aufs_file_end_write(struct file *file)
+{
+	file_end_write(file);
+}
+
+void aufs_file_start_write(struct file *file)
+{
+	file_start_write(file);
 }
 
 /*
@@ -73,14 +98,45 @@ unsigned long aufs_fsize_limit(void)
 	return rlimit(RLIMIT_FSIZE);
 }
 
+void aufs_get_file(struct file *file)
+{
+	get_file(file);
+}
+
 void aufs_give_notice(void)
 {
 	set_thread_flag(TIF_NOTIFY_SIGNAL);
 }
 
+/*
+ * Writes with @file's freeze protection held. Who completes a request that was
+ * queued (-EIOCBQUEUED) gives it up with aufs_kiocb_end_write(). The VFS has asked
+ * security modules and notified of what is done to the user's file: the branch's
+ * own method is called, and that is not done again.
+ */
+ssize_t aufs_iocb_write(struct file *file, struct kiocb *iocb, struct iov_iter *iter)
+{
+	ssize_t ret;
+
+	if (!file->f_op->write_iter)
+		return -EINVAL;
+	if (!iov_iter_count(iter))
+		return 0;
+	kiocb_start_write(iocb);
+	ret = file->f_op->write_iter(iocb, iter);
+	if (ret != -EIOCBQUEUED)
+		kiocb_end_write(iocb);
+	return ret;
+}
+
 bool aufs_is_frozen(const struct super_block *sb)
 {
 	return READ_ONCE(sb->s_writers.frozen) != SB_UNFROZEN;
+}
+
+void aufs_kiocb_end_write(struct kiocb *iocb)
+{
+	kiocb_end_write(iocb);
 }
 
 u32 aufs_sample_write_errors(const struct super_block *h_sb)
@@ -101,6 +157,19 @@ void aufs_set_file_flags(struct file *user, struct file *file, unsigned int mask
 	file->f_flags = (file->f_flags & ~mask) | (user->f_flags & mask) | more;
 	file->f_iocb_flags = iocb_flags(file);
 	spin_unlock(&user->f_lock);
+}
+
+/* The pages of the branch's page cache, without a copy where it can. */
+ssize_t aufs_splice_read(struct file *in, loff_t *ppos, struct pipe_inode_info *pipe, size_t len,
+			 unsigned int flags)
+{
+#ifdef HAVE_VFS_SPLICE_READ
+	return vfs_splice_read(in, ppos, pipe, len, flags);
+#else
+	if (!in->f_op->splice_read)
+		return -EINVAL;
+	return in->f_op->splice_read(in, ppos, pipe, len, flags);
+#endif
 }
 
 void aufs_start_writeback(struct inode *inode)

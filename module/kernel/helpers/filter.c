@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Helpers as those of helpers.c, for filters of names: memory that readers under RCU may still
+ * Helpers for filters of names: memory that readers under RCU may still
  * look at when it is freed. Alphabetical.
  */
 #include <linux/overflow.h>
 
-#include "linux.h"
-#include "generated/declared.h"
-#include "api.h"
+#include "kernel/linux.h"
+#include "kernel/generated/declared.h"
+#include "kernel/api.h"
 
 struct aufs_name_filter *aufs_name_filter_alloc(unsigned int words)
 {

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Helpers for credentials. Alphabetical. */
+#include "kernel/linux.h"
+#include "kernel/generated/declared.h"
+#include "kernel/api.h"
+
+const struct cred *aufs_current_cred(void)
+{
+	return current_cred();
+}
+
+const struct cred *aufs_get_cred(const struct cred *cred)
+{
+	return get_cred(cred);
+}
+
+/* The current credentials without CAP_SYS_RESOURCE, counted; null without memory. */
+const struct cred *aufs_limited_creds(void)
+{
+	struct cred *cred = prepare_creds();
+
+	if (cred)
+		cap_lower(cred->cap_effective, CAP_SYS_RESOURCE);
+	return cred;
+}
+
+/* Whether the current task may go over quotas and into reserved blocks. */
+bool aufs_may_exceed_limits(void)
+{
+	const struct cred *cred = current_cred();
+
+	return cap_raised(cred->cap_effective, CAP_SYS_RESOURCE) && cred->user_ns == &init_user_ns;
+}
+
+#ifdef HAVE_REVERT_CREDS_RETURNS
+const struct cred *aufs_override_creds(const struct cred *cred)
+{
+	return override_creds(cred);
+}
+#endif
+
+void aufs_put_cred(const struct cred *cred)
+{
+	put_cred(cred);
+}
+
+#ifdef HAVE_REVERT_CREDS_RETURNS
+void aufs_revert_creds(const struct cred *old)
+{
+	revert_creds(old);
+}
+#endif

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Helpers for the module's own locks, each in a class of its depth, and for RCU. */
+#include "kernel/linux.h"
+#include "kernel/generated/declared.h"
+#include "kernel/api.h"
+
+static const char *const aufs_mutex_names[AUFS_MUTEX_KINDS] = {
+	[AUFS_MUTEX_COPY] = "aufs_copy_lock",
+	[AUFS_MUTEX_DIR_FILE] = "aufs_dir_file",
+	[AUFS_MUTEX_HOUSEKEEPING] = "aufs_housekeeping",
+};
+
+/* All files of ours are one class: a reader takes no lock. */
+void aufs_bin_attr_init(struct bin_attribute *attr)
+{
+	sysfs_bin_attr_init(attr);
+}
+
+/*
+ * Of a union whose branches are stacked @depth times. A class for each kind and
+ * depth: all are initialised here, and a union locks before its branches do.
+ */
+void aufs_mutex_init(struct mutex *mutex, enum aufs_mutex_kind kind, int depth)
+{
+	static struct lock_class_key keys[AUFS_MUTEX_KINDS][FILESYSTEM_MAX_STACK_DEPTH];
+
+	if (WARN_ON_ONCE(depth < 0 || depth >= FILESYSTEM_MAX_STACK_DEPTH))
+		depth = 0;
+	__mutex_init(mutex, aufs_mutex_names[kind], &keys[kind][depth]);
+}
+
+void aufs_mutex_lock(struct mutex *mutex)
+{
+	mutex_lock(mutex);
+}
+
+/* -EINTR on a fatal signal. */
+int aufs_mutex_lock_killable(struct mutex *mutex)
+{
+	return mutex_lock_killable(mutex);
+}
+
+bool aufs_mutex_trylock(struct mutex *mutex)
+{
+	return mutex_trylock(mutex);
+}
+
+void aufs_mutex_unlock(struct mutex *mutex)
+{
+	mutex_unlock(mutex);
+}
+
+/* Which branches are in use: claims.cc. */
+static DEFINE_MUTEX(aufs_claims);
+
+void aufs_claims_lock(void)
+{
+	mutex_lock(&aufs_claims);
+}
+
+void aufs_claims_unlock(void)
+{
+	mutex_unlock(&aufs_claims);
+}
+
+/*
+ * Who shares the list may have write access to a filesystem on which a union below
+ * takes it as well, while it has its own list; and that one's users wait for write
+ * access. So nobody waits for who is waiting to be alone: that one only tries.
+ */
+void aufs_list_lock_init(struct aufs_list_lock *lock, int depth)
+{
+	static struct lock_class_key keys[FILESYSTEM_MAX_STACK_DEPTH];
+
+	if (WARN_ON_ONCE(depth < 0 || depth >= FILESYSTEM_MAX_STACK_DEPTH))
+		depth = 0;
+	__init_rwsem(&lock->sem, "aufs_list", &keys[depth]);
+	init_waitqueue_head(&lock->wait);
+	lock->wanted = false;
+}
+
+/*
+ * Who comes while somebody wants to be alone lets him go first, for a moment: else a few who
+ * always come again would keep him out for ever.
+ */
+void aufs_list_lock_shared(struct aufs_list_lock *lock)
+{
+	if (unlikely(READ_ONCE(lock->wanted)))
+		wait_event_timeout(lock->wait, !READ_ONCE(lock->wanted), HZ / 20);
+	if (!down_read_trylock(&lock->sem))
+		wait_event(lock->wait, down_read_trylock(&lock->sem));
+}
+
+/*
+ * Who insists waits half a minute, as for a large file's copy-up, and others let him go first;
+ * else some ticks. -EBUSY then, -EINTR on a fatal signal.
+ */
+int aufs_list_lock_alone(struct aufs_list_lock *lock, bool insists)
+{
+	unsigned long end = jiffies + (insists ? 30 * HZ : HZ / 20);
+	int err = 0;
+
+	while (!down_write_trylock(&lock->sem)) {
+		if (insists)
+			WRITE_ONCE(lock->wanted, true);
+		if (fatal_signal_pending(current))
+			err = -EINTR;
+		else if (time_after(jiffies, end))
+			err = -EBUSY;
+		if (err)
+			break;
+		schedule_timeout_killable(1);
+	}
+	if (insists)
+		WRITE_ONCE(lock->wanted, false);
+	/* With PREEMPT_RT even a try may have kept out who wanted to share. */
+	if (err)
+		wake_up_all(&lock->wait);
+	return err;
+}
+
+void aufs_list_unlock(struct aufs_list_lock *lock)
+{
+	up_write(&lock->sem);
+	wake_up_all(&lock->wait);
+}
+
+void aufs_list_unlock_shared(struct aufs_list_lock *lock)
+{
+	up_read(&lock->sem);
+}
+
+void aufs_rcu_read_lock(void)
+{
+	rcu_read_lock();
+	__release(RCU); /* sparse: the caller has it */
+}
+
+void aufs_rcu_read_unlock(void)
+{
+	__acquire(RCU); /* the same */
+	rcu_read_unlock();
+}
+
+void aufs_synchronize_rcu(void)
+{
+	synchronize_rcu();
+}

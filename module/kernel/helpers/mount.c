@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Helpers for mounts and superblocks. Alphabetical. */
+#include "kernel/linux.h"
+#include "kernel/generated/declared.h"
+#include "kernel/api.h"
+
+/* The same for the locks of the mount itself, while ->fill_super holds s_umount. */
+void aufs_annotate_super(struct super_block *sb, int depth)
+{
+#ifdef CONFIG_LOCKDEP
+	static struct lock_class_key umount_key[FILESYSTEM_MAX_STACK_DEPTH];
+	static struct lock_class_key rename_key[FILESYSTEM_MAX_STACK_DEPTH];
+	static struct lock_class_key writers_key[FILESYSTEM_MAX_STACK_DEPTH][SB_FREEZE_LEVELS];
+	int i;
+
+	if (WARN_ON_ONCE(depth < 0 || depth >= FILESYSTEM_MAX_STACK_DEPTH))
+		depth = 0;
+	lock_set_class(&sb->s_umount.dep_map, "aufs_umount_key", &umount_key[depth], 0, _THIS_IP_);
+	lockdep_set_class(&sb->s_vfs_rename_mutex, &rename_key[depth]);
+	for (i = 0; i < SB_FREEZE_LEVELS; i++)
+		lockdep_set_class(&sb->s_writers.rw_sem[i], &writers_key[depth][i]);
+#endif
+}
+
+bool aufs_is_idmapped(const struct vfsmount *mnt)
+{
+	return is_idmapped_mnt(mnt);
+}
+
+/* As mnt_may_suid(), for a mount that is in no namespace. */
+bool aufs_mnt_grants_rights(struct vfsmount *mnt)
+{
+	return !(mnt->mnt_flags & MNT_NOSUID) && current_in_userns(mnt->mnt_sb->s_user_ns);
+}
+
+bool aufs_mnt_is_readonly(struct vfsmount *mnt)
+{
+	return __mnt_is_readonly(mnt);
+}
+
+/*
+ * A private mount. A remount of its filesystem sets and clears a flag beside ours, by which it
+ * holds up writers: that must never come back.
+ */
+void aufs_mnt_set_readonly(struct vfsmount *mnt, bool readonly)
+{
+	int flags = MNT_READONLY | MNT_NOATIME;
+	int old, new;
+
+	do {
+		old = READ_ONCE(mnt->mnt_flags);
+		new = readonly ? old | flags : old & ~flags;
+	} while (cmpxchg(&mnt->mnt_flags, old, new) != old);
+}
+
+/* The mapping that maps nothing: the union's own, which is never idmapped. */
+AUFS_IDMAP *aufs_nop_idmap(void)
+{
+#ifdef HAVE_MNT_IDMAP
+	return &nop_mnt_idmap;
+#else
+	return &init_user_ns;
+#endif
+}
+
+/* @value, of @size bytes and a separator, may be null. */
+int aufs_parse_string(struct fs_context *fc, const char *key, const char *value, size_t size)
+{
+#ifdef HAVE_PARSE_FS_STRING_SIZE
+	return vfs_parse_fs_string(fc, key, value, size);
+#else
+	struct qstr text = QSTR_INIT(value, size);
+
+	return vfs_parse_fs_qstr(fc, key, value ? &text : NULL);
+#endif
+}
+
+void aufs_sb_end_write(struct super_block *sb)
+{
+	sb_end_write(sb);
+}
+
+bool aufs_sb_rdonly(const struct super_block *sb)
+{
+	return sb_rdonly(sb);
+}
+
+void aufs_sb_start_write(struct super_block *sb)
+{
+	sb_start_write(sb);
+}
+
+/* Writes a branch's superblock out; its s_umount is taken inside ours. */
+int aufs_sync_super(struct super_block *sb)
+{
+	int err;
+
+	down_read(&sb->s_umount);
+	err = sync_filesystem(sb);
+	up_read(&sb->s_umount);
+	return err;
+}
