@@ -116,15 +116,17 @@ public:
 	{
 		return make(dentry, NewObject::link(object));
 	}
+	/* Removes the file @dentry. */
 	Result<void> unlink(struct dentry &dentry) const
 	{
-		if (!has(dentry))
+		if (!has(dentry) || is_dir(dentry.d_inode->i_mode))
 			return Error{-ESTALE};
 		return check(aufs_unlink(mnt_, dir_->d_inode, &dentry));
 	}
+	/* Removes the directory @dentry. */
 	Result<void> rmdir(struct dentry &dentry) const
 	{
-		if (!has(dentry))
+		if (!has(dentry) || !is_dir(dentry.d_inode->i_mode))
 			return Error{-ESTALE};
 		return check(aufs_rmdir(mnt_, dir_->d_inode, &dentry));
 	}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * All kernel headers that the module uses, for C files only: types.c (from
- * which C++ gets its types), constants.c, helpers/*.c and the probe of optional
+ * which C++ gets its types), constants.c, helpers/ and the probe of optional
  * declarations read the very same set, so that what one sees all see.
  *
  * A header that not every supported kernel has stands in an #ifdef; Kbuild

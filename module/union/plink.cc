@@ -2,6 +2,7 @@
 #include "find.hh"
 #include "gone_names.hh"
 #include "plink.hh"
+#include "branch/entry.hh"
 #include "branch/housekeeping.hh"
 #include "kernel/inodes.hh"
 
@@ -68,9 +69,13 @@ Result<void> make_plink(const Writer &writer, const Super &super, const Identity
 	PlinkName name(super.id_of(id.key.filesystem), id);
 	auto plink = TRY(lookup_locked(lock, name.view()));
 
-	/* Of a copy that was not finished. */
+	/* Of a copy that was not finished, or made directly. */
 	if (is_positive(*plink)) {
-		TRY(lock.unlink(*plink));
+		auto removed = remove_locked(lock, *plink);
+
+		if (removed.error() == -ENOTEMPTY)
+			return Error{-EIO};
+		TRY(move(removed));
 		plink = TRY(lookup_locked(lock, name.view()));
 	}
 	return lock.link(object, *plink);
@@ -155,7 +160,7 @@ Result<Identified> identify(const CopyLock &, const Writer &writer, const Inode 
 	case -ENOSYS:
 	case -EMLINK:
 	case -EXDEV: /* another project's */
-	case -EIO: /* somebody else's .wh..wh.plnk is in the place of ours */
+	case -EIO: /* somebody else's .wh..wh.plnk, or directory in it, is in the place of ours */
 		return names_part(writer.branch(), inode.vfs.i_mode);
 	default:
 		return Error{linked.error()};

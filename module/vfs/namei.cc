@@ -321,8 +321,8 @@ Result<void> make(struct inode &vfs_dir, struct dentry &dentry, struct inode *ex
 		dentry, mode, existing, object, mounter.caller(), obstacle == Obstacle::removable};
 	auto run = [&]() -> Result<Ref<struct inode>> {
 		/* The policy has seen to whiteouts: what is there by now was made directly. */
-		if (!existing && TRY(obstacle_above(mounter, dir, name, place.branch, nullptr)) !=
-					 Obstacle::no)
+		if (!existing &&
+		    TRY(obstacle_above(mounter, dir, name, place.branch, nullptr)) != Obstacle::no)
 			return Error{-ESTALE};
 
 		auto inode = TRY(make_at(mounter, dir, place, wanted));

@@ -209,6 +209,29 @@ PARAM_CASE(pseudo_link_is_gone, "moved", "removed")
 	EXPECT_EQ(read_file(u.at("a")), "old");
 }
 
+/* It goes where it can, and else the names part: the file can be written to. */
+PARAM_CASE(directory_in_the_place_of_a_pseudo_link, "empty", "full")
+{
+	Union u;
+	bool full = ktap::param() == "full";
+	string plinks = u.top + "/.wh..wh.plnk";
+	write_file(u.low + "/a", "old");
+	OK(link((u.low + "/a").c_str(), (u.low + "/b").c_str()));
+	u.mount();
+	OK(append(u.at("a"), "+new"));
+	string name = names_in(plinks).at(0);
+	u.unmount();
+	OK(unlink((plinks + "/" + name).c_str()));
+	OK(unlink((u.top + "/a").c_str()));
+	make_dir(plinks + "/" + name);
+	if (full)
+		write_file(plinks + "/" + name + "/inside", "");
+	u.mount();
+	EXPECT_OK(append(u.at("a"), "+new"));
+	EXPECT_EQ(read_file(u.at("a")), "old+new");
+	EXPECT_EQ(read_file(u.at("b")), full ? "old" : "old+new");
+}
+
 PARAM_CASE(moved_within_the_branch, "to another name", "to another directory", "to a whiteout")
 {
 	Union u;
