@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "option_table.hh"
+#include "settings.hh"
 
 namespace aufs
 {
@@ -41,6 +42,7 @@ struct OptionRow {
 	const char *reason = "";
 	/* With Value::words: these, with ", " between. */
 	const char *words = "";
+	Setting setting = {};
 };
 
 namespace
@@ -63,9 +65,22 @@ constexpr OptionRow row(const Names &names, Value value, Effect effect, const ch
 	return {{names.first, names.second, names.third}, value, effect, OptionKey::nothing, reason};
 }
 
-constexpr OptionRow works(const Names &names, Value value, OptionKey key)
+constexpr OptionRow changes(const Names &names, Setting setting, Value value = Value::none)
 {
-	return {{names.first, names.second, names.third}, value, Effect::works, key};
+	return {{names.first, names.second, names.third},
+		value,
+		Effect::works,
+		OptionKey::setting,
+		"",
+		"",
+		setting};
+}
+
+/* One of @words, which are as OptionRow has them. */
+constexpr OptionRow one_of(StringView name, const char *words, Setting setting,
+			   OptionKey key = OptionKey::setting)
+{
+	return {{name}, Value::words, Effect::works, key, "", words, setting};
 }
 
 constexpr OptionRow changes(const Names &names, Value value, Effect effect, OptionKey key)
@@ -118,25 +133,19 @@ constexpr OptionRow opposite(StringView name, const char *reason)
 	return row(name, Value::none, Effect::opposite, reason);
 }
 
-/* One of @words, which are as OptionRow has them. */
-constexpr OptionRow one_of(StringView name, const char *words, Effect effect, OptionKey key)
-{
-	return {{name}, Value::words, effect, key, "", words};
-}
-
 constexpr OptionRow rows[] = {
-	works({"br", "dirs"}, Value::list, OptionKey::branches),
+	changes({"br", "dirs"}, Value::list, Effect::works, OptionKey::branches),
 	changes("append", Value::list, Effect::adds_branches, OptionKey::append),
-	works({"create", "create_policy"}, Value::policy, OptionKey::create),
-	works({"cpup", "copyup", "copyup_policy"}, Value::policy, OptionKey::copy_up),
-	works("sum", Value::none, OptionKey::sum),
-	works({"nosum", "nowsum"}, Value::none, OptionKey::nosum),
-	works("wsum", Value::none, OptionKey::wsum),
-	one_of("diropq", "w, whiteouted, a, always", Effect::works, OptionKey::diropq),
-	works("shwh", Value::none, OptionKey::shwh),
-	works("noshwh", Value::none, OptionKey::noshwh),
-	one_of("udba", "none, reval, notify, fsnotify", Effect::works, OptionKey::udba),
-	works("share_rw", Value::none, OptionKey::share_rw),
+	changes({"create", "create_policy"}, {set_create, show_create}, Value::policy),
+	changes({"cpup", "copyup", "copyup_policy"}, {set_copy_up, show_copy_up}, Value::policy),
+	changes("sum", sets<&Settings::sum, Sum::all>),
+	changes({"nosum", "nowsum"}, sets<&Settings::sum, Sum::none>),
+	changes("wsum", sets<&Settings::sum, Sum::writable>),
+	one_of("diropq", "w, whiteouted, a, always", {set_diropq, show_diropq}),
+	changes("shwh", sets<&Settings::show_whiteouts, true>),
+	changes("noshwh", sets<&Settings::show_whiteouts, false>),
+	changes("share_rw", sets<&Settings::share_rw, true>),
+	one_of("udba", "none, reval, notify, fsnotify", {set_udba, show_udba}, OptionKey::udba),
 
 	changes("prepend", Value::list, Effect::adds_branches, OptionKey::prepend),
 	changes({"add", "ins"}, Value::text, Effect::adds_branches, OptionKey::add),
@@ -317,7 +326,7 @@ Result<void> check_value(const OptionRow &row, const RawOption &option, OptionEr
 
 } // namespace
 
-Result<OptionKey> OptionSet::accept(const RawOption &option, OptionError &error)
+Result<OptionKey> OptionSet::accept(const RawOption &option, Settings &settings, OptionError &error)
 {
 	const OptionRow *row = find_row(option.key);
 
@@ -330,6 +339,8 @@ Result<OptionKey> OptionSet::accept(const RawOption &option, OptionError &error)
 	case Effect::works:
 		if (row->key == OptionKey::branches)
 			TRY(accept_branches(option.key, error));
+		if (row->setting.set)
+			TRY(row->setting.set(settings, option.value, error));
 		break;
 	case Effect::none:
 		noted_ |= 1ULL << (row - rows);
@@ -391,6 +402,17 @@ Result<void> OptionSet::finish(bool read_only, const Settings &settings, OptionE
 				      .word = opposite_->names[0],
 				      .hint = opposite_->reason});
 	return {};
+}
+
+Size describe_settings(const Settings &settings, char *out, Size size)
+{
+	TextWriter writer(out, size);
+
+	for (const OptionRow &row : rows) {
+		if (row.setting.show)
+			row.setting.show(settings, row.names[0], writer);
+	}
+	return writer.finish();
 }
 
 Size OptionSet::describe_notes(char *out, Size size) const

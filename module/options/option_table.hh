@@ -13,18 +13,10 @@ namespace aufs
 /* What an accepted option changes; nothing for all that is accepted without effect. */
 enum class OptionKey : unsigned char {
 	nothing,
+	setting, /* Settings */
+	udba, /* the same, and what is cached is asked for anew, whatever its value is */
 	branches, /* comes first */
 	append, /* adds to the end, as often as one likes: fsconfig(2) takes at most 255 bytes */
-	create,
-	copy_up,
-	sum,
-	nosum,
-	wsum,
-	share_rw,
-	diropq,
-	shwh,
-	noshwh,
-	udba,
 	add, /* this and the next ones: branch_change.hh */
 	prepend,
 	del,
@@ -50,10 +42,11 @@ public:
 	}
 
 	/*
-	 * Notes @option. -EINVAL with @error set: unknown, without its value or with one that it does
+	 * Notes @option, and changes @settings if it does; a list changes nothing yet. -EINVAL with
+	 * @error set, and @settings is unchanged: unknown, without its value or with one that it does
 	 * not have, not possible here, `br` given twice or after what changes branches.
 	 */
-	Result<OptionKey> accept(const RawOption &option, OptionError &error);
+	Result<OptionKey> accept(const RawOption &option, Settings &settings, OptionError &error);
 
 	/*
 	 * When all options are known, and have set @settings. -EINVAL with @error set: what is
@@ -81,9 +74,9 @@ private:
 };
 
 /*
- * Changes @settings as the option @key with @value says; lists change nothing. -EINVAL with @error
- * set; @settings is unchanged then.
+ * Writes @settings as options to @out, each after a comma, without those that have their default, as
+ * OptionError::describe() does.
  */
-Result<void> apply(Settings &settings, OptionKey key, StringView value, OptionError &error);
+StringView::Size describe_settings(const Settings &settings, char *out, StringView::Size size);
 
 } // namespace aufs

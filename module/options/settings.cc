@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The options that are words: their names, and what they set. */
-#include "option_table.hh"
+#include "settings.hh"
 
 namespace aufs
 {
@@ -73,6 +73,8 @@ template <class T> bool parse_number(StringView text, Size most, T &number)
 	return true;
 }
 
+} // namespace
+
 Result<void> set_create(Settings &settings, StringView value, OptionError &error)
 {
 	Size fields = 1;
@@ -122,8 +124,6 @@ Result<void> set_copy_up(Settings &settings, StringView value, OptionError &erro
 	return {};
 }
 
-} // namespace
-
 StringView copy_on_open_name(CopyOnOpen what)
 {
 	switch (what) {
@@ -157,19 +157,6 @@ StringView copy_policy_name(CopyPolicy policy)
 	return copy_names[static_cast<unsigned char>(policy)].name;
 }
 
-namespace
-{
-
-/* Of one of the words that the table has. */
-Udba udba_of(StringView word)
-{
-	if (word == "none")
-		return Udba::none;
-	return word == "reval" ? Udba::reval : Udba::notify;
-}
-
-} // namespace
-
 StringView udba_name(Udba udba)
 {
 	switch (udba) {
@@ -183,49 +170,72 @@ StringView udba_name(Udba udba)
 	return "none";
 }
 
-Result<void> apply(Settings &settings, OptionKey key, StringView value, OptionError &error)
+namespace
 {
-	switch (key) {
-	case OptionKey::create:
-		return set_create(settings, value, error);
-	case OptionKey::copy_up:
-		return set_copy_up(settings, value, error);
-	case OptionKey::sum:
-		settings.sum = Sum::all;
-		break;
-	case OptionKey::nosum:
-		settings.sum = Sum::none;
-		break;
-	case OptionKey::wsum:
-		settings.sum = Sum::writable;
-		break;
-	case OptionKey::diropq:
-		settings.always_opaque = value == "a" || value == "always";
-		break;
-	case OptionKey::shwh:
-		settings.show_whiteouts = true;
-		break;
-	case OptionKey::noshwh:
-		settings.show_whiteouts = false;
-		break;
-	case OptionKey::share_rw:
-		settings.share_rw = true;
-		break;
-	case OptionKey::udba:
-		settings.udba = udba_of(value);
-		break;
-	case OptionKey::nothing:
-	case OptionKey::branches:
-	case OptionKey::append:
-	case OptionKey::add:
-	case OptionKey::prepend:
-	case OptionKey::del:
-	case OptionKey::detach:
-	case OptionKey::mod:
-	case OptionKey::replace:
-		break;
+
+void put_option(TextWriter &out, StringView name, StringView value)
+{
+	out.put(',');
+	out.put(name);
+	out.put('=');
+	out.put(value);
+}
+
+void put_number(TextWriter &out, unsigned long long number)
+{
+	if (number >= 10)
+		put_number(out, number / 10);
+	out.put(static_cast<char>('0' + number % 10));
+}
+
+} // namespace
+
+void show_create(const Settings &settings, StringView name, TextWriter &out)
+{
+	if (settings.create == CreatePolicy::tdp)
+		return;
+	put_option(out, name, create_policy_name(settings.create));
+	if (has_watermark(settings.create)) {
+		out.put(':');
+		put_number(out, settings.watermark);
 	}
+	if (has_seconds(settings.create) && settings.mfs_seconds != Settings::default_seconds) {
+		out.put(':');
+		put_number(out, settings.mfs_seconds);
+	}
+}
+
+void show_copy_up(const Settings &settings, StringView name, TextWriter &out)
+{
+	if (settings.copy_up != CopyPolicy::tdp)
+		put_option(out, name, copy_policy_name(settings.copy_up));
+}
+
+Result<void> set_diropq(Settings &settings, StringView value, OptionError &)
+{
+	settings.always_opaque = value == "a" || value == "always";
 	return {};
+}
+
+void show_diropq(const Settings &settings, StringView name, TextWriter &out)
+{
+	if (settings.always_opaque)
+		put_option(out, name, "a");
+}
+
+Result<void> set_udba(Settings &settings, StringView value, OptionError &)
+{
+	if (value == "none")
+		settings.udba = Udba::none;
+	else
+		settings.udba = value == "reval" ? Udba::reval : Udba::notify;
+	return {};
+}
+
+void show_udba(const Settings &settings, StringView name, TextWriter &out)
+{
+	if (settings.udba != Udba::none)
+		put_option(out, name, udba_name(settings.udba));
 }
 
 } // namespace aufs

@@ -185,7 +185,7 @@ Result<void> MountContext::parse_branches(struct fs_context *fc, OptionKey key, 
 Result<void> MountContext::parse_option(struct fs_context *fc, const RawOption &option)
 {
 	OptionError error;
-	auto accepted = options_.accept(option, error);
+	auto accepted = options_.accept(option, settings_, error);
 
 	if (!accepted.ok())
 		return refuse(fc, error, accepted.error());
@@ -195,11 +195,8 @@ Result<void> MountContext::parse_option(struct fs_context *fc, const RawOption &
 	if (key == OptionKey::branches || changes_branches(key))
 		return parse_branches(fc, key, option.value);
 
-	auto applied = apply(settings_, key, option.value, error);
-
-	/* Whatever its value was. */
 	looks_again_ |= mounted_ && key == OptionKey::udba;
-	return applied.ok() ? applied : refuse(fc, error, applied.error());
+	return {};
 }
 
 /*

@@ -2,6 +2,7 @@
 /* What the VFS calls on a mounted union as a whole. */
 #include "method.hh"
 #include "union/list_lock.hh"
+#include "options/option_table.hh"
 #include "kernel/inodes.hh"
 
 namespace aufs
@@ -133,31 +134,12 @@ Result<void> sync_fs(struct super_block *sb, int wait)
 	return check(result);
 }
 
-/* Options at their default are not shown. */
-void show_settings(struct seq_file *m, Settings settings)
+void show_settings(struct seq_file *m, const Settings &settings)
 {
-	StringView create = create_policy_name(settings.create);
-	StringView udba = udba_name(settings.udba);
-	StringView copy = copy_policy_name(settings.copy_up);
+	/* All of them at their longest take less. */
+	char text[128];
 
-	if (settings.create != CreatePolicy::tdp)
-		seq_printf(m, ",create=%.*s", static_cast<int>(create.size()), create.data());
-	if (has_watermark(settings.create))
-		seq_printf(m, ":%llu", settings.watermark);
-	if (has_seconds(settings.create) && settings.mfs_seconds != Settings::default_seconds)
-		seq_printf(m, ":%u", settings.mfs_seconds);
-	if (settings.copy_up != CopyPolicy::tdp)
-		seq_printf(m, ",cpup=%.*s", static_cast<int>(copy.size()), copy.data());
-	if (settings.sum != Sum::none)
-		seq_printf(m, settings.sum == Sum::all ? ",sum" : ",wsum");
-	if (settings.always_opaque)
-		seq_printf(m, ",diropq=a");
-	if (settings.show_whiteouts)
-		seq_printf(m, ",shwh");
-	if (settings.share_rw)
-		seq_printf(m, ",share_rw");
-	if (settings.udba != Udba::none)
-		seq_printf(m, ",udba=%.*s", static_cast<int>(udba.size()), udba.data());
+	seq_write(m, text, describe_settings(settings, text, sizeof(text)));
 }
 
 /*

@@ -43,7 +43,8 @@ bool add_changes(OptionSet &set, const RawOption &option, unsigned int already, 
 {
 	static char buffer[BranchChanges::buffer_size];
 	OptionError error;
-	Result<OptionKey> key = set.accept(option, error);
+	Settings settings;
+	Result<OptionKey> key = set.accept(option, settings, error);
 
 	if (!key.ok()) {
 		all = Text::number(key.error()) + " " + describe(error);

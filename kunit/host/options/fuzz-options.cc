@@ -146,33 +146,23 @@ void check_changes(OptionKey key, StringView text, Size buffer_size)
 		"changes that are shown read the same when their escapes were decoded");
 }
 
-/* What was set is shown by a name that sets the same. */
-void check_setting(OptionKey key, StringView value, StringView data)
+/* What was set is shown as options that set the same. */
+void check_settings(const Settings &settings)
 {
-	Settings settings;
+	OptionSet set(MountKind::remount);
+	Settings again;
 	OptionError error;
+	char text[128];
+	MonolithicOptions options(
+		StringView(text, describe_settings(settings, text, sizeof(text))));
 
-	if (auto result = apply(settings, key, value, error); !result.ok()) {
-		check_error(result.error(), error, data);
-		require(settings == Settings(), "an error changes nothing");
-		return;
+	while (options.more()) {
+		Result<RawOption> option = options.next(error);
+
+		require(option.ok() && set.accept(option.value(), again, error).ok(),
+			"settings are shown as options");
 	}
-
-	Settings again = settings;
-	StringView name = key == OptionKey::create ? create_policy_name(settings.create) :
-						     copy_policy_name(settings.copy_up);
-
-	if (key == OptionKey::create || key == OptionKey::copy_up) {
-		Text full = name;
-
-		if (key == OptionKey::create && has_watermark(settings.create))
-			full += ":" + Text::number(static_cast<long>(settings.watermark));
-		if (key == OptionKey::create && has_seconds(settings.create))
-			full += ":" + Text::number(settings.mfs_seconds);
-		again = Settings();
-		require(apply(again, key, full, error).ok(), "a policy's name is a policy");
-	}
-	require(again == settings, "a policy's name is that policy");
+	require(again == settings, "settings are shown as options that set them");
 }
 
 /* A first mount and a remount. */
@@ -196,10 +186,12 @@ void check_option(Sets &sets, const RawOption &option, StringView data, Size buf
 
 	for (OptionSet &set : sets) {
 		OptionError error;
-		Result<OptionKey> key = set.accept(option, error);
+		Settings settings;
+		Result<OptionKey> key = set.accept(option, settings, error);
 
 		if (!key.ok()) {
 			check_error(key.error(), error, data);
+			require(settings == Settings(), "an error changes nothing");
 			continue;
 		}
 		require(!option.key.empty(), "what has no name is no option");
@@ -213,7 +205,7 @@ void check_option(Sets &sets, const RawOption &option, StringView data, Size buf
 		}
 		if (changes_branches(key.value()))
 			check_changes(key.value(), option.value, changes_size(buffer_size));
-		check_setting(key.value(), option.value, data);
+		check_settings(settings);
 	}
 }
 

@@ -25,9 +25,9 @@ public:
 	}
 	bool give(const RawOption &option)
 	{
-		Result<OptionKey> key = set_.accept(option, error_);
+		Result<OptionKey> key = set_.accept(option, settings_, error_);
 
-		if (!key.ok() || !apply(settings_, key.value(), option.value, error_).ok())
+		if (!key.ok())
 			return false;
 		if (key.value() == OptionKey::branches || key.value() == OptionKey::append)
 			list_ += Text(list_.empty() ? "" : ":") + model::canonical(option.value);

@@ -16,10 +16,8 @@ namespace
 Text accept(std::initializer_list<const char *> options, MountKind kind = MountKind::first,
 	    bool read_only = false)
 {
-	static constexpr const char *names[] = {"-",	"br",	  "append", "create",	"cpup",
-						"sum",	"nosum",  "wsum",   "share_rw", "diropq",
-						"shwh", "noshwh", "udba",   "add",	"prepend",
-						"del",	"detach", "mod",    "replace"};
+	static constexpr const char *names[] = {"-",	   "set", "udba",   "br",  "append", "add",
+						"prepend", "del", "detach", "mod", "replace"};
 	OptionSet set(kind);
 	Text all;
 	Settings settings;
@@ -28,12 +26,10 @@ Text accept(std::initializer_list<const char *> options, MountKind kind = MountK
 
 	for (const char *option : options) {
 		RawOption raw(StringView::from_c_string(option));
-		Result<OptionKey> key = set.accept(raw, error);
+		Result<OptionKey> key = set.accept(raw, settings, error);
 
 		if (!key.ok())
 			return Text::number(key.error()) + " " + describe(error);
-		EXPECT(apply(settings, key.value(), raw.value, error).ok() ||
-		       key.value() == OptionKey::create);
 		all += Text(all.empty() ? "" : " ") + names[static_cast<int>(key.value())];
 	}
 	if (auto finished = set.finish(read_only, settings, error); !finished.ok())
@@ -93,7 +89,7 @@ TEST(settings)
 	EXPECT_TEXT(accept({"create=tdp", "create_policy:rr", "cpup=bu", "copyup=bu",
 			    "copyup_policy=bu", "sum", "nosum", "wsum", "nowsum", "share_rw",
 			    "diropq=a", "noshwh", "br="}),
-		    "create create cpup cpup cpup sum nosum wsum nosum share_rw diropq noshwh br");
+		    "set set set set set set set set set set set set br");
 	EXPECT_TEXT(accept({"create"}), "-22 no policy given with option 'create'");
 	EXPECT_TEXT(accept({"copyup"}), "-22 no policy given with option 'copyup'");
 	EXPECT_TEXT(accept({"sum="}), "-22 no value goes with option 'sum'");
@@ -106,7 +102,7 @@ TEST(options_without_effect)
 {
 	EXPECT_TEXT(
 		accept({"dirperm1", "xino=/x", "noxino", "sum", "dio"}),
-		"- - - sum -; options without effect: xino, noxino (inode numbers need no table), "
+		"- - - set -; options without effect: xino, noxino (inode numbers need no table), "
 		"dio, dirperm1 (it is always so)");
 	for (const char *option : {"xino=/x",
 				   "xino:/x",
@@ -212,8 +208,8 @@ static Text shown(const Settings &settings)
 	       (settings.udba == Udba::none ? Text() : " udba=" + Text(udba_name(settings.udba)));
 }
 
-/* The settings after @key=@value was applied to some, or the error. */
-static Text applied(OptionKey key, const Text &value)
+/* The settings after @option was applied to some, or the error. */
+static Text applied(const Text &option)
 {
 	const Settings before = {.watermark = 5,
 				 .mfs_seconds = 7,
@@ -222,7 +218,8 @@ static Text applied(OptionKey key, const Text &value)
 				 .sum = Sum::all};
 	Settings settings = before;
 	OptionError error;
-	auto result = apply(settings, key, value, error);
+	OptionSet set(MountKind::first);
+	auto result = set.accept(RawOption(option), settings, error);
 
 	if (!result.ok()) {
 		EXPECT(settings == before);
@@ -233,25 +230,25 @@ static Text applied(OptionKey key, const Text &value)
 
 TEST(create_policies)
 {
-	EXPECT_TEXT(applied(OptionKey::create, "tdp"), "tdp bup sum");
-	EXPECT_TEXT(applied(OptionKey::create, "rr"), "rr bup sum");
-	EXPECT_TEXT(applied(OptionKey::create, "mfs"), "mfs:30 bup sum");
-	EXPECT_TEXT(applied(OptionKey::create, "mfs:0"), "mfs:0 bup sum");
-	EXPECT_TEXT(applied(OptionKey::create, "mfs:999999999"), "mfs:999999999 bup sum");
-	EXPECT_TEXT(applied(OptionKey::create, "mfs:x"), "-22 no number of seconds 'x' in 'mfs:x'");
-	EXPECT_TEXT(applied(OptionKey::create, "pmfs"), "pmfs:30 bup sum");
-	EXPECT_TEXT(applied(OptionKey::create, "pmfs:5"), "pmfs:5 bup sum");
-	EXPECT_TEXT(applied(OptionKey::create, "top-down-parent"), "tdp bup sum");
-	EXPECT_TEXT(applied(OptionKey::create, "round-robin"), "rr bup sum");
-	EXPECT_TEXT(applied(OptionKey::create, "most-free-space:5"), "mfs:5 bup sum");
-	EXPECT_TEXT(applied(OptionKey::create, "best"),
+	EXPECT_TEXT(applied("create=tdp"), "tdp bup sum");
+	EXPECT_TEXT(applied("create=rr"), "rr bup sum");
+	EXPECT_TEXT(applied("create=mfs"), "mfs:30 bup sum");
+	EXPECT_TEXT(applied("create=mfs:0"), "mfs:0 bup sum");
+	EXPECT_TEXT(applied("create=mfs:999999999"), "mfs:999999999 bup sum");
+	EXPECT_TEXT(applied("create=mfs:x"), "-22 no number of seconds 'x' in 'mfs:x'");
+	EXPECT_TEXT(applied("create=pmfs"), "pmfs:30 bup sum");
+	EXPECT_TEXT(applied("create=pmfs:5"), "pmfs:5 bup sum");
+	EXPECT_TEXT(applied("create=top-down-parent"), "tdp bup sum");
+	EXPECT_TEXT(applied("create=round-robin"), "rr bup sum");
+	EXPECT_TEXT(applied("create=most-free-space:5"), "mfs:5 bup sum");
+	EXPECT_TEXT(applied("create=best"),
 		    "-22 unknown create policy 'best' (known are tdp, rr, mfs[:SECONDS], "
 		    "mfsrr:BYTES[:SECONDS], pmfs[:SECONDS], pmfsrr:BYTES[:SECONDS], "
 		    "tdmfs:BYTES[:SECONDS])");
 	for (const char *value :
 	     {"", "td", "tdpx", "rr:", "rr:1", "tdp:1", "mfs:", "mfs:-1", "mfs:1s", "mfs: 1",
 	      "mfs:1000000000", "MFS", ":1", "mfs:1:2", "pmfs:1:2", "mfs::", "most-free-space:"})
-		EXPECT_ERRNO(applied(OptionKey::create, value), EINVAL);
+		EXPECT_ERRNO(applied(Text("create=") + value), EINVAL);
 }
 
 TEST(watermarks)
@@ -259,16 +256,16 @@ TEST(watermarks)
 	for (const char *name : {"mfsrr", "pmfsrr", "tdmfs"}) {
 		Text policy = name;
 
-		EXPECT_TEXT(applied(OptionKey::create, policy + ":10"), policy + ":10:30 bup sum");
-		EXPECT_TEXT(applied(OptionKey::create, policy + ":999999999999999999:0"),
+		EXPECT_TEXT(applied(Text("create=") + policy + ":10"), policy + ":10:30 bup sum");
+		EXPECT_TEXT(applied(Text("create=") + policy + ":999999999999999999:0"),
 			    policy + ":999999999999999999:0 bup sum");
-		EXPECT_TEXT(applied(OptionKey::create, policy),
+		EXPECT_TEXT(applied(Text("create=") + policy),
 			    "-22 no number of bytes in '" + policy + "'");
-		EXPECT_TEXT(applied(OptionKey::create, policy + ":1k"),
+		EXPECT_TEXT(applied(Text("create=") + policy + ":1k"),
 			    "-22 no number of bytes '1k' in '" + policy + ":1k'");
 		for (const char *rest : {":", "::", ":1:", ":1:x", ":1:2:3", ":-1", "::1",
 					 ":1000000000000000000", ":1:1000000000"})
-			EXPECT_ERRNO(applied(OptionKey::create, policy + rest), EINVAL);
+			EXPECT_ERRNO(applied(Text("create=") + policy + rest), EINVAL);
 	}
 }
 
@@ -276,25 +273,61 @@ TEST(direct_changes)
 {
 	EXPECT_TEXT(accept({"udba=none", "udba:reval", "udba=notify", "udba=fsnotify"}),
 		    "udba udba udba udba");
-	EXPECT_TEXT(applied(OptionKey::udba, "reval"), "mfsrr:5:7 bup sum udba=reval");
-	EXPECT_TEXT(applied(OptionKey::udba, "notify"), "mfsrr:5:7 bup sum udba=notify");
-	EXPECT_TEXT(applied(OptionKey::udba, "fsnotify"), "mfsrr:5:7 bup sum udba=notify");
-	EXPECT_TEXT(applied(OptionKey::udba, "none"), "mfsrr:5:7 bup sum");
+	EXPECT_TEXT(applied("udba=reval"), "mfsrr:5:7 bup sum udba=reval");
+	EXPECT_TEXT(applied("udba=notify"), "mfsrr:5:7 bup sum udba=notify");
+	EXPECT_TEXT(applied("udba=fsnotify"), "mfsrr:5:7 bup sum udba=notify");
+	EXPECT_TEXT(applied("udba=none"), "mfsrr:5:7 bup sum");
 }
 
 TEST(flags)
 {
-	EXPECT_TEXT(applied(OptionKey::nosum, ""), "mfsrr:5:7 bup");
-	EXPECT_TEXT(applied(OptionKey::sum, ""), "mfsrr:5:7 bup sum");
-	EXPECT_TEXT(applied(OptionKey::wsum, ""), "mfsrr:5:7 bup wsum");
-	EXPECT_TEXT(applied(OptionKey::share_rw, ""), "mfsrr:5:7 bup sum share_rw");
-	EXPECT_TEXT(applied(OptionKey::shwh, ""), "mfsrr:5:7 bup sum shwh");
-	EXPECT_TEXT(applied(OptionKey::noshwh, ""), "mfsrr:5:7 bup sum");
+	EXPECT_TEXT(applied("nosum"), "mfsrr:5:7 bup");
+	EXPECT_TEXT(applied("sum"), "mfsrr:5:7 bup sum");
+	EXPECT_TEXT(applied("wsum"), "mfsrr:5:7 bup wsum");
+	EXPECT_TEXT(applied("share_rw"), "mfsrr:5:7 bup sum share_rw");
+	EXPECT_TEXT(applied("shwh"), "mfsrr:5:7 bup sum shwh");
+	EXPECT_TEXT(applied("noshwh"), "mfsrr:5:7 bup sum");
 	for (const char *value : {"a", "always"})
-		EXPECT_TEXT(applied(OptionKey::diropq, value), "mfsrr:5:7 bup sum opaque");
+		EXPECT_TEXT(applied(Text("diropq=") + value), "mfsrr:5:7 bup sum opaque");
 	for (const char *value : {"w", "whiteouted"})
-		EXPECT_TEXT(applied(OptionKey::diropq, value), "mfsrr:5:7 bup sum");
-	EXPECT_TEXT(applied(OptionKey::nothing, "x"), "mfsrr:5:7 bup sum");
+		EXPECT_TEXT(applied(Text("diropq=") + value), "mfsrr:5:7 bup sum");
+	EXPECT_TEXT(applied("verbose"), "mfsrr:5:7 bup sum");
+}
+
+/* @options as /proc/mounts shows what they have set. */
+static Text shown_after(std::initializer_list<const char *> options)
+{
+	OptionSet set(MountKind::remount);
+	Settings settings;
+	OptionError error;
+	char text[128];
+
+	for (const char *option : options)
+		EXPECT(set.accept(RawOption(StringView::from_c_string(option)), settings, error)
+			       .ok());
+
+	return StringView(text, describe_settings(settings, text, sizeof(text)));
+}
+
+TEST(what_is_shown)
+{
+	EXPECT_TEXT(shown_after({}), "");
+	EXPECT_TEXT(shown_after({"create=mfs:7", "udba=reval", "sum", "create=tdp", "udba=none",
+				 "nosum", "shwh", "noshwh", "diropq=a", "diropq=w"}),
+		    "");
+	EXPECT_TEXT(
+		shown_after({"udba=fsnotify", "share_rw", "shwh", "diropq=always", "wsum",
+			     "copyup=bottom-up-parent",
+			     "create:pmfsrr:999999999999999999:999999999"}),
+		",create=pmfsrr:999999999999999999:999999999,cpup=bup,wsum,diropq=a,shwh,share_rw,"
+		"udba=notify");
+	EXPECT_TEXT(shown_after({"create=mfs"}), ",create=mfs");
+	EXPECT_TEXT(shown_after({"create=mfs:0", "sum"}), ",create=mfs:0,sum");
+	EXPECT_TEXT(shown_after({"create=mfsrr:10:30"}), ",create=mfsrr:10");
+	/* Another remount may have left them. */
+	char text[128];
+	const Settings mixed = {.watermark = 5, .mfs_seconds = 7, .create = CreatePolicy::rr};
+	EXPECT_TEXT(StringView(text, describe_settings(mixed, text, sizeof(text))), ",create=rr");
 }
 
 /* Whiteouts are there to see, not to be changed. */
@@ -303,22 +336,21 @@ TEST(shown_whiteouts)
 	EXPECT_TEXT(accept({"shwh"}), "-22 not possible unless read-only: option 'shwh' "
 				      "(who sees a whiteout could remove it)");
 	EXPECT_ERRNO(accept({"shwh"}, MountKind::remount, false), EINVAL);
-	EXPECT_TEXT(accept({"shwh"}, MountKind::first, true), "shwh");
-	EXPECT_TEXT(accept({"shwh", "noshwh"}), "shwh noshwh");
+	EXPECT_TEXT(accept({"shwh"}, MountKind::first, true), "set");
+	EXPECT_TEXT(accept({"shwh", "noshwh"}), "set set");
 }
 
 TEST(copy_policies)
 {
-	EXPECT_TEXT(applied(OptionKey::copy_up, "tdp"), "mfsrr:5:7 tdp sum");
-	EXPECT_TEXT(applied(OptionKey::copy_up, "bup"), "mfsrr:5:7 bup sum");
-	EXPECT_TEXT(applied(OptionKey::copy_up, "bu"), "mfsrr:5:7 bu sum");
-	EXPECT_TEXT(applied(OptionKey::copy_up, "rr"),
-		    "-22 unknown copy-up policy 'rr' (known are tdp, bup, bu)");
-	EXPECT_TEXT(applied(OptionKey::copy_up, "top-down-parent"), "mfsrr:5:7 tdp sum");
-	EXPECT_TEXT(applied(OptionKey::copy_up, "bottom-up-parent"), "mfsrr:5:7 bup sum");
-	EXPECT_TEXT(applied(OptionKey::copy_up, "bottom-up"), "mfsrr:5:7 bu sum");
+	EXPECT_TEXT(applied("cpup=tdp"), "mfsrr:5:7 tdp sum");
+	EXPECT_TEXT(applied("cpup=bup"), "mfsrr:5:7 bup sum");
+	EXPECT_TEXT(applied("cpup=bu"), "mfsrr:5:7 bu sum");
+	EXPECT_TEXT(applied("cpup=rr"), "-22 unknown copy-up policy 'rr' (known are tdp, bup, bu)");
+	EXPECT_TEXT(applied("cpup=top-down-parent"), "mfsrr:5:7 tdp sum");
+	EXPECT_TEXT(applied("cpup=bottom-up-parent"), "mfsrr:5:7 bup sum");
+	EXPECT_TEXT(applied("cpup=bottom-up"), "mfsrr:5:7 bu sum");
 	for (const char *value : {"", "b", "bupx", "bu:", "BU"})
-		EXPECT_ERRNO(applied(OptionKey::copy_up, value), EINVAL);
+		EXPECT_ERRNO(applied(Text("cpup=") + value), EINVAL);
 }
 
 TEST(keys_given_twice)
