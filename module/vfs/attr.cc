@@ -315,6 +315,13 @@ u32 changed_flags(u32 have, u32 shown, u32 wanted)
 	return (have & ~differ) | (wanted & differ);
 }
 
+/* FUSE asks its server in one of two ways, and shows in each what the other does not have. */
+void ask_like(AUFS_FILEATTR &question, const AUFS_FILEATTR &wanted)
+{
+	question.flags_valid = wanted.flags_valid;
+	question.fsx_valid = wanted.fsx_valid;
+}
+
 /* With these a copy could not be moved to its place; or its source's are set when it is there (protect()). */
 bool comes_last(u32 flags, u32 xflags)
 {
@@ -332,6 +339,7 @@ Result<void> fileattr_set(AUFS_IDMAP *, struct dentry *dentry, AUFS_FILEATTR *at
 {
 	AUFS_FILEATTR shown = {};
 
+	ask_like(shown, *attr);
 	TRY(fileattr_get(dentry, &shown));
 
 	u32 flags = attr->flags ^ shown.flags;
@@ -350,6 +358,7 @@ Result<void> fileattr_set(AUFS_IDMAP *, struct dentry *dentry, AUFS_FILEATTR *at
 		AUFS_FILEATTR next = {};
 		AUFS_FILEATTR have = {};
 
+		ask_like(have, *attr);
 		TRY(check(vfs_fileattr_get(&part.dentry, &have)));
 		if (attr->flags_valid) {
 			fileattr_fill_flags(&next,

@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
 // A branch whose files change by themselves: what the union does with one is done with what it is by
-// then, as often as its filesystem learns it.
-// Combinations: tmpfs
+// then, as often as its filesystem learns it; and its server may tell of flags that the copy's
+// filesystem does not have.
+//
+// Combinations: tmpfs tmpfs+ext4
 
 #include "fuse_server.hh"
+#include "served.hh"
 
 #include <sys/ioctl.h>
+
+#include <linux/fs.h>
 
 static constexpr size_t before = 5000, after = 20000;
 
@@ -132,4 +137,24 @@ CASE(copy_does_not_change)
 	u.faults->file_mode = 0600;
 	EXPECT_EQ(size_t(stat_of(u.at("file")).st_size), before);
 	as_user(alice, [&] { EXPECT(read_file(u.at("file")) == pattern(before)); });
+}
+
+/* ext4 has one for each file, which FUSE tells who asks for flags, and not who asks by FS_IOC_FSGETXATTR. */
+CASE(flags_of_a_served_file)
+{
+	Served u(ServedAs{.place = Place::lower});
+	write_file(u.low + "/file", "");
+	unsigned served = 0, flags = 0;
+	{
+		Fd direct = open_file(u.served + "/file", O_RDONLY);
+		OK(ioctl(direct, FS_IOC_GETFLAGS, &served));
+	}
+	Fd file = open_file(u.at("file"), O_RDONLY);
+	OK(ioctl(file, FS_IOC_GETFLAGS, &flags));
+	EXPECT_EQ(flags, served);
+	flags |= FS_NODUMP_FL;
+	EXPECT_OK(ioctl(file, FS_IOC_SETFLAGS, &flags));
+	Fd copy = open_file(u.top + "/file", O_RDONLY);
+	OK(ioctl(copy, FS_IOC_GETFLAGS, &flags));
+	EXPECT(flags & FS_NODUMP_FL);
 }
