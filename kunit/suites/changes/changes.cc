@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Mappings of a union whose list of branches changes: with an MMU and without. */
-#include "support/fixture.hh"
+#include "support/program.hh"
 
 extern "C" {
 #define CASE(name) void name(struct kunit *test);
@@ -172,6 +172,41 @@ CASE_BODY(changes_hidden)
 		EXPECT_EQ(test, file->f_inode, setup.file->f_inode);
 	file = {};
 	EXPECT_COUNTS(test, *setup.file, 1);
+}
+
+/* A program that runs and its module that goes: it is in use, and detached it is shown as it was. */
+CASE_BODY(changes_executed)
+{
+	Setup setup(test);
+
+	if (!setup.ok())
+		return;
+	if (!Core::possible())
+		return aufs_test_skip(test, "there are no core dumps of ELF programs");
+
+	Program program(test, "/branches/old/program");
+
+	if (!program.ok())
+		return;
+	setup.file = {};
+
+	int status = program.run_as("/union/program", [&]() {
+		unsigned int both = 0;
+		auto look = [](struct vm_area_struct *vma, void *data) {
+			if (vma->vm_start == Program::base && vma->vm_prfile &&
+			    vma->vm_prfile != vma->vm_file)
+				++*static_cast<unsigned int *>(data);
+		};
+
+		EXPECT_EQ(test, aufs_test_change(Union::at, "del:/branches/old"), -EBUSY);
+		EXPECT_EQ(test, aufs_test_change(Union::at, "detach:/branches/old"), 0);
+		EXPECT(test, !aufs_test_exists("/union/program"));
+		aufs_test_each_vma(aufs_test_current_mm(), look, &both);
+		EXPECT_EQ(test, both, 1);
+	});
+
+	EXPECT(test, status > 0 && (status & core_dumped));
+	EXPECT(test, Core(test).has_file(Program::base, 1, 0, "/union/program (deleted)"));
 }
 
 CASE_BODY(changes_many)

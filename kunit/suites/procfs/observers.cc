@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* What is said of a process's mappings elsewhere: in its core, in the log, of what it executes. */
 #include "mmap/branch_file.hh"
-#include "program.hh"
+#include "support/program.hh"
 #include "support/show.hh"
 
 extern "C" {
@@ -17,9 +17,6 @@ namespace
 {
 
 constexpr unsigned int pages = ShowSetup::pages;
-
-/* The lowest bits of a wait status, and that there is a core. */
-constexpr int core_dumped = 0x80;
 
 /* Where cases map, in the address space of a program that was just executed. */
 constexpr unsigned long first_addr = 0x10000000;

@@ -2,10 +2,13 @@
 /* A program that does nothing but crash, and the core that it leaves. */
 #pragma once
 
-#include "support/fixture.hh"
+#include "fixture.hh"
 
 namespace aufs::test
 {
+
+/* In a wait status. */
+inline constexpr int core_dumped = 0x80;
 
 /* An executable file of one page, all of which is mapped at @base. */
 class Program final
@@ -26,11 +29,16 @@ public:
 	 */
 	template <class F> int run(F then) const
 	{
+		return run_as(path_, then);
+	}
+	/* The same by @path, another name of it. */
+	template <class F> int run_as(const char *path, F then) const
+	{
 		auto call = [](void *data) {
 			(*static_cast<F *>(data))();
 		};
 
-		return aufs_test_exec(path_, call, &then);
+		return aufs_test_exec(path, call, &then);
 	}
 
 private:
