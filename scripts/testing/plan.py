@@ -131,10 +131,10 @@ def host_tests(seconds):
                 stdout=True, without=("kunit/user/*", *kept.SUITES, *kept.LINT))
 
 
-def suites(arch, seconds):
+def suites(arch, seconds, nommu=False):
     """The KUnit suites, on a kernel of their own."""
-    return Ktap(f"kunit-{arch}", [script("kunit")], ["tree-6.12"], seconds, {"ARCH": arch},
-                without=NO_PROGRAMS)
+    return Ktap(f"kunit-{arch}{'-nommu' * nommu}", [script("kunit")], ["tree-6.12"], seconds,
+                {"ARCH": arch, "NOMMU": "1" * nommu}, without=NO_PROGRAMS)
 
 
 def concern_host(files):
