@@ -414,8 +414,9 @@ void FilesShown::look(const char *who, const char *name, cxxrt::Span<const Shown
 	each_line(text.view(), [&](StringView text_line) {
 		Line line;
 
-		/* What has no file, and what smaps says of a mapping besides. */
-		if (!parse(text_line, line) || (!line.ino && line.path.empty()))
+		/* What smaps says of a mapping besides, and what has no file, as [vsyscall]. */
+		if (!parse(text_line, line) ||
+		    (!line.ino && (line.path.empty() || line.path.starts_with("["))))
 			return false;
 
 		bool known = false;
