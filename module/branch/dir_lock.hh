@@ -116,14 +116,14 @@ public:
 	{
 		return make(dentry, NewObject::link(object));
 	}
-	/* Removes the file @dentry. */
+	/* Removes the file @dentry; -ESTALE where it is a directory by now. */
 	Result<void> unlink(struct dentry &dentry) const
 	{
 		if (!has(dentry) || is_dir(dentry.d_inode->i_mode))
 			return Error{-ESTALE};
 		return check(aufs_unlink(mnt_, dir_->d_inode, &dentry));
 	}
-	/* Removes the directory @dentry. */
+	/* Removes the directory @dentry; -ESTALE where it is none. */
 	Result<void> rmdir(struct dentry &dentry) const
 	{
 		if (!has(dentry) || !is_dir(dentry.d_inode->i_mode))

@@ -18,7 +18,8 @@ Result<void> remove_locked(const DirLock &lock, struct dentry &dentry);
 
 /*
  * Removes @name from @h_dir by @remove (&DirLock::unlink or rmdir) if it is there, and tells whether it
- * was; -ESTALE unless it is @expected, where that is not null. Takes the i_rwsem of @h_dir.
+ * was; -ESTALE unless it is @expected, where that is not null, and of @remove's kind. Takes the i_rwsem of
+ * @h_dir.
  */
 using RemoveEntry = Result<void> (DirLock::*)(struct dentry &dentry) const;
 Result<bool> remove_entry(const Writer &writer, struct dentry &h_dir, StringView name,

@@ -60,6 +60,14 @@ Result<void> for_each_name(const Super &super, const Branch &branch, const Ident
 		});
 }
 
+/* A directory that somebody has made by the name of a pseudo-link. */
+Error is_in_the_way(const Branch &branch, StringView name, int error)
+{
+	log_warning("branch '%s': the directory .wh..wh.plnk/%.*s stays (errno %d); remove it",
+		    branch.name().data(), static_cast<int>(name.size()), name.data(), -error);
+	return Error{-EUCLEAN};
+}
+
 Result<void> make_plink(const Writer &writer, const Super &super, const Identity &id,
 			struct dentry &object)
 {
@@ -73,8 +81,8 @@ Result<void> make_plink(const Writer &writer, const Super &super, const Identity
 	if (is_positive(*plink)) {
 		auto removed = remove_locked(lock, *plink);
 
-		if (removed.error() == -ENOTEMPTY)
-			return Error{-EIO};
+		if (!removed.ok() && is_dir(plink->d_inode->i_mode))
+			return is_in_the_way(branch, name.view(), removed.error());
 		TRY(move(removed));
 		plink = TRY(lookup_locked(lock, name.view()));
 	}
@@ -160,8 +168,10 @@ Result<Identified> identify(const CopyLock &, const Writer &writer, const Inode 
 	case -ENOSYS:
 	case -EMLINK:
 	case -EXDEV: /* another project's */
-	case -EIO: /* somebody else's .wh..wh.plnk, or directory in it, is in the place of ours */
+	case -EIO: /* somebody else's .wh..wh.plnk is in the place of ours */
 		return names_part(writer.branch(), inode.vfs.i_mode);
+	case -EUCLEAN: /* this name's place is taken; others have theirs */
+		return Error{-EIO};
 	default:
 		return Error{linked.error()};
 	}

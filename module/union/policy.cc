@@ -8,7 +8,10 @@ namespace aufs
 namespace
 {
 
-/* The topmost rw branch that has @dir, where a whiteout of @name does not hide it; else above it. */
+/*
+ * The topmost rw branch that has @dir; else one above all that have it, or above the uppermost whiteout of
+ * @name in it.
+ */
 Result<const Branch *> top_down(const AsMounter &mounter, const Inode &dir, StringView name)
 {
 	const Super &super = dir.super();

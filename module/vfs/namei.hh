@@ -36,14 +36,15 @@ private:
 Result<void> check_new_name(StringView name);
 
 /*
- * What hides @name in @dir, made on @target, on the branches above: whiteouts and objects that
- * Uncovering takes away, or some on a branch that is not written to, or an object that is hidden itself.
+ * What hides @name in @dir, made on @target, on the branches above. removable: whiteouts and objects that
+ * Uncovering takes away. for_good: one on a branch that is not written to, or an object that another
+ * branch hides, and which would come to light.
  */
 enum class Obstacle : unsigned char { no, removable, for_good };
 
 /*
- * -ESTALE where the first object is not what the union shows there, @shown, which is null where it shows
- * nothing: somebody has made it directly. May sleep.
+ * @shown: what the union shows there, or null. -ESTALE where what lies uppermost is another object: somebody
+ * has made it directly. May sleep.
  */
 Result<Obstacle> obstacle_above(const AsMounter &mounter, const Inode &dir, StringView name,
 				const Branch &target, const Inode *shown);
@@ -61,7 +62,8 @@ public:
 	/*
 	 * @name is, or is to be, in @made_in, a part of @dir. @shown is what the union shows there, or null;
 	 * directories of it are empty for users. @made, if it is there already, is brought to disk with its name
-	 * before anything goes that is on another filesystem. -ESTALE as obstacle_above(), -ENOTEMPTY where a
+	 * before anything goes that is on another filesystem. -ESTALE where there is an object that the union does
+	 * not show, -ENOTEMPTY where a
 	 * directory has what another part hides. Takes write access to each.
 	 */
 	static Result<Uncovering> begin(const AsMounter &mounter, const Inode &dir, StringView name,

@@ -209,7 +209,7 @@ PARAM_CASE(pseudo_link_is_gone, "moved", "removed")
 	EXPECT_EQ(read_file(u.at("a")), "old");
 }
 
-/* It goes where it can, and else the names part: the file can be written to. */
+/* It goes where it can. Else that file is not copied, and others are. */
 PARAM_CASE(directory_in_the_place_of_a_pseudo_link, "empty", "full")
 {
 	Union u;
@@ -217,6 +217,8 @@ PARAM_CASE(directory_in_the_place_of_a_pseudo_link, "empty", "full")
 	string plinks = u.top + "/.wh..wh.plnk";
 	write_file(u.low + "/a", "old");
 	OK(link((u.low + "/a").c_str(), (u.low + "/b").c_str()));
+	write_file(u.low + "/c", "old");
+	OK(link((u.low + "/c").c_str(), (u.low + "/d").c_str()));
 	u.mount();
 	OK(append(u.at("a"), "+new"));
 	string name = names_in(plinks).at(0);
@@ -227,9 +229,14 @@ PARAM_CASE(directory_in_the_place_of_a_pseudo_link, "empty", "full")
 	if (full)
 		write_file(plinks + "/" + name + "/inside", "");
 	u.mount();
+	if (full) {
+		EXPECT_ERR(append(u.at("a"), "+lost"), EIO);
+		remove_tree(plinks + "/" + name);
+	}
 	EXPECT_OK(append(u.at("a"), "+new"));
-	EXPECT_EQ(read_file(u.at("a")), "old+new");
-	EXPECT_EQ(read_file(u.at("b")), full ? "old" : "old+new");
+	EXPECT_EQ(read_file(u.at("b")), "old+new");
+	EXPECT_OK(append(u.at("c"), "+new"));
+	EXPECT_EQ(read_file(u.at("d")), "old+new");
 }
 
 PARAM_CASE(moved_within_the_branch, "to another name", "to another directory", "to a whiteout")
