@@ -4,7 +4,7 @@
 #include "kernel/generated/declared.h"
 #include "kernel/api.h"
 
-/* As aufs_annotate_inode(), for the locks of the mount itself, while ->fill_super holds s_umount. */
+/* As aufs_annotate_inode(), for the mount's own locks, while ->fill_super holds s_umount. */
 void aufs_annotate_super(struct super_block *sb, int depth)
 {
 #ifdef CONFIG_LOCKDEP
