@@ -94,7 +94,12 @@ apt_sources()
 	local targets uri suite suites=("$1")
 
 	targets=$(mirrors)
-	[ "$1" = sid ] || suites+=("$1-updates" "$1-backports" "$1-security")
+	case $1 in
+	sid)		;;
+	# Its backports are no longer there.
+	bullseye)	suites+=("$1-updates" "$1-security") ;;
+	*)		suites+=("$1-updates" "$1-backports" "$1-security") ;;
+	esac
 	for suite in "${suites[@]}"; do
 		case $suite in
 		*-security)	uri=$(sed -n 's/^[^ ]*-security //p' <<<"$targets" | head -n 1) ;;

@@ -37,20 +37,29 @@ static void reconfigure(const string &point, const char *how)
 	OK(fsconfig(context, FSCONFIG_CMD_RECONFIGURE, nullptr, nullptr, 0));
 }
 
-/* That of Debian 13, whose libraries this guest does not have elsewhere. */
-static const string trixie = "/opt/trixie/usr";
-static const Names newer_mount = {trixie + "/lib64/ld-linux-x86-64.so.2", "--library-path",
-				  trixie + "/lib/x86_64-linux-gnu", trixie + "/bin/mount"};
+/* The mount(8) of another Debian, if @way asks for one: its libraries are below /opt, too. */
+static Names other_mount(const string &way)
+{
+	string root = way == "util-linux-2.36" ? "/opt/bullseye" :
+		      way == "util-linux-2.41" ? "/opt/trixie" :
+						 "";
+	if (root.empty())
+		return {};
+	string merged = root + "/usr", lib = "/lib/x86_64-linux-gnu";
+	string bin = exists(root + "/bin/mount") ? root : merged;
+	return {bin + "/lib64/ld-linux-x86-64.so.2", "--library-path",
+		root + lib + ":" + merged + lib, bin + "/bin/mount"};
+}
 
 static void need_way(const string &way)
 {
-	if (way != "util-linux-2.41")
+	Names version = other_mount(way);
+	if (version.empty())
 		return;
-	if (!exists(newer_mount[0]))
-		SKIP("no mount(8) of Debian 13 in this guest");
-	Names version = newer_mount;
+	if (!exists(version[0]))
+		SKIP("no mount(8) of %s in this guest", way.c_str());
 	version.push_back("--version");
-	EXPECT_HAS(run(version).text, "util-linux 2.41");
+	EXPECT_HAS(run(version).text, "util-linux 2." + way.substr(way.size() - 2));
 }
 
 /* Remounts @point as @how says, with all that /proc/mounts shows of it, by @way. */
@@ -67,8 +76,8 @@ static void remount(const string &way, const string &point, const string &how)
 	Names command = {"/bin/mount"};
 	if (way == "busybox")
 		command = {"/run/busybox", "mount"};
-	if (way == "util-linux-2.41")
-		command = newer_mount;
+	if (Names other = other_mount(way); !other.empty())
+		command = other;
 	for (const string &word : {string("-o"), "remount," + how, point})
 		command.push_back(word);
 	Output out = run(command);
@@ -77,8 +86,8 @@ static void remount(const string &way, const string &point, const string &how)
 }
 
 /* Their names are longer than a page, and one of them is nearly all that fsconfig(2) takes. */
-PARAM_CASE(remount_of_500_branches, "mount2", "fsconfig", "util-linux", "util-linux-2.41",
-	   "busybox")
+PARAM_CASE(remount_of_500_branches, "mount2", "fsconfig", "util-linux", "util-linux-2.36",
+	   "util-linux-2.41", "busybox")
 {
 	need_way(ktap::param());
 	Union u;
