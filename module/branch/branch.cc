@@ -256,7 +256,7 @@ void Branch::follow_permission()
 {
 	/* What is not written to keeps its access times. */
 	aufs_mnt_set_readonly(mnt_, mount_is_readonly_ || !writable());
-	grants_rights_ = writable() || mount_grants_rights_;
+	AtomicRef(grants_rights_).store(writable() || mount_grants_rights_);
 	/* What was learned before stays. */
 	if (writable() && !has_private_attributes_)
 		AtomicRef(keeps_none_).store(all_kinds);
@@ -273,7 +273,7 @@ Result<void> Branch::check_use(struct fs_context *fc, const BranchItem &item) co
 void Branch::use_as(const BranchItem &item)
 {
 	AtomicRef(perm_).store(item.perm);
-	copy_on_open_ = item.copy_on_open;
+	AtomicRef(copy_on_open_).store(item.copy_on_open);
 	may_miss_ = item.may_miss;
 	follow_permission();
 }

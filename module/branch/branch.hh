@@ -64,7 +64,7 @@ public:
 		BranchItem use = {};
 
 		use.perm = perm_;
-		use.copy_on_open = copy_on_open_;
+		use.copy_on_open = copy_on_open();
 		use.may_miss = may_miss_;
 		use.overlay_whiteouts = overlay_whiteouts_;
 		return use;
@@ -160,7 +160,7 @@ public:
 	}
 	CopyOnOpen copy_on_open() const
 	{
-		return copy_on_open_;
+		return AtomicRef(copy_on_open_).load();
 	}
 	/* Whether @item, whatever its path is, says that it is used as it is. */
 	bool used_as(const BranchItem &item) const
@@ -207,14 +207,15 @@ public:
 	 */
 	bool grants_rights() const
 	{
-		return grants_rights_;
+		return AtomicRef(grants_rights_).load();
 	}
 	/* @mode as users see it. */
 	umode_t shown_mode(umode_t mode) const
 	{
 		constexpr umode_t rights = S_ISUID | S_ISGID;
 
-		return grants_rights_ || is_dir(mode) ? mode : static_cast<umode_t>(mode & ~rights);
+		return grants_rights() || is_dir(mode) ? mode :
+							 static_cast<umode_t>(mode & ~rights);
 	}
 	/*
 	 * Whether its mount maps ids: then users see the owners and ACLs of its files as through

@@ -74,6 +74,7 @@ void Inode::alloc()
 	h_inode_ = nullptr;
 	key_ = {};
 	links_ = 0;
+	gone_ = 0;
 	purity_ = Purity::unknown;
 	impure_on_ = nullptr;
 	identity_ = {};
@@ -214,7 +215,7 @@ void Inode::copy_attributes_of(const Part &top)
 	follow(vfs.i_uid.val, [&] { return branch.shown_owner(h).uid.val; });
 	follow(vfs.i_gid.val, [&] { return branch.shown_owner(h).gid.val; });
 	follow_bits(vfs.i_flags, copied_flags, [&h] { return AtomicRef(h.i_flags).load(); });
-	vfs.i_blkbits = h.i_blkbits;
+	AtomicRef(vfs.i_blkbits).store(AtomicRef(h.i_blkbits).load());
 	copy_times(vfs, h);
 	copy_size(vfs, h);
 }
@@ -225,7 +226,8 @@ void Inode::follow_mode(const Branch &branch, const struct inode &h)
 	follow(vfs.i_mode, [&] {
 		umode_t h_mode = branch.shown_mode(AtomicRef(h.i_mode).load());
 
-		return static_cast<umode_t>((vfs.i_mode & S_IFMT) | (h_mode & S_IALLUGO));
+		return static_cast<umode_t>((AtomicRef(vfs.i_mode).load() & S_IFMT) |
+					    (h_mode & S_IALLUGO));
 	});
 }
 
@@ -234,7 +236,7 @@ void Inode::copy_written()
 	const struct inode &h = h_inode();
 
 	/* These are all of a mode that a write takes. */
-	if (vfs.i_mode & (S_ISUID | S_ISGID))
+	if (AtomicRef(vfs.i_mode).load() & (S_ISUID | S_ISGID))
 		follow_mode(branch(), h);
 	copy_times(vfs, h);
 	copy_size(vfs, h);
@@ -262,7 +264,7 @@ void Inode::drop_link(const CopyLock &)
 
 	if (vfs.i_nlink > 0)
 		set_nlink(&vfs, vfs.i_nlink - 1);
-	identity_.gone++;
+	AtomicRef(gone_).fetch_add(1);
 	name_gone_ = current_time(&vfs);
 }
 
@@ -353,6 +355,7 @@ void Inode::become(Stack &found, const Identity &identity)
 	u64 number = super.number_of(key_);
 
 	links_ = identity.links;
+	gone_ = identity.gone;
 	identity_ = identity;
 	first_.top = move(found.top);
 	first_.named = move(found.named);

@@ -281,20 +281,24 @@ public:
 	 */
 	unsigned int links() const
 	{
-		return links_;
+		return AtomicRef(links_).load();
 	}
 	void set_links(const CopyLock &, unsigned int links)
 	{
-		links_ = links;
+		AtomicRef(links_).store(links);
 	}
 	/* The names that users see of what has @h_links on its branch. */
 	unsigned int visible_links(unsigned int h_links) const
 	{
-		unsigned int links = links_ ? h_links + links_ - 2 : h_links;
+		unsigned int more = this->links();
+		unsigned int links = more ? h_links + more - 2 : h_links;
 
 		if (on_rw())
 			return links;
-		return has_one_name() || links <= identity_.gone ? 1 : links - identity_.gone;
+
+		unsigned int gone = AtomicRef(gone_).load();
+
+		return has_one_name() || links <= gone ? 1 : links - gone;
 	}
 
 	/* Copies what the union shows without asking the branch, but for the links. Any context. */
@@ -365,6 +369,7 @@ private:
 	Identity identity_;
 	struct timespec64 name_gone_; /* under vfs.i_lock; 0: never */
 	unsigned int links_;
+	unsigned int gone_; /* of identity_ at first; names that go are counted here */
 	Purity purity_;
 	const Branch *impure_on_;
 	/* Of its parts, and what stack() was then; under a CopyLock. */

@@ -153,7 +153,8 @@ Result<bool> Inode::adopt(Stack &found, const Identity &identity)
 	lone_ = false;
 	cancel_move(lock);
 	identity_ = identity;
-	links_ = identity.links;
+	AtomicRef(links_).store(identity.links);
+	AtomicRef(gone_).store(identity.gone);
 	publish(lock, move(next));
 	choose_operations();
 	copy_links();

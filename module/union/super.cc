@@ -93,7 +93,8 @@ void Super::number_places()
 		branch->set_index(place++);
 		if (branch->writable() && !top)
 			top = branch.get();
-		idmapped_ = idmapped_ || branch->idmapped();
+		if (branch->idmapped())
+			AtomicRef(idmapped_).store(true);
 	}
 	AtomicRef(top_rw_).store(top);
 }
@@ -110,7 +111,7 @@ void Super::note_volatility()
 		branch->set_changes_by_itself(volatility == Volatility::anywhere);
 		most = cxxrt::max(most, volatility);
 	}
-	volatility_ = most;
+	AtomicRef(volatility_).store(most);
 }
 
 void Super::exchange_branches(const ListChangeLock &, const ClaimsLock &, Array<Own<Branch>> &next)

@@ -292,17 +292,17 @@ public:
 	/* Whether some branch's mount maps ids. */
 	bool idmapped() const
 	{
-		return idmapped_;
+		return AtomicRef(idmapped_).load();
 	}
 
 	Volatility volatility() const
 	{
-		return volatility_;
+		return AtomicRef(volatility_).load();
 	}
 	/* Whether the VFS asks before it believes a name that it knows, in whatever directory. */
 	bool asks_everywhere() const
 	{
-		return volatility_ == Volatility::anywhere || settings().udba != Udba::none;
+		return volatility() == Volatility::anywhere || settings().udba != Udba::none;
 	}
 	/* Notes of each branch how it changes. Under ListChangeLock, or nobody else has it yet. */
 	void note_volatility();
