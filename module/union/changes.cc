@@ -13,8 +13,12 @@ namespace
 
 constexpr Gfp kernel{GFP_KERNEL};
 
-/* How often a use is looked for again that may be somebody's who is just passing. */
+/*
+ * How often a use is looked for again that may be somebody's who is just passing, a tick between two. Where no process
+ * has it, as far as can be said, as often again as in some seconds.
+ */
 constexpr int most_tries = 20;
+constexpr s64 most_seconds = 2;
 
 Result<Own<char[]>> copy_of(StringView text)
 {
@@ -428,18 +432,21 @@ Result<void> ListChange::exchange(struct fs_context *fc, const UmountHeld &held,
 }
 
 Result<void> ListChange::try_to_apply(struct fs_context *fc, const UmountHeld &held,
-				      const Settings &settings, bool last)
+				      const Settings &settings, Try which)
 {
 	Refresh refresh(held.sb());
 	Busy busy;
+	bool last = which == Try::last;
 	auto exchanged = exchange(fc, held, settings, last, refresh, busy);
 
 	/* Nobody waits for that. */
 	if (!exchanged.ok())
 		explain(fc, refresh, exchanged.error());
-	if (last)
-		busy.explain(fc);
-	return exchanged;
+	if (exchanged.error() != -EBUSY ||
+	    (!last && !(which == Try::asks_for_process && busy.is_of_process())))
+		return exchanged;
+	busy.explain(fc);
+	return Error{-ETIMEDOUT};
 }
 
 Result<void> ListChange::apply(struct fs_context *fc, const UmountHeld &held,
@@ -452,11 +459,18 @@ Result<void> ListChange::apply(struct fs_context *fc, const UmountHeld &held,
 	TRY(super.set_places(cxxrt::max(before, after)));
 	sync_read_only(fc);
 
-	auto applied = try_to_apply(fc, held, settings, false);
+	s64 end = ktime_get_seconds() + most_seconds;
+	Try which = Try::one_of_many;
+	auto applied = try_to_apply(fc, held, settings, which);
 
-	for (int tries = 1; tries <= most_tries && is_passing(applied.error()); tries++) {
+	for (int tries = 1; which != Try::last && is_passing(applied.error()); tries++) {
+		if (tries == most_tries)
+			which = Try::asks_for_process;
+		else
+			which = tries > most_tries && ktime_get_seconds() >= end ? Try::last :
+										   Try::one_of_many;
 		pause_shortly();
-		applied = try_to_apply(fc, held, settings, tries == most_tries);
+		applied = try_to_apply(fc, held, settings, which);
 	}
 	if (applied.ok()) {
 		sync_read_only(fc);

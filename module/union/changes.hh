@@ -111,8 +111,11 @@ private:
 	Result<PlannedBranch *> entry_of(struct fs_context *fc, const Step &step);
 	Result<void> check_fresh(const AsMounter &mounter, struct fs_context *fc,
 				 const Branch &branch) const;
+	/* What a try does where something is in use: nothing, or it says so if a process has it, or in any case. */
+	enum class Try : unsigned char { one_of_many, asks_for_process, last };
+
 	Result<void> try_to_apply(struct fs_context *fc, const UmountHeld &held,
-				  const Settings &settings, bool last);
+				  const Settings &settings, Try which);
 	Result<void> exchange(struct fs_context *fc, const UmountHeld &held,
 			      const Settings &settings, bool last, Refresh &refresh, Busy &busy);
 	bool goes(const Branch &branch) const;

@@ -103,6 +103,24 @@ Result<void> Busy::check(const ListChangeLock &list, const Refresh &refresh, con
 	return {};
 }
 
+bool Busy::is_of_process() const
+{
+	struct aufs_user user;
+
+	for (unsigned int i = 0; i < cxxrt::min(count_, most_holders); i++) {
+		HolderSearch search(*holders_[i], Inode::of(*holders_[i]->d_inode));
+
+		if (find_user(search, user))
+			return true;
+	}
+	if (!branch_ || count_)
+		return false;
+
+	ReaderSearch search(*branch_);
+
+	return find_user(search, user);
+}
+
 void Busy::explain(struct fs_context *fc) const
 {
 	auto buffer = Own<char[]>::adopt(branch_ ? new (kernel) char[PATH_MAX] : nullptr);

@@ -24,6 +24,11 @@ public:
 	Result<void> check(const ListChangeLock &list, const Refresh &refresh, const Branch &branch,
 			   BranchUse use);
 	/*
+	 * Whether a process has it: open, mapped, executed, or as a directory where it is. Else it may be a mount, or
+	 * a process that was just passing. Without the list's lock; may sleep.
+	 */
+	bool is_of_process() const;
+	/*
 	 * Says in @fc's log what was in use, if anything was: up to eight names, with a process that has each. Without
 	 * the list's lock: there may be many processes to ask. May sleep.
 	 */

@@ -233,6 +233,29 @@ CASE(looked_up_meanwhile)
 	EXPECT(u.is_free());
 }
 
+/* No process has what is mounted elsewhere. It may go in a moment, as somebody who is just passing does. */
+PARAM_CASE(mounted_elsewhere, "for a moment", "for good")
+{
+	Modules u;
+	bool goes = ktap::param() == "for a moment";
+	string elsewhere = u.tmp + "/elsewhere";
+	make_dir(elsewhere);
+	make_dir(u.module("a") + "/only");
+	EXPECT_EQ(remount(u, "append:" + u.module("a")), 0);
+	OK(mount(u.at("only").c_str(), elsewhere.c_str(), nullptr, MS_BIND, nullptr));
+	pid_t other = spawn([&] {
+		usleep(300000);
+		if (goes)
+			OK(umount2(elsewhere.c_str(), 0));
+	});
+	KernelLog log;
+	EXPECT_EQ(remount(u, "del:" + u.module("a")), goes ? 0 : EBUSY);
+	EXPECT_EQ(log.read().find("is in use: /only") == string::npos, goes);
+	EXPECT_EQ(wait_for(other), 0);
+	if (!goes)
+		OK(umount2(elsewhere.c_str(), 0));
+}
+
 CASE(refused)
 {
 	Modules u;
