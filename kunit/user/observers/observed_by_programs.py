@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # Combinations: ext4+xfs
-# Runs: in `make test-all` only
+# Runs: on 6.12 only
 """What programs that people use report of a library that a process has mapped from a union."""
 import os
 import re
