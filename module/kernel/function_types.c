@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Whether C and C++ have the same types for functions that are called through pointers. A kernel
- * with CFI (CONFIG_CFI_CLANG) looks at each such call whether the function is of the type that the
- * caller means, by a hash of the type's name as the C++ ABI spells it, in both languages: there
- * "bool" is C's _Bool, a struct is its tag, and neither extern "C" nor what is const of a
- * parameter itself counts. That the headers of types.hh say the same type is all that is needed;
- * this is where it is proven.
+ * with CFI (CONFIG_CFI, once CONFIG_CFI_CLANG) looks at each such call whether the function is of
+ * the type that the caller means, by a hash of the type's name as the C++ ABI spells it, in both
+ * languages: there "bool" is C's _Bool, a struct is its tag, and neither extern "C" nor what is
+ * const of a parameter itself counts. That the headers of types.hh say the same type is all that
+ * is needed; this is where it is proven.
  *
  * Compiled to assembly only, once as C and once as C++, with -fsanitize=kcfi. A function that is
  * declared, and whose address is taken, gets a symbol there that is the hash of its type.
