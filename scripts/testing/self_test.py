@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Tests of what runs the tests: python3 scripts/testing/self_test.py, or scripts/test --self-test."""
+import importlib.machinery
+import importlib.util
 import os
 import pathlib
+import re
 import sys
 import tempfile
 import time
@@ -197,8 +200,34 @@ class Kept(unittest.TestCase):
         self.assertFalse(self.changed("README.md"))
 
 
+def loaded(name):
+    """A script of scripts/ that has no .py, as a module."""
+    loader = importlib.machinery.SourceFileLoader(name, str(plan.TOP / "scripts" / name))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(name, loader))
+    loader.exec_module(module)
+    return module
+
+
 class Kernels(unittest.TestCase):
-    """Those that are not stock are the same everywhere."""
+    """They have the same names everywhere."""
+
+    def test_table(self):
+        table = loaded("kernels")
+        for pattern in sum(table.COLUMNS.values(), []):
+            self.assertTrue(any(programs.chosen(name, [pattern]) for name in programs.programs()), pattern)
+        text = (plan.TOP / "scripts/kernel").read_text()
+        stock = set(re.split(r"[ |]+", " ".join(re.findall(r"(?m)^([\w.| -]+)\)\s+debian=", text))))
+        for which in table.KERNELS:
+            self.assertTrue(which in plan.OWN or which.removesuffix("-amd64").removesuffix("-arm64") in stock, which)
+
+    def test_telling(self):
+        """What a program that had nothing to do there says is no result."""
+        telling = loaded("kernels").TELLING
+        left = "left_nothing_behind"
+        for text in (f"    1..1\n    ok 1 {left}\nok 7 companion.tmpfs\n", f"    ok 1 a # SKIP b\n    ok 2 {left}\nok 7 x\n"):
+            self.assertIsNone(telling.search(text), text)
+        for text in ("    ok 1 a\n", "        ok 1 a\n", f"    not ok 1 {left}\n", "    not ok 1 a # SKIP b\n"):
+            self.assertIsNotNone(telling.search(text), text)
 
     def test_own(self):
         made = (plan.TOP / "scripts/linux/own-kernel").read_text()
