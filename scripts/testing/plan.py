@@ -1,18 +1,19 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Which steps the commands have, and what comes before what."""
+import re
 import subprocess
 
 import house
 import kept
 import programs
 from common import TOP, Trouble, sources
-from guests import BUILTIN, Guest, results_of, user_tests
+from guests import Guest, is_builtin, results_of, user_tests
 from runner import Step
 
 STOCK = ["6.12", "6.1"]
 # Of Debian 13, and the newest for it.
 NEWER = ["trixie", "backports"]
-# scripts/linux/own-kernel makes these; one has the filesystem built in.
+# scripts/linux/own-kernel makes these, of 6.12 or, with -7.3 after the name, of another series.
 OWN = ["debug", "kcsan", "cfi", "vm_prfile", "builtin", "plain", "member", "lock_stat"]
 # Of those, where programs are slow, and a kernel says what is wrong with it.
 COMPLAINING = ["debug", "kcsan", "cfi"]
@@ -37,14 +38,19 @@ def script(name):
     return TOP / "scripts" / name
 
 
+def own(which):
+    """What of OWN this kernel is, whatever its series; or nothing."""
+    name = re.sub(r"-\d+\.\d+$", "", which)
+    return name if name in OWN else ""
+
+
 def steps_to_build(kernels):
     """The kernels, and the module for each, without a warning."""
     steps = []
     for which in kernels:
-        own = which in OWN
         steps.append(Step(f"kernel-{which}", [script("kernel"), which],
-                          seconds=600 if own else 8, counts=which == BUILTIN, without=BUILDS))
-        if which != BUILTIN:
+                          seconds=600 if own(which) else 8, counts=is_builtin(which), without=BUILDS))
+        if not is_builtin(which):
             steps.append(Step(f"build-{which}", [script("testing/test-build"), which], [f"kernel-{which}"], 30,
                               without=BUILDS))
     return steps
@@ -77,7 +83,7 @@ def steps_for_arm64():
 def needs(which):
     """What a machine with this kernel comes after."""
     of = "-arm64" if is_arm64(which) else ""
-    return [f"{'kernel' if which == BUILTIN else 'build'}-{which}", f"root-image{of}", f"build-user-tests{of}"]
+    return [f"{'kernel' if is_builtin(which) else 'build'}-{which}", f"root-image{of}", f"build-user-tests{of}"]
 
 
 def lint(check, seconds, after=(), deep=False):

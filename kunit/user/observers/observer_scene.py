@@ -297,7 +297,8 @@ def unload_companion():
 def column(companion):
     """What the kernel is called in the table."""
     version = re.match(r"\d+\.\d+", RELEASE)[0]
-    return ("vm_prfile" if HAS_PRFILE else version) + ("+" if companion else "")
+    name = "vm_prfile" + f"-{version}" * (version != "6.12") if HAS_PRFILE else version
+    return name + ("+" if companion else "")
 
 
 def expected_of(others, companion):
