@@ -13,6 +13,8 @@ from runner import Step
 STOCK = ["6.12", "6.1"]
 # Of Debian 13, and the newest for it.
 NEWER = ["trixie", "backports"]
+# Of the last, the source.
+NEWEST = "7.3"
 # scripts/linux/own-kernel makes these, of 6.12 or, with -7.3 after the name, of another series.
 OWN = ["debug", "kcsan", "cfi", "vm_prfile", "builtin", "plain", "member", "lock_stat"]
 # Of those, where programs are slow, and a kernel says what is wrong with it.
@@ -137,10 +139,11 @@ def host_tests(seconds):
                 stdout=True, without=("kunit/user/*", *kept.SUITES, *kept.LINT))
 
 
-def suites(arch, seconds, nommu=False):
+def suites(arch, seconds, nommu=False, kernel="6.12"):
     """The KUnit suites, on a kernel of their own."""
-    return Ktap(f"kunit-{arch}{'-nommu' * nommu}", [script("kunit")], ["tree-6.12"], seconds,
-                {"ARCH": arch, "NOMMU": "1" * nommu}, without=NO_PROGRAMS)
+    series = f"-{kernel}" * (kernel != "6.12")
+    return Ktap(f"kunit-{arch}{'-nommu' * nommu}{series}", [script("kunit")], [f"tree-{kernel}"], seconds,
+                {"ARCH": arch, "NOMMU": "1" * nommu, "KERNEL": kernel}, without=NO_PROGRAMS)
 
 
 def concern_host(files):
@@ -162,10 +165,20 @@ def live():
                 without=(*NO_PROGRAMS, *kept.SUITES, "!scripts/live/*"))
 
 
+def tree(kernel):
+    """The source of a kernel, with the semantic patch."""
+    return Step(f"tree-{kernel}", [script("linux/kernel-tree"), kernel], seconds=90, counts=False, without=NO_PROGRAMS)
+
+
+def steps_for_newest():
+    """The semantic patch where mappings are shown without mmap_lock."""
+    return [tree(NEWEST), suites("um", 240, kernel=NEWEST)]
+
+
 def steps_for_vm_prfile():
     """The semantic patch, on both kernels."""
     return [
-        Step("tree-6.12", [script("linux/kernel-tree"), "6.12"], seconds=90, counts=False, without=NO_PROGRAMS),
+        tree("6.12"),
         Step("vm_prfile-6.1", [script("linux/kernel-tree"), "6.1"], seconds=90, without=NO_PROGRAMS),
         Step("vma", [script("testing/vma-test")], ["tree-6.12"], 20, fills=True, without=NO_PROGRAMS),
         Step("vm_prfile-check", [script("testing/test-sites")], ["tree-6.12"], 60, fills=True, without=NO_PROGRAMS),
