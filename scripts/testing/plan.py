@@ -16,7 +16,7 @@ NEWER = ["trixie", "backports"]
 # Of the last, the source.
 NEWEST = "7.3"
 # scripts/linux/own-kernel makes these, of 6.12 or, with -7.3 after the name, of another series.
-OWN = ["debug", "kcsan", "cfi", "vm_prfile", "builtin", "plain", "member", "lock_stat"]
+OWN = ["debug", "kcsan", "cfi", "vm_prfile", "builtin", "builtin-stock", "plain", "member", "lock_stat"]
 # Of those, where programs are slow, and a kernel says what is wrong with it.
 COMPLAINING = ["debug", "kcsan", "cfi"]
 # What does not decide whether a kernel and its module are built, and whether what runs in them does well.
@@ -27,8 +27,8 @@ BUILDS = (*NO_PROGRAMS, *kept.SUITES, "scripts/test", "scripts/testing/*", "!scr
 HOST = ("cxxrt/*", "kunit/host/*", "module/options/*", "module/companion/*", "module/branch/handed_down.hh",
         "scripts/building/check-module", "scripts/testing/patient.py")
 MAPPINGS = ("cxxrt/*", "kunit/suites/*", "kunit/support/*", "kunit/configs/*", "module/mmap/*", "module/kernel/*",
-            "scripts/vm_prfile/*", "scripts/linux/kernel-tree", "scripts/kunit", "scripts/building/gen-types",
-            "scripts/testing/patient.py", "Kbuild", "Kconfig")
+            "scripts/vm_prfile/*", "scripts/linux/kernel-tree", "scripts/linux/link-in", "scripts/kunit",
+            "scripts/building/gen-types", "scripts/testing/patient.py", "Kbuild", "Kconfig")
 # What a user-space program takes where nothing was measured yet, and a machine until it is up.
 PROGRAM_SECONDS, BOOT_SECONDS = 5, 10
 # On these without other people's programs: they take hours there.

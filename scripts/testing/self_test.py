@@ -5,6 +5,7 @@ import importlib.util
 import os
 import pathlib
 import re
+import subprocess
 import sys
 import tempfile
 import time
@@ -239,6 +240,30 @@ class Kernels(unittest.TestCase):
         for which, of in (("kcsan", "kcsan"), ("kcsan-7.3", "kcsan"), ("lock_stat-6.1", "lock_stat"), ("6.1", ""), ("6.12-rt", ""),
                           ("kcsan-rt", ""), ("sid-7.3", "")):
             self.assertEqual(plan.own(which), of)
+
+    def test_link_in(self):
+        """A tree has this repository once, however often it is brought in; another filesystem there stays."""
+        def link_in(tree):
+            return subprocess.run([plan.script("linux/link-in"), tree], stderr=subprocess.PIPE, text=True, check=False)
+
+        files = {"fs/overlayfs/Kconfig": "", "fs/Kconfig": 'source "fs/overlayfs/Kconfig"\nsource "fs/x/Kconfig"\n',
+                 "fs/Makefile": "obj-$(CONFIG_OVERLAY_FS)\t+= overlayfs/\nobj-$(CONFIG_X)\t+= x/\n"}
+        with tempfile.TemporaryDirectory() as name:
+            tree = pathlib.Path(name)
+            for path, text in files.items():
+                (tree / path).parent.mkdir(parents=True, exist_ok=True)
+                (tree / path).write_text(text)
+            for _ in range(2):
+                self.assertEqual(link_in(tree).returncode, 0)
+                self.assertEqual((tree / "fs/Kconfig").read_text().count('source "fs/aufs/Kconfig"\n'), 1)
+                self.assertEqual((tree / "fs/Makefile").read_text().split("\n")[1], "obj-$(CONFIG_AUFS_FS)\t\t+= aufs/")
+                for file in ("Kbuild", "Kconfig", "module/main.c", "module/vfs/io.cc", "scripts/building/gen-types"):
+                    self.assertEqual((tree / "fs/aufs" / file).resolve(), plan.TOP / file)
+            (tree / "fs/aufs/Kbuild").unlink()
+            (tree / "fs/aufs/Makefile").write_text("obj-y += another.o\n")
+            self.assertIn("another filesystem", link_in(tree).stderr)
+            self.assertTrue((tree / "fs/aufs/Makefile").exists())
+            self.assertIn("no source tree", link_in(tree / "fs").stderr)
 
 
 class Concerned(unittest.TestCase):
