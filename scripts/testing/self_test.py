@@ -225,7 +225,7 @@ class Kernels(unittest.TestCase):
         """What a program that had nothing to do there says is no result."""
         telling = loaded("kernels").TELLING
         left = "left_nothing_behind"
-        for text in (f"    1..1\n    ok 1 {left}\nok 7 companion.tmpfs\n", f"    ok 1 a # SKIP b\n    ok 2 {left}\nok 7 x\n"):
+        for text in (f"    1..1\n    ok 1 {left}\nok 7 x.tmpfs\n", f"    ok 1 a # SKIP b\n    ok 2 {left}\nok 7 x.tmpfs\n"):
             self.assertIsNone(telling.search(text), text)
         for text in ("    ok 1 a\n", "        ok 1 a\n", f"    not ok 1 {left}\n", "    not ok 1 a # SKIP b\n"):
             self.assertIsNotNone(telling.search(text), text)
@@ -237,8 +237,8 @@ class Kernels(unittest.TestCase):
             self.assertRegex(made, rf"(?m)^{which}\)")
             self.assertIn(which, re.search(r"(?m)^own='(.*)'$", known)[1].split("|"))
         self.assertLessEqual(set(plan.COMPLAINING), set(plan.OWN))
-        for which, of in (("kcsan", "kcsan"), ("kcsan-7.3", "kcsan"), ("lock_stat-6.1", "lock_stat"), ("6.1", ""), ("6.12-rt", ""),
-                          ("kcsan-rt", ""), ("sid-7.3", "")):
+        for which, of in (("kcsan", "kcsan"), ("kcsan-7.3", "kcsan"), ("builtin-stock-6.1", "builtin-stock"), ("6.1", ""),
+                          ("6.12-rt", ""), ("kcsan-rt", ""), ("sid-7.3", "")):
             self.assertEqual(plan.own(which), of)
 
     def test_link_in(self):
