@@ -242,51 +242,6 @@ void Inode::copy_written()
 	copy_size(vfs, h);
 }
 
-void Inode::copy_links()
-{
-	copy_attributes();
-
-	/* A directory's are copied from several sides: the last one copies what all have done. */
-	InodeSpinLock lock(vfs);
-	unsigned int h_links = h_inode().i_nlink;
-
-	if (!is_dir(vfs.i_mode))
-		set_nlink(&vfs, visible_links(h_links));
-	/* One that has been removed does not come back. */
-	else if (vfs.i_nlink > 0)
-		/* Subdirectories of a merged one are not counted by any one branch. */
-		set_nlink(&vfs, merged() ? 1 : h_links);
-}
-
-void Inode::drop_link(const CopyLock &)
-{
-	InodeSpinLock lock(vfs);
-
-	if (vfs.i_nlink > 0)
-		set_nlink(&vfs, vfs.i_nlink - 1);
-	AtomicRef(gone_).fetch_add(1);
-	name_gone_ = current_time(&vfs);
-}
-
-void Inode::correct_ctime(struct timespec64 &ctime)
-{
-	if (!AtomicRef(name_gone_.tv_sec).load())
-		return;
-
-	InodeSpinLock lock(vfs);
-
-	if (name_gone_.tv_sec > ctime.tv_sec ||
-	    (name_gone_.tv_sec == ctime.tv_sec && name_gone_.tv_nsec > ctime.tv_nsec))
-		ctime = name_gone_;
-}
-
-void Inode::note_removed()
-{
-	InodeSpinLock lock(vfs);
-
-	set_nlink(&vfs, 0);
-}
-
 int Inode::test(struct inode *vfs_inode, void *key)
 {
 	return of(*vfs_inode).key_ == *static_cast<const IdentityKey *>(key);
