@@ -183,9 +183,13 @@ void put_option(TextWriter &out, StringView name, StringView value)
 
 void put_number(TextWriter &out, unsigned long long number)
 {
-	if (number >= 10)
-		put_number(out, number / 10);
-	out.put(static_cast<char>('0' + number % 10));
+	char digits[20]; /* 64 bits have no more */
+	Size first = sizeof(digits);
+
+	do
+		digits[--first] = static_cast<char>('0' + number % 10);
+	while (number /= 10);
+	out.put(StringView(digits + first, sizeof(digits) - first));
 }
 
 } // namespace

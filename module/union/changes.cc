@@ -442,8 +442,9 @@ Result<void> ListChange::try_to_apply(struct fs_context *fc, const UmountHeld &h
 	/* Nobody waits for that. */
 	if (!exchanged.ok())
 		explain(fc, refresh, exchanged.error());
-	if (exchanged.error() != -EBUSY ||
-	    (!last && !(which == Try::asks_for_process && busy.is_of_process())))
+	if (exchanged.error() != -EBUSY)
+		return exchanged;
+	if (!last && (which != Try::asks_for_process || !busy.is_of_process()))
 		return exchanged;
 	busy.explain(fc);
 	return Error{-ETIMEDOUT};
