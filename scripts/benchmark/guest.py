@@ -5,7 +5,8 @@ import os
 import subprocess
 import time
 
-UUID = "a0f5c330-0000-4000-8000-000000000001"
+# A union takes filesystems with the same UUID for one: each disk of a machine has its own.
+UUID, UPPER_UUID = (f"a0f5c330-0000-4000-8000-00000000000{number}" for number in (1, 2))
 # Unions of the kernel, and their type for mount(2); "original" is the aufs that a peer's kernel has.
 KERNEL_TYPES = {"aufs": "aufs", "overlayfs": "overlay", "original": "aufs"}
 # This filesystem once more, and the options that it has then.
@@ -72,9 +73,9 @@ def many(path, count):
         os.close(os.open(f"{path}/{i}", os.O_WRONLY | os.O_CREAT))
 
 
-def make_ext4(device, *options):
+def make_ext4(device, *options, uuid=UUID):
     """Its directories lie the same way each time."""
-    command("mkfs.ext4", "-q", "-F", "-U", UUID, *options, "-E",
+    command("mkfs.ext4", "-q", "-F", "-U", uuid, *options, "-E",
             f"lazy_itable_init=0,lazy_journal_init=0,hash_seed={UUID}", device)
 
 
