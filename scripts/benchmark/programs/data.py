@@ -281,7 +281,10 @@ def spread():
                 if files % EACH == 0:
                     top.add(0, one)
     for branch in range(BRANCHES):
-        lower.copy(branch, f"{PARTS}/{branch:02d}")
+        path = f"{PARTS}/{branch:02d}"
+        lower.copy(branch, path)
+        # An image of it has no UUID: a union tells it from one of the same size by the time of its root.
+        os.utime(path, (TIME + branch, TIME + branch))
     top.copy(0, TOP)
 
 
