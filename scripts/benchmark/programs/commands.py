@@ -159,7 +159,8 @@ PROGRAMS = [
     Program("python", f"python3, importing {len(data.MODULES)} modules", WARM, "it is started often",
             "chroot debian " + shlex.join(data.PYTHON), ("debian",), check_python, root="debian"),
     Program("sqlite-read", "sqlite3, reading a mapped database", COLD, "its pages are read through the mapping",
-            f"sqlite3 data/db {shlex.quote(READ)}", ("data",), check_sqlite_read),
+            # Without -readonly it opens the database for writing, and a union copies it for that.
+            f"sqlite3 -readonly data/db {shlex.quote(READ)}", ("data",), check_sqlite_read),
     Program("sqlite-write", "sqlite3, changing it", COLD, "the first change copies it",
             f"sqlite3 data/db {shlex.quote(WRITE)}", ("data",), check_sqlite_write, writes=True),
     Program("apt", "apt-get install", COLD, "a package is installed once", APT, ("debian",), check_apt,
