@@ -59,6 +59,12 @@ def matches(patterns, name):
     return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns.split(","))
 
 
+def fits(pattern, name, size=None):
+    """Whether NAME or NAME:SIZE, which are patterns, fits the operation; without @size: for any. measure asks so, too."""
+    of_name, colon, of_size = pattern.partition(":")
+    return fnmatch.fnmatchcase(name, of_name) and (size is None or not colon or fnmatch.fnmatchcase(str(size), of_size))
+
+
 def fill(path, size):
     """A file with data all over."""
     block = bytes(range(256)) * 256

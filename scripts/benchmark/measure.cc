@@ -10,8 +10,9 @@
 // Counts the instructions of operations on each of the places, in the test machine of
 // `scripts/vm --icount`, and prints a line of JSON for each operation, size and place:
 // "batches" are instructions per operation of each batch. The places take turns, batch by batch, so
-// that what the kernel does meanwhile meets all of them. With --repeat each is done at one go, for so
-// many instructions, and nothing is printed: for a profiler.
+// that what the kernel does meanwhile meets all of them. A pattern is of names, or NAME:SIZE, both of
+// them patterns. With --repeat each is done at one go, for so many instructions, and nothing is
+// printed: for a profiler.
 
 #include "measure.hh"
 
@@ -251,8 +252,19 @@ void calibrate()
 	drain();
 }
 
+// Whether NAME or NAME:SIZE, which are patterns, fits. guest-run asks in the same way.
+bool fits(const std::string &pattern, const char *name, long size)
+{
+	const size_t colon = pattern.find(':');
+
+	if (fnmatch(pattern.substr(0, colon).c_str(), name, 0) != 0)
+		return false;
+	return colon == std::string::npos ||
+	       fnmatch(pattern.c_str() + colon + 1, std::to_string(size).c_str(), 0) == 0;
+}
+
 // One of the patterns fits, and none that begins with "!".
-bool chosen(const std::string &patterns, const char *name)
+bool chosen(const std::string &patterns, const char *name, long size)
 {
 	bool found = false;
 
@@ -260,10 +272,10 @@ bool chosen(const std::string &patterns, const char *name)
 		const size_t comma = std::min(patterns.find(',', at), patterns.size());
 		const std::string pattern = patterns.substr(at, comma - at);
 		if (pattern.starts_with('!')) {
-			if (fnmatch(pattern.c_str() + 1, name, 0) == 0)
+			if (fits(pattern.substr(1), name, size))
 				return false;
 		} else {
-			found = found || fnmatch(pattern.c_str(), name, 0) == 0;
+			found = found || fits(pattern, name, size);
 		}
 		at = comma + 1;
 	}
@@ -275,8 +287,10 @@ constexpr auto all_kinds = {&mapping_kinds, &file_kinds, &name_kinds, &process_k
 void list()
 {
 	for (const auto kinds : all_kinds) {
-		for (const Kind &kind : kinds())
-			std::printf("%s\n", kind.name);
+		for (const Kind &kind : kinds()) {
+			for (const long size : kind.sizes)
+				std::printf("%s %ld\n", kind.name, size);
+		}
 	}
 }
 
@@ -359,6 +373,8 @@ void measure_chosen(const Kind &kind, Settings &settings)
 		if ((size == -1) != (settings.size_of_places >= 0))
 			continue;
 		const long actual = size == -1 ? settings.size_of_places : size;
+		if (!chosen(settings.patterns, kind.name, actual))
+			continue;
 		if (settings.repeats > 0)
 			repeat(kind, actual, settings.places, settings.repeats);
 		else
@@ -396,10 +412,8 @@ void run(int argc, char **argv)
 	    settings.processors.tasks > 0)
 		return;
 	for (const auto kinds : all_kinds) {
-		for (const Kind &kind : kinds()) {
-			if (chosen(settings.patterns, kind.name))
-				measure_chosen(kind, settings);
-		}
+		for (const Kind &kind : kinds())
+			measure_chosen(kind, settings);
 	}
 }
 

@@ -46,10 +46,12 @@ OPERATIONS = {
     "stat_cold": ("stat, dentries dropped", ""),
     "negative": ("stat of no file", ""),
     "negative_new": ("stat of no file, new name", ""),
+    "negative_once": ("stat of no file, each name once", "part"),
     "pread": ("pread", "byte"),
     "pwrite": ("pwrite", "byte"),
     "readdir": ("readdir, one branch", "entry"),
     "readdir_merged": ("readdir, two branches", "entry"),
+    "readdir_second": ("readdir, two branches, second reader", "entry"),
     "exec": ("exec + exit, dynamic", ""),
     "fork_exit": ("fork + exit", "mapping"),
     "maps": ("read /proc/self/maps", "mapping"),
@@ -57,12 +59,13 @@ OPERATIONS = {
     "copy_up": ("copy-up", "byte"),
     "mount": ("mount + umount", "branch"),
     "depth_stat": ("stat in the lowest of", "branch"),
+    "depth_cold": ("stat, dentries dropped, in the lowest of", "branch"),
     "depth_negative": ("stat of no file, new name, in", "branch"),
 }
-PLURALS = {"byte": "B", "entry": "entries", "mapping": "mappings", "branch": "branches"}
+PLURALS = {"byte": "B", "entry": "entries", "mapping": "mappings", "branch": "branches", "part": "parts"}
 # Where the README shows fewer sizes, and which.
 SHOWN_SIZES = {"fork_exit": (512,), "maps": (512,), "smaps": (512,), "depth_stat": (1, 127), "mount": (1, 127),
-               "depth_negative": (1, 127), "readdir_merged": (10000,)}
+               "depth_cold": (1, 127), "depth_negative": (1, 127), "readdir_merged": (10000,), "readdir_second": (10000,)}
 README_BEGIN = "<!-- by scripts/bench -->\n"
 # What `make bench-check` watches, on tmpfs.
 WATCHED = [("mmap_munmap", 0), ("fault_read", 0), ("open_close", 0), ("open_read_close", 0),
