@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
 // usage: measure --list | --calibrate
-//        measure [--operations [!]PATTERN,...] [--size N] [--repeat INSTRUCTIONS]
+//        measure [--operations [!]PATTERN,...] [--size N] [--repeat INSTRUCTIONS CONTROL DONE]
 //                [--memory] [--memory-names WHAT there|absent PREFIX COUNT]
 //                [--memory-many COUNT IN-DIRECTORY BRANCHES]
 //                [--processors OPERATION TASKS COUNT in-turn|at-once]
@@ -11,8 +11,9 @@
 // `scripts/vm --icount`, and prints a line of JSON for each operation, size and place:
 // "batches" are instructions per operation of each batch. The places take turns, batch by batch, so
 // that what the kernel does meanwhile meets all of them. A pattern is of names, or NAME:SIZE, both of
-// them patterns. With --repeat each is done at one go, for so many instructions, and nothing is
-// printed: for a profiler.
+// them patterns. With --repeat each is done for so many instructions, or where a batch has a fixed
+// number, as many batches as are measured. Nothing is printed then: for `perf record --control`, which
+// is told through CONTROL when to begin and to stop, and says in DONE that it has.
 
 #include "measure.hh"
 
@@ -133,6 +134,34 @@ struct Running {
 	std::vector<double> results;
 };
 
+// Samples what this process does, while it is on.
+class Profiler
+{
+public:
+	Profiler(const char *control, const char *done)
+		: control_(must(open(control, O_WRONLY), control)),
+		  done_(must(open(done, O_RDONLY), done))
+	{
+	}
+	Profiler(const Profiler &) = delete;
+	Profiler &operator=(const Profiler &) = delete;
+	~Profiler()
+	{
+		close(control_);
+		close(done_);
+	}
+	void tell(const std::string &what) const
+	{
+		char answer[64];
+
+		must(write(control_, what.c_str(), what.size()), "perf's FIFO");
+		must(read(done_, answer, sizeof(answer)), "perf's FIFO");
+	}
+
+private:
+	int control_, done_;
+};
+
 void enter(const Place &place)
 {
 	// A place without a descriptor is for what mounts it.
@@ -141,14 +170,18 @@ void enter(const Place &place)
 }
 
 // One batch; instructions of a single operation.
-double batch(const Kind &kind, Running &one)
+double batch(const Kind &kind, Running &one, const Profiler *profiler = nullptr)
 {
 	enter(one.place);
 	one.operation->begin(one.count);
 	if (kind.count == 0)
 		one.operation->run(std::max(1U, one.count / 16));
 	settle();
+	if (profiler)
+		profiler->tell("enable\n");
 	const std::uint64_t took = one.operation->run(one.count);
+	if (profiler)
+		profiler->tell("disable\n");
 	one.operation->end();
 	return static_cast<double>(took) / one.count / kind.divisor;
 }
@@ -201,8 +234,11 @@ void measure(const Kind &kind, long size, std::vector<Place> &places)
 	drain();
 }
 
-void repeat(const Kind &kind, long size, std::vector<Place> &places, double instructions)
+void repeat(const Kind &kind, long size, std::vector<Place> &places, double instructions,
+	    const Profiler &profiler)
 {
+	const unsigned rounds = kind.count ? kind.batches : 1;
+
 	for (Place &place : places) {
 		Running one{place, kind.make(place, size), kind.count ? kind.count : 1, {}};
 		enter(place);
@@ -211,7 +247,8 @@ void repeat(const Kind &kind, long size, std::vector<Place> &places, double inst
 		const double took = batch(kind, one) * kind.divisor;
 		if (kind.count == 0)
 			one.count = static_cast<unsigned>(std::max(1.0, instructions / took));
-		batch(kind, one);
+		for (unsigned round = 0; round < rounds; ++round)
+			batch(kind, one, &profiler);
 	}
 }
 
@@ -304,6 +341,7 @@ struct Settings {
 	Many many;
 	Processors processors;
 	double repeats = 0;
+	std::unique_ptr<Profiler> profiler;
 };
 
 // As take_option() for what is no operation of a single process; 0: it is one.
@@ -344,9 +382,10 @@ int take_option(Settings &settings, char **words, int left)
 		settings.patterns = words[1];
 		return 2;
 	}
-	if (option == "--repeat" && left >= 1) {
+	if (option == "--repeat" && left >= 3) {
 		settings.repeats = std::atof(words[1]);
-		return 2;
+		settings.profiler = std::make_unique<Profiler>(words[2], words[3]);
+		return 4;
 	}
 	if (option == "--size" && left >= 1) {
 		settings.size_of_places = std::atol(words[1]);
@@ -375,8 +414,8 @@ void measure_chosen(const Kind &kind, Settings &settings)
 		const long actual = size == -1 ? settings.size_of_places : size;
 		if (!chosen(settings.patterns, kind.name, actual))
 			continue;
-		if (settings.repeats > 0)
-			repeat(kind, actual, settings.places, settings.repeats);
+		if (settings.profiler)
+			repeat(kind, actual, settings.places, settings.repeats, *settings.profiler);
 		else
 			measure(kind, actual, settings.places);
 	}

@@ -21,7 +21,7 @@ import statistics
 import sys
 
 import plot
-from tables import markdown, put_into, ratio_text, write
+from tables import functions, markdown, put_into, ratio_text, write
 
 FILESYSTEMS = ["branch", "aufs", "overlayfs", "fuse-overlayfs", "unionfs-fuse", "mergerfs"]
 # The same filesystem with other options: these have a table of their own.
@@ -260,24 +260,16 @@ def readme_tables(run):
 def profile(run):
     """Per operation: the functions in which filesystems differ, in instructions per operation."""
     text = []
-    for operation, base in dict.fromkeys((one["profile"], one["base"]) for one in run.profiles):
+    for key in dict.fromkeys((one["base"], one["profile"], one["size"]) for one in run.profiles):
         columns = {}
         for one in run.profiles:
-            if (one["profile"], one["base"]) != (operation, base):
-                continue
-            # Several sizes have one profile, the sum; a share of it then says more.
-            sizes = [key for key in run.figures if key[:2] == (base, operation)]
-            whole = run.figures[sizes[0]][one["filesystem"]] if len(sizes) == 1 else 1000
-            total = sum(one["samples"].values()) or 1
-            columns[one["filesystem"]] = {name: whole * count / total
-                                          for name, count in one["samples"].items()}
-        names = {name for column in columns.values() for name in column}
-        worst = sorted(names, key=lambda name: min(columns.get("branch", {}).get(name, 0)
-                                                   - column.get(name, 0)
-                                                   for column in columns.values()))
-        rows = [(name, [f"{column.get(name, 0):,.0f}" for column in columns.values()])
-                for name in worst[:40]]
-        text.append(markdown([f"{operation} ({base})", *titles(columns)], rows))
+            whole = run.figures.get(key, {}).get(one["filesystem"])
+            if (one["base"], one["profile"], one["size"]) == key and whole:
+                total = sum(one["samples"].values())
+                columns[one["filesystem"]] = {name: whole * count / total for name, count in one["samples"].items()}
+        base, *operation = key
+        text.append(functions(f"{label(*operation)} ({base})", {TITLES.get(name, name): column for name, column
+                                                                in columns.items()}, columns.get("branch", {})))
     return "\n\n".join(text)
 
 

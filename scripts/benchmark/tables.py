@@ -17,6 +17,17 @@ def ratio_text(ratio):
     return f"{ratio:.3f}" if ratio < 9.995 else f"{ratio:,.1f}" if ratio < 100 else f"{ratio:,.0f}"
 
 
+def functions(title, columns, base, shown=40):
+    """A table of columns {their title: {function: how much is in it}}: those functions first of which one of them has most
+    more than @base, which is such a column, too."""
+    def least(name):
+        return min(base.get(name, 0) - column.get(name, 0) for column in columns.values()), name
+
+    names = sorted({name for column in columns.values() for name in column}, key=least)
+    return markdown([title, *columns], [(name, [f"{column.get(name, 0):,.0f}" for column in columns.values()])
+                                        for name in names[:shown]])
+
+
 def write(path, text):
     with open(path + ".new", "w", encoding="utf-8") as file:
         file.write(text)
