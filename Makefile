@@ -43,7 +43,7 @@ bench-processors:
 
 bench-programs:
 	@PROGRAMS='$(PROGRAMS)' FILESYSTEMS='$(FILESYSTEMS)' BASES='$(BASES)' BRANCHES='$(BRANCHES)' FILES='$(FILES)' \
-		PEER='$(PEER)' PEER_MODULE='$(PEER_MODULE)' RECORD='$(RECORD)' scripts/benchmark/$@
+		PEER='$(PEER)' PEER_MODULE='$(PEER_MODULE)' PROFILE='$(PROFILE)' RECORD='$(RECORD)' scripts/benchmark/$@
 
 kunit:
 	@ARCH='$(ARCH)' KERNEL='$(KERNEL)' NOMMU='$(NOMMU)' KCSAN='$(KCSAN)' scripts/kunit $(TESTS)
@@ -94,7 +94,8 @@ help:
 #:                        the table into module/KERNELS.md
 #: make bench [OPS='PATTERN...'] [FILESYSTEMS='PATTERN...'] [BASES='PATTERN...'] [PROFILE=y]
 #:                        what operations cost, in instructions: here, on the branch alone, and on
-#:                        other unions; with PROFILE, in which functions of the kernel
+#:                        other unions; with PROFILE, in which functions of the kernel. A pattern
+#:                        of OPS may have a size: copy_up:4096
 #: make bench-check [RECORD=y]
 #:                        whether the ten that matter most cost what is recorded; or record it
 #: make bench-memory [NAMES=NUMBER] [RECORD=y]
@@ -104,9 +105,10 @@ help:
 #:                        which locks processors wait for that use one union, on a kernel of its own;
 #:                        or put the tables into scripts/benchmark/README.md
 #: make bench-programs [PROGRAMS='PATTERN...'] [FILESYSTEMS='PATTERN...'] [BRANCHES='2 30']
-#:                     [BASES='ext4 squashfs'] [FILES=NUMBER] [PEER=DIRECTORY] [RECORD=y]
+#:                     [BASES='ext4 squashfs'] [FILES=NUMBER] [PEER=DIRECTORY] [RECORD=y] [PROFILE=y]
 #:                        what git, tar, a compiler, apt and others take on unions of 2 and of 30
-#:                        branches, in hours; or put the tables into scripts/benchmark/README.md
+#:                        branches, in hours; or put the tables into scripts/benchmark/README.md;
+#:                        with PROFILE, in which functions of the kernel and programs
 #: make kunit [ARCH=x86_64 [KCSAN=y] | ARCH=riscv NOMMU=1] [KERNEL=6.1] [TESTS=GLOB]
 #:                        the KUnit suites, on a kernel that has vm_prfile: user-mode Linux 6.12,
 #:                        or another one in QEMU; with KCSAN, which sees data races

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""What scripts/benchmark/programs/run has counted, as tables.
+"""What scripts/benchmark/programs/run has counted, or where perf has found it, as tables.
 
     report.py LINES [README]      prints them, and puts them between README's marks
 
@@ -12,7 +12,7 @@ import os
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from tables import markdown, put_into, ratio_text  # noqa: E402
+from tables import functions, markdown, put_into, ratio_text  # noqa: E402
 
 BEGIN = "<!-- by scripts/benchmark/bench-programs -->\n"
 UNIONS = {"aufs": "aufs-cxx", "overlayfs": "overlayfs", "fuse-overlayfs": "fuse-overlayfs", "mergerfs": "mergerfs",
@@ -95,6 +95,27 @@ def tables(run):
     return "\n\n".join(text + notes(run)) + "\n"
 
 
+def millions(record):
+    """{function, or program outside of the kernel: million instructions} of a profile."""
+    values = {name: count * record["period"] / 1e6 for name, count in record["samples"].items()}
+    return {"all of it": sum(values.values())} | values
+
+
+def profiles(run):
+    """Of each program: in which functions and programs the machine was, on which filesystem."""
+    text = []
+    for program, rule in run.rules.items():
+        for base in run.bases() or [""]:
+            records = {"the branch itself": run.branch(program, run.kernels()[0])}
+            records |= {f"{UNIONS[name]}, {count}": run.records.get((program, base, name, count, kernel), {})
+                        for name, count, kernel in (run.columns(base) if base else [])}
+            columns = {title: millions(record) for title, record in records.items() if record.get("samples")}
+            if columns:
+                text.append(functions(f"{rule['title']} ({rule['state']}), {base}: million instructions", columns,
+                                      columns.get("the branch itself", {})))
+    return "\n\n".join(text + [f"- {place(record)} fails: {record['failed']}" for record in run.failures()]) + "\n"
+
+
 def notes(run):
     """What one has to know of single cells, as lists."""
     lines = [f"- {rule['title']}, {rule['state']}: {rule['why']}." for rule in run.rules.values()]
@@ -120,10 +141,11 @@ def main():
     if len(sys.argv) not in (2, 3):
         sys.exit(__doc__)
     run = Run(sys.argv[1])
-    if not any("instructions" in record for record in run.records.values()):
+    profiled = any("samples" in record for record in run.records.values())
+    if not profiled and not any("instructions" in record for record in run.records.values()):
         print("nothing was counted", *(f"{place(record)}: {record['failed']}" for record in run.failures()), sep="\n")
         return 1
-    text = tables(run)
+    text = profiles(run) if profiled else tables(run)
     print(text)
     if len(sys.argv) == 3:
         put_into(sys.argv[2], BEGIN, text)
