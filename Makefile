@@ -97,7 +97,7 @@ help:
 #:                        other unions; with PROFILE, in which functions of the kernel. A pattern
 #:                        of OPS may have a size: copy_up:4096
 #: make bench-check [RECORD=y]
-#:                        whether the ten that matter most cost what is recorded; or record it
+#:                        whether those that matter most cost what is recorded; or record it
 #: make bench-memory [NAMES=NUMBER] [RECORD=y]
 #:                        what a million cached names take, and whether the kernel gets all of it
 #:                        back; or put the table into scripts/benchmark/README.md

@@ -6,9 +6,10 @@
     report.py readme LINES README SVG    the tables for users, between README's marks, and the plot
     report.py agreement FIGURES FIGURES  how far two runs differ, the worst first
     report.py check LINES RECORDED       ratios to the branch, against the recorded ones: exit 1 if one
-                                         is above by more than TOLERANCE, and the instructions, too
+                                         is above by more than TOLERANCE, and the instructions, too. What
+                                         has no record yet is named, and compared with nothing
     report.py record LINES RECORDED      put this run's ratios there
-    report.py watched                    the operations that these two look at
+    report.py watched                    the operations that these two look at, as OPS of scripts/bench
     report.py companion LINES LINES      what /proc/self/maps costs with the companion, on two kernels:
                                          exit 1 if that is more than COMPANION_TOLERANCE above
     report.py vm_prfile LINES LINES      what mappings cost on a kernel without the member and on one with
@@ -70,7 +71,9 @@ README_BEGIN = "<!-- by scripts/bench -->\n"
 # What `make bench-check` watches, on tmpfs.
 WATCHED = [("mmap_munmap", 0), ("fault_read", 0), ("open_close", 0), ("open_read_close", 0),
            ("stat_hot", 0), ("negative", 0), ("pread", 4096), ("pwrite", 4096), ("readdir", 10000),
-           ("exec", 0)]
+           ("exec", 0), ("stat_cold", 0), ("depth_cold", 127), ("negative_new", 0), ("negative_once", 2),
+           ("depth_negative", 127), ("readdir", 10), ("readdir_merged", 10000), ("readdir_second", 10000),
+           ("copy_up", 4096), ("mount", 127)]
 
 
 class Run:
@@ -356,8 +359,12 @@ def check(lines, path):
         print(f"nothing is compared: there is no record for {run.identity()}, only for "
               f"{'; '.join(recorded) or 'none'}. 'RECORD=y make bench-check' records these")
         return 0
-    worse = 0
+    worse, unknown = 0, [name for name in now if name not in before]
+    for name in unknown:
+        print(f"no record    {now[name][0]:8.3f}  {name}")
     for name, (ratio, instructions) in now.items():
+        if name in unknown:
+            continue
         change = ratio / before[name][0] - 1
         verdict = "ok"
         # Where the branch alone has become cheaper, nothing here has become worse.
@@ -367,6 +374,9 @@ def check(lines, path):
         elif change < -TOLERANCE:
             verdict = "better"
         print(f"{verdict:7} {before[name][0]:8.3f} -> {ratio:6.3f}  {name}")
+    if unknown:
+        print(f"{len(unknown)} of {len(now)} are compared with nothing: no run has recorded them for {run.identity()} "
+              "yet. 'RECORD=y make bench-check' records all of these: do it where the others are as they should be")
     if worse:
         print(f"{worse} of {len(now)} ratios to the branch are more than {100 * TOLERANCE:g} % above "
               "the recorded ones. Where that is meant, 'RECORD=y make bench-check' records these")
@@ -382,7 +392,7 @@ def record(lines, path):
 
 
 def names_of_watched():
-    print(" ".join(operation for operation, _ in WATCHED))
+    print(" ".join(f"{operation}:{size}" for operation, size in WATCHED))
     return 0
 
 
