@@ -4,7 +4,7 @@ import math
 from html import escape
 
 COLOURS = ["#0b6bcb", "#d1570b", "#7a9a01", "#8c4fb5", "#777777"]
-ROW, LEFT, RIGHT, TOP, WIDTH = 19, 250, 20, 58, 860
+ROW, LEFT, RIGHT, TOP, WIDTH = 19, 340, 20, 58, 950
 MARKS = [0.5, 1, 1.5, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1000]
 
 
