@@ -16,9 +16,9 @@ NEWER = ["trixie", "backports"]
 # Of the last, the source.
 NEWEST = "7.3"
 # scripts/linux/own-kernel makes these, of 6.12 or, with -7.3 after the name, of another series.
-OWN = ["debug", "kcsan", "cfi", "vm_prfile", "builtin", "builtin-stock", "plain", "member", "lock_stat"]
+OWN = ["debug", "kcsan", "kcsan_plain", "cfi", "vm_prfile", "builtin", "builtin-stock", "plain", "member", "lock_stat"]
 # Of those, where programs are slow, and a kernel says what is wrong with it.
-COMPLAINING = ["debug", "kcsan", "cfi"]
+COMPLAINING = ["debug", "kcsan", "kcsan_plain", "cfi"]
 # What does not decide whether a kernel and its module are built, and whether what runs in them does well.
 NO_PROGRAMS = ("kunit/user/*", "kunit/host/*", "scripts/testing/concerns", "scripts/live/*", *kept.LINT)
 BUILDS = (*NO_PROGRAMS, *kept.SUITES, "scripts/test", "scripts/testing/*", "!scripts/testing/test-build",
