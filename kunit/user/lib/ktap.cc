@@ -133,6 +133,12 @@ const char *env(const char *name)
 	_exit(1);
 }
 
+unsigned patience()
+{
+	const char *given = getenv("AUFS_PATIENCE");
+	return given && *given ? atoi(given) : 1;
+}
+
 /* The mount points at or below @dir, innermost last, as /proc/self/mountinfo has them. */
 static std::vector<std::string> mounts_below(const std::string &dir)
 {
@@ -236,8 +242,8 @@ static bool run_body(void (*body)(), unsigned seconds)
 {
 	if (const char *limit = getenv("AUFS_LIMIT"))
 		seconds = atoi(limit);
-	else if (const char *patience = getenv("AUFS_PATIENCE"))
-		seconds *= atoi(patience);
+	else
+		seconds *= patience();
 	*shared = {};
 	fflush(nullptr);
 	pid_t pid = fork();

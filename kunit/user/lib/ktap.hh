@@ -251,6 +251,9 @@ template <typename Body> void guarded(Body body)
 /* An environment variable that the guest runner has to set; ends the program if it did not. */
 const char *env(const char *name);
 
+/* By how much a limit of the clock is to be multiplied here, where the machine may be slow. */
+unsigned patience();
+
 int run_program(int argc, char **argv);
 
 } // namespace ktap

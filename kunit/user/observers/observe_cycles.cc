@@ -52,10 +52,9 @@ static unsigned long chosen_cycles()
 /* Whether @condition becomes true before a kernel that is at work would have given up. */
 template <typename Condition> static bool until(Condition condition)
 {
-	const char *patience = getenv("AUFS_PATIENCE");
 	timespec now, end;
 	OK(clock_gettime(CLOCK_MONOTONIC, &end));
-	end.tv_sec += 30 * (patience ? atoi(patience) : 1);
+	end.tv_sec += 30 * ktap::patience();
 	do {
 		if (condition())
 			return true;

@@ -154,7 +154,7 @@ Stage::Stage(Union &u, uint8_t config)
 /* A mount of the union, and each open file of it, counts. */
 void expect_module_unused()
 {
-	constexpr unsigned tries = 40;
+	const unsigned tries = 40 * ktap::patience();
 	const string count = "/sys/module/aufs/refcnt";
 	/* Built in, it is not counted. */
 	if (!exists(count))
