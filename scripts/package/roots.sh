@@ -5,15 +5,16 @@
 # Nothing runs in them but by in_root, and what is mounted there for that goes with the last process.
 # shellcheck disable=SC2154 # cache
 
-# root_of DEBIAN NAME PACKAGE...: prints the path of such a root, with these packages, the stock kernel
-# and its headers. It is made once, and again after a week: nothing is to be changed in it.
+# root_of DEBIAN NAME PACKAGE...: prints the path of such a root, with these packages. It is made once, again after a
+# week, and for other packages: nothing is to be changed in it.
 root_of()
 {
 	local debian=$1 name=$2 root tmp
 	shift 2
 	root=$cache/package/$debian-$name
 	lock "package-$debian-$name"
-	if [ -e "$root" ] && [ -z "$(find "$root.made" -mtime -7 2>/dev/null)" ]; then
+	if [ -e "$root" ] && { [ -z "$(find "$root.made" -mtime -7 2>/dev/null)" ] ||
+		[ "$(cat "$root.made")" != "$*" ]; }; then
 		rm -rf "$root"
 	fi
 	if [ ! -e "$root" ]; then
@@ -29,7 +30,7 @@ root_of()
 			die "mmdebstrap failed (see above): is there a network, and room in $cache?"
 		fi
 		mv "$tmp/root" "$root"
-		touch "$root.made"
+		echo "$*" >"$root.made"
 		rm -rf "$tmp"
 	fi
 	unlock

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
+#
+# What the package does and says where something is wrong. Sourced by test, whose root has the package then, and two
+# kernels with their headers: first and second.
+# shellcheck disable=SC2154 # root out debian deb first second flavour from
+
+# says TEXT COMMAND...: whatever comes of it, which is in status.
+says()
+{
+	local text=$1
+	shift
+
+	status=0
+	"$@" >"$out/said" 2>&1 || status=$?
+	cat "$out/said"
+	grep -qF "$text" "$out/said"
+}
+
+configure()
+{
+	in_root "$root" /var/lib/dpkg/info/aufs-cxx-dkms.postinst configure
+}
+
+# stand_in COMMAND: what is on stdin runs in its place, but not below apt, whose PATH has no /usr/local.
+stand_in()
+{
+	cat >"$root/usr/local/sbin/$1"
+	chmod 755 "$root/usr/local/sbin/$1"
+}
+
+# Where something lacks, it is said what, and what to do; and that is enough to go on.
+tells_what_lacks()
+{
+	mv "$root/usr/bin/pahole" "$root/usr/bin/pahole.away"
+	says "dpkg --configure -a" apt_install --reinstall "/root/$(basename "$deb")" && [ $status != 0 ] || return
+	grep -rF "apt-get install pahole" "$root"/var/lib/dkms/aufs-cxx/*/build/make.log || return
+	mv "$root/usr/bin/pahole.away" "$root/usr/bin/pahole"
+	in_root "$root" dpkg --configure -a
+}
+
+# With a mokutil that says what it says on a machine with Secure Boot. Nothing is built.
+tells_of_secure_boot()
+{
+	local key=/var/lib/dkms/mok.pub
+
+	stand_in mokutil <<-'END'
+		#!/bin/sh
+		case $1 in
+		--sb-state) echo "SecureBoot enabled" ;;
+		--test-key) echo "$2 $(cat /etc/enrolled)" ;;
+		esac
+	END
+	touch "$root/etc/dkms/no-autoinstall"
+	echo "is not enrolled" >"$root/etc/enrolled"
+	says "mokutil --import $key" configure || return
+	echo "is already enrolled" >"$root/etc/enrolled"
+	! says "mokutil --import" configure || return
+	rm "$root/usr/local/sbin/mokutil" "$root/etc/enrolled" "$root/etc/dkms/no-autoinstall"
+}
