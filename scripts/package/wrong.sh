@@ -39,22 +39,29 @@ tells_what_lacks()
 	in_root "$root" dpkg --configure -a
 }
 
-# With a mokutil that says what it says on a machine with Secure Boot. Nothing is built.
+# With a mokutil that says what it says on a machine with Secure Boot, where no key is known but a person's own.
 tells_of_secure_boot()
 {
-	local key=/var/lib/dkms/mok.pub
+	local conf=$root/etc/dkms/framework.conf.d/own.conf
+	local hook=(in_root "$root" /etc/kernel/header_postinst.d/zz-aufs-cxx "$first")
 
+	touch "$root/etc/dkms/no-autoinstall"
+	stand_in update-initramfs <<<'#!/bin/true'
 	stand_in mokutil <<-'END'
 		#!/bin/sh
-		case $1 in
-		--sb-state) echo "SecureBoot enabled" ;;
-		--test-key) echo "$2 $(cat /etc/enrolled)" ;;
+		case $1,$2 in
+		--sb-state,*) echo "SecureBoot enabled" ;;
+		--test-key,/etc/own.pub) echo "$2 is already enrolled" ;;
+		--test-key,*) echo "$2 is not enrolled" ;;
 		esac
 	END
-	touch "$root/etc/dkms/no-autoinstall"
-	echo "is not enrolled" >"$root/etc/enrolled"
-	says "mokutil --import $key" configure || return
-	echo "is already enrolled" >"$root/etc/enrolled"
-	! says "mokutil --import" configure || return
-	rm "$root/usr/local/sbin/mokutil" "$root/etc/enrolled" "$root/etc/dkms/no-autoinstall"
+	says "mokutil --import /var/lib/dkms/mok.pub" configure || return
+	says "dpkg-reconfigure aufs-cxx-dkms" "${hook[@]}" || return
+	mkdir -p "${conf%/*}"
+	echo mok_certificate=/etc/own.pub >"$conf"
+	touch "$root/etc/own.pub"
+	! says "mokutil --import" configure && [ $status = 0 ] || return
+	! says "Secure Boot" "${hook[@]}" && [ $status = 0 ] || return
+	rm "$root/usr/local/sbin/mokutil" "$root/usr/local/sbin/update-initramfs" "$root/etc/own.pub" "$conf" \
+		"$root/etc/dkms/no-autoinstall"
 }
