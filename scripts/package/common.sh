@@ -9,6 +9,34 @@ say()
 	echo "aufs-cxx-dkms: $*" >&2
 }
 
+# headers_of KERNEL: what apt is to install: its headers, and the package that brings those of the next kernel, where
+# a package brings the next kernel. apt takes nothing from backports by itself.
+headers_of()
+{
+	case $(dpkg-query -W -f '${Version}' "linux-image-$1" 2>/dev/null) in
+	*~bpo*)	printf -- '-t %s-backports ' "$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)" ;;
+	esac
+	echo "linux-headers-$1$(dpkg-query -W -f '${db:Status-Abbrev} ${Package} ${Depends}\n' 'linux-image-*' 2>/dev/null |
+		awk -v "image=linux-image-$1" '$1 ~ /^.[HUFWti]/ {
+			for (i = 3; i <= NF; i++)
+				if ($i == image || $i == image ",")
+					printf " linux-headers-%s", substr($2, length("linux-image-") + 1)
+		}')"
+}
+
+# why_none KERNEL: why it has no aufs, and what to do.
+why_none()
+{
+	if [ ! -e "/lib/modules/$1/build/include" ]; then
+		echo "kernel $1 has no aufs, as its headers are not here: apt install $(headers_of "$1")"
+	elif [ -e /etc/dkms/no-autoinstall ]; then
+		echo "kernel $1 has no aufs, as /etc/dkms/no-autoinstall is there:" \
+			"dkms install -m aufs-cxx -v @VERSION@ -k $1"
+	else
+		echo "kernel $1 has no aufs, as the module was not built: dpkg-reconfigure aufs-cxx-dkms tries again"
+	fi
+}
+
 # certificate: that of the key by which dkms signs.
 certificate()
 {

@@ -29,6 +29,18 @@ stand_in()
 	chmod 755 "$root/usr/local/sbin/$1"
 }
 
+# The names of the packages are those by which apt finds these headers, and no older ones.
+tells_of_headers()
+{
+	local modules=$root/usr/lib/modules/$second
+
+	mv "$modules/build" "$modules/build.away"
+	# shellcheck disable=SC2016 # the root's
+	says "apt install ${from[*]:+${from[*]} }linux-headers-$second linux-headers-$flavour" \
+		in_root "$root" sh -c '. /usr/lib/aufs-cxx/common.sh; why_none "$1"' sh "$second" || return
+	mv "$modules/build.away" "$modules/build"
+}
+
 # Where something lacks, it is said what, and what to do; and that is enough to go on.
 tells_what_lacks()
 {

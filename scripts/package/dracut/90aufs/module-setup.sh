@@ -8,8 +8,9 @@
 check()
 {
 	if ! modinfo -k "$kernel" aufs >/dev/null 2>&1; then
-		dwarning "kernel $kernel has no aufs: aufs=tmpfs will not start it. apt install" \
-			"linux-headers-$kernel; dkms autoinstall -k $kernel; dracut --force --kver $kernel"
+		dwarning "aufs=tmpfs will not start kernel $kernel"
+		# shellcheck source=scripts/package/common.sh
+		dwarning "$(. /usr/lib/aufs-cxx/common.sh && why_none "$kernel")"
 	fi
 	return 0
 }
