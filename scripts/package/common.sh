@@ -9,6 +9,16 @@ say()
 	echo "aufs-cxx-dkms: $*" >&2
 }
 
+# is_known KERNEL: DKMS is to build for it, by dkms.conf, and by what a person has put beside that.
+is_known()
+{
+	# shellcheck disable=SC2016 # the inner shell's
+	bash -c '
+		. /usr/src/aufs-cxx-@VERSION@/dkms.conf
+		[[ ! -r /etc/dkms/aufs-cxx.conf ]] || . /etc/dkms/aufs-cxx.conf
+		[[ $1 =~ $BUILD_EXCLUSIVE_KERNEL ]]' bash "$1"
+}
+
 # headers_of KERNEL: what apt is to install: its headers, and the package that brings those of the next kernel, where
 # a package brings the next kernel. apt takes nothing from backports by itself.
 headers_of()
@@ -27,7 +37,10 @@ headers_of()
 # why_none KERNEL: why it has no aufs, and what to do.
 why_none()
 {
-	if [ ! -e "/lib/modules/$1/build/include" ]; then
+	if ! is_known "$1"; then
+		echo "kernel $1 has no aufs, as it is of none of the series @SERIES@:" \
+			"/usr/share/doc/aufs-cxx-dkms/README.Debian says how to build it all the same"
+	elif [ ! -e "/lib/modules/$1/build/include" ]; then
 		echo "kernel $1 has no aufs, as its headers are not here: apt install $(headers_of "$1")"
 	elif [ -e /etc/dkms/no-autoinstall ]; then
 		echo "kernel $1 has no aufs, as /etc/dkms/no-autoinstall is there:" \

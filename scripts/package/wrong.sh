@@ -41,6 +41,27 @@ tells_of_headers()
 	mv "$modules/build.away" "$modules/build"
 }
 
+# fake_kernel KERNEL: it is installed, with headers by which nothing can be built.
+fake_kernel()
+{
+	mkdir -p "$root/usr/lib/modules/$1/kernel" "$root/usr/lib/modules/$1/build/include"
+	touch "$root/usr/lib/modules/$1/modules.order" "$root/usr/lib/modules/$1/modules.builtin"
+}
+
+# A kernel of an unknown series is installed as ever. Where a person wants a module, it is tried to build it.
+passes_over()
+{
+	local kernel=6.999.0-unknown
+	local headers=(in_root "$root" run-parts --exit-on-error "--arg=$kernel" /etc/kernel/header_postinst.d)
+
+	fake_kernel $kernel
+	says "kernel $kernel has no aufs, as it is of none of the series" "${headers[@]}" && [ $status = 0 ] || return
+	in_root "$root" /etc/kernel/postinst.d/dkms $kernel || return
+	echo BUILD_EXCLUSIVE_KERNEL= >"$root/etc/dkms/aufs-cxx.conf"
+	says make.log "${headers[@]}" && [ $status != 0 ] || return
+	rm -r "$root/etc/dkms/aufs-cxx.conf" "$root/usr/lib/modules/$kernel"
+}
+
 # Where something lacks, it is said what, and what to do; and that is enough to go on.
 tells_what_lacks()
 {
