@@ -62,14 +62,38 @@ passes_over()
 	rm -r "$root/etc/dkms/aufs-cxx.conf" "$root/usr/lib/modules/$kernel"
 }
 
-# Where something lacks, it is said what, and what to do; and that is enough to go on.
+# Where something lacks, it is said what, and what to do; and that is enough to go on. A kernel that fails then is
+# between the two, or before them.
 tells_what_lacks()
 {
+	local kernel=6.12.0-broken
+
+	fake_kernel $kernel
 	mv "$root/usr/bin/pahole" "$root/usr/bin/pahole.away"
 	says "dpkg --configure -a" apt_install --reinstall "/root/$(basename "$deb")" && [ $status != 0 ] || return
-	grep -rF "apt-get install pahole" "$root"/var/lib/dkms/aufs-cxx/*/build/make.log || return
+	grep -F "apt-get install pahole" "$out/said" || return
 	mv "$root/usr/bin/pahole.away" "$root/usr/bin/pahole"
-	in_root "$root" dpkg --configure -a
+	says "not built for: $kernel." in_root "$root" dpkg --configure -a && [ $status = 0 ] || return
+	rm -r "$root/usr/lib/modules/$kernel"
+}
+
+# Nothing else is built, and no initramfs is made.
+newest_fails()
+{
+	local kernel=7.3.9999-broken
+
+	fake_kernel $kernel
+	stand_in update-initramfs <<<'#!/bin/true'
+	says "kernel $kernel starts next, without aufs" configure && [ $status != 0 ] || return
+	rm -r "$root/usr/lib/modules/$kernel" "$root/usr/local/sbin/update-initramfs"
+}
+
+# As in a container, or a chroot of which an image is made.
+without_kernels()
+{
+	mv "$root/usr/lib/modules" "$root/usr/lib/modules.away"
+	configure || return
+	mv "$root/usr/lib/modules.away" "$root/usr/lib/modules"
 }
 
 # With a mokutil that says what it says on a machine with Secure Boot, where no key is known but a person's own.
@@ -78,7 +102,6 @@ tells_of_secure_boot()
 	local conf=$root/etc/dkms/framework.conf.d/own.conf
 	local hook=(in_root "$root" /etc/kernel/header_postinst.d/zz-aufs-cxx "$first")
 
-	touch "$root/etc/dkms/no-autoinstall"
 	stand_in update-initramfs <<<'#!/bin/true'
 	stand_in mokutil <<-'END'
 		#!/bin/sh
@@ -95,6 +118,5 @@ tells_of_secure_boot()
 	touch "$root/etc/own.pub"
 	! says "mokutil --import" configure && [ $status = 0 ] || return
 	! says "Secure Boot" "${hook[@]}" && [ $status = 0 ] || return
-	rm "$root/usr/local/sbin/mokutil" "$root/usr/local/sbin/update-initramfs" "$root/etc/own.pub" "$conf" \
-		"$root/etc/dkms/no-autoinstall"
+	rm "$root/usr/local/sbin/mokutil" "$root/usr/local/sbin/update-initramfs" "$root/etc/own.pub" "$conf"
 }
