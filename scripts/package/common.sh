@@ -78,8 +78,13 @@ is_enrolled()
 renew_initramfs()
 {
 	if command -v update-initramfs >/dev/null; then
-		[ ! -e "/boot/initrd.img-$1" ] || update-initramfs -u -k "$1"
+		[ ! -e "/boot/initrd.img-$1" ] || update-initramfs -u -k "$1" && return
 	elif command -v dracut >/dev/null; then
-		dracut --force --kver "$1"
+		dracut --force --kver "$1" && return
+	else
+		return 0
 	fi
+	say "the initramfs of kernel $1 was not made (see above): that of before stays, and may not know aufs=tmpfs." \
+		"Is there room? df -h /boot. When there is: dpkg --configure -a"
+	return 1
 }

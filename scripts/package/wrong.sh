@@ -96,6 +96,15 @@ without_kernels()
 	mv "$root/usr/lib/modules.away" "$root/usr/lib/modules"
 }
 
+# For each kernel, also after one has failed.
+boot_is_full()
+{
+	stand_in update-initramfs <<<'#!/bin/false'
+	says "df -h /boot" configure && [ $status != 0 ] && grep -F "kernel $first was not made" "$out/said" &&
+		grep -F "kernel $second was not made" "$out/said" || return
+	rm "$root/usr/local/sbin/update-initramfs"
+}
+
 # With a mokutil that says what it says on a machine with Secure Boot, where no key is known but a person's own.
 tells_of_secure_boot()
 {
