@@ -129,3 +129,24 @@ tells_of_secure_boot()
 	! says "Secure Boot" "${hook[@]}" && [ $status = 0 ] || return
 	rm "$root/usr/local/sbin/mokutil" "$root/usr/local/sbin/update-initramfs" "$root/etc/own.pub" "$conf"
 }
+
+# refusal TEXT STATUS REASON: what the initramfs' program says where modprobe says REASON, and with -n ends so.
+refusal()
+{
+	stand_in modprobe <<-END
+		#!/bin/sh
+		[ "\$1" != -n ] || exit $2
+		echo "modprobe: ERROR: could not insert 'aufs': $3"
+		exit 1
+	END
+	says "$1" in_root "$root" /usr/lib/aufs-cxx/root /mnt tmpfs && [ $status != 0 ]
+}
+
+tells_refused_from_missing()
+{
+	refusal "has no aufs.ko" 1 "not found" &&
+		refusal "does not know the key" 0 "Key was rejected by service" &&
+		refusal "does not know the key" 0 "Operation not permitted" &&
+		refusal "'dmesg | tail' says why" 0 "Exec format error" || return
+	rm "$root/usr/local/sbin/modprobe"
+}
