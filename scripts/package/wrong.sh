@@ -150,3 +150,16 @@ tells_refused_from_missing()
 		refusal "'dmesg | tail' says why" 0 "Exec format error" || return
 	rm "$root/usr/local/sbin/modprobe"
 }
+
+# The kernel's command line is found in single quotes as well, but not in a comment.
+tells_of_command_line()
+{
+	local dir=$root/etc/default/grub.d
+
+	mkdir -p "$dir"
+	echo '# GRUB_CMDLINE_LINUX="aufs=tmpfs"' >"$dir/comment.cfg"
+	echo "GRUB_CMDLINE_LINUX='aufs=tmpfs'" >"$dir/union.cfg"
+	says "by /etc/default/grub.d/union.cfg: from now on" apt_in "$root" "$debian" remove aufs-cxx-dkms &&
+		[ $status = 0 ] || return
+	rm "$dir/comment.cfg" "$dir/union.cfg"
+}
