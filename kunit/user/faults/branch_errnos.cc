@@ -64,19 +64,6 @@ struct Usual {
 	std::vector<Request> requests;
 };
 
-/*
- * @now, or @wanted where only the number of names is noted wrongly: that may get lost, and then it is one
- * too many. Too many cost space, too few the file.
- */
-static string as_if_noted(const string &now, const string &wanted, const Attempt &attempt)
-{
-	string more = wanted;
-	size_t at = more.find(" links=1 ");
-	if (!attempt.has_two_names || at == string::npos)
-		return now;
-	return now == more.replace(at, strlen(" links=1 "), " links=2 ") ? wanted : now;
-}
-
 /* One union, and the attempts that were made in it. */
 class Trials
 {

@@ -99,6 +99,15 @@ static bool says_no_memory(int error, const Attempt &attempt)
 	return error == ENOMEM || error == ENOSPC || error == attempt.shortage;
 }
 
+/* A filesystem changes the mode first, and then may have no memory for what the ACL says of it. */
+static bool is_mode_alone(const string &now, const string &before, const Attempt &attempt)
+{
+	auto rest = [](const string &looks) {
+		return looks.substr(looks.find(" uid="));
+	};
+	return strstr(attempt.name, "chmod") && rest(now) == rest(before);
+}
+
 /*
  * Not called by an attempt: compat_ioctl, which is unlocked_ioctl for 32-bit programs;
  * mmap_capabilities, which is for kernels without an MMU; and what the cases below are for. The
@@ -133,9 +142,12 @@ PARAM_CASE_OF(each_allocation, attempt_names())
 			bool more = failing.end();
 			bool may_be_done = attempt.effect == Effect::steps ||
 					   attempt.effect == Effect::write_back;
-			string now = looks_of(scene.dir);
-			if (error == usual || !(may_be_done && now == after))
-				EXPECT_EQ(now, error == usual ? after : before);
+			string now = as_if_noted(looks_of(scene.dir), after, attempt);
+			if (error == usual)
+				EXPECT_EQ(now, after);
+			else if (!(may_be_done && now == after) &&
+				 !is_mode_alone(now, before, attempt))
+				EXPECT_EQ(now, before);
 			expect_no_debris(u.top);
 			/* Nobody is hindered afterwards. */
 			if (error != usual && now == before) {

@@ -240,3 +240,12 @@ string looks_of(const string &dir)
 	look_below(dir, "", text);
 	return text;
 }
+
+string as_if_noted(const string &now, const string &wanted, const Attempt &attempt)
+{
+	string more = wanted;
+	size_t at = more.find(" links=1 ");
+	if (!attempt.has_two_names || at == string::npos)
+		return now;
+	return now == more.replace(at, strlen(" links=1 "), " links=2 ") ? wanted : now;
+}

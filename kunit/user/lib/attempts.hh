@@ -73,3 +73,8 @@ std::vector<const char *> attempt_names();
  * times that a test has set. A listing that does not agree with that is a failure.
  */
 string looks_of(const string &dir);
+/*
+ * @now, or @wanted where only the number of names is noted wrongly: that may get lost, and then it is one
+ * too many. Too many cost space, too few the file.
+ */
+string as_if_noted(const string &now, const string &wanted, const Attempt &attempt);
