@@ -106,7 +106,13 @@ Result<void> Housekeeping::find(const AsMounter &mounter, const Branch &branch)
 	if (!plinks_.dentry)
 		return {};
 
-	NameList names = TRY(NameList::read(mounter, {branch, *plinks_.dentry}));
+	auto read = NameList::read(mounter, {branch, *plinks_.dentry});
+
+	/* Somebody has just removed it. */
+	if (read.error() == -ENOENT)
+		return {};
+
+	NameList names = TRY(move(read));
 
 	return names.for_each([this](StringView name) -> Result<void> {
 		old_plinks_.note(name);
