@@ -30,6 +30,13 @@ struct HolderSearch : aufs_search {
 	}
 };
 
+bool find_user_of(const struct dentry &holder, struct aufs_user &user)
+{
+	HolderSearch search(holder, Inode::of(*holder.d_inode));
+
+	return find_user(search, user);
+}
+
 /* For who reads a directory of @branch through. */
 struct ReaderSearch : aufs_search {
 	const Branch &branch;
@@ -108,9 +115,7 @@ bool Busy::is_of_process() const
 	struct aufs_user user;
 
 	for (unsigned int i = 0; i < cxxrt::min(count_, most_holders); i++) {
-		HolderSearch search(*holders_[i], Inode::of(*holders_[i]->d_inode));
-
-		if (find_user(search, user))
+		if (find_user_of(*holders_[i], user))
 			return true;
 	}
 	if (!branch_ || count_)
@@ -132,8 +137,7 @@ void Busy::explain(struct fs_context *fc) const
 	struct aufs_user user;
 
 	for (unsigned int i = 0; i < named; i++) {
-		HolderSearch search(*holders_[i], Inode::of(*holders_[i]->d_inode));
-		bool known = find_user(search, user);
+		bool known = find_user_of(*holders_[i], user);
 
 		name_holder(fc, *branch_, use_, *holders_[i], known ? &user : nullptr, buffer.get(),
 			    i + 1 == named ? count_ - named : 0);
