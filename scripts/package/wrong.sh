@@ -147,7 +147,7 @@ tells_refused_from_missing()
 	refusal "has no aufs.ko" 1 "not found" &&
 		refusal "does not know the key" 0 "Key was rejected by service" &&
 		refusal "does not know the key" 0 "Operation not permitted" &&
-		refusal "'dmesg | tail' says why" 0 "Exec format error" || return
+		refusal "the end of what dmesg prints says why" 0 "Exec format error" || return
 	rm "$root/usr/local/sbin/modprobe"
 }
 

@@ -105,7 +105,8 @@ static bool is_mode_alone(const string &now, const string &before, const Attempt
 	auto rest = [](const string &looks) {
 		return looks.substr(looks.find(" uid="));
 	};
-	return strstr(attempt.name, "chmod") && rest(now) == rest(before);
+	string name = attempt.name;
+	return (name == "chmod" || name == "fchmod") && rest(now) == rest(before);
 }
 
 /*
