@@ -163,8 +163,8 @@ Result<void> rename_checked(const ListLock &list, RenameSide from, RenameSide to
 	AsMounter mounter = from.dir.super().as_mounter();
 	bool exchange = flags & RENAME_EXCHANGE;
 
-	/* The list has changed since the VFS looked them up: it does so again. */
-	if (!from.dentry.d_hash.pprev || (to.inode() && !to.dentry.d_hash.pprev))
+	/* The list has changed since the VFS looked them up, and may have what was not there: the VFS looks again. */
+	if (!from.dentry.d_hash.pprev || !to.dentry.d_hash.pprev)
 		return Error{-ESTALE};
 	if (!exchange && to.directory() && !TRY(is_logically_empty(mounter, *to.inode())))
 		return Error{-ENOTEMPTY};
