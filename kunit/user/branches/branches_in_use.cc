@@ -6,6 +6,7 @@
 // Combinations: tmpfs
 
 #include "modules.hh"
+#include "passthrough.hh"
 
 #include <dirent.h>
 #include <sys/inotify.h>
@@ -342,6 +343,50 @@ CASE(mounted_over_each_other)
 	EXPECT_EQ(remount(u, "append:" + u.module("b") + ",del:" + u.module("b")), 0);
 	EXPECT_EQ(read_file(u.at("common")), "b");
 	over.unmount();
+}
+
+/* @pid waits for a lock; or it has ended. */
+static void wait_until_blocked(pid_t pid)
+{
+	auto state = [pid] {
+		string text = read_file("/proc/" + std::to_string(pid) + "/stat");
+		return text[text.rfind(')') + 2];
+	};
+	while (state() != 'D' && state() != 'Z')
+		usleep(1000);
+}
+
+/* A name was free when a rename to it began, and a branch that has it comes before it goes on. */
+PARAM_CASE(free_until_a_branch_comes, "file", "directory")
+{
+	bool is_file = ktap::param() == "file";
+	string name = is_file ? "common" : "dir";
+	Modules u;
+	make_dir(u.tmp + "/below");
+	Passthrough server(u.tmp + "/served", u.tmp + "/below", 3600);
+	EXPECT_EQ(remount(u, "prepend:" + u.tmp + "/served=rw"), 0);
+	write_file(u.at("source"), "source");
+	EXPECT(!exists(u.at(name)));
+	/* Who changes the source's mode has its lock, which the rename waits for. */
+	server.hold({FUSE_SETATTR, 1, ""});
+	pid_t changer = spawn([&] { return chmod(u.at("source").c_str(), 0600) ? errno : 0; });
+	while (!server.is_held())
+		usleep(1000);
+	pid_t renamer = spawn([&] {
+		return renameat2(AT_FDCWD, u.at("source").c_str(), AT_FDCWD, u.at(name).c_str(),
+				 is_file ? RENAME_NOREPLACE : 0) ?
+			       errno :
+			       0;
+	});
+	wait_until_blocked(renamer);
+	EXPECT_EQ(remount(u, "append:" + u.module("b")), 0);
+	server.release(0);
+	EXPECT_EQ(wait_for(changer), 0);
+	EXPECT_EQ(ktap::errno_name(wait_for(renamer)), is_file ? "EEXIST" : "EISDIR");
+	EXPECT(server.end());
+	EXPECT_EQ(read_file(u.at(is_file ? "common" : "dir/b")), "b");
+	EXPECT_EQ(read_file(u.at("source")), "source");
+	u.unmount();
 }
 
 /* Users who always come again do not keep the list from changing. */
