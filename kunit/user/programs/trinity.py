@@ -189,14 +189,24 @@ def is_directory(path):
     return os.path.isdir(path) and os.path.realpath(path) == path
 
 
-def give_work():
-    """What the last round has made of its files is to be of use to the next one: as root, through the union."""
+def remove(path):
+    """The file, or the whole directory."""
+    if is_directory(path):
+        shutil.rmtree(path)
+    else:
+        os.unlink(path)
+
+
+def give_work(anew):
+    """What the last round has made of its files is to be of use to the next one: as root, through the union. Or all of
+    them are made @anew: trinity does not begin in each state of them."""
     work = MNT + "/work"
+    for name in os.listdir(work) if anew else ():
+        remove(f"{work}/{name}")
     # First what makes room. trinity does not begin where it cannot have its own files.
     for name in os.listdir(work):
         if name.startswith("trinity-testfile"):
-            path = f"{work}/{name}"
-            shutil.rmtree(path) if is_directory(path) else os.unlink(path)
+            remove(f"{work}/{name}")
     for directory, dirs, files in os.walk(work):
         for name in (".", *dirs, *files):
             path = f"{directory}/{name}"
@@ -222,8 +232,9 @@ class Calls:
 
     def __init__(self):
         self.done = self.worked = self.rounds = self.lost = 0
-        self.succeeded = dict.fromkeys(CALLS, 0)
+        self.succeeded, self.errors = dict.fromkeys(CALLS, 0), {}
         self.changed = self.stuck = False
+        self.had_work = True  # the last round
         self.wrong = []
 
     def round(self, seed, count):
@@ -255,10 +266,13 @@ class Calls:
         self.changed |= any(before.get(f"work/{name}") != after.get(f"work/{name}") for name in FILES)
         said = read(TMP + "/out").decode(errors="replace")
         ended = re.search(r"Ran (\d+) syscalls\. Successes: (\d+)", said)
+        self.had_work = bool(ended) and ended[1] != "0"
         if not ended:
             self.lost += 1
             say(f"round of seed {seed}: it did not come to its end:\n{said[-1500:]}")
             return
+        if ended[1] == "0":
+            say(f"round of seed {seed}: no call at all:\n{said[:700]}\n[...]\n{said[-700:]}")
         self.done += int(ended[1])
         self.worked += int(ended[2])
         self.read_statistics(seed, said)
@@ -271,8 +285,10 @@ class Calls:
             if begin := re.match(r"(\w+): \(attempted:\d+\. success:(\d+)\.", line):
                 call = begin[1]
                 self.succeeded[call] = self.succeeded.get(call, 0) + int(begin[2])
-            elif (error := re.match(r"    (.+): \d+$", line)) and error[1] in DAMAGE:
-                self.wrong.append(f"round of seed {seed}: {call}: {error[1]}")
+            elif error := re.match(r"    (.+): (\d+)$", line):
+                self.errors.setdefault(call, set()).add(error[1])
+                if error[1] in DAMAGE:
+                    self.wrong.append(f"round of seed {seed}: {call}: {error[1]}")
 
 
 def run_rounds(calls):
@@ -283,9 +299,10 @@ def run_rounds(calls):
     most = 4 + 3 * STEPS // STEPS_A_ROUND
     while calls.done < STEPS and calls.rounds < most and not calls.wrong:
         if calls.rounds:
-            give_work()
+            give_work(anew=not calls.had_work)
         calls.round(seeds.randrange(1 << 30), min(STEPS_A_ROUND, STEPS - calls.done))
-    never = " ".join(name for name, count in calls.succeeded.items() if not count)
+    never = "; ".join(": ".join((name, *sorted(calls.errors.get(name, ())))) for name, count in calls.succeeded.items()
+                      if not count)
     say(f"{calls.done} calls, of which {calls.worked} worked, in {calls.rounds} rounds, of which {calls.lost} did not "
         f"come to their end; never worked: {never or 'none'}")
     if not calls.wrong and calls.done < STEPS:
