@@ -81,7 +81,7 @@ struct Caches {
 std::string name_of_many(const Place &place, const Many &many, long number)
 {
 	const long directory = number / many.in_directory;
-	const std::string name = "d" + std::to_string(directory) + "/n" + std::to_string(number);
+	std::string name = "d" + std::to_string(directory) + "/n" + std::to_string(number);
 
 	if (!place.is_branch())
 		return name;

@@ -194,7 +194,7 @@ static int rename_sub(const Scene &s)
 	return result_of(rename(s.sub.c_str(), s.to.c_str()));
 }
 
-template <unsigned flags> int rename_with(const Scene &s)
+template <unsigned flags> static int rename_with(const Scene &s)
 {
 	return result_of(renameat2(AT_FDCWD, s.file.c_str(), AT_FDCWD, s.to.c_str(), flags));
 }

@@ -8,10 +8,17 @@
 #include <linux/fs.h>
 #include <sys/ioctl.h>
 
+static void put_what(void *at)
+{
+	constexpr std::string_view what = "WHAT";
+
+	memcpy(at, what.data(), what.size());
+}
+
 static int map_and_write(int fd)
 {
 	return map_it(fd, PROT_READ | PROT_WRITE, MADV_POPULATE_WRITE, [](char *at) {
-		memcpy(at, "WHAT", 4);
+		put_what(at);
 		return result_of(msync(at, block, MS_SYNC));
 	});
 }
@@ -76,7 +83,7 @@ std::span<const Attempt> attempts_to_write()
 	static constexpr Attempt list[] = {
 		{"write", "write_iter", upper_file,
 		 [](const Scene &s) {
-			 memcpy(buffer, "WHAT", 4);
+			 put_what(buffer);
 			 return put_text(s.fd, 4);
 		 },
 		 Effect::change, open_to_write},
@@ -91,7 +98,7 @@ std::span<const Attempt> attempts_to_write()
 		 .prepare = upper_file,
 		 .run =
 			 [](const Scene &s) {
-				 memcpy(buffer, "WHAT", 4);
+				 put_what(buffer);
 				 return ask_aio(s.fd, IOCB_CMD_PWRITE, 4);
 			 },
 		 .effect = Effect::change,

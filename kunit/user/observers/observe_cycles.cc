@@ -11,8 +11,8 @@
 #include <algorithm>
 #include <climits>
 #include <fstream>
+#include <memory>
 #include <new>
-#include <optional>
 
 #include <elf.h>
 #include <sched.h>
@@ -281,7 +281,7 @@ struct Scene : Union {
 		write_file(low + "/data", pattern(4 * page_size()));
 		mount();
 		Fd file = open_file(at("code"), O_RDONLY);
-		map.emplace(page_size(), PROT_READ | PROT_EXEC, MAP_PRIVATE, file);
+		map = std::make_unique<Map>(page_size(), PROT_READ | PROT_EXEC, MAP_PRIVATE, file);
 		of_branch = stat_of(low + "/code");
 		OK(rename(at("code").c_str(), at("renamed").c_str()));
 	}
@@ -296,7 +296,7 @@ struct Scene : Union {
 			  corrected ? "EBUSY\n" : "allowed\n");
 	}
 
-	std::optional<Map> map;
+	std::unique_ptr<Map> map;
 	struct stat of_branch;
 
 private:
