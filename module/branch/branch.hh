@@ -229,13 +229,13 @@ public:
 		kuid_t uid;
 		kgid_t gid;
 	};
-	/* Who owns its @inode, as users see it. Any context. */
-	Owner shown_owner(const struct inode &inode) const
+	/* Who owns its @h_inode, as users see it. Any context. */
+	Owner shown_owner(const struct inode &h_inode) const
 	{
-		Owner owner = {inode.i_uid, inode.i_gid};
+		Owner owner = {h_inode.i_uid, h_inode.i_gid};
 
 		if (idmapped())
-			aufs_owner_through(mnt_, &inode, &owner.uid, &owner.gid);
+			aufs_owner_through(mnt_, &h_inode, &owner.uid, &owner.gid);
 		return owner;
 	}
 	/*

@@ -33,14 +33,14 @@ Error not_usable(const Branch &branch, StringView name)
  */
 bool is_ours(PartRef part, umode_t kind)
 {
-	const struct inode &inode = part.inode();
+	const struct inode &h_inode = part.inode();
 
-	if ((inode.i_mode & S_IFMT) != kind)
+	if ((h_inode.i_mode & S_IFMT) != kind)
 		return false;
-	if (is_dir(kind) && (inode.i_mode & (S_IWGRP | S_IWOTH)))
+	if (is_dir(kind) && (h_inode.i_mode & (S_IWGRP | S_IWOTH)))
 		return false;
 
-	uid_t owner = part.branch.shown_owner(inode).uid.val;
+	uid_t owner = part.branch.shown_owner(h_inode).uid.val;
 
 	return owner == 0 || owner == current_cred().fsuid.val;
 }
@@ -79,10 +79,10 @@ bool Housekeeping::Kept::is_there(const Branch &branch, StringView name) const
 	if (!dentry || !is_entry_of(*dentry, branch.root()))
 		return false;
 
-	const struct inode &inode = *dentry->d_inode;
+	const struct inode &h_inode = *dentry->d_inode;
 
-	return !(inode.i_flags & S_DEAD) && inode.i_uid.val == owner && inode.i_mode == mode &&
-	       NameSnapshot(*dentry).view() == name;
+	return !(h_inode.i_flags & S_DEAD) && h_inode.i_uid.val == owner &&
+	       h_inode.i_mode == mode && NameSnapshot(*dentry).view() == name;
 }
 
 Own<Housekeeping> Housekeeping::create(int depth)

@@ -151,21 +151,21 @@ Result<void> remove_acl(const Writer &writer, struct dentry &dentry, int type)
 
 void hand_nothing_down(const Writer &writer, struct dentry &dir)
 {
-	struct inode &inode = *dir.d_inode;
+	struct inode &h_inode = *dir.d_inode;
 	struct iattr attr = {};
 
 	(void)remove_acl(writer, dir, ACL_TYPE_DEFAULT).ok();
 	(void)remove_acl(writer, dir, ACL_TYPE_ACCESS).ok();
-	if ((inode.i_mode & S_IALLUGO) != S_IRWXU) {
+	if ((h_inode.i_mode & S_IALLUGO) != S_IRWXU) {
 		attr.ia_valid |= ATTR_MODE;
 		attr.ia_mode = S_IFDIR | S_IRWXU;
 	}
-	if (inode.i_mode & S_ISGID) {
+	if (h_inode.i_mode & S_ISGID) {
 		attr.ia_valid |= ATTR_GID;
 		attr.ia_gid = aufs_current_cred()->fsgid;
 	}
 	if (attr.ia_valid) {
-		InodeLock lock(inode);
+		InodeLock lock(h_inode);
 
 		aufs_notify_change(writer.mnt(), &dir, &attr);
 	}

@@ -48,11 +48,11 @@ Result<bool> is_overlay_opaque(const AsMounter &, PartRef dir)
 
 Result<bool> is_overlay_whiteout(const AsMounter &mounter, PartRef dir, struct dentry &dentry)
 {
-	const struct inode &inode = *dentry.d_inode;
+	const struct inode &h_inode = *dentry.d_inode;
 
-	if ((inode.i_mode & S_IFMT) == S_IFCHR)
-		return inode.i_rdev == 0;
-	return is_reg(inode.i_mode) && inode.i_size == 0 &&
+	if ((h_inode.i_mode & S_IFMT) == S_IFCHR)
+		return h_inode.i_rdev == 0;
+	return is_reg(h_inode.i_mode) && h_inode.i_size == 0 &&
 	       TRY(has_attribute({dir.branch, dentry}, "trusted.overlay.whiteout")) &&
 	       TRY(has_overlay_whiteout_files(mounter, dir));
 }

@@ -340,12 +340,12 @@ namespace
 {
 
 /* Later kernels have a struct around the state of an inode. */
-template <class Inode> bool is_new(const Inode &inode)
+template <class VfsInode> bool is_new(const VfsInode &vfs_inode)
 {
-	if constexpr (requires { inode.i_state & I_NEW; })
-		return inode.i_state & I_NEW;
+	if constexpr (requires { vfs_inode.i_state & I_NEW; })
+		return vfs_inode.i_state & I_NEW;
 	else
-		return inode.i_state.__state & I_NEW;
+		return vfs_inode.i_state.__state & I_NEW;
 }
 
 } // namespace
@@ -404,42 +404,42 @@ Result<Ref<struct inode>> Inode::get(const AsMounter &mounter, struct super_bloc
 	if (super.has_had_lone())
 		find_lone(mounter, sb, found, key);
 
-	auto inode = TRY(get_by_key(sb, key, identity, found));
+	auto vfs_inode = TRY(get_by_key(sb, key, identity, found));
 
 	/* It is there again, or another one has its number. */
-	if (found.exists() && of(*inode).is_removed(*h_inode)) {
-		of(*inode).unhash();
-		inode = TRY(get_by_key(sb, key, identity, found));
+	if (found.exists() && of(*vfs_inode).is_removed(*h_inode)) {
+		of(*vfs_inode).unhash();
+		vfs_inode = TRY(get_by_key(sb, key, identity, found));
 	}
-	if (age == Age::any && found.exists() && TRY(of(*inode).is_left_behind(found))) {
-		of(*inode).unhash();
-		inode = TRY(get_by_key(sb, key, identity, found));
+	if (age == Age::any && found.exists() && TRY(of(*vfs_inode).is_left_behind(found))) {
+		of(*vfs_inode).unhash();
+		vfs_inode = TRY(get_by_key(sb, key, identity, found));
 	}
-	if (of(*inode).is_or_was(h_inode)) {
+	if (of(*vfs_inode).is_or_was(h_inode)) {
 		if (found.exists())
-			TRY(of(*inode).take_up(found));
-		return inode;
+			TRY(of(*vfs_inode).take_up(found));
+		return vfs_inode;
 	}
-	if (TRY(of(*inode).adopt(found, identity)))
-		return inode;
+	if (TRY(of(*vfs_inode).adopt(found, identity)))
+		return vfs_inode;
 	/*
 	 * Its place on the branch may be taken and the inode not know it yet: then a copy-up is
 	 * under way.
 	 */
 	if (age == Age::any) {
-		CopyLock lock(of(*inode));
+		CopyLock lock(of(*vfs_inode));
 
-		if (of(*inode).is_or_was(h_inode))
-			return inode;
+		if (of(*vfs_inode).is_or_was(h_inode))
+			return vfs_inode;
 	}
 	/*
 	 * Two objects have one number: one has got it after the other, whose copy remembers it, or
 	 * it was copied, with its attributes, on the branch itself. They are two, and what is only
 	 * a copy of an attribute says nothing.
 	 */
-	if (of(*inode).identity().generation == identity.generation)
+	if (of(*vfs_inode).identity().generation == identity.generation)
 		identity = {.one_name = identity.one_name};
-	inode = {};
+	vfs_inode = {};
 	return get_by_key(sb, IdentityKey::of_pointer(h_inode), identity, found);
 }
 

@@ -119,18 +119,19 @@ void Inode::find_lone(const AsMounter &mounter, struct super_block &sb, const St
 
 	for (const Part &part : found.lower_parts()) {
 		IdentityKey wanted = identity_of(mounter, super, part).key;
-		auto inode = Ref<struct inode>::adopt(ilookup5(&sb, wanted.hash(), test, &wanted));
+		auto vfs_inode =
+			Ref<struct inode>::adopt(ilookup5(&sb, wanted.hash(), test, &wanted));
 
-		if (!inode)
+		if (!vfs_inode)
 			continue;
 
-		if (!AtomicRef(of(*inode).lone_).load())
+		if (!AtomicRef(of(*vfs_inode).lone_).load())
 			continue;
 
-		CopyLock lock(of(*inode));
+		CopyLock lock(of(*vfs_inode));
 
-		if (of(*inode).lone_)
-			of(*inode).rehash(lock, key);
+		if (of(*vfs_inode).lone_)
+			of(*vfs_inode).rehash(lock, key);
 	}
 }
 

@@ -269,8 +269,8 @@ unsigned int Refresh::parts_on(const ListChangeLock &, const Branch &branch) con
 		if (item.dentry->d_inode)
 			count += Inode::of(*item.dentry->d_inode).parts_on(branch);
 	}
-	for (const Ref<struct inode> &inode : lone_)
-		count += Inode::of(*inode).parts_on(branch);
+	for (const Ref<struct inode> &vfs_inode : lone_)
+		count += Inode::of(*vfs_inode).parts_on(branch);
 	return count;
 }
 
@@ -298,8 +298,8 @@ void Refresh::commit_parts(const AsMounter &mounter, const ListChangeLock &list,
 
 void Refresh::commit(const AsMounter &mounter, const ListChangeLock &list, Goes goes)
 {
-	for (const Ref<struct inode> &inode : lone_)
-		Inode::of(*inode).become_lone(mounter, list, goes);
+	for (const Ref<struct inode> &vfs_inode : lone_)
+		Inode::of(*vfs_inode).become_lone(mounter, list, goes);
 	for (Item &item : items_) {
 		struct dentry &dentry = *item.dentry;
 
