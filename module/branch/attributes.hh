@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Attributes of a branch's objects, with ids as they are through its mount. Everything is done with the credentials of
- * the current task, and may sleep. Errors are the branch filesystem's.
+ * Attributes of a branch's objects, with ids as its mount maps them. All functions use the credentials of the current
+ * task, and may sleep. Errors are the branch filesystem's.
  */
 #pragma once
 
@@ -10,15 +10,18 @@
 namespace aufs
 {
 
-/* The bytes of the value, put into @value, which has @size; of 0, only how many there are. -ERANGE, -ENODATA. */
+/*
+ * Reads the value of @name into @value of @size bytes; a @size of 0 only asks for its length. Gives the length. -ERANGE
+ * if @value is too small, -ENODATA.
+ */
 inline Result<ssize_t> read_xattr(PartRef part, const char *name, void *value, size_t size)
 {
 	return check_count(aufs_getxattr(part.branch.mnt(), &part.dentry, name, value, size));
 }
 
 /*
- * Walks the names of a list of attributes, each with a null at its end, as a filesystem gave it: one that another
- * machine serves may be anything. next() is -EIO where a name does not end.
+ * Walks a list of attributes as a filesystem gave it: names, each with a null at its end. A server may send anything:
+ * next() is -EIO if a name has no end.
  */
 class XattrNames final
 {
@@ -30,7 +33,7 @@ public:
 	{
 		return at_ < end_;
 	}
-	/* The null is behind it. */
+	/* A null follows the name. */
 	Result<StringView> next()
 	{
 		const char *from = at_;
@@ -58,25 +61,25 @@ inline Result<void> remove_xattr(PartRef part, const char *name)
 	return check(aufs_removexattr(part.branch.mnt(), &part.dentry, name));
 }
 
-/* Null where there is none. */
+/* Null if there is no such ACL. */
 inline Result<Ref<struct posix_acl>> read_acl(PartRef part, int type)
 {
 	return adopt_or_error(aufs_get_acl(part.branch.mnt(), &part.inode(), type));
 }
 
-/* Null removes it. Takes the inode's lock. */
+/* A null @acl removes the ACL. Takes the inode's lock. */
 inline Result<void> write_acl(PartRef part, int type, struct posix_acl *acl)
 {
 	return check(aufs_set_acl(part.branch.mnt(), &part.dentry, type, acl));
 }
 
-/* Flags and the project. Takes the inode's lock. */
+/* Sets the flags and the project. Takes the inode's lock. */
 inline Result<void> write_fileattr(PartRef part, AUFS_FILEATTR &attr)
 {
 	return check(aufs_set_fileattr(part.branch.mnt(), &part.dentry, &attr));
 }
 
-/* As notify_change(), whose @attr it is; under the lock of the inode of @part. */
+/* As notify_change() with @attr. The lock is that of @part's inode. */
 inline Result<void> change_attributes(const InodeLock &, PartRef part, struct iattr &attr)
 {
 	return check(aufs_notify_change(part.branch.mnt(), &part.dentry, &attr));

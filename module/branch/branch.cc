@@ -32,9 +32,9 @@ Result<Own<char[]>> absolute_name(const struct path &path, StringView given)
 }
 
 /*
- * Where what readdir calls an inode is its i_ino. Whatever is not here has not been looked at (each
- * of these has: kunit/user/branches/filesystems.cc), or does not have it so, as iso9660, which gives
- * the place of a file's entry in its directory.
+ * Whether readdir of this filesystem gives the i_ino of each object. A filesystem that is not here was not tested
+ * (those that are: kunit/user/branches/filesystems.cc), or gives other numbers: iso9660 gives the place of a file's
+ * entry in its directory.
  */
 bool is_known_to_list_numbers(const struct super_block &sb)
 {
@@ -54,8 +54,8 @@ bool is_known_to_list_numbers(const struct super_block &sb)
 }
 
 /*
- * Where one i_ino is that of one inode, or might not be: subvolumes, snapshots and checkpoints, servers,
- * daemons (on a disk as well), stacked filesystems, and what nobody has looked at.
+ * Whether two inodes of this filesystem may have one i_ino: where there are subvolumes, snapshots or checkpoints, on
+ * servers and daemons (of disks as well), on stacked filesystems, and where it was not tested.
  */
 bool numbers_unknown(const struct super_block &sb)
 {
@@ -123,7 +123,7 @@ Branch &Branch::of(struct llist_node &released)
 namespace
 {
 
-/* Whether there may be casefolded directories in it. */
+/* Whether the filesystem may have casefolded directories. */
 template <class Sb> bool can_fold(const Sb &sb)
 {
 	if constexpr (requires { sb.s_encoding; })
@@ -158,7 +158,7 @@ Result<void> Branch::check_filesystem(struct fs_context *fc, bool perm_given)
 namespace
 {
 
-/* Whether @branch has the kind of attributes that origins are: it knows that this one is not there. */
+/* Whether @branch can store attributes such as origins. If it can, it says whether its root has one. */
 bool has_private_attributes(const Branch &branch)
 {
 	char value;
@@ -167,7 +167,7 @@ bool has_private_attributes(const Branch &branch)
 	return size >= 0 || size == -ENODATA || size == -ERANGE;
 }
 
-/* FNV-1a: of what is no secret and lies on a branch. */
+/* FNV-1a is enough: the words are no secret, and lie on a branch. */
 u64 fingerprint(u64 basis, const u64 *words, unsigned int count)
 {
 	constexpr u64 prime = 0x100000001b3;
@@ -180,8 +180,8 @@ u64 fingerprint(u64 basis, const u64 *words, unsigned int count)
 } // namespace
 
 /*
- * Its uuid. An image that can only be made as a whole is known without one: by its size, the number
- * of its files, and what its root is and when that was made.
+ * The filesystem's id is its uuid. Squashfs has none, but its images are only made as a whole: there the id is made of
+ * the size, the number of files, and the root's attributes with its time.
  */
 void Branch::identify_filesystem()
 {
@@ -215,7 +215,7 @@ void Branch::identify_filesystem()
 
 void Branch::tell_write_errors(struct super_block &union_sb) const
 {
-	/* Nobody may be there to be told: at an unmount. */
+	/* The log has it as well: at an unmount no task may be left that could be told. */
 	if (int error = aufs_tell_write_errors(&union_sb, &sb(), &write_errors_))
 		log_warning(
 			"branch '%s': its filesystem could not write back what was written (errno %d)",
@@ -251,13 +251,13 @@ Result<void> Branch::attach(struct fs_context *fc)
 	return {};
 }
 
-/* What depends on whether it is written to. */
+/* Sets what depends on whether the branch is rw. */
 void Branch::follow_permission()
 {
-	/* What is not written to keeps its access times. */
+	/* A branch that is not rw keeps its access times. */
 	aufs_mnt_set_readonly(mnt_, mount_is_readonly_ || !writable());
 	AtomicRef(grants_rights_).store(writable() || mount_grants_rights_);
-	/* What was learned before stays. */
+	/* Types that note_keeps_none() has noted stay so. */
 	if (writable() && !has_private_attributes_)
 		AtomicRef(keeps_none_).store(all_kinds);
 }

@@ -16,8 +16,8 @@ class AsMounter;
 class Writer;
 
 /*
- * It is there as long as it stands in its union's list, and after that as long as something of it is
- * in use: then it goes, by a work of its own, for that waits for a grace period.
+ * A branch lives while it is in its union's list, and after that while something of it is in use (pin()). Then a work
+ * unmounts it, as that waits for a grace period.
  */
 class Branch final
 {
@@ -32,33 +32,32 @@ public:
 	}
 
 	/*
-	 * Resolves @item for the caller of mount(2) and remembers it; the mount of its own that a
-	 * branch is used through is made by attach(). -ENOENT, -ENOTDIR and the other errors of a
-	 * path walk; -EINVAL where the filesystem cannot be a branch; -EROFS for rw on what is
-	 * read-only. Each is explained in @fc's log.
+	 * Resolves @item's path for the caller of mount(2). The branch is used through a mount of its own, which
+	 * attach() makes. -ENOENT, -ENOTDIR and other errors of a path walk; -EINVAL if the filesystem cannot be a
+	 * branch; -EROFS for rw on a read-only filesystem or mount. @fc's log explains each.
 	 */
 	static Result<Own<Branch>> create(struct fs_context *fc, const BranchItem &item);
 
 	/*
-	 * Clones the mount that the branch was found on, so that mounts and umounts there no longer
-	 * matter.
+	 * Makes the private mount, a clone of the mount on which the branch was found. Later mounts and umounts there
+	 * do not matter.
 	 */
 	Result<void> attach(struct fs_context *fc);
 
-	/* Gives the private mount to who unmounts it; null where attach() did not get so far. */
+	/* Hands the private mount to the caller, who unmounts it. Null if attach() has made none. */
 	struct vfsmount *detach()
 	{
-		/* It has dentries. */
+		/* It has dentries of the mount. */
 		housekeeping_ = {};
 		return cxxrt::exchange(mnt_, nullptr);
 	}
 
 	/*
-	 * Whether it can be used as @item says, whatever that says of its path: -EROFS, explained in @fc's
-	 * log, where it is to be rw and its filesystem or its mount is not.
+	 * -EROFS, explained in @fc's log, if @item asks for rw and the filesystem or the mount is read-only. @item's
+	 * path is ignored.
 	 */
 	Result<void> check_use(struct fs_context *fc, const BranchItem &item) const;
-	/* As what it is used; without a path. */
+	/* Its permission and attributes, without a path. */
 	BranchItem use() const
 	{
 		BranchItem use = {};
@@ -69,11 +68,14 @@ public:
 		use.overlay_whiteouts = overlay_whiteouts_;
 		return use;
 	}
-	/* It is used so from now on. Under ListChangeLock. */
+	/* Uses the branch as @item says from now on. Under ListChangeLock. */
 	void use_as(const BranchItem &item);
-	/* Leave to change it (writer.hh). -EROFS, -ESTALE for one that has left. Sleeps while it is frozen. */
+	/*
+	 * The right to change the branch (writer.hh). -EROFS; -ESTALE if it has left the list. Sleeps while it is
+	 * frozen.
+	 */
 	Result<Writer> write(const AsMounter &mounter) const;
-	/* Somebody is changing it just now: for WriteAccess. Any context, as the next two. */
+	/* For WriteAccess: counts the tasks that are changing the branch. Any context, as the next two. */
 	void begin_change() const
 	{
 		AtomicRef(writers_).fetch_add(1);
@@ -87,25 +89,25 @@ public:
 		return AtomicRef(writers_).load_acquire() != 0;
 	}
 
-	/* How many pins there are, the list's as well. */
+	/* The number of pins, with the list's own. */
 	unsigned int pins() const
 	{
 		return AtomicRef(pins_).load();
 	}
-	/* Something of it is in use. Any context. */
+	/* Something of the branch is in use. Any context. */
 	void pin() const
 	{
 		AtomicRef(pins_).fetch_add(1);
 	}
-	/* The last one lets it go. Any context. */
+	/* Ends a pin. After the last one the branch goes. Any context. */
 	void unpin() const
 	{
 		if (AtomicRef(pins_).take_last())
 			aufs_release_later(&released_);
 	}
 	/*
-	 * The same for the list's pin: adds it to @gone, for release(), if that was the last. So the
-	 * filesystem is free when the caller's task returns to the user.
+	 * Ends the list's pin. If that was the last, adds the branch to @gone, for release(): so the filesystem is free
+	 * when the caller's task returns to the user.
 	 */
 	struct llist_node *unpin_onto(struct llist_node *gone) const
 	{
@@ -114,17 +116,17 @@ public:
 		released_.next = gone;
 		return &released_;
 	}
-	/* Unmounts and frees those that unpin_onto() has put onto @gone. Sleeps. */
+	/* Unmounts and frees the branches on @gone. Sleeps. */
 	static void release(struct llist_node *gone)
 	{
 		aufs_release_now(gone);
 	}
-	/* Waits for those that unpin() let go. Sleeps. */
+	/* Waits until the branches that unpin() let go are gone. Sleeps. */
 	static void wait_for_released()
 	{
 		aufs_release_flush();
 	}
-	/* That of @released. */
+	/* The branch whose released_ is @released. */
 	static Branch &of(struct llist_node &released);
 
 	struct vfsmount *mnt() const
@@ -144,16 +146,17 @@ public:
 	{
 		return {.mnt = mnt_, .dentry = &dentry};
 	}
-	/* Whether nothing can be written through its mount just now, or on its filesystem. Any context. */
+	/* Whether its mount or its filesystem is read-only just now. Any context. */
 	bool mount_is_read_only() const
 	{
 		return aufs_mnt_is_readonly(mnt_);
 	}
 	/*
-	 * Lets who syncs the union, whose superblock @union_sb is, know what its filesystem could not write back since.
+	 * If write-back on its filesystem has failed since the last call, the log says so, and the next sync of
+	 * @union_sb, the union's superblock, reports it.
 	 */
 	void tell_write_errors(struct super_block &union_sb) const;
-	/* Writes out what its filesystem has in memory. Takes the s_umount of that. Sleeps. */
+	/* Writes out its filesystem, under the s_umount of that. Sleeps. */
 	Result<void> sync() const
 	{
 		return check(aufs_sync_super(&sb()));
@@ -162,21 +165,21 @@ public:
 	{
 		return AtomicRef(copy_on_open_).load();
 	}
-	/* Whether @item, whatever its path is, says that it is used as it is. */
+	/* Whether it is used as @item says; paths are not compared. */
 	bool used_as(const BranchItem &item) const
 	{
 		return perm_ == item.perm && copy_on_open_ == item.copy_on_open &&
 		       may_miss_ == item.may_miss && overlay_whiteouts_ == item.overlay_whiteouts;
 	}
 	/*
-	 * Whether overlayfs's whiteouts and marks hide what lies below (overlay.hh), beside the format's own.
-	 * That does not change while it is in a list: names in use would have to be looked up anew.
+	 * Whether overlayfs's whiteouts and marks hide what lies below (overlay.hh), beside the format's own. Does not
+	 * change while the branch is in a list: names in use would have to be looked up again.
 	 */
 	bool has_overlay_whiteouts() const
 	{
 		return overlay_whiteouts_;
 	}
-	/* For one that is in no list yet. */
+	/* Only for a branch that is in no list yet. */
 	void set_overlay_whiteouts(bool has)
 	{
 		overlay_whiteouts_ = has;
@@ -194,16 +197,15 @@ public:
 	{
 		return perm() == BranchPerm::rw;
 	}
-	/* As /proc/mounts shows it: absolute, not escaped. */
+	/* Its absolute path. /proc/mounts shows it escaped, this is not. */
 	StringView name() const
 	{
 		return StringView::from_c_string(name_.get());
 	}
 	/*
-	 * Whether setuid and setgid bits and capabilities of its files count. On a branch that is
-	 * not written to and whose mount is nosuid, or another user namespace's, they do not, and
-	 * users do not see them, so that a copy-up, which leaves them out, changes nothing: else
-	 * whoever supplies the branch would get setuid programs on the rw one.
+	 * Whether setuid and setgid bits and capabilities of its files count. They do not if the branch is not rw and
+	 * its mount is nosuid or of another user namespace. Users do not see them then, so that a copy-up, which leaves
+	 * them out, changes nothing. Otherwise the supplier of the branch would get setuid programs on the rw one.
 	 */
 	bool grants_rights() const
 	{
@@ -218,8 +220,8 @@ public:
 							 static_cast<umode_t>(mode & ~rights);
 	}
 	/*
-	 * Whether its mount maps ids: then users see the owners and ACLs of its files as through
-	 * that mount, and what they set goes the other way. Ids without a counterpart are invalid.
+	 * Whether its mount maps ids. Then users see the owners and ACLs of its files as mapped, and what they set is
+	 * mapped back. Ids without a counterpart are invalid.
 	 */
 	bool idmapped() const
 	{
@@ -229,7 +231,7 @@ public:
 		kuid_t uid;
 		kgid_t gid;
 	};
-	/* Who owns its @h_inode, as users see it. Any context. */
+	/* The owner of its @h_inode, as users see it. Any context. */
 	Owner shown_owner(const struct inode &h_inode) const
 	{
 		Owner owner = {h_inode.i_uid, h_inode.i_gid};
@@ -238,10 +240,7 @@ public:
 			aufs_owner_through(mnt_, &h_inode, &owner.uid, &owner.gid);
 		return owner;
 	}
-	/*
-	 * Two inodes of this branch may have one number. Then the union's numbers come from its inodes
-	 * alone.
-	 */
+	/* Whether two inodes of this branch may have one number. Then the union's inodes get fresh numbers. */
 	bool numbers_by_inode() const
 	{
 		return numbers_by_inode_;
@@ -253,9 +252,8 @@ public:
 		return lists_numbers_;
 	}
 	/*
-	 * Whether the change time of a directory is another one whenever a name has come or gone. On
-	 * filesystems that make their directories up as they are read, and on what others have the
-	 * data of, one cannot know.
+	 * Whether the change time of a directory is known to be another one whenever a name has come or gone. It is not
+	 * if the filesystem makes up its directories as they are read, or if its data is elsewhere.
 	 */
 	bool tells_changes() const
 	{
@@ -263,14 +261,15 @@ public:
 	}
 
 	/*
-	 * Whether it changes although nobody writes to it: a server's or a daemon's. Then what the
-	 * union's inodes have copies of is copied again whenever the branch has been asked.
+	 * Whether it changes although nobody writes to it, as a server's or a daemon's does. Then the union's inodes
+	 * copy its attributes again each time the branch has been asked for them. With udba=reval every branch counts
+	 * as such.
 	 */
 	bool changes_by_itself() const
 	{
 		return AtomicRef(changes_by_itself_).load();
 	}
-	/* Whether other unions have to know that it is written to. */
+	/* Whether other unions have to know that it is written to (claims.cc). */
 	bool is_claimed_rw(const ClaimsLock &) const
 	{
 		return claimed_rw_;
@@ -284,7 +283,7 @@ public:
 		AtomicRef(changes_by_itself_).store(changes);
 	}
 
-	/* The mount's number for it, which no other branch has or had. */
+	/* A number that no other branch of this union has or had. */
 	unsigned int number() const
 	{
 		return number_;
@@ -293,7 +292,7 @@ public:
 	{
 		number_ = number;
 	}
-	/* Its place in the list: 0 is the topmost. Behind all places where it has left the list. */
+	/* Its place in the list: 0 is the topmost. Larger than any place if it has left the list. */
 	unsigned int index() const
 	{
 		return AtomicRef(index_).load();
@@ -307,7 +306,7 @@ public:
 		return index() == 0;
 	}
 	/*
-	 * It has left the list, and is in use still: what is open or mapped goes on, and nothing else is changed
+	 * Whether it has left the list. If it is still in use, open files and mappings go on; nothing else is changed
 	 * there. Any context.
 	 */
 	bool has_left() const
@@ -322,7 +321,7 @@ public:
 	{
 		return index() < other.index();
 	}
-	/* The number of its filesystem: that of the first branch that lies on the same one. */
+	/* The union's number for its filesystem, the same for all branches on that. */
 	unsigned int filesystem() const
 	{
 		return filesystem_;
@@ -332,42 +331,42 @@ public:
 		filesystem_ = filesystem;
 	}
 	/*
-	 * What tells its filesystem from others, in any mount; null where nothing does. Filled in by
-	 * attach().
+	 * The id of its filesystem, the same in any mount; null if it has none, or shares it with another. attach()
+	 * sets it.
 	 */
 	const unsigned char *filesystem_id() const
 	{
 		return has_id_ ? id_ : nullptr;
 	}
-	/* Another filesystem of the union says that it is this one, and was there before. */
+	/* Another filesystem of the union, which was there before, has the same id. */
 	void forget_filesystem_id()
 	{
 		has_id_ = false;
 	}
-	/* Whether it has ever been written to by this filesystem: objects may have origins. */
+	/* Whether a union may have written to it: then objects may have origins. */
 	bool has_origins() const
 	{
 		return housekeeping_->used();
 	}
 	/*
-	 * Whether a copy of that kind here can be told what it is a copy of, and get further names:
-	 * as far as one knows before it is tried.
+	 * Whether a copy with the type of @mode can store its origin and get further names here, as far as is known
+	 * without a try.
 	 */
 	bool keeps_identity(umode_t mode) const
 	{
 		return !(AtomicRef(keeps_none_).load() & kind_bit(mode));
 	}
-	/* It was tried, and cannot be. */
+	/* A try has failed: copies with the type of @mode keep no identity. */
 	void note_keeps_none(umode_t mode) const
 	{
 		AtomicRef(keeps_none_).fetch_or(kind_bit(mode));
 	}
 	/*
-	 * Bytes that users may still write, as it said at most @seconds ago; 0 where it does not
-	 * say. May sleep.
+	 * The bytes that users may still write, as the filesystem said at most @seconds ago; 0 if it does not say. May
+	 * sleep.
 	 */
 	u64 free_space(unsigned int seconds) const;
-	/* What the format keeps in the root of a rw branch (housekeeping.hh); made when it is needed. */
+	/* The union's own files in the root of a rw branch (housekeeping.hh); made when they are needed. */
 	Housekeeping &housekeeping() const
 	{
 		return *housekeeping_;
@@ -414,7 +413,7 @@ private:
 	void follow_permission();
 
 	mutable struct llist_node released_ = {};
-	mutable unsigned int pins_ = 1; /* of the list's */
+	mutable unsigned int pins_ = 1; /* one is the list's */
 	mutable unsigned int writers_ = 0;
 	static constexpr unsigned int no_place = ~0U;
 	HeldPath found_;
@@ -423,8 +422,8 @@ private:
 	Own<Housekeeping> housekeeping_;
 	mutable u64 free_ = 0;
 	static constexpr s64 never = -1;
-	mutable s64 free_asked_ = never; /* seconds since boot, when free_ was so */
-	mutable unsigned char keeps_none_ = 0; /* kinds */
+	mutable s64 free_asked_ = never; /* when free_ was asked for, in seconds since boot */
+	mutable unsigned char keeps_none_ = 0; /* kind_bit()s */
 	unsigned char id_[UUID_SIZE];
 	bool has_id_ = false;
 	unsigned int number_ = 0;
@@ -443,7 +442,7 @@ private:
 	bool idmapped_ = false;
 	bool changes_by_itself_ = false;
 	bool claimed_rw_ = false;
-	mutable u32 write_errors_ = 0; /* of its filesystem, up to which the union has told them */
+	mutable u32 write_errors_ = 0; /* of its filesystem, as far as they were passed on */
 	bool overlay_whiteouts_ = false;
 };
 

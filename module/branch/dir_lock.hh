@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * A branch may be changed directly, by whoever has rights there, at any moment: what was looked up once
- * may have been moved or removed since. The VFS believes what it is called with and stops the machine
- * where that is wrong, so names of a branch change through DirLock and RenameLock alone, which look
- * again under the locks and answer -ESTALE.
+ * A user who has rights on a branch may change it directly at any moment: what was looked up once may have been moved
+ * or removed since. The VFS believes its arguments, and stops the machine if they are wrong. So names of a branch
+ * change only through DirLock and RenameLock, which look again under the locks and answer -ESTALE.
  */
 #pragma once
 
@@ -21,8 +20,8 @@ inline bool lies_on_branch(PartRef part)
 }
 
 /*
- * The same for a directory that can have entries. Under its i_rwsem it stays one; a directory above it may still
- * be moved away, as if that came right afterwards.
+ * Whether @dir lies on its branch and can have entries. Under its i_rwsem that stays so. A directory above it may still
+ * be moved away: that counts as if it came afterwards.
  */
 inline bool is_live_directory(PartRef dir)
 {
@@ -30,7 +29,7 @@ inline bool is_live_directory(PartRef dir)
 	       !(dir.inode().i_flags & S_DEAD) && lies_on_branch(dir);
 }
 
-/* Whether @dentry is still an entry of @dir; it stays so under the i_rwsem of that alone (DirLock::has()). */
+/* Whether @dentry is still an entry of @dir. That stays so only under the i_rwsem of @dir (DirLock::has()). */
 inline bool is_entry_of(const struct dentry &dentry, const struct dentry &dir)
 {
 	return dentry.d_parent == &dir && dentry.d_hash.pprev && is_positive(dentry);
@@ -69,7 +68,7 @@ private:
 class DirLock final
 {
 public:
-	/* -ESTALE where @dir is no directory of the branch any more. Sleeps. */
+	/* -ESTALE if @dir is no directory of the branch any more. Sleeps. */
 	static Result<DirLock> get(const Writer &writer, struct dentry &dir)
 	{
 		aufs_inode_lock_nested(dir.d_inode, I_MUTEX_PARENT);
@@ -98,13 +97,13 @@ public:
 	{
 		return *dir_;
 	}
-	/* Whether @dentry is still an entry of it. */
+	/* Whether @dentry is still an entry of the locked directory. */
 	bool has(const struct dentry &dentry) const
 	{
 		return is_entry_of(dentry, *dir_);
 	}
 
-	/* Makes @object of the negative @dentry. */
+	/* Makes @object by the name of the negative @dentry. */
 	Result<void> make(struct dentry &dentry, const NewObject &object) const
 	{
 		if (dentry.d_parent != dir_)
@@ -116,14 +115,14 @@ public:
 	{
 		return make(dentry, NewObject::link(object));
 	}
-	/* Removes the file @dentry; -ESTALE where it is a directory by now. */
+	/* Removes the file @dentry; -ESTALE if it is a directory by now. */
 	Result<void> unlink(struct dentry &dentry) const
 	{
 		if (!has(dentry) || is_dir(dentry.d_inode->i_mode))
 			return Error{-ESTALE};
 		return check(aufs_unlink(mnt_, dir_->d_inode, &dentry));
 	}
-	/* Removes the directory @dentry; -ESTALE where it is none. */
+	/* Removes the directory @dentry; -ESTALE if it is none. */
 	Result<void> rmdir(struct dentry &dentry) const
 	{
 		if (!has(dentry) || !is_dir(dentry.d_inode->i_mode))
@@ -145,8 +144,9 @@ class RenameLock final
 {
 public:
 	/*
-	 * For what moves from @from to @to. -ESTALE where one of them is no directory of the branch
-	 * any more, or what is moved is not there. To exchange, both are. Sleeps.
+	 * For a rename of @from to @to. -ESTALE if one of the directories is gone or has left the branch. If @from does
+	 * not exist, or @to in an exchange, later kernels answer -ESTALE here, and others give a negative dentry.
+	 * Sleeps.
 	 */
 	static Result<RenameLock> get(const Writer &writer, struct dentry &from_dir,
 				      StringView from, struct dentry &to_dir, StringView to,
@@ -155,7 +155,7 @@ public:
 		return begin(writer.branch(), {&from_dir, &to_dir, nullptr, nullptr, nullptr}, from,
 			     to, exchange);
 	}
-	/* The same for the dentry @from, -ESTALE where that has another name by now. */
+	/* The same for the dentry @from. If that is in another directory by now, this is -ESTALE, or rename() is. */
 	static Result<RenameLock> get(const Writer &writer, struct dentry &from_dir,
 				      struct dentry &from, struct dentry &to_dir, StringView to)
 	{
@@ -177,7 +177,7 @@ public:
 	{
 		return mnt_;
 	}
-	/* The directory that is moved to. */
+	/* The directory to which @from moves. */
 	struct dentry &to_dir() const
 	{
 		return *names_.to_dir;
@@ -191,7 +191,10 @@ public:
 	{
 		return *names_.to;
 	}
-	/* Moves what is at one name to the other. */
+	/*
+	 * Renames from() to the name of to(). -ESTALE if they are no entries any more, or a directory would move into
+	 * itself.
+	 */
 	Result<void> rename(unsigned int flags = 0) const
 	{
 		if (!is_entry_of(from(), *names_.from_dir) || to().d_parent != names_.to_dir ||

@@ -22,7 +22,7 @@ inline bool is_dot_or_dotdot(StringView name)
 	return name == StringView(".") || name == StringView("..");
 }
 
-/* A visit of one branch directory, as the kernel calls it back; for for_each_entry(). */
+/* Passes each entry that iterate_dir() gives to a visitor; for read_entries(). */
 template <class Visit> struct EntryVisitor : dir_context {
 	Visit &visit;
 	int error = 0;
@@ -47,7 +47,9 @@ template <class Visit> struct EntryVisitor : dir_context {
 	}
 };
 
-/* How a directory is read of which nobody has asked for a listing: nobody is to see that it was. */
+/*
+ * The open flags for a directory that no user asked to be read: neither the access time nor a notification tells of it.
+ */
 #ifdef HAVE___FMODE_NONOTIFY
 inline constexpr unsigned int unseen = O_NOATIME | FMODE_NONOTIFY;
 #else
@@ -55,9 +57,8 @@ inline constexpr unsigned int unseen = O_NOATIME;
 #endif
 
 /*
- * Calls @visit(BranchEntry) -> Result<void> for each entry of the directory @dir but `.` and `..`; the
- * position at the end. The branch directory is locked meanwhile. @flags: of its open. -EINTR on a fatal
- * signal.
+ * Calls @visit(BranchEntry) -> Result<void> for each entry of the directory @dir but `.` and `..`. Gives the position
+ * at the end. The kernel locks the branch directory meanwhile. @flags are for its open. -EINTR on a fatal signal.
  */
 template <class Visit>
 Result<loff_t> read_entries(const AsMounter &, PartRef dir, unsigned int flags, Visit &&visit)
@@ -79,7 +80,7 @@ Result<loff_t> read_entries(const AsMounter &, PartRef dir, unsigned int flags, 
 	return file->f_pos;
 }
 
-/* The same for who does not care where that is. */
+/* The same without the position. */
 template <class Visit>
 Result<void> for_each_entry(const AsMounter &mounter, PartRef dir, Visit &&visit)
 {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Which bits of a request are the same request on a branch. The VFS says with them what was asked of
- * the union's file, and a branch would take each for its own: these are handed down, those that are
- * named as translated are made anew by who hands them down, and all others are cleared, the ones of
- * newer kernels too. Each bit that a kernel's headers have is named here (kunit/host/handed-down).
+ * Which bits of a request mean the same on a branch. By some bits the VFS says what was asked of the union's file, and
+ * a branch would take them as asked of its own. The bits of these constants are handed down. Those that are named as
+ * translated are set anew by the caller. All others are cleared, those of newer kernels too. Each bit of a kernel's
+ * headers is named here (kunit/host/handed-down).
  */
 #pragma once
 
@@ -15,11 +15,11 @@ namespace aufs::handed_down
 /*
  * iattr::ia_valid.
  *
- * Translated: ATTR_FILE, with whose file the attributes are changed: the branch file of the same
- * inode, if it can be written to. ATTR_MODE is cleared beside ATTR_KILL_SUID and ATTR_KILL_SGID: the
- * branch's notify_change() makes it of them.
- * Cleared: ATTR_OPEN, "the open has truncated this already, or does it": the branch file is opened
- * without O_TRUNC. ATTR_DELEG, ATTR_CTIME_SET: about a delegation that was given for the union.
+ * Translated: ATTR_FILE says by which file the attributes are changed: by the branch file of the same inode, if that
+ * can be written to. ATTR_MODE is cleared beside ATTR_KILL_SUID and ATTR_KILL_SGID: the branch's notify_change() sets
+ * it for them.
+ * Cleared: ATTR_OPEN says that an open truncates: the branch file is opened without O_TRUNC. ATTR_DELEG and
+ * ATTR_CTIME_SET are about a delegation of the union's file.
  */
 inline constexpr unsigned int attributes =
 	ATTR_MODE | ATTR_UID | ATTR_GID | ATTR_SIZE | ATTR_ATIME | ATTR_MTIME | ATTR_CTIME |
@@ -29,26 +29,25 @@ inline constexpr unsigned int attributes =
 /*
  * file::f_flags for a branch file.
  *
- * Translated: O_NOATIME is set as well where the union's mount notes no accesses.
- * Cleared: O_CREAT, O_EXCL, O_TRUNC, O_TMPFILE, O_DIRECTORY, O_NOFOLLOW, O_NOCTTY, O_PATH, O_EMPTYPATH: these are
- * over when the branch file is opened. O_CLOEXEC is a descriptor's. FASYNC: signals come from the
- * union's file. FMODE_NONOTIFY: aufs_branch_open() sets it for all.
+ * Translated: O_NOATIME is also set if the union's mount notes no accesses.
+ * Cleared: O_CREAT, O_EXCL, O_TRUNC, O_TMPFILE, O_DIRECTORY, O_NOFOLLOW, O_NOCTTY, O_PATH, O_EMPTYPATH: these are done
+ * when the branch file is opened. O_CLOEXEC is a descriptor's. FASYNC: signals come from the union's file.
+ * FMODE_NONOTIFY: aufs_branch_open() sets it for all.
  */
 inline constexpr unsigned int open_flags = O_ACCMODE | O_APPEND | O_NONBLOCK | O_DSYNC | O_SYNC |
 					   O_DIRECT | O_LARGEFILE | O_NOATIME | __FMODE_EXEC;
 
-/* Those that fcntl(F_SETFL) changes later. */
+/* The flags that fcntl(F_SETFL) changes later. */
 inline constexpr unsigned int settable_flags = O_APPEND | O_NONBLOCK | O_DIRECT | O_NOATIME;
 
 /*
  * kiocb::ki_flags.
  *
- * Translated: IOCB_WRITE is set for what is queued.
- * Cleared: IOCB_AIO_RW says that the kiocb is a part of fs/aio.c's request, and ours is not; so do
- * IOCB_EVENTFD and IOCB_HAS_METADATA of what stands beside it. IOCB_WAITQ and
- * IOCB_DIO_CALLER_COMP ask for a completion that our request does not give; IOCB_ALLOC_CACHE is a
- * hint where the caller knows how it is completed. IOCB_DONTCACHE, IOCB_NOSIGNAL: for files that
- * say that they know them.
+ * Translated: IOCB_WRITE is set for a queued write.
+ * Cleared: IOCB_AIO_RW says that the kiocb is a part of fs/aio.c's request, and ours is not. IOCB_EVENTFD and
+ * IOCB_HAS_METADATA say that something stands beside the kiocb, and beside ours nothing does. IOCB_WAITQ and
+ * IOCB_DIO_CALLER_COMP ask for a completion that our request does not give. IOCB_ALLOC_CACHE is a hint of a caller who
+ * knows how the request is completed. IOCB_DONTCACHE, IOCB_NOSIGNAL: for files that say that they know them.
  */
 inline constexpr int io_flags = IOCB_HIPRI | IOCB_DSYNC | IOCB_SYNC | IOCB_NOWAIT | IOCB_APPEND |
 				IOCB_DIRECT | IOCB_WRITE | IOCB_NOIO
@@ -58,12 +57,11 @@ inline constexpr int io_flags = IOCB_HIPRI | IOCB_DSYNC | IOCB_SYNC | IOCB_NOWAI
 	;
 
 /*
- * kstat::result_mask, what is told: times, sizes and so on are the branch's.
+ * kstat::result_mask, which results there are: times, sizes and so on are the branch's.
  *
  * Translated: STATX_INO, STATX_NLINK and the device are the union's (getattr()).
- * Cleared: STATX_MNT_ID, STATX_MNT_ID_UNIQUE: the VFS's. STATX_SUBVOL names a part of the branch's
- * filesystem. STATX_WRITE_ATOMIC: writes through the union are not atomic. STATX_CHANGE_COOKIE: a
- * copy-up makes another.
+ * Cleared: STATX_MNT_ID, STATX_MNT_ID_UNIQUE: the VFS sets them. STATX_SUBVOL names a part of the branch's filesystem.
+ * STATX_WRITE_ATOMIC: writes through the union are not atomic. STATX_CHANGE_COOKIE: after a copy-up it is another one.
  */
 inline constexpr unsigned int results = STATX_BASIC_STATS | STATX_BTIME | STATX_DIOALIGN
 #ifdef HAVE_STATX_DIO_READ_ALIGN
@@ -74,22 +72,21 @@ inline constexpr unsigned int results = STATX_BASIC_STATS | STATX_BTIME | STATX_
 /*
  * kstat::attributes and attributes_mask.
  *
- * Cleared: STATX_ATTR_AUTOMOUNT, STATX_ATTR_MOUNT_ROOT: the VFS's, of the union's dentry.
- * STATX_ATTR_WRITE_ATOMIC as above; STATX_ATTR_CHANGE_MONOTONIC as its cookie.
+ * Cleared: STATX_ATTR_AUTOMOUNT, STATX_ATTR_MOUNT_ROOT: the VFS sets them, for the union's dentry.
+ * STATX_ATTR_WRITE_ATOMIC and STATX_ATTR_CHANGE_MONOTONIC, as the results STATX_WRITE_ATOMIC and STATX_CHANGE_COOKIE.
  */
 inline constexpr u64 stat_attributes = STATX_ATTR_COMPRESSED | STATX_ATTR_IMMUTABLE |
 				       STATX_ATTR_APPEND | STATX_ATTR_NODUMP |
 				       STATX_ATTR_ENCRYPTED | STATX_ATTR_VERITY | STATX_ATTR_DAX;
 
 /*
- * The flags of chattr(1) and xfs_io(8), in both forms: fileattr::flags and fsx_xflags. They are changed
- * on the branch as somebody asks for it.
+ * The flags of chattr(1) and xfs_io(8), in both forms: fileattr::flags and fsx_xflags. They are changed on the branch
+ * when a user asks for it.
  *
- * Refused: what says what a file is, or is for a filesystem alone to set. FS_DIRTY_FL, FS_COMPRBLK_FL,
- * FS_ENCRYPT_FL, FS_BTREE_FL, FS_INDEX_FL, FS_IMAGIC_FL, FS_HUGE_FILE_FL, FS_VERITY_FL,
- * FS_EA_INODE_FL, FS_EOFBLOCKS_FL, FS_INLINE_DATA_FL, FS_CASEFOLD_FL, FS_RESERVED_FL;
- * FS_XFLAG_PREALLOC, FS_XFLAG_HASATTR, and on newer kernels FS_XFLAG_VERITY, FS_XFLAG_CASEFOLD,
- * FS_XFLAG_CASENONPRESERVING.
+ * Refused: flags that say what a file is, and flags that only a filesystem sets. FS_DIRTY_FL, FS_COMPRBLK_FL,
+ * FS_ENCRYPT_FL, FS_BTREE_FL, FS_INDEX_FL, FS_IMAGIC_FL, FS_HUGE_FILE_FL, FS_VERITY_FL, FS_EA_INODE_FL,
+ * FS_EOFBLOCKS_FL, FS_INLINE_DATA_FL, FS_CASEFOLD_FL, FS_RESERVED_FL; FS_XFLAG_PREALLOC, FS_XFLAG_HASATTR, and on newer
+ * kernels FS_XFLAG_VERITY, FS_XFLAG_CASEFOLD, FS_XFLAG_CASENONPRESERVING.
  */
 inline constexpr u32 file_flags =
 	FS_SECRM_FL | FS_UNRM_FL | FS_COMPR_FL | FS_SYNC_FL | FS_IMMUTABLE_FL | FS_APPEND_FL |

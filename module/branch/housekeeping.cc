@@ -28,8 +28,9 @@ Error not_usable(const Branch &branch, StringView name)
 }
 
 /*
- * Whether @part was made by who mounted the branch, now or earlier. Anybody may have written to what
- * is not, and of a directory moved what is made there, or put a name in its place.
+ * Whether @part belongs to the mounter, of this mount or an earlier one, or to root, and a directory is writable for
+ * nobody else. Another user may have written to a file of his own. In a directory that he can write to, he could move
+ * or replace what the union makes.
  */
 bool is_ours(PartRef part, umode_t kind)
 {
@@ -46,8 +47,8 @@ bool is_ours(PartRef part, umode_t kind)
 }
 
 /*
- * @name in the root of the branch, made as @object if it is not there. What is
- * made is ours, whoever the filesystem gives it to; an empty directory of somebody else's goes for it.
+ * @name in the root of the branch. If it does not exist, or is an empty directory of another user, it is made as
+ * @object. What is made counts as ours, whoever the filesystem gives it to.
  */
 Result<Ref<struct dentry>> find_or_make(const Writer &writer, StringView name, umode_t kind,
 					const NewObject &object)
@@ -108,7 +109,7 @@ Result<void> Housekeeping::find(const AsMounter &mounter, const Branch &branch)
 
 	auto read = NameList::read(mounter, {branch, *plinks_.dentry});
 
-	/* Somebody has just removed it. */
+	/* Somebody has removed the directory since the lookup. */
 	if (read.error() == -ENOENT)
 		return {};
 
@@ -126,14 +127,14 @@ void Housekeeping::find_again(const AsMounter &mounter, const Branch &branch)
 {
 	if (find(mounter, branch).ok())
 		return;
-	/* What may be there is looked for. */
+	/* Unread names may be there: later searches look for them. */
 	note_used();
 	note_gone_names();
 }
 
 /*
- * @workfile, which never got its name, may have a pseudo-link, and stays by that. The name that it was to get
- * is still on a lower branch alone: counted as such, so that the pseudo-link does not go too early.
+ * @workfile never got its name. If it has a pseudo-link, the copy lives on by that. The name is then still on a lower
+ * branch alone. It is counted as one of those, so that the pseudo-link does not go too early.
  */
 void Housekeeping::count_one_more(const Writer &writer, struct dentry &workfile)
 {
@@ -162,7 +163,7 @@ void Housekeeping::clean(const AsMounter &mounter, const Branch &branch)
 
 	if (!orphans)
 		return;
-	/* Whoever comes to the list waits: not until that ends. */
+	/* Tasks that need the list of branches may wait for this one. They must not wait for a thaw. */
 	if (is_frozen(branch.sb())) {
 		log_warning("branch '%s' is frozen: what is in .wh..wh.orph stays for now",
 			    branch.name().data());
@@ -187,7 +188,7 @@ void Housekeeping::clean(const AsMounter &mounter, const Branch &branch)
 			auto removed = dentry ? remove_orphan(writer, *orphans, *dentry) :
 						Result<void>();
 
-			/* Somebody has made something in it. */
+			/* Somebody has made something in the directory. */
 			if (removed.error() != -ENOTEMPTY)
 				return removed;
 			warn_of_orphan(branch, removed.error());
@@ -210,10 +211,10 @@ Result<Ref<struct dentry>> Housekeeping::directory(const Writer &writer, Houseke
 					    NewObject::directory(S_IRWXU))));
 		note_used();
 	}
-	/* It may be an older one's, who let it hand down what the branch's root does. */
+	/* An older version may have made the directory. Then it hands down what the branch's root hands down. */
 	if (!dir.hands_nothing_down) {
 		hand_nothing_down(writer, *dir.dentry);
-		/* That may have changed the mode, and existing() is to find it all the same. */
+		/* That may have changed the mode, which existing() compares. */
 		dir.mode = dir.dentry->d_inode->i_mode;
 	}
 	dir.hands_nothing_down = true;
@@ -239,7 +240,7 @@ Result<Ref<struct dentry>> Housekeeping::whiteout_base(const Writer &writer)
 		base_ = Kept();
 		base_ = Kept(TRY(find_or_make(writer, base_name, S_IFREG,
 					      NewObject::file(S_IRUSR | S_IRGRP | S_IROTH))));
-		/* Whiteouts are links of it. */
+		/* Whiteouts are links of this file: none may have an ACL. */
 		TRY(remove_acl(writer, *base_.dentry, ACL_TYPE_ACCESS));
 	}
 	return base_.dentry.clone();
@@ -253,7 +254,10 @@ void Housekeeping::retire_whiteout_base(const Writer &writer, struct dentry &bas
 		return;
 	base_ = Kept();
 
-	/* Its other names are whiteouts, and stay. Where links cannot be, it is tried once more. */
+	/*
+	 * The file's other names are whiteouts, and stay. If it has none, the filesystem may refuse links: then the
+	 * file stays, and is tried again.
+	 */
 	auto dir_lock = DirLock::get(writer, writer.branch().root());
 
 	if (dir_lock.ok() && base.d_inode->i_nlink > 1)

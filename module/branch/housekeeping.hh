@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the format keeps in the root of a branch that is written to:
+ * The files of the format in the root of a rw branch:
  *
  *	.wh..wh.aufs	the file that whiteouts are links of
  *	.wh..wh.plnk	pseudo-links: one more name of each copy whose original has further names
- *	.wh..wh.orph	what is not finished yet, and what is to go
+ *	.wh..wh.orph	objects that are not finished yet, and objects that are to go
  *
- * Nobody else may put things there or take them away: what is found under these names is used only
- * if it is the mounter's or root's, and a directory only if nobody else may write to it. It is
- * looked at each time, for who may write to the branch's root may move and replace it.
+ * Nobody else may put things there or take them away. So an object with one of these names is used only if the mounter
+ * or root owns it, and a directory only if nobody else may write to it. That is looked at each time: a user who may
+ * write to the branch's root may move or replace it.
  */
 #pragma once
 
@@ -21,10 +21,10 @@ class AsMounter;
 class Branch;
 class Writer;
 
-/* The attribute of a copy that says what it is a copy of (union/origin.cc): a format, and the links. */
+/* The attribute of a copy that tells its original (union/origin.cc). It begins with a format and the links. */
 inline constexpr const char *origin_name = "trusted.aufs.origin";
 
-/* What names of files in the directory for pseudo-links begin with that count gone names. */
+/* The prefix of the files beside pseudo-links that count gone names (union/gone_names.hh). */
 inline constexpr StringView gone_prefix{"gone."};
 
 enum class HousekeepingDir : unsigned char { plinks, orphans };
@@ -32,18 +32,18 @@ enum class HousekeepingDir : unsigned char { plinks, orphans };
 class Housekeeping final
 {
 public:
-	/* Of a branch that is stacked @depth times. Null without memory. */
+	/* For a branch whose filesystem is stacked @depth times. Null without memory. */
 	[[nodiscard]] static Own<Housekeeping> create(int depth);
 
 	/*
-	 * Whether the branch has, or had when it was mounted, a directory for orphans: then it has
-	 * been written to. Any context.
+	 * Whether one of the two directories exists, or existed at some time of this mount, or could not be looked for.
+	 * If not, no union has written to the branch. Any context.
 	 */
 	bool used() const
 	{
 		return used_.load();
 	}
-	/* Whether there are, or were, names of files that are gone (union/gone_names.hh). Any context. */
+	/* Whether there are, were or may be files that count gone names (union/gone_names.hh). Any context. */
 	bool has_gone_names() const
 	{
 		return has_gone_names_.load();
@@ -52,29 +52,29 @@ public:
 	{
 		has_gone_names_.store(true);
 	}
-	/* What find() has seen. Any context. */
+	/* The pseudo-links of older versions that find() has seen. Any context. */
 	const OldPlinks &old_plinks() const
 	{
 		return old_plinks_;
 	}
-	/* Looks what is there. */
+	/* Looks for the directories, and reads the names of pseudo-links. */
 	Result<void> find(const AsMounter &mounter, const Branch &branch);
-	/* The same for who cannot go back: what cannot be looked at may be there. */
+	/* The same for a caller who cannot go back: names that cannot be read may be there. */
 	void find_again(const AsMounter &mounter, const Branch &branch);
-	/* Removes what was not finished before the branch was mounted. Takes write access. */
+	/* Removes unfinished objects and graves that were left there. Takes write access. */
 	void clean(const AsMounter &mounter, const Branch &branch);
 
 	/*
-	 * The directory @which of the branch of @writer, made if it is not there, from which nothing that is
-	 * made in it or linked to it inherits anything. Takes locks of the branch.
+	 * The directory @which of @writer's branch, made if it does not exist. Objects that are made in it or linked to
+	 * it inherit nothing from it. Takes locks of the branch.
 	 */
 	Result<Ref<struct dentry>> directory(const Writer &writer, HousekeepingDir which);
-	/* The same of @branch, or empty where it is not there. */
+	/* The directory @which of @branch, or empty if it does not exist. */
 	Ref<struct dentry> existing(const Branch &branch, HousekeepingDir which);
 
-	/* The file that whiteouts are links of; as directory(). */
+	/* The file that whiteouts are links of, made if it does not exist. Takes locks of the branch. */
 	Result<Ref<struct dentry>> whiteout_base(const Writer &writer);
-	/* It has as many links as it can have: the next whiteout_base() is another file. */
+	/* @base can have no more links: the next whiteout_base() is another file. */
 	void retire_whiteout_base(const Writer &writer, struct dentry &base);
 
 private:
@@ -85,7 +85,7 @@ private:
 		aufs_mutex_init(&lock_, AUFS_MUTEX_HOUSEKEEPING, depth);
 	}
 
-	/* What was found or made, and who it belonged to then. */
+	/* An object that was found or made, with its owner and mode at that time. */
 	struct Kept {
 		Ref<struct dentry> dentry;
 		uid_t owner = 0;
@@ -98,7 +98,7 @@ private:
 			  mode(dentry->d_inode->i_mode)
 		{
 		}
-		/* Whether it is still what it was, by @name in the root of @branch. */
+		/* Whether the object is the same still, by @name in the root of @branch. */
 		bool is_there(const Branch &branch, StringView name) const;
 	};
 
@@ -111,7 +111,7 @@ private:
 		used_.store(true);
 	}
 
-	struct mutex lock_; /* of what follows; outside the branch's i_rwsem */
+	struct mutex lock_; /* guards the next three; taken before the branch's i_rwsem */
 	Kept base_;
 	Kept plinks_;
 	Kept orphans_;

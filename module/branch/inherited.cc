@@ -9,18 +9,21 @@ namespace
 
 /* Flags that all filesystems understand alike. */
 constexpr u32 common_flags = FS_SYNC_FL | FS_NODUMP_FL | FS_NOATIME_FL | FS_DIRSYNC_FL;
-/* All that some filesystem hands down, but for projects; the others say how a file is stored. */
+/*
+ * All flags that some filesystem hands down, except for the project's. Those that are not common say how a file is
+ * stored.
+ */
 constexpr u32 inherited_flags = common_flags | FS_SECRM_FL | FS_UNRM_FL | FS_COMPR_FL |
 				FS_NOCOMP_FL | FS_JOURNAL_DATA_FL | FS_NOTAIL_FL | FS_DAX_FL |
 				FS_NOCOW_FL;
-/* XFS's own that it hands down: how a file is stored, and what else its directories say. */
+/* XFS's own flags that it hands down: how a file is stored, and other settings of its directories. */
 constexpr u32 storage_xflags = FS_XFLAG_REALTIME | FS_XFLAG_RTINHERIT | FS_XFLAG_NOSYMLINKS |
 			       FS_XFLAG_EXTSIZE | FS_XFLAG_EXTSZINHERIT | FS_XFLAG_NODEFRAG |
 			       FS_XFLAG_FILESTREAM | FS_XFLAG_COWEXTSIZE;
-/* What protect() sets. */
+/* The flags that protect() sets. */
 constexpr u32 late_flags = FS_SYNC_FL | FS_NOATIME_FL | FS_APPEND_FL | FS_IMMUTABLE_FL;
 
-/* Flags that every filesystem tells, of an inode's i_flags. */
+/* The flags that every filesystem tells in an inode's @i_flags. */
 u32 flags_from(unsigned int i_flags)
 {
 	return (i_flags & S_SYNC ? FS_SYNC_FL : 0U) | (i_flags & S_NOATIME ? FS_NOATIME_FL : 0U) |
@@ -29,7 +32,7 @@ u32 flags_from(unsigned int i_flags)
 	       (i_flags & S_DIRSYNC ? FS_DIRSYNC_FL : 0U);
 }
 
-/* Of directories and regular files alone; a daemon would have to open the file for it. */
+/* -EOPNOTSUPP but for directories and regular files, and on FUSE: a daemon would have to open the file for it. */
 Result<AUFS_FILEATTR> attributes_of(struct dentry &dentry)
 {
 	AUFS_FILEATTR attr = {};
@@ -57,7 +60,7 @@ bool is_refusal(int error)
 	}
 }
 
-/* XFS looks at its own form of the flags, which this sets as well. */
+/* Sets @flags, and XFS's own form of them, which is the one that XFS looks at. */
 Result<void> set_flags(const Writer &writer, struct dentry &dentry, u32 flags)
 {
 	AUFS_FILEATTR attr = {};
@@ -66,7 +69,7 @@ Result<void> set_flags(const Writer &writer, struct dentry &dentry, u32 flags)
 	return check(aufs_set_fileattr(writer.mnt(), &dentry, &attr));
 }
 
-/* Of the flags @old, those of @mask become those of @flags, as far as the filesystem has them. */
+/* Sets the flags of @mask to those of @flags, as far as the filesystem has them. @old: all flags until now. */
 Result<void> change_flags(const Writer &writer, struct dentry &dentry, u32 old, u32 mask, u32 flags)
 {
 	const u32 attempts[] = {flags, flags & common_flags, flags & FS_NODUMP_FL, 0};
@@ -82,11 +85,11 @@ Result<void> change_flags(const Writer &writer, struct dentry &dentry, u32 old, 
 		if (!is_refusal(set.error()))
 			return set;
 	}
-	/* It does not let go of what it has handed down. */
+	/* The filesystem refuses to clear what it has handed down. */
 	return {};
 }
 
-/* Storage as XFS has it. Sizes in bytes; 0 where the flag for it is not set. */
+/* How XFS stores a file. Sizes are in bytes, and 0 if the flag for them is not set. */
 struct Storage {
 	u32 xflags = 0;
 	u32 extsize = 0;
@@ -209,7 +212,7 @@ Result<void> copy_flags(PartRef source, const Writer &writer, struct dentry &to,
 		/* How a file is stored means nothing on a filesystem of another type. */
 		flags |= told.value().flags &
 			 (source.dentry.d_sb->s_magic == to.d_sb->s_magic ? ~0U : common_flags);
-		/* Who supplies a branch that gives no rights must not fill somebody's quota. */
+		/* The supplier of a branch that grants no rights must not fill another user's quota. */
 		if (source.branch.grants_rights()) {
 			project = told.value().fsx_projid;
 			handed_down = dir && (told.value().fsx_xflags & FS_XFLAG_PROJINHERIT);
@@ -217,7 +220,7 @@ Result<void> copy_flags(PartRef source, const Writer &writer, struct dentry &to,
 				storage = Storage(told.value());
 		}
 	}
-	/* What the directory handed down goes, in any case. */
+	/* Flags that the directory has handed down are cleared in any case. */
 	TRY(change_flags(writer, to, have.value().flags, inherited_flags, flags & mask));
 	/* Another disk may have no realtime device, or blocks of another size. */
 	auto stored = set_storage(writer, to, storage);
@@ -256,7 +259,7 @@ Result<void> set_or_remove_acl(const Writer &writer, struct dentry &dentry, int 
 		     remove_acl(writer, dentry, type);
 }
 
-/* As the VFS and a filesystem do together; *@mode becomes what the object is to have. */
+/* Sets the ACLs of a new object, as the VFS and a filesystem do together. @mode becomes the mode that it is to have. */
 Result<void> inherit_acls(PartRef part, const Writer &writer, struct dentry &made, umode_t &mode)
 {
 	auto handed_down = TRY(acl_of(part, ACL_TYPE_DEFAULT));
@@ -315,7 +318,7 @@ void protect(const Writer &writer, struct dentry &to, unsigned int i_flags)
 
 	if (!have.ok())
 		return;
-	/* One that this filesystem does not have must not take the others with it. */
+	/* If the filesystem refuses one of these flags, at least those that protect the file are set. */
 	if (!set_flags(writer, to, have.value().flags | flags).ok())
 		(void)set_flags(writer, to, have.value().flags | rights).ok();
 }

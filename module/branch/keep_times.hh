@@ -8,21 +8,21 @@ namespace aufs
 {
 
 /*
- * The times of a directory of a branch stay what they are while it is changed in ways that users do
- * not see. Lies within the scope of the directory's lock: else the times of what another does there meanwhile
- * would be taken back as well.
+ * The times of a branch directory stay what they are while it is changed in ways that users do not see. The scope lies
+ * within that of the directory's lock: else it would also take back the times of what another task does there
+ * meanwhile.
  */
 class KeepTimes final
 {
 public:
-	/* What users see changes the times. */
+	/* A change that users see changes the times. */
 	enum class Change : unsigned char { unseen, seen };
 
 	explicit KeepTimes(const DirLock &lock, Change change = Change::unseen)
 		: KeepTimes(lock.mnt(), lock.dir(), change)
 	{
 	}
-	/* Of the directory that is moved to. */
+	/* Keeps the times of the directory to which a rename moves. */
 	explicit KeepTimes(const RenameLock &lock)
 		: KeepTimes(lock.mnt(), lock.to_dir(), Change::unseen)
 	{

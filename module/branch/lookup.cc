@@ -9,7 +9,7 @@ namespace aufs
 namespace
 {
 
-/* Objects that are more than their inode (automounts) or whose names are compared in other ways. */
+/* Whether @dentry is an automount, or its filesystem hashes or compares names in its own way. */
 bool is_odd(const struct dentry &dentry)
 {
 	return dentry.d_flags &
@@ -28,13 +28,13 @@ Result<bool> is_opaque(const AsMounter &mounter, PartRef dir)
 namespace
 {
 
-/* @name in @dir, whatever it is. */
+/* The object @name in @dir, which may be a whiteout of overlayfs, or empty. */
 Result<Ref<struct dentry>> lookup_any(PartRef dir, StringView name)
 {
 	struct dentry *found = aufs_lookup_unlocked(dir.branch.mnt(), name.data(), &dir.dentry,
 						    static_cast<int>(name.size()));
 
-	/* A branch whose names are shorter does not have a longer one. */
+	/* A filesystem whose names are shorter does not have this one. */
 	if (found == error_pointer<struct dentry>(-ENOENT) ||
 	    found == error_pointer<struct dentry>(-ENAMETOOLONG))
 		return Ref<struct dentry>();
@@ -43,7 +43,7 @@ Result<Ref<struct dentry>> lookup_any(PartRef dir, StringView name)
 
 	if (is_odd(*dentry))
 		return Error{-EREMOTE};
-	/* XFS may have been made to compare without case, and does not say so. It is not that name. */
+	/* An XFS that was made to ignore case does not say so. Then the entry may have another name. */
 	if (dir.branch.sb().s_magic == XFS_SUPER_MAGIC && NameSnapshot(*dentry).view() != name)
 		return Ref<struct dentry>();
 	return dentry;

@@ -9,24 +9,24 @@ namespace aufs
 {
 
 /*
- * @name in the directory @dir, positive, or empty, as it is where a whiteout of overlayfs is that counts there. May
- * take the i_rwsem of @dir. -EREMOTE and -EIO for what the union cannot show.
+ * The positive dentry @name in the directory @dir, or empty. It is empty for a whiteout of overlayfs, too, on a branch
+ * where these count. May take the i_rwsem of @dir. -EREMOTE and -EIO for objects that the union cannot show.
  */
 Result<Ref<struct dentry>> lookup_in(const AsMounter &mounter, PartRef dir, StringView name);
 
-/* The same in the directory of @lock; may be negative, never empty. */
+/* The dentry @name in the directory of @lock; may be negative, never empty. */
 Result<Ref<struct dentry>> lookup_locked(const DirLock &lock, StringView name);
-/* The same in the directory that is moved to. */
+/* The dentry @name in the directory to which the rename moves. */
 Result<Ref<struct dentry>> lookup_locked(const RenameLock &lock, StringView name);
 
-/* The whiteout of @name in @dir, or empty. -EIO where its place is taken by something else. */
+/* The whiteout of @name in @dir, or empty. -EIO if another object has its name. */
 Result<Ref<struct dentry>> find_whiteout(const AsMounter &mounter, PartRef dir, StringView name);
 
-/* The whiteout of overlayfs that hides @name in @dir, on a branch where they count, or empty. */
+/* The whiteout of overlayfs that hides @name in @dir, or empty. Only for a branch where these count. */
 Result<Ref<struct dentry>> find_overlay_whiteout(const AsMounter &mounter, PartRef dir,
 						 StringView name);
 
-/* Says in the log that the reserved @name in @dir is no whiteout and no mark. -EIO. */
+/* Logs that the reserved @name in @dir is neither a whiteout nor a mark. -EIO. */
 Error wrong_whiteout(PartRef dir, StringView name);
 
 /* Whether the directory @dir hides what lies below it. */

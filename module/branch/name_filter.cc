@@ -10,22 +10,22 @@ namespace
 {
 
 constexpr unsigned int bits_a_word = 8 * sizeof(unsigned long);
-/* Of a larger directory none is made: it would be a quarter of a megabyte. */
+/* A directory with more names gets no filter: it would take a quarter of a megabyte. */
 constexpr unsigned int most_names = 65536;
-/* Entries may be larger than that, or names may have gone from it. */
+/* An estimate may be too high: entries may be larger than bytes_an_entry, or names may have gone. */
 constexpr loff_t most_estimated = 2LL * most_names;
-/* Of a name that a filter does not have, one in two hundred is thought to be there. */
+/* Bits for each name. Then a filter takes one in two hundred absent names for one that is there. */
 constexpr unsigned int room_a_name = 16;
 
-/* What an entry takes in a directory, at least in most; the smallest one may have room for many. */
+/* The least that an entry takes in most directories. A small directory has a whole block, and is overestimated. */
 constexpr unsigned int bytes_an_entry = 20;
 
-/* Whether one knows that all names of a directory were read. */
+/* How it is known that all names of a directory were read. */
 enum class Complete : unsigned char {
 	never, /* nobody has looked at the filesystem */
-	always, /* it says where it could not read */
-	at_the_end, /* the position is behind the last byte then */
-	block_by_block, /* it may leave a block out: each has an entry then, or positions are hashes */
+	always, /* readdir fails where it cannot read */
+	at_the_end, /* the position is then behind the last byte */
+	block_by_block, /* readdir may leave a block out: each must have given an entry, or positions are hashes */
 };
 
 Complete completeness_of(const struct super_block &sb)
@@ -46,7 +46,7 @@ Complete completeness_of(const struct super_block &sb)
 	}
 }
 
-/* Entries come in the order of blocks, where positions are bytes: whether each block had one. */
+/* Whether each block of a directory has given an entry. Entries come in the order of blocks if positions are bytes. */
 class Blocks final
 {
 public:
@@ -151,7 +151,7 @@ unsigned int estimate_names(const Part &part)
 {
 	loff_t estimate = aufs_i_size_read(&part.inode()) / bytes_an_entry;
 
-	/* Names in an encrypted directory are others when the key comes. */
+	/* An encrypted directory has other names as soon as its key is there. */
 	if (completeness_of(part.branch->sb()) == Complete::never ||
 	    part.inode().i_flags & S_ENCRYPTED || estimate > most_estimated)
 		return ~0U;
@@ -167,7 +167,7 @@ Result<struct aufs_name_filter *> make_name_filter(const AsMounter &mounter, con
 
 	if (estimate_names(part) == ~0U)
 		return nullptr;
-	/* What changes from now on might have the same time. */
+	/* A change from now on might get the same time. */
 	if (changed.seconds < 0 || changed.seconds >= S64_MAX / NSEC_PER_SEC - 1 ||
 	    changed.seconds * NSEC_PER_SEC + changed.nanoseconds + branch.sb().s_time_gran >
 		    earliest)

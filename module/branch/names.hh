@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * A set of directory entries that keeps the order in which they came. Whoever chooses the names
- * cannot choose them so that they collide: the key of the hash is secret. Not locked; allocation may
- * sleep.
+ * A set of directory entries that keeps the order in which they came. The hash has a secret key, so that nobody can
+ * choose names that collide. Not locked; allocation may sleep.
  */
 #pragma once
 
@@ -19,8 +18,8 @@ public:
 		unsigned int hash;
 		unsigned short part; /* the part of the directory that it was read from */
 		unsigned char type; /* DT_... */
-		bool visible; /* not: it is a whiteout, which hides the name in later parts */
-		unsigned short size; /* a server's may be longer than NAME_MAX */
+		bool visible; /* false for a whiteout, which hides the name in later parts */
+		unsigned short size; /* a server's name may be longer than NAME_MAX */
 		char name[];
 
 		StringView view() const
@@ -47,24 +46,21 @@ public:
 
 	struct Found {
 		Entry *entry;
-		bool added; /* it was not there; its other members are 0 */
+		bool added; /* it is new: number, part, type and visible are 0 */
 	};
 	/*
-	 * The entry @name (less than PATH_MAX bytes, as the VFS wants it), which is added where there is
-	 * none. -ENOMEM; -EIO where it is longer.
+	 * The entry @name, which is added if it does not exist. -ENOMEM; -EIO for PATH_MAX bytes or more, which the VFS
+	 * does not take.
 	 */
 	Result<Found> find_or_add(StringView name);
-	/* Nothing is found or added any more: gives up the memory for that. */
+	/* Frees what is needed to find and to add entries; neither is done any more. */
 	void complete()
 	{
 		slots_ = {};
 	}
 
 private:
-	/*
-	 * Entries lie one after the other in chunks, so that a large directory costs few
-	 * allocations.
-	 */
+	/* Entries lie one after the other in chunks, so that a large directory costs few allocations. */
 	struct Chunk {
 		Chunk *next;
 		unsigned long used;
@@ -86,7 +82,7 @@ private:
 		slots_; /* indices plus 1; twice as many as there is room for entries */
 	unsigned long count_ = 0;
 	unsigned long room_ = 0;
-	unsigned long key_[2] = {}; /* of the hash; there as soon as there is room */
+	unsigned long key_[2] = {}; /* of the hash; made for the first entry */
 };
 
 } // namespace aufs

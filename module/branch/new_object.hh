@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What DirLock::make() and Workfile::create() make of a negative dentry. */
+/* A new object that DirLock::make() and Workfile::create() make of a negative dentry. */
 #pragma once
 
 #include "kernel/handles.hh"
@@ -42,7 +42,7 @@ public:
 		return object;
 	}
 
-	/* Makes it of @dentry in @dir, which is locked; for DirLock. */
+	/* Makes the object as @dentry in @dir, which is locked; for DirLock. */
 	Result<void> make(struct vfsmount *mnt, struct inode &dir, struct dentry &dentry) const;
 
 private:

@@ -8,17 +8,17 @@ namespace aufs
 {
 
 /*
- * Which names pseudo-links of older versions have: UNION_NUMBER.NUMBER. The inode's number in the
- * union is made of its number on its branch and some bits for which branch that was, of as many as
- * there were branches then. Few such combinations occur on a branch, and these are remembered.
+ * Pseudo-links of older versions have names UNION_NUMBER.NUMBER. The inode's number in the union was made of its number
+ * on its branch and of some bits that told the branch, as many as the number of branches asked for. Few combinations of
+ * a branch and a number of bits occur on one branch. These are remembered.
  */
 class OldPlinks final
 {
 public:
-	/* @name is there: remembers how it is made, if it is one. */
+	/* Remembers the combination of @name, if that is the name of such a pseudo-link. */
 	void note(StringView name);
 
-	/* Calls @action(UNION_NUMBER) for each that @number may have had, until it is true. */
+	/* Calls @action(UNION_NUMBER) for each union number that @number may have had, until @action is true. */
 	template <class Action> Result<void> for_each(u64 number, Action &&action) const
 	{
 		for (unsigned int bits = 1; bits <= max_bits; bits++) {

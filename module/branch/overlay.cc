@@ -7,7 +7,7 @@ namespace aufs
 namespace
 {
 
-/* What one cannot know is not as if there were nothing: a file could be shown that is hidden. */
+/* An attribute that cannot be read does not count as absent: a hidden file might be shown. */
 Result<bool> has_attribute(PartRef part, const char *name)
 {
 	ssize_t size = aufs_getxattr(part.branch.mnt(), &part.dentry, name, nullptr, 0);
@@ -19,14 +19,14 @@ Result<bool> has_attribute(PartRef part, const char *name)
 	return true;
 }
 
-/* What says of a directory whether it is opaque, or has whiteouts that are files; 0 where nothing does. */
+/* The mark of @dir: 'y' if it is opaque, 'x' if it has whiteouts that are files, 0 without a mark. */
 Result<char> mark_of(PartRef dir)
 {
 	char mark = 0;
 	ssize_t size =
 		aufs_getxattr(dir.branch.mnt(), &dir.dentry, "trusted.overlay.opaque", &mark, 1);
 
-	/* A longer one means nothing. */
+	/* A longer value means nothing. */
 	if (size == -ENODATA || size == -EOPNOTSUPP || size == -ERANGE)
 		return '\0';
 	if (size < 0)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What a union object has on one branch. */
+/* The part of a union object on one branch. */
 #pragma once
 
 #include "branch.hh"
@@ -9,7 +9,7 @@ namespace aufs
 
 class Part;
 
-/* What lies on a branch, borrowed: its dentry there. Passed by value; it keeps neither the dentry nor the branch. */
+/* A branch and a dentry of it, borrowed: neither is kept. Passed by value. */
 struct PartRef final {
 	const Branch &branch;
 	struct dentry &dentry;
@@ -35,8 +35,8 @@ struct PartRef final {
 };
 
 /*
- * One branch's part of a union directory, or the branch object behind another inode. As long as it
- * has its dentry, its branch is used (Branch::pin()), in the list of branches or not.
+ * One branch's part of a union directory, or the branch object behind another inode. While it has its dentry it pins
+ * the branch (Branch::pin()), which may have left the list.
  */
 class Part final
 {
@@ -72,12 +72,12 @@ public:
 	{
 		return Part(*branch, dentry.clone());
 	}
-	/* Keeps what was borrowed. */
+	/* A Part that keeps what @part borrows. */
 	static Part of(PartRef part)
 	{
 		return Part(part.branch, Ref<struct dentry>::retain(&part.dentry));
 	}
-	/* Lets the dentry go. Who looks under RCU may still ask which branch it was. */
+	/* Lets the dentry and the branch go. `branch` stays, as readers under RCU may still look at it. */
 	void release()
 	{
 		if (!dentry)

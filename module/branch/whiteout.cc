@@ -12,8 +12,8 @@ namespace
 constexpr umode_t whiteout_mode = S_IRUSR | S_IRGRP | S_IROTH;
 
 /*
- * Makes @whiteout, which is negative, in the directory of @lock: a further name of the one file that
- * most whiteouts are, or where that cannot be, a file of its own.
+ * Makes the negative @whiteout in the directory of @lock, as a link of @base, the file that most whiteouts are links
+ * of. Where that cannot be, the whiteout is a file of its own.
  */
 Result<void> create_in(const DirLock &lock, struct dentry &whiteout, struct dentry *base)
 {
@@ -22,13 +22,13 @@ Result<void> create_in(const DirLock &lock, struct dentry &whiteout, struct dent
 	return lock.make(whiteout, NewObject::file(whiteout_mode));
 }
 
-/* Makes the reserved @name in @h_dir. Whether it was not there. */
+/* Makes the reserved @name in @h_dir. False if it is there already. */
 Result<bool> make_reserved(const Writer &writer, struct dentry &h_dir, StringView name,
 			   KeepTimes::Change change)
 {
 	Ref<struct dentry> base;
 
-	/* Without one it goes, too. */
+	/* A whiteout can do without the base. */
 	if (auto found = writer.branch().housekeeping().whiteout_base(writer); found.ok())
 		base = found.release();
 
@@ -57,7 +57,7 @@ Result<bool> make_reserved(const Writer &writer, struct dentry &h_dir, StringVie
 
 Result<bool> make_whiteout(const Writer &writer, struct dentry &h_dir, StringView name)
 {
-	/* What could not be hidden could not be made through the union, either. */
+	/* A name that is too long to be hidden is not made through the union, either. */
 	if (name.size() > max_name)
 		return Error{-ENAMETOOLONG};
 

@@ -16,9 +16,8 @@ class Writer;
 inline constexpr StringView whiteout_prefix{".wh."};
 inline constexpr StringView opaque_name{".wh..wh..opq"};
 /*
- * Bytes in a name that a whiteout can hide. What a branch has under a longer one could not be removed
- * or renamed through the union, so the union does not have it at all: it is not listed, and to ask for
- * it is -ENAMETOOLONG, as for any name of that length.
+ * The bytes of a name that a whiteout can hide. A longer name could not be removed or renamed through the union. So the
+ * union does not have it at all: it is not listed, and a lookup is -ENAMETOOLONG, as for any name of that length.
  */
 inline constexpr StringView::Size max_name = NAME_MAX - 4;
 
@@ -28,8 +27,7 @@ inline bool is_reserved(StringView name)
 }
 
 /*
- * Whether @name is that of a whiteout or of the mark of an opaque directory, which `shwh` shows; what
- * the format keeps for itself is never shown.
+ * Whether @name is that of a whiteout or of an opaque mark, which `shwh` shows. The format's own names are never shown.
  */
 inline bool is_whiteout_name(StringView name)
 {
@@ -62,17 +60,17 @@ private:
  */
 
 /*
- * Makes the whiteout of @name in @h_dir, unless it is there. Whether it was made. -EIO where
- * something else has its name.
+ * Makes the whiteout of @name in @h_dir, unless it exists; tells whether it was made. -EIO if another object has its
+ * name.
  */
 Result<bool> make_whiteout(const Writer &writer, struct dentry &h_dir, StringView name);
 
 /* Removes the whiteout of @name in @h_dir, if there is one. */
 Result<void> remove_whiteout(const Writer &writer, struct dentry &h_dir, StringView name);
 
-/* Lets nothing of lower branches be seen in @h_dir. Whether it was not so before. */
+/* Hides in @h_dir all that lower branches have there; tells whether it was not so before. */
 Result<bool> make_opaque(const Writer &writer, struct dentry &h_dir);
-/* Takes that back. */
+/* Takes make_opaque() back. */
 void undo_opaque(const Writer &writer, struct dentry &h_dir);
 
 } // namespace aufs

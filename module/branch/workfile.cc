@@ -9,9 +9,9 @@ namespace aufs
 namespace
 {
 
-/* What our own names in there begin with; the original's are left alone. */
+/* The prefix of unfinished objects in the orphan directory. The original's names there are left alone. */
 constexpr StringView work_prefix{"cpup."};
-/* Of what is to go: nothing of it counts any more. */
+/* The prefix of graves: what is in one does not count any more. */
 constexpr StringView grave_prefix{"gone."};
 
 unsigned int next_number()
@@ -21,7 +21,7 @@ unsigned int next_number()
 	return last.fetch_add(1) + 1;
 }
 
-/* Whether there is nothing in @dir but what users do not see; -ENOTEMPTY. */
+/* -ENOTEMPTY if users see one of @names. */
 Result<void> check_empty(const NameList &names)
 {
 	return names.for_each([](StringView name) -> Result<void> {
@@ -30,8 +30,8 @@ Result<void> check_empty(const NameList &names)
 }
 
 /*
- * Removes @names from @dir, of which users see none: whiteouts, and what a broken branch has, one level
- * deep. -ENOTEMPTY, and nothing is done, where there is another one.
+ * Removes @names from @dir, none of which users see: whiteouts, and reserved names of a broken branch. Directories
+ * among them must be empty. If users see one of the names, it does nothing and is -ENOTEMPTY.
  */
 Result<void> empty(const Writer &writer, struct dentry &dir, const NameList &names)
 {
@@ -48,7 +48,7 @@ Result<void> empty(const Writer &writer, struct dentry &dir, const NameList &nam
 	});
 }
 
-/* Hides again in @dir what @names hid, as it was before empty(). */
+/* Makes the whiteouts and the opaque mark among @names in @dir again, after empty(). */
 Result<void> hide_again(const Writer &writer, struct dentry &dir, const NameList &names)
 {
 	return names.for_each([&](StringView name) -> Result<void> {
@@ -65,7 +65,7 @@ Result<void> hide_again(const Writer &writer, struct dentry &dir, const NameList
 	});
 }
 
-/* @names are those that were in it. */
+/* @names becomes the names that @dentry had. */
 Result<void> try_remove_orphan(const Writer &writer, struct dentry &orphans, struct dentry &dentry,
 			       NameList &names)
 {
@@ -76,7 +76,7 @@ Result<void> try_remove_orphan(const Writer &writer, struct dentry &orphans, str
 
 	auto lock = TRY(DirLock::get(writer, orphans));
 
-	/* What somebody has moved or removed by now is theirs. */
+	/* If somebody has moved or removed the object meanwhile, it is not ours to remove. */
 	return lock.has(dentry) ? remove_locked(lock, dentry) : Result<void>();
 }
 
@@ -90,7 +90,7 @@ Result<void> remove_orphan(const Writer &writer, struct dentry &orphans, struct 
 
 	if (result.error() == -ENOMEM)
 		result = try_remove_orphan(writer, orphans, dentry, names);
-	/* Who has it open has made something in it meanwhile. */
+	/* A task that has the directory open has made something in it meanwhile. */
 	if (result.error() == -ENOTEMPTY) {
 		if (auto hidden = hide_again(writer, dentry, names); !hidden.ok())
 			log_warning("branch '%s': whiteouts in inode %llu are lost (errno %d)",
@@ -116,10 +116,10 @@ OrphanKind orphan_kind(StringView name)
 namespace
 {
 
-/* How often a name is tried that somebody may have put there. */
+/* How many names are tried: somebody may have taken some. */
 constexpr int max_tries = 100;
 
-/* A name in the directory for orphans; in one of these @nested. */
+/* A name in the orphan directory; with @nested, in a directory there. */
 class WorkName final
 {
 public:
@@ -218,7 +218,7 @@ Result<Grave> Grave::bury(const Writer &writer, struct dentry &h_dir, StringView
 
 	if (!is_dir(victim.d_inode->i_mode))
 		return grave;
-	/* Nobody finds it by its name any more, and before that somebody may have used it. */
+	/* From now on no task finds the directory by its name. Before that, a task may have made something in it. */
 	if (auto found = run(); !found.ok()) {
 		grave.exhume(writer, h_dir, name);
 		return Error{found.error()};

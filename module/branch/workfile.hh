@@ -9,33 +9,32 @@ namespace aufs
 {
 
 /*
- * Removes @dentry of the directory for orphans, with what is in it but users do not see: -ENOTEMPTY, and
- * all is as it was, where they do. Once more where it was for want of memory: nobody else comes by before
- * the next mount.
+ * Removes @dentry from the orphan directory, with all in it that users do not see. -ENOTEMPTY if users see something in
+ * it: then all is as it was. After -ENOMEM it is tried once more, as nobody else removes it before the next mount.
  */
 Result<void> remove_orphan(const Writer &writer, struct dentry &orphans, struct dentry &dentry);
-/* Says that one stays. */
+/* Logs that an orphan stays. */
 void warn_of_orphan(const Branch &branch, int error);
-/* What lies there by @name: what was not finished, what was to go, or something that is not this filesystem's. */
+/* The kind of an object in the orphan directory, by its @name: unfinished, to be removed, or not of this filesystem. */
 enum class OrphanKind : unsigned char { other, work, grave };
 OrphanKind orphan_kind(StringView name);
 
 /*
- * A name in the directory of @lock, that for orphans or one in it (@nested: a reserved name, which goes with its
- * directory): negative.
+ * A free name, as a negative dentry, in the directory of @lock. That is the orphan directory, or with @nested a
+ * directory in it. A nested name is reserved, so that it goes with its directory.
  */
 Result<Ref<struct dentry>> free_work_name(const DirLock &lock, bool nested = false);
 
 /*
- * An object without a name that users see, in the directory for orphans: it gets one, or goes with
- * its scope. It takes write access to the branch then: who lets it go has no Writer.
+ * An object in the orphan directory, without a name that users see. It gets one, or is removed with its scope. The
+ * destructor takes write access by itself: at that point there may be no Writer.
  */
 class Workfile final
 {
 public:
 	/*
-	 * Makes @object as one; in @shop, which is the directory of
-	 * another one that outlives it, unless that is null. Takes write access, and lets it go.
+	 * Makes @object as a workfile. If @shop is not null, it is made there: in the directory of another workfile,
+	 * which outlives it. Takes write access, and lets it go.
 	 */
 	static Result<Workfile> create(const AsMounter &mounter, const Branch &branch,
 				       const NewObject &object, struct dentry *shop = nullptr);
@@ -48,7 +47,7 @@ public:
 	Workfile &operator=(Workfile &&) = delete;
 	~Workfile();
 
-	/* Null after keep(), as part()'s. */
+	/* Not after keep(), and neither is part(). */
 	struct dentry &dentry() const
 	{
 		return *dentry_;
@@ -61,7 +60,7 @@ public:
 	{
 		return {branch_, *dentry_};
 	}
-	/* It has another name by now. */
+	/* The object has its name: it stays. */
 	void keep()
 	{
 		dentry_ = {};
@@ -81,18 +80,18 @@ private:
 };
 
 /*
- * An object of a rw branch that was taken away in one step, a directory with all that users do not see in it: it was
- * renamed into the directory for orphans. Whoever has it removes it or puts it back, maybe with another Writer than
- * that which buried it: write access to two branches is never held at a time. Else it stays until the branch is used
- * anew.
+ * An object of a rw branch that was taken away in one step, by a rename into the orphan directory; a directory with all
+ * in it that users do not see. The task that has the grave removes the object or puts it back, maybe with another
+ * Writer than the one that buried it: no task has write access to two branches at a time. Else it stays until
+ * Housekeeping::clean().
  */
 class Grave final
 {
 public:
 	Grave() = default;
 	/*
-	 * @victim is @name in @h_dir. -ESTALE where it is no longer there, -ENOTEMPTY where it has what
-	 * users see. Takes their locks.
+	 * Buries @victim, which is @name in @h_dir. -ESTALE if it is no longer there, -ENOTEMPTY if users see something
+	 * in it. Takes the locks of both directories.
 	 */
 	static Result<Grave> bury(const Writer &writer, struct dentry &h_dir, StringView name,
 				  struct dentry &victim);
@@ -101,14 +100,11 @@ public:
 		return static_cast<bool>(object_);
 	}
 
-	/* Removes it; complains to the log where it cannot. */
+	/* Removes the object. Logs a failure. */
 	void remove(const Writer &writer);
-	/*
-	 * Removes it now. -ENOTEMPTY, and it is back, where somebody who has it open made something in
-	 * it.
-	 */
+	/* Removes the object now. If a task that has it open made something in it, it is put back: -ENOTEMPTY. */
 	Result<void> close(const Writer &writer, struct dentry &parent, StringView name);
-	/* Puts it back; complains to the log where it cannot. */
+	/* Puts the object back. Logs a failure. */
 	void exhume(const Writer &writer, struct dentry &parent, StringView name);
 
 private:

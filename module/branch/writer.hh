@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Two proofs, for whoever looks at a branch or changes it: a scope that runs as the mounter, and leave to
- * write. What needs one takes it as a parameter.
+ * Two proofs, for code that looks at a branch or changes it: a scope that runs as the mounter, and the right to write.
+ * Functions that need one take it as a parameter.
  */
 #pragma once
 
@@ -11,8 +11,8 @@ namespace aufs
 {
 
 /*
- * Runs the scope with the credentials of who mounted the union: Super::as_mounter(). What is done within may
- * take others for a while, where a security module or a new object's owner asks for that.
+ * Runs the scope with the credentials of the union's mounter: Super::as_mounter(). Parts of it may take others for a
+ * while, for a security module or the owner of a new object.
  */
 class [[nodiscard]] AsMounter final
 {
@@ -20,7 +20,7 @@ public:
 	AsMounter(const AsMounter &) = delete;
 	AsMounter &operator=(const AsMounter &) = delete;
 
-	/* Who the scope was entered as. */
+	/* The credentials with which the scope was entered. */
 	const struct cred &caller() const
 	{
 		return creds_.caller();
@@ -37,8 +37,8 @@ private:
 };
 
 /*
- * Write access to the mount of a branch, with freeze protection, for whoever's credentials. Only a rw branch
- * gives it (-EROFS). Sleeps while the branch is frozen.
+ * Write access to the mount of a branch, with freeze protection, under any credentials. -EROFS if the branch is not rw,
+ * -ESTALE if it has left the list. Sleeps while the branch is frozen.
  */
 class WriteAccess final
 {
@@ -47,7 +47,7 @@ public:
 	{
 		WriteAccess access(branch);
 
-		/* Whoever takes the right away looks for writers afterwards (is_being_changed()). */
+		/* A task that makes the branch read-only looks for writers afterwards (is_being_changed()). */
 		cxxrt::full_fence();
 		if (!branch.writable())
 			return Error{-EROFS};
@@ -89,8 +89,8 @@ private:
 };
 
 /*
- * Leave to change a branch: Branch::write(). It is the mounter who has it, and who has one cannot be changing
- * another branch. Ends before the scope that it was given in.
+ * The right to change a branch, as the mounter: Branch::write(). A task that has one changes no other branch. It ends
+ * before the AsMounter that it was given in.
  */
 class Writer final
 {
