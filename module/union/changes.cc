@@ -14,8 +14,8 @@ namespace
 constexpr Gfp kernel{GFP_KERNEL};
 
 /*
- * How often a use is looked for again that may be somebody's who is just passing, a tick between two. Where no process
- * has it, as far as can be said, as often again as in some seconds.
+ * A branch may be in use by a task that is just passing. So the change is tried again, a tick between two tries. After
+ * most_tries it fails if a process has the branch. Else it is tried for most_seconds in all.
  */
 constexpr int most_tries = 20;
 constexpr s64 most_seconds = 2;
@@ -44,7 +44,7 @@ Result<void> ListChange::add(struct fs_context *fc, const BranchChange &change)
 	step.use.path = {};
 	if (change.kind != Kind::insert && change.kind != Kind::append) {
 		step.target.name = TRY(copy_of(change.branch.path));
-		/* A branch is known by its name as well, where its path leads elsewhere by now. */
+		/* A branch may be named by its path as it was given, too, if that leads elsewhere by now. */
 		if (kern_path(step.target.name.get(), LOOKUP_FOLLOW, &step.target.path) != 0)
 			step.target.path = {};
 	}
@@ -55,7 +55,7 @@ Result<void> ListChange::add(struct fs_context *fc, const BranchChange &change)
 		item.path = comes;
 		step.fresh = TRY(Branch::create(fc, item));
 		TRY(step.fresh->attach(fc));
-		/* Whoever remounts may be another than the mounter. */
+		/* The task that remounts may have other credentials than the mounter. */
 		TRY(explained(fc, *step.fresh, "its housekeeping directories cannot be looked up",
 			      step.fresh->housekeeping().find(
 				      Super::of(*fc->root->d_sb).as_mounter(), *step.fresh)));
@@ -72,7 +72,7 @@ Result<ListChange::PlannedBranch *> ListChange::entry_of(struct fs_context *fc, 
 		if (step.target.leads_to(*entry.branch))
 			return &entry;
 	}
-	/* By the name that it was given, where that leads elsewhere by now. */
+	/* By the path as it was given, which may lead elsewhere by now. */
 	for (PlannedBranch &entry : list_) {
 		if (!step.target.names(*entry.branch))
 			continue;
@@ -112,7 +112,7 @@ Result<void> ListChange::insert(struct fs_context *fc, const UmountHeld &held, u
 	return list_.insert(kernel, place, PlannedBranch{step.fresh.get(), true, false, {}, {}});
 }
 
-/* Before anything of it is looked up. */
+/* Numbers @fresh, before anything on it is looked up. */
 void ListChange::number(struct fs_context *fc, const UmountHeld &held, Branch &fresh) const
 {
 	Super &super = Super::of(held.sb());
@@ -122,7 +122,7 @@ void ListChange::number(struct fs_context *fc, const UmountHeld &held, Branch &f
 		if (&branch.sb() == &fresh.sb())
 			beside = &branch;
 	}
-	/* One that comes as well is not in the list yet. */
+	/* A branch that comes in the same remount is not in the union's list yet. */
 	for (const PlannedBranch &entry : list_) {
 		if (&entry.branch->sb() == &fresh.sb())
 			beside = entry.branch;
@@ -176,7 +176,7 @@ Result<void> ListChange::plan_step(const AsMounter &mounter, struct fs_context *
 	if (step.kind == Kind::replace) {
 		TRY(check_fresh(mounter, fc, *step.fresh));
 		TRY(insert(fc, held, place, step));
-		/* It is used as the old one, unless it says otherwise. */
+		/* The new branch is used as the old one, unless the option says otherwise. */
 		if (!step.use.perm_given) {
 			BranchItem use = old.is_modified ? old.use : old.branch->use();
 
@@ -186,7 +186,7 @@ Result<void> ListChange::plan_step(const AsMounter &mounter, struct fs_context *
 			list_[place].use = use;
 		}
 	}
-	/* What came in the same remount has never been there. */
+	/* A branch that comes and goes in one remount was never in the union. */
 	if (old.is_fresh)
 		return {};
 	return leaving_.push(kernel, {old.branch, step.kind == Kind::detach});
@@ -214,7 +214,7 @@ Result<void> ListChange::plan(struct fs_context *fc, const UmountHeld &held)
 			return Error{-EINVAL};
 		}
 	}
-	/* Places for all, so that nothing can fail when they are taken. */
+	/* Room for the whole list, so that nothing can fail when it is exchanged. */
 	while (next_.size() < list_.size())
 		TRY(next_.push(kernel, Own<Branch>()));
 	return {};
@@ -267,8 +267,8 @@ Result<void> ListChange::check_unused(const ListChangeLock &list, const Refresh 
 }
 
 /*
- * What is rw, and is not to be from now on: nobody begins to write to it any more, and who has begun is looked for.
- * Whoever opens a file, or has taken write access, looks at the permission afterwards.
+ * Takes write access from branches that become read-only, and then looks for tasks that write already. A task that
+ * opens a file or takes write access shows itself before it looks at the permission.
  */
 Result<void> ListChange::take_write_access(const ListChangeLock &list, struct fs_context *fc,
 					   bool last, const Refresh &refresh, Busy &busy)
@@ -301,8 +301,9 @@ void ListChange::give_write_access_back()
 }
 
 /*
- * Nobody syncs what is written to no more: that is written out before, and what came until then after it. A broken
- * disk is no reason not to stop writing to it. What goes is its filesystem's own to write out.
+ * A sync of the union leaves out branches that are not rw. So one that becomes read-only is written out before the
+ * change, and after it for what was written meanwhile. A broken disk is no reason to go on writing to it. A branch that
+ * goes is left to its filesystem.
  */
 void ListChange::sync_read_only(struct fs_context *fc) const
 {
@@ -325,7 +326,7 @@ Result<void> ListChange::claims(Array<Super::Claim> &claims) const
 	return {};
 }
 
-/* What becomes of the list; nothing of it can fail. */
+/* Fills next_ with the planned list, and uses the branches as planned. Cannot fail. */
 void ListChange::take_list()
 {
 	Own<Branch> *next = next_.begin();
@@ -336,7 +337,7 @@ void ListChange::take_list()
 		entry.is_taken = false;
 		*next++ = Own<Branch>::adopt(entry.branch);
 	}
-	/* They are in the list. */
+	/* The list owns the new branches from now on. */
 	for (Step &step : steps_) {
 		if (cxxrt::any_of(list_, [&step](const PlannedBranch &entry) {
 			    return entry.branch == step.fresh.get();
@@ -345,7 +346,7 @@ void ListChange::take_list()
 	}
 }
 
-/* What a crash has left on what is written to from now on goes, before anything is made there. */
+/* Removes what a crash has left on branches that are rw from now on, before anything is made there. */
 void ListChange::clean(const AsMounter &mounter, const struct super_block &sb) const
 {
 	if (is_read_only(sb) || Super::of(sb).settings().share_rw)
@@ -357,8 +358,8 @@ void ListChange::clean(const AsMounter &mounter, const struct super_block &sb) c
 }
 
 /*
- * Looks up once, beside all others, what will be looked up alone: then the branches have it in memory, and nobody
- * waits for them.
+ * Looks up once, while other tasks go on, what exchange() will look up while they wait. Then the branches have it in
+ * memory, and the wait is short.
  */
 void ListChange::warm_up(struct super_block &sb, Refresh::Goes goes) const
 {
@@ -398,7 +399,7 @@ Result<void> ListChange::exchange(struct fs_context *fc, const UmountHeld &held,
 	const ListChangeLock &list = lock.value().list;
 	AsMounter mounter = super.as_mounter();
 
-	/* What has come since is little. */
+	/* Only a few names have come since the first time. */
 	shrink_dcache_sb(&sb);
 	TRY(refresh.prepare(mounter, *sb.s_root, TRY(find_root(mounter, fc, sb)),
 			    Refresh::Goes(goes)));
@@ -413,15 +414,15 @@ Result<void> ListChange::exchange(struct fs_context *fc, const UmountHeld &held,
 		take_list();
 	};
 
-	/* What another union has is not given up in a moment. */
+	/* Another union does not give up a branch in a moment. */
 	if (auto changed =
 		    super.change_branches(list, fc, claimed, next_, FunctionRef<void()>(take));
 	    !changed.ok())
 		return Error{changed.error() == -EBUSY ? -ETIMEDOUT : changed.error()};
-	/* They are in next_ as well. */
+	/* next_ is the old list by now. Its branches are in the new list as well, or go with their last pin. */
 	for (Own<Branch> &old : next_)
 		(void)old.leak();
-	/* Another may have written to it since it was given; from now on nobody does. */
+	/* Another union may have written to a new branch since the option was given. From now on none does. */
 	for (const PlannedBranch &entry : list_) {
 		if (entry.is_fresh)
 			entry.branch->housekeeping().find_again(mounter, *entry.branch);
@@ -439,7 +440,7 @@ Result<void> ListChange::try_to_apply(struct fs_context *fc, const UmountHeld &h
 	bool last = which == Try::last;
 	auto exchanged = exchange(fc, held, settings, last, refresh, busy);
 
-	/* Nobody waits for that. */
+	/* Without the list's lock: no task waits for the messages. */
 	if (!exchanged.ok())
 		explain(fc, refresh, exchanged.error());
 	if (exchanged.error() != -EBUSY)
@@ -482,7 +483,7 @@ Result<void> ListChange::apply(struct fs_context *fc, const UmountHeld &held,
 			gone = leaving.branch->unpin_onto(gone);
 		Branch::release(gone);
 	}
-	/* Fewer are no problem. */
+	/* This only removes places, which cannot fail. */
 	(void)super.set_places(applied.ok() ? after : before).ok();
 	if (applied.error() == -ETIMEDOUT)
 		return Error{-EBUSY};

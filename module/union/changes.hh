@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * A remount changes the list of branches as one transaction: all that can fail is done before anything changes
- * that users see. Whoever looks a name up meanwhile sees the old list or the new one.
+ * A remount changes the list of branches as one transaction: all that can fail is done before anything changes that
+ * users see. A lookup meanwhile sees the old list or the new one.
  */
 #pragma once
 
@@ -24,27 +24,27 @@ public:
 		return steps_.size() == 0;
 	}
 	/*
-	 * Adds @change: resolves its paths for the caller, and makes what comes a branch, as at a mount. Explains
-	 * errors in @fc's log. May sleep.
+	 * Adds @change: resolves its paths for the caller, and creates and attaches a branch that comes, as a mount
+	 * does. Explains errors in @fc's log. May sleep.
 	 */
 	Result<void> add(struct fs_context *fc, const BranchChange &change);
 	/*
-	 * Plans what becomes of the list of the union. -EINVAL for a place that there is not, a branch that there is
-	 * not or no more, and what cannot be a branch beside the others; -E2BIG.
+	 * Plans the list that the union will have. -EINVAL for a place or a branch that does not exist, or does not any
+	 * more, and for a branch that cannot lie beside the others; -E2BIG.
 	 */
 	Result<void> plan(struct fs_context *fc, const UmountHeld &held);
-	/* Whether there is a rw branch then, and how branches change by themselves. After plan(). */
+	/* Whether the planned list has a rw branch, and how its branches change by themselves. After plan(). */
 	bool has_rw() const;
 	Volatility volatility() const;
 	/*
-	 * Does it, and makes @settings the union's with it; where nothing was added, all that is cached is looked
-	 * at again. -EBUSY where a branch that goes, or is to be written to no more, is in use: the log says by
-	 * what. -EINTR, -ENOMEM, what the branches say. Sleeps.
+	 * Does what was planned, and makes @settings the union's with it. If no change was added, all that is cached is
+	 * looked at again. -EBUSY if a branch that goes, or that becomes read-only, is in use: the log says by what.
+	 * -EINTR, -ENOMEM, errors of branches. Sleeps.
 	 */
 	Result<void> apply(struct fs_context *fc, const UmountHeld &held, const Settings &settings);
 
 private:
-	/* A path that was found, held. */
+	/* A path that was found; counted. */
 	struct Target {
 		struct path path = {};
 		Own<char[]> name; /* as it was given */
@@ -78,22 +78,25 @@ private:
 		BranchChange::Kind kind = BranchChange::Kind::insert;
 		unsigned int place = 0;
 		Target target;
-		/* What the branch is used as from now on; without its path. */
+		/* How the branch is used from now on; without its path. */
 		BranchItem use = {};
 		Own<Branch> fresh;
 	};
-	/* One of the list until now, which is not in the list to be. */
+	/* A branch that is in the list now, and not in the planned one. */
 	struct Leaving {
 		Branch *branch;
-		bool is_detached; /* also while it is in use */
+		bool is_detached; /* it goes even if it is in use */
 	};
-	/* A branch of the list to be. */
+	/* A branch of the planned list. */
 	struct PlannedBranch {
 		Branch *branch = nullptr;
 		bool is_fresh = false;
 		bool is_modified = false;
 		BranchItem use = {};
-		/* Until the list is exchanged: it is not written to already, and what it was used as before. */
+		/*
+		 * Until the list is exchanged: how it was used before, and whether write access to it is taken away
+		 * already.
+		 */
 		BranchItem before = {};
 		bool is_taken = false;
 
@@ -111,7 +114,7 @@ private:
 	Result<PlannedBranch *> entry_of(struct fs_context *fc, const Step &step);
 	Result<void> check_fresh(const AsMounter &mounter, struct fs_context *fc,
 				 const Branch &branch) const;
-	/* What a try does where something is in use: nothing, or it says so if a process has it, or in any case. */
+	/* Whether a try that finds a use says so: not yet, only if it is a process's, or in any case. */
 	enum class Try : unsigned char { one_of_many, asks_for_process, last };
 
 	Result<void> try_to_apply(struct fs_context *fc, const UmountHeld &held,

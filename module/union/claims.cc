@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Which branches are in use. What one union caches another does not see change, so a rw branch
- * belongs to one union: it is refused to a second one, as its root, as what lies in it and as what
- * it lies in. That a rw branch of one union is a ro branch of another is bad for the second alone,
- * whose mounter is warned.
+ * Which branches are in use. A union does not see that another one changes what it has cached. So a rw branch belongs
+ * to one union. It is refused to a second one: its root, what lies in it, and what it lies in. If a rw branch of one
+ * union is a ro branch of another, only the other is affected, and its mounter is warned.
  *
- * A claim lasts from the mount until the last user of the union is gone, also while the union is
- * mounted read-only: it may become writable at any time. Branches are where they were when the
- * union was mounted; what is moved into another branch afterwards is not found.
+ * A claim lasts from the mount until the last user of the union is gone. It also lasts while the union is mounted
+ * read-only, as that may become writable at any time. Where branches lie is looked at when they come. A directory that
+ * is moved into another branch afterwards is not noticed.
  *
- * Overlayfs has a mark of its own on the directories that it writes to. It is looked at, not set:
- * nobody but overlayfs may do that.
+ * Overlayfs has a mark of its own on the directories that it writes to. The mark is only looked at: nobody but
+ * overlayfs may set it.
  */
 #include "super.hh"
 #include "kernel/inodes.hh"
@@ -34,7 +33,10 @@ bool overlap(const Branch &a, const Branch &b)
 	       is_subdir(&b.root(), &a.root());
 }
 
-/* What @mine, which @super gets, or is to write to (@rw), and @other have in common. */
+/*
+ * Compares @mine, a branch that @super gets or will write to (@rw), with the branches of @other. -EBUSY if they must
+ * not be shared.
+ */
 Result<void> compare(const ClaimsLock &lock, struct fs_context *fc, const Super &super,
 		     const Branch &mine, bool rw, const Super &other, bool &warned)
 {
@@ -50,7 +52,7 @@ Result<void> compare(const ClaimsLock &lock, struct fs_context *fc, const Super 
 				mine.name().data(), theirs.name().data());
 			return Error{-EBUSY};
 		}
-		/* Once: the other branches of the two are as a rule the same case. */
+		/* One warning is enough: as a rule the other branches of the two unions are the same case. */
 		if (!warned)
 			mount_warning(
 				fc,
@@ -61,7 +63,7 @@ Result<void> compare(const ClaimsLock &lock, struct fs_context *fc, const Super 
 	return {};
 }
 
-/* The same for what overlayfs writes to. */
+/* The same for directories that overlayfs writes to. */
 Result<void> refuse_overlays(struct fs_context *fc, const Branch &branch, bool rw, bool shared)
 {
 	if (!is_overlays(branch.root()))

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * One task at a time copies up the object of an inode, and makes, removes and counts its names. Who only reads needs
- * no lock. The order is in kernel/locks.hh.
+ * One task at a time copies up the object of an inode, and makes, removes and counts its names. Tasks that only read
+ * need no lock. The order is in kernel/locks.hh.
  */
 #pragma once
 
@@ -10,25 +10,25 @@
 namespace aufs
 {
 
-/* It is this task, to the end of the scope. Sleeps. */
+/* Makes this the one task, to the end of the scope. Sleeps. */
 class CopyLock final
 {
 public:
-	/* For who may be killed while waiting: -EINTR. */
+	/* For a task that may be killed while it waits: -EINTR. */
 	static Result<CopyLock> get(const Inode &inode)
 	{
 		return CopyLock(TRY(MutexHeld::get(inode.copy_lock_)));
 	}
-	/* -EBUSY where it is another: does not sleep. */
+	/* -EBUSY if another task has it: does not sleep. */
 	static Result<CopyLock> try_to_get(const Inode &inode)
 	{
 		return CopyLock(TRY(MutexHeld::try_to_get(inode.copy_lock_)));
 	}
-	/* For who has no way back. */
+	/* For a task that has no way back. */
 	explicit CopyLock(const Inode &inode) : held_(MutexHeld::wait(inode.copy_lock_))
 	{
 	}
-	/* Who holds the list alone holds this as well: all who would take it share the list. */
+	/* A task that has the list alone has this as well: all tasks that would take it share the list. */
 	explicit CopyLock(const ListChangeLock &)
 	{
 	}

@@ -8,7 +8,7 @@ namespace aufs
 namespace
 {
 
-/* Makes @part one of the lower ones of @found: room for them comes as it is needed, twice as much each time. */
+/* Adds @part to the lower parts of @found. Room for them is doubled each time that it is used up. */
 Result<void> add_lower(Stack &found, Part part)
 {
 	constexpr unsigned int first = 2;
@@ -33,7 +33,7 @@ Result<void> add_lower(Stack &found, Part part)
 namespace
 {
 
-/* @lookup: null where all parts are asked. */
+/* Looks @name up in @parts, from the part number @first on. If @lookup is null, all of them are asked. */
 Result<Stack> find_in(const AsMounter &mounter, const Stack &parts, StringView name,
 		      unsigned int first, FilteredLookup *lookup)
 {
@@ -59,7 +59,7 @@ Result<Stack> find_in(const AsMounter &mounter, const Stack &parts, StringView n
 			if (TRY(is_opaque(mounter, found.top)))
 				break;
 		} else if (dentry) {
-			/* Below a directory only directories count, and anything else ends it. */
+			/* Only directories merge with the directory above; anything else ends the search. */
 			if (!directory)
 				break;
 
@@ -84,7 +84,7 @@ Result<Stack> find(const AsMounter &mounter, const Inode &dir, StringView name,
 {
 	const Stack &parts = dir.stack();
 
-	/* Of one alone nothing is saved that it would not have to be asked for another time. */
+	/* With one part a filter saves nothing. */
 	if (parts.parts() == 1)
 		return find_in(mounter, parts, name, 0, nullptr);
 

@@ -8,13 +8,13 @@
 namespace aufs
 {
 
-/* What the parts of @dir have under @name. Sleeps. */
+/* Looks @name up in the parts of @dir. Sleeps. */
 Result<Stack> find(const AsMounter &mounter, const Inode &dir, StringView name,
 		   const ListLock &list);
-/* The same of those below @branch, on which @dir has one. */
+/* The same for the parts below @branch, on which @dir has a part. */
 Result<Stack> find_below(const AsMounter &mounter, const Inode &dir, StringView name,
 			 const Branch &branch, const ListLock &list);
-/* The same of a directory that has these @parts. */
+/* The same for a directory that has these @parts. */
 Result<Stack> find(const AsMounter &mounter, const Stack &parts, StringView name);
 
 } // namespace aufs

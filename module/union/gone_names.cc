@@ -31,7 +31,7 @@ private:
 	int size_;
 };
 
-/* What tells the file's filesystem in the names; null where it has none that lasts. */
+/* The id of the file's filesystem, for the names; null if it has none that lasts. */
 const unsigned char *filesystem_of(const Super &super, const Identity &id)
 {
 	return id.lasts() ? super.id_of(id.key.filesystem) : nullptr;

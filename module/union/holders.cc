@@ -10,7 +10,7 @@ namespace
 
 constexpr Gfp kernel{GFP_KERNEL};
 
-/* For who has the file or the directory @inode by the name @dentry. */
+/* Finds a process that uses the file or the directory @inode by the name @dentry. */
 struct HolderSearch : aufs_search {
 	const Inode &inode;
 
@@ -37,7 +37,7 @@ bool find_user_of(const struct dentry &holder, struct aufs_user &user)
 	return find_user(search, user);
 }
 
-/* For who reads a directory of @branch through. */
+/* Finds a process that reads a directory of @branch through (DirReader). */
 struct ReaderSearch : aufs_search {
 	const Branch &branch;
 	Ref<struct dentry> found;
@@ -58,8 +58,8 @@ struct ReaderSearch : aufs_search {
 };
 
 /*
- * Says that @holder is in use, and by whom, and so are @more. @buffer has PATH_MAX bytes. @user: who it is, where
- * that is known.
+ * Says in @fc's log that @holder is in use, and @more other names are. @user is the process that uses @holder, or null
+ * if that is not known. @buffer has PATH_MAX bytes.
  */
 void name_holder(struct fs_context *fc, const Branch &branch, BranchUse use,
 		 const struct dentry &holder, const struct aufs_user *user, char *buffer,

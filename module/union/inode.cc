@@ -17,10 +17,10 @@ namespace
 constexpr unsigned int copied_flags = S_SYNC | S_NOATIME | S_APPEND | S_IMMUTABLE | S_DIRSYNC;
 
 /*
- * Nobody is told these, as getattr() asks the branch: by them the VFS only judges whether an access is
- * noted, so that it does not matter whether one is the last.
+ * Users do not see these times, as getattr() asks the branch. By them the VFS only judges whether an access is noted.
+ * So it does not matter if an older copy comes last.
  *
- * The times lie in one struct each on some kernels and in two numbers each on others.
+ * Some kernels have each time in one struct, others in two numbers.
  */
 template <class I> void copy_times(I &to, const I &from)
 {
@@ -39,9 +39,9 @@ template <class I> void copy_times(I &to, const I &from)
 }
 
 /*
- * Makes @to what @now(), of the branch, is. Readers take no lock, and writers, some in interrupts,
- * neither: who has stored a value looks again, so that the last of them has seen the last change.
- * A field is written only where it differs: the common case shares its cache line.
+ * Makes @to equal to @now(), a value of the branch. Readers take no lock, and neither do writers, some in interrupts. A
+ * task that has stored a value looks again, so that the last one to store has seen the last change. @to is written only
+ * if it differs: in the common case its cache line stays shared.
  */
 template <class T, class Now> void follow(T &to, Now &&now)
 {
@@ -51,7 +51,7 @@ template <class T, class Now> void follow(T &to, Now &&now)
 	}
 }
 
-/* The same for those of @mask in @to, whose other bits others change: S_DEAD is not lost. */
+/* The same for the bits of @mask in @to. Other tasks change the other bits: S_DEAD is not lost. */
 template <class Now> void follow_bits(unsigned int &to, unsigned int mask, Now &&now)
 {
 	unsigned int old = AtomicRef(to).load();
@@ -108,7 +108,7 @@ void Inode::release_parts()
 	drop_filters();
 	for (Stack *found = stack_; found; found = found->older) {
 		found->top.release();
-		/* Whoever looks under RCU still goes through them. */
+		/* The array stays: readers under RCU may still go through it. */
 		for (Part &part : found->lower_parts())
 			part.release();
 		found->named.release();
@@ -144,7 +144,7 @@ bool Inode::shows(const AsMounter &mounter, PartRef part) const
 
 	Identity identity = identity_of(mounter, super(), part);
 
-	/* Copies of an older version do not know it. */
+	/* A copy that an older version made does not know its generation. */
 	return identity.key == identity_.key && (identity.generation == identity_.generation ||
 						 identity.generation == Identity::unknown);
 }
@@ -169,7 +169,7 @@ Result<Own<Stack>> Inode::stack_with(Part part) const
 		};
 
 		for (const Part &mine : old) {
-			/* It is empty when it has been added. */
+			/* @part is empty when it has been added. */
 			if (part && !mine.branch->is_above(*part.branch))
 				add(move(part));
 			add(mine.clone());
@@ -190,7 +190,10 @@ void Inode::publish(const CopyLock &, Own<Stack> next)
 	next->older = stack_;
 	AtomicRef(stack_).store_release(next.leak());
 	AtomicRef(h_inode_).store_release(h_inode);
-	/* Nobody tells of the new part yet: who uses a name looks, and then watches that as well. */
+	/*
+	 * The new part is not watched yet. So the next use of a name looks at the branches, and the part is watched
+	 * then.
+	 */
 	if (watches_)
 		Watches::note_change(vfs);
 }
@@ -199,7 +202,7 @@ void Inode::copy_attributes()
 {
 	const Part *from;
 
-	/* A copy-up meanwhile puts another in its place: who stores last has seen that as well. */
+	/* A copy-up may replace the top meanwhile: the last task to store has seen that as well. */
 	do {
 		from = &top();
 		copy_attributes_of(*from);
@@ -222,7 +225,7 @@ void Inode::copy_attributes_of(const Part &top)
 
 void Inode::follow_mode(const Branch &branch, const struct inode &h)
 {
-	/* A filesystem that gives an inode up may make a file of it; the union's stays what it is. */
+	/* A filesystem that gives an inode up may make a regular file of it. The union's keeps its type. */
 	follow(vfs.i_mode, [&] {
 		umode_t h_mode = branch.shown_mode(AtomicRef(h.i_mode).load());
 
@@ -235,7 +238,7 @@ void Inode::copy_written()
 {
 	const struct inode &h = h_inode();
 
-	/* These are all of a mode that a write takes. */
+	/* A write takes no other bits of a mode. */
 	if (AtomicRef(vfs.i_mode).load() & (S_ISUID | S_ISGID))
 		follow_mode(branch(), h);
 	copy_times(vfs, h);
@@ -262,7 +265,7 @@ void Inode::rehash(const CopyLock &, const IdentityKey &key)
 
 	__remove_inode_hash(&vfs);
 	key_ = key;
-	/* What was unhashed stays so. */
+	/* An inode that was not in the hash stays out of it. */
 	if (found)
 		__insert_inode_hash(&vfs, key_.hash());
 }
@@ -292,7 +295,7 @@ void Inode::choose_operations()
 
 void Inode::set_asked(struct dentry &entry) const
 {
-	/* In such a directory names are others when a key comes or goes. */
+	/* The names in such a directory change when a key comes or goes. */
 	auto is_encrypted = [](const Part &part) -> bool {
 		return part.inode().i_flags & S_ENCRYPTED;
 	};
@@ -323,10 +326,10 @@ void Inode::become(Stack &found, const Identity &identity)
 
 	vfs.i_ino = number ? number : super.fresh_number();
 	vfs.i_mode = mode;
-	/* So that a file handle, which has both, is not that of a later file. */
+	/* A file handle has number and generation: it must not be that of a later file. */
 	vfs.i_generation = identity.lasts() ? static_cast<u32>(identity.generation) :
 					      h_inode().i_generation;
-	/* ACLs are asked from the branch, which caches them. */
+	/* The branch is asked for ACLs each time, and caches them. */
 	do_not_cache_acls(vfs);
 	annotate(vfs, depth());
 	init_mutex(copy_lock_, AUFS_MUTEX_COPY, depth());
@@ -368,12 +371,12 @@ Result<Ref<struct inode>> Inode::get_by_key(struct super_block &sb, const Identi
 namespace
 {
 
-/* Whether names of what @top is, which is @identity, would be one inode in memory alone. */
+/* Whether the names of @top, the object @identity, would stay one inode only while that is in memory. */
 bool names_part(const Super &super, const Part &top, const Identity &identity)
 {
 	const struct inode &h_inode = top.inode();
 
-	/* Where nothing is known of the numbers, the branch need not know all names, either. */
+	/* If nothing is known of a branch's numbers, it may not know all names, either. */
 	if (is_dir(h_inode.i_mode) ||
 	    (h_inode.i_nlink <= 1 && identity.links <= 1 && !top.branch->numbers_by_inode()))
 		return false;
@@ -406,7 +409,7 @@ Result<Ref<struct inode>> Inode::get(const AsMounter &mounter, struct super_bloc
 
 	auto vfs_inode = TRY(get_by_key(sb, key, identity, found));
 
-	/* It is there again, or another one has its number. */
+	/* The union has removed its object: that is there again, or another one has its number. */
 	if (found.exists() && of(*vfs_inode).is_removed(*h_inode)) {
 		of(*vfs_inode).unhash();
 		vfs_inode = TRY(get_by_key(sb, key, identity, found));
@@ -423,8 +426,7 @@ Result<Ref<struct inode>> Inode::get(const AsMounter &mounter, struct super_bloc
 	if (TRY(of(*vfs_inode).adopt(found, identity)))
 		return vfs_inode;
 	/*
-	 * Its place on the branch may be taken and the inode not know it yet: then a copy-up is
-	 * under way.
+	 * A copy may have its name on the branch already, and the inode not know it yet: then a copy-up is under way.
 	 */
 	if (age == Age::any) {
 		CopyLock lock(of(*vfs_inode));
@@ -433,9 +435,9 @@ Result<Ref<struct inode>> Inode::get(const AsMounter &mounter, struct super_bloc
 			return vfs_inode;
 	}
 	/*
-	 * Two objects have one number: one has got it after the other, whose copy remembers it, or
-	 * it was copied, with its attributes, on the branch itself. They are two, and what is only
-	 * a copy of an attribute says nothing.
+	 * Two objects have one number. Either one got it after the other, whose copy remembers it; or somebody copied
+	 * an object with its attributes on the branch itself. They are two inodes, and in the second case the copied
+	 * attribute says nothing.
 	 */
 	if (of(*vfs_inode).identity().generation == identity.generation)
 		identity = {.one_name = identity.one_name};

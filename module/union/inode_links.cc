@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* How many names an inode has, and when the last of those went that no rw branch had. */
+/* How many names an inode has, and when the last one went that no rw branch had. */
 #include "copy_lock.hh"
 #include "kernel/inodes.hh"
 
@@ -10,15 +10,15 @@ void Inode::copy_links()
 {
 	copy_attributes();
 
-	/* A directory's are copied from several sides: the last one copies what all have done. */
+	/* Several tasks may copy a directory's links: the last one copies what all have done. */
 	InodeSpinLock lock(vfs);
 	unsigned int h_links = h_inode().i_nlink;
 
 	if (!is_dir(vfs.i_mode))
 		set_nlink(&vfs, visible_links(h_links));
-	/* One that has been removed does not come back. */
+	/* A directory that has been removed does not come back. */
 	else if (vfs.i_nlink > 0)
-		/* Subdirectories of a merged one are not counted by any one branch. */
+		/* No branch counts all subdirectories of a merged directory. */
 		set_nlink(&vfs, merged() ? 1 : h_links);
 }
 

@@ -21,7 +21,7 @@ void Inode::replace_stack(const ListChangeLock &, Own<Stack> next, Own<Stack> sp
 	AtomicRef(h_inode_).store_release(h_inode);
 	while (old != &first_)
 		retire(cxxrt::exchange(old, old->older));
-	/* It lies in the inode. Who looks at its branch under RCU still may. */
+	/* first_ lies in the inode. Readers under RCU may still look at its branch. */
 	spare->top = move(first_.top);
 	spare->named = move(first_.named);
 	spare->lower = move(first_.lower);
@@ -46,7 +46,7 @@ Result<void> Inode::watch_parts()
 	if (watched_ == &now)
 		return {};
 	for (const Part &part : now) {
-		/* Those of what it had before tell more often than need be, until it is forgotten. */
+		/* Watches of older parts stay until end_watch(): they only tell more often than necessary. */
 		if (watched_ && watched_->has_part_on(*part.branch))
 			continue;
 		TRY(super().watches().add(part.inode(), vfs, watches_));
@@ -61,7 +61,7 @@ void Inode::end_watch()
 		return;
 	Watches::end(cxxrt::exchange(watches_, nullptr));
 	AtomicRef(watched_).store(nullptr);
-	/* What its names were last looked at for says nothing any more. */
+	/* The counts that dentries have stored (d_time) say nothing any more. */
 	Watches::note_change(vfs);
 }
 
@@ -72,7 +72,10 @@ void Inode::forget_parts()
 
 	InodeSpinLock lock(vfs);
 
-	/* A shared listing (listing.hh) is known by the address of what it was read from. */
+	/*
+	 * A shared listing (listing.hh) knows by an address what it was read from, and another stack may get that
+	 * address.
+	 */
 	vfs.i_private = nullptr;
 	set_purity(Purity::unknown);
 	set_impure_on(nullptr);
@@ -95,14 +98,14 @@ void Inode::become_lone(const AsMounter &mounter, const ListChangeLock &list,
 {
 	Super &super = this->super();
 
-	/* By what it will be looked up. */
+	/* Rehashes it by the part by which it will be looked up. */
 	for (const Part &part : stack()) {
 		if (part && !goes(*part.branch)) {
 			rehash(CopyLock(list), identity_of(mounter, super, part).key);
 			break;
 		}
 	}
-	/* An address says nothing of who has it next, nor does the number of what the union has removed. */
+	/* Another object may get the address, or the number of an object that the union has removed. */
 	if (key_.filesystem == IdentityKey::pointer || vfs.i_nlink == 0)
 		unhash();
 	release_parts();
@@ -111,7 +114,7 @@ void Inode::become_lone(const AsMounter &mounter, const ListChangeLock &list,
 	super.note_lone();
 }
 
-/* A lone directory among the parts of @found, which has another part on top by now, is found by @key. */
+/* A lone directory may have the key of a part that is a lower one of @found by now. It gets @key, that of the top. */
 void Inode::find_lone(const AsMounter &mounter, struct super_block &sb, const Stack &found,
 		      const IdentityKey &key)
 {
@@ -135,10 +138,10 @@ void Inode::find_lone(const AsMounter &mounter, struct super_block &sb, const St
 	}
 }
 
-/* Whether this, which was lone, is what @found stands for: then it has that from now on. */
+/* If this inode is lone and stands for the object that was found, it takes over @found. Whether it did. */
 Result<bool> Inode::adopt(Stack &found, const Identity &identity)
 {
-	/* As a rule. */
+	/* The usual case. */
 	if (!AtomicRef(lone_).load())
 		return false;
 
@@ -163,8 +166,8 @@ Result<bool> Inode::adopt(Stack &found, const Identity &identity)
 }
 
 /*
- * Whether this shows a copy on a branch that has left, or one that somebody has removed directly, and @found is what
- * is there without it. Takes a CopyLock.
+ * Whether this inode shows a copy that is on a branch that has left, or that somebody has removed directly. Then @found
+ * is what users see without the copy. Takes a CopyLock.
  */
 Result<bool> Inode::is_left_behind(const Stack &found)
 {
@@ -175,7 +178,7 @@ Result<bool> Inode::is_left_behind(const Stack &found)
 	if (AtomicRef(lone_).load() || is_dir(vfs.i_mode) || is_same())
 		return false;
 
-	/* A copy that has just been made stands for what was found before. */
+	/* @found may be older than a copy that has just been made. */
 	auto lock = TRY(CopyLock::get(*this));
 	const Part &top = this->top();
 
@@ -186,8 +189,8 @@ Result<bool> Inode::is_left_behind(const Stack &found)
 }
 
 /*
- * The list of branches, or a branch directly, has changed while nobody had a name for this: it stands for what
- * @found has from now on, as far as that is more or newer. What is being copied up knows better.
+ * Takes over @found if the list of branches, or a branch, has changed while no name led to this inode: as far as @found
+ * has more or newer parts. An inode that is being copied up knows better.
  */
 Result<void> Inode::take_up(Stack &found)
 {
@@ -203,7 +206,7 @@ Result<void> Inode::take_up(Stack &found)
 		if (!is_dir(vfs.i_mode))
 			return &found.top.inode() == &now.top.inode() &&
 			       found.top.branch != now.top.branch;
-		/* What it has and @found lacks may have just been made. */
+		/* A part that is missing in @found may have just been made. */
 		auto is_newer = [&found, &has_left](const Part &part) {
 			return !found.has_part_on(*part.branch) && !has_left(part);
 		};

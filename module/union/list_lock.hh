@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The list of branches, and which parts a directory has, stay as they are while one of these is held. Who
- * has a file in use needs none: its branch does not go away as long as that lasts. Not recursive.
+ * In the scope of one of these, the list of branches and which parts a directory has stay as they are. A task that uses
+ * a file needs none: the file's branch does not go meanwhile. Not recursive.
  */
 #pragma once
 
@@ -10,7 +10,7 @@
 namespace aufs
 {
 
-/* With others. Sleeps while the list changes. */
+/* Shares the list with other tasks. Sleeps while it changes. */
 class ListLock final
 {
 public:
@@ -29,7 +29,7 @@ private:
 	BranchListLock &lock_;
 };
 
-/* The same for who looks at the top of an inode that may be a directory; nothing for another one. */
+/* The same for a task that looks at the top of @inode, if that is a directory. Does nothing for other inodes. */
 class DirListLock final
 {
 public:
@@ -51,7 +51,7 @@ private:
 	BranchListLock *lock_;
 };
 
-/* Alone, to change the list: as BranchListLock::take(). */
+/* Has the list alone, to change it: as BranchListLock::take(). */
 class ListChangeLock final
 {
 public:
@@ -60,7 +60,7 @@ public:
 		TRY(super.list_lock().take(BranchListLock::Insists::yes));
 		return ListChangeLock(super.list_lock());
 	}
-	/* For who can do without it: -EBUSY where others do not let go of it soon. */
+	/* For a task that can do without: -EBUSY if others do not let go of the list soon. */
 	static Result<ListChangeLock> get_soon(const Super &super)
 	{
 		TRY(super.list_lock().take(BranchListLock::Insists::no));
@@ -84,14 +84,14 @@ private:
 	BranchListLock *lock_;
 };
 
-/* Both, for who changes the list. */
+/* Both locks that a change of the list takes. */
 struct ListAndRenames {
 	RenamesHeld renames;
 	ListChangeLock list;
 
 	/*
-	 * As ListChangeLock::get(). Who renames may wait for the list: then it is let go, and taken again after
-	 * the rename. So that renames do not wait for who has the list for long, it is asked for first.
+	 * As ListChangeLock::get(). A task that renames may wait for the list: then the list is let go, and taken again
+	 * after the rename. The list is taken first: else renames would have to wait while this task waits for it.
 	 */
 	static Result<ListAndRenames> get(struct super_block &sb, const Super &super)
 	{
@@ -103,7 +103,7 @@ struct ListAndRenames {
 		}
 
 		auto renames = TRY(RenamesHeld::get(sb));
-		/* Not within the braces: some compilers forget there what was made before the return. */
+		/* Not within the braces: if it fails there, some compilers forget to destroy what was made before. */
 		auto list = TRY(ListChangeLock::get(super));
 
 		return ListAndRenames{move(renames), move(list)};

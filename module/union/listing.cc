@@ -12,13 +12,13 @@ namespace aufs
 namespace
 {
 
-/* The one that others may share; weak. Under @dir's i_lock. */
+/* The listing that readers of @dir may share, or null; not counted. Under @dir's i_lock. */
 Listing *shared(const Inode &dir)
 {
 	return static_cast<Listing *>(dir.vfs.i_private);
 }
 
-/* The change time of @part; none where it says nothing. */
+/* The change time of @part in ns; `none` if it says nothing of changes. */
 constexpr s64 none = -1;
 
 s64 change_time(const Part &part)
@@ -26,7 +26,7 @@ s64 change_time(const Part &part)
 	struct path path = part.path();
 	struct kstat stat = {};
 
-	/* Names in an encrypted directory are others when the key comes. */
+	/* An encrypted directory has other names as soon as its key is there. */
 	if (!part.branch->tells_changes() || part.inode().i_flags & S_ENCRYPTED ||
 	    vfs_getattr_nosec(&path, &stat, STATX_CTIME, 0) != 0)
 		return none;
@@ -36,8 +36,8 @@ s64 change_time(const Part &part)
 }
 
 /*
- * The change times of all parts of @found; null where one does not say, or where a change from @now
- * on might have the same.
+ * The change times of all parts of @found. Null if one says nothing, or if a change from @now on might get the same
+ * time.
  */
 Own<s64[]> change_times(const Stack &found, s64 now)
 {
@@ -58,16 +58,16 @@ Own<s64[]> change_times(const Stack &found, s64 now)
 
 } // namespace
 
-/* What is the same for all entries of one part. */
+/* Common to all entries of one part. */
 struct Listing::Source {
 	const Branch &branch;
 	unsigned short part; /* its place in stack_ */
 	bool numbered; /* the numbers of all its entries follow from those of the branch */
-	bool directories_numbered; /* those of directories do */
+	bool directories_numbered; /* the numbers of directories do */
 	Super::Numbering number_for;
 };
 
-/* The name of a whiteout itself, as any other. */
+/* Adds the name of a whiteout itself, as any other name. */
 Result<void> Listing::add_whiteout(const Source &source, const BranchEntry &entry)
 {
 	auto [known, added] = TRY(names_.find_or_add(entry.name));
@@ -86,14 +86,14 @@ Result<void> Listing::add(const Super &super, const Source &source, const Branch
 	StringView name = entry.name;
 	bool whiteout = is_reserved(name);
 
-	/* A whiteout of overlayfs in place of one of the format's hides neither name. */
+	/* Overlayfs hides the whiteout itself: it hides nothing. */
 	if (whiteout && branch.has_overlay_whiteouts() && entry.type == DT_CHR)
 		return {};
 	if (whiteout) {
 		if (super.settings().show_whiteouts && is_whiteout_name(name))
 			TRY(add_whiteout(source, entry));
 		name = name.substr(whiteout_prefix.size());
-		/* The format's own: .wh..wh..opq and its like. */
+		/* The format's own names: .wh..wh..opq and its like. */
 		if (is_reserved(name))
 			return {};
 	}
@@ -120,8 +120,8 @@ Result<void> Listing::add(const Super &super, const Source &source, const Branch
 }
 
 /*
- * Of the names from @first on, which @from gave, overlayfs's whiteouts become what the format's own are. They are
- * looked up, which is not possible while the branch's directory is read.
+ * Hides the whiteouts of overlayfs among the names from @first on, which @from gave. They are looked up, which is not
+ * possible while the branch's directory is read.
  */
 Result<void> Listing::hide_overlay_whiteouts(const AsMounter &mounter, const Part &from,
 					     unsigned long first)
@@ -150,7 +150,7 @@ Result<void> Listing::read_parts(const AsMounter &mounter, Inode &dir)
 	stack_ = &found;
 	changed_ = change_times(found, now);
 	for (const Part &from : found) {
-		/* Copies have the numbers of what they are copies of. */
+		/* Copies have the numbers of their originals. */
 		const Source source = {
 			.branch = *from.branch,
 			.part = place++,
@@ -192,7 +192,7 @@ Result<Listing *> Listing::get(const AsMounter &mounter, Inode &dir)
 	}
 	if (listing) {
 		const Stack &found = dir.stack();
-		/* That may have become known since. */
+		/* The directory may be known as impure since. */
 		bool same = listing->stack_ == &found &&
 			    listing->impure_ == is_impure(mounter, dir);
 		const s64 *changed = listing->changed_.get();

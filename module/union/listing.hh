@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What a merged directory has. */
+/* The entries of a merged directory. */
 #pragma once
 
 #include "inode.hh"
@@ -11,19 +11,19 @@ namespace aufs
 struct BranchEntry;
 
 /*
- * One reading of all parts of a directory. Whoever reads the directory while nothing has changed in
- * it shares one reading, so that many open descriptors cost as much memory as one. It does not change
- * any more, and lasts until the last of them is closed or reads anew.
+ * One reading of all parts of a directory. Readers of the directory share it while nothing changes there, so that many
+ * open descriptors cost as much memory as one. It does not change, and lasts until the last of them is closed or reads
+ * anew.
  *
- * That nothing has changed is known by the parts' change times. They do not say it on every
- * filesystem, nor of a directory that changed when it was read: such a reading is not shared.
+ * Whether something has changed is known by the parts' change times. They do not tell it on every filesystem, nor of a
+ * directory that changed when it was read: such a reading is not shared.
  */
 class Listing final
 {
 public:
 	/*
-	 * The listing of @dir as it is now, for put(). -ENOMEM; -EINTR on a fatal signal; what the
-	 * branches say. Sleeps.
+	 * The listing of @dir as it is now; put() ends its use. -ENOMEM; -EINTR on a fatal signal; errors of branches.
+	 * Sleeps.
 	 */
 	static Result<Listing *> get(const AsMounter &mounter, Inode &dir);
 	static void put(Inode &dir, Listing *listing);
@@ -34,13 +34,13 @@ public:
 		return names_;
 	}
 
-	/* Whether a rw branch has something in the directory that users do not see (max_name). */
+	/* Whether a rw branch has names in the directory that are too long for users to see them (max_name). */
 	bool has_hidden_on_rw() const
 	{
 		return has_hidden_on_rw_;
 	}
 
-	/* The same for a look at what is there, which nobody shares. */
+	/* The same for a single look, which nobody shares. */
 	static Result<Own<Listing>> read(const AsMounter &mounter, Inode &dir);
 
 private:
@@ -54,10 +54,10 @@ private:
 	Result<void> add_whiteout(const Source &source, const BranchEntry &entry);
 
 	NameTable names_;
-	/* The directory's parts, and the change time of each, in ns; null where it is not known. */
+	/* The directory's parts, and the change time of each, in ns; null if one is not known. */
 	const Stack *stack_ = nullptr;
 	Own<s64[]> changed_;
-	/* Whether the numbers are those of inodes wherever they may be others. */
+	/* Whether entries have no numbers, and their inodes are asked, wherever the branch's may be others. */
 	bool impure_ = false;
 	bool has_hidden_on_rw_ = false;
 	unsigned int users_ = 1; /* under the inode's i_lock */

@@ -10,9 +10,9 @@ namespace
 
 /* How often each part is asked in vain before it is read. */
 constexpr unsigned int patience = 8;
-/* To read an entry costs less than this part of asking a branch for a name. */
+/* Reading so many entries costs less than asking a branch for one name. */
 constexpr unsigned int entries_a_question = 4;
-/* Where no filter could be made: not again before so many questions more. */
+/* If no filter could be made, the next try comes after so many questions more. */
 constexpr unsigned int pause = 1024;
 
 } // namespace
@@ -37,7 +37,7 @@ unsigned int FilteredLookup::next(unsigned int index) const
 	return index;
 }
 
-/* Those of @parts; made if there are none yet. Null without memory. */
+/* The filters of @parts; room for them is made if there is none yet. Null without memory. */
 struct aufs_name_filters *Inode::filters_of(const CopyLock &, const Stack &parts) const
 {
 	struct aufs_name_filters *filters = filters_;
@@ -57,10 +57,10 @@ struct aufs_name_filters *Inode::filters_of(const CopyLock &, const Stack &parts
 
 void Inode::make_filters(const AsMounter &mounter, const Stack &parts) const
 {
-	/* Whoever looks a name up may have the lock of another inode: nobody waits here. */
+	/* A task that looks a name up may have the lock of another inode, so it does not wait here. */
 	auto lock = CopyLock::try_to_get(*this);
 
-	/* It is getting another part just now. */
+	/* The directory is getting another part just now. */
 	if (!lock.ok() || &stack() != &parts)
 		return;
 
@@ -127,7 +127,7 @@ FilteredLookup::~FilteredLookup()
 	}
 	if (!most || asked < most)
 		return;
-	/* One of those who come here at once does it. */
+	/* If several tasks come here at once, one of them makes the filters. */
 	if (AtomicRef(dir_.vain_).exchange(0) < vain_)
 		return;
 	dir_.make_filters(mounter_, parts_);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Filters of the names in the parts of a directory (branch/name_filter.hh), so that a lookup asks only the branches
- * that may have something. They come when lookups have asked branches in vain often enough to pay for them, lie in
- * memory as long as the inode, and are charged to who made them.
+ * Filters of the names in the parts of a directory (branch/name_filter.hh): a lookup asks only branches that may have
+ * something. Filters are made when lookups have asked branches in vain often enough to pay for them. They lie in memory
+ * as long as the inode, and are charged to the task that made them.
  */
 #pragma once
 
@@ -16,7 +16,7 @@ namespace aufs
 class FilteredLookup final
 {
 public:
-	/* @parts is what @dir has. */
+	/* @parts are those of @dir. */
 	FilteredLookup(const AsMounter &mounter, const Inode &dir, const Stack &parts,
 		       StringView name, const ListLock &)
 		: mounter_(mounter), dir_(dir), parts_(parts)
@@ -26,13 +26,16 @@ public:
 	}
 	FilteredLookup(const FilteredLookup &) = delete;
 	FilteredLookup &operator=(const FilteredLookup &) = delete;
-	/* Makes filters where they would have been of use. May sleep. */
+	/* Makes filters if they would have been of use. May sleep. */
 	~FilteredLookup();
 
-	/* The first part from @index on that may have the name, or a whiteout of it; else how many there are. */
+	/*
+	 * The number of the first part from @index on that may have the name or a whiteout of it; else the number of
+	 * parts.
+	 */
 	unsigned int next(unsigned int index) const;
 
-	/* A part that next() gave had neither. */
+	/* A part that next() gave has neither. */
 	void note_vain()
 	{
 		vain_++;
@@ -44,7 +47,7 @@ private:
 	const AsMounter &mounter_;
 	const Inode &dir_;
 	const Stack &parts_;
-	/* None where the directory had no filters at the beginning. */
+	/* Empty if the directory had no filters at the beginning. */
 	NameHash name_;
 	unsigned int vain_ = 0;
 };

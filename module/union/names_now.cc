@@ -13,16 +13,16 @@ namespace aufs
 namespace
 {
 
-/* What a name leads to by now. */
+/* Where a name leads by now. */
 enum class NameState : unsigned char { same, other, other_parts };
 
-/* @dentry lies in @dir. */
+/* Looks up where the name of @dentry, which lies in @dir, leads by now. */
 Result<NameState> look(const ListLock &list, const AsMounter &mounter, struct dentry &dentry,
 		       const Inode &dir)
 {
 	NameSnapshot name(dentry);
 
-	/* Nothing has such a name, whatever the branches have. */
+	/* The union has no such name, whatever the branches have. */
 	if (is_reserved(name.view()) || name.view().size() > max_name)
 		return NameState::same;
 
@@ -43,7 +43,7 @@ Result<NameState> look(const ListLock &list, const AsMounter &mounter, struct de
 	return is_same_directory(mounter, inode, found) ? NameState::other_parts : NameState::other;
 }
 
-/* Whether all directories down to @dentry, and it, are found by their names as far as the dcache knows. */
+/* Whether the dcache finds @dentry and all directories above it by their names. */
 bool is_hashed(const struct dentry &dentry)
 {
 	RcuReader reader;
@@ -59,7 +59,10 @@ bool is_hashed(const struct dentry &dentry)
 	}
 }
 
-/* The same, once more where it is another: what the union itself is doing there comes to its end. */
+/*
+ * The same. If it leads elsewhere, looks once more under a CopyLock: what the union itself is doing there has ended
+ * then.
+ */
 Result<NameState> look_twice(struct dentry &dentry, unsigned long &changes)
 {
 	unsigned int sequence = Inode::sequence_of(dentry);
@@ -85,7 +88,7 @@ Result<NameState> look_twice(struct dentry &dentry, unsigned long &changes)
 		else
 			now = TRY(look(list, mounter, dentry, dir));
 	}
-	/* It was renamed meanwhile: what was looked at is the name or the directory of a moment ago. */
+	/* The dentry was renamed meanwhile: its old name was looked at, or its old directory. */
 	if (now != NameState::same && (sequence % 2 || Inode::sequence_of(dentry) != sequence)) {
 		changes = 0;
 		now = NameState::same;
@@ -99,7 +102,7 @@ Result<NameState> look_twice(struct dentry &dentry, unsigned long &changes)
 
 Result<void> check_named(const ListLock &list, const AsMounter &mounter, struct dentry &dentry)
 {
-	/* As a rule. What the union has removed has no name. */
+	/* The usual case. A name that the union has removed leads nowhere. */
 	if (is_hashed(dentry) || RemovalMark::is(dentry))
 		return {};
 

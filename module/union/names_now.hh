@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * udba: whether a name of the union still stands for what the branches have by it, where somebody changes them
- * directly.
+ * udba: whether a name of the union still leads to what the branches have by it, as somebody may change them directly.
  */
 #pragma once
 
@@ -11,17 +10,17 @@ namespace aufs
 {
 
 /*
- * Looks at the branches. False: @dentry has to be looked up anew. With udba=notify its directory is watched
- * then, and @changes is what Watches::changes_of() said of it before. A directory that has other parts by now, but
- * is the same one, gets them; a file the attributes that the branch has. Where something is on its way there (a
- * copy-up, a rename), that counts as the same. Takes the list's lock, under whatever lock of the VFS. Sleeps.
+ * Looks at the branches. False if @dentry has to be looked up again. With udba=notify its directory is watched from
+ * then on, and @changes is what Watches::changes_of() said of it before. A directory that is the same, but has other
+ * parts by now, gets these. A file gets the attributes that the branch has. A name that the union is changing (a
+ * copy-up, a rename) counts as the same. Takes the list's lock, under whatever lock of the VFS. Sleeps.
  */
 Result<bool> is_as_on_branches(struct dentry &dentry, unsigned long &changes);
 
 /*
- * -ESTALE for what stands in the dcache for users who have it, and by whose name the branches have something else
- * by now, or nothing: the list of branches has changed, or a branch directly. What would be copied up or made there
- * would take the place of what is. Not for what the union itself has removed.
+ * -ESTALE if @dentry, or a directory above it, is only there for tasks that use it, and its name leads to another
+ * object by now, or to none: the list of branches has changed, or a branch directly. A copy or a new object would take
+ * the place of what is there now. Names that the union itself has removed are left out.
  */
 Result<void> check_named(const ListLock &list, const AsMounter &mounter, struct dentry &dentry);
 

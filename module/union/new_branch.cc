@@ -10,7 +10,7 @@ namespace aufs
 namespace
 {
 
-/* What the dentries of a superblock get; its name in there is not for us on later kernels. */
+/* The operations that the dentries of @sb get. Later kernels keep the member to themselves. */
 template <class Sb> const struct dentry_operations *dentry_operations_of(const Sb &sb)
 {
 	if constexpr (requires { sb.s_d_op; })
@@ -19,7 +19,7 @@ template <class Sb> const struct dentry_operations *dentry_operations_of(const S
 		return sb.__s_d_op;
 }
 
-/* Whether there may be encrypted directories in it. */
+/* Whether the filesystem may have encrypted directories. */
 template <class Sb> bool can_encrypt(const Sb &sb)
 {
 	if constexpr (requires { sb.s_cop; })
@@ -35,15 +35,15 @@ Volatility volatility_of(const Branch &branch)
 	const struct dentry &root = branch.root();
 	const struct dentry_operations *ops = nullptr;
 
-	/* All dentries of a union have the operation. */
+	/* All dentries of a union have ->d_revalidate. */
 	if (sb.s_magic == Super::magic) {
 		const Super &inner = Super::of(sb);
 
 		return inner.asks_everywhere() ? Volatility::anywhere : inner.volatility();
 	}
 	/*
-	 * The root of a filesystem may have nothing to ask where all else has, as FUSE's. Overlayfs
-	 * has the operation for all, and its root's flags say whether there is a use for it.
+	 * A root may lack ->d_revalidate although all other dentries of the filesystem have it, as on FUSE. On
+	 * overlayfs all have it, and the root's flags say whether it is of use.
 	 */
 	if (root.d_flags & (DCACHE_OP_REVALIDATE | DCACHE_OP_WEAK_REVALIDATE))
 		ops = root.d_op;
@@ -54,7 +54,7 @@ Volatility volatility_of(const Branch &branch)
 	return can_encrypt(sb) ? Volatility::where_encrypted : Volatility::never;
 }
 
-/* Without its key a branch has none of the names that it was written with. */
+/* Without its key an encrypted branch has none of the names that were made in it. */
 Result<void> refuse_locked(const AsMounter &mounter, struct fs_context *fc, const Branch &branch)
 {
 	struct inode &root = *branch.root().d_inode;
@@ -74,7 +74,7 @@ Result<void> refuse_locked(const AsMounter &mounter, struct fs_context *fc, cons
 namespace
 {
 
-/* Whether the root of @branch hides those below. */
+/* Whether the root of @branch hides the roots below. If that cannot be read, it does what it did in @before. */
 Result<bool> is_opaque_root(const AsMounter &mounter, const Branch &branch, const Inode *before)
 {
 	auto opaque = is_opaque(mounter, PartRef::root_of(branch));

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What is asked of a branch before it becomes part of a union. */
+/* Checks of a branch before it becomes part of a union. */
 #pragma once
 
 #include "inode.hh"
@@ -10,17 +10,18 @@ namespace aufs
 /* How @branch changes although nobody writes to it. Any context. */
 Volatility volatility_of(const Branch &branch);
 
-/* -ENOKEY, explained in @fc's log, for a branch that is encrypted and whose key is not there. Sleeps. */
+/* -ENOKEY, explained in @fc's log, if @branch is encrypted and its key is not there. Sleeps. */
 Result<void> refuse_locked(const AsMounter &mounter, struct fs_context *fc, const Branch &branch);
 
 /*
- * Copies of one image say that they are one filesystem, and so may whoever made an image. What @other, which was there
- * before @fresh, or above it, noted, and what was noted of it, is true: then @fresh has no name that lasts, and @fc's
- * log says so. Whether nobody else need be asked. Their filesystems are numbered.
+ * Copies of one image have one id, and the maker of an image may give it any. If the filesystems of @fresh and @other
+ * have one id, it stays with @other, which was there before or is above: origins with that id are about objects there.
+ * @fresh then has none that lasts, and @fc's log says so. Both filesystems must have numbers. Whether no further branch
+ * has to be compared.
  */
 bool tell_filesystems_apart(struct fs_context *fc, Branch &fresh, const Branch &other);
 
-/* @result. Where that is an error of @branch itself, @fc's log, if @fc is not null, gets @what is wrong there. */
+/* @result. If it is an error of @branch itself, @fc's log says @what is wrong, unless @fc is null. */
 template <class T>
 Result<T> explained(struct fs_context *fc, const Branch &branch, const char *what, Result<T> result)
 {
@@ -32,14 +33,14 @@ Result<T> explained(struct fs_context *fc, const Branch &branch, const char *wha
 }
 
 /*
- * What the root has: the roots of @branches, from the topmost down to one that is opaque. @before, which may be null,
- * is the root until now: what a branch of it cannot answer is as it was. -ENOMEM; what the branches say, explained in
+ * The parts of the root: the roots of @branches, from the topmost down to an opaque one. @before is the root until now,
+ * or null: if a branch of it cannot be read, its root hides what it hid. -ENOMEM; errors of branches, explained in
  * @fc's log if that is not null. Sleeps.
  */
 Result<Stack> find_root(const AsMounter &mounter, struct fs_context *fc,
 			const Array<const Branch *> &branches, const Inode *before);
 
-/* What the dentries of a superblock get; its name in there is not for us on later kernels. */
+/* Sets the operations that the dentries of @sb get. Later kernels keep the member to themselves. */
 template <class Sb> void set_dentry_operations(Sb &sb, const struct dentry_operations &operations)
 {
 	if constexpr (requires { sb.s_d_op; })

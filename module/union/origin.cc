@@ -33,8 +33,8 @@ static_assert(sizeof(Origin) == 40 &&
 	      __builtin_offsetof(struct Origin, generation) == Origin::old_size);
 
 /*
- * Whether an attribute is not there: not so where it may be, and cannot be read. Servers say in many ways that an
- * object has none.
+ * Whether @error says that an attribute does not exist, and not that it cannot be read. Servers say in many ways that
+ * an object has none.
  */
 bool is_none(int error)
 {
@@ -52,7 +52,7 @@ bool is_none(int error)
 	}
 }
 
-/* False where there is none, or one that we do not understand. */
+/* False if there is no origin, or one of an unknown format. */
 Result<bool> read_origin(const AsMounter &, PartRef part, Origin &origin)
 {
 	if (!part.branch.has_origins())
@@ -74,8 +74,8 @@ bool not_after(const struct timespec64 &a, const struct timespec64 &b)
 }
 
 /*
- * Whether @original was there when @copy was made. What gets a number that was in use is made later
- * than the copy of what had it, and changed later.
+ * Whether @original was there when @copy was made. If its number was another object's before, it was made and changed
+ * after the copy of that one.
  */
 bool was_there_before(const AsMounter &, PartRef copy, PartRef original)
 {
@@ -116,7 +116,7 @@ Result<Identity> find_identity(const AsMounter &mounter, const Super &super, Par
 	if (TRY(read_origin(mounter, top, origin))) {
 		unsigned int filesystem = super.filesystem_of(origin.filesystem);
 
-		/* What says otherwise was made to deceive. */
+		/* A copy that says otherwise was made to deceive. */
 		if (filesystem != Super::none && super.may_have_copies(branch, filesystem))
 			return Identity{{origin.number, filesystem},
 					origin.known_generation(),
@@ -165,7 +165,7 @@ Result<bool> set_identity(const Writer &writer, const Super &super, struct dentr
 
 	if (!filesystem)
 		return false;
-	/* Somebody has moved it away: it is not ours to change. */
+	/* Somebody has moved the copy away: it is not ours to change. */
 	if (!lies_on_branch({writer.branch(), copy}))
 		return Error{-ESTALE};
 
@@ -181,7 +181,7 @@ Result<bool> set_identity(const Writer &writer, const Super &super, struct dentr
 	auto written = write_xattr({writer.branch(), copy}, origin_name, &origin,
 				   lasts ? sizeof(origin) : Origin::old_size);
 
-	/* No such attributes; or none on what is no file and no directory. */
+	/* The filesystem has no such attributes, or only on files and directories. */
 	if (written.error() == -EOPNOTSUPP || written.error() == -EPERM)
 		return false;
 	TRY(move(written));
@@ -192,10 +192,10 @@ void note_impure(const Writer &writer, Inode &dir, struct dentry &h_dir)
 {
 	const Branch &branch = writer.branch();
 
-	/* Where it was moved away, it is not ours to change, and nothing gets there. */
+	/* A directory that was moved away is not ours to change, and nothing gets there. */
 	if (dir.impure_on() == &branch || !is_live_directory({branch, h_dir}))
 		return;
-	/* Where there is no room for it the origins are not kept, either. */
+	/* If there is no room for the mark, origins are not kept, either. */
 	(void)write_xattr({branch, h_dir}, impure_name, "y", 1).ok();
 	dir.set_purity(Inode::Purity::impure);
 	dir.set_impure_on(&branch);
@@ -226,13 +226,13 @@ bool is_impure(const AsMounter &, Inode &dir)
 
 		auto size = read_xattr(part, impure_name, &value, 1);
 
-		/* It is asked another time. */
+		/* The directory is asked again the next time. */
 		if (!size.ok() && !is_none(size.error()))
 			return true;
 		if (size.ok() && size.value() == 1)
 			purity = Inode::Purity::impure;
 	}
-	/* Who has noted it meanwhile knows better. */
+	/* A task that has noted it meanwhile knows better. */
 	return dir.learn_purity(purity) == Inode::Purity::impure;
 }
 

@@ -7,7 +7,7 @@ namespace aufs
 namespace
 {
 
-/* Of two in one directory, which is how branches lie as a rule, none is within the other. */
+/* Whether two branches lie in one directory, as they usually do: then none lies within the other. */
 bool are_siblings(const struct dentry &a, const struct dentry &b)
 {
 	/* A root is its own parent. */
@@ -42,8 +42,8 @@ Result<void> check_apart(struct fs_context *fc, const Branch &branch, const char
 }
 
 /*
- * A directory that is moved meanwhile may be seen on both sides of its move: whoever asks looks again. One that
- * is moved afterwards is not seen, either.
+ * A directory that is moved meanwhile may be seen on both sides of its move: so the caller looks again, by
+ * check_apart(). A directory that is moved afterwards is not seen, either.
  */
 const Branch *Placement::around(const Branch &branch) const
 {

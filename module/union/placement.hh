@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Where the branches of a new union lie: one that is added need not be compared with all others, and thousands of them
- * are mounted in a time that grows as they do.
+ * Where the branches of a new union lie. A branch that is added need not be compared with all others, so the time that
+ * a mount of thousands takes grows with their number only.
  */
 #pragma once
 
@@ -11,26 +11,26 @@
 namespace aufs
 {
 
-/* -EINVAL, explained in @fc's log, where @branch, given as @path, is the other, or one lies within the other. */
+/* -EINVAL, explained in @fc's log, if @branch, given as @path, is @other, or one lies within the other. */
 Result<void> check_apart(struct fs_context *fc, const Branch &branch, const char *path,
 			 const Branch &other);
 
-/* What is in it lives as long as it, or until clear(). All may sleep. */
+/* The branches in it must live as long as it, or until clear(). All may sleep. */
 class Placement final
 {
 public:
-	/* As check_apart(), where @branch, given as @path, is one of those, or lies within one. */
+	/* As check_apart(), if @branch is one of the branches in it, or lies within one. */
 	Result<void> check(struct fs_context *fc, const Branch &branch, const char *path) const;
-	/* The same, where one of those lies within @branch, which is one of them. Of all: no two overlap. */
+	/* The same if @branch, which is in it, lies within another one. If that is true of none, no two overlap. */
 	Result<void> check_within(struct fs_context *fc, const Branch &branch) const;
-	/* -ENOMEM. */
+	/* Adds @branch. -ENOMEM. */
 	Result<void> add(const Branch &branch);
-	/* One on the same filesystem, or null. */
+	/* The first branch in it on the same filesystem, or null. */
 	const Branch *beside(const Branch &branch) const;
 	void clear();
 
 private:
-	/* The nearest of those that have a directory in which @branch lies, or null. */
+	/* The branch in it whose directory is the nearest above @branch, or null. */
 	const Branch *around(const Branch &branch) const;
 
 	cxxrt::PointerTable<const Branch *> roots_; /* by dentry */

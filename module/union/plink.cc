@@ -17,13 +17,13 @@ namespace
  *
  *	origin.FILESYSTEM.NUMBER.GENERATION
  *
- * Older versions wrote UNION_NUMBER.NUMBER, where the first is the inode's number in the union as it
- * was mounted then (OldPlinks).
+ * Older versions wrote UNION_NUMBER.NUMBER: the first is the inode's number in the union as that was mounted then
+ * (OldPlinks).
  */
 class PlinkName final
 {
 public:
-	/* @id lasts(), and its filesystem is known as @filesystem. */
+	/* @id lasts(), and @filesystem is the id of its filesystem. */
 	PlinkName(const unsigned char *filesystem, const Identity &id)
 		: size_(snprintf(text_, sizeof(text_), "origin.%*phN.%llu.%u", UUID_SIZE,
 				 filesystem, id.key.number, static_cast<u32>(id.generation)))
@@ -43,7 +43,7 @@ private:
 	int size_;
 };
 
-/* Calls @action(name) for each name that a pseudo-link of @id may have on @branch, until it is true. */
+/* Calls @action(name) for each name that a pseudo-link of @id may have on @branch, until @action is true. */
 template <class Action>
 Result<void> for_each_name(const Super &super, const Branch &branch, const Identity &id,
 			   Action &&action)
@@ -60,7 +60,7 @@ Result<void> for_each_name(const Super &super, const Branch &branch, const Ident
 		});
 }
 
-/* A directory that somebody has made by the name of a pseudo-link. */
+/* Somebody has made a directory by the name of a pseudo-link. */
 Error is_in_the_way(const Branch &branch, StringView name, int error)
 {
 	log_warning("branch '%s': the directory .wh..wh.plnk/%.*s stays (errno %d); remove it",
@@ -77,7 +77,7 @@ Result<void> make_plink(const Writer &writer, const Super &super, const Identity
 	PlinkName name(super.id_of(id.key.filesystem), id);
 	auto plink = TRY(lookup_locked(lock, name.view()));
 
-	/* Of a copy that was not finished, or made directly. */
+	/* The name is left of an unfinished copy, or was made directly. */
 	if (is_positive(*plink)) {
 		auto removed = remove_locked(lock, *plink);
 
@@ -143,10 +143,10 @@ Result<Identified> identify(const CopyLock &, const Writer &writer, const Inode 
 {
 	const Super &super = inode.super();
 	bool one = is_dir(inode.vfs.i_mode) || inode.has_one_name();
-	/* Not the branch's count: names may have been removed, which it does not know. */
+	/* Not the branch's count, which has names that were removed. */
 	unsigned int names = one ? 1 : inode.vfs.i_nlink + (named ? 0 : 1);
 	Identity identity = inode.identity();
-	/* What hides them may be taken away while nobody looks: then they lead to the copy all the same. */
+	/* Hidden names count, too: somebody may take away what hides them, and then they must lead to the copy. */
 	bool several = !one && (names > 1 || inode.h_inode().i_nlink > 1);
 
 	identity.links = several ? names : 0;
@@ -167,10 +167,10 @@ Result<Identified> identify(const CopyLock &, const Writer &writer, const Inode 
 	case -EOPNOTSUPP:
 	case -ENOSYS:
 	case -EMLINK:
-	case -EXDEV: /* another project's */
+	case -EXDEV: /* the copy is another project's */
 	case -EIO: /* somebody else's .wh..wh.plnk is in the place of ours */
 		return names_part(writer.branch(), inode.vfs.i_mode);
-	case -EUCLEAN: /* this name's place is taken; others have theirs */
+	case -EUCLEAN: /* this name is taken; other copies have other names */
 		return Error{-EIO};
 	default:
 		return Error{linked.error()};
@@ -180,7 +180,7 @@ Result<Identified> identify(const CopyLock &, const Writer &writer, const Inode 
 namespace
 {
 
-/* Tells the copy that @inode is how many names there are. It has a pseudo-link. */
+/* Stores in the copy behind @inode, which has a pseudo-link, that its links() are @links. */
 Result<void> store_links(const CopyLock &lock, const AsMounter &mounter, Inode &inode,
 			 unsigned int links)
 {
@@ -210,7 +210,10 @@ void note_name_gone(const CopyLock &lock, const AsMounter &mounter, Inode &inode
 
 	SignalsBlocked signals(SignalsBlocked::Which::all);
 
-	/* Nobody finds the copy any more. Where it cannot be removed its space is lost until somebody does. */
+	/*
+	 * No name leads to the copy any more. If the pseudo-link cannot be removed, the space is lost until somebody
+	 * removes it.
+	 */
 	if (auto writer = inode.branch().write(mounter); writer.ok())
 		(void)remove_plink(writer.value(), inode.super(), inode.identity(), inode.h_inode())
 			.ok();
@@ -221,7 +224,7 @@ void note_further_name(const AsMounter &mounter, Inode &inode, const Part &named
 {
 	const struct super_block &sb = *inode.vfs.i_sb;
 
-	/* What only claims to be a name of it is not counted. */
+	/* A name that only claims to be one of the file's is not counted. */
 	if (inode.links() != 1 || !inode.shows(mounter, named))
 		return;
 
@@ -230,11 +233,12 @@ void note_further_name(const AsMounter &mounter, Inode &inode, const Part &named
 	if (inode.links() != 1 || !inode.on_rw())
 		return;
 
-	/* One too many costs space, one too few the file. */
+	/* A count that is too high costs space, one that is too low costs the file. */
 	unsigned int links = cxxrt::max(named.inode().i_nlink, 2U);
 
 	/*
-	 * Who only looks a name up writes nothing where that is not wanted: it is known as long as this is in memory.
+	 * A lookup writes nothing to a read-only or frozen filesystem: then the count is known as long as the inode is
+	 * in memory.
 	 */
 	if (is_read_only(sb) || is_frozen(sb) || is_frozen(inode.branch().sb()) ||
 	    !store_links(lock, mounter, inode, links).ok())
@@ -245,7 +249,10 @@ void note_further_name(const AsMounter &mounter, Inode &inode, const Part &named
 namespace
 {
 
-/* The same of what is not on a rw branch: that one does not learn of it. */
+/*
+ * A name is gone of a file that is not on a rw branch. The file's branch does not learn of it, so @branch keeps the
+ * count.
+ */
 void note_hidden_name(const CopyLock &lock, const AsMounter &mounter, Inode &inode,
 		      const Branch &branch)
 {
@@ -296,7 +303,7 @@ void note_lower_name_gone(const CopyLock &lock, const AsMounter &mounter, Inode 
 namespace
 {
 
-/* The copy of @original, which is @id, that has a pseudo-link on @branch, or empty. */
+/* The copy of @original, the object @id, that a pseudo-link on @branch leads to; or empty. */
 Result<Part> find_copy(const AsMounter &mounter, const Super &super, const Branch &branch,
 		       const Part &original, const Identity &id)
 {
@@ -325,13 +332,13 @@ Result<Part> find_copy(const AsMounter &mounter, const Super &super, const Branc
 namespace
 {
 
-/* The same for who is @id; whether there was one. */
+/* Puts the copy of @id that a pseudo-link leads to on top of @found. Whether there is one. */
 Result<bool> follow_plink_of(const AsMounter &mounter, const Super &super, Stack &found,
 			     const Identity &id)
 {
 	if (!id.lasts())
 		return false;
-	/* The topmost is the newest, whether its branch is still written to or not. */
+	/* The topmost copy is the newest, whether its branch is still rw or not. */
 	for (const Branch &branch : super.branches()) {
 		if (!branch.is_above(*found.top.branch))
 			break;
@@ -364,7 +371,7 @@ Result<void> follow_plink(const AsMounter &mounter, const Super &super, Stack &f
 	if (TRY(follow_plink_of(mounter, super, found, id)))
 		return {};
 
-	/* Where it is not believed what it is, it can still be one of what there is already. */
+	/* An object whose origin is not believed may still be another name of a known inode. */
 	Identity claimed = TRY(claimed_identity_of(mounter, super, found.top));
 
 	if (!(claimed.key == id.key))

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Names of one lower file stay names of one file when it is copied up. The copy gets a further name
- * in .wh..wh.plnk, by which the other names, which lie on lower branches alone, find it.
+ * The names of a lower file stay names of one file when it is copied up. The copy gets a further name in .wh..wh.plnk.
+ * By that, lookups of the other names, which only lower branches have, find the copy.
  */
 #pragma once
 
@@ -10,46 +10,43 @@
 namespace aufs
 {
 
-/* What identify() did. */
+/* The result of identify(). */
 struct Identified {
 	unsigned int links = 0; /* what Inode::links() becomes */
 	bool noted = false; /* the copy says what it is a copy of */
 };
 
 /*
- * Stores the origin of @copy, of what @inode was until now, on the branch of @writer; adds a pseudo-link
- * if the original has other names than the one that the copy gets, or any, if it gets none (@named is
- * false). -ESTALE where the branch cannot keep that, which it is known for
- * from then on: the inode stands for names that would part unseen. May sleep.
+ * Stores the origin of @copy, a copy of what @inode was until now, on @writer's branch. Adds a pseudo-link if the
+ * original has other names than the one that the copy gets; or any name, if the copy gets none (@named is false).
+ * -ESTALE if the branch cannot keep a pseudo-link: the inode stands for names that would part unseen. From then on the
+ * branch counts as one that keeps no identity. May sleep.
  */
 Result<Identified> identify(const CopyLock &, const Writer &writer, const Inode &inode,
 			    struct dentry &copy, bool named);
 
-/* Removes the pseudo-link that @object has as a copy of what is @id, if there is one. */
+/* Removes the pseudo-link that @object has as a copy of @id, if there is one. */
 Result<void> remove_plink(const Writer &writer, const Super &super, const Identity &id,
 			  const struct inode &object);
 
-/* Whether @object has the pseudo-link on its branch of what is @id. Sleeps. */
+/* Whether @object has a pseudo-link on its branch as a copy of @id. Sleeps. */
 Result<bool> has_plink(const AsMounter &mounter, const Super &super, PartRef object,
 		       const Identity &id);
 
-/*
- * One name of @inode, which lay on lower branches alone, is gone or has been linked, on the rw @branch.
- * Takes write access.
- */
+/* A name of @inode that only lower branches had is gone, or was linked on the rw @branch. Takes write access. */
 void note_lower_name_gone(const CopyLock &lock, const AsMounter &mounter, Inode &inode,
 			  const Branch &branch);
 
 /*
- * A further name, @named on a lower branch, has led to @inode by a pseudo-link: it counts, whoever took it for gone,
- * and so may others of its names. Takes a CopyLock and write access.
+ * A pseudo-link has led from @named, a name on a lower branch, to @inode. So the name counts, even if it was taken for
+ * gone, and so may others. Takes a CopyLock and write access.
  */
 void note_further_name(const AsMounter &mounter, Inode &inode, const Part &named);
 
-/* One name of @inode on its rw branch is gone. Takes write access. */
+/* A name that @inode had on its rw branch is gone. Takes write access. */
 void note_name_gone(const CopyLock &lock, const AsMounter &mounter, Inode &inode);
 
-/* The copy that @found, which has several names, has by its pseudo-link: takes its place. */
+/* If a pseudo-link leads from the top of @found, which has several names, to its copy, that becomes the top. */
 Result<void> follow_plink(const AsMounter &mounter, const Super &super, Stack &found);
 
 } // namespace aufs

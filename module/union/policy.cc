@@ -9,8 +9,8 @@ namespace
 {
 
 /*
- * The topmost rw branch that has @dir; else one above all that have it, or above the uppermost whiteout of
- * @name in it.
+ * The topmost rw branch that has @dir and no whiteout of @name above it. Else the nearest rw branch above all parts of
+ * @dir. Else the nearest one above the uppermost whiteout of @name, or without a whiteout, above the lowest part.
  */
 Result<const Branch *> top_down(const AsMounter &mounter, const Inode &dir, StringView name)
 {
@@ -21,7 +21,7 @@ Result<const Branch *> top_down(const AsMounter &mounter, const Inode &dir, Stri
 	for (const Part &part : found) {
 		if (part.branch->writable())
 			return part.branch;
-		/* What is made below it would not be seen. */
+		/* An object that is made below the whiteout would not be seen. */
 		if (TRY(find_whiteout(mounter, part, name))) {
 			below = part.branch;
 			break;
@@ -37,7 +37,10 @@ Result<const Branch *> top_down(const AsMounter &mounter, const Inode &dir, Stri
 	return rw;
 }
 
-/* The branch from which on a new @name in @dir would be hidden: the first that has a whiteout, or null. */
+/*
+ * The lowest branch on which a new @name in @dir would be seen: the first that has a whiteout of it. Null if that is no
+ * limit.
+ */
 Result<const Branch *> lowest_for(const AsMounter &mounter, const Inode &dir, StringView name)
 {
 	for (const Part &part : dir.stack()) {
@@ -55,7 +58,7 @@ Result<bool> shows_below(const AsMounter &mounter, struct dentry &dir, const Bra
 	auto parent = parent_of(dir);
 	NameSnapshot name(dir);
 
-	/* Of the root all branches have a part. */
+	/* The root has parts on all branches, down to an opaque one. */
 	if (parent.get() == &dir || TRY(is_opaque(mounter, lowest)))
 		return false;
 
@@ -75,7 +78,7 @@ Result<bool> shows_below(const AsMounter &mounter, struct dentry &dir, const Bra
 namespace
 {
 
-/* Whether what @branch has in @dir, or gets, is seen there. */
+/* Whether users see the part of @dir on @branch, or would see it if it is made. */
 Result<bool> shows(const AsMounter &mounter, struct dentry &dir, const Branch &branch)
 {
 	auto at = Ref<struct dentry>::retain(&dir);
@@ -109,7 +112,7 @@ Result<void> for_each_candidate(const AsMounter &mounter, struct dentry &dir, St
 	return {};
 }
 
-/* Null where there is none. */
+/* The next branch in turn. Null if there is none. */
 Result<const Branch *> round_robin(const AsMounter &mounter, struct dentry &dir, StringView name)
 {
 	unsigned int count = 0;
@@ -129,13 +132,13 @@ Result<const Branch *> round_robin(const AsMounter &mounter, struct dentry &dir,
 	return chosen;
 }
 
-/* A rw branch, or null, and how much of it is free. */
+/* A rw branch, or null, and the bytes that are free there. */
 struct Space {
 	const Branch *branch = nullptr;
 	u64 free = 0;
 };
 
-/* Of which branches: all on which the new object is seen, or those that have its directory. */
+/* Which branches may be chosen: all on which the new object is seen, or only those that have its directory. */
 enum class Among : unsigned char { all, with_parent };
 
 bool is_among(const Inode &dir, const Branch &branch, Among among)
@@ -161,7 +164,10 @@ Result<Space> most_free(const AsMounter &mounter, struct dentry &dir, StringView
 	return most;
 }
 
-/* The topmost with as much space as the watermark says, whether or not it has the directory. */
+/*
+ * The topmost branch with as much space as the watermark says, whether or not it has the directory. Null if there is
+ * none.
+ */
 Result<const Branch *> topmost_with_space(const AsMounter &mounter, struct dentry &dir,
 					  StringView name)
 {
@@ -175,7 +181,7 @@ Result<const Branch *> topmost_with_space(const AsMounter &mounter, struct dentr
 	return chosen;
 }
 
-/* By mfs, or by rr where no branch has as much space as the watermark says. */
+/* By mfs. If no branch has as much space as the watermark says, by rr, except for directories. */
 Result<const Branch *> most_free_or_robin(const AsMounter &mounter, struct dentry &dir,
 					  StringView name, NewKind kind)
 {
@@ -187,7 +193,7 @@ Result<const Branch *> most_free_or_robin(const AsMounter &mounter, struct dentr
 	return round_robin(mounter, dir, name);
 }
 
-/* Null where @policy has no opinion, or finds no branch. */
+/* The branch that @policy chooses. Null if it chooses none: then it is as by tdp. */
 Result<const Branch *> branch_by(const AsMounter &mounter, CreatePolicy policy, struct dentry &dir,
 				 StringView name, NewKind kind)
 {

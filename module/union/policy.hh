@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Which of the rw branches takes a new object or a copy, by the policies of the original. What is
- * made must be seen: no branch above it may hide it. All may sleep.
+ * Which rw branch takes a new object or a copy, by the policies of the original. What is made must be seen: no branch
+ * above may hide it. All may sleep.
  */
 #pragma once
 
@@ -13,32 +13,31 @@ namespace aufs
 enum class NewKind : unsigned char { directory, other };
 
 /*
- * Where @name, which does not exist, is made in @dir; never null:
- *	tdp	on the topmost rw branch that has the directory, else on the nearest above it
- *	rr	on each rw branch in turn; directories as by tdp
- *	mfs	on the rw branch with the most space
- *	mfsrr	the same; as rr where that has less than the watermark
- *	pmfs	on that of those that have the directory, else as tdp
- *	pmfsrr	the same; as mfsrr where none of those has as much as the watermark
- *	tdmfs	on the topmost rw branch that has as much, else as mfs
- * -EROFS where there is none, or where a branch above it has a whiteout of the name that cannot be
- * removed.
+ * The branch on which @name, which does not exist, is made in @dir; never null:
+ *	tdp	the topmost rw branch that has the directory, else the nearest above it
+ *	rr	each rw branch in turn; directories as by tdp
+ *	mfs	the rw branch with the most space
+ *	mfsrr	as by mfs; if that branch has less than the watermark, as by rr, but for directories
+ *	pmfs	as by mfs, among the branches that have the directory; else as by tdp
+ *	pmfsrr	as by pmfs; as by mfsrr if no such branch has as much as the watermark
+ *	tdmfs	the topmost rw branch that has as much as the watermark, else as by mfs
+ * -EROFS if there is none, or if a branch above it has a whiteout of the name that cannot be removed.
  */
 Result<const Branch *> branch_for_new(const AsMounter &mounter, struct dentry &dir, StringView name,
 				      NewKind kind);
 
 /*
- * Whether a copy of @dir on @target, below all that have it, would be visible: no part hides it, and
- * neither @target nor a branch on the way there has another use for the name.
+ * Whether a copy of @dir on @target, below all its parts, would be visible. No part may hide it, and no branch from the
+ * lowest part down to @target may have a whiteout or another object by the name.
  */
 Result<bool> shows_below(const AsMounter &mounter, struct dentry &dir, const Branch &target);
 
 /*
- * Where what lies in @parent on the branch @source is copied up to; never null:
- *	tdp	the topmost rw branch above @source that has the directory, else as bu
- *	bup	the nearest one above @source that has it, else as bu
+ * The branch to which an object in @parent on the branch @source is copied up; never null:
+ *	tdp	the topmost rw branch above @source that has the directory, else as by bu
+ *	bup	the nearest one above @source that has it, else as by bu
  *	bu	the nearest rw branch above @source
- * -EROFS where there is none.
+ * -EROFS if there is none.
  */
 Result<const Branch *> branch_for_copy(const Inode &parent, const Branch &source);
 

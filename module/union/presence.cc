@@ -12,9 +12,9 @@ namespace
 {
 
 /*
- * Whether the branch has @top by the name of @dentry in the directory's part, as far as the dcache knows.
- * Names may change meanwhile: who says no looks again. Both lie in memory until the end of this scope, and
- * a name always ends with a zero.
+ * Whether the branch has @top by the name of @dentry, in its part of the directory, as far as the dcache knows. Names
+ * may change meanwhile: after a "no" the caller looks again. RCU keeps both names in memory, and a name always ends
+ * with a zero.
  */
 bool has_same_name(const struct dentry &dentry, const Part &top)
 {
@@ -36,7 +36,7 @@ bool is_in_place(const struct dentry &dentry, const Part &top)
 	       (top.dentry->d_hash.pprev && lies_on_branch(top) && has_same_name(dentry, top));
 }
 
-/* Whether the branch has by the name of @dentry what stands behind it. */
+/* Whether a lookup of the name of @dentry on the branch finds @top. */
 Result<bool> is_found_by_name(const AsMounter &mounter, struct dentry &dentry, const Part &top)
 {
 	const Branch &branch = *top.branch;
@@ -74,7 +74,7 @@ Result<bool> is_hidden_in(const AsMounter &mounter, struct dentry &dentry, const
 		if (inode.shows(mounter, object))
 			continue;
 
-		/* A directory that is just getting its part there knows it by then. */
+		/* If the directory is just getting its part there, it has it when the lock is free. */
 		auto lock = TRY(CopyLock::get(inode));
 
 		if (!inode.shows(mounter, object))
@@ -83,7 +83,7 @@ Result<bool> is_hidden_in(const AsMounter &mounter, struct dentry &dentry, const
 	return false;
 }
 
-/* The same for it and all directories above it. */
+/* The same for @dentry and all directories above it. */
 Result<bool> is_hidden(const AsMounter &mounter, struct dentry &dentry, const Branch &branch)
 {
 	auto at = Ref<struct dentry>::retain(&dentry);
@@ -99,7 +99,7 @@ Result<bool> is_hidden(const AsMounter &mounter, struct dentry &dentry, const Br
 	}
 }
 
-/* By its own name, or by its pseudo-link, wherever the former is. */
+/* Whether a name of the branch leads to @top: that of @dentry, or a pseudo-link wherever the name is. */
 Result<bool> is_found(const AsMounter &mounter, struct dentry &dentry, const Part &top)
 {
 	const Inode &inode = Inode::of(*dentry.d_inode);
@@ -109,7 +109,7 @@ Result<bool> is_found(const AsMounter &mounter, struct dentry &dentry, const Par
 	if (inode.links() > 0 && top.inode().i_nlink > 0 &&
 	    TRY(has_plink(mounter, inode.super(), top, inode.identity())))
 		return true;
-	/* It has several names, or had another, or its filesystem has just forgotten this one. */
+	/* @top may have several names, or have had another one, or its filesystem may have just forgotten this one. */
 	return is_found_by_name(mounter, dentry, top);
 }
 
@@ -125,7 +125,7 @@ Result<bool> is_present(const ListLock &, struct dentry &dentry)
 	if (TRY(is_found(mounter, dentry, inode.top())))
 		return true;
 
-	/* Between its rename on the branch and the VFS's own it has two names. */
+	/* Between the rename on the branch and that in the VFS it has two names. */
 	auto lock = TRY(CopyLock::get(inode));
 
 	return inode.is_moving(dentry) || TRY(is_found(mounter, dentry, inode.top()));
@@ -136,7 +136,10 @@ Result<bool> is_present(const ListLock &, struct dentry &dentry)
 namespace
 {
 
-/* What needs no second look: as a rule, or since it never had a name, or the union took it away. */
+/*
+ * Whether no second look is needed. As a rule it is in its place on the topmost branch. Or it has no name, or the union
+ * has removed this one.
+ */
 bool is_undoubted(const struct dentry &dentry, const Inode &inode)
 {
 	const Part &top = inode.top();

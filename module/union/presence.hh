@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Whether what the union shows is still on its branch. Somebody may have removed a file there, or its
- * directory, or hidden it by a whiteout: what is written to it then could be found by nobody. That is
- * -ESTALE, unless the union itself has removed the name: who has such a file open may go on.
+ * Whether what the union shows is still on its branch. Somebody may have removed a file or its directory there, or
+ * hidden it by a whiteout: then nobody could find what is written to it. That is -ESTALE, unless the union itself has
+ * removed the name: tasks that have such a file open may go on.
  */
 #pragma once
 
@@ -12,8 +12,8 @@ namespace aufs
 {
 
 /*
- * Notes that the union is going to remove @dentry, or to replace it, before it does so on a branch: a
- * copy-up may be under way. Taken back by its scope unless keep() says that it was done.
+ * Notes that the union is going to remove or to replace @dentry. That comes before it does so on a branch, as a copy-up
+ * may be under way. The scope takes it back, unless keep() says that it was done.
  */
 class RemovalMark final
 {
@@ -40,12 +40,12 @@ public:
 	{
 		return AtomicRef(dentry.d_fsdata).load_acquire();
 	}
-	/* @dentry never had a name: what it stands for may get another one. */
+	/* @dentry never had a name. The file behind it may get one, by another dentry. */
 	static void never_named(struct dentry &dentry)
 	{
 		note(dentry, true);
 	}
-	/* @dentry, which nobody else has yet, gets an inode again. */
+	/* A new object gets @dentry, which nobody else has yet. */
 	static void forget(struct dentry &dentry)
 	{
 		note(dentry, false);
@@ -62,16 +62,16 @@ private:
 };
 
 /*
- * Whether a name of the branch leads to the file of @dentry, which lies on a rw branch; -ESTALE. May
- * sleep where it is not as it was.
+ * -ESTALE unless a name of the branch leads to the file of @dentry, which lies on a rw branch. May sleep if something
+ * has changed.
  */
 Result<void> check_presence(struct dentry &dentry);
-/* The same for who holds the list of branches; of a directory, too. */
+/* The same within a ListLock, and for a directory, too. */
 Result<void> check_presence(const ListLock &list, struct dentry &dentry);
 
 /*
- * Whether users see what lies in the part of @dir on @branch: no branch above hides the directory, or one
- * above it. -ESTALE. Sleeps.
+ * -ESTALE if users do not see the part of @dir on @branch: a branch above hides the directory or one above it, or its
+ * name leads elsewhere (check_named()). Sleeps.
  */
 Result<void> check_seen(const ListLock &list, const AsMounter &mounter, struct dentry &dir,
 			const Branch &branch);

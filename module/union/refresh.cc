@@ -22,8 +22,8 @@ Result<Own<Stack>> empty_stack()
 }
 
 /*
- * What @get(array, size) puts into an array of counted references, which may be more by the time that there is room
- * for it.
+ * All that @get(array, size) has. It puts counted references into the array, as far as there is room, and gives their
+ * number. By the time that there is room for all, there may be more.
  */
 template <class T, class Get> Result<Array<Ref<T>>> collect(Get &&get)
 {
@@ -31,7 +31,7 @@ template <class T, class Get> Result<Array<Ref<T>>> collect(Get &&get)
 
 	for (unsigned int count = get(nullptr, 0);;) {
 		Array<Ref<T>> all;
-		/* Others may add to it all the time. */
+		/* Other tasks may add to it all the time. */
 		unsigned int room = count + count / 2 + more;
 		auto found = KvArray<T *>::allocate(room);
 		bool kept = static_cast<bool>(found.data);
@@ -94,7 +94,7 @@ bool goes_as_a_whole(const Inode &inode, Refresh::Goes goes)
 			      [goes](const Part &part) { return !goes(*part.branch); });
 }
 
-/* Whether the file @inode is what @found is, or its copy, which further names lead to by its pseudo-link. */
+/* Whether the file @inode is what @found is, or the copy of that, to which further names lead by its pseudo-link. */
 bool is_same_file(const AsMounter &mounter, const Super &super, const Inode &inode,
 		  const Stack &found, Refresh::Goes goes)
 {
@@ -104,7 +104,7 @@ bool is_same_file(const AsMounter &mounter, const Super &super, const Inode &ino
 		return true;
 	if (inode.links() == 0 || goes(inode.branch()) || !inode.shows(mounter, found.top))
 		return false;
-	/* A branch that comes may have a copy of its own. */
+	/* Only on a branch that is in the list already: one that comes may have a copy of its own. */
 	return cxxrt::any_of(super.branches(), [&found](const Branch &branch) {
 		return &branch == found.top.branch;
 	});
@@ -112,13 +112,13 @@ bool is_same_file(const AsMounter &mounter, const Super &super, const Inode &ino
 
 } // namespace
 
-/* What stands behind the name of @item in a directory that will have the parts of @parent. */
+/* Looks up what the name of @item will lead to when @dir, its directory, has the parts of @parent. */
 Result<void> Refresh::look_at(const AsMounter &mounter, Item &item, const struct dentry &dir,
 			      const Stack &parent, Goes goes) const
 {
 	struct dentry &dentry = *item.dentry;
 
-	/* What is not found by its name is nobody's to find. */
+	/* No lookup finds an unhashed dentry. */
 	if (!dentry.d_hash.pprev)
 		return {};
 	if (!dentry.d_inode) {
@@ -133,7 +133,7 @@ Result<void> Refresh::look_at(const AsMounter &mounter, Item &item, const struct
 
 	NameSnapshot name(dentry);
 
-	/* It was renamed to another directory before this one's names were collected. */
+	/* The dentry was renamed to another directory meanwhile. */
 	if (AtomicRef(dentry.d_parent).load() != &dir)
 		return Error{-EAGAIN};
 
@@ -148,13 +148,16 @@ Result<void> Refresh::look_at(const AsMounter &mounter, Item &item, const struct
 
 	if (!is_dir(inode.vfs.i_mode)) {
 		item.stale = !is_same_file(mounter, Super::of(sb_), inode, found, goes);
-		/* The same, by another mount of it. */
+		/* The same file, but by another branch, which is another mount of it. */
 		if (!item.stale && &found.top.inode() == &inode.h_inode() &&
 		    found.top.branch != inode.top().branch)
 			item.next = TRY(Stack::create(found));
 		return {};
 	}
-	/* Where it stays as another one, by name, who is in it goes on there. */
+	/*
+	 * If the whole directory goes and another one has the name then, tasks that are in the old one continue in the
+	 * new one.
+	 */
 	item.stale = !is_same_directory(mounter, inode, found) &&
 		     !(found.exists() && is_dir(found.top.inode().i_mode) &&
 		       goes_as_a_whole(inode, goes));
@@ -165,7 +168,7 @@ Result<void> Refresh::look_at(const AsMounter &mounter, Item &item, const struct
 	return {};
 }
 
-/* Takes up @dentry, which lies in a directory that will have the parts of @parent; null: in one that goes. */
+/* Adds an item for @dentry, an entry of @dir, which will have the parts of @parent; null if @dir gets none. */
 Result<void> Refresh::add(const AsMounter &mounter, const struct dentry &dir,
 			  Ref<struct dentry> dentry, const Stack *parent, Goes goes)
 {
@@ -184,7 +187,7 @@ Result<void> Refresh::add(const AsMounter &mounter, const struct dentry &dir,
 Result<void> Refresh::add_children(const AsMounter &mounter, Array<Item>::Size index, Goes goes)
 {
 	struct dentry &dir = *items_[index].dentry;
-	/* More may come meanwhile: to be looked up, by who waits for the list. */
+	/* Dentries that come meanwhile are still to be looked up, by tasks that wait for the list. */
 	auto children =
 		TRY(collect<struct dentry>([&dir](struct dentry **array, unsigned int size) {
 			return dcache_children(dir, array, size);
@@ -250,7 +253,7 @@ unsigned int Refresh::users_of(const ListChangeLock &, const Branch &branch, Bra
 
 		if (!uses)
 			continue;
-		/* A file may have been opened since it was taken up: that takes no lock. */
+		/* A file may have been opened since the item was made: an open takes no lock. */
 		bool has_users = is_dir(inode.vfs.i_mode) ? item.has_users_of_its_own :
 							    references_to(dentry) > 1;
 
@@ -280,18 +283,18 @@ void Refresh::commit_parts(const AsMounter &mounter, const ListChangeLock &list,
 	const Super &super = Super::of(sb_);
 	CopyLock lock(list);
 
-	/* Who uses a file does not hold the list: he may have looked at its parts before. */
+	/* A task that uses a file does not lock the list: it may have looked at the old parts. */
 	if (!is_dir(inode.vfs.i_mode)) {
 		inode.publish(lock, move(item.next));
 		return;
 	}
 	inode.replace_stack(list, move(item.next), move(item.spare), retired_);
 	inode.forget_parts();
-	/* It stays known by what it was where that cannot be read. */
+	/* If its identity cannot be read, the inode keeps its key. */
 	if (auto identity = find_identity(mounter, super, inode.top()); identity.ok())
 		inode.rehash(lock, identity.value().key);
 	inode.copy_links();
-	/* What its parent is told of it is not what it has had until now. */
+	/* A readdir of the parent gives another number than the inode has. */
 	if (!inode.has_natural_number() && item.dentry.get() != sb_.s_root)
 		Inode::of(*parent_of(*item.dentry)->d_inode).set_purity(Inode::Purity::impure);
 }
@@ -303,7 +306,7 @@ void Refresh::commit(const AsMounter &mounter, const ListChangeLock &list, Goes 
 	for (Item &item : items_) {
 		struct dentry &dentry = *item.dentry;
 
-		/* With what is mounted on it. */
+		/* Mounts there go as well. */
 		if (item.stale)
 			d_invalidate(&dentry);
 		Inode::of(*parent_of(dentry)->d_inode).set_asked(dentry);
@@ -315,7 +318,7 @@ void Refresh::commit(const AsMounter &mounter, const ListChangeLock &list, Goes 
 		if (item.next)
 			commit_parts(mounter, list, item, inode);
 		inode.choose_operations();
-		/* Whether a set-user-ID bit counts may be another one. */
+		/* Whether set-user-ID bits count may have changed. */
 		inode.copy_attributes();
 	}
 }
@@ -323,14 +326,14 @@ void Refresh::commit(const AsMounter &mounter, const ListChangeLock &list, Goes 
 namespace
 {
 
-/* What the branches have by the name of @dentry, which is not being renamed; else -EAGAIN. */
+/* Looks up the name of @dentry on the branches. -EAGAIN if that is being renamed. */
 Result<Stack> find_now(const AsMounter &mounter, struct dentry &dentry)
 {
 	const Inode &inode = Inode::of(*dentry.d_inode);
 	unsigned int sequence = Inode::sequence_of(dentry);
 	auto parent = parent_of(dentry);
 	NameSnapshot name(dentry);
-	/* Everybody may be waiting: this is not the time to make filters. */
+	/* All other tasks may be waiting: this is not the time to make filters. */
 	Stack found = TRY(find(mounter, Inode::of(*parent->d_inode).stack(), name.view()));
 
 	if (inode.is_moving(dentry) || sequence % 2 || Inode::sequence_of(dentry) != sequence)
@@ -347,14 +350,17 @@ Result<bool> refresh_directory(struct dentry &dentry)
 	auto goes = [](const Branch &) {
 		return false;
 	};
-	/* Everybody waits for who holds the list alone: what is not in use goes, and the rest is looked up before. */
+	/*
+	 * All other tasks wait while one has the list alone. So names that nobody uses are dropped before, and the
+	 * others are looked up once.
+	 */
 	auto prepare = [&](Refresh &refresh) -> Result<bool> {
 		AsMounter mounter = super.as_mounter();
 		Stack found = TRY(find_now(mounter, dentry));
 
 		if (!is_same_directory(mounter, inode, found))
 			return false;
-		/* Another was faster. */
+		/* Another task was faster. */
 		if (has_same_parts(inode, found))
 			return true;
 		TRY(refresh.prepare(mounter, dentry, TRY(Stack::create(found)),

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What is cached follows the list of branches when that changes. What nobody uses is dropped; what is left is
- * in use and is looked at name by name, from the root: directories get other parts, and a name that leads to
- * something else by now, or has come or gone, is looked up anew by who asks next.
+ * Cached names and inodes follow the list of branches when that changes. Names that nobody uses are dropped. The others
+ * are looked at one by one, from the root: directories get other parts. A name that leads to another object by now, or
+ * has come or gone, is looked up again by the next task that asks.
  *
- * All that can fail comes first: prepare() looks everything up on the branches that there will be, and commit()
- * only exchanges pointers. From the one to the other the list is held alone.
+ * All that can fail comes first: prepare() looks everything up on the branches that there will be, and commit() only
+ * exchanges pointers. From the one to the other the caller has the list alone.
  */
 #pragma once
 
@@ -14,24 +14,24 @@
 namespace aufs
 {
 
-/* Whether @inode, a directory, is the one that will have these parts; whether it has just these. */
+/* Whether the directory @inode is the one that will have the parts of @next; whether it has just those of @found. */
 bool is_same_directory(const AsMounter &mounter, const Inode &inode, const Stack &next);
 bool has_same_parts(const Inode &inode, const Stack &found);
 
 /*
- * Gives the directory @dentry, and those below it that are in use, the parts that the branches have for them by
- * now. False where its name leads to another object; -EAGAIN, -EBUSY where that cannot be said now, or others do not
- * let go of the list soon. Takes the list's lock. Sleeps.
+ * Gives the directory @dentry, and those below it that are in use, the parts that the branches have for them by now.
+ * False if its name leads to another object. -EAGAIN if something is being renamed, -EBUSY if other tasks do not let go
+ * of the list soon. Takes the list's lock. Sleeps.
  */
 Result<bool> refresh_directory(struct dentry &dentry);
 
-/* What keeps a branch from being taken away, or from being made read-only. */
+/* Which use of a branch is looked for: one that keeps it from going, or one that keeps it from becoming read-only. */
 enum class BranchUse : unsigned char { any, writing };
 
 class Refresh final
 {
 public:
-	/* What to do with a name in use that a branch has an error for: not to go on, or to leave it as it is. */
+	/* If a branch has an error for a name in use: prepare() ends with it, or leaves the name as it is. */
 	enum class Errors : unsigned char { end, leave };
 	explicit Refresh(struct super_block &sb, Errors errors = Errors::end)
 		: sb_(sb), errors_(errors)
@@ -42,41 +42,43 @@ public:
 	/* Lets the old parts go, after a grace period. Without the list's lock. */
 	~Refresh();
 
-	/* Whether a branch is not in the list any more. */
+	/* Whether a branch is not in the list any more, or will not be. */
 	using Goes = FunctionRef<bool(const Branch &)>;
 	/*
-	 * From the directory @dir on, which will have @next on the branches that there will be; @goes() is asked of
-	 * the others. -ENOMEM, -EINTR, -EAGAIN where something is moving and it should be tried again. Changes
-	 * nothing. Sleeps.
+	 * Looks up all names in use from the directory @dir on, which will have the parts of @next. @goes(branch) is
+	 * true of branches that will not be in the list. -ENOMEM, -EINTR, -EAGAIN if something is being renamed and it
+	 * should be tried again. Changes nothing. Sleeps.
 	 */
 	Result<void> prepare(const AsMounter &mounter, struct dentry &dir, Own<Stack> next,
 			     Goes goes);
-	/* What prepare() could not look up, or null; borrowed. */
+	/* The name that prepare() could not look up, or null; borrowed. */
 	struct dentry *failed() const
 	{
 		return failed_.get();
 	}
 	/*
-	 * How many of what is in use have a part on @branch that they would still have, or @use it so; into
-	 * @holders are put those that something else holds than what lies in them, as far as there is room. After
-	 * prepare().
+	 * Counts the names in use that would keep their part on @branch, or @use it so. A name counts only if it has
+	 * other users than its children. Stores the names in @holders, as far as there is room. After prepare().
 	 */
 	unsigned int users_of(const ListChangeLock &, const Branch &branch, BranchUse use,
 			      Span<struct dentry *> holders) const;
-	/* How many parts on @branch all that is in use has now. */
+	/* How many parts on @branch all names in use and all lone inodes have now. */
 	unsigned int parts_on(const ListChangeLock &, const Branch &branch) const;
-	/* The list has been exchanged, if it changes; @goes(branch): of what is not in it any more. */
+	/*
+	 * Exchanges the parts, after the list was exchanged, if it changes. @goes(branch) is true of branches that have
+	 * left it.
+	 */
 	void commit(const AsMounter &mounter, const ListChangeLock &list, Goes goes);
 
 private:
 	/* A name in use. */
 	struct Item {
 		Ref<struct dentry> dentry;
-		/* Where it stays what it is, and has other parts then: these. */
+		/* The parts that it will have, if it stays what it is. */
 		Own<Stack> next;
 		Own<Stack> spare;
-		bool stale = false; /* it leads to something else */
-		bool is_left = false; /* as it is, with all below it */
+		bool stale = false; /* its name leads to something else */
+		bool is_left = false; /* it stays as it is, with all below it */
 		bool has_users_of_its_own = false;
 	};
 
@@ -93,7 +95,7 @@ private:
 	Errors errors_;
 	Array<Item> items_;
 	Ref<struct dentry> failed_;
-	/* What is watched and has no dentry any more. */
+	/* Inodes that are watched and have no dentry any more. */
 	Array<Ref<struct inode>> lone_;
 	Stack *retired_ = nullptr;
 };

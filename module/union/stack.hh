@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What stands behind an inode of the union, branch by branch. */
+/* The parts behind an inode of the union, branch by branch. */
 #pragma once
 
 #include "branch/part.hh"
@@ -12,22 +12,22 @@ namespace aufs
 
 using cxxrt::Span;
 
-/* What a lookup found in the branches: nothing, one object, or the parts of a merged directory. */
+/* The result of a lookup in the branches: nothing, one object, or the parts of a merged directory. */
 struct Stack {
 	Part top;
 	/* The parts of a directory below the top one, from the upper branches to the lower. */
 	Own<Part[]> lower;
 	unsigned int lower_count = 0;
-	/* The branch of the lowest part, for who must not look at the others: under RCU. */
+	/* The branch of the lowest part. Readers under RCU have only this, as they must not look at the parts. */
 	const Branch *bottom = nullptr;
-	/* What has the name, where a pseudo-link led from it to the top. */
+	/* The object that has the name, if a pseudo-link led from that to the top. */
 	Part named;
-	/* Identity's, where what led to it knows it: a pseudo-link that was believed. */
+	/* The generation of its identity, if a pseudo-link led to it, and was believed. */
 	u64 generation = Identity::unknown;
-	/* What the inode had before: readers without a lock may still use it. */
+	/* The stack that the inode had before: readers without a lock may still use it. */
 	Stack *older = nullptr;
 
-	/* One of its own, for an inode, of what @found has, which is used up. -ENOMEM. */
+	/* A stack for an inode, with the parts of @found, which is used up. -ENOMEM. */
 	static Result<Own<Stack>> create(Stack &found);
 
 	bool exists() const
@@ -66,7 +66,7 @@ struct Stack {
 
 		return part ? part->dentry.get() : nullptr;
 	}
-	/* Those of a directory below the top one. */
+	/* The parts of a directory below the top one. */
 	Span<Part> lower_parts() const
 	{
 		return {lower.get(), lower_count};

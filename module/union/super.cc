@@ -30,17 +30,17 @@ Super::~Super()
 	unsigned int room = many.data ? count() : sizeof(few) / sizeof(few[0]);
 	unsigned int held = 0;
 
-	/* Whoever reads them looks at the branches. */
+	/* Readers of these files look at the branches. */
 	files_.remove();
 	release_claim();
 	/*
-	 * A path walk under RCU (permission(), get_acl()) may have come to an inode of the union
-	 * before that was killed, and look at the table of branches still. The memory goes after this
-	 * body; the unmounts in it wait for a grace period, and what was never attached has no
-	 * inode. Nobody under RCU looks at a branch's mount.
+	 * A path walk under RCU (permission(), get_acl()) may have come to an inode of the union before the union was
+	 * killed, and still look at the table of branches. Its memory goes after this body. The unmounts in the body
+	 * wait for a grace period, and a union that was never attached has no inode. No reader under RCU looks at a
+	 * branch's mount.
 	 */
 
-	/* An unmount waits for a grace period: take all branches in one. */
+	/* An unmount waits for a grace period: all branches go in one. */
 	for (Own<Branch> &branch : branches_) {
 		if (struct vfsmount *mnt = branch->detach())
 			mnts[held++] = mnt;
@@ -49,7 +49,7 @@ Super::~Super()
 	}
 	if (held)
 		kern_unmount_array(mnts, held);
-	/* Those that were taken out of the list before: their filesystems are free now as well. */
+	/* The filesystems of branches that have left the list before are free then as well. */
 	Branch::wait_for_released();
 }
 
@@ -101,7 +101,7 @@ void Super::number_places()
 
 void Super::note_volatility()
 {
-	/* As if each branch were somebody else's. */
+	/* Each branch counts as one that changes by itself. */
 	bool all = settings().udba == Udba::reval;
 	Volatility most = Volatility::never;
 
@@ -152,7 +152,7 @@ unsigned int Super::filesystem_of(const unsigned char *id) const
 
 		if (!other || __builtin_memcmp(other, id, UUID_SIZE) != 0)
 			continue;
-		/* Copies of one image say that they are one filesystem. */
+		/* Copies of one image have one id. */
 		if (found != none && found != branch.filesystem())
 			return none;
 		found = branch.filesystem();
@@ -167,7 +167,7 @@ bool Super::may_have_copies(const Branch &branch, unsigned int filesystem) const
 	for (const Branch &other : branches()) {
 		if (other.filesystem() != filesystem)
 			continue;
-		/* Who writes to a branch as the union does needs not claim anything. */
+		/* A user who writes to a rw branch gains nothing by a claim. */
 		if (other.is_above(branch) && !other.writable() && !branch.writable())
 			return false;
 		may = may || branch.is_above(other);
@@ -189,7 +189,7 @@ const unsigned char *Super::id_of(unsigned int filesystem) const
 	return nullptr;
 }
 
-/* Whether copies of what is on @branch do, on each branch that may take them. */
+/* Whether copies of objects on @branch keep their identity, on each rw branch that may take them. */
 bool Super::copies_keep_identity(const Branch &branch, umode_t mode) const
 {
 	for (const Branch *rw = rw_above(branch); rw; rw = rw_above(*rw)) {
@@ -201,7 +201,7 @@ bool Super::copies_keep_identity(const Branch &branch, umode_t mode) const
 
 bool Super::names_stay(const Branch &branch, umode_t mode, const Identity &identity) const
 {
-	/* What is never copied is one file. */
+	/* A file that is never copied stays one file. */
 	if (branch.writable() || !rw_above(branch))
 		return true;
 	return identity.lasts() && id_of(identity.key.filesystem) &&
@@ -219,20 +219,23 @@ bool Super::names_stay(const Branch &branch) const
 namespace
 {
 
-/* Where a table has the filesystems of that id. Others may be there as well. */
+/* The key by which a table has the filesystems with @id. Filesystems with another id may have the same. */
 const void *slot_of_id(const unsigned char *id)
 {
 	u64 halves[2];
 
 	static_assert(sizeof(halves) == UUID_SIZE);
 	__builtin_memcpy(halves, id, sizeof(halves));
-	/* No null. */
+	/* Never null. */
 	return reinterpret_cast<const void *>((halves[0] ^ halves[1]) | 1);
 }
 
 } // namespace
 
-/* Each is compared with the first one of its own filesystem, or with the first one that has its id. */
+/*
+ * Compares each branch with the first one on its filesystem, or else with the first one whose filesystem has the same
+ * id.
+ */
 Result<void> Super::tell_filesystems_apart(struct fs_context *fc)
 {
 	cxxrt::PointerTable<const Branch *> by_filesystem;
@@ -257,7 +260,7 @@ Result<void> Super::tell_filesystems_apart(struct fs_context *fc)
 		}
 		if (aufs::tell_filesystems_apart(fc, *branch, **taken))
 			continue;
-		/* Two ids in one slot: chance does not bring that about. */
+		/* Two ids have one key, which does not happen by chance: compares with all. */
 		for (const Branch &above : branches()) {
 			if (&above == branch.get() ||
 			    aufs::tell_filesystems_apart(fc, *branch, above))
@@ -281,7 +284,7 @@ Result<void> Super::attach(struct fs_context *fc)
 	TRY(tell_filesystems_apart(fc));
 	number_places();
 	TRY(claim(fc));
-	/* Nobody else makes anything of it from now on. */
+	/* The branches are claimed: from now on no other union makes anything there. */
 	for (Own<Branch> &branch : branches_)
 		TRY(explained(fc, *branch, "its housekeeping directories cannot be looked up",
 			      branch->housekeeping().find(as_mounter(), *branch)));

@@ -11,11 +11,11 @@
 namespace aufs
 {
 
-/* Where branches change although nobody writes to them; each includes those before it. */
+/* Where branches change although nobody writes to them. Each value includes those before it. */
 enum class Volatility : unsigned char {
 	never,
-	where_encrypted, /* other names are there, as soon as an encrypted directory has its key */
-	anywhere /* a server's or a daemon's */
+	where_encrypted, /* an encrypted directory has other names as soon as its key is there */
+	anywhere /* on branches of a server or a daemon */
 };
 
 class ListChangeLock;
@@ -25,7 +25,7 @@ class Super final
 public:
 	static constexpr unsigned int magic = 0x61756673; /* "aufs", as the original has it */
 
-	/* Empty; branches are added while options are parsed. Null when there is no memory. */
+	/* A union without branches: they are added while options are parsed. Null without memory. */
 	[[nodiscard]] static Own<Super> create();
 	~Super();
 
@@ -77,7 +77,7 @@ public:
 	private:
 		const Array<Own<Branch>> &list_;
 	};
-	/* All of them: `for (const Branch &branch : super.branches())`. */
+	/* All branches: `for (const Branch &branch : super.branches())`. */
 	Branches<const Branch> branches() const
 	{
 		return Branches<const Branch>(branches_);
@@ -86,12 +86,12 @@ public:
 	{
 		return Branches<Branch>(branches_);
 	}
-	/* What is in @place, as users and sysfs count them from the top; null where there is none. */
+	/* The branch at @place, as users and sysfs count from the top; null if there is none. */
 	const Branch *branch_at(unsigned int place) const
 	{
 		return place < count() ? branches_[place].get() : nullptr;
 	}
-	/* The one below all others. */
+	/* The branch below all others. */
 	const Branch &lowest_branch() const
 	{
 		return *branches_[count() - 1];
@@ -102,33 +102,36 @@ public:
 	}
 
 	/*
-	 * Adds a branch at @place, of which there is one more than there are branches. Explains its errors
-	 * in @fc's log. After one nothing more may be added. May sleep.
+	 * Adds a branch at @place, which is at most count(). Explains errors in @fc's log. After an error nothing more
+	 * may be added. May sleep.
 	 */
 	Result<void> add(struct fs_context *fc, unsigned int place, const BranchItem &item);
 	/*
-	 * No more are added: -EINVAL, explained there, where one lies within another. Before that, the branches have
-	 * no places, and top_rw() and main_branch() say nothing. May sleep.
+	 * No more are added. -EINVAL, explained in @fc's log, if one lies within another. Before that, the branches
+	 * have no places, and top_rw() and main_branch() say nothing. May sleep.
 	 */
 	Result<void> end_adding(struct fs_context *fc);
-	/* A branch that comes, or is written to from now on. */
+	/* A branch that comes, or becomes rw. */
 	struct Claim {
 		const Branch *branch;
 		bool rw;
 	};
 	/*
-	 * Claims @claims (claims.cc), and then makes @next the list, and @next what it was, after @modify().
-	 * -EBUSY, and nothing is done. May sleep.
+	 * Claims @claims (claims.cc), calls @modify(), and then makes @next the list; @next becomes the old list. If it
+	 * is -EBUSY, nothing was done. May sleep.
 	 */
 	Result<void> change_branches(const ListChangeLock &, struct fs_context *fc,
 				     const Array<Claim> &claims, Array<Own<Branch>> &next,
 				     FunctionRef<void()> modify);
-	/* Gives @branch, which is not in the list yet, its numbers; @beside is one on the same filesystem, or null. */
+	/*
+	 * Gives @branch, which is not in the list yet, its numbers. @beside is a branch on the same filesystem, or
+	 * null.
+	 */
 	void number(const UmountHeld &, Branch &branch, const Branch *beside)
 	{
 		number(branch, beside);
 	}
-	/* What number() gives next: for who takes back what it has given to branches that do not come after all. */
+	/* The numbers that number() gives next. If branches do not come after all, their numbers are taken back. */
 	struct Numbers {
 		unsigned int filesystems, branches;
 	};
@@ -142,11 +145,11 @@ public:
 		numbers_given_ = numbers.branches;
 	}
 	/*
-	 * Makes all branches usable, for the caller, who becomes the mounter, and claims them
-	 * (claims.cc). -EBUSY where another union has a rw branch.
+	 * Makes all branches usable for the caller, who becomes the mounter, and claims them (claims.cc). -EBUSY if
+	 * another union has one as a rw branch.
 	 */
 	Result<void> attach(struct fs_context *fc);
-	/* Which filesystems of the branches only say that they are another's (new_branch.hh). -ENOMEM. */
+	/* Finds filesystems of branches that only say that they are another's (new_branch.hh). -ENOMEM. */
 	Result<void> tell_filesystems_apart(struct fs_context *fc);
 
 	/* Whether some inode has been lone (Inode::become_lone()). Any context. */
@@ -164,14 +167,14 @@ public:
 		return list_lock_;
 	}
 
-	/* What tells this mount from others: random. */
+	/* A random number that tells this mount from others. */
 	u64 id() const
 	{
 		return id_;
 	}
-	/* Shows the branches in sysfs, as long as this lives; the last step of a mount. */
+	/* Shows the branches in sysfs as long as this lives; the last step of a mount. */
 	Result<void> publish();
-	/* Shows so many places; as SysfsFiles::set_count(). */
+	/* Shows @count places in sysfs, as SysfsFiles::set_count(). */
 	Result<void> set_places(unsigned int count)
 	{
 		return files_.set_count(count);
@@ -193,27 +196,27 @@ public:
 		}
 		return nullptr;
 	}
-	/* The branch that new data goes to. */
+	/* The branch that new data goes to; the topmost one if none is rw. */
 	const Branch &main_branch() const
 	{
 		return top_rw_ ? *top_rw_ : *branches_[0];
 	}
 
 	/*
-	 * The mounter's credentials, with which branches are accessed; without the right to go over
-	 * quotas and into reserved blocks where the caller has it not.
+	 * The mounter's credentials, with which branches are accessed. If the caller may not go over quotas and into
+	 * reserved blocks, neither may they.
 	 */
 	const struct cred &mounter() const
 	{
 		return may_exceed_limits() ? *mounter_ : *limited_;
 	}
-	/* Runs a scope with them. Any context. */
+	/* Runs a scope with the mounter's credentials. Any context. */
 	AsMounter as_mounter() const
 	{
 		return AsMounter(mounter());
 	}
 
-	/* number_for() of one branch, for who asks often. */
+	/* number_for() of one branch, for a caller that asks often. */
 	class Numbering final
 	{
 	public:
@@ -231,22 +234,21 @@ public:
 		}
 
 	private:
-		u64 known_; /* those below it follow; index_bits_ is not 0 */
+		u64 known_; /* only numbers below it fit; index_bits_ is not 0 */
 		u64 factor_;
 		u64 filesystem_;
 	};
 	/*
-	 * The union's number for the inode @number of @branch, or 0 where it does not follow
-	 * from it: the branch's numbers are too large or belong to no inode. Then fresh_number()
-	 * gives one.
+	 * The union's number for the inode @number of @branch. 0 if it does not follow from @number: that is too large,
+	 * or may belong to several inodes. Then fresh_number() gives one.
 	 */
 	u64 number_for(const Branch &branch, u64 number) const
 	{
 		return Numbering(*this, branch)(number);
 	}
 	/*
-	 * Whether the numbers of all entries of @branch follow from those that it gives, but for one that is too
-	 * large; if not, those of its directories may.
+	 * Whether the numbers of all entries of @branch follow from those that it gives, unless one is too large. If
+	 * not, those of its directories may.
 	 */
 	bool numbers_entries(const Branch &branch) const
 	{
@@ -260,27 +262,26 @@ public:
 		return key.number << index_bits_ | key.filesystem;
 	}
 	/*
-	 * The branches' filesystem of that Branch::filesystem_id(), or none where there is none or
-	 * more than one.
+	 * The number of the filesystem that has @id (Branch::filesystem_id()). `none` if no filesystem of the branches
+	 * has it, or more than one.
 	 */
 	static constexpr unsigned int none = ~0U;
 	unsigned int filesystem_of(const unsigned char *id) const;
 	/*
-	 * Whether @branch may have copies of what lies on that filesystem: its own, or that of a branch below, for a
-	 * copy lies above its original. Who supplies a branch that is not written to may say what he likes:
-	 * what a ro branch above it has is not for that one to take.
+	 * Whether @branch may have copies of objects on @filesystem: if that is its own, or a lower branch's, as a copy
+	 * lies above its original. The supplier of a branch that is not rw may claim anything. So such a branch may
+	 * have none if a branch above it that is not rw lies on @filesystem.
 	 */
 	bool may_have_copies(const Branch &branch, unsigned int filesystem) const;
-	/* The other way round; null where that does not tell the filesystem. */
+	/* The id of @filesystem; null if it has none, or if another filesystem has the same. */
 	const unsigned char *id_of(unsigned int filesystem) const;
 
 	/*
-	 * Whether the names of one file on @branch, which is @identity, stay one file when it
-	 * is copied up, whatever rw branch takes the copy; if not, they are shown as files of their
-	 * own from the beginning.
+	 * Whether the names of the file @identity on @branch stay one file when it is copied up, whatever rw branch
+	 * takes the copy. If not, they are shown as separate files from the beginning.
 	 */
 	bool names_stay(const Branch &branch, umode_t mode, const Identity &identity) const;
-	/* Whether they do whatever file it is. */
+	/* Whether the names of every file on @branch do. */
 	bool names_stay(const Branch &branch) const;
 
 	/* A number that no inode of this mount has had. */
@@ -289,7 +290,7 @@ public:
 		return (fresh_.fetch_add(1) + 1) << index_bits_ | no_filesystem();
 	}
 
-	/* Whether some branch's mount maps ids. */
+	/* Whether the mount of some branch maps ids. */
 	bool idmapped() const
 	{
 		return AtomicRef(idmapped_).load();
@@ -299,21 +300,21 @@ public:
 	{
 		return AtomicRef(volatility_).load();
 	}
-	/* Whether the VFS asks before it believes a name that it knows, in whatever directory. */
+	/* Whether the VFS asks before it believes a name that it knows, in every directory. */
 	bool asks_everywhere() const
 	{
 		return volatility() == Volatility::anywhere || settings().udba != Udba::none;
 	}
-	/* Notes of each branch how it changes. Under ListChangeLock, or nobody else has it yet. */
+	/* Notes of each branch how it changes. Under ListChangeLock, or before other tasks have the union. */
 	void note_volatility();
 
-	/* The secret by which names are hashed for filters (name_filters.hh). */
+	/* The secret key by which names are hashed for filters (name_filters.hh). */
 	const unsigned long *name_key() const
 	{
 		return name_key_;
 	}
 
-	/* For udba=notify; before that is set. -ENOMEM. */
+	/* Comes before udba=notify is set. -ENOMEM. */
 	Result<void> prepare_watches(const UmountHeld &)
 	{
 		return watches_.prepare();
@@ -323,12 +324,12 @@ public:
 		return watches_;
 	}
 
-	/* The deepest branch's stack depth. */
+	/* The largest stack depth of a branch. */
 	int branch_depth() const;
 
 	/*
-	 * What the options say that can be changed; any context. During a remount some may be the
-	 * old ones: no two of them need each other.
+	 * The settings that options can change; any context. During a remount some may be the old ones: no two of them
+	 * need each other.
 	 */
 	Settings settings() const
 	{
@@ -347,10 +348,10 @@ public:
 			settings_[i].store(words[i]);
 	}
 
-	/* Says, once, where @branch has @name, which is not shown because it is too long. */
+	/* Logs, once, that @branch has @name, which is too long to be shown. */
 	void note_hidden(const Branch &branch, StringView name) const;
 
-	/* For policy.cc: a number that is another one each time. */
+	/* For policy.cc: another number each time. */
 	unsigned int next_turn() const
 	{
 		return turn_.fetch_add(1);
@@ -359,7 +360,7 @@ public:
 private:
 	Super() = default;
 
-	/* The number that no filesystem has. */
+	/* The number that no filesystem has, for fresh_number(). */
 	unsigned int no_filesystem() const
 	{
 		return (1U << index_bits_) - 1;
@@ -382,18 +383,18 @@ private:
 	Super *next_claimed_ = nullptr;
 	bool claims_ = false;
 
-	/* While branches are added. */
+	/* Used while branches are added. */
 	Placement placement_;
 	mutable BranchListLock list_lock_;
-	/* The mount's table, under it. */
+	/* The list of branches, under list_lock_. */
 	Array<Own<Branch>> branches_;
 	const Branch *top_rw_ = nullptr;
 	/*
-	 * Enough for the filesystems of the mount, and for some that come; others get fresh numbers. As few as
-	 * possible: what is left is for the branch's number.
+	 * Bits for the number of a filesystem: enough for those of the mount, and for some that come later; others get
+	 * fresh numbers. As few as possible: all other bits are for the branch's number.
 	 */
 	unsigned int index_bits_ = 7;
-	unsigned int filesystems_ = 0; /* numbers that were given */
+	unsigned int filesystems_ = 0; /* numbers given to filesystems */
 	unsigned int numbers_given_ = 0; /* to branches */
 	u64 id_ = 0;
 	Ref<const struct cred> mounter_;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Binary attributes, as sysfs calls those that are read piece by piece: a path can be longer than the
- * page that fits into the others.
+ * The files are binary attributes, which sysfs reads piece by piece: a path can be longer than a page, and other
+ * attributes cannot.
  */
 #include "sysfs.hh"
 #include "super.hh"
@@ -18,7 +18,7 @@ namespace
 /* /sys/fs/aufs, while the module is loaded. */
 constinit struct kobject *all_unions;
 
-/* Takes a text piece by piece, and keeps what one read asks for. */
+/* Takes a text piece by piece, and keeps the part that one read asks for. */
 class Window final
 {
 public:
@@ -49,7 +49,7 @@ private:
 	ssize_t used_ = 0;
 };
 
-/* What a line cannot have as it is, is `\ooo` in it, as in /proc/mounts. */
+/* Puts @path. A character that a line cannot have becomes `\ooo`, as in /proc/mounts. */
 void put_escaped(Window &window, StringView path)
 {
 	for (char c : path) {
@@ -85,7 +85,7 @@ void show_number(Window &window, const Branch &branch)
 
 using ReadFile = decltype(bin_attribute::read);
 
-/* A file that anybody may read. */
+/* Makes @file one that anybody may read. */
 void describe(struct bin_attribute &file, const char *name, void *about, ReadFile read)
 {
 	file = {};
@@ -171,7 +171,7 @@ Result<void> SysfsFiles::add()
 	return {};
 }
 
-/* Who reads them is waited for. */
+/* Removes the files of the last place, and waits for their readers. */
 void SysfsFiles::remove_last()
 {
 	auto place = Own<PlaceFiles>::adopt(last_);
@@ -202,7 +202,7 @@ Result<void> SysfsFiles::set_count(unsigned int count)
 
 void SysfsFiles::remove()
 {
-	/* With all files, whose readers are waited for. */
+	/* All files go with it, after their readers. */
 	directory_ = {};
 	while (last_) {
 		auto place = Own<PlaceFiles>::adopt(last_);

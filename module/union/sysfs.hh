@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What /sys/fs/aufs/si_ID/ tells of one union, by the original's names: for each place of its list of
- * branches br0, br1, ... (`DIR=PERM` and a newline) and brid0, ... (the branch's number for life),
- * and xi_path, which names the table of inode numbers that the original needs: nothing is in it.
+ * The files of one union in /sys/fs/aufs/si_ID/, by the original's names. For each place in its list of branches there
+ * are br0, br1, ... (`DIR=PERM` and a newline) and brid0, ... (the branch's number for life). xi_path names the table
+ * of inode numbers that the original needs: here it is empty.
  *
- * A file belongs to a place, not to a branch: when branches come and go, the files of the places
- * that stay are there all the time, and say what is there now. A read takes the claims' lock alone. When a file has
- * been removed, nobody reads it any more; who has it open then gets ENODEV.
+ * A file belongs to a place, not to a branch. When branches come and go, the files of the places that stay are there
+ * all the time, and show the branch that is there now. A read takes the claims' lock alone. When a file has been
+ * removed, nobody reads it any more; a task that has it open gets ENODEV.
  */
 #pragma once
 
@@ -18,7 +18,7 @@ namespace cxxrt
 template <> struct OwnTraits<struct kobject> {
 	static void destroy(struct kobject *kobject)
 	{
-		/* Not only when the last reference goes: the name may be used again at once. */
+		/* At once, not only with the last reference: the name may be used again. */
 		kobject_del(kobject);
 		kobject_put(kobject);
 	}
@@ -42,13 +42,13 @@ public:
 		remove();
 	}
 
-	/* The directory of @super, which must outlive this, for no branch yet. -ENOMEM. Sleeps. */
+	/* Makes the directory of @super, which must outlive this, without a place yet. -ENOMEM. Sleeps. */
 	Result<void> create(const Super &super);
 	/*
-	 * Makes or removes files until there are those of @count places; where that fails, there are
-	 * as many as before. A place without a branch reads as empty: who adds branches calls this
-	 * before, when it can fail, and who removes some after that. One call at a time. Sleeps, until
-	 * the readers of what is removed are done.
+	 * Makes or removes files until there are those of @count places. If that fails, there are as many as before. A
+	 * place without a branch reads as empty. So a caller that adds branches calls this before, when it may fail,
+	 * and one that removes branches calls it afterwards. One call at a time. Sleeps until the readers of removed
+	 * files are done.
 	 */
 	Result<void> set_count(unsigned int count);
 	void remove();
@@ -61,7 +61,7 @@ private:
 
 	Own<struct kobject> directory_;
 	const Super *super_ = nullptr;
-	struct PlaceFiles *last_ = nullptr; /* and from there to the first */
+	struct PlaceFiles *last_ = nullptr; /* the others follow by `before` */
 	unsigned int count_ = 0;
 };
 
