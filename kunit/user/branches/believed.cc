@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// What the union believes of its branches, and is not so any more: a name that it has in its cache is another
-// object by now, or one that it believes free is taken, on whatever branch. Nothing that somebody has made directly
-// is removed, replaced or covered without an error, and nothing is written to what is hidden.
+// The union believes its cache, and the cache is wrong: another object has the name by now, or a name that was free is
+// taken, on any branch. The union removes, replaces or covers nothing that was made directly: the call fails. Nothing
+// is written to a file that is hidden.
 
 #include "fixture.hh"
 
@@ -24,11 +24,11 @@ static int move_to(const string &from, const string &to, unsigned int flags = 0)
 	return syscall(SYS_renameat2, AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), flags);
 }
 
-/* The cache has no names that nobody uses. */
+/* Drops from the cache all names that nobody uses. */
 static void forget()
 {
 	sync();
-	/* The first time spares what has been used. */
+	/* The first pass spares entries that were used since the last one. */
 	for (int i = 0; i < 3; i++)
 		write_control("/proc/sys/vm/drop_caches", "2");
 }
@@ -70,7 +70,7 @@ PARAM_CASE(another_was_made_there, "unlink", "rename", "exchange", "rename away"
 	expect_no_debris(u.top);
 }
 
-/* The original of a copy that is served by its pseudo-link lies on a branch that is written to by now. */
+/* The original is on a branch that has become rw. The name that the pseudo-link serves can be removed and replaced. */
 PARAM_CASE(original_on_a_rw_branch, "unlink", "rename")
 {
 	Union u;
@@ -92,7 +92,7 @@ PARAM_CASE(original_on_a_rw_branch, "unlink", "rename")
 	EXPECT_EQ(read_file(u.at("a")), "old+new");
 }
 
-/* Two rw branches, of which the lower one has the directory. */
+/* Two rw branches; the lower one has the directory. */
 struct Two : Union {
 	Two()
 	{
@@ -141,7 +141,7 @@ PARAM_CASE(made_on_an_upper_branch, "rename", "link", "rename over", "exchange")
 CASE(created_below_what_was_made)
 {
 	Two u;
-	/* In turn: the second one goes to the lower branch. */
+	/* The files go to the two branches in turn: the second one would go to the lower branch. */
 	u.mount_with(",create=rr");
 	for (const char *name : {"new1", "new2", "new3"})
 		EXPECT(!exists(u.at(name)));
@@ -188,7 +188,7 @@ PARAM_CASE(hidden_by_an_upper_branch, "whiteout", "file", "whiteout of the direc
 		EXPECT_EQ(exists(u.at("dir/f")), p == "file");
 }
 
-/* A write by a name of a pseudo-linked file that does not lead there any more. */
+/* Without its pseudo-link, the other name takes no write. The name of the copy does. */
 PARAM_CASE(pseudo_link_is_gone, "moved", "removed")
 {
 	Union u;
@@ -209,7 +209,9 @@ PARAM_CASE(pseudo_link_is_gone, "moved", "removed")
 	EXPECT_EQ(read_file(u.at("a")), "old");
 }
 
-/* It goes where it can. Else that file is not copied, and others are. */
+/*
+ * A directory has the name of a pseudo-link. An empty one goes. A full one makes the copy-up of that file alone fail.
+ */
 PARAM_CASE(directory_in_the_place_of_a_pseudo_link, "empty", "full")
 {
 	Union u;
@@ -256,7 +258,7 @@ PARAM_CASE(moved_within_the_branch, "to another name", "to another directory", "
 	EXPECT_EQ(read_file(u.at("f")), "low");
 }
 
-/* A lower branch says that a file of its own is a copy of one above it, which is there by several names. */
+/* A lower branch claims that its file is a copy of a file above it, which has two names. It is not believed. */
 CASE(origin_of_what_lies_above)
 {
 	Union u;
@@ -289,7 +291,7 @@ CASE(origin_of_what_lies_above)
 	EXPECT_EQ(read_file(u.at("x")), "hers+more");
 }
 
-/* What was refused has changed no branch. */
+/* A call that is refused leaves no copy on the rw branch. */
 PARAM_CASE(refused, "link to a reserved name", "link below a whiteout", "xattr", "chattr")
 {
 	Union u;
@@ -319,7 +321,7 @@ PARAM_CASE(refused, "link to a reserved name", "link below a whiteout", "xattr",
 		EXPECT_EQ(snapshot(rw), before);
 }
 
-/* A directory that an upper branch hides by now gets nothing more. */
+/* Nothing is made in a directory that an upper branch hides by now. */
 PARAM_CASE(made_in_what_is_hidden, "file", "directory", "link", "rename")
 {
 	Two u;
@@ -340,7 +342,7 @@ PARAM_CASE(made_in_what_is_hidden, "file", "directory", "link", "rename")
 	EXPECT(!exists(u.at("dir")));
 }
 
-/* Opens and changes of what is being renamed do not take the moment in between for a change by others. */
+/* Objects that are being renamed can be opened and changed: no moment of a rename looks like a change by others. */
 CASE(opened_while_it_is_renamed)
 {
 	constexpr unsigned rounds = 600;
@@ -373,7 +375,7 @@ CASE(opened_while_it_is_renamed)
 				EXPECT_EQ(ktap::errno_name(error), "ENOENT");
 			changed += !error;
 		}
-		/* By a path the VFS tries it twice. */
+		/* By descriptor: a call by path is tried again by the VFS after ESTALE. */
 		EXPECT_OK(fchmod(file, 0600));
 		EXPECT_OK(fchmod(dir, 0700));
 		OK(waitid(P_PID, mover, &ended, WEXITED | WNOHANG | WNOWAIT));
@@ -382,7 +384,7 @@ CASE(opened_while_it_is_renamed)
 	ktap::say(ktap::format("opened %u times, changed %u times", opened, changed));
 }
 
-/* A flag that is taken off a lower file is off its copy. */
+/* A flag that was taken off a lower file is not on its copy. */
 CASE(flag_that_goes)
 {
 	Union u;

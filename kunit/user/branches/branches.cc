@@ -38,13 +38,13 @@ CASE(come_and_go)
 	EXPECT_EQ(names_in(u.at("dir")), (Names{"a", "c"}));
 	EXPECT_EQ(remount(u, "del:" + u.module("a") + ",del:" + u.module("c")), 0);
 	EXPECT_EQ(names_in(u.mnt), Names{});
-	/* Its filesystem is free at once. */
+	/* The filesystem of a deleted branch is free at once. */
 	EXPECT(u.is_free());
 	write_file(u.at("still"), "works");
 	EXPECT_EQ(read_file(u.top + "/still"), "works");
 }
 
-/* Each has filesystems that were there before none of: sooner or later numbers for them are used up. */
+/* Each round adds a filesystem that the union does not know: numbers for them run out unless they are used again. */
 PARAM_CASE(one_filesystem_after_the_other, "ro", "rw")
 {
 	if (!on("tmpfs"))
@@ -94,7 +94,7 @@ CASE(a_new_top)
 	u.unmount();
 }
 
-/* What somebody uses follows: a cwd, an open directory, a file, a mount point. */
+/* Objects in use follow the list: a cwd, an open directory, a file, a mount point. */
 CASE(what_is_in_use_follows)
 {
 	Modules u;
@@ -157,7 +157,7 @@ PARAM_CASE(busy, "open", "mapped", "cwd", "executed", "directory", "mount_point"
 	}
 	KernelLog log;
 	EXPECT_EQ(ktap::errno_name(remount(u, "del:" + u.module("a"))), "EBUSY");
-	/* Who it is, and by what. */
+	/* The log names the holder and the path that it uses. */
 	string holder = std::to_string(child ? child : getpid());
 	string command = read_file("/proc/" + holder + "/comm");
 	command.pop_back();
@@ -170,7 +170,7 @@ PARAM_CASE(busy, "open", "mapped", "cwd", "executed", "directory", "mount_point"
 						 " (pid " + holder + ", " + command + ")"));
 	EXPECT_EQ(u.list(), "top=rw a=ro ");
 	EXPECT_EQ(read_file(u.at("common")), "a");
-	/* All or nothing. */
+	/* The remount makes all changes or none. */
 	EXPECT_EQ(ktap::errno_name(remount(u, "append:" + u.module("b") + ",del:" + u.module("a"))),
 		  "EBUSY");
 	EXPECT_EQ(u.list(), "top=rw a=ro ");
@@ -188,9 +188,7 @@ PARAM_CASE(busy, "open", "mapped", "cwd", "executed", "directory", "mount_point"
 	EXPECT(u.is_free());
 }
 
-/*
- * A directory that somebody is reading got another part meanwhile, and is no reason to keep the first. Its reader is.
- */
+/* An open directory with a further part does not keep a branch in use. The task that is reading it does. */
 CASE(busy_by_its_reader)
 {
 	Modules u;
@@ -210,7 +208,7 @@ CASE(busy_by_its_reader)
 	EXPECT(u.is_free());
 }
 
-/* What is looked up all the time while the list changes. */
+/* Names are looked up all the time while the list changes. */
 CASE(looked_up_meanwhile)
 {
 	Modules u;
@@ -233,7 +231,7 @@ CASE(looked_up_meanwhile)
 	EXPECT(u.is_free());
 }
 
-/* No process has what is mounted elsewhere. It may go in a moment, as somebody who is just passing does. */
+/* A part that is bound elsewhere is of no process. The remount waits, as a user may go in a moment. */
 PARAM_CASE(mounted_elsewhere, "for a moment", "for good")
 {
 	Modules u;
@@ -302,7 +300,7 @@ CASE(replaced_by_its_next_version)
 	EXPECT(u.is_free());
 }
 
-/* Who uses it goes on; all others see the rest. */
+/* Users of a detached branch continue to use it; all others see the remaining branches. */
 CASE(detached)
 {
 	Modules u;
@@ -322,11 +320,11 @@ CASE(detached)
 	OK(munmap(map, 4096));
 	file.reset();
 	dir.reset();
-	/* With the last one. */
+	/* The branch is free when its last user has gone. */
 	EXPECT(u.becomes_free());
 }
 
-/* A watch goes on telling of a directory that gets and loses parts. */
+/* A watch goes on reporting events of a directory that gets and loses parts. */
 CASE(watched)
 {
 	Modules u;
@@ -344,7 +342,7 @@ CASE(watched)
 	EXPECT(u.is_free());
 }
 
-/* The same of a file, which nobody has open; also when its branch has gone for good. */
+/* The same for a watched file that nobody has open, also when its branch has gone for good. */
 CASE(watched_file)
 {
 	Modules u;
@@ -366,7 +364,7 @@ CASE(watched_file)
 	}
 }
 
-/* Names that lead elsewhere by the new list: a file over a directory, a whiteout, an opaque directory, and back. */
+/* Names lead to other objects by the new list: a file over a directory, a whiteout, an opaque directory, and back. */
 CASE(names_lead_elsewhere)
 {
 	Modules u;
@@ -392,7 +390,7 @@ CASE(names_lead_elsewhere)
 	EXPECT_EQ(names_in(u.at("dir")), Names{"a"});
 }
 
-/* An open directory in the middle of being read: what was there all the time is there once. */
+/* A directory that is being read: names that were there all the time come once. */
 CASE(directory_that_is_being_read)
 {
 	Modules u;

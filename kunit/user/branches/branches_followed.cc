@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// What goes on while branches come and go: a process's root, locks, leases, names of one file, whiteouts of a branch
-// that comes back, mappings in all that is done to them, a directory in the middle of being read, and a copy-up.
+// Things that continue while branches come and go: a process's root, locks, leases, names of one file, whiteouts of a
+// branch that comes back, mappings and all calls on them, a directory that is being read, and a copy-up.
 //
 // Combinations: tmpfs ext4+xfs
 
@@ -13,7 +13,7 @@
 #include <sys/file.h>
 #include <sys/mman.h>
 
-/* A process whose root is a directory of the union: it sees what comes and goes there, and nothing else. */
+/* A process whose root is a directory of the union sees what comes and goes in it, and nothing outside. */
 PARAM_CASE(the_root_of_a_process, "merged", "of_one_branch", "detached")
 {
 	Modules u;
@@ -65,7 +65,7 @@ static int posix_lock(int fd, short type)
 	return fcntl(fd, F_SETLK, &lock);
 }
 
-/* Who has a lock or a lease has it on, for all who open the file by its name, whatever comes below it. */
+/* A lock or a lease still keeps off others that open the file by name, whatever the list gets below it. */
 PARAM_CASE(locks, "flock", "posix", "ofd", "lease")
 {
 	Modules u;
@@ -73,7 +73,7 @@ PARAM_CASE(locks, "flock", "posix", "ofd", "lease")
 	write_file(u.at("f"), "f");
 	EXPECT_EQ(remount(u, "append:" + u.module("a")), 0);
 	Fd file = open_file(u.at("f"), p == "lease" ? O_RDONLY : O_RDWR);
-	/* Who has a lease is told that somebody wants it back. */
+	/* The holder of a lease gets SIGIO when another task wants to break it. */
 	signal(SIGIO, SIG_IGN);
 	auto take = [&p](int fd) {
 		return p == "flock" ? flock(fd, LOCK_EX | LOCK_NB) :
@@ -84,7 +84,7 @@ PARAM_CASE(locks, "flock", "posix", "ofd", "lease")
 	OK(take(file));
 	auto in_another = [&] {
 		return ktap::errno_name(in_child([&] {
-			/* Who would break a lease is told that it is there. */
+			/* A task that would break the lease gets EAGAIN. */
 			Fd mine(open(u.at("f").c_str(), O_RDWR | O_CLOEXEC | O_NONBLOCK));
 			if (p == "lease")
 				return mine < 0 ? errno : 0;
@@ -92,7 +92,7 @@ PARAM_CASE(locks, "flock", "posix", "ofd", "lease")
 			return take(mine) ? errno : 0;
 		}));
 	};
-	/* The lease is broken by the first who asks. */
+	/* The first open breaks the lease, so it is asked only once. */
 	if (p != "lease")
 		EXPECT_EQ(in_another(), "EAGAIN");
 	for (const char *change : {"append", "del"})
@@ -103,7 +103,7 @@ PARAM_CASE(locks, "flock", "posix", "ofd", "lease")
 	EXPECT_EQ(in_another(), "0");
 }
 
-/* Two names of a lower file are one file by their copy, whatever the list does. */
+/* Two names of a lower file stay one file by their copy, however the list changes. */
 CASE(names_of_one_file)
 {
 	Modules u;
@@ -121,7 +121,7 @@ CASE(names_of_one_file)
 	write_file(u.at("y"), "by y");
 	EXPECT_EQ(read_file(u.at("x")), "by y");
 	EXPECT_EQ(stat_of(u.at("x")).st_ino, number);
-	/* Without the original there is one name of the copy; with it there are two again. */
+	/* Without the original the copy has one name; with the original it has two again. */
 	EXPECT_EQ(remount(u, "del:" + u.module("a")), 0);
 	EXPECT_EQ(read_file(u.at("x")), "by y");
 	EXPECT(!exists(u.at("y")));
@@ -130,7 +130,7 @@ CASE(names_of_one_file)
 	EXPECT_EQ(read_file(u.module("a") + "/y"), "old");
 }
 
-/* A session that was saved: what it hid, what it made opaque, and what was one file in it, is so again. */
+/* A saved rw branch comes back with its whiteouts, its opaque directory, and its files that have several names. */
 PARAM_CASE(a_rw_branch_that_comes_back, "del", "detach")
 {
 	Modules u;
@@ -142,7 +142,7 @@ PARAM_CASE(a_rw_branch_that_comes_back, "del", "detach")
 	OK(link((u.module("a") + "/x").c_str(), (u.module("a") + "/y").c_str()));
 	make_dir(u.module("a") + "/opaque");
 	write_file(u.module("a") + "/opaque/old", "");
-	/* All that is written goes to it. */
+	/* All writes go to the session. */
 	EXPECT_EQ(remount(u, "append:" + u.module("a") + ",prepend:" + session +
 				     "=rw,mod:" + u.top + "=ro"),
 		  0);
@@ -170,7 +170,7 @@ PARAM_CASE(a_rw_branch_that_comes_back, "del", "detach")
 	EXPECT_EQ(read_file(u.at("x")), "newer");
 }
 
-/* A mapping of a file whose branch was detached: it is forked, split, moved and written to as any other. */
+/* A mapping of a file whose branch was detached is forked, split, moved and written to like any other. */
 CASE(a_mapping_of_a_detached_branch)
 {
 	Modules u;
@@ -215,7 +215,7 @@ CASE(a_mapping_of_a_detached_branch)
 	EXPECT(!mentions("maps", path));
 }
 
-/* What is open of a branch that was detached says so wherever the kernel tells of it. */
+/* The kernel shows open files and a cwd of a detached branch as deleted. */
 CASE(what_is_said_of_a_detached_branch)
 {
 	Modules u;
@@ -249,10 +249,7 @@ static Names next_entries(int dir)
 	return names;
 }
 
-/*
- * A directory in the middle of being read by small pieces, merged or of one branch: what was there all the time comes
- * once.
- */
+/* A directory, merged or of one branch, is read in small pieces: names that were there all the time come once. */
 PARAM_CASE(in_the_middle_of_a_directory, "merged", "read_through")
 {
 	Modules u;
@@ -275,13 +272,13 @@ PARAM_CASE(in_the_middle_of_a_directory, "merged", "read_through")
 		if (calls == 5)
 			EXPECT_EQ(remount(u, "del:" + u.module("b")), 0);
 	}
-	/* It was in the middle each time. */
+	/* Each change came in the middle of the reading. */
 	EXPECT_GT(calls, 8u);
 	std::sort(all.begin(), all.end());
 	EXPECT(std::adjacent_find(all.begin(), all.end()) == all.end());
 	for (unsigned i = 0; i < count; i++)
 		EXPECT(std::binary_search(all.begin(), all.end(), "f" + std::to_string(i)));
-	/* From its beginning it has what is there now. */
+	/* Read again from its beginning, the directory has the names that are there now. */
 	OK(lseek(dir, 0, SEEK_SET));
 	all.clear();
 	while (!(some = next_entries(dir)).empty())
@@ -289,7 +286,7 @@ PARAM_CASE(in_the_middle_of_a_directory, "merged", "read_through")
 	EXPECT_EQ(all.size(), count + 3);
 }
 
-/* A copy-up from a server that takes its time: it ends first, and then the list changes, or says who writes. */
+/* A copy-up from a slow server ends first. Then the list changes, or the remount names the writer. */
 PARAM_CASE(a_copy_up_ends_first, "append", "mod")
 {
 	if (!on("tmpfs"))

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// Branches that come and go below what is in use: each name leads to what the list has then, what is open goes on
-// as it was, and nothing that is hidden or gone takes the place of what is there.
+// Branches come and go below objects in use: each name leads to what the new list has, open files continue, and no
+// object that is hidden or gone takes the place of a visible one.
 //
 // Combinations: tmpfs
 
@@ -16,7 +16,7 @@
 
 #include <linux/fs.h>
 
-/* A remount that is refused takes no name away, and unmounts nothing. */
+/* A remount that is refused takes away no name and unmounts nothing. */
 CASE(refused_and_nothing_is_lost)
 {
 	Modules u;
@@ -31,14 +31,14 @@ CASE(refused_and_nothing_is_lost)
 	EXPECT_EQ(readlink_of("/proc/self/cwd"), u.at("only"));
 	EXPECT_EQ(readlink_of("/proc/self/fd/" + std::to_string(file)), u.at("common"));
 	EXPECT_EQ(read_file(u.at("dir/inside")), "inside");
-	/* What fails before that as well. */
+	/* The same for a remount that fails before the check for users. */
 	EXPECT_EQ(remount(u, "append:" + u.module("b") + ",append:" + u.module("b")), EINVAL);
 	EXPECT_EQ(readlink_of("/proc/self/cwd"), u.at("only"));
 	OK(chdir("/"));
 	below.unmount();
 }
 
-/* What is mounted on a name that goes does not keep the union from being unmounted. */
+/* A filesystem that is mounted on a name that goes is unmounted, and does not keep the union mounted. */
 PARAM_CASE(mounted_on_what_goes, "detached", "hidden")
 {
 	Modules u;
@@ -58,7 +58,7 @@ PARAM_CASE(mounted_on_what_goes, "detached", "hidden")
 	EXPECT_EQ(read_file("/proc/self/mounts").find(u.at("only")), string::npos);
 }
 
-/* A shell in a directory of a branch that has left, while the list gets shorter. */
+/* A cwd is in a directory of a branch that has left. The list gets shorter than that branch's place. */
 CASE(behind_the_end_of_the_list)
 {
 	Modules u;
@@ -77,7 +77,7 @@ CASE(behind_the_end_of_the_list)
 	OK(chdir("/"));
 }
 
-/* [S rw, top rw, base]: a file was copied to S and is open; S is detached. */
+/* [S rw, top rw, base]: a file was copied to S and is open. S is detached. */
 CASE(a_copy_that_is_gone)
 {
 	Modules u;
@@ -89,7 +89,7 @@ CASE(a_copy_that_is_gone)
 	OK(pwrite(old, "s", 1, 0));
 	EXPECT_EQ(read_file(session + "/common"), "s");
 	EXPECT_EQ(remount(u, "detach:" + session), 0);
-	/* By the name there is what the branches have. */
+	/* The name leads to the file of the branches that are left. */
 	EXPECT_EQ(read_file(u.at("common")), "b");
 	EXPECT_EQ(pread_text(old, 1, 0), "s");
 	OK(pwrite(old, "t", 1, 0));
@@ -120,7 +120,7 @@ CASE(a_copy_that_comes)
 	EXPECT_EQ(pread_text(old, 5, 0), "b");
 }
 
-/* What a new module replaces is not brought back by who has the old one open. */
+/* A new module hides a file. A descriptor of the old file does not bring it back by a copy-up. */
 PARAM_CASE(hidden_is_not_copied_up, "chmod", "reopened", "read", "detached")
 {
 	Modules u;
@@ -145,7 +145,7 @@ PARAM_CASE(hidden_is_not_copied_up, "chmod", "reopened", "read", "detached")
 	EXPECT_EQ(pread_text(old, 1, 0), "a");
 }
 
-/* Whoever reads a file goes on to each of its copies. */
+/* A descriptor that was opened to read follows each copy of its file. */
 CASE(read_through_two_copies)
 {
 	Modules u;
@@ -163,7 +163,7 @@ CASE(read_through_two_copies)
 	EXPECT_EQ(read_file(u.top + "/f") + read_file(u.module("a") + "/f"), "10");
 }
 
-/* A directory that is open shows, after a rewind, what it has by now. */
+/* An open directory shows, after a rewind, the names that it has now. */
 CASE(rewound_in_another_branch)
 {
 	Modules u;
@@ -187,7 +187,7 @@ CASE(rewound_in_another_branch)
 	closedir(dir);
 }
 
-/* The same of a directory that is a file by now. */
+/* Nothing is made in a directory whose name leads to a file by now. */
 CASE(nothing_is_made_in_what_is_hidden)
 {
 	Modules u;
@@ -204,7 +204,7 @@ CASE(nothing_is_made_in_what_is_hidden)
 	OK(chdir("/"));
 }
 
-/* Who is in a directory of a rw branch that has left changes nothing there. */
+/* A task whose cwd is in a detached rw branch changes nothing there. */
 CASE(a_detached_rw_branch_is_not_changed)
 {
 	Modules u;
@@ -222,13 +222,13 @@ CASE(a_detached_rw_branch_is_not_changed)
 	EXPECT_ERR(rename("file", "other"), ESTALE);
 	EXPECT_ERR(chmod("file", 0600), ESTALE);
 	EXPECT_EQ(snapshot(u.module("a") + "/own"), before);
-	/* What was open goes on. */
+	/* A file that was open before can still be written to. */
 	OK(write(file, "+", 1));
 	EXPECT_EQ(read_file(u.module("a") + "/own/file"), "own+");
 	OK(chdir("/"));
 }
 
-/* No write is accepted on what has become read-only, whenever the file was opened. */
+/* A branch that has become read-only takes no write, whenever the file was opened. */
 CASE(read_only_in_a_race)
 {
 	constexpr int rounds = 60;
@@ -254,7 +254,7 @@ CASE(read_only_in_a_race)
 		int error = remount(u, "mod:" + u.module("b") + "=ro");
 		EXPECT(error == 0 || error == EBUSY);
 		string at_once = read_file(u.module("b") + "/dir/" + std::to_string(i));
-		/* Another writer: it goes to the upper branch, with what was written below. */
+		/* A change of attributes copies the file to the upper branch, with what was written below. */
 		EXPECT_OK(chmod(file.c_str(), 0600));
 		EXPECT_EQ(wait_for(writer), 0);
 		if (error == 0)
@@ -265,7 +265,7 @@ CASE(read_only_in_a_race)
 	munmap(written, 4096);
 }
 
-/* A directory that is hidden for a while has, when it is seen again, what has come meanwhile. */
+/* A directory that was hidden has, when it is seen again, the parts that the list has by then. */
 PARAM_CASE(hidden_for_a_while, "comes", "goes")
 {
 	Modules u;
@@ -287,7 +287,7 @@ PARAM_CASE(hidden_for_a_while, "comes", "goes")
 	OK(chdir("/"));
 }
 
-/* A branch that changes its place: what is in use is written to as before. */
+/* A branch changes its place in the list: the objects in use are written to as before. */
 CASE(the_same_in_another_place)
 {
 	Modules u;
@@ -309,7 +309,7 @@ CASE(the_same_in_another_place)
 	OK(chdir("/"));
 }
 
-/* Who is in a directory of one version is in that of the next one. */
+/* A cwd in a directory of a module is, when the next version replaces that, in the directory of the next version. */
 CASE(in_a_directory_of_what_is_replaced)
 {
 	Modules u;
@@ -328,7 +328,7 @@ CASE(in_a_directory_of_what_is_replaced)
 	OK(chdir("/"));
 }
 
-/* Two branches have been found by one path: the one that it leads to is meant. */
+/* Two branches were named by one path. Only the branch that the path leads to now is deleted. */
 CASE(mounted_over_each_other)
 {
 	Modules u;
@@ -345,7 +345,7 @@ CASE(mounted_over_each_other)
 	over.unmount();
 }
 
-/* @pid waits for a lock; or it has ended. */
+/* Waits until @pid sleeps on a lock, or has ended. */
 static void wait_until_blocked(pid_t pid)
 {
 	auto state = [pid] {
@@ -356,7 +356,7 @@ static void wait_until_blocked(pid_t pid)
 		usleep(1000);
 }
 
-/* A name was free when a rename to it began, and a branch that has it comes before it goes on. */
+/* A name is free when a rename to it begins. A branch that has the name comes while the rename waits. */
 PARAM_CASE(free_until_a_branch_comes, "file", "directory")
 {
 	bool is_file = ktap::param() == "file";
@@ -367,7 +367,7 @@ PARAM_CASE(free_until_a_branch_comes, "file", "directory")
 	EXPECT_EQ(remount(u, "prepend:" + u.tmp + "/served=rw"), 0);
 	write_file(u.at("source"), "source");
 	EXPECT(!exists(u.at(name)));
-	/* Who changes the source's mode has its lock, which the rename waits for. */
+	/* chmod holds the source's inode lock, which the rename waits for. */
 	server.hold({FUSE_SETATTR, 1, ""});
 	pid_t changer = spawn([&] { return chmod(u.at("source").c_str(), 0600) ? errno : 0; });
 	while (!server.is_held())
@@ -389,7 +389,7 @@ PARAM_CASE(free_until_a_branch_comes, "file", "directory")
 	u.unmount();
 }
 
-/* Users who always come again do not keep the list from changing. */
+/* Users that always come back do not keep the list from changing. */
 CASE(busy_users_let_it_change)
 {
 	Modules u;
@@ -419,7 +419,7 @@ CASE(busy_users_let_it_change)
 	}
 }
 
-/* What was renamed once is not being renamed for ever: neither another name of it, nor it by another dentry. */
+/* A rename ends: neither another name of the object nor another dentry of it counts as being renamed for ever. */
 PARAM_CASE(renamed_once, "another_name", "watched", "two_branches")
 {
 	Modules u;
@@ -445,7 +445,7 @@ PARAM_CASE(renamed_once, "another_name", "watched", "two_branches")
 		held = open_file(u.at("e"), O_RDONLY | O_DIRECTORY);
 	}
 	forget();
-	/* Each in its turn goes to another branch. */
+	/* The files go to the two branches in turn. */
 	for (int i = 0; i < 4 && p == "two_branches"; i++)
 		write_file(u.at("e/") + std::to_string(i), "");
 	EXPECT_EQ(ktap::errno_name(remount(u, "append:" + u.module("b"))), "0");

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// What a remount says when it is refused: the errno, and the word that is wrong or who keeps the branch, in the
-// kernel's log and in that of the filesystem context. And what lsof and fuser say of a branch that is in use.
+// A remount that is refused gives the errno, and names the wrong word or the holder of the branch, in the kernel's log
+// and in that of the filesystem context. And the output of lsof and fuser about a branch in use.
 //
 // Combinations: tmpfs
 
@@ -16,7 +16,7 @@ HELPER(stay)
 		pause();
 }
 
-/* Both ways of a remount answer @error and say @text; nothing has changed then. */
+/* Both kinds of remount fail with @error and say @text. Nothing has changed then. */
 static void expect_refused(const Union &u, const string &options, int error, const string &text)
 {
 	string before = shown_branches(u.mnt), said;
@@ -75,7 +75,7 @@ CASE(a_depth_too_great)
 	make_dir(u.tmp + "/twice");
 	Mounted one("none", u.tmp + "/once", "aufs", 0, "br=" + u.module("b") + "=ro");
 	Mounted two("none", u.tmp + "/twice", "aufs", 0, "br=" + u.tmp + "/once=ro");
-	/* It was mounted with branches that are not stacked. */
+	/* The union was mounted with branches that are not stacked. */
 	expect_refused(u, "append:" + u.tmp + "/once", EINVAL, "is stacked deeper than those");
 	expect_refused(u, "append:" + u.tmp + "/twice", EINVAL, "filesystems are stacked too deep");
 	expect_refused(u, "append:" + u.mnt, EINVAL, "is stacked deeper than those");
@@ -93,7 +93,7 @@ CASE(a_branch_that_is_mounted_read_only)
 	EXPECT_EQ(remount(u, "del:" + fixed.path()), 0);
 }
 
-/* Two branches have a name that leads to neither by now. */
+/* The path was given for two branches, and leads to neither of them now. */
 CASE(the_name_of_several)
 {
 	Modules u;
@@ -108,7 +108,7 @@ CASE(the_name_of_several)
 	over.unmount();
 }
 
-/* Who writes is named as such; a shared writable mapping is such a use without a descriptor. */
+/* The message says that the file is open for writing. A shared writable mapping counts too, without a descriptor. */
 PARAM_CASE(open_for_writing, "open", "mapped")
 {
 	Modules u;
@@ -129,7 +129,7 @@ PARAM_CASE(open_for_writing, "open", "mapped")
 	EXPECT_EQ(read_file(u.at("f")), "h");
 }
 
-/* Up to eight names, and how many more there are. */
+/* The message has up to eight names, and the number of the others. */
 PARAM_CASE(many_holders, "8", "11")
 {
 	Modules u;
@@ -153,7 +153,7 @@ PARAM_CASE(many_holders, "8", "11")
 	EXPECT_HAS(said, me() + more);
 }
 
-/* A mapping that is older than a copy-up is of the old branch, and nobody has that file open. */
+/* A mapping that is older than a copy-up uses the old branch, although nobody has that file open. */
 CASE(a_mapping_older_than_a_copy)
 {
 	Modules u;
@@ -169,7 +169,7 @@ CASE(a_mapping_older_than_a_copy)
 	EXPECT_EQ(remount(u, "del:" + u.module("a")), 0);
 }
 
-/* What other people's programs say of who keeps a branch, and of whom it left behind. */
+/* lsof and fuser name processes that use a branch. lsof still does when it was detached. */
 CASE(seen_by_lsof_and_fuser)
 {
 	if (!exists("/usr/bin/lsof") || !exists("/usr/bin/fuser"))

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// Branches with encrypted directories (fscrypt): their names and data come and go with the key, and
-// all other names are believed without asking.
+// Branches with encrypted directories (fscrypt): their names and data come and go with the key. The union asks again
+// for names in encrypted directories, and trusts its cache for all others.
 //
 // Combinations: ext4
 
@@ -16,7 +16,7 @@ using Names = std::vector<string>;
 namespace
 {
 
-/* Adds the key of everything here, which is no secret, to the filesystem at @path. */
+/* Adds this program's key, which is no secret, to the filesystem at @path. */
 fscrypt_key_specifier add_key(const string &path)
 {
 	alignas(fscrypt_add_key_arg) char room[sizeof(fscrypt_add_key_arg) + FSCRYPT_MAX_KEY_SIZE] =
@@ -31,7 +31,7 @@ fscrypt_key_specifier add_key(const string &path)
 	return key.key_spec;
 }
 
-/* Makes the empty directory @path, which is encrypted. */
+/* Makes the empty directory @path, and encrypts it. */
 void make_encrypted(const string &path)
 {
 	fscrypt_policy_v2 policy = {};
@@ -81,7 +81,7 @@ struct Vault : Union {
 	{
 		return "br=" + top + "=rw:" + branch + "=ro";
 	}
-	/* The name of something in the union's vault that no key explains. */
+	/* The name that users without the key see of the file in the union's vault. */
 	string cipher_name() const
 	{
 		for (const string &name : names_in(at("vault")))
@@ -100,7 +100,7 @@ struct Vault : Union {
 
 } // namespace
 
-/* What was seen without the key is forgotten when it comes. */
+/* Names and data that were seen without the key are forgotten when the key comes. */
 CASE(names_follow_the_key)
 {
 	Vault u;
@@ -126,7 +126,7 @@ CASE(names_follow_the_key)
 	EXPECT(map.text(20000) == pattern(20000));
 }
 
-/* Without the key there is nothing to copy. */
+/* Without the key a file cannot be copied up. */
 CASE(no_copy_up_without_the_key)
 {
 	Vault u;
@@ -158,7 +158,7 @@ CASE(copy_up_with_the_key)
 	EXPECT_EQ(read_file(u.branch + "/vault/sub/inner"), "inner");
 }
 
-/* A rw branch that is encrypted as a whole. */
+/* A rw branch is encrypted as a whole. */
 CASE(encrypted_rw_branch)
 {
 	Vault u;
@@ -174,12 +174,12 @@ CASE(encrypted_rw_branch)
 	u.unmount();
 	expect_no_debris(u.branch + "/vault");
 	u.lock();
-	/* None of its names are there. */
+	/* Without the key the branch shows none of its names. */
 	KernelLog log;
 	EXPECT_EQ(try_mount(u.mnt, options), ENOKEY);
 	EXPECT_EQ(try_mount(u.mnt, "br=" + u.top + "=rw:" + u.branch + "/vault=ro"), ENOKEY);
 	EXPECT_HAS(log.read(), "aufs: branch '" + u.branch + "/vault' is encrypted");
-	/* Who keeps the context of a mount that failed keeps no branch. */
+	/* The context of a mount that failed keeps no branch. */
 	Fd context(OK(fsopen("aufs", FSOPEN_CLOEXEC)));
 	OK(fsconfig(context, FSCONFIG_SET_STRING, "br", options.substr(3).c_str(), 0));
 	EXPECT_ERR(fsconfig(context, FSCONFIG_CMD_CREATE, nullptr, nullptr, 0), ENOKEY);
@@ -192,8 +192,9 @@ CASE(encrypted_rw_branch)
 }
 
 /*
- * Nothing moves between an encrypted directory and another one, so no copy, which is made aside,
- * comes into one that lies on a rw branch which is not: EXDEV, and all is there. All else works.
+ * A rename into or out of an encrypted directory is EXDEV. A copy is made in the orphan directory, so none gets a name
+ * in an encrypted directory of a rw branch that is not encrypted itself. The copy-up is EXDEV, and loses nothing. All
+ * else works.
  */
 CASE(encrypted_directory_of_a_rw_branch)
 {

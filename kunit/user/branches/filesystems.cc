@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// What the module believes of the filesystems that branches lie on, asked of each one that the
-// kernel has: that what readdir calls an inode is what stat calls it, and that the change time of a
-// directory tells that a name came or went. The union's numbers agree in either case.
+// The module relies on two properties of the filesystems of branches: readdir gives the number that stat gives, and a
+// directory's change time tells that a name came or went. Both are tested on each filesystem that the kernel has. The
+// union's numbers agree in either case.
 //
 // Combinations: tmpfs
 
@@ -16,10 +16,10 @@
 struct Filesystem {
 	const char *name;
 	const char *type;
-	/* What makes it: on a device of its own, or of a directory. */
+	/* The command that makes it, on a device of its own or from a directory. */
 	std::vector<string> make;
 	bool from_directory;
-	/* What module/branch/branch.cc has it for. */
+	/* The value that module/branch/branch.cc has for it. */
 	bool lists_numbers;
 };
 
@@ -76,7 +76,7 @@ static void fill(const string &dir)
 	make_dir(dir + "/empty");
 }
 
-/* A filesystem of @kind, filled, in @u. */
+/* A filesystem of @kind with some files, mounted in @u. */
 class Mounting
 {
 public:
@@ -101,7 +101,7 @@ public:
 		}
 		string device = "none";
 		if (!kind.make.empty()) {
-			/* Some do not do with less. */
+			/* Some filesystems need as much. */
 			disk_ = std::make_unique<Disk>(image, off_t(320) << 20);
 			device = disk_->name;
 			must_run(kind.make, device, "", "");
@@ -124,7 +124,7 @@ static const Filesystem &kind_of(const string &name)
 	throw ktap::Abort{};
 }
 
-/* Calls @visit(path, number that readdir gives) for all that is below @dir. */
+/* Calls @visit(path, number that readdir gives) for all objects below @dir. */
 template <typename Visit> static void walk(const string &dir, Visit visit)
 {
 	DIR *stream = OK(opendir(dir.c_str()));
@@ -178,7 +178,7 @@ PARAM_CASE(numbers, FILESYSTEMS)
 	}
 }
 
-/* As soon as a name has come or gone, the directory's change time is another one. */
+/* A directory gets another change time as soon as a name has come or gone. */
 PARAM_CASE(change_times, FILESYSTEMS)
 {
 	Union u;
@@ -187,14 +187,14 @@ PARAM_CASE(change_times, FILESYSTEMS)
 		SKIP("nothing changes there");
 	Mounting branch(u, kind);
 	string dir = branch.path + "/sub", file = dir + "/new";
-	/* Some count in seconds. */
+	/* Some filesystems count in seconds. */
 	bool seconds = true;
 	walk(branch.path, [&](const string &path, ino_t) {
 		seconds = seconds && lstat_of(path).st_ctim.tv_nsec == 0;
 	});
 	auto changes = [&](const char *what, auto change) {
 		timespec before = stat_of(dir).st_ctim, began, now;
-		/* The clock that changes are noted by: it stands while its processor gets no time. */
+		/* The clock of the kernel's change times. It stands still while its processor gets no time. */
 		OK(clock_gettime(CLOCK_REALTIME_COARSE, &began));
 		do {
 			usleep(1000);
@@ -217,7 +217,7 @@ PARAM_CASE(change_times, FILESYSTEMS)
 		[&] { OK(rename((branch.path + "/other").c_str(), (dir + "/other").c_str())); });
 }
 
-/* What compares names in its own way: said in so many words. */
+/* A filesystem that compares names without case is refused, and the message says why. */
 PARAM_CASE(names_without_case, "vfat", "joliet")
 {
 	Union u;
@@ -237,7 +237,7 @@ PARAM_CASE(names_without_case, "vfat", "joliet")
 				       kind.type);
 }
 
-/* It comes to a union that is in use, is used, and goes: its filesystem can be unmounted at once then. */
+/* A branch comes to a union in use, is used, and goes. Its filesystem can be unmounted at once then. */
 PARAM_CASE(as_a_module, FILESYSTEMS)
 {
 	Union u;
@@ -266,7 +266,7 @@ PARAM_CASE(as_a_module, FILESYSTEMS)
 		EXPECT_EQ(remount("del:" + branch.path), "done");
 		EXPECT_EQ(names_in(inside).size(), 0u);
 		EXPECT(!exists(u.at("sub/file3")));
-		/* Once more, and what is written then stays. */
+		/* The branch comes once more. Changes that users make then stay in the union. */
 		EXPECT_EQ(remount("add:1:" + branch.path + "=ro"), "done");
 		write_file(u.at("sub/file3"), "written");
 		OK(unlink(u.at("sub/file4").c_str()));

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// Somebody removes a file of the rw branch directly, or its directory, or hides it: nothing is written
-// to what no name leads to. What the union itself removed can still be written to by who has it open.
+// Somebody removes a file of the rw branch directly, or its directory, or hides it: nothing is written to a file that
+// no name leads to. A file that the union itself removed can still be written to by its open descriptors.
 
 #include "fixture.hh"
 
 #include <sys/xattr.h>
 
-/* How a name goes. */
+/* Takes the name away in the way @how. */
 static void take_away(Union &u, const string &how, const string &name)
 {
 	string path = u.top + "/" + name;
@@ -30,7 +30,7 @@ static int open_to(const string &path, int flags)
 	return fd < 0 ? -1 : 0;
 }
 
-/* No change of @name is accepted. */
+/* Every call that would change @path is ESTALE. */
 static void expect_no_change(const string &path)
 {
 	const char *name = path.c_str();
@@ -95,7 +95,7 @@ PARAM_CASE(on_a_lower_branch, "directory", "whiteout")
 	expect_no_debris(u.top);
 }
 
-/* The attributes of a directory. */
+/* The directory is gone: its attributes cannot be changed. */
 CASE(directory)
 {
 	Union u;
@@ -107,7 +107,7 @@ CASE(directory)
 	EXPECT_ERR(setxattr(u.at("dir").c_str(), "trusted.t", "x", 1, 0), ESTALE);
 }
 
-/* A file by the name that is left, whichever the union knows it by. */
+/* One of two names was removed directly. The file is written to by the other, whichever of them the union knows. */
 CASE(one_of_two_names)
 {
 	Union u;
@@ -124,7 +124,7 @@ CASE(one_of_two_names)
 	}
 }
 
-/* As on any filesystem. */
+/* A file that the union removed can be used by its descriptors, as on any filesystem. */
 PARAM_CASE(removed_by_the_union, "unlink", "rename", "with its directory", "lower", "link")
 {
 	Union u;
@@ -157,7 +157,7 @@ PARAM_CASE(removed_by_the_union, "unlink", "rename", "with its directory", "lowe
 	EXPECT_OK(ftruncate(writer, 2));
 	EXPECT_EQ(pread_text(fd, 10, 0), "ne");
 	writer.reset();
-	/* And the name is free for another file. */
+	/* The name is free for another file. */
 	if (how == "unlink") {
 		write_file(u.at("dir/file"), "second");
 		EXPECT_OK(chmod(u.at("dir/file").c_str(), 0640));

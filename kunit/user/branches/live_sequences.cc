@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// What the scripts of Slax, Puppy and docker do, command by command and as they write it: with modules that are
+// The commands of the scripts of Slax, Puppy and docker, in their order and as they write them: with modules that are
 // squashfs images on loop devices, by mount(8), umount(8) and losetup(8).
 //
 // Combinations: tmpfs ext4+xfs
 
 #include "modules.hh"
 
-/* Runs it; it has to work and to say nothing. */
+/* Runs @command: it has to end with 0 and to print nothing. */
 static void must(const std::vector<string> &command)
 {
 	Output output = run(command);
@@ -21,7 +21,7 @@ static void mount_aufs(const string &options, const string &at)
 	must({"/bin/mount", "-t", "aufs", "-o", options, "aufs", at});
 }
 
-/* A squashfs of @files, with their names as content, mounted by a loop device of its own as people do it. */
+/* A squashfs of @files, each with its name as content, mounted by a loop device of its own, as users do it. */
 struct Bundle {
 	Bundle(const string &tmp, const string &name, const Names &files)
 		: image(tmp + "/" + name + ".sb"), at(tmp + "/bundles/" + name)
@@ -46,12 +46,12 @@ struct Bundle {
 		EXPECT_HAS(loop, "/dev/loop");
 		mounted = Mounted::adopt(at);
 	}
-	/* `umount`, then `losetup -d`: nobody has it any more. */
+	/* `umount`, then `losetup -d`. The image is free then. */
 	void unmount()
 	{
 		must({"/bin/umount", at});
 		mounted.forget();
-		/* umount(8) has detached it already where the kernel does that by itself. */
+		/* On some kernels umount(8) has detached the loop device already. */
 		(void)run({"/sbin/losetup", "-d", loop});
 		string left;
 		for (int i = 0; i < 100; i++) {
@@ -66,7 +66,7 @@ struct Bundle {
 	Mounted mounted;
 };
 
-/* The modules of the union at @point as Slax lists them: br* in version order, without their last three bytes. */
+/* The branches of the union at @point, as Slax lists them: br* in version order, without the last three bytes. */
 static Names listed(const string &point)
 {
 	Names names;
@@ -96,7 +96,7 @@ CASE(slax)
 	EXPECT_EQ(read_file(u.at("etc/common")), "03-apps");
 	EXPECT_EQ(listed(u.mnt), (Names{u.top, bundles[2].at, bundles[1].at, bundles[0].at}));
 	write_file(u.at("etc/common"), "changed");
-	/* On the running system. */
+	/* A module comes to the running system. */
 	Bundle more(u.tmp, "more", {"usr/bin/of-more", "etc/more"});
 	for (int i = 0; i < 2; i++) {
 		more.mount();
@@ -117,8 +117,8 @@ CASE(slax)
 }
 
 /*
- * As the scripts that save a session do it behind the union: what is in the rw branch @from goes to the branch @to
- * below it; a whiteout removes the file there, and goes too.
+ * Saves a session behind the union, as scripts do it: files move from the rw branch @from to the branch @to below it. A
+ * whiteout removes the file there, and goes too.
  */
 static void save(const string &from, const string &to)
 {
@@ -154,11 +154,11 @@ CASE(puppy)
 	EXPECT_EQ(names_in(u.at("usr/bin")), (Names{"base", "extra"}));
 	EXPECT_EQ(read_file(sysfs_of(u.mnt) + "/br0"), u.top + "=rw\n");
 	write_file(u.at("etc/one"), "first session");
-	/* The rw branch is exchanged for the save file, in one remount. */
+	/* One remount puts the save file in the place of the rw branch. */
 	string session = u.low;
 	mount_aufs("remount,prepend:" + session + "=rw,mod:" + u.top + "=ro,del:" + u.top, u.mnt);
 	EXPECT_EQ(read_file(u.at("etc/one")), "puppy.sfs");
-	/* What is written goes to a tmpfs, and is saved from there. */
+	/* Users write to a tmpfs, and a script saves its files. */
 	Mounted memory = mount_tmpfs("memory");
 	mount_aufs("remount,prepend:" + memory.path() + "=rw,mod:" + session + "=ro", u.mnt);
 	write_file(u.at("etc/one"), "changed");
@@ -166,7 +166,7 @@ CASE(puppy)
 	OK(unlink(u.at("etc/two").c_str()));
 	for (int i = 0; i < 2; i++) {
 		save(memory.path(), session);
-		/* A whiteout of what a module has stays a whiteout in the save file. */
+		/* A whiteout over a module's file stays a whiteout in the save file. */
 		write_file(session + "/etc/.wh.two", "", 0444);
 		mount_aufs("remount,udba=reval", u.mnt);
 		EXPECT_EQ(read_file(u.at("etc/one")), "changed");
@@ -176,7 +176,7 @@ CASE(puppy)
 		write_file(u.at("etc/new"), "newer");
 		EXPECT_EQ(read_file(memory.path() + "/etc/new"), "newer");
 	}
-	/* While a package is installed into a branch. */
+	/* A package is installed into a branch directly. */
 	mount_aufs("remount,udba=notify", u.mnt);
 	EXPECT_EQ(names_in(u.at("usr/bin")), (Names{"base", "extra"}));
 	make_dirs(session + "/usr/bin");
@@ -193,7 +193,7 @@ CASE(puppy)
 	extra.unmount();
 }
 
-/* Sixty layers: as many as fit by the first mount, whose options have a page, and the others one by one. */
+/* Sixty layers: the first mount has as many as fit in a page of options, the others come one by one. */
 CASE(docker)
 {
 	constexpr unsigned count = 60;
@@ -205,7 +205,7 @@ CASE(docker)
 		write_file(layers.back() + "/all", std::to_string(i));
 		write_file(layers.back() + "/of-" + std::to_string(i), "");
 	}
-	/* A layer hides what one below has. */
+	/* A layer hides a file of a lower layer. */
 	write_file(layers[3] + "/.wh.of-50", "", 0444);
 	string options = "br:" + u.top + "=rw", end = ",dio,xino=/dev/shm/aufs.xino,dirperm1";
 	unsigned next = 0;
@@ -229,7 +229,7 @@ CASE(docker)
 	EXPECT_EQ(shown_branches(u.mnt), shown);
 }
 
-/* live-boot and casper, and two disks of a NAS. */
+/* The commands of live-boot and casper, and a union of two disks of a NAS. */
 CASE(live_boot_and_nas)
 {
 	Union u;

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// Directories of the rw branch are moved, removed and replaced directly, also by a user whom the branch
-// belongs to: what the union does with them then fails, or happens within the branch; the machine goes on,
-// and nobody's files go.
+// Directories of the rw branch are moved, removed and replaced directly, also by a user that owns the branch. A call of
+// the union on them then fails, or changes the branch alone; the machine goes on, and no files are lost.
 //
 // Combinations: tmpfs ext4
 
@@ -12,7 +11,7 @@
 
 using Names = std::vector<string>;
 
-/* A branch that is not the root of what it lies in, so that things can be moved out of it. */
+/* A branch that is not the root of its filesystem, so objects can be moved out of it. */
 struct Within : Union {
 	string branch = top + "/branch", elsewhere = top + "/elsewhere";
 
@@ -46,7 +45,7 @@ static int append(const string &path, const string &text)
 	return fd < 0 || write(fd, text.data(), text.size()) < 0 ? -1 : 0;
 }
 
-/* Copies and whiteouts can be made. */
+/* Copies and whiteouts can be made in @u. */
 static void expect_works(Within &u, const string &name)
 {
 	write_file(u.low + "/" + name, "low");
@@ -64,7 +63,7 @@ static void expect_ours(const string &path, bool dir)
 	EXPECT_EQ(is.st_mode, dir ? S_IFDIR | 0700 : S_IFREG | 0444u);
 }
 
-/* Who may write to the branch moves it, empty or with something in it, into what is then removed. */
+/* The branch's owner moves the orphan directory, empty or full, into a directory that is then removed. */
 PARAM_CASE(orphans_within_what_is_removed, "itself", "deeper", "full")
 {
 	Within u;
@@ -105,7 +104,7 @@ CASE(orphans_out_of_the_branch)
 	expect_ours(u.branch + orphans, true);
 }
 
-/* What was to come into it is above it by now: the branch's own rename would make a loop. */
+/* The target's directory lies in the directory that is renamed by now: the rename would make a loop on the branch. */
 CASE(a_directory_within_what_moves_there)
 {
 	Within u;
@@ -121,7 +120,7 @@ CASE(a_directory_within_what_moves_there)
 	EXPECT(exists(u.branch + "/a/x/b"));
 }
 
-/* It is no part of the branch any more: nothing is made, changed or removed there. */
+/* A directory was moved out of the branch, or removed: nothing is made, changed or removed in it. */
 PARAM_CASE(a_directory_that_went, "out of the branch", "for good")
 {
 	Within u;
@@ -158,7 +157,7 @@ PARAM_CASE(a_directory_that_went, "out of the branch", "for good")
 	EXPECT_ERR(chmod(at("dir").c_str(), 0700), ESTALE);
 	EXPECT_EQ(snapshot(u.elsewhere), before);
 	EXPECT_EQ(read_file(u.branch + "/mine"), "/mine");
-	/* After all has been forgotten, there is what there is. */
+	/* After the caches are dropped, the union shows what the branches have. */
 	write_control("/proc/sys/vm/drop_caches", "2");
 	EXPECT_OK(append(at("dir/low"), "+"));
 	EXPECT_EQ(read_file(u.branch + "/dir/low"), "low+");
@@ -169,7 +168,7 @@ CASE(the_branch_itself)
 	Within u;
 	u.mount_it();
 	expect_works(u, "before");
-	/* By whatever name it goes. */
+	/* The branch itself is moved: its name does not matter. */
 	OK(move_to(u.branch, u.elsewhere + "/branch"));
 	u.branch = u.elsewhere + "/branch";
 	expect_works(u, "after");
@@ -179,8 +178,8 @@ CASE(the_branch_itself)
 }
 
 /*
- * Somebody else's: whoever made it may have it open, and put names into it. An empty directory goes, anything
- * else stays as it is, and is not used.
+ * The orphan directory is not the mounter's alone: another user made it, may have it open, and may put names into it.
+ * An empty directory is replaced. Anything else stays as it is, and is not used.
  */
 PARAM_CASE(not_the_mounters, "owner", "mode", "symlink", "file", "full", "full_mode")
 {
@@ -198,7 +197,7 @@ PARAM_CASE(not_the_mounters, "owner", "mode", "symlink", "file", "full", "full_m
 		OK(chmod(path.c_str(), 01777));
 	else
 		OK(lchown(path.c_str(), alice.uid, alice.gid));
-	/* Anybody may have put something there. */
+	/* Another user has put a file there. */
 	if (how == "full" || how == "full_mode")
 		write_file(path + "/cpup.1", "content");
 	string before = snapshot(u.branch);
@@ -217,7 +216,7 @@ PARAM_CASE(not_the_mounters, "owner", "mode", "symlink", "file", "full", "full_m
 	EXPECT_EQ(read_file(u.at("file")), "low");
 }
 
-/* The same while it is mounted. */
+/* The orphan directory is replaced while the union is mounted. */
 CASE(replaced_while_in_use)
 {
 	Within u;
@@ -235,13 +234,13 @@ CASE(replaced_while_in_use)
 	OK(unlink((path + "/trap").c_str()));
 	expect_works(u, "after");
 	expect_ours(path, true);
-	/* Given away, as by chown -R. */
+	/* The orphan directory is given away, as by chown -R. */
 	OK(chown(path.c_str(), alice.uid, alice.gid));
 	expect_works(u, "at last");
 	expect_ours(path, true);
 }
 
-/* The file that whiteouts are links of: a whiteout is made without it. */
+/* The file that whiteouts are links of is another user's: a whiteout is made as a file of its own. */
 CASE(base_of_somebody_else)
 {
 	Within u;
@@ -254,7 +253,7 @@ CASE(base_of_somebody_else)
 	EXPECT(S_ISREG(lstat_of(u.branch + "/.wh.name_gone").st_mode));
 }
 
-/* Pseudo-links that somebody else made lead nowhere. */
+/* A directory of pseudo-links that another user made is not used. */
 CASE(plinks_of_somebody_else)
 {
 	Within u;
@@ -283,8 +282,8 @@ CASE(mounted_over)
 }
 
 /*
- * Who has a directory open that is being removed makes something in it: then it is there, and what
- * its whiteouts hid is not.
+ * A directory is being removed, and a task that has it open on the branch makes a file in it. If the file was made, the
+ * directory stays, and the names that its whiteouts hid stay hidden.
  */
 CASE(made_while_it_is_removed)
 {
@@ -303,7 +302,7 @@ CASE(made_while_it_is_removed)
 		EXPECT_EQ(names_in(u.at(name)), Names{});
 		Fd direct = open_file(u.branch + "/" + name, O_RDONLY | O_DIRECTORY);
 		pid_t remover = spawn([&] { return rmdir(u.at(name).c_str()) ? errno : 0; });
-		/* As soon as something is happening to it. */
+		/* Waits until the directory moves away. */
 		siginfo_t ended = {};
 		while (exists(u.branch + "/" + name) && !ended.si_pid)
 			OK(waitid(P_PID, remover, &ended, WEXITED | WNOHANG | WNOWAIT));
@@ -326,7 +325,7 @@ CASE(made_while_it_is_removed)
 	expect_no_debris(u.branch);
 }
 
-/* The same where another takes its place. */
+/* The same for a directory that another would replace. */
 CASE(made_before_it_is_replaced)
 {
 	Within u;
@@ -349,7 +348,7 @@ CASE(made_before_it_is_replaced)
 	expect_no_debris(u.branch);
 }
 
-/* A file that is made directly at the moment at which the union gives its name to another is not replaced. */
+/* A file that is made directly while the union renames another to its name is not replaced. */
 CASE(made_while_its_name_changes)
 {
 	constexpr unsigned rounds = 200;
@@ -359,11 +358,11 @@ CASE(made_while_its_name_changes)
 	for (unsigned round = 0; round < rounds && !ktap::shared->failures; round++) {
 		string number = std::to_string(round), from = "from" + number, to = "to" + number;
 		string direct = u.branch + "/" + to, whiteout = u.branch + "/.wh." + from;
-		/* That the old name is hidden below takes the union some time. */
+		/* A lower file has the old name, so the rename makes a whiteout, which takes some time. */
 		write_file(u.low + "/" + from, "low");
 		EXPECT(!exists(u.at(to)));
 		pid_t mover = spawn([&] { return move_to(u.at(from), u.at(to)) ? errno : 0; });
-		/* As soon as its whiteout is there, or a little earlier. */
+		/* Makes the file when the whiteout of the old name is there, or a little earlier. */
 		for (unsigned i = 0; i < round * 4 && !exists(whiteout); i++)
 			;
 		bool made = !make_file(direct);
@@ -381,7 +380,7 @@ CASE(made_while_its_name_changes)
 	ktap::say(ktap::format("%u before, %u after", before, after));
 }
 
-/* What a crash left in there is not removed if it is more than whiteouts. */
+/* An unfinished directory of a crashed mount is removed only if it has nothing but whiteouts. */
 CASE(left_by_a_crash)
 {
 	Within u;

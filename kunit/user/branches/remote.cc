@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// A branch whose files change by themselves: what the union does with one is done with what it is by
-// then, as often as its filesystem learns it; and its server may tell of flags that the copy's
-// filesystem does not have.
+// The files of a branch change by themselves. The union works with a file's size and mode of this moment, as soon as
+// the branch's filesystem learns them. And a server may tell of flags that the copy's filesystem does not have.
 //
 // Combinations: tmpfs tmpfs+ext4
 
@@ -21,7 +20,7 @@ struct Setup : Union {
 
 	Setup()
 	{
-		/* The server's attributes are never believed for longer than one question. */
+		/* The kernel asks the server for attributes each time. */
 		faults->short_attributes = true;
 		mount("br=" + top + "=rw:" + tmp + "/served=ro");
 	}
@@ -36,7 +35,7 @@ struct Setup : Union {
 	}
 };
 
-/* All that the server has by now is copied up. */
+/* A copy-up copies all data that the server has by now. */
 PARAM_CASE(copy_up_of_what_grew, "write", "chmod", "truncate", "link")
 {
 	Setup u;
@@ -65,7 +64,7 @@ static size_t copied(int from, const string &to)
 	return in_at;
 }
 
-/* By a descriptor that was opened after it grew, and by one from before that has asked. */
+/* A file has grown. A new descriptor reads all of it, and so does an older one after fstat(2). */
 PARAM_CASE(reading_what_grew, "new", "old")
 {
 	Setup u;
@@ -73,7 +72,7 @@ PARAM_CASE(reading_what_grew, "new", "old")
 	u.grow();
 	if (ktap::param() == "new")
 		file = open_file(u.at("file"), O_RDONLY);
-	/* As cp does. */
+	/* The calls that cp makes. */
 	EXPECT_EQ(size_t(fstat_of(file).st_size), after);
 	EXPECT_EQ(copied(file, u.at("copy")), after);
 	EXPECT_EQ(size_t(lseek(file, 0, SEEK_END)), after);
@@ -86,7 +85,7 @@ PARAM_CASE(reading_what_grew, "new", "old")
 	EXPECT(pread_text(file, 2 * after, 0) == pattern(after));
 }
 
-/* The end is the server's, though nobody has asked for anything else. */
+/* SEEK_END is the server's end of file, even if it is the first call that asks. */
 CASE(end_of_what_grew)
 {
 	Setup u;
@@ -96,7 +95,7 @@ CASE(end_of_what_grew)
 	EXPECT_EQ(size_t(lseek(file, -1, SEEK_CUR)), after - 1);
 }
 
-/* What the server forbids by now is forbidden, by name and by directory. */
+/* Rights that the server has withdrawn are gone, by a name and in a cwd. */
 CASE(rights_that_change)
 {
 	Setup u;
@@ -111,7 +110,7 @@ CASE(rights_that_change)
 	as_user(alice, [&] { EXPECT_OK(open(path.c_str(), O_RDONLY)); });
 	u.faults->file_uid = 0;
 	u.faults->file_mode = 0644;
-	/* A directory that users stand in already. */
+	/* A cwd of a user. */
 	string dir = u.at("dir");
 	Pipe ready, go;
 	pid_t user = spawn([&] {
@@ -128,7 +127,7 @@ CASE(rights_that_change)
 	EXPECT_EQ(wait_for(user), 0);
 }
 
-/* What was copied up is nobody's but the union's. */
+/* A copy does not follow the server any more. */
 CASE(copy_does_not_change)
 {
 	Setup u;
@@ -139,7 +138,7 @@ CASE(copy_does_not_change)
 	as_user(alice, [&] { EXPECT(read_file(u.at("file")) == pattern(before)); });
 }
 
-/* ext4 has one for each file, which FUSE tells who asks for flags, and not who asks by FS_IOC_FSGETXATTR. */
+/* ext4 has a flag on each file (extents). FUSE hands it on for FS_IOC_GETFLAGS, but not for FS_IOC_FSGETXATTR. */
 CASE(flags_of_a_served_file)
 {
 	Served u(ServedAs{.place = Place::lower});

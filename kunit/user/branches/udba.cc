@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// udba=reval and udba=notify: what somebody changes directly on a branch is seen at the next use of the name.
+// udba=reval and udba=notify: the next use of a name sees changes that were made directly on a branch.
 //
 // Combinations: tmpfs
 
@@ -30,7 +30,7 @@ static Names names_at(int dir)
 	return names;
 }
 
-/* A union that looks for direct changes as the case's parameter says. */
+/* A union that looks for direct changes in the way of the case's parameter. */
 struct Watched : Union {
 	string second = tmp + "/second";
 
@@ -50,7 +50,7 @@ struct Watched : Union {
 	{
 		mount("br=" + top + "=rw:" + second + "=rw:" + low + "=ro,udba=" + ktap::param());
 	}
-	/* What users find by @name: its content, or the error. */
+	/* The content that users read by @name, or the errno. */
 	string found(const string &name) const
 	{
 		Fd file(open(at(name).c_str(), O_RDONLY | O_CLOEXEC));
@@ -69,7 +69,7 @@ PARAM_CASE(names_come_and_go, "reval", "notify")
 	EXPECT_EQ(u.found("dir/new"), "ENOENT");
 	write_file(u.second + "/dir/new", "second");
 	EXPECT_EQ(u.found("dir/new"), "second");
-	/* One directory of the uppermost branch comes, and with it a name. */
+	/* A directory comes on the uppermost branch, with a name in it. */
 	make_dir(u.top + "/dir");
 	write_file(u.top + "/dir/new", "top");
 	EXPECT_EQ(u.found("dir/new"), "top");
@@ -77,7 +77,7 @@ PARAM_CASE(names_come_and_go, "reval", "notify")
 	EXPECT_EQ(u.found("dir/new"), "second");
 	OK(unlink((u.second + "/dir/new").c_str()));
 	EXPECT_EQ(u.found("dir/new"), "ENOENT");
-	/* The same on the branch that the union does not write to. */
+	/* The same on the ro branch. */
 	EXPECT_EQ(u.found("dir/file"), "low");
 	OK(rename((u.low + "/dir/file").c_str(), (u.low + "/dir/moved").c_str()));
 	EXPECT_EQ(u.found("dir/file"), "ENOENT");
@@ -86,13 +86,13 @@ PARAM_CASE(names_come_and_go, "reval", "notify")
 	EXPECT_EQ(u.found("dir/moved"), "low");
 	OK(rename((u.low + "/dir/other").c_str(), (u.low + "/dir/moved").c_str()));
 	EXPECT_EQ(u.found("dir/moved"), "other");
-	/* A directory that the union itself makes on an upper branch is looked at as well. */
+	/* The union makes a directory on an upper branch itself: that is watched too. */
 	EXPECT_EQ(u.found("alone/late"), "ENOENT");
 	OK(chmod(u.at("alone/file").c_str(), 0600));
 	EXPECT_EQ(u.found("alone/late"), "ENOENT");
 	write_file(u.second + "/alone/late", "late");
 	EXPECT_EQ(u.found("alone/late"), "late");
-	/* A file becomes a directory, and goes back. */
+	/* A name leads to a directory instead of a file, and then to the file again. */
 	make_dir(u.top + "/dir/moved");
 	EXPECT_EQ(stat_of(u.at("dir/moved")).st_mode & S_IFMT, unsigned(S_IFDIR));
 	OK(rmdir((u.top + "/dir/moved").c_str()));
@@ -134,14 +134,14 @@ PARAM_CASE(attributes, "reval", "notify")
 	write_file(u.low + "/dir/file", "longer than it was");
 	EXPECT_EQ(size_t(stat_of(u.at("dir/file")).st_size), strlen("longer than it was"));
 	EXPECT_EQ(u.found("dir/file"), "longer than it was");
-	/* It is copied up as it is now. */
+	/* A file is copied up with the content that it has now. */
 	OK(truncate((u.low + "/dir/file").c_str(), 6));
 	Fd file = open_file(u.at("dir/file"), O_WRONLY | O_APPEND);
 	OK(write(file, "!", 1));
 	EXPECT_EQ(u.found("dir/file"), "longer!");
 }
 
-/* Who is in a directory, or has mounted something below, goes on there with what it has by then. */
+/* A directory stays in use with the parts that it has by then: an open one, and one with a mount below it. */
 PARAM_CASE(directories_in_use, "reval", "notify")
 {
 	Watched u;
@@ -153,7 +153,7 @@ PARAM_CASE(directories_in_use, "reval", "notify")
 	make_dir(u.top + "/elsewhere");
 	Mounted mounted("mounted", u.at("dir/point"), "tmpfs", 0, "");
 	write_file(u.at("dir/point/inside"), "inside");
-	/* From above, and from below. */
+	/* A part comes above the others, then one goes. */
 	make_dir(u.top + "/dir");
 	write_file(u.top + "/dir/above", "above");
 	make_dir(u.top + "/dir/deep");
@@ -173,7 +173,7 @@ PARAM_CASE(directories_in_use, "reval", "notify")
 	mounted.unmount();
 }
 
-/* What is mapped or open stays that file; the name is another's. */
+/* A mapping and a descriptor keep their file when the name leads to another. */
 PARAM_CASE(files_in_use, "reval", "notify")
 {
 	Watched u;
@@ -189,14 +189,14 @@ PARAM_CASE(files_in_use, "reval", "notify")
 	EXPECT_EQ(OK(pread(file, content, 4, 0)), 3);
 	EXPECT_EQ(string(content), "low");
 	munmap(address, 4096);
-	/* A write by a name that is gone is not accepted, as without udba. */
+	/* A name that was removed directly takes no write. */
 	write_file(u.at("dir/own"), "own");
 	Fd own = open_file(u.at("dir/own"), O_RDWR);
 	OK(unlink((u.second + "/dir/own").c_str()));
 	EXPECT_ERR(open(u.at("dir/own").c_str(), O_RDWR), ENOENT);
 }
 
-/* The union's own work is no change that somebody else makes: no error, and nothing is unmounted. */
+/* The union's own changes do not count as direct changes: no call fails, and nothing is unmounted. */
 PARAM_CASE(own_changes, "reval", "notify")
 {
 	Watched u;
@@ -234,7 +234,7 @@ PARAM_CASE(own_changes, "reval", "notify")
 	expect_no_debris(u.top);
 }
 
-/* Nor is a rename to another directory, which somebody watches by both names. */
+/* The same for renames to another directory, while other tasks look up both names. */
 PARAM_CASE(renames_beside_lookups, "reval", "notify")
 {
 	Watched u;
@@ -255,7 +255,7 @@ PARAM_CASE(renames_beside_lookups, "reval", "notify")
 	for (int i = 0; i < 150; i++) {
 		OK(rename(u.at(i % 2 ? "two/moves" : "one/moves").c_str(),
 			  u.at(i % 2 ? "one/moves" : "two/moves").c_str()));
-		/* Something changes for who has notify. */
+		/* With notify, these are changes to be told of. */
 		write_file(u.top + "/one/" + std::to_string(i), "");
 		write_file(u.top + "/two/" + std::to_string(i), "");
 	}
@@ -268,7 +268,7 @@ PARAM_CASE(renames_beside_lookups, "reval", "notify")
 	mounted.unmount();
 }
 
-/* A copy that somebody removes directly is not the name's any more, although it is open. */
+/* A copy was removed directly. The name leads to the lower file then, although the copy is open. */
 PARAM_CASE(copies_that_go, "reval", "notify")
 {
 	Watched u;
@@ -284,7 +284,7 @@ PARAM_CASE(copies_that_go, "reval", "notify")
 	EXPECT_EQ(pread_text(copy, 3, 0), "new");
 }
 
-/* It comes and goes while the union is mounted; to say it again looks at all that is cached. */
+/* udba is set and reset by remounts. A remount looks at all that is cached, also with the same udba. */
 PARAM_CASE(by_a_remount, "reval", "notify", "none")
 {
 	Watched u;
@@ -302,7 +302,7 @@ PARAM_CASE(by_a_remount, "reval", "notify", "none")
 	EXPECT_EQ(names_at(dir), (Names{"deep", "file", "new"}));
 	bool shown = ("," + shown_options(u.mnt) + ",").find("," + option + ",") != string::npos;
 	EXPECT_EQ(shown, ktap::param() != "none");
-	/* What is in use all the time is asked as well. */
+	/* Names in use all the time are looked at as well. */
 	OK(unlink((u.top + "/dir/file").c_str()));
 	if (ktap::param() != "none")
 		EXPECT_EQ(u.found("dir/file"), "low");
@@ -311,11 +311,11 @@ PARAM_CASE(by_a_remount, "reval", "notify", "none")
 	write_file(u.top + "/dir/file", "top");
 	EXPECT_EQ(remount(u, option), 0);
 	EXPECT_EQ(u.found("dir/file"), "top");
-	/* Nothing else has changed. */
+	/* The list of branches is the same. */
 	EXPECT_EQ(shown_branches(u.mnt), u.top + "=rw:" + u.second + "=rw:" + u.low + "=ro");
 }
 
-/* Who is to make what somebody has just made is told so, whatever it is. */
+/* An object that somebody has just made directly is seen: making another by its name is EEXIST, whatever it is. */
 PARAM_CASE(made_meanwhile, "reval", "notify")
 {
 	Watched u;
@@ -344,7 +344,7 @@ PARAM_CASE(made_meanwhile, "reval", "notify")
 	}
 }
 
-/* A directory that was removed, and is there again, is another one than that which somebody is in. */
+/* A directory was removed, and its whiteout directly: the directory that users find is not that of the old cwd. */
 PARAM_CASE(removed_and_back, "reval", "notify")
 {
 	Watched u;
@@ -362,7 +362,7 @@ PARAM_CASE(removed_and_back, "reval", "notify")
 	OK(chdir("/"));
 }
 
-/* What was in use when the union began to look is looked at. */
+/* Files that were in use before the remount are looked at too. */
 PARAM_CASE(in_use_before_a_remount, "reval", "notify")
 {
 	Watched u;
@@ -375,7 +375,7 @@ PARAM_CASE(in_use_before_a_remount, "reval", "notify")
 	EXPECT_EQ(pread_text(file, 5, 0), "alone");
 }
 
-/* A branch that comes is looked at, and one that goes is free. */
+/* A branch that comes is looked at. A branch that goes is free at once. */
 PARAM_CASE(with_other_branches, "reval", "notify")
 {
 	Watched u;
