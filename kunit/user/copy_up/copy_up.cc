@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// Copy-up: when it happens, what the copy has, and what is left where it cannot be finished.
+// Copy-up: which calls copy, what the copy has, and what is left if the copy cannot be finished.
 //
 // Combinations: tmpfs xfs ext4+xfs
 
@@ -85,7 +85,7 @@ PARAM_CASE(done_by, "wronly", "rdwr", "append", "creat", "truncate", "chmod", "c
 	EXPECT_EQ(is.st_ino, was.st_ino);
 	EXPECT_EQ(is.st_dev, was.st_dev);
 	EXPECT_EQ(is.st_nlink, p == "link" ? 2u : 1u);
-	/* As the number is after eviction and in another mount. */
+	/* The number is the same after eviction and in another mount. */
 	u.unmount();
 	u.mount();
 	EXPECT_EQ(stat_of(u.mnt + name).st_ino, was.st_ino);
@@ -147,7 +147,7 @@ CASE(holes_stay_holes)
 	EXPECT_EQ(pread_text(file, 6, 64 << 20), "middle");
 }
 
-/* Only what is kept is copied. */
+/* A truncation copies only the data that stays. */
 CASE(truncated_while_copied)
 {
 	Union u;
@@ -158,7 +158,7 @@ CASE(truncated_while_copied)
 	EXPECT_EQ(stat_of(u.low + "/file").st_size, 3 << 20);
 }
 
-/* What is cut has another content: its times say so, though the copy had that size at once. */
+/* A truncation changes the content, so the times change, although the copy was made with the new size. */
 CASE(times_of_what_is_truncated)
 {
 	Union u;
@@ -198,7 +198,7 @@ PARAM_CASE(kinds, "symlink", "fifo", "device", "directory")
 		EXPECT_EQ(link_target(u.at("object")), "target");
 }
 
-/* A full branch: the old file is there, and nothing else. */
+/* A full branch: the old file is still there, and no part of a copy. */
 CASE(no_space)
 {
 	Union u;
@@ -209,13 +209,13 @@ CASE(no_space)
 	EXPECT_EQ(stat_of(u.at("big")).st_size, 4 << 20);
 	EXPECT_EQ(names_in(small.path() + "/.wh..wh.orph"), Names{});
 	EXPECT(!exists(small.path() + "/big"));
-	/* It goes on when there is less to do. */
+	/* A copy-up works if there is less to copy. */
 	OK(truncate(u.at("big").c_str(), 1000));
 	EXPECT_EQ(read_file(u.at("big")), pattern(4 << 20).substr(0, 1000));
 	u.unmount();
 }
 
-/* Many open it for writing at once: one copy, and all write to it. */
+/* Many tasks open a file for writing at once: there is one copy, and all write to it. */
 CASE(opened_by_many)
 {
 	Union u;
@@ -235,7 +235,7 @@ CASE(opened_by_many)
 	EXPECT_EQ(stat_of(u.top + "/file").st_nlink, 1u);
 }
 
-/* Who is killed leaves the old file and no debris. */
+/* A copy-up that is killed leaves the old file and no debris. */
 CASE(killed)
 {
 	Union u;
@@ -253,7 +253,7 @@ CASE(killed)
 	}
 }
 
-/* What an earlier mount left goes; what is not ours stays. */
+/* Workfiles of an earlier mount are removed. Another user's file stays. */
 CASE(stale_workfiles)
 {
 	Union u;
@@ -282,7 +282,7 @@ CASE(open_file_without_a_name)
 	EXPECT_EQ(names_in(u.top + "/.wh..wh.orph"), Names{});
 }
 
-/* What has the name by then is another file. */
+/* Another file has the name of an open file: a change by the descriptor does not reach that file. */
 CASE(open_file_whose_name_is_another)
 {
 	Union u;
@@ -299,7 +299,7 @@ CASE(open_file_whose_name_is_another)
 	EXPECT_EQ(names_in(u.top + "/.wh..wh.orph"), Names{});
 }
 
-/* The copy has no name of its own, and is still the file of those that are left. */
+/* The copy has no name of its own. The other names of its original lead to it. */
 PARAM_CASE(open_file_with_other_names, "one", "two")
 {
 	Union u;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// Who copies up is killed, at any point: there is the old file or the new one, and no debris. The
-// lower branch is served slowly, so that there is something to interrupt.
+// A copy-up is killed at any point: users have the old file or the new one, and there is no debris. A slow server has
+// the lower branch, so there is time to kill.
 //
 // Combinations: tmpfs ext4
 
@@ -42,7 +42,7 @@ struct Setup : Union {
 	{
 		ktap::guarded([this] { unmount(); });
 	}
-	/* Until somebody is copying. */
+	/* Waits until a task is copying. */
 	void wait_for_workfile() const
 	{
 		string orphans = top + "/.wh..wh.orph";
@@ -78,7 +78,7 @@ PARAM_CASE(killed, "open", "truncate", "link")
 	int before = 0, after = 0;
 	if (on("xfs") || on("tmpfs") != on("tmpfs", true) || on("xfs", true))
 		SKIP("as on tmpfs and ext4");
-	/* Up to about what a whole copy takes. */
+	/* A whole copy takes about as long as the longest delay. */
 	for (int delay : {0, 3, 8, 20, 50, 120}) {
 		Setup u;
 		drop_caches();
@@ -93,13 +93,13 @@ PARAM_CASE(killed, "open", "truncate", "link")
 		OK(kill(child, SIGKILL));
 		long killed = now_ms();
 		wait_for(child);
-		/* A piece of 1 MiB takes 50 ms or so. */
+		/* The copy goes by pieces of 1 MiB, which take about 50 ms each. */
 		EXPECT_LT(now_ms() - killed, 3000);
 		u.expect_old_or_new(number);
 		(exists(u.top + "/file") ? after : before)++;
 		u.server.faults->read_delay = 0;
 		EXPECT(read_file(u.at("file")) == u.content);
-		/* The next one is not hindered. */
+		/* A later copy-up is not hindered. */
 		EXPECT_OK(act("setxattr", u.at("file")));
 		u.expect_old_or_new(number);
 	}
@@ -107,7 +107,7 @@ PARAM_CASE(killed, "open", "truncate", "link")
 	EXPECT_GT(before, 0);
 }
 
-/* While one copies, another reads, and a third that waits for the copy can be killed. */
+/* While one task copies a file, others read it, and a task that waits for the copy can be killed. */
 CASE(others_meanwhile)
 {
 	Setup u;
@@ -125,14 +125,14 @@ CASE(others_meanwhile)
 	usleep(50000);
 	OK(kill(waiter, SIGKILL));
 	EXPECT_EQ(wait_for(waiter), 128 + SIGKILL);
-	/* All that while the first one was at it. */
+	/* The copy was not finished in all that time. */
 	EXPECT(!exists(u.top + "/file"));
 	u.server.faults->read_delay = 0;
 	EXPECT_EQ(wait_for(copier), 0);
 	EXPECT(read_file(u.top + "/file") == u.content);
 }
 
-/* A signal that does not kill does not disturb. */
+/* A signal with a handler does not disturb a copy-up. */
 CASE(signals_that_are_handled)
 {
 	Setup u;
@@ -153,7 +153,7 @@ CASE(signals_that_are_handled)
 	u.expect_old_or_new(0);
 }
 
-/* The lower branch fails in the middle. */
+/* The lower branch fails in the middle of a copy-up. */
 PARAM_CASE(fails_in_the_middle, "EIO", "dies")
 {
 	Setup u;
@@ -163,8 +163,8 @@ PARAM_CASE(fails_in_the_middle, "EIO", "dies")
 		EXPECT_EQ(act("truncate", u.at("file")), -1);
 		int error = errno;
 		/*
-		 * When the server dies, a read that is under way is aborted, or, where it was made in advance, leaves a
-		 * page that could not be read.
+		 * A read fails when the server dies: it is aborted, or, if it was made in advance, leaves a page
+		 * without data.
 		 */
 		if (ktap::param() == "EIO")
 			EXPECT_EQ(ktap::errno_name(error), "EIO");

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// Copy-up gives nobody rights that he did not have: setuid files, capabilities, owners that have no
-// id here, and branches whose mount gives no rights.
+// Copy-up gives no user new rights: setuid files, capabilities, owners that have no id here, and branches whose mount
+// gives no rights.
 
 #include "fuse_server.hh"
 
@@ -28,7 +28,7 @@ static void set_capability(const string &path)
 	OK(setxattr(path.c_str(), "security.capability", value.data(), value.size(), 0));
 }
 
-/* The user and the permitted capabilities that the program at @path runs with for alice. */
+/* The uid and the permitted capabilities of the program at @path when alice runs it. */
 static string rights_of(const string &path)
 {
 	Output output = {};
@@ -57,7 +57,7 @@ HELPER(rights)
 
 static const char *const nothing = "1000 0000000000000000";
 
-/* Where the branch gives rights, the copy gives the same, and no more while it is made. */
+/* A copy gives the rights that the branch's file gave, and no more while it is made. */
 CASE(kept)
 {
 	Union u;
@@ -75,7 +75,7 @@ CASE(kept)
 	EXPECT_EQ(rights_of(u.at("capable")), "1000 0000000000000080");
 }
 
-/* A user's write takes them, of the copy and not of the original. */
+/* A user's write takes the rights from the copy, not from the original. */
 CASE(taken_by_a_write)
 {
 	Union u;
@@ -102,9 +102,9 @@ CASE(taken_by_a_write)
 }
 
 /*
- * A branch on a nosuid mount (a user's FUSE filesystem is always one): what lies there gives nobody
- * rights, neither through the union nor as a copy on a branch that would. The user needs no right to
- * write to have it copied up: he may rename what lies in his directory.
+ * A branch on a nosuid mount, as each user's FUSE filesystem is. A file there gives no rights, neither through the
+ * union nor as a copy on a branch whose mount gives rights. A user can have it copied up without a right to write to
+ * it: a rename in the user's own directory is enough.
  */
 PARAM_CASE(nosuid_branch, "rename", "link", "touch", "parts")
 {
@@ -119,7 +119,7 @@ PARAM_CASE(nosuid_branch, "rename", "link", "touch", "parts")
 	set_capability(low + "/dir/capable");
 	EXPECT_EQ(rights_of(low + "/dir/suid"), nothing);
 	u.mount("br=" + u.top + "=rw:" + low + "=ro");
-	/* Before. */
+	/* No rights before the copy-up. */
 	EXPECT_EQ(rights_of(u.at("dir/suid")), nothing);
 	EXPECT_EQ(rights_of(u.at("dir/capable")), nothing);
 	for (const char *name : {"suid", "capable"}) {
@@ -139,15 +139,15 @@ PARAM_CASE(nosuid_branch, "rename", "link", "touch", "parts")
 			EXPECT_EQ(capability_of(path), "ENODATA");
 		}
 	}
-	/* On a directory the bit says something else, and stays. */
+	/* A directory's setgid bit says something else, and stays. */
 	EXPECT_EQ(stat_of(u.top + "/dir").st_mode & 07777, 02777u);
-	/* It is the branch's mount that takes the rights, not the union: a copy may be given some. */
+	/* The union does not take rights from the copy later: somebody may give it some. */
 	OK(chmod((u.at("dir/suid") + suffix).c_str(), 04755));
 	EXPECT_EQ(rights_of(u.at("dir/suid") + suffix).substr(0, 2), "0 ");
 	u.unmount();
 }
 
-/* Owners that have no id here: nothing is copied up, with or without the file's own parents. */
+/* An object whose owner has no id here is not copied up, and its parents are not copied for it. */
 PARAM_CASE(unmapped_owner, "chown", "chown_setuid", "chown_dir", "create")
 {
 	Union u;
@@ -161,7 +161,7 @@ PARAM_CASE(unmapped_owner, "chown", "chown_setuid", "chown_dir", "create")
 	else
 		server.faults->dir_uid = unmapped;
 	u.mount("br=" + u.top + "=rw:" + u.tmp + "/served=ro");
-	/* The VFS is first to refuse where a bit would go with the owner. */
+	/* If a bit would go with the owner, the VFS is the first to refuse. */
 	if (p == "chown_setuid")
 		EXPECT_ERR(chown(u.at("file").c_str(), 0, -1), EPERM);
 	else if (p == "chown")
@@ -169,7 +169,7 @@ PARAM_CASE(unmapped_owner, "chown", "chown_setuid", "chown_dir", "create")
 	else if (p == "chown_dir")
 		EXPECT_ERR(chown(u.at("dir").c_str(), 0, -1), EOVERFLOW);
 	else {
-		/* The VFS does not let anybody write to what has no owner. */
+		/* The VFS does not let anybody write to an inode whose owner has no id. */
 		EXPECT_ERR(mknod(u.at("dir/new").c_str(), S_IFREG | 0644, 0), EACCES);
 	}
 	for (const char *name : {"file", "dir"})
@@ -178,7 +178,7 @@ PARAM_CASE(unmapped_owner, "chown", "chown_setuid", "chown_dir", "create")
 	u.unmount();
 }
 
-/* A user's FUSE filesystem that says what belongs to root and is setuid, as in CVE-2023-0386. */
+/* A user's FUSE filesystem shows a setuid file of root, as in CVE-2023-0386. */
 CASE(fuse_that_lies)
 {
 	Union u;
@@ -194,10 +194,7 @@ CASE(fuse_that_lies)
 	u.unmount();
 }
 
-/*
- * Capabilities that somebody sets in a user namespace are good there, and nowhere else, as in
- * CVE-2021-3493.
- */
+/* A file capability that a user sets in a user namespace works in that namespace alone, as in CVE-2021-3493. */
 CASE(capability_of_a_user_namespace)
 {
 	Union u;
@@ -228,8 +225,7 @@ CASE(capability_of_a_user_namespace)
 }
 
 /*
- * EVM's signature of a file is good for its inode alone, unless it says that it is not: then it goes
- * with the copy, and else it stays behind.
+ * EVM's signature of a file holds for its inode alone, unless it is a portable one. The copy gets only a portable one.
  */
 PARAM_CASE(evm, "bound", "portable")
 {

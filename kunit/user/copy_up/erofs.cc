@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// What would need a copy or a whiteout on a rw branch, and has none above it, answers EROFS (a
-// directory that would move: EXDEV), and has changed nothing on any branch.
+// A call that needs a copy or a whiteout is EROFS if no rw branch is above the object; the rename of a directory is
+// EXDEV. No branch has changed then.
 
 #include "fixture.hh"
 
@@ -59,13 +59,13 @@ PARAM_CASE(open_a_lower_file, "wronly", "rdwr", "append", "trunc", "creat", "rdo
 	for (const char *name : {"lower", "lower_dir/inside", "merged/below", "symlink"}) {
 		string path = u.at(name);
 		EXPECT_ERR(open(path.c_str(), flags | O_CLOEXEC, 0644), EROFS);
-		/* Reading goes on, by the same process and while it is refused. */
+		/* The same process can still open it to read. */
 		Fd reader = open_file(path, O_RDONLY);
 		EXPECT_GT(pread_text(reader, 10, 0).size(), 0u);
 	}
 }
 
-/* A FIFO is no file of the branch: what is written to it stays in the kernel. */
+/* A FIFO's data is in the kernel, so a write to it does not change the branch. */
 CASE(write_to_a_lower_fifo)
 {
 	Setup u;
@@ -75,7 +75,7 @@ CASE(write_to_a_lower_fifo)
 	EXPECT_EQ(OK(read(fifo, &byte, 1)), 1);
 }
 
-/* O_CREAT without need to create, and to read, is no change. */
+/* O_CREAT with O_RDONLY changes nothing if the file exists. */
 CASE(open_creat_to_read)
 {
 	Setup u;
@@ -117,7 +117,7 @@ CASE(change_a_lower_symlink)
 		   EROFS);
 }
 
-/* What a ro branch above has cannot go. */
+/* An object of a ro branch above the rw branch cannot be removed. */
 PARAM_CASE(unlink_needs_a_whiteout, "lower", "shadow", "symlink", "fifo", "lower_dir/inside",
 	   "merged/below")
 {
@@ -144,7 +144,7 @@ PARAM_CASE(rmdir_needs_a_whiteout, "empty_merged", "lower_empty")
 	EXPECT(exists(u.at(name)));
 }
 
-/* Where both could be said, the directory that is not empty comes first or the EROFS does. */
+/* Two errors are possible: either may come first. */
 CASE(rmdir_of_what_is_not_empty)
 {
 	Setup u;
@@ -173,7 +173,7 @@ PARAM_CASE(rename_of, "lower", "shadow", "symlink", "lower_dir", "merged", "empt
 	EXPECT_EQ(read_file(u.at("mine")), "mine");
 }
 
-/* Into a directory that is only below. */
+/* A directory that is only on the ro branch takes no new names. */
 PARAM_CASE(create_in_a_lower_directory, "open", "mkdir", "symlink", "mknod", "link", "rename",
 	   "tmpfile")
 {
@@ -198,7 +198,7 @@ PARAM_CASE(create_in_a_lower_directory, "open", "mkdir", "symlink", "mknod", "li
 	EXPECT_EQ(names_in(u.at("lower_dir")), (std::vector<string>{"inside"}));
 }
 
-/* A second name for a lower file would need the file on the rw branch. */
+/* A second name for a lower file needs the file on the rw branch. */
 CASE(link_of_a_lower_file)
 {
 	Setup u;
@@ -229,7 +229,7 @@ CASE(lower_file_through_proc_fd)
 	EXPECT_ERR(open(ktap::format("/proc/self/fd/%d", int(path)).c_str(), O_WRONLY), EROFS);
 }
 
-/* A user without rights is told that first, as on any filesystem. */
+/* A user without rights gets that error first, as on any filesystem. */
 CASE(rights_come_before_erofs)
 {
 	Setup u;
@@ -240,7 +240,7 @@ CASE(rights_come_before_erofs)
 	});
 }
 
-/* In a union without a rw branch everything is like this. */
+/* In a union without a rw branch each change is EROFS. */
 CASE(no_rw_branch)
 {
 	Union u;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// A copy has what its source has, and nothing of what the place hands down that it is made in: ACLs,
-// a group, flags, a project. What is new has what its own directory hands down.
+// A copy has the attributes of its source, and none that the directory hands down in which it is made: ACLs, a group,
+// flags, a project. A new object has those that its own directory hands down.
 //
 // Combinations: tmpfs ext4 xfs ext4+xfs tmpfs+ext4
 
@@ -25,7 +25,7 @@ string get(const string &path, const char *name)
 	return length < 0 ? ktap::errno_name(errno) : string(value, length);
 }
 
-/* Everything for alice, and what is made there is hers, too. */
+/* An ACL that gives alice all rights. As a default ACL it gives them in new objects too. */
 const string for_alice = acl({{ACL_USER_OBJ, 7, no_id},
 			      {ACL_USER, 7, alice.uid},
 			      {ACL_GROUP_OBJ, 5, no_id},
@@ -45,7 +45,7 @@ unsigned flags_of(const string &path)
 	return flags;
 }
 
-/* Whether the filesystem could. */
+/* Whether the filesystem took the flags. */
 bool add_flags(const string &path, unsigned more)
 {
 	Fd file = open_file(path, O_RDONLY);
@@ -64,7 +64,7 @@ fsxattr project_of(const string &path)
 	return attributes;
 }
 
-/* One of each kind in @dir, root's alone. */
+/* Makes an object of each kind in @dir, for root alone. */
 void make_objects(const string &dir)
 {
 	write_file(dir + "/file", "root's secret", 0660);
@@ -85,7 +85,7 @@ void copy_up_all(const Union &u, const string &dir = "")
 
 } // namespace
 
-/* The rw branch has a default ACL; where it did not make the directory for copies, it has one, too. */
+/* The rw branch has a default ACL. An orphan directory that was there before the mount has it too. */
 PARAM_CASE(acl, "new", "old")
 {
 	Union u;
@@ -115,13 +115,13 @@ PARAM_CASE(acl, "new", "old")
 		});
 	};
 	closed();
-	/* Where there was an ACL, this would open it. */
+	/* If there were an ACL, chmod would widen its mask, and alice could open the file. */
 	OK(chmod(u.at("file").c_str(), 0670));
 	OK(chmod(u.at("dir").c_str(), 0770));
 	closed();
 	write_file(u.at("dir/new"), "");
 	EXPECT_EQ(get(u.top + "/dir/new", access_acl), "ENODATA");
-	/* What is whiteouts' and for workfiles, as well. */
+	/* Whiteouts and the directory for workfiles have no ACL, either. */
 	OK(unlink(u.at("dir/file").c_str()));
 	for (const char *name : {"/.wh..wh.orph", "/.wh..wh.aufs", "/dir/.wh.file"}) {
 		EXPECT_EQ(get(u.top + name, access_acl), "ENODATA");
@@ -129,12 +129,12 @@ PARAM_CASE(acl, "new", "old")
 			  get(u.low + (name[1] == 'd' ? "/file" : "/dir"), default_acl));
 	}
 	EXPECT_EQ(stat_of(u.top + "/.wh..wh.orph").st_mode & 07777, 0700u);
-	/* What is new in the root has what the root hands down. */
+	/* A new object in the root has the root's default ACL. */
 	write_file(u.at("new"), "");
 	EXPECT_NE(get(u.top + "/new", access_acl), "ENODATA");
 }
 
-/* An ACL of the source is the copy's, and a directory hands its own down. */
+/* A copy has the ACLs of its source, and a directory hands down its own. */
 CASE(acl_of_the_source)
 {
 	Union u;
@@ -157,7 +157,7 @@ CASE(acl_of_the_source)
 	EXPECT_NE(get(u.at("dir/through"), access_acl), "ENODATA");
 }
 
-/* The rw branch is a set-group-ID directory. */
+/* The rw branch has a group and the set-group-ID bit. */
 PARAM_CASE(group, "new", "old")
 {
 	Union u;
@@ -186,7 +186,7 @@ PARAM_CASE(group, "new", "old")
 	EXPECT_EQ(stat_of(u.at("dir/new")).st_gid, 0u);
 }
 
-/* Flags of the rw branch's root, of which its filesystem has some or all. */
+/* The rw branch's root has flags, those that its filesystem knows. */
 PARAM_CASE(flags, "handed_down", "of_the_source", "both")
 {
 	constexpr unsigned compared = FS_NODUMP_FL | FS_NOATIME_FL | FS_SYNC_FL | FS_COMPR_FL |
@@ -234,7 +234,7 @@ PARAM_CASE(flags, "handed_down", "of_the_source", "both")
 namespace
 {
 
-/* How XFS stores what is @path; false where the filesystem has none of it. */
+/* Sets the extent size and more flags of @path; false if the filesystem has no such attributes. */
 bool set_extents(const string &path, unsigned xflags, unsigned size)
 {
 	Fd file = open_file(path, O_RDONLY);
@@ -248,7 +248,7 @@ bool set_extents(const string &path, unsigned xflags, unsigned size)
 
 } // namespace
 
-/* XFS hands down more than flags of chattr(1): the rw branch's root has sizes of extents for what is new. */
+/* XFS hands down more than the flags of chattr(1): the rw branch's root has an extent size for new files. */
 PARAM_CASE(storage, "new", "old")
 {
 	if (!on("xfs"))
@@ -291,8 +291,8 @@ PARAM_CASE(storage, "new", "old")
 }
 
 /*
- * Flags that one filesystem shows and another does not have do not come along when somebody sets what
- * he was shown and one more.
+ * The lower filesystem shows flags that the copy's does not know. A user sets those flags and one more: the copy gets
+ * the one more.
  */
 CASE(flags_of_another_filesystem)
 {
@@ -308,7 +308,7 @@ CASE(flags_of_another_filesystem)
 	EXPECT_EQ(read_file(u.at("file")), "content");
 }
 
-/* What says what a file is, and what nobody knows, is not set, and nothing is copied up for it. */
+/* A flag that says what a file is, or that nobody knows, is not set, and nothing is copied up for it. */
 PARAM_CASE(unknown_flags, "casefold", "encrypted", "unknown")
 {
 	Union u;
@@ -327,7 +327,7 @@ PARAM_CASE(unknown_flags, "casefold", "encrypted", "unknown")
 namespace
 {
 
-/* A rw branch on a disk with projects, whose root is in project 7; "nine" is in another one. */
+/* A rw branch on a disk with projects. Its root is in project 7, the directory "nine" in project 9. */
 struct Projects : Union {
 	Disk disk{tmp + "/disk", 32 << 20};
 	Mounted mounted;
@@ -382,7 +382,7 @@ CASE(project)
 	expect_no_debris(u.rw);
 }
 
-/* What is moved into the directories of the union's own, or linked there. */
+/* Objects with a project move into the union's own directories, or get links there. */
 CASE(project_and_housekeeping)
 {
 	Projects u(true);
@@ -397,8 +397,8 @@ CASE(project_and_housekeeping)
 }
 
 /*
- * New objects lie in one of the parts of a directory: they have what the upper one hands down, which
- * is what users see.
+ * The new objects of a directory are spread over its parts. They all have the attributes that the upper part hands
+ * down, as users see that part.
  */
 PARAM_CASE(parts, "upper_has", "lower_has")
 {

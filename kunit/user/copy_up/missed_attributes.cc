@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// The attributes icex* of branches: a copy may do without some extended attributes.
+// The attributes icex* of branches: a copy may be made without some extended attributes.
 
 #include "disk.hh"
 
 #include <sys/xattr.h>
 
-/* A branch whose attributes have too little room for what a lower file has. */
+/* A branch whose filesystem has too little room for the extended attributes of a lower file. */
 struct Small : Union {
 	Small() : disk(tmp + "/disk", 16 << 20)
 	{
@@ -37,7 +37,7 @@ CASE(attributes_are_not_missed)
 	EXPECT_EQ(read_file(u.at("file")), "text");
 	EXPECT(!exists(u.branch.path() + "/file"));
 	u.unmount();
-	/* Another class does not help. */
+	/* Leave for another class does not help. */
 	EXPECT_NE(u.mount_and_change("+icexusr", "+icexsec"), 0);
 	u.unmount();
 }
@@ -54,10 +54,10 @@ PARAM_CASE(attributes_may_be_missed, "upper", "lower", "all")
 	EXPECT_EQ(read_file(u.branch.path() + "/file"), "text");
 	EXPECT_EQ(stat_of(u.at("file")).st_mode & 0777, 0600u);
 	char value[10];
-	/* What can be copied is. */
+	/* The attribute that fits is copied. */
 	EXPECT_EQ(getxattr(u.at("file").c_str(), "trusted.small", value, sizeof(value)), 1);
 	EXPECT_ERR(getxattr(u.at("file").c_str(), "trusted.big", nullptr, 0), ENODATA);
-	/* A remount that says it differently would change the branch. */
+	/* A remount with other attributes would change the branch. */
 	if (p == "upper") {
 		string same = "br=" + u.branch.path() + "=rw+icextr:" + u.low + "=ro";
 		string other = "br=" + u.branch.path() + "=rw:" + u.low + "=ro";
@@ -68,7 +68,7 @@ PARAM_CASE(attributes_may_be_missed, "upper", "lower", "all")
 	u.unmount();
 }
 
-/* An access list of many users: more than a small block has room for. */
+/* An ACL for many users, larger than the room in a small block. */
 static string long_acl()
 {
 	struct Entry {
@@ -85,7 +85,7 @@ static string long_acl()
 	       string(reinterpret_cast<char *>(entries.data()), entries.size() * sizeof(Entry));
 }
 
-/* Each class is about its own attributes, and about no others. */
+/* Each class allows its own attributes to be missed, and no others. */
 PARAM_CASE(each_class, "security.big", "system.posix_acl_access", "trusted.big", "user.big")
 {
 	Small u;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// Several rw branches: which one takes what is new and what is copied up, and that names which lie
-// on different ones can be moved, linked and removed as if there were one.
+// Several rw branches: which one takes new objects and copies. Names on different branches can be moved, linked and
+// removed as if there were one.
 //
 // Combinations: tmpfs ext4
 
@@ -27,7 +27,7 @@ struct Two : Union {
 		unmount();
 		mount_both();
 	}
-	/* Which of the rw branches has @name: "t", "2", both or none. */
+	/* The rw branches that have @name: "t", "2", both or none. */
 	string where(const string &name) const
 	{
 		return string(exists(top + "/" + name) ? "t" : "") +
@@ -53,7 +53,7 @@ CASE(tdp_takes_the_topmost_that_has_the_directory)
 	EXPECT_EQ(u.where("a"), "t");
 	write_file(u.at("dir/b"), "b");
 	EXPECT_EQ(u.where("dir/b"), "2");
-	/* Where none has it: the nearest above. */
+	/* No rw branch has the directory: the nearest one above it takes the file. */
 	write_file(u.at("low_dir/c"), "c");
 	EXPECT_EQ(u.where("low_dir/c"), "2");
 }
@@ -92,7 +92,7 @@ CASE(rr_takes_each_in_turn)
 	EXPECT_EQ(names_in(u.mnt).size(), 20u);
 }
 
-/* A directory that is new has a part wherever it is needed. */
+/* A new directory gets a part on each branch that takes a file in it. */
 CASE(rr_in_a_new_directory)
 {
 	Two u(",create_policy=rr");
@@ -108,7 +108,7 @@ CASE(rr_in_a_new_directory)
 	EXPECT_EQ(names_in(u.top + "/dir").size(), 2u);
 	EXPECT_EQ(names_in(u.low2 + "/dir").size(), 2u);
 	EXPECT_EQ(stat_of(u.low2 + "/dir").st_mode & 07777, 0750u);
-	/* Not below one that is opaque. */
+	/* An opaque directory gets no part below. */
 	EXPECT_EQ(names_in(u.at("old")), (Names{"f0", "f1", "f2", "f3"}));
 	EXPECT(!exists(u.low2 + "/old/f0") && !exists(u.low2 + "/old/f1"));
 	u.remount();
@@ -116,7 +116,7 @@ CASE(rr_in_a_new_directory)
 	EXPECT_EQ(names_in(u.at("old")), (Names{"f0", "f1", "f2", "f3"}));
 }
 
-/* Each name that is made is seen, whatever hid it. */
+/* Each name that is made can be seen, whatever hid it. */
 CASE(rr_where_names_were_removed)
 {
 	Two u(",create=rr");
@@ -155,7 +155,7 @@ CASE(mfs_takes_the_one_with_the_most_space)
 	u.unmount();
 }
 
-/* What it has asked it believes for a while. */
+/* mfs trusts its last answer for some time. */
 CASE(mfs_remembers)
 {
 	Union u;
@@ -174,7 +174,7 @@ PARAM_CASE(copies_go, "tdp", "bup", "bu")
 	Mounted m = mount_tmpfs("m");
 	for (const char *name : {"/a", "/b", "/c"})
 		make_dir(m.path() + name);
-	/* The directory lies on the first two of four rw branches. */
+	/* The directory is on the first two of four rw branches. */
 	make_dir(u.top + "/dir");
 	make_dir(m.path() + "/a/dir");
 	make_dir(u.low + "/dir");
@@ -189,7 +189,7 @@ PARAM_CASE(copies_go, "tdp", "bup", "bu")
 	u.unmount();
 }
 
-/* A temporary file that is renamed over the old one, as most programs save, from each to each. */
+/* As most programs save a file: a temporary file is renamed over the old one, between any two rw branches. */
 PARAM_CASE(save_by_rename, "t2", "2t", "tt", "22")
 {
 	string p = ktap::param();
@@ -216,7 +216,7 @@ PARAM_CASE(save_by_rename, "t2", "2t", "tt", "22")
 	}
 }
 
-/* The place was left by what lay on the upper branch, so that its whiteout is there. */
+/* The upper branch has a whiteout of the new name. */
 PARAM_CASE(rename_to_where_an_upper_whiteout_is, "file", "directory")
 {
 	Two u;
@@ -242,7 +242,7 @@ PARAM_CASE(rename_to_where_an_upper_whiteout_is, "file", "directory")
 	EXPECT(!exists(u.top + "/.wh.gone"));
 }
 
-/* What it hides on the branch of the file makes room; a directory does not. */
+/* The upper branch has a whiteout of the new name. A file that it hides is replaced, a directory is not. */
 PARAM_CASE(link_to_where_an_upper_whiteout_is, "alone", "file", "directory")
 {
 	Two u;
@@ -269,7 +269,7 @@ PARAM_CASE(link_to_where_an_upper_whiteout_is, "alone", "file", "directory")
 	}
 }
 
-/* Two rw branches have no common directory to exchange in; nothing has changed then. */
+/* Names on two rw branches cannot be exchanged. Nothing has changed then. */
 CASE(exchange_between_rw_branches)
 {
 	Two u;
@@ -285,7 +285,7 @@ CASE(exchange_between_rw_branches)
 	EXPECT_EQ(read_file(u.low2 + "/lower"), "lower");
 }
 
-/* An empty directory of the upper branch is replaced by one of the lower. */
+/* A directory of the lower branch replaces an empty one of the upper branch. */
 CASE(directory_over_one_of_the_upper_branch)
 {
 	Two u;
@@ -305,7 +305,7 @@ CASE(directory_over_one_of_the_upper_branch)
 	EXPECT_EQ(names_in(u.top + "/.wh..wh.orph"), Names{});
 }
 
-/* What a ro branch above hides for good cannot get that name. */
+/* A file below a ro branch cannot get a name that the ro branch has. */
 CASE(name_below_a_ro_branch)
 {
 	Union u;
@@ -319,7 +319,7 @@ CASE(name_below_a_ro_branch)
 	EXPECT_EQ(read_file(u.at("free")), "x");
 }
 
-/* Nor can what hides an object that is hidden itself, which would come to light. */
+/* Nor can it get a name whose whiteout or object hides another one in between: that would be seen again. */
 CASE(name_below_what_is_hidden_itself)
 {
 	for (const char *permission : {"ro", "rw"}) {
@@ -335,7 +335,7 @@ CASE(name_below_what_is_hidden_itself)
 			EXPECT_ERR(rename(u.at("file").c_str(), u.at(name).c_str()), EXDEV);
 		EXPECT_ERR(link(u.at("file").c_str(), u.at("removed").c_str()), EXDEV);
 		EXPECT_EQ(snapshot(u.top) + snapshot(u.low) + snapshot(u.low2), before);
-		/* As mv(1) goes on then. */
+		/* mv(1) goes on like this after EXDEV. */
 		write_file(u.at("removed"), "x");
 		OK(unlink(u.at("removed").c_str()));
 		EXPECT_EQ(names_in(u.mnt), (Names{"file", "taken"}));
@@ -410,14 +410,14 @@ CASE(statfs_sum)
 	EXPECT_EQ(bytes(one, one.f_blocks), 4ull << 20);
 	OK(::mount("none", u.mnt.c_str(), nullptr, MS_REMOUNT, "sum"));
 	struct statvfs sum = statvfs_of(u.mnt), on_b = statvfs_of(b.path());
-	/* Each filesystem once, and what is free where it is written to. */
+	/* Each filesystem counts once. Free space counts only on rw branches. */
 	EXPECT_EQ(bytes(sum, sum.f_blocks), 28ull << 20);
 	EXPECT_EQ(bytes(sum, sum.f_bavail), bytes(one, one.f_bavail) + bytes(on_b, on_b.f_bavail));
 	EXPECT_EQ(sum.f_ffree, one.f_ffree + on_b.f_ffree);
 	u.unmount();
 }
 
-/* Who only reads does not fail for what he may not write. */
+/* An open to read does not fail for the limit on the size of files. The file is not copied then. */
 CASE(copy_up_on_open_over_the_limit)
 {
 	Union u;
@@ -434,7 +434,7 @@ CASE(copy_up_on_open_over_the_limit)
 	EXPECT(exists(u.top + "/file"));
 }
 
-/* coo_reg: a reader's file is the one that later writers change. */
+/* With coo_reg a reader's file is the copy, which later writers change. */
 PARAM_CASE(copy_up_on_open, "coo_reg", "coo_all", "without")
 {
 	string p = ktap::param();
@@ -457,7 +457,7 @@ PARAM_CASE(copy_up_on_open, "coo_reg", "coo_all", "without")
 	EXPECT_EQ(shown_branches(u.mnt).find(u.low + "=ro+coo_") != string::npos, p != "without");
 }
 
-/* Whoever only reads can do so where there is no room, or no right, to copy. */
+/* An open to read works although there is no room, or no leave, for a copy. */
 PARAM_CASE(copy_up_on_open_that_cannot_be, "no_space", "remounted_ro", "no_rw_branch")
 {
 	string p = ktap::param();
@@ -475,7 +475,7 @@ PARAM_CASE(copy_up_on_open_that_cannot_be, "no_space", "remounted_ro", "no_rw_br
 	u.unmount();
 }
 
-/* What cannot get a name is known before it is copied up. */
+/* A rename to a name that the file cannot get copies nothing up. */
 CASE(a_rename_that_cannot_be_changes_nothing)
 {
 	Union u;
@@ -483,7 +483,7 @@ CASE(a_rename_that_cannot_be_changes_nothing)
 	make_dir(u.top + "/dir");
 	write_file(u.low + "/dir/file", "file");
 	write_file(u.top + "/dir/.wh.other", "", 0444);
-	/* The upper one is ro, and the rw one lies below it. */
+	/* The upper branch is ro, and the rw branch is below it. */
 	u.mount("br=" + u.top + "=ro:" + u.low2 + "=rw:" + u.low + "=ro");
 	string before = snapshot(u.low2);
 	EXPECT_ERR(renameat2(AT_FDCWD, u.at("dir/file").c_str(), AT_FDCWD,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// The policies that ask how much space is free: which of several rw branches takes what is new; and what
-// df shows of them.
+// The policies that ask for free space: which of several rw branches takes a new object. And the space that df shows of
+// them.
 
 #include "fixture.hh"
 
@@ -21,7 +21,7 @@ struct Three : Union {
 	{
 		OK(::mount("none", mnt.c_str(), nullptr, MS_REMOUNT, option.c_str()));
 	}
-	/* Makes @name, and says on which branches it then is. */
+	/* Makes @name, and returns the branches that have it then. */
 	string made(const string &name)
 	{
 		write_file(at(name), "x");
@@ -57,7 +57,7 @@ CASE(pmfs_asks_those_that_have_the_directory)
 	EXPECT_EQ(u.made("ab/2"), "b");
 	OK(mkdir(u.at("ab/dir").c_str(), 0755));
 	EXPECT_EQ(u.where("ab/dir"), "b");
-	/* Where no rw branch has it: as by tdp. */
+	/* No rw branch has the directory: as by tdp. */
 	EXPECT_EQ(u.made("low/1"), "c");
 }
 
@@ -68,7 +68,7 @@ CASE(pmfs_believes_what_it_has_asked)
 	EXPECT_EQ(u.made("1"), "c");
 	u.fill(u.c, 30);
 	EXPECT_EQ(u.made("2"), "c");
-	/* Who now wants to know at once is told. */
+	/* With no time to trust the last answer, it asks again. */
 	u.become("create=pmfs:0");
 	EXPECT_EQ(u.made("3"), "a");
 }
@@ -83,11 +83,11 @@ CASE(mfsrr_turns_to_rr_below_the_watermark)
 	EXPECT_EQ(u.made("4"), "a");
 	u.fill(u.a, 14);
 	u.fill(u.c, 26);
-	/* No branch has 10 MiB: each in turn. */
+	/* No branch has 10 MiB free: each takes one in turn. */
 	string turns = u.made("5") + u.made("6") + u.made("7") + u.made("8");
 	for (const char *branch : {"a", "b", "c"})
 		EXPECT_HAS(turns, branch);
-	/* Directories stay together. */
+	/* Directories are made on one branch. */
 	for (const char *name : {"d1", "d2", "d3"}) {
 		OK(mkdir(u.at(name).c_str(), 0755));
 		EXPECT_EQ(u.where(name), "b");
@@ -115,18 +115,18 @@ CASE(tdmfs_takes_the_topmost_with_space)
 	make_dir(u.c.path() + "/dir");
 	u.mount_with("create=tdmfs:6291456:0");
 	EXPECT_EQ(u.made("1"), "a");
-	/* Whether or not it has the directory. */
+	/* The directory does not matter. */
 	EXPECT_EQ(u.made("dir/1"), "a");
 	u.fill(u.a, 12);
 	EXPECT_EQ(u.made("2"), "b");
 	u.fill(u.b, 4);
 	EXPECT_EQ(u.made("3"), "c");
 	u.fill(u.c, 29);
-	/* None has as much: that with the most. */
+	/* No branch has as much: the one with the most takes it. */
 	EXPECT_EQ(u.made("4"), "b");
 }
 
-/* A whiteout of the name above, that cannot be removed, leaves no choice. */
+/* A whiteout on a ro branch hides the name on all branches below: the branch above it takes the file. */
 CASE(what_would_be_hidden_is_not_made)
 {
 	Union u;
