@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// A branch whose filesystem has one request go wrong: each operation of the union, each request
-// that it makes, each errno that a server may answer with, in time, and after who waits was killed.
-// The operation says so or does without, and what users see is what it was, or what it was to
-// become. AUFS_SEED chooses other requests, AUFS_STEPS how many in each case: with 1000000 it is all
-// of them, for which LIMIT lets a case take its time.
+// One request to a branch's filesystem goes wrong: for each operation of the union, each request that it makes, and
+// each errno that a server may answer with, in time, or late, after the waiting task was killed. The operation reports
+// the errno or does without the request. Users see the old state or the new one. AUFS_SEED chooses other requests,
+// AUFS_STEPS how many in each case. 1000000 is all of them; LIMIT gives a case the time for that.
 //
 // Combinations: tmpfs
 
@@ -25,7 +24,7 @@ static std::vector<ServedAs> all_settings()
 	return settings;
 }
 
-/* What an attempt may say, where @injected goes wrong with a request, beside that. */
+/* An errno that an attempt may return beside @injected, the one that its request got. */
 struct Answer {
 	const char *attempt; /* null: any */
 	uint32_t opcode; /* 0: any */
@@ -33,16 +32,16 @@ struct Answer {
 };
 
 static const Answer answers[] = {
-	/* That what users see is not there is a change behind the union's back. */
+	/* A file that users see and the branch does not have was changed behind the union's back. */
 	{nullptr, 0, ENOENT, ESTALE},
-	/* The VFS tries again what is ESTALE, and finds what the first try has made. */
+	/* After ESTALE the VFS tries again, and finds the object that the first try has made. */
 	{"create", 0, ESTALE, EEXIST},
 	{"create_where_one_was", 0, ESTALE, EEXIST},
 	{"create_below", 0, ESTALE, EEXIST},
-	/* Nothing else is said of a page that cannot be had. */
+	/* A fault on a page that cannot be read has no other errno. */
 	{"mapped_read", FUSE_READ, 0, EFAULT},
 	{"mapped_write", FUSE_READ, 0, EFAULT},
-	/* Nor of one that could not be written back, to who asks later. */
+	/* An msync of a page that could not be written back earlier has no other errno, either. */
 	{"mapped_write", FUSE_WRITE, 0, EIO},
 };
 
@@ -57,7 +56,7 @@ static bool may_answer(const Attempt &attempt, const Fault &fault, int error)
 	});
 }
 
-/* An attempt in which nothing goes wrong. */
+/* An attempt in which no request goes wrong. */
 struct Usual {
 	int error;
 	string before, after;
@@ -77,14 +76,14 @@ public:
 	}
 	Usual usual(const Attempt &attempt);
 	Happened trial(const Attempt &attempt, const Usual &usual, const Fault &fault);
-	/* Enough was made in it; or something goes another way from now on. */
+	/* Enough attempts were made in this union, or one has left something that changes later ones. */
 	bool is_over() const
 	{
 		return is_spoiled_ || ended_.size() >= 24;
 	}
 
 private:
-	/* A name that nobody has asked for yet. */
+	/* A name that no attempt has used yet. */
 	string new_name()
 	{
 		return "n" + std::to_string(++count_);
@@ -129,7 +128,7 @@ Usual Trials::usual(const Attempt &attempt)
 
 void Trials::check_answer(const Attempt &attempt, const Usual &usual, const Fault &fault, int error)
 {
-	/* As if nothing had happened: that has to be seen then. */
+	/* The operation worked as usual, so users have to see its effect. */
 	if (error == usual.error && attempt.effect != Effect::report)
 		return;
 	if (!may_answer(attempt, fault, error))
@@ -138,31 +137,31 @@ void Trials::check_answer(const Attempt &attempt, const Usual &usual, const Faul
 					ktap::errno_name(error).c_str()));
 }
 
-/* What there is, and that the next one who tries it is not hindered. */
+/* Users see the old state or the new one, and the next attempt at the same works. */
 void Trials::check_looks(const Attempt &attempt, const Usual &usual, const Fault &fault,
 			 const Happened &happened, const Scene &scene)
 {
 	auto look = [&] {
 		string looks = looks_of(scene.dir);
-		/* Of what went well all is noted. */
+		/* If no request failed, the number of names is noted exactly. */
 		return happened.was_hit && fault.error ? as_if_noted(looks, usual.after, attempt) :
 							 looks;
 	};
 	string now = look();
-	/* And that is what the branches have. */
+	/* The branches have the same. */
 	if (happened.was_hit && attempt.effect != Effect::write_back) {
 		write_control("/proc/sys/vm/drop_caches", "2");
 		EXPECT_EQ(look(), now);
 	}
 	bool is_seen = attempt.effect != Effect::none && attempt.effect != Effect::report;
-	/* Who was killed has got no answer; and a close may fail when all is done. */
+	/* A task that was killed got no answer, and a close may fail when all is done. */
 	bool may_be_done = fault.is_late || attempt.effect == Effect::steps ||
 			   (happened.was_hit && fault.request.opcode == FUSE_FLUSH);
 	if (!fault.is_late && happened.error == 0)
 		EXPECT_EQ(now, usual.after);
 	else if (attempt.effect != Effect::write_back && !(may_be_done && now == usual.after))
 		EXPECT_EQ(now, usual.before);
-	/* What is made twice would be another errno. */
+	/* To make the same again would be another errno. */
 	if (is_seen && now == usual.after && attempt.effect != Effect::write_back)
 		return;
 	EXPECT_EQ(ktap::errno_name(attempt.run(scene)), ktap::errno_name(usual.error));
@@ -180,12 +179,12 @@ Happened Trials::trial(const Attempt &attempt, const Usual &usual, const Fault &
 		with_fault(u_.server, fault, [&attempt, &scene] { return attempt.run(scene); });
 	if (!happened.was_hit && !fault.is_late)
 		EXPECT_EQ(ktap::errno_name(happened.error), ktap::errno_name(usual.error));
-	/* Where the branch has no pseudo-links, each name of a file is one of its own. */
+	/* If the branch cannot have pseudo-links, each name becomes a file of its own. */
 	bool parts_names = attempt.has_two_names &&
 			   (fault.error == EIO || fault.error == EPERM ||
 			    fault.error == EOPNOTSUPP || fault.error == EACCES);
 	if (happened.was_hit && (fault.is_believed() || parts_names)) {
-		/* Whatever has come of that, a listing agrees with it. */
+		/* The result is not defined, but a listing agrees with it. */
 		looks_of(scene.dir);
 		is_spoiled_ = true;
 		return happened;
@@ -194,20 +193,20 @@ Happened Trials::trial(const Attempt &attempt, const Usual &usual, const Fault &
 		check_answer(attempt, usual, fault, happened.error);
 	check_looks(attempt, usual, fault, happened, scene);
 	/*
-	 * What fails takes away what it has begun. If it was killed, or cannot find that any more, the
-	 * next mount does.
+	 * An operation that fails removes its debris. If its task was killed, or if it does not find the debris any
+	 * more, the next mount removes it.
 	 */
 	bool has_debris = u_.has_debris();
 	if (!fault.is_late && happened.error && !fault.loses_what_moves())
 		EXPECT(!has_debris);
 	is_spoiled_ = is_spoiled_ || has_debris;
-	/* How many names are left below is noted as far as that is possible. */
+	/* The number of names that are left on a lower branch may be noted wrongly after a fault. */
 	if (!attempt.has_two_names || !happened.was_hit)
 		ended_.push_back({name, usual.after, text});
 	return happened;
 }
 
-/* What users have seen is what the branches have. */
+/* A new mount shows what users have seen. */
 void Trials::look_again()
 {
 	u_.mount_again();
@@ -226,7 +225,7 @@ static void try_area(Area area, bool is_late)
 	for (const Attempt &attempt : attempts_in(area))
 		attempts.push_back(&attempt);
 	std::vector<ServedAs> settings = chosen(random, all_settings(), all_of_them);
-	/* Few of each, or all. */
+	/* A few faults of each attempt, or all. */
 	size_t share = std::max<size_t>(2, steps / (settings.size() * attempts.size()));
 	for (const ServedAs &setting : settings) {
 		std::unique_ptr<Trials> trials;
@@ -249,7 +248,7 @@ static void try_area(Area area, bool is_late)
 	}
 	ktap::say(ktap::format("%zu requests went wrong, of %zu chosen", hit, tried));
 	EXPECT_GT(tried, 0u);
-	/* Some do not come again: what was read in advance, say. */
+	/* Some requests are not made again, such as readahead. */
 	EXPECT_GE(4 * hit, tried);
 }
 
@@ -263,7 +262,7 @@ PARAM_CASE(late, "reading", "writing", "attributes", "copying", "making", "remov
 	try_area(area_of(ktap::param()), true);
 }
 
-// ---- what is known of some ---------------------------------------------------------------------
+// ---- known answers -----------------------------------------------------------------------------
 
 struct KnownAnswer {
 	Place place;
@@ -274,14 +273,14 @@ struct KnownAnswer {
 };
 
 static const KnownAnswer known[] = {
-	/* That a name is not there is an answer, and is asked again. */
+	/* ENOENT is an answer like any other: the name is looked up again later. */
 	{Place::lower, "stat", {FUSE_LOOKUP, 1, "file"}, ENOENT, ENOENT},
-	/* The VFS tries again what is ESTALE. */
+	/* After ESTALE the VFS tries again. */
 	{Place::lower, "read", {FUSE_OPEN, 1, ""}, ESTALE, 0},
 	{Place::lower, "read", {FUSE_OPEN, 1, ""}, EMFILE, EMFILE},
 	{Place::lower, "readlink", {FUSE_READLINK, 1, ""}, EIO, EIO},
 	{Place::lower, "listxattr", {FUSE_LISTXATTR, 1, ""}, EOPNOTSUPP, EOPNOTSUPP},
-	/* A copy lacks nothing that cannot be read. Where there are no attributes it has none. */
+	/* A copy must not miss attributes that cannot be read. EOPNOTSUPP says that there are none. */
 	{Place::lower, "copy_up_by_chmod", {FUSE_LISTXATTR, 1, ""}, EIO, EIO},
 	{Place::lower, "copy_up_by_chmod", {FUSE_GETXATTR, 1, "trusted.mine"}, EIO, EIO},
 	{Place::lower, "copy_up_by_chmod", {FUSE_LISTXATTR, 1, ""}, EOPNOTSUPP, 0},
@@ -290,24 +289,24 @@ static const KnownAnswer known[] = {
 	/* The data has to be on the disk before the name. */
 	{Place::upper, "copy_up_by_chmod", {FUSE_FSYNC, 1, ""}, EIO, EIO},
 	{Place::upper, "copy_up_by_chmod", {FUSE_RENAME, 1, ""}, EDQUOT, EDQUOT},
-	/* The branch may have been ro for a moment: it is opened once more. */
+	/* The branch may have been ro for a moment: the file is opened once more. */
 	{Place::upper, "copy_up_by_open", {FUSE_OPEN, 2, ""}, EROFS, 0},
-	/* A whiteout that cannot be a link is a file of its own. */
+	/* If a whiteout cannot be a link, it is a file of its own. */
 	{Place::upper, "unlink", {FUSE_LINK, 1, ""}, EPERM, 0},
-	/* The mark is looked for where it is to be, and then in what was made: that goes again. */
+	/* The mark is looked up in its place, and then in the workfile. Then the workfile is removed. */
 	{Place::upper, "mkdir_where_one_was", {FUSE_LOOKUP, 2, ".wh..wh..opq"}, EIO, EIO},
 	{Place::upper, "create", {FUSE_MKNOD, 1, ""}, ENOSPC, ENOSPC},
 	{Place::upper, "exchange", {FUSE_RENAME2, 1, ""}, EIO, EIO},
 	{Place::upper, "write", {FUSE_WRITE, 1, ""}, EDQUOT, EDQUOT},
 	{Place::upper, "fsync", {FUSE_FSYNC, 1, ""}, ENOSPC, ENOSPC},
-	/* A further name takes the place of what nobody finds. */
+	/* A further name replaces a file that no name of the union leads to. */
 	{Place::lower_rw, "link_where_one_was", {FUSE_LINK, 1, ""}, ENOSPC, ENOSPC},
-	/* Who was killed takes back what it has begun, although FUSE answers it no more. */
+	/* A killed task takes back what it has begun, although FUSE does not answer it any more. */
 	{Place::upper, "copy_up_of_one_of_two", {FUSE_RENAME, 1, ""}, ENOSPC, 0, true},
 	{Place::upper, "rename_over_a_directory", {FUSE_RENAME, 3, ""}, ENOSPC, 0, true},
 	{Place::lower_rw, "link_where_one_was", {FUSE_FSYNCDIR, 1, ""}, ENOSPC, 0, true},
 	{Place::lower_rw, "rename_over_a_copy", {FUSE_FSYNCDIR, 1, ""}, ENOSPC, 0, true},
-	/* And what is done is noted. */
+	/* A killed task notes what it has done. */
 	{Place::upper, "unlink_of_one_of_two_below", {FUSE_MKNOD, 1, ""}, 0, 0, true},
 };
 
@@ -324,7 +323,7 @@ PARAM_CASE(answers, "upper", "lower", "lower_rw")
 			continue;
 		if (trials && trials->is_over())
 			trials.reset();
-		/* Not before the other one's directories are free. */
+		/* A new union needs the last one's directories, so it is made when that has gone. */
 		if (!trials)
 			trials = std::make_unique<Trials>(setting);
 		const Attempt &attempt = attempt_named(one.attempt);
@@ -339,7 +338,7 @@ PARAM_CASE(answers, "upper", "lower", "lower_rw")
 
 // ---- the union as a whole ----------------------------------------------------------------------
 
-/* Of those that are made in time and late. */
+/* Faults in time and late ones. */
 static std::vector<Fault> chosen_faults(const std::vector<Request> &requests)
 {
 	Random random(chosen_seed());
@@ -354,11 +353,11 @@ static int mount_aufs(const Union &u, unsigned long flags, const string &options
 	return result_of(mount("none", u.mnt.c_str(), "aufs", flags, options.c_str()));
 }
 
-/* It is mounted, or it is not and nothing holds its branches. */
+/* The union is mounted, or it is not and holds none of its branches. */
 PARAM_CASE(mount, "upper", "lower")
 {
 	Served u({ktap::param() == "upper" ? Place::upper : Place::lower, true});
-	/* Pseudo-links are read as well. */
+	/* The mount reads the pseudo-links too. */
 	write_file(u.low + "/one", "one");
 	OK(link((u.low + "/one").c_str(), (u.low + "/two").c_str()));
 	OK(chmod(u.at("one").c_str(), 0600));
@@ -392,8 +391,8 @@ PARAM_CASE(mount, "upper", "lower")
 }
 
 /*
- * The list of branches is another one, or nothing has changed, also for what is in use: that is
- * looked up anew. A branch that goes is not asked, so it is another one.
+ * A remount changes the list of branches, or nothing, also for an open directory, which is looked up anew. The branch
+ * that goes is not asked, so another one is served.
  */
 PARAM_CASE(remount, "append", "del", "to_ro", "to_rw")
 {
@@ -443,7 +442,7 @@ PARAM_CASE(remount, "append", "del", "to_ro", "to_rw")
 			EXPECT_EQ(ktap::errno_name(happened.error), ktap::errno_name(fault.error));
 		if (!fault.is_believed()) {
 			EXPECT_EQ(looks_of(u.mnt), now == after ? looks_after : looks);
-			/* What is in use is what its name leads to. */
+			/* The open directory is the one that its name leads to. */
 			EXPECT_EQ(looks_of("/proc/self/fd/" + std::to_string(dir)),
 				  looks_of(u.at("dir")));
 		}

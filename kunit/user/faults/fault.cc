@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// Branches that are served from user space: by a filesystem that answers with errors, or not at all
-// any more, or whose files come and go.
+// Branches that are served from user space, by a server that answers with errors, dies, or changes its files.
 
 #include "disk.hh"
 #include "fuse_server.hh"
@@ -36,7 +35,7 @@ CASE(fuse_as_a_branch)
 			stat_of(u.tmp + "/served/file"));
 }
 
-/* The server of a branch comes and goes, with errors and without. */
+/* The server's branch comes to the union and goes, with errors and without. */
 CASE(comes_and_goes)
 {
 	Setup u;
@@ -52,12 +51,12 @@ CASE(comes_and_goes)
 	EXPECT(!exists(u.at("file")));
 	EXPECT_EQ(remount("append:" + served), "done");
 	EXPECT(read_file(u.at("file")) == pattern(file_size));
-	/* Names in use are asked for as well. */
+	/* Names in use are looked up as well. */
 	u.faults->lookup = ENOENT;
 	EXPECT(!exists(u.at("file")));
 	u.faults->lookup = 0;
 	EXPECT(exists(u.at("file")));
-	/* A name in use that cannot be looked up: nothing changes, and the server's own branch can go. */
+	/* A name in use cannot be looked up: the list does not change. The server's own branch can still go. */
 	u.faults->lookup = EIO;
 	KernelLog log;
 	EXPECT_EQ(remount("append:" + u.low), "EIO");
@@ -76,11 +75,11 @@ CASE(failing_lookup)
 	u.faults->lookup = EIO;
 	EXPECT_ERR(open(u.at("file").c_str(), O_RDONLY), EIO);
 	EXPECT_ERR(open(u.at("other").c_str(), O_RDONLY), EIO);
-	/* An error is not an answer: it is asked again. */
+	/* An error is not cached: the name is looked up again. */
 	u.faults->lookup = 0;
 	EXPECT(read_file(u.at("file")) == pattern(file_size));
 	EXPECT_ERR(open(u.at("other").c_str(), O_RDONLY), ENOENT);
-	/* A name that could not be looked up below cannot be created above: it might exist. */
+	/* A name that cannot be looked up below is not created above: it might exist. */
 	u.faults->lookup = EIO;
 	EXPECT_ERR(open(u.at("third").c_str(), O_WRONLY | O_CREAT, 0644), EIO);
 	EXPECT_EQ(names_in(u.top).size(), 0u);
@@ -88,7 +87,7 @@ CASE(failing_lookup)
 	write_file(u.at("third"), "x");
 }
 
-/* A server may change what it has by itself: the union's cache is no truer than the server's. */
+/* A server may change its names: the union does not cache them for longer than the server allows. */
 CASE(names_come_and_go)
 {
 	Setup u;
@@ -104,7 +103,7 @@ CASE(names_come_and_go)
 	}
 }
 
-/* readdir() and stat() agree on inode numbers, whatever the server's readdir says. */
+/* readdir() and stat() agree on inode numbers, whatever number the server's readdir gives. */
 PARAM_CASE(inode_numbers, "fuse", "fuseblk")
 {
 	Union u;
@@ -152,7 +151,7 @@ CASE(failing_read)
 	EXPECT_ERR(pread(file, &byte, 1, 0), EIO);
 	Pipe pipe;
 	EXPECT_ERR(splice(file, nullptr, pipe.write, nullptr, 100, 0), EIO);
-	/* A page that cannot be read is SIGBUS, and can be read later. */
+	/* A fault on a page that cannot be read is SIGBUS. The page can be read later. */
 	{
 		Map map(file_size, PROT_READ, MAP_SHARED, file);
 		EXPECT_EQ(in_child([&] { map.touch(); }), 128 + SIGBUS);
@@ -171,14 +170,14 @@ CASE(failing_readdir)
 	u.faults->readdir = EIO;
 	Fd dir = open_file(u.mnt, O_RDONLY | O_DIRECTORY);
 	char buffer[4096];
-	/* Not a list with less in it than there is. */
+	/* A listing that cannot be read to its end is an error, not a shorter listing. */
 	EXPECT_ERR(syscall(SYS_getdents64, int(dir), buffer, sizeof(buffer)), EIO);
 	u.faults->readdir = 0;
 	OK(lseek(dir, 0, SEEK_SET));
 	EXPECT_EQ(names_in(u.mnt), (std::vector<string>{"dir", "file", "mine"}));
 }
 
-/* One name that cannot be looked up does not end the list of the others. */
+/* One name that cannot be looked up does not end the listing. */
 CASE(failing_lookup_in_a_listing)
 {
 	Setup u;
@@ -190,7 +189,7 @@ CASE(failing_lookup_in_a_listing)
 	u.faults->lookup = 0;
 }
 
-/* The branch's ->mmap refuses shared mappings and takes private ones (as 6.1 and 6.12 both do). */
+/* The branch's ->mmap refuses shared mappings and takes private ones, as on 6.1 and 6.12. */
 CASE(branch_mmap_fails)
 {
 	Setup u;
@@ -232,11 +231,11 @@ CASE(branch_mmap_fails)
 		EXPECT_EQ(vma_at(map.at()).path, u.at("file"));
 		EXPECT_EQ(u.faults->releases, before);
 	}
-	/* The branch's file is released once all is gone, and only once. */
+	/* The branch's file is released once, after the last user. */
 	EXPECT_EQ(released(before + 1), before + 1);
 }
 
-/* The server dies: errors, and the union can still be unmounted. */
+/* The server dies: calls fail, and the union can still be unmounted. */
 CASE(branch_dies)
 {
 	Setup u;
@@ -249,10 +248,10 @@ CASE(branch_dies)
 	char byte;
 	EXPECT_ERR(open(u.at("file").c_str(), O_RDONLY), ENOTCONN);
 	EXPECT_ERR(open(u.at("new_name").c_str(), O_RDONLY), ENOTCONN);
-	/* What is in memory may still be read; what is not, is an error. */
+	/* A page that is in memory may still be read; any other is an error. */
 	if (pread(file, &byte, 1, 3 * 4096) < 0)
 		EXPECT_EQ(ktap::errno_name(errno), "ENOTCONN");
-	/* What lies on the other branch and is known can still be used. */
+	/* A file of the other branch that the caches know can still be used. */
 	EXPECT_EQ(read_file(u.at("mine")), "mine");
 	EXPECT_EQ(vma_at(map.at()).path, u.at("file"));
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// A branch whose disk fails, or that is or becomes read-only, under each kind of operation.
+// A branch's disk fails, or is read-only, or becomes so, under each kind of operation.
 
 #include "disk.hh"
 
@@ -12,7 +12,7 @@
 
 using Names = std::vector<string>;
 
-/* What changes the union; @path is of a file, its directory has the empty directory "empty". */
+/* Changes the union in the way @how; @dir has files and the empty directory "empty". Returns 0 or the errno. */
 static int change_by(const string &how, const string &dir)
 {
 	string file = dir + "/file", name = dir + "/new";
@@ -49,7 +49,7 @@ static void fill_low(const string &dir)
 	write_file(dir + "/dir/file2", "second");
 }
 
-/* What is on the lower branch is there as ever. */
+/* The files of the lower branch are as they were. */
 static void expect_low(const Union &u)
 {
 	EXPECT_EQ(names_in(u.at("dir")), (Names{"empty", "file", "file2"}));
@@ -58,7 +58,7 @@ static void expect_low(const Union &u)
 	EXPECT_EQ(names_in(u.at("dir/empty")), Names{});
 }
 
-/* Drops what is cached, so that the disk is asked. */
+/* Drops cached data and names, so that the disk is asked. */
 static void drop_caches()
 {
 	write_control("/proc/sys/vm/drop_caches", "3");
@@ -76,7 +76,7 @@ struct Setup : Union {
 		make_ext4(disk.name);
 		mounted = mount_ext4(disk.name, branch, options);
 	}
-	/* The disk works again, and holds the rw branch as it was left. */
+	/* The disk works again. The rw branch is mounted from it anew. */
 	void mend_and_remount()
 	{
 		unmount();
@@ -95,7 +95,7 @@ struct Setup : Union {
 	}
 };
 
-/* The rw branch cannot be written: errors, the ro branch is as it was, and all can be unmounted. */
+/* The rw branch cannot be written to: calls fail, the ro branch is as it was, and all can be unmounted. */
 CASE(rw_branch_fails)
 {
 	Setup u;
@@ -107,7 +107,7 @@ CASE(rw_branch_fails)
 	u.disk.fail();
 	OK(pwrite(file, "x", 1, 0));
 	int error = fsync(file) ? errno : 0;
-	/* The journal is aborted by the first, and what comes then is EROFS. */
+	/* The first error aborts the journal; later ones are EROFS. */
 	EXPECT(error == EIO || error == EROFS);
 	Fd dir = open_file(u.mnt, O_RDONLY | O_DIRECTORY);
 	error = fsync(dir) ? errno : 0;
@@ -122,7 +122,7 @@ CASE(rw_branch_fails)
 	expect_low(u);
 	file.reset();
 	dir.reset();
-	/* What is on the disk is whole: the old files, nothing half-made that is seen. */
+	/* The disk has whole files: the old ones, and none that is half-made. */
 	u.mend_and_remount();
 	expect_low(u);
 	EXPECT_EQ(read_file(u.at("mine")).substr(1), pattern(100000, 2).substr(1));
@@ -133,7 +133,7 @@ CASE(rw_branch_fails)
 	u.mounted.unmount();
 }
 
-/* The ro branch cannot be read: reading, mapping, copy-up are EIO; the rw branch goes on. */
+/* The ro branch cannot be read: reading, mapping and copy-up are EIO. The rw branch can be used. */
 CASE(ro_branch_fails)
 {
 	Setup u("errors=continue");
@@ -154,7 +154,7 @@ CASE(ro_branch_fails)
 	EXPECT_ERR(open(u.at("dir/file").c_str(), O_RDWR), EIO);
 	EXPECT(!exists(u.top + "/dir/file"));
 	EXPECT_EQ(names_in(u.top + "/.wh..wh.orph"), Names{});
-	/* A name of which it is not known whether it exists below is not made. */
+	/* A name is not made if it is not known whether it exists below. */
 	EXPECT_ERR(open(u.at("unread/another").c_str(), O_CREAT | O_WRONLY, 0644), EIO);
 	{
 		char entries[4096];
@@ -176,7 +176,7 @@ CASE(ro_branch_fails)
 	u.mounted.unmount();
 }
 
-/* Only writes fail: a copy-up is not taken for done before its data is on the disk. */
+/* Only writes fail: a copy-up does not succeed before its data is on the disk. */
 CASE(data_is_not_written)
 {
 	Setup u;
@@ -195,7 +195,7 @@ CASE(data_is_not_written)
 	u.mounted.unmount();
 }
 
-/* A branch that turns read-only: all changes are EROFS, and go on when it is writable again. */
+/* A branch becomes read-only: all changes are EROFS. They work when it is writable again. */
 PARAM_CASE(read_only, "tmpfs", "ext4", "bind")
 {
 	Union u;
@@ -215,7 +215,7 @@ PARAM_CASE(read_only, "tmpfs", "ext4", "bind")
 	}
 	write_file(branch + "/mine", "mine");
 	u.mount("br=" + branch + "=rw:" + u.low + "=ro");
-	/* A bind mount's own flag is not the branch's, which is a mount of its own. */
+	/* Read-only for the bind mount alone does not change the branch, which is a mount of its own. */
 	auto remount = [&](unsigned long flag) {
 		unsigned long bind = p == "bind" ? MS_BIND : 0;
 		return mount("none", branch.c_str(), nullptr, MS_REMOUNT | bind | flag, nullptr);
@@ -241,7 +241,7 @@ PARAM_CASE(read_only, "tmpfs", "ext4", "bind")
 	delete disk;
 }
 
-/* The branch shuts down at once, as after a fatal error. */
+/* The branch's filesystem shuts down, as after a fatal error. */
 CASE(shut_down)
 {
 	Setup u("errors=continue");

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// What changes on a branch behind the union's back: names that vanish or are replaced, and reserved
-// names of the wrong kind. What the union then shows is not defined, but it is an answer or an
-// errno; nothing else is lost, and the union can be used on.
+// A branch changes behind the union's back: names vanish or are replaced, and reserved names are of the wrong kind. It
+// is not defined what the union shows then, but each call has an answer or an errno. Nothing else is lost, and the
+// union can still be used.
 
 #include "fixture.hh"
 
@@ -11,7 +11,7 @@
 
 using Names = std::vector<string>;
 
-/* Everything that one can do to @path, a file or a directory, and its directory. */
+/* Makes every call on @path, a file or a directory, and in its directory; with @write also those that change it. */
 static void use(const string &path, bool write)
 {
 	struct stat st;
@@ -58,7 +58,7 @@ static void make_all(const string &branch, const string &content)
 	write_file(branch + "/other-" + content, "other");
 }
 
-/* @how a branch's object goes or becomes another. */
+/* Removes the branch's object @path, or puts another in its place, by @how. */
 static void replace(const string &path, const string &how)
 {
 	if (how == "moved") {
@@ -92,7 +92,7 @@ static void expect_usable(Union &u)
 	EXPECT_EQ(read_file(u.at("newer")), "new");
 }
 
-/* The name was in use when it went: open, mapped, a current directory. */
+/* A name is replaced while it is in use: open, mapped and as an open directory. */
 static void replaced_behind(bool top)
 {
 	if (on("xfs") || on("xfs", true) || on("tmpfs") != on("tmpfs", true))
@@ -119,9 +119,9 @@ static void replaced_behind(bool top)
 			use(u.at("dir/sub/deep"), write);
 			use(u.at("dir/sub"), write);
 			use(u.at("dir"), write);
-			/* What is open stays. */
+			/* The open file can still be read. */
 			EXPECT_EQ(pread_text(file, 3, 0).size(), 3u);
-			/* Or what use() has written there. */
+			/* use() may have written to it. */
 			EXPECT(map[0] == (top ? 't' : 'l') || (top && map[0] == 'x'));
 			if (top)
 				EXPECT_EQ(pwrite(writer, "T", 1, 0), 1);
@@ -141,7 +141,7 @@ PARAM_CASE(replaced_on_ro, "nothing", "file", "directory", "symlink", "fifo", "w
 	replaced_behind(false);
 }
 
-/* A whiteout is a regular file. What is not is refused, and hides nothing else. */
+/* A whiteout is a regular file. Any other kind is an error, and hides no other name. */
 PARAM_CASE(whiteout_of_wrong_kind, "directory", "symlink", "fifo")
 {
 	Union u;
@@ -158,7 +158,7 @@ PARAM_CASE(whiteout_of_wrong_kind, "directory", "symlink", "fifo")
 	EXPECT_EQ(read_file(u.at("dir/sub/deep")), "low");
 	EXPECT(exists(whiteout));
 	expect_usable(u);
-	/* Mended on the branch, it is there again. */
+	/* When it is removed from the branch, the file is there again. */
 	u.unmount();
 	remove_tree(whiteout);
 	u.mount();
@@ -170,7 +170,7 @@ static bool kind_is_right(const string &name, const string &kind)
 	return kind == (name == ".wh..wh.aufs" ? "file" : "directory");
 }
 
-/* Reserved names of the wrong kind: what needs them is EIO, or goes another way. */
+/* Reserved names are of the wrong kind: a call that needs one is EIO or does without. */
 PARAM_CASE(reserved_of_wrong_kind, "file", "directory", "symlink", "fifo")
 {
 	for (const char *name : {".wh..wh.orph", ".wh..wh.plnk", ".wh..wh.aufs"}) {
@@ -183,7 +183,7 @@ PARAM_CASE(reserved_of_wrong_kind, "file", "directory", "symlink", "fifo")
 		replace(u.top + "/" + name, ktap::param());
 		string before = ktap::format("%o", lstat_of(u.top + "/" + name).st_mode);
 		u.mount();
-		/* Copy-up needs the first one; and only that cannot do without. */
+		/* A copy-up needs the directory for workfiles, and can do without the others. */
 		int result = chmod(u.at("dir/file").c_str(), 0600);
 		if (string(name) == ".wh..wh.orph") {
 			EXPECT_EQ(result, -1);
@@ -200,7 +200,7 @@ PARAM_CASE(reserved_of_wrong_kind, "file", "directory", "symlink", "fifo")
 	}
 }
 
-/* The reserved names go while the union is mounted: they are made again. */
+/* The reserved names are removed while the union is mounted: they are made again. */
 CASE(reserved_vanish)
 {
 	Union u;
@@ -221,10 +221,7 @@ CASE(reserved_vanish)
 	EXPECT_EQ(names_in(u.top + "/.wh..wh.orph"), Names{});
 }
 
-/*
- * Somebody tidies up the directory for workfiles, or moves what is in there, while files are copied
- * up: an error, and no half of a file is seen.
- */
+/* Somebody removes or moves the workfiles of copies under way: the copy-up fails, and users see no half of a file. */
 PARAM_CASE(workfile_taken, "removed", "moved", "linked")
 {
 	Union u;

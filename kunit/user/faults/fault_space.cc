@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// A rw branch that is full, or whose user has used up a quota: the errno of each operation, and that
-// nothing else is lost.
+// A rw branch is full, or a user's quota is used up: each operation has its errno, and nothing else is lost.
 
 #include "disk.hh"
 
@@ -9,13 +8,13 @@
 
 using Names = std::vector<string>;
 
-/* Both branches are on @name: these cases have a filesystem of their own, and need no other. */
+/* Whether both branches are on @name. These cases make a filesystem of their own, so one combination is enough. */
 static bool on_one(const string &name)
 {
 	return on(name) && on(name, true);
 }
 
-/* Takes all the space that is left in @dir, in the file "filler". */
+/* Fills all free space of @dir, with the file "filler". */
 static void fill(const string &dir)
 {
 	Fd file = open_file(dir + "/filler", O_WRONLY | O_CREAT);
@@ -27,7 +26,7 @@ static void fill(const string &dir)
 	fsync(file);
 }
 
-/* What makes the file at @path, which is on a lower branch, come up. 0 or the errno. */
+/* Copies up the lower file @path by the call @how. Returns 0 or the errno. */
 static int copy_up_by(const string &how, const string &path)
 {
 	int result;
@@ -47,7 +46,7 @@ static int copy_up_by(const string &how, const string &path)
 	return result ? errno : 0;
 }
 
-/* A union whose rw branch is a small filesystem of its own, on both kinds. */
+/* A union whose rw branch is a small filesystem of its own, tmpfs or ext4. */
 struct Setup : Union {
 	static constexpr size_t size = 1 << 20;
 	Disk *disk = nullptr;
@@ -78,7 +77,7 @@ struct Setup : Union {
 			delete disk;
 		});
 	}
-	/* All that was there is there, and nothing else. */
+	/* All files are as they were, and there are no others. */
 	void expect_as_before()
 	{
 		EXPECT_EQ(names_in(at("dir")), (Names{"file"}));
@@ -100,7 +99,7 @@ PARAM_CASE(full_at_copy_up, "open", "truncate", "chmod", "rename", "link", "setx
 	for (int i = 0; i < 3; i++)
 		EXPECT_EQ(copy_up_by(ktap::param(), u.at("dir/file")), ENOSPC);
 	u.expect_as_before();
-	/* With room again it works, and is whole. */
+	/* With free space the copy-up works, and the copy is whole. */
 	OK(unlink(u.at("filler").c_str()));
 	EXPECT_EQ(copy_up_by(ktap::param(), u.at("dir/file")), 0);
 	string name = ktap::param() == "rename" ? "/dir/file.new" : "/dir/file";
@@ -108,7 +107,7 @@ PARAM_CASE(full_at_copy_up, "open", "truncate", "chmod", "rename", "link", "setx
 	expect_no_debris(u.rw);
 }
 
-/* Names of inodes that cannot be made: a branch without inodes. */
+/* A branch without free inodes: calls that need one fail. */
 PARAM_CASE(no_inodes, "create", "mkdir", "symlink", "mknod", "tmpfile", "copy_up", "unlink",
 	   "rmdir", "rename")
 {
@@ -192,10 +191,7 @@ PARAM_CASE(full_at_write, "write", "fallocate", "mapping")
 	EXPECT_EQ(pwrite(file, block.data(), block.size(), 0), ssize_t(block.size()));
 }
 
-/*
- * Quota on ext4. The quota that counts is that of who does it: the mounter's rights let nobody use
- * more than is his.
- */
+/* Quota on ext4. The caller's quota counts: the mounter's rights let no user exceed it. */
 struct QuotaSetup : Union {
 	Disk disk{tmp + "/disk", 32 << 20};
 	Mounted mounted;
@@ -219,7 +215,7 @@ struct QuotaSetup : Union {
 		if (project)
 			set_project(rw + "/alice", 7);
 		mount("br=" + rw + "=rw:" + low + "=ro");
-		/* The directory for workfiles and the base of whiteouts, which nobody pays for. */
+		/* Makes the directory for workfiles and the file of whiteouts, which no user's quota has. */
 		write_file(low + "/root", "");
 		OK(chmod(at("root").c_str(), 0600));
 		OK(unlink(at("root").c_str()));
@@ -239,7 +235,7 @@ PARAM_CASE(user_quota, "write", "create", "mkdir", "symlink", "copy_up", "mappin
 	QuotaSetup u;
 	string p = ktap::param();
 	bool inodes = p != "write" && p != "copy_up" && p != "mapping";
-	/* One inode is the directory. */
+	/* The directory has one inode already. */
 	set_quota(u.disk.name, false, alice.uid, 256, inodes ? 1 : 0);
 	as_user(alice, [&] {
 		string block(1 << 20, 'x'), name = u.at("alice/new");
@@ -279,7 +275,7 @@ PARAM_CASE(user_quota, "write", "create", "mkdir", "symlink", "copy_up", "mappin
 			EXPECT_ERR(chmod(u.at("alice/file").c_str(), 0600), EDQUOT);
 			EXPECT(read_file(u.at("alice/file")) == pattern(1 << 20));
 			EXPECT(!exists(u.rw + "/alice/file"));
-			/* What there is room for comes up. */
+			/* A file for which there is room is copied up. */
 			EXPECT_OK(chmod(u.at("alice/small").c_str(), 0600));
 		}
 	});
@@ -290,7 +286,7 @@ PARAM_CASE(user_quota, "write", "create", "mkdir", "symlink", "copy_up", "mappin
 		EXPECT_EQ(names_in(u.at("alice")), (Names{"file", "small"}));
 	}
 	expect_no_debris(u.rw);
-	/* Root has no quota. */
+	/* Without alice's limits the copy-up works. */
 	set_quota(u.disk.name, false, alice.uid, 0, 0);
 	as_user(alice, [&] { EXPECT_OK(chmod(u.at("alice/file").c_str(), 0600)); });
 	EXPECT_EQ(stat_of(u.rw + "/alice/file").st_uid, alice.uid);
@@ -305,7 +301,7 @@ PARAM_CASE(project_quota, "write", "copy_up")
 			string block(1 << 20, 'x');
 			Fd file = open_file(u.at("alice/new"), O_RDWR | O_CREAT);
 			EXPECT_LT(write(file, block.data(), block.size()), ssize_t(256 << 10));
-			/* As ext4 has it. */
+			/* ext4 says so itself. */
 			EXPECT_ERR(write(file, block.data(), block.size()), EDQUOT);
 		} else {
 			EXPECT_ERR(open(u.at("alice/file").c_str(), O_RDWR), EDQUOT);
@@ -316,7 +312,7 @@ PARAM_CASE(project_quota, "write", "copy_up")
 	expect_no_debris(u.rw);
 }
 
-/* The blocks that a filesystem keeps for root are not for users, whoever mounted the union. */
+/* Users do not get the blocks that a filesystem reserves for root, whoever mounted the union. */
 PARAM_CASE(reserved_blocks, "write", "copy_up")
 {
 	QuotaSetup u;
@@ -332,7 +328,7 @@ PARAM_CASE(reserved_blocks, "write", "copy_up")
 		}
 	});
 	expect_no_debris(u.rw);
-	/* They are there, for root. */
+	/* Root can use those blocks. */
 	if (ktap::param() == "copy_up")
 		EXPECT_OK(chmod(u.at("alice/file").c_str(), 0600));
 	else

@@ -11,8 +11,8 @@
 #include <linux/fs.h>
 
 /*
- * Nothing that was done leaves the branch's filesystem busy with writing: it can be frozen. (The
- * original aufs leaked a freeze count on every mmap() for two years.)
+ * After some work nothing keeps the branch's filesystem busy with writing: it can be frozen. (The original aufs leaked
+ * a freeze count on every mmap() for two years.)
  */
 CASE(branch_can_be_frozen)
 {
@@ -37,7 +37,7 @@ CASE(branch_can_be_frozen)
 	}
 	Fd branch = open_file(u.top, O_RDONLY | O_DIRECTORY);
 	OK(ioctl(branch, FIFREEZE, 0));
-	/* Readable while frozen. */
+	/* The file can be read while the branch is frozen. */
 	bool readable = access(u.at("file").c_str(), R_OK) == 0;
 	OK(ioctl(branch, FITHAW, 0));
 	EXPECT(readable);
@@ -72,7 +72,7 @@ PARAM_CASE(write_waits_for_the_thaw, "write", "mapping", "create", "unlink")
 			OK(unlink(u.at("file").c_str()));
 		send_byte(done.write);
 	});
-	/* Until it waits where the kernel waits for a thaw. */
+	/* Waits until the writer is where the kernel waits for a thaw. */
 	string stack;
 	for (int i = 0; i < 5000 && stack.find("percpu_rwsem_wait") == string::npos; i++) {
 		usleep(1000);
@@ -86,7 +86,7 @@ PARAM_CASE(write_waits_for_the_thaw, "write", "mapping", "create", "unlink")
 		EXPECT_EQ(read_file(u.top + "/file")[0], '!');
 }
 
-/* Where the kernel waits for a thaw; false if @pid does not come there. */
+/* Whether @pid comes to where the kernel waits for a thaw. */
 static bool waits(pid_t pid)
 {
 	for (int i = 0; i < 5000; i++) {
@@ -104,7 +104,7 @@ static void freeze(const string &path, bool on)
 	OK(ioctl(dir, on ? FIFREEZE : FITHAW, 0));
 }
 
-/* What changes the union; the file is on the lower branch, and open and mapped in the union. */
+/* A union with lower files to be changed, and with a file of the rw branch that is open and mapped. */
 struct Work : Union {
 	Fd mine;
 	Map map;
@@ -122,8 +122,8 @@ struct Work : Union {
 		map = Map(8192, PROT_READ | PROT_WRITE, MAP_SHARED, mine);
 		map.touch();
 		/*
-		 * Who waits to change a directory holds its lock in the union: what is not in the
-		 * dcache cannot be looked up meanwhile.
+		 * A task that waits to change a directory holds the directory's lock in the union. Meanwhile only names
+		 * in the dcache can be looked up.
 		 */
 		stat_of(at("dir/open"));
 	}
@@ -164,9 +164,8 @@ struct Work : Union {
 };
 
 /*
- * Frozen: the union, its rw branch, or both in either order; and the order of the thaw. All that
- * changes something waits, what reads does not, and it goes on after the last thaw. A mapping is
- * written to on the branch, and waits for that alone.
+ * The union, its rw branch, or both are frozen, in either order, and thawed in either order. Each change waits until
+ * the last thaw; reads do not wait. A write through a mapping goes to the branch, and waits for the branch alone.
  */
 PARAM_CASE(frozen, "union", "branch", "union_branch", "branch_union", "union_branch_crossed",
 	   "branch_union_crossed")
@@ -195,7 +194,7 @@ PARAM_CASE(frozen, "union", "branch", "union_branch", "branch_union", "union_bra
 			EXPECT_EQ(wait_for(worker), 0);
 		u.expect_readable();
 		EXPECT_EQ(u.done(how), !waits_here);
-		/* The last one first, as a stack, or the other way round. */
+		/* The filesystem that was frozen last thaws first, or last. */
 		while (!order.empty()) {
 			size_t which = crossed ? 0 : order.size() - 1;
 			string path = order[which];
@@ -208,7 +207,7 @@ PARAM_CASE(frozen, "union", "branch", "union_branch", "branch_union", "union_bra
 	}
 }
 
-/* The branch freezes while somebody waits for the thaw of the union, and the other way round. */
+/* The branch freezes while a task waits for the thaw of the union, and the other way round. */
 PARAM_CASE(frozen_under_a_waiter, "union_first", "branch_first")
 {
 	Work u;
@@ -225,7 +224,7 @@ PARAM_CASE(frozen_under_a_waiter, "union_first", "branch_first")
 		EXPECT(!u.done("rename"));
 		freeze(u.top, false);
 	} else {
-		/* The freeze of the union waits for the worker, who has begun; the branch thaws. */
+		/* The union's freeze waits for the worker, which has begun. The worker waits for the branch to thaw. */
 		pid_t freezer = spawn([&] { freeze(u.mnt, true); });
 		usleep(50000);
 		freeze(u.top, false);
@@ -236,7 +235,7 @@ PARAM_CASE(frozen_under_a_waiter, "union_first", "branch_first")
 	EXPECT(u.done("rename"));
 }
 
-/* A ro branch that is frozen is read, and copied up from. */
+/* A frozen ro branch is read and copied up from. */
 CASE(ro_branch_frozen)
 {
 	Work u;
@@ -253,7 +252,7 @@ CASE(ro_branch_frozen)
 	freeze(u.low, false);
 }
 
-/* Who is killed while he waits ends with the thaw, and has done nothing or all. */
+/* A task that is killed while it waits ends with the thaw, and has changed nothing or all. */
 PARAM_CASE(killed_while_frozen, "open", "rename", "unlink", "truncate")
 {
 	Work u;
@@ -269,13 +268,13 @@ PARAM_CASE(killed_while_frozen, "open", "rename", "unlink", "truncate")
 	string file = u.top + "/dir/" + ktap::param();
 	if (exists(file) && ktap::param() != "truncate")
 		EXPECT_EQ(stat_of(file).st_size, 100000);
-	/* It can be done by another. */
+	/* Another task can make the change. */
 	if (!u.done(ktap::param()))
 		u.act(ktap::param());
 	EXPECT(u.done(ktap::param()));
 }
 
-/* A union that is frozen twice says so, and a frozen one can be unmounted once it is thawed. */
+/* A second freeze of a union is EBUSY. A frozen union can be unmounted after a thaw. */
 CASE(union_frozen_twice)
 {
 	Work u;
@@ -288,7 +287,7 @@ CASE(union_frozen_twice)
 	write_file(u.at("after"), "after");
 }
 
-/* An open that copies up what it only reads is a change, and waits for the thaw as others do. */
+/* An open that copies up is a change, even an open to read: it waits for the thaw. */
 PARAM_CASE(copy_up_on_open_waits, "file", "directory", "truncation")
 {
 	Union u;
@@ -296,7 +295,7 @@ PARAM_CASE(copy_up_on_open_waits, "file", "directory", "truncation")
 	make_dir(u.low + "/dir");
 	write_file(u.low + "/file", "content");
 	u.mount("br=" + u.top + "=rw:" + u.low + "=ro+coo_all");
-	/* What is looked at by its name alone is not copied up. */
+	/* stat(2) copies nothing up. */
 	stat_of(u.at(name));
 	freeze(u.mnt, true);
 	pid_t reader = spawn([&] {

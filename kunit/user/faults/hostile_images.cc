@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// Ro branches on damaged filesystems: bits of an image are flipped, and if it can still be mounted,
-// a union is used beside it. What only reads has the branch's own answer, data or error. What
-// changes the union works, or is an error that has changed nothing; no copy has what cannot be
-// read. The union's lines in the log are bounded, and all can be unmounted. AUFS_SEED chooses other
-// bits, AUFS_STEPS how many images of each filesystem.
+// Ro branches on damaged filesystems: bits of an image are flipped, and if it can still be mounted, a union is used
+// beside it. A call that only reads returns what it returns on the branch, data or an error. A change works, or is an
+// error that has changed nothing. No copy has data that cannot be read. The union's lines in the log are bounded, and
+// all can be unmounted. AUFS_SEED chooses other bits, AUFS_STEPS how many images of each filesystem.
 
 #include "answers.hh"
 #include "image.hh"
@@ -25,11 +24,11 @@ public:
 	{
 		numbers_[stat_of(branch_).st_ino] = 1;
 	}
-	/* Asks both for all that the branch has. */
+	/* Asks the branch and the union about all that the branch has. */
 	void walk(const string &dir = "", unsigned depth = 0);
-	/* Does something to some of that. @whole: there is no reason for an error. */
+	/* Changes some of it. @whole: the image is not damaged, so each change has to work. */
 	void change(unsigned count, bool whole);
-	/* What was changed is so, and other files are as on the branch. */
+	/* Changed files are as they became, all others as on the branch. */
 	void look_again();
 
 	unsigned same = 0, errors = 0, unsteady = 0, done = 0, refused = 0;
@@ -51,7 +50,7 @@ private:
 	void note_done(const Change &change, std::vector<Answer> pages, const struct stat &is);
 	void expect(const string &name) const;
 	void expect_empty(const string &name);
-	/* Anywhere in the union: its name begins with a slash. */
+	/* The path in the union of @name, which begins with a slash. */
 	string at(const string &name) const
 	{
 		return u_.mnt + name;
@@ -62,10 +61,7 @@ private:
 	Random &random_;
 	std::map<string, struct stat> found_;
 	std::map<ino_t, unsigned> numbers_; /* names of each inode */
-	/*
-	 * Names that were changed: the data that they have by now, or that they are gone, or that
-	 * nobody knows.
-	 */
+	/* The changed names: the data that they have now, ENOENT if they are gone, or unknown. */
 	static inline const Answer unknown{"?", ""};
 	std::map<string, Answer> changed_;
 	unsigned count_ = 0;
@@ -73,7 +69,7 @@ private:
 
 #define FAIL(...) ktap::fail(__FILE__, __LINE__, ktap::format(__VA_ARGS__))
 
-/* The branch, the union, the branch: where that has two answers nobody knows which is right. */
+/* Asks the branch, the union, and the branch again. If the branch has two answers, nobody knows which is right. */
 void Beside::ask(const Question &question, const string &name)
 {
 	Answer before = question.ask(branch_ + name), answer = question.ask(at(name)),
@@ -89,7 +85,7 @@ void Beside::ask(const Question &question, const string &name)
 		     ktap::quote(name).c_str(), show(before).c_str(), show(answer).c_str());
 }
 
-/* A merged directory is read as a whole: an error comes before all names. */
+/* A merged directory is read as a whole, so an error comes before all names. */
 Listed Beside::compare_lists(const string &dir)
 {
 	Listed branch = list(branch_ + dir), shown = list(at(dir)), after = list(branch_ + dir);
@@ -118,7 +114,7 @@ void Beside::walk(const string &dir, unsigned depth)
 		struct stat is;
 		if (found_.size() >= most)
 			return;
-		/* With two names it is no tree: each makes the other one go. */
+		/* A directory with two names makes no tree: a lookup of one name makes the other one go. */
 		bool there = lstat((branch_ + path).c_str(), &is) == 0;
 		if (there && numbers_[is.st_ino]++ && S_ISDIR(is.st_mode)) {
 			unsteady++;
@@ -157,7 +153,7 @@ int Beside::apply(const Change &change) const
 	return result ? errno : 0;
 }
 
-/* That @name, which was changed, is as it became. */
+/* Expects that the changed @name is as it became. */
 void Beside::expect(const string &name) const
 {
 	const Answer &wanted = changed_.at(name);
@@ -172,7 +168,7 @@ void Beside::expect(const string &name) const
 		     show(ask_data(at(name))).c_str());
 }
 
-/* That all that the branch has in the directory @name was removed before. */
+/* Expects that all names that the branch has in the directory @name were removed before. */
 void Beside::expect_empty(const string &name)
 {
 	Listed branch = list(branch_ + name);
@@ -189,7 +185,7 @@ void Beside::expect_empty(const string &name)
 	}
 }
 
-/* @pages: what it was on the branch. */
+/* @pages is the file's data on the branch. */
 void Beside::note_done(const Change &change, std::vector<Answer> pages, const struct stat &is)
 {
 	const string &how = change.how;
@@ -203,7 +199,7 @@ void Beside::note_done(const Change &change, std::vector<Answer> pages, const st
 		changed_[change.name] = {"ENOENT", ""};
 		return;
 	}
-	/* As far as it had to be read. */
+	/* A truncation reads only the part that stays. */
 	if (how == "truncate")
 		pages.resize(std::min<size_t>(pages.size(), 1));
 	Answer data = joined(pages);
@@ -246,7 +242,7 @@ void Beside::change_one(const Change &change, const struct stat &is, bool whole)
 		refused++;
 		if (!change.other.empty())
 			EXPECT(!exists(at(change.other)));
-		/* Its times may be others by now, for what was done in it. */
+		/* The directory's times may have changed, by changes in it. */
 		if (S_ISDIR(is.st_mode))
 			EXPECT_EQ(ask_stat(at(change.name)).error,
 				  ask_stat(branch_ + change.name).error);
@@ -307,7 +303,7 @@ int mount_union(const Union &u, const Image &image, Mounted &mounted)
 		return 0;
 	}
 	string error = ktap::errno_name(errno);
-	/* These it looks for on each branch. */
+	/* A mount looks for these names on each branch. */
 	for (const char *name : {"/.wh..wh.plnk", "/.wh..wh.orph"})
 		if (ask_stat(image.path + name).error == error)
 			return -1;
@@ -319,7 +315,7 @@ struct Total {
 	unsigned images = 0, same = 0, errors = 0, unsteady = 0, done = 0, refused = 0;
 };
 
-/* One image, of which @flips bits are wrong. */
+/* Uses one image with @flips flipped bits. */
 void use(const Union &u, Image &image, Random &random, unsigned flips, Total &total)
 {
 	UnionLog log;
@@ -377,7 +373,7 @@ struct Setup : Union {
 			SKIP("this kernel has no %s", kind.type);
 	}
 	const ImageKind &kind;
-	/* XFS says what is wrong, and not by which calls it came there. */
+	/* Makes XFS log its errors without stack traces. */
 	Setting no_traces{"/proc/sys/fs/xfs/error_level", "0"};
 };
 
@@ -402,8 +398,7 @@ PARAM_CASE(flipped, "squashfs", "squashfs_unpacked", "erofs", "ext4", "ext4_with
 }
 
 /*
- * All names are there, and no data: what needs it is EIO, what does not is done, and no copy is
- * half of a file.
+ * The image has all names and no data. A call that needs data is EIO, any other works, and no copy is half of a file.
  */
 CASE(no_data_can_be_read)
 {

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// Branches that somebody made to harm: what is no whiteout by the name of one, what is no directory
-// of the union's by the name of one of those, and what he put into such. A name that cannot be
-// known is EIO, and all else goes on. No reserved name is shown; no device or FIFO is opened, and
-// no link followed; the log is not flooded; and the union can be changed, remounted, unmounted and
-// mounted again. AUFS_SEED and AUFS_STEPS choose another run of the last case.
+// Branches that somebody made to harm: objects of a wrong kind by the name of a whiteout or of one of the union's own
+// directories, and objects in such directories. A name that cannot be known is EIO; all else works. No reserved name is
+// shown, no device or FIFO is opened, no link is followed, and the log is not flooded. The union can be changed,
+// remounted, unmounted and mounted again. AUFS_SEED and AUFS_STEPS choose another run of the last case.
 //
 // Combinations: tmpfs ext4
 
@@ -13,7 +12,7 @@
 
 using Names = std::vector<string>;
 
-/* All that one can want of @path is @error; @other is there and stays. */
+/* Each call on @path fails with @error. The name @other stays. */
 static void expect_all_fails(const string &path, const string &other, int error)
 {
 	struct stat st;
@@ -42,9 +41,8 @@ static void expect_all_fails(const string &path, const string &other, int error)
 // ---- names that hide ---------------------------------------------------------------------------
 
 /*
- * A regular file by such a name hides, whoever may read it. What is no file hides nothing that
- * could be told from what it hides: the name is EIO, is not listed, and stays so over remounts,
- * until somebody removes it.
+ * A regular file by a whiteout's name hides its name, whoever may read that file. An object of another kind makes the
+ * name EIO. Then the name is not listed, also after remounts, until somebody removes the object.
  */
 static void use_whiteouts(bool rw, const string &kind)
 {
@@ -75,7 +73,7 @@ static void use_whiteouts(bool rw, const string &kind)
 		}
 		EXPECT_EQ(names_in(u.mnt), Names{"dir"});
 		EXPECT_EQ(names_in(u.at("dir")), listed);
-		/* The name itself comes before what is to hide others of it. */
+		/* An object that is beside its own whiteout is shown. */
 		EXPECT_EQ(read_file(u.at("dir/both")), "above");
 		EXPECT_EQ(read_file(u.at("dir/other")), "other");
 	};
@@ -95,7 +93,8 @@ static void use_whiteouts(bool rw, const string &kind)
 	EXPECT_EQ(type_of(u.hostile + "/dir/.wh.file"), type);
 
 	/*
-	 * It would be needed to hide what is below; where another branch takes whiteouts it is not.
+	 * This name's whiteout would be needed to hide the file below. If another branch takes whiteouts, this one does
+	 * not matter.
 	 */
 	if (rw && !hides) {
 		EXPECT_ERROR(unlink(u.at("dir/both").c_str()), EIO);
@@ -115,7 +114,7 @@ static void use_whiteouts(bool rw, const string &kind)
 		EXPECT_EQ(read_file(u.at("dir/file")), "new");
 		EXPECT_EQ(names_in(u.at("dir/sub")), Names{});
 	}
-	/* The rest is a union as any other. */
+	/* The rest of the union works. */
 	write_file(u.at("dir/other"), "changed");
 	write_file(u.at("dir/new"), "new");
 	OK(unlink(u.at("dir/new").c_str()));
@@ -142,7 +141,7 @@ PARAM_CASE(whiteout_on_ro, HOSTILE_KINDS)
 	use_whiteouts(false, ktap::param());
 }
 
-/* Whatever it is by that name: a directory with it shows nothing of what is below. */
+/* An opaque mark of any kind makes its directory opaque. */
 static void use_opaque_marks(bool rw, const string &kind)
 {
 	Hostile u(rw);
@@ -167,9 +166,7 @@ static void use_opaque_marks(bool rw, const string &kind)
 		}
 	}
 	EXPECT_EQ(type_of(u.hostile + "/dir/.wh..wh..opq"), type);
-	/*
-	 * It goes with its directory, unless there is something in it that the union cannot remove.
-	 */
+	/* The mark is removed with its directory, unless it has something in it. */
 	OK(unlink(u.at("dir/own").c_str()));
 	bool stays = rw && kind == "full_directory";
 	EXPECT_ERROR(rmdir(u.at("dir").c_str()), stays ? ENOTEMPTY : 0);
@@ -195,7 +192,7 @@ PARAM_CASE(opaque_on_ro, HOSTILE_KINDS)
 	use_opaque_marks(false, ktap::param());
 }
 
-/* In the root of a branch it hides all branches below. */
+/* An opaque mark in the root of a branch hides all branches below. */
 PARAM_CASE(opaque_root, HOSTILE_FEW)
 {
 	for (bool rw : {true, false}) {
@@ -217,10 +214,7 @@ PARAM_CASE(opaque_root, HOSTILE_FEW)
 	}
 }
 
-/*
- * Names that begin as whiteouts do and hide nothing that there could be; those beside them are as
- * ever.
- */
+/* Names that begin like whiteouts but hide no possible name. The names beside them are shown. */
 PARAM_CASE(odd_names, HOSTILE_FEW)
 {
 	static const char *const odd[] = {".wh.",
@@ -239,10 +233,7 @@ PARAM_CASE(odd_names, HOSTILE_FEW)
 			write_file(u.below + "/dir/" + name, "below");
 		for (const char *name : odd)
 			u.plant("dir/" + string(name), ktap::param());
-		/*
-		 * As long as a name can be; what it hides is as long as a name of the union's can
-		 * be.
-		 */
+		/* The longest possible name. It hides the longest name that a union can have. */
 		u.plant("dir/.wh." + string(251, 'n'), ktap::param());
 		u.begin();
 		for (bool again : {false, true}) {
@@ -262,9 +253,7 @@ PARAM_CASE(odd_names, HOSTILE_FEW)
 				u.mount_it();
 			}
 		}
-		/*
-		 * They are no reason to keep the directory, but for what the union cannot remove.
-		 */
+		/* They do not keep the directory, except for a full directory, which the union does not remove. */
 		for (const char *name : {"x", ".whx", ".w", "..."})
 			OK(unlink(u.at("dir/" + string(name)).c_str()));
 		bool stays = rw && ktap::param() == "full_directory";
@@ -277,7 +266,7 @@ PARAM_CASE(odd_names, HOSTILE_FEW)
 	}
 }
 
-// ---- all of it, at random ----------------------------------------------------------------------
+// ---- at random ---------------------------------------------------------------------------------
 
 /* Puts @count hostile objects and attributes into the branch @root. */
 static void sprinkle(Random &random, const string &root, unsigned count, const string &outside,
@@ -304,7 +293,7 @@ static void sprinkle(Random &random, const string &root, unsigned count, const s
 	}
 }
 
-/* A life on such branches: whatever it answers, no more than that happens. */
+/* Random operations on hostile branches: any may fail, nothing outside is touched, and the log is not flooded. */
 CASE(life)
 {
 	Union u;

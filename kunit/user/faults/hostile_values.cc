@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// What the union keeps on its branches, as somebody has changed it: its directories and file of the
-// wrong kind or owner, anything in them, attributes of any value and length; and trees as deep, and
-// links and paths as long, as there can be. Answers are those of the names and data on the
-// branches, or errors; the log is not flooded. AUFS_SEED and AUFS_STEPS choose other values.
+// Somebody has changed what the union keeps on its branches: its directories and file are of a wrong kind or owner,
+// have anything in them, and its attributes have any value and length. Trees are as deep, and links and paths as long,
+// as possible. Answers are those of the names and data on the branches, or errors. The log is not flooded. AUFS_SEED
+// and AUFS_STEPS choose other values.
 //
 // Combinations: tmpfs ext4
 
@@ -16,7 +16,7 @@ using Names = std::vector<string>;
 
 // ---- the union's own directories and file ------------------------------------------------------
 
-/* Of another user, or writable by others: nobody's that the union would trust. */
+/* A directory of another user, or writable by others: the union does not trust it. */
 static void make_foreign(const string &path, const string &kind)
 {
 	make_dir(path);
@@ -29,9 +29,8 @@ static void make_foreign(const string &path, const string &kind)
 }
 
 /*
- * What needs the directory for workfiles is EIO where that is another thing; without the others all
- * works. An empty directory is replaced. On a branch that is not written to nobody needs any of
- * them.
+ * If the directory for workfiles is something else, calls that need it are EIO. Without the other two all works. An
+ * empty directory is replaced. On a ro branch the union needs none of them.
  */
 PARAM_CASE(housekeeping, HOSTILE_FEW, "file", "block", "foreign_empty", "foreign_full",
 	   "writable_full")
@@ -82,12 +81,12 @@ PARAM_CASE(housekeeping, HOSTILE_FEW, "file", "block", "foreign_empty", "foreign
 			}
 			if (no_work)
 				EXPECT(!exists(u.top + "/file"));
-			/* What cannot be used stays as it is, with what is in it. */
+			/* An object that cannot be used stays as it is, with what is in it. */
 			if (!rw || !usable)
 				EXPECT_EQ(lstat_of(at).st_mode, mode);
 			if (kind.ends_with("_full") || kind == "full_directory")
 				EXPECT_EQ(read_file(at + "/inside"), "inside");
-			/* Whiteouts are links of the one file, if that is one. */
+			/* Whiteouts are links of one file, if that is a regular file. */
 			EXPECT_EQ(stat_of(u.top + "/.wh.gone").st_nlink > 1,
 				  !rw || name != string(".wh..wh.aufs") || is_regular(kind));
 			u.end();
@@ -95,8 +94,8 @@ PARAM_CASE(housekeeping, HOSTILE_FEW, "file", "block", "foreign_empty", "foreign
 }
 
 /*
- * What lies in the directory for workfiles goes at the mount, if it has a workfile's name and
- * nothing that users would see; of all else the log tells, but not of each.
+ * A mount removes objects in the directory for workfiles that have a workfile's name and nothing that users would see.
+ * The log tells of the others, but not of each.
  */
 CASE(workfiles)
 {
@@ -140,7 +139,7 @@ CASE(workfiles)
 	u.end();
 }
 
-/* A name that cannot be known is in the log, but not each time that somebody asks. */
+/* The log tells of a name that cannot be known, but not for each lookup. */
 CASE(many_questions)
 {
 	constexpr unsigned many = 1000;
@@ -152,13 +151,13 @@ CASE(many_questions)
 		struct stat st;
 		EXPECT_ERROR(lstat(u.at("file").c_str(), &st), EIO);
 	}
-	/* It counts the lines. */
+	/* end() counts the lines in the log. */
 	u.end();
 }
 
 /*
- * How many names of a lower file are gone is the size of a file among the pseudo-links. Whatever
- * that is, a file that has a name has a link, and no more than it has on its branch.
+ * The size of a file among the pseudo-links says how many names of a lower file are gone. With any size, a file that
+ * has a name has a link, and no more links than on its branch.
  */
 PARAM_CASE(gone_names, "0", "1", "2", "0x7fffffff", "0xfffffffe", "0xffffffff", "0x100000000",
 	   "0x10000000001", HOSTILE_FEW)
@@ -208,7 +207,7 @@ PARAM_CASE(gone_names, "0", "1", "2", "0x7fffffff", "0xfffffffe", "0xffffffff", 
 
 // ---- attributes --------------------------------------------------------------------------------
 
-/* What the union keeps in attributes is nobody's to see or to change through it. */
+/* Users do not see or change the attributes that the union keeps. */
 static void expect_private(const string &path)
 {
 	char names[65536];
@@ -222,8 +221,8 @@ static void expect_private(const string &path)
 }
 
 /*
- * A branch of copies, some of which say what they are copies of. That is changed to all that it can
- * be: bytes of any kind and length, another file's, its own with some bits flipped.
+ * A branch of copies, some of which have an origin. forge() changes an origin to any bytes of any length, another
+ * file's origin, or its own with some bits flipped.
  */
 struct Copies : Union {
 	static constexpr unsigned count = 6;
@@ -233,7 +232,7 @@ struct Copies : Union {
 	Copies()
 	{
 		make_dir(low + "/dir");
-		/* As a branch that was written to: its attributes are read. */
+		/* Its attributes are read: it looks like a branch that a union has written to. */
 		make_dir(low + "/.wh..wh.plnk", 0700);
 		for (unsigned i = 0; i < count; i++)
 			for (const char *kind : {"copy", "pair", "lower"}) {
@@ -275,9 +274,8 @@ struct Copies : Union {
 					 value.size(), 0);
 	}
 	/*
-	 * By each name there is what its branch has, under a number of its own. Further names of
-	 * lower files may lead to a copy that says it is one of theirs: the branch above is not
-	 * asked whether that is true.
+	 * Each name has the file of its branch, under a number of its own. Further names of lower files may lead to a
+	 * copy whose origin names them: the union does not ask the upper branch for a proof.
 	 */
 	void check() const
 	{
@@ -332,9 +330,9 @@ PARAM_CASE(origins, "rw", "ro")
 	log.expect_no_flood(mounts);
 }
 
-// ---- as deep and as long as can be -------------------------------------------------------------
+// ---- deep trees and long names -----------------------------------------------------------------
 
-/* Removes what paths do not reach. */
+/* Removes trees that are deeper than a path. */
 struct Reaching : Union {
 	~Reaching()
 	{
@@ -344,7 +342,7 @@ struct Reaching : Union {
 				     branch + "/.wh." + name});
 		});
 	}
-	/* Makes directories below each other, or enters those that are there: the deepest. */
+	/* Makes directories in each other, or enters those that are there. Returns the deepest. */
 	Fd descend(const string &root, unsigned depth, bool make) const
 	{
 		Fd dir = open_file(root, O_PATH | O_DIRECTORY);
@@ -370,7 +368,7 @@ static string text_at(int dir, const string &name)
 	return pread_text(file, 100, 0);
 }
 
-/* All that a file down there can be, whether a path reaches it or not. */
+/* Uses files at that depth in all ways, whether a path reaches them or not. */
 static void use_depth(const string &name, unsigned depth)
 {
 	Reaching u;
@@ -406,7 +404,7 @@ static void use_depth(const string &name, unsigned depth)
 			u.mount();
 		}
 	}
-	/* From the bottom, some steps up. */
+	/* Removes the files at the bottom, and some directories above them. */
 	{
 		Fd dir = u.descend(u.mnt, depth, false);
 		for (const char *file : {"file", "new/inside", "new/link"})
@@ -435,7 +433,7 @@ CASE(longer_than_a_path)
 	use_depth(string(200, 'n'), 30);
 }
 
-/* A link may be as long as a path. */
+/* A link's target may be as long as a path. */
 CASE(long_links)
 {
 	Union u;

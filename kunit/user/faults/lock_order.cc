@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// What takes locks, once in each way and on unions of unions: the order is one, or lockdep says so
-// (KERNELS=debug), which needs no two tasks at the same time for that. Elsewhere the cases show that
-// the operations work there.
+// Each lock is taken in each way, also on unions of unions. On the debug kernel (KERNELS=debug) lockdep reports any
+// second order, and needs no two tasks at one time for that. On other kernels the cases show that the operations work
+// there.
 
 #include "fixture.hh"
 
@@ -13,7 +13,7 @@
 
 #include <linux/fs.h>
 
-/* What lies below, in the lowest branch. */
+/* Makes the files of the lowest branch. */
 static void fill(const string &low)
 {
 	for (const char *dir : {"/a", "/b", "/a/sub"})
@@ -44,7 +44,7 @@ static void splice_in(const string &to)
 	EXPECT_EQ(pread_text(in, 7, 0), "spliced");
 }
 
-/* Everything that copies up, removes, makes and moves, below @dir. */
+/* Copies up, removes, makes and moves objects below @dir. */
 static void change(const Union &u, const string &dir)
 {
 	auto at = [&](const char *name) {
@@ -74,14 +74,14 @@ static void change(const Union &u, const string &dir)
 	{
 		Fd file = open_file(at("a/mapped"), O_RDWR);
 		Map map(8192, PROT_READ | PROT_WRITE, MAP_SHARED, file);
-		/* A fault while a lock is held for writing, of the same file. */
+		/* A page fault while the same file is being written to under its lock. */
 		OK(pwrite(file, map.at(), 4096, 4096));
 		OK(pread(file, map.at(), 4096, 4096));
 		map[0] = 'x';
 		OK(msync(map.at(), 8192, MS_SYNC));
 		OK(fsync(file));
 	}
-	/* An overlay of 6.1 has none. */
+	/* An overlay on 6.1 has no O_TMPFILE. */
 	if (dir == u.mnt || kernel().at_least(6, 6)) {
 		Fd tmpfile = open_file(at("a"), O_TMPFILE | O_RDWR, 0600);
 		OK(pwrite(tmpfile, "x", 1, 0));
@@ -96,7 +96,7 @@ static void change(const Union &u, const string &dir)
 		EXPECT_EQ(sendfile(out, in, &from, 4096), 4096);
 		loff_t in_at = 0, out_at = 4096;
 		ssize_t copied = copy_file_range(in, &in_at, out, &out_at, 4096, 0);
-		/* An overlay does not copy from one of its filesystems to another. */
+		/* An overlay does not copy between two of its filesystems. */
 		if (copied >= 0 || errno != EXDEV || dir == u.mnt)
 			EXPECT_EQ(copied, 4096);
 	}
@@ -133,7 +133,7 @@ PARAM_CASE(union_of, "branches", "a_union_below", "an_overlay_below", "an_overla
 		below.unmount();
 	}
 	change(u, u.mnt);
-	/* A file of the union and one of a branch take from a pipe in turn. */
+	/* A file of the union and one of a branch are filled from a pipe, in turn. */
 	splice_in(u.top + "/a/spliced");
 	splice_in(u.at("a/spliced"));
 	if (p == "a_union_below") {
@@ -144,7 +144,7 @@ PARAM_CASE(union_of, "branches", "a_union_below", "an_overlay_below", "an_overla
 	u.unmount();
 }
 
-/* Names that the lower union keeps for itself are not to be had: nothing is copied up or hidden. */
+/* The lower union gives away no reserved names. So nothing here needs a copy or a whiteout of the upper union. */
 CASE(union_on_a_union_that_is_written_to)
 {
 	Union u;
@@ -170,7 +170,7 @@ CASE(union_on_a_union_that_is_written_to)
 	u.unmount();
 }
 
-/* The branches of both are the same directories: each union locks them as the other does. */
+/* Two unions have the same directories as branches, each in its own order of locks. */
 CASE(two_unions_of_the_same_branches)
 {
 	Union u;
@@ -184,7 +184,7 @@ CASE(two_unions_of_the_same_branches)
 	change(u, other);
 }
 
-/* The union is frozen, synced, remounted, and thawed. */
+/* The union is frozen, synced, remounted and thawed. */
 CASE(the_whole_mount)
 {
 	Union u;

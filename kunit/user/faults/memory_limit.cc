@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// The union as the root of a container with a memory limit: processes in it write, copy up, store
-// through mappings, make and rename names, list a large directory and run programs, until there is
-// no more memory and the kernel kills them, wherever they are. Somebody outside drops what is
-// cached all the while. Afterwards each file is the old one or the new one, nothing unfinished is
-// left, the union can be used, and goes. On the debug kernel lockdep looks at what reclaim does on
-// the way. AUFS_SEED chooses other limits, AUFS_STEPS how many containers.
+// The union is the root of a container with a memory limit. Processes in it write, copy up, store through mappings,
+// make and rename names, list a large directory and run programs, until there is no memory and the kernel kills them,
+// at any point. A process outside drops the caches all the while. Afterwards each file is the old one or the new one,
+// there is no debris, and the union can be used and unmounted. On the debug kernel lockdep sees the locks of reclaim.
+// AUFS_SEED chooses other limits, AUFS_STEPS how many containers.
 //
 // Combinations: tmpfs ext4+xfs
 
@@ -27,15 +26,15 @@ namespace
 constexpr unsigned count = 48, names_at_once = 40, large_low = 500, large_top = 100;
 constexpr size_t mapped_pages = 8;
 /*
- * The process that takes the memory is to be killed last, although it may have nearly all of it:
- * pages of files on disks are written, and given up. One of oom_score_adj counts as a thousandth of
- * the limit's pages, rounded down (mm/oom_kill.c): from 2000 pages on, 1999 times that is enough.
+ * The kernel has to kill the process that takes the memory last, although it may have nearly all: the others' pages of
+ * files on disks are written back and freed. One point of oom_score_adj is a thousandth of the limit's pages, rounded
+ * down (mm/oom_kill.c). With 2000 pages or more, the difference of 1999 points is enough.
  */
 constexpr size_t least_limit = 8 << 20;
 
 enum Kind { copied, written, mapped, named, renamed, listed, executed, kinds };
 
-/* What the processes say of each piece: it was not begun, was begun, is done. */
+/* The state of each piece, as its process reports it: not begun, begun, done. */
 enum State : unsigned char { old, begun, done };
 
 struct Shared {
@@ -48,7 +47,7 @@ string numbered(const string &dir, unsigned number)
 	return dir + "/" + std::to_string(number);
 }
 
-/* Made once, before the processes that use it. Some are copied in several steps. */
+/* Made before the processes fork. Some are so long that a copy-up has several steps. */
 const string &content(unsigned number)
 {
 	static const Names contents = [] {
@@ -81,7 +80,7 @@ void fill(const Union &u)
 	copy_self(u.low + "/program");
 }
 
-// ---- what goes on in the container -------------------------------------------------------------
+// ---- in the container --------------------------------------------------------------------------
 
 int error_of(long result)
 {
@@ -146,7 +145,7 @@ int rename_one(unsigned i)
 	return error_of(rename(path.c_str(), (path + ".new").c_str()));
 }
 
-/* All names, or an error. */
+/* Reads all names; each has to be there, or the errno says why not. */
 int list_all(unsigned)
 {
 	unsigned found = 0;
@@ -171,7 +170,7 @@ int execute(unsigned)
 		execl("/program", "program", "--helper", "run", nullptr);
 		_exit(errno == ENOMEM || errno == EAGAIN ? 0 : 99);
 	}
-	/* A program that cannot be loaded any more is killed by the kernel in other ways, too. */
+	/* A program that has no memory while it is loaded may also end by SIGSEGV or SIGBUS. */
 	int status = wait_for(pid);
 	for (int signal : {SIGKILL, SIGSEGV, SIGBUS})
 		if (status == 128 + signal)
@@ -183,7 +182,7 @@ int execute(unsigned)
 int (*const work[kinds])(unsigned) = {copy,	  write_new, store,  make_names,
 				      rename_one, list_all,  execute};
 
-/* What a system call may say where there is no memory, and who is killed may be told. */
+/* The errnos of calls for want of memory, and of tasks that are being killed. */
 bool is_for_want(int error)
 {
 	return error == ENOMEM || error == ENOSPC || error == EINTR || error == EAGAIN;
@@ -245,7 +244,7 @@ public:
 			OK(rmdir(path_.c_str()));
 		});
 	}
-	/* Begins @body in it, with this badness, in the union as its root if @inside. */
+	/* Runs @body in the container, with this oom_score_adj. If @inside, the union is its root. */
 	template <typename Body> pid_t run(bool inside, const string &badness, Body body) const
 	{
 		Pipe joined;
@@ -264,7 +263,7 @@ public:
 		EXPECT(wait_byte(joined.read));
 		return pid;
 	}
-	/* How many the kernel has killed. */
+	/* The number of processes that the kernel has killed. */
 	unsigned kills() const
 	{
 		string events = read_file(path_ + "/memory.events");
@@ -291,7 +290,7 @@ private:
 	string path_, root_;
 };
 
-/* Takes @pages of memory at a time, for ever. */
+/* Takes @pages of memory at a time, without an end. */
 void take_memory(unsigned pages)
 {
 	constexpr size_t most = 256 << 20;
@@ -312,7 +311,7 @@ void drop_caches()
 	}
 }
 
-// ---- what is to be there afterwards ------------------------------------------------------------
+// ---- afterwards --------------------------------------------------------------------------------
 
 #define EXPECT_THAT(condition, path)                                                               \
 	do {                                                                                       \
@@ -382,7 +381,7 @@ void check(const string &mnt, const Shared &shared)
 		unsigned found = 0;
 		for (unsigned name = 0; name < names_at_once; name++) {
 			bool there = exists(numbered(mnt + "/named", i * names_at_once + name));
-			/* One after the other. */
+			/* Each piece makes its names one after the other. */
 			EXPECT_THAT(!there || found == name, numbered(mnt + "/named", i));
 			found += there;
 		}
@@ -394,7 +393,7 @@ void check(const string &mnt, const Shared &shared)
 		EXPECT_HAS_NOT(entry.name, ".wh.");
 }
 
-/* Nobody is kept from going on. */
+/* The union can still be used. */
 void go_on(const string &mnt)
 {
 	for (unsigned i = 0; i < count; i++) {
@@ -407,7 +406,7 @@ void go_on(const string &mnt)
 	EXPECT_EQ(run({"/program", "--helper", "run"}, mnt).status, 0);
 }
 
-/* The last of its mounts may have gone with a namespace: that takes its time. */
+/* The last mount may have gone with its namespace, which takes time. */
 void wait_until_gone()
 {
 	for (int i = 0; i < 60000 && !names_in("/sys/fs/aufs").empty(); i++)
@@ -439,7 +438,7 @@ void use_container(const string &cgroups, Random &random)
 		pid_t hog = container.run(false, "-999", [&] { take_memory(pages); });
 		EXPECT_EQ(wait_for(hog), 128 + SIGKILL);
 		kills = container.kills() - 1;
-		/* All of the others, maybe a program too. None of them ends by itself. */
+		/* All other processes, and maybe a program. None of them ends by itself. */
 		EXPECT_GE(kills, unsigned(kinds));
 		workers.push_back(dropper);
 		for (pid_t pid : workers) {
@@ -471,7 +470,7 @@ void use_container(const string &cgroups, Random &random)
 
 } // namespace
 
-/* Where its text, its data and its stack are as they should be, it is 0. */
+/* Exits with 0 if the program's text, data and stack are whole. */
 HELPER(run)
 {
 	constexpr size_t size = 300000;
@@ -488,7 +487,7 @@ PARAM_CASE(killed, "chroot", "pivot_root")
 		if (read_file(cgroups + "/cgroup.controllers").find("memory") == string::npos)
 			SKIP("no memory controller in the second hierarchy");
 		write_control(cgroups + "/cgroup.subtree_control", "+memory");
-		/* Shorter reports; and none of each drop, from the 4 on. */
+		/* Has shorter reports of kills. From 4 on, the kernel does not log each drop. */
 		Setting no_tasks("/proc/sys/vm/oom_dump_tasks", "0");
 		write_control("/proc/sys/vm/drop_caches", "4");
 		Random random(chosen_seed());

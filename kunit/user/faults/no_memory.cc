@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// Each operation with each of its allocations failing once, the first, the second, until none is
-// left to fail: it is ENOMEM, or it works all the same, and in both cases nothing else has changed.
-// On kernels with fault injection (KERNELS=debug). Each method of the tables of module/vfs is
-// called: by the attempt that names it, or in a case of this program.
+// In each operation, each allocation fails once, the first, the second, and so on. The operation is ENOMEM or works all
+// the same, and changes nothing else. This needs a kernel with fault injection (KERNELS=debug). Each method of the
+// tables in module/vfs is called, by the attempt that names it or in a case of this program.
 
 #include "attempts.hh"
 
@@ -16,7 +15,7 @@
 
 static const string control = "/sys/kernel/debug/failslab/";
 
-/* Between begin() and end() the @nth allocation of this thread, of all that may sleep, fails. */
+/* Between begin() and end() the @nth allocation of this thread that may sleep fails. */
 class Failing
 {
 public:
@@ -28,7 +27,7 @@ public:
 	{
 		OK(pwrite(fd_, nth_.data(), nth_.size(), 0));
 	}
-	/* Whether it came to that, and no more do. */
+	/* Whether the allocation came and failed. No later one fails. */
 	bool end()
 	{
 		char text[16] = "";
@@ -43,15 +42,15 @@ private:
 	string nth_;
 };
 
-/* One attempt at something: whether an allocation failed, and the errno of it all. */
+/* One run of an attempt: whether an allocation failed, and the errno. */
 struct Attempted {
 	bool more;
 	int error;
 };
 
 /*
- * Makes @attempt with its first allocation failing, then the second, until there is none left to
- * fail, which must come before @most. Returns how many were missed; that must be ENOMEM.
+ * Runs @attempt again and again. Its first allocation fails, then its second, until no allocation is left to fail,
+ * which has to come before run @most. Returns how many runs failed, each with ENOMEM.
  */
 static unsigned with_each_failing(
 	unsigned most, const std::function<Attempted(Failing &, unsigned n)> &attempt,
@@ -84,7 +83,7 @@ static void need_fault_injection()
 {
 	if (!exists(control))
 		SKIP("no fault injection in this kernel");
-	/* What ext4 and XFS do then is their own: a journal that is aborted, say. */
+	/* ext4 and XFS react in their own ways, such as an aborted journal. */
 	if (!on("tmpfs") || !on("tmpfs", true))
 		SKIP("on tmpfs only");
 	write_control(control + "ignore-gfp-wait", "N");
@@ -93,13 +92,13 @@ static void need_fault_injection()
 
 static constexpr const char *text = "what it was";
 
-/* Where a branch has no memory, tmpfs says that it has no space. */
+/* A branch on tmpfs may say ENOSPC for want of memory. */
 static bool says_no_memory(int error, const Attempt &attempt)
 {
 	return error == ENOMEM || error == ENOSPC || error == attempt.shortage;
 }
 
-/* A filesystem changes the mode first, and then may have no memory for what the ACL says of it. */
+/* A filesystem changes the mode first, and may then have no memory to change the ACL. */
 static bool is_mode_alone(const string &now, const string &before, const Attempt &attempt)
 {
 	auto rest = [](const string &looks) {
@@ -110,9 +109,8 @@ static bool is_mode_alone(const string &now, const string &before, const Attempt
 }
 
 /*
- * Not called by an attempt: compat_ioctl, which is unlocked_ioctl for 32-bit programs;
- * mmap_capabilities, which is for kernels without an MMU; and what the cases below are for. The
- * union has no s_export_op and no a_ops.
+ * No attempt calls compat_ioctl, which is unlocked_ioctl for 32-bit programs, mmap_capabilities, which is for kernels
+ * without an MMU, and the methods of the cases below. The union has no s_export_op and no a_ops.
  */
 PARAM_CASE_OF(each_allocation, attempt_names())
 {
@@ -121,7 +119,7 @@ PARAM_CASE_OF(each_allocation, attempt_names())
 	ktap::say(string("for ") + attempt.methods);
 	Union u;
 	u.mount();
-	/* The union's own directories on the branch are there. */
+	/* The union's own directories on the branch are made first. */
 	write_file(u.low + "/first", "x");
 	OK(chmod(u.at("first").c_str(), 0600));
 	OK(unlink(u.at("first").c_str()));
@@ -150,7 +148,7 @@ PARAM_CASE_OF(each_allocation, attempt_names())
 				 !is_mode_alone(now, before, attempt))
 				EXPECT_EQ(now, before);
 			expect_no_debris(u.top);
-			/* Nobody is hindered afterwards. */
+			/* The same attempt works afterwards. */
 			if (error != usual && now == before) {
 				EXPECT_EQ(ktap::errno_name(attempt.run(scene)),
 					  ktap::errno_name(usual));
@@ -159,19 +157,19 @@ PARAM_CASE_OF(each_allocation, attempt_names())
 			return {more, error == usual ? 0 : error};
 		},
 		[&attempt](int error) { return says_no_memory(error, attempt); });
-	/* To walk a path takes memory. What is open may need none. */
+	/* A path walk takes memory. An attempt on an open file may need none. */
 	if (!attempt.open)
 		EXPECT_GT(missed, 0U);
 	string all = snapshot(u.mnt);
 	u.unmount();
 	expect_no_debris(u.top);
 	u.mount();
-	/* How many names are left below is noted as far as that is possible. */
+	/* The number of names that are left on a lower branch may be noted wrongly. */
 	if (!attempt.has_two_names)
 		EXPECT_EQ(snapshot(u.mnt), all);
 }
 
-/* Each name once, or ENOMEM. */
+/* The listing has each name once, or is ENOMEM. */
 CASE(readdir)
 {
 	need_fault_injection();
@@ -219,7 +217,7 @@ CASE(readdir)
 	EXPECT_GT(missed, 3U);
 }
 
-/* A name is not there, or that is not known, also where a directory is about to know which names it has not. */
+/* A lookup of a name that is not there is ENOENT or ENOMEM, also while the directory's filter of names is made. */
 CASE(names_that_are_not_there)
 {
 	constexpr unsigned most = 300;
@@ -248,10 +246,7 @@ CASE(names_that_are_not_there)
 	EXPECT_GT(missed, 3U);
 }
 
-/*
- * The union is mounted, or it is not and nothing holds its branches (parse_monolithic, parse_param,
- * get_tree, free).
- */
+/* The union is mounted, or it is not and holds none of its branches (parse_monolithic, parse_param, get_tree, free). */
 CASE(mount)
 {
 	need_fault_injection();
@@ -276,7 +271,7 @@ CASE(mount)
 	ro.unmount();
 }
 
-/* The list of branches is another one, or nothing has changed, in use or not (reconfigure). */
+/* A remount changes the list of branches, or nothing, also for open files (reconfigure). */
 PARAM_CASE(branches, "append", "prepend", "del", "replace", "mod", "udba")
 {
 	need_fault_injection();
@@ -333,7 +328,7 @@ PARAM_CASE(branches, "append", "prepend", "del", "replace", "mod", "udba")
 	more.unmount();
 }
 
-/* A mapping is made, or it is not; the file can be mapped after that. */
+/* A file is mapped, or it is not and can be mapped later. */
 CASE(mmap)
 {
 	need_fault_injection();
@@ -348,7 +343,7 @@ CASE(mmap)
 		void *map = fd < 0 ? MAP_FAILED : mmap(nullptr, 8192, PROT_READ, MAP_SHARED, fd, 0);
 		if (fd >= 0 && map == MAP_FAILED)
 			error = errno;
-		/* Split: a second vma. */
+		/* A split makes a second vma. */
 		if (map != MAP_FAILED && mprotect(map, 4096, PROT_NONE) < 0)
 			error = errno;
 		bool more = failing.end();
@@ -366,7 +361,7 @@ CASE(mmap)
 	EXPECT_EQ(map.text(100), pattern(100));
 }
 
-/* The same by fsopen(2), option by option; what is left of it goes with the context. */
+/* The same by fsopen(2), option by option. The rest goes with the context. */
 CASE(mount_by_fsconfig)
 {
 	need_fault_injection();
@@ -400,7 +395,7 @@ CASE(mount_by_fsconfig)
 	EXPECT_GT(missed, 10U);
 }
 
-/* Names are looked at again (d_revalidate): there is what branches have, or it is not known. */
+/* Names are looked at again (d_revalidate): the result is what the branches have, or an error. */
 PARAM_CASE(names_looked_at_again, "reval", "notify")
 {
 	need_fault_injection();
@@ -412,7 +407,7 @@ PARAM_CASE(names_looked_at_again, "reval", "notify")
 		make_dir(u.low + dir);
 		write_file(u.low + dir + "/file", text);
 		EXPECT_EQ(read_file(path), text);
-		/* Somebody is faster than the union. */
+		/* Somebody makes the file directly first. */
 		write_file(u.top + dir + "/file", "above");
 		struct stat is = {};
 		failing.begin();
@@ -443,7 +438,7 @@ CASE(freeze)
 		OK(chmod(u.at("file").c_str(), 0600));
 		return {more, error};
 	});
-	/* And the way back. */
+	/* The same for the thaw. */
 	with_each_failing(400, [&](Failing &failing, unsigned) -> Attempted {
 		OK(ioctl(root, FIFREEZE, 0));
 		failing.begin();
