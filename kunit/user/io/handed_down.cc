@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// What of a request a branch is told: a server sees the very flags. Those that say what was asked of the
-// union's file, and would be another request there, do not come down.
+// The flags of a request that a branch is given: a server sees each of them. Flags that tell of the union's file, and
+// would be another request to the branch, do not come down.
 // Combinations: tmpfs
 
 #include "fuse_server.hh"
@@ -23,8 +23,8 @@ struct Setup : Union {
 };
 
 /*
- * As libfuse's servers are: an open with O_TRUNC truncates, and the kernel, which has seen to that,
- * says nothing more. The union's branch file is opened without.
+ * In libfuse's servers, as in this one, an open with O_TRUNC truncates, and the kernel then sends no size. The union
+ * opens its branch file without O_TRUNC.
  */
 PARAM_CASE(truncation_by_open, "write", "append", "create", "read")
 {
@@ -74,7 +74,7 @@ CASE(flags_of_an_open)
 		}
 }
 
-/* What a change of attributes says, by which way ever it comes. */
+/* The fields that a change of attributes names, whatever call makes it. */
 CASE(changes_of_attributes)
 {
 	Setup u;
@@ -93,7 +93,7 @@ CASE(changes_of_attributes)
 		  uint32_t(FATTR_UID | FATTR_GID));
 	OK(truncate(u.at("file").c_str(), 100));
 	EXPECT_EQ(seen() & ~times, uint32_t(FATTR_SIZE | FATTR_LOCKOWNER));
-	/* With the file that it is done by, if that can be written to. */
+	/* The open file is named too, if it can be written to. */
 	OK(ftruncate(writer, 50));
 	EXPECT_EQ(seen() & ~times, uint32_t(FATTR_SIZE | FATTR_FH | FATTR_LOCKOWNER));
 	{
@@ -109,7 +109,7 @@ CASE(changes_of_attributes)
 	EXPECT_EQ(seen() & (FATTR_ATIME_NOW | FATTR_MTIME_NOW), 0u);
 }
 
-/* What a write says of how it is done; and F_SETFL counts. */
+/* The flags of a write, also those that F_SETFL has changed. */
 CASE(flags_of_a_write)
 {
 	Setup u;

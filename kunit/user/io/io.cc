@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// Reading and writing: every way the kernel offers, and positions.
+// Reading and writing: all system calls for it, and positions.
 //
 // Combinations: tmpfs ext4+xfs
 
@@ -50,7 +50,7 @@ CASE(vectors)
 	EXPECT_EQ(OK(readv(file, in, 2)), 14);
 }
 
-/* The flags of preadv2/pwritev2 reach the branch: it answers as it would itself. */
+/* The flags of preadv2/pwritev2 reach the branch: the union answers as the branch does. */
 PARAM_CASE(rwf_flags, "HIPRI", "DSYNC", "SYNC", "NOWAIT", "APPEND")
 {
 	string p = ktap::param();
@@ -71,7 +71,7 @@ PARAM_CASE(rwf_flags, "HIPRI", "DSYNC", "SYNC", "NOWAIT", "APPEND")
 	ssize_t result = pwritev2(file, &vector, 1, 2, flag);
 	int result_errno = errno;
 	if (p == "NOWAIT" && result < 0) {
-		/* A file may say that it cannot promise not to wait; it then has done nothing. */
+		/* A file may refuse to promise that it does not wait. Then nothing was read or written. */
 		EXPECT_EQ(ktap::errno_name(result_errno), "EOPNOTSUPP");
 		EXPECT_EQ(read_file(u.at("file")), "0123456789");
 		return;
@@ -153,7 +153,7 @@ CASE(positions)
 	EXPECT_EQ(lseek(file, 0, SEEK_CUR), 5);
 }
 
-/* Data and holes lie where the branch says. */
+/* SEEK_DATA and SEEK_HOLE find what the branch says. */
 CASE(seek_data_and_hole)
 {
 	Union u;
@@ -172,7 +172,7 @@ CASE(seek_data_and_hole)
 			int result_errno = result < 0 ? errno : 0;
 			EXPECT_EQ(result, expected);
 			EXPECT_EQ(result_errno, expected_errno);
-			/* What is found is the new position; a failure leaves the old one. */
+			/* A seek sets the position; a failure leaves the old one. */
 			EXPECT_EQ(lseek(file, 0, SEEK_CUR), lseek(branch, 0, SEEK_CUR));
 		}
 	EXPECT_EQ(lseek(file, 70000, SEEK_DATA), 1 << 20);
@@ -245,7 +245,7 @@ CASE(sendfile_and_copy)
 	EXPECT(read_file(u.top + "/target") == content.substr(10));
 }
 
-/* Within the union: from the rw branch, from a lower one, and from one on another filesystem. */
+/* copy_file_range(2) within the union, from the rw branch, from a lower one, and from one on another filesystem. */
 PARAM_CASE(copy_file_range_within_the_union, "top", "low", "other")
 {
 	Union u;
@@ -270,7 +270,7 @@ PARAM_CASE(copy_file_range_within_the_union, "top", "low", "other")
 	EXPECT_EQ(copy_file_range(source, nullptr, target, nullptr, 0, 0), 0);
 }
 
-/* FICLONE and FIDEDUPERANGE go to the branch: what it can do the union can. */
+/* FICLONE and FIDEDUPERANGE go to the branch: the union can do what the branch can. */
 CASE(clone)
 {
 	Union u;
@@ -288,7 +288,7 @@ CASE(clone)
 	EXPECT(read_file(u.at("target")) == (expected ? "" : content));
 }
 
-/* chattr's flags: as the branch has them, and set through the union. */
+/* The flags of chattr(1) are those of the branch, and can be set through the union. */
 CASE(inode_flags)
 {
 	Union u;
@@ -317,7 +317,7 @@ CASE(inode_flags)
 		Fd lower = open_file(u.at("low"), O_RDONLY);
 		EXPECT_OK(ioctl(lower, FS_IOC_GETFLAGS, &flags));
 		unsigned before = flags;
-		/* What else ext4 tells of a file is not for tmpfs, where it may be copied to. */
+		/* Other flags that ext4 shows are unknown to tmpfs, on which the copy may be. */
 		flags = (flags & FS_FL_USER_MODIFIABLE) | FS_NODUMP_FL;
 		EXPECT_OK(ioctl(lower, FS_IOC_SETFLAGS, &flags));
 		Fd copy = open_file(u.top + "/low", O_RDONLY),
@@ -355,7 +355,7 @@ CASE(immutable_file)
 	EXPECT_OK(unlink(u.at("file").c_str()));
 }
 
-/* What only reads is answered as the branch does; what changes something is not passed on. */
+/* An ioctl that only reads has the branch's answer. An ioctl that changes something is not passed on. */
 CASE(ioctls_that_only_read)
 {
 	Union u;
@@ -425,12 +425,12 @@ CASE(inotify_sees_what_happens_on_the_union)
 						      {IN_MOVED_TO, "newer"},
 						      {IN_DELETE, "newer"}})
 		EXPECT_HAS(seen, ktap::format("%x:%s ", mask, name.c_str()));
-	/* Once each: the branch's own events are not the union's. */
+	/* Each event comes once: the union does not report the branch's own events. */
 	string modify = ktap::format("%x:new ", IN_MODIFY);
 	EXPECT_EQ(seen.find(modify), seen.rfind(modify));
 }
 
-/* What is done to the union's file is told of that one, and not once more of the branch's. */
+/* A use of the union's file is an event of that file, and not also of the branch's file. */
 CASE(a_watch_of_the_branch_is_not_told)
 {
 	Union u;

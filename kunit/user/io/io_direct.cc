@@ -24,7 +24,7 @@ struct Buffer {
 	}
 };
 
-/* 0, or what the branch itself answers to O_DIRECT. */
+/* Returns 0, or the errno of the branch for O_DIRECT. */
 static int direct_error(const string &dir)
 {
 	string probe = dir + "/probe";
@@ -40,7 +40,7 @@ static void need_direct(const string &dir)
 		SKIP("the branch has no O_DIRECT: %s", ktap::errno_name(error).c_str());
 }
 
-/* The union opens with O_DIRECT what the branch does, and refuses what it refuses. */
+/* The union takes O_DIRECT if the branch takes it, with the branch's errno if not. */
 CASE(open_as_the_branch_does)
 {
 	Union u;
@@ -54,7 +54,7 @@ CASE(open_as_the_branch_does)
 	Fd file(open(u.at("low").c_str(), O_RDONLY | O_DIRECT | O_CLOEXEC));
 	EXPECT_EQ(ktap::errno_name(file < 0 ? errno : 0), ktap::errno_name(low));
 	EXPECT_EQ(ktap::errno_name(direct_error(u.mnt)), ktap::errno_name(top));
-	/* The same by F_SETFL, where the file is open already. */
+	/* The same by F_SETFL on an open file. */
 	Fd later = open_file(u.at("low"), O_RDONLY);
 	int set = fcntl(later, F_SETFL, O_DIRECT) ? errno : 0;
 	EXPECT_EQ(ktap::errno_name(set), ktap::errno_name(low));
@@ -73,7 +73,7 @@ CASE(direct_read_and_write)
 	EXPECT_EQ(OK(pread(file, in.at(), 4 * block, 0)), ssize_t(4 * block));
 	EXPECT_EQ(in.map.text(4 * block), string(4 * block, 'x'));
 	EXPECT(read_file(u.top + "/file") == string(4 * block, 'x'));
-	/* An offset that is not aligned is the branch's to refuse. */
+	/* The branch decides whether an unaligned offset is refused. */
 	Fd plain = open_file(u.top + "/file", O_RDWR | O_DIRECT);
 	int expected = pread(plain, in.at(), 100, 1) < 0 ? errno : 0;
 	int result = pread(file, in.at(), 100, 1) < 0 ? errno : 0;
@@ -92,7 +92,7 @@ CASE(direct_read_of_a_lower_file)
 	EXPECT(in.map.text(3 * block) == pattern(3 * block));
 }
 
-/* Switched on for an open file, it takes effect; switched off, unaligned writes work again. */
+/* O_DIRECT can be set on an open file. When it is cleared, unaligned writes work again. */
 CASE(direct_set_later)
 {
 	Union u;

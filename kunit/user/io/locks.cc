@@ -50,7 +50,7 @@ PARAM_CASE(flock_call, "file", "low")
 	EXPECT_EQ(in_another(shared), "EAGAIN");
 	OK(flock(file, LOCK_UN));
 	EXPECT_EQ(in_another(exclusive), "0");
-	/* Closing the last descriptor lets go. */
+	/* The close of the last descriptor releases the lock. */
 	OK(flock(file, LOCK_EX));
 	Fd twin(OK(dup(file)));
 	file.reset();
@@ -70,7 +70,7 @@ CASE(flock_waits)
 		OK(flock(mine, LOCK_EX));
 		send_byte(got.write);
 	});
-	/* It appears in /proc/locks as one that is blocked. */
+	/* /proc/locks shows the waiting lock. */
 	while (read_file("/proc/locks")
 		       .find(ktap::format("-> FLOCK  ADVISORY  WRITE %d ", waiter)) == string::npos)
 		usleep(1000);
@@ -105,7 +105,7 @@ PARAM_CASE(posix_locks, "posix", "ofd")
 			  EXPECT_EQ(lock.l_len, 100);
 		  }),
 		  0);
-	/* Split in the middle. */
+	/* A lock is split in the middle. */
 	OK(posix_lock(file, set, F_UNLCK, 140, 20));
 	EXPECT_EQ(other(F_WRLCK, 145, 5), "0");
 	EXPECT_EQ(other(F_WRLCK, 130, 5), "EAGAIN");
@@ -119,7 +119,7 @@ PARAM_CASE(posix_locks, "posix", "ofd")
 	EXPECT_ERR(posix_lock(reader, set, F_WRLCK), EBADF);
 }
 
-/* POSIX locks are the process's: any close() of the file ends them. OFD locks are the open file's. */
+/* The process has a POSIX lock: any close() of the file ends it. The open file has an OFD lock. */
 CASE(who_owns_a_lock)
 {
 	Setup u;
@@ -136,7 +136,7 @@ CASE(who_owns_a_lock)
 	OK(posix_lock(file, F_OFD_SETLK, F_WRLCK));
 	open_file(u.path, O_RDONLY).reset();
 	EXPECT_EQ(taken(), "EAGAIN");
-	/* Two open files of one process conflict by OFD locks. */
+	/* OFD locks of two open files conflict, also in one process. */
 	Fd second = open_file(u.path, O_RDWR);
 	EXPECT_ERR(posix_lock(second, F_OFD_SETLK, F_WRLCK), EAGAIN);
 }
@@ -198,7 +198,7 @@ CASE(lease)
 	EXPECT_EQ(broken, 1);
 	OK(fcntl(file, F_SETLEASE, F_UNLCK));
 	EXPECT_EQ(in_child([&] { open_file(u.path, O_WRONLY); }), 0);
-	/* A write lease needs to be alone. */
+	/* A write lease needs a file that nobody else has open. */
 	Fd writer = open_file(u.path, O_RDWR);
 	EXPECT_ERR(fcntl(file, F_SETLEASE, F_WRLCK), EAGAIN);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// Questions that some filesystems answer and the union does not, or in its own way: aufs.5 says how.
+// Questions that some filesystems answer, and the union does not answer or answers in its own way, as aufs.5 says.
 
 #include "fixture.hh"
 
@@ -23,7 +23,7 @@ struct Asked : Union {
 	Fd file;
 };
 
-/* Where the blocks are, which filesystem it is, and what could be given back: of a branch, not of the union. */
+/* Block numbers, the filesystem's UUID and the trim of free space belong to a branch, not to the union. */
 CASE(of_a_disk)
 {
 	Asked u;
@@ -35,7 +35,7 @@ CASE(of_a_disk)
 	EXPECT_ERR(ioctl(u.file, _IOR(0x15, 0, char[17]), uuid), ENOTTY);
 }
 
-/* The pages are the branch's, and nobody looks for them there. */
+/* The branch's file has the cached pages, so cachestat(2) finds none in the union's. */
 CASE(cached_pages)
 {
 	Asked u;
@@ -50,7 +50,7 @@ CASE(cached_pages)
 	EXPECT_EQ(found[0], 0u);
 }
 
-/* A handle tells one file from another; a file cannot be opened by it. */
+/* A handle tells files apart, but no file can be opened by it. */
 CASE(handles)
 {
 	Asked u;
@@ -70,7 +70,7 @@ CASE(handles)
 		return;
 	}
 	EXPECT_EQ(asked, 0);
-	/* The copy is the same file. */
+	/* The copy of a file has the same handle. */
 	Fd writer = open_file(u.at("file"), O_WRONLY | O_APPEND);
 	OK(write(writer, "x", 1));
 	OK(name_to_handle_at(AT_FDCWD, u.at("file").c_str(), &again.head, &mount_id,
@@ -79,7 +79,7 @@ CASE(handles)
 	EXPECT_EQ(memcmp(again.bytes, handle.bytes, handle.head.handle_bytes), 0);
 }
 
-/* fanotify(7) that names files by handles: of one file or directory, not of a whole mount. */
+/* fanotify(7) with handles can watch one file or directory, not a whole mount. */
 CASE(fanotify_by_handles)
 {
 	Asked u;

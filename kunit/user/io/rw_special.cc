@@ -94,7 +94,7 @@ PARAM_CASE(fallocate_mode, "allocate", "keep_size", "punch_hole", "zero_range", 
 	write_file(u.top + "/file", content);
 	u.mount();
 	Fd plain = open_file(u.top + "/plain", O_RDWR), file = open_file(u.at("file"), O_RDWR);
-	/* Allocating goes beyond the end. */
+	/* The modes that allocate go beyond the end. */
 	off_t offset = mode & ~FALLOC_FL_KEEP_SIZE ? 64 * 1024 : 512 * 1024;
 	int expected = fallocate(plain, mode, offset, 64 * 1024) ? errno : 0;
 	int result = fallocate(file, mode, offset, 64 * 1024) ? errno : 0;
@@ -118,7 +118,7 @@ CASE(fallocate_needs_a_writable_file)
 	EXPECT_EQ(stat_of(u.low + "/low").st_size, 3);
 }
 
-/* A user's write takes the set-user-ID bit away; so do truncation and a change of owner. */
+/* A user's write clears the set-user-ID bit, and so do a truncation and a change of owner. */
 PARAM_CASE(suid_is_cleared, "write", "truncate", "splice", "fallocate", "chown",
 	   "mapped_write_does_not")
 {
@@ -159,7 +159,7 @@ HELPER(show_effective_ids)
 	return 0;
 }
 
-/* And what has lost it does not get the owner's rights from execve() any more. */
+/* A program that has lost the bit does not give its owner's rights. */
 PARAM_CASE(suid_program_is_written, "write", "splice", "fallocate")
 {
 	Union u;
@@ -186,7 +186,7 @@ PARAM_CASE(suid_program_is_written, "write", "splice", "fallocate")
 	});
 }
 
-/* Root's own write leaves it, as everywhere. */
+/* Root's own write leaves the bit, as on any filesystem. */
 CASE(suid_stays_for_root)
 {
 	Union u;
@@ -218,7 +218,7 @@ CASE(setgid_directory_hands_its_group_on)
 	EXPECT_EQ(stat_of(u.at("dir/sub")).st_mode & 07777, 02755u);
 }
 
-/* A user who is not in a file's group cannot make it set-group-ID there. */
+/* A user that is not in a file's group cannot make the file set-group-ID. */
 CASE(setgid_file_in_a_foreign_group)
 {
 	Union u;
@@ -241,7 +241,7 @@ CASE(unix_socket)
 	u.mount();
 	sockaddr_un address = {};
 	address.sun_family = AF_UNIX;
-	/* Paths of sockets are short: from the union's directory. */
+	/* A socket's path has to be short, so it begins at the union's root. */
 	OK(chdir(u.mnt.c_str()));
 	strcpy(address.sun_path, "socket");
 	auto *name = reinterpret_cast<sockaddr *>(&address);
@@ -280,7 +280,7 @@ CASE(disk_full)
 		EXPECT_EQ(stat_of(branch.path() + "/file").st_size, written);
 		EXPECT(written > 900000 && written <= 1 << 20);
 		EXPECT_ERR(fallocate(file, 0, 4 << 20, 1 << 20), ENOSPC);
-		/* A hole in a mapping that cannot be filled. */
+		/* A hole in a mapping cannot be filled. */
 		OK(ftruncate(file, 8 << 20));
 		int code = in_child([&] {
 			Map map(page_size(), PROT_READ | PROT_WRITE, MAP_SHARED, file, 4 << 20);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// fcntl(F_SETFL): flags that an open file gets or loses count for all that is done with it from then on,
-// as they do for a file of the branch.
+// fcntl(F_SETFL): a flag that an open file gets or loses counts for all later calls, as for a file of the branch.
 // Combinations: tmpfs ext4
 
 #include "fixture.hh"
@@ -15,7 +14,7 @@ struct Outcome {
 	}
 };
 
-/* One file of @dir, opened with @opened, then with @set: what every way to use it does. */
+/* Opens a file of @dir with @opened, then sets @set. Returns the result of each way to use the file. */
 static Outcome act(const string &dir, int opened, int set)
 {
 	Outcome outcome;
@@ -62,7 +61,7 @@ PARAM_CASE(as_on_the_branch, "append", "direct", "nonblock")
 		}
 }
 
-/* Set, cleared and set again, in the midst of its use. */
+/* A flag is set, cleared and set again while the file is used. */
 CASE(changed_again_and_again)
 {
 	Union u;
@@ -84,7 +83,7 @@ CASE(changed_again_and_again)
 	}
 }
 
-/* A file that was copied up after it was opened has them as well. */
+/* A file that was copied up after its open has the flags too. */
 CASE(after_a_copy_up)
 {
 	Union u;
@@ -103,7 +102,7 @@ CASE(after_a_copy_up)
 	EXPECT_GT(stat_of(u.top + "/file").st_atim.tv_sec, 1000);
 }
 
-/* Accesses are noted or not as the flag says, until it is changed. */
+/* A read changes the access time unless the flag is set, also when the flag changes. */
 CASE(no_access_time)
 {
 	Union u;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// The size that the VFS takes from the union's own inode, and not from the branch's, is the branch's also
-// after several have made the file longer at once.
+// The VFS takes some sizes from the union's own inode: they are the branch's, also after several threads have made the
+// file longer at once.
 // Combinations: tmpfs ext4
 
 #include "fixture.hh"
@@ -11,7 +11,7 @@
 #include <sys/ioctl.h>
 #include <thread>
 
-/* How many bytes FIONREAD says that there are. */
+/* The number of bytes that FIONREAD gives. */
 static long waiting(int file)
 {
 	int bytes = -1;

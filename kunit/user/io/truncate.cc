@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// A truncation that is refused has not happened, whoever refuses it and however late; one that is
-// allowed does not copy what it cuts.
+// A truncation that is refused changes nothing, whoever refuses it and however late. One that is allowed does not copy
+// the data that it cuts.
 // Combinations: tmpfs ext4+xfs
 
 #include "fixture.hh"
@@ -41,7 +41,7 @@ struct Setup : Union {
 static const std::vector<int> opens = {O_WRONLY | O_TRUNC, O_RDWR | O_TRUNC,
 				       O_RDWR | O_TRUNC | O_APPEND, O_WRONLY | O_TRUNC | O_CREAT};
 
-/* Who may write to files and not truncate them, as a container's policy may have it. */
+/* A policy, such as a container's, allows writes but not truncations. */
 CASE(security_module_refuses)
 {
 	constexpr uint64_t truncates = 1ULL << 14, writes = LANDLOCK_ACCESS_FS_WRITE_FILE;
@@ -77,7 +77,7 @@ CASE(security_module_refuses)
 	u.expect_intact();
 }
 
-/* A lease that somebody holds, and who does not wait for it; a program that runs. */
+/* A truncation that does not wait for a lease is refused, and so is one of a program that runs. */
 PARAM_CASE(file_in_use, "lease", "program")
 {
 	Setup u;
@@ -113,7 +113,7 @@ PARAM_CASE(file_in_use, "lease", "program")
 	u.expect_intact();
 }
 
-/* The branch that the copy goes to cannot open it as it is asked to: ramfs has no direct I/O. */
+/* The copy's branch cannot open files in the requested way: ramfs has no direct I/O. */
 CASE(branch_refuses_the_open)
 {
 	Union u;
@@ -129,13 +129,13 @@ CASE(branch_refuses_the_open)
 	EXPECT(read_file(u.at("file")) == pattern(size));
 	EXPECT(!exists(top + "/file"));
 	expect_no_debris(top);
-	/* It was not the truncation. */
+	/* The truncation was not the reason. */
 	OK(close(OK(open(u.at("file").c_str(), O_WRONLY | O_TRUNC | O_CLOEXEC))));
 	EXPECT_EQ(read_file(u.at("file")), "");
 	u.unmount();
 }
 
-/* The rw branch has no room for the file, and none is needed for what is left of it. */
+/* The rw branch has no room for the whole file. The part that stays needs little. */
 PARAM_CASE(what_is_cut_is_not_copied, "open", "open_to_read", "truncate")
 {
 	Union u;
@@ -155,7 +155,7 @@ PARAM_CASE(what_is_cut_is_not_copied, "open", "open_to_read", "truncate")
 	u.unmount();
 }
 
-/* What was opened with O_TRUNC is the file from then on, with all that it can do. */
+/* An open with O_TRUNC gives a file that can do all that other files can. */
 CASE(file_that_was_truncated_by_its_open)
 {
 	Setup u({"0", "1", "2", "3"});
@@ -181,7 +181,7 @@ CASE(file_that_was_truncated_by_its_open)
 	EXPECT(read_file(u.low + "/below") == pattern(size));
 }
 
-/* Several open it at once: it is one file, and what was written after the last truncation stays. */
+/* Several tasks open a file with O_TRUNC at once: it is one file, and keeps data written after the last open. */
 CASE(truncated_by_several_at_once)
 {
 	std::vector<string> names;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// Running programs from the union, and ETXTBSY both ways: on the union and on the branch.
+// Programs run from the union. ETXTBSY holds both ways: on the union and on the branch.
 
 #include "proc.hh"
 
@@ -9,7 +9,7 @@
 
 HELPER(wait)
 {
-	/* Says that it runs, and runs until its standard input ends. */
+	/* Tells that it runs, and runs until its standard input ends. */
 	char byte;
 	if (write(STDOUT_FILENO, "x", 1) != 1)
 		return 1;
@@ -29,7 +29,7 @@ HELPER(say_execfn)
 	return 0;
 }
 
-/* What a program prints does not belong in the results. */
+/* Keeps the program's output out of the results. */
 static void be_quiet()
 {
 	OK(dup2(open_file("/dev/null", O_WRONLY), STDOUT_FILENO));
@@ -73,7 +73,7 @@ private:
 	pid_t pid_ = 0;
 };
 
-/* What cannot be written while it runs: by any name of it, in any way. */
+/* Each way to write to the running program @path is ETXTBSY. */
 static void expect_busy(const string &path)
 {
 	EXPECT_ERR(open(path.c_str(), O_WRONLY), ETXTBSY);
@@ -100,7 +100,7 @@ PARAM_CASE(running_program_is_not_written, "top", "low")
 			open_file(u.at("prog"), O_RDONLY));
 		EXPECT_EQ(map.text(4), "\177ELF");
 	}
-	/* Afterwards it can be written again: no denial is left over. */
+	/* When the program has ended, the file can be written to again. */
 	{
 		Fd file = open_file(branch, O_WRONLY);
 	}
@@ -109,7 +109,7 @@ PARAM_CASE(running_program_is_not_written, "top", "low")
 	}
 }
 
-/* Run from the branch itself, it cannot be written through the union. */
+/* A program that runs from the branch cannot be written to through the union. */
 CASE(program_that_runs_from_the_branch)
 {
 	Union u;
@@ -164,7 +164,7 @@ CASE(several_at_once)
 	open_file(u.at("prog"), O_WRONLY);
 }
 
-/* Its start makes the copy that is run. */
+/* The start of a program makes the copy that runs. */
 CASE(copied_by_its_start)
 {
 	Union u;
@@ -176,7 +176,7 @@ CASE(copied_by_its_start)
 	expect_busy(u.at("prog"));
 }
 
-/* An exec that fails after the file was opened lets go of it too. */
+/* An exec that fails after the open does not hold the file. */
 CASE(exec_that_fails)
 {
 	Union u;
@@ -267,7 +267,7 @@ CASE(name_and_auxiliary_vector)
 	EXPECT_EQ(out.text, u.at("name_of_it") + " name_of_it\n\n");
 }
 
-/* /proc/PID/exe: the union's path, what it opens, and what it says when the file is gone. */
+/* /proc/PID/exe has the union's path, also when the file is gone, and opens the union's file. */
 CASE(proc_exe)
 {
 	Union u;
@@ -290,7 +290,7 @@ CASE(proc_exe)
 	u.unmount();
 }
 
-/* The union cannot go while a program of it runs, and can afterwards. */
+/* The union cannot be unmounted while a program of it runs. */
 CASE(busy_while_running)
 {
 	Union u;
@@ -303,7 +303,7 @@ CASE(busy_while_running)
 	u.unmount();
 }
 
-/* PR_SET_MM_EXE_FILE takes a union's file when nothing of the old one is mapped, else EBUSY. */
+/* PR_SET_MM_EXE_FILE takes a union's file if no part of the old one is mapped. Else it is EBUSY. */
 CASE(set_exe_file)
 {
 	Union u;

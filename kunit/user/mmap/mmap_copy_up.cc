@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// Mappings across copy-up: a mapping keeps reporting the union's file, and keeps the data that it
-// was served; what a mapping of the old file sees of later writes is nothing.
+// Mappings across a copy-up: a mapping goes on reporting the union's file, and keeps the data that it had. A mapping of
+// the old file shows no later write.
 //
 // Combinations: tmpfs ext4
 
@@ -43,7 +43,7 @@ struct Setup : Union {
 		open_file(file(), O_WRONLY);
 		ASSERT(exists(top + "/dir/sub/file"));
 	}
-	/* A write through the union, to what is the new file. */
+	/* Writes through the union, and so to the copy. */
 	void write(char byte, off_t offset = 0) const
 	{
 		Fd writer = open_file(file(), O_WRONLY);
@@ -59,7 +59,7 @@ struct Setup : Union {
 	}
 };
 
-/* maps and map_files say the same of a file that has no name any more. */
+/* maps and map_files report @map as a deleted file. */
 static void expect_reported_as_deleted(const Map &map, const string &path, const struct stat &was,
 				       const struct stat &of_branch)
 {
@@ -88,7 +88,7 @@ PARAM_CASE(reported_alike, "shared", "private", "written")
 	EXPECT_EQ(now.st_dev, u.was.st_dev);
 	expect_reported(before.at(), u.file(), now, old_branch);
 	expect_reported(after.at(), u.file(), now, u.new_branch());
-	/* Renamed, with a directory above it, and back into nothing. */
+	/* The file is renamed, then removed, with the directories above it. */
 	OK(rename(u.file().c_str(), u.at("dir/renamed").c_str()));
 	expect_reported(before.at(), u.at("dir/renamed"), now, old_branch);
 	expect_reported(after.at(), u.at("dir/renamed"), now, stat_of(u.top + "/dir/renamed"));
@@ -105,7 +105,7 @@ PARAM_CASE(reported_alike, "shared", "private", "written")
 	EXPECT_EQ(after.text(pages(count)), pattern(pages(count)));
 }
 
-/* Unlinked and its directory removed with no copy-up before. */
+/* The file and its directories are removed without a copy-up before. */
 CASE(removed_without_copy_up)
 {
 	Setup u;
@@ -142,9 +142,9 @@ CASE(inode_number_stays)
 }
 
 /*
- * The rule: a mapping stays with the file that its descriptor had. One that was opened, read-only,
- * before the copy-up has the old file until it is read from, and the new one then; what is opened
- * later has the new one. Nobody sees half of each.
+ * A mapping has the file that its descriptor had at that moment. A descriptor that was opened to read before the
+ * copy-up has the old file until the next read, and the copy from then on. A later descriptor has the copy. No mapping
+ * shows half of each.
  */
 CASE(stale_readers)
 {
@@ -156,7 +156,7 @@ CASE(stale_readers)
 	shared.touch(0);
 	private_map[1] = 'P';
 	u.copy_up();
-	/* Until somebody writes there is no difference. */
+	/* The old and the new mapping show the same until somebody writes. */
 	Map fresh = u.map(PROT_READ, MAP_SHARED);
 	EXPECT(fresh.text(pages(count)) == shared.text(pages(count)));
 	u.write('!', 0);
@@ -169,7 +169,7 @@ CASE(stale_readers)
 	EXPECT(pread_text(reader, pages(count), 0) == changed);
 	EXPECT(fresh.text(pages(count)) == changed);
 	EXPECT(read_file(u.file()) == changed);
-	/* What the old descriptor maps now is what it has read. */
+	/* A new mapping of the old descriptor has the data that the descriptor has read. */
 	Map late(pages(count), PROT_READ, MAP_SHARED, reader);
 	EXPECT(late.text(pages(count)) == changed);
 	expect_reported(late.at(), u.file(), stat_of(u.file()), u.new_branch());
@@ -179,7 +179,7 @@ CASE(stale_readers)
 	string mine = old;
 	mine[1] = 'P';
 	EXPECT(private_map.text(pages(count)) == mine);
-	/* The attributes are the new file's, for all. */
+	/* All descriptors show the copy's attributes. */
 	OK(truncate(u.file().c_str(), 10));
 	EXPECT_EQ(fstat_of(reader).st_size, 10);
 	EXPECT_EQ(fstat_of(reader).st_ino, u.was.st_ino);
@@ -190,7 +190,7 @@ CASE(stale_readers)
 	EXPECT_EQ(stat_of(u.low + "/dir/sub/file").st_mode & 07777, 0644u);
 }
 
-/* Each way to ask a descriptor for data, or where it ends, that was opened before the copy-up. */
+/* An older descriptor follows a copy-up by each call that reads data or asks for the end of the file. */
 PARAM_CASE(old_descriptor_follows, "read", "readv", "seek_end", "seek_data", "sendfile", "splice",
 	   "copy_file_range", "fsync", "aio")
 {
@@ -242,14 +242,14 @@ PARAM_CASE(old_descriptor_follows, "read", "readv", "seek_end", "seek_data", "se
 		EXPECT_EQ(event.res, more.size());
 		OK(syscall(SYS_io_destroy, context));
 	}
-	/* And so from then on. */
+	/* The descriptor stays with the copy. */
 	EXPECT_EQ(pread_text(reader, 100, end), more);
-	/* Without a name it is the same file. */
+	/* The copy is the same file without a name. */
 	OK(unlink(u.file().c_str()));
 	EXPECT_EQ(pread_text(reader, 100, end), more);
 }
 
-/* Many at the same time: one file is opened for all of them. */
+/* Many tasks read by one descriptor at the same time: the copy is opened once for all. */
 CASE(descriptor_that_many_read)
 {
 	Setup u;
@@ -266,7 +266,7 @@ CASE(descriptor_that_many_read)
 		EXPECT_EQ(wait_for(pid), 0);
 }
 
-/* A mapping for writing is of the new file, and all later readers share its pages. */
+/* A mapping for writing is of the copy, and all later readers share its pages. */
 CASE(writers_are_coherent)
 {
 	Setup u;
@@ -316,7 +316,7 @@ CASE(mremap_and_mprotect)
 	u.copy_up();
 	u.write('!');
 	struct stat now = stat_of(u.file());
-	/* In two, moved, and written to. */
+	/* The mappings are split, moved, and written to. */
 	OK(mprotect(private_map.at(pages(1)), pages(1), PROT_READ | PROT_WRITE));
 	private_map[pages(1)] = 'P';
 	EXPECT_ERR(mprotect(shared.at(), pages(1), PROT_READ | PROT_WRITE), EACCES);
@@ -337,7 +337,7 @@ CASE(mremap_and_mprotect)
 	munmap(grown, pages(3));
 }
 
-/* The link in map_files opens the union's file: what a debugger or criu has is the new one. */
+/* A map_files link opens the union's file, so a debugger or CRIU gets the copy. */
 CASE(map_files_open_the_unions_file)
 {
 	Setup u;
@@ -352,7 +352,7 @@ CASE(map_files_open_the_unions_file)
 	EXPECT_EQ(shared[0], pattern(1)[0]);
 }
 
-/* Copy-up while other threads fault and map: no fault fails, each page is the old or the new one. */
+/* A file is copied up while another thread maps it and faults: no fault fails, each page is the old or the new one. */
 struct Faulter {
 	Setup &u;
 	bool stop = false;
@@ -397,7 +397,7 @@ CASE(faults_meanwhile)
 	}
 }
 
-/* A program that runs cannot be copied up for writing, and its mappings say where it is. */
+/* A running program can be copied up by a chmod, but not opened for writing. Its mappings report the union's path. */
 CASE(program_that_runs)
 {
 	Setup u;
@@ -433,7 +433,7 @@ HELPER(wait)
 	return wait_byte(STDIN_FILENO) ? 0 : 1;
 }
 
-/* Only what is open or mapped keeps the union busy. */
+/* Only open files and mappings keep the union busy. */
 CASE(nothing_pins)
 {
 	Setup u;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// Mappings that cannot be: the errno is the one of any filesystem, and no reference is left.
+// Mappings that fail: the errno is that of any filesystem, and no reference is left.
 
 #include "proc.hh"
 
@@ -48,13 +48,13 @@ CASE(directories_and_special_files)
 	   fifo = open_file(u.at("fifo"), O_RDONLY | O_NONBLOCK);
 	EXPECT_ERR(mmap(nullptr, pages(1), PROT_READ, MAP_SHARED, dir, 0), ENODEV);
 	EXPECT_ERR(mmap(nullptr, pages(1), PROT_READ, MAP_SHARED, fifo, 0), ENODEV);
-	/* A device is not the branch's to serve: its driver maps it. */
+	/* A device file is mapped by its driver, not by the branch. */
 	Map zero(pages(1), PROT_READ | PROT_WRITE, MAP_PRIVATE, open_file(u.at("zero"), O_RDWR));
 	zero[0] = 'x';
 	EXPECT_EQ(zero[1], '\0');
 }
 
-/* A filesystem whose files cannot be mapped is a branch whose files cannot be mapped. */
+/* On a branch whose files cannot be mapped, the union's files cannot be mapped either. */
 PARAM_CASE(branch_without_mmap, "securityfs", "tracefs", "debugfs", "configfs", "efivarfs",
 	   "binfmt_misc", "mqueue")
 {
@@ -64,7 +64,7 @@ PARAM_CASE(branch_without_mmap, "securityfs", "tracefs", "debugfs", "configfs", 
 	if (::mount("none", (u.tmp + "/branch").c_str(), type.c_str(), 0, nullptr))
 		SKIP("no %s here: %s", type.c_str(), strerrorname_np(errno));
 	Mounted branch = Mounted::adopt(u.tmp + "/branch");
-	/* Any file of it that can be opened and not mapped. */
+	/* Looks for a file that can be opened and not mapped. */
 	string found;
 	for (const string &name : {string("lsm"), string("README"), string("available_tracers"),
 				   string("status"), string("trace_clock"), string("sleep_time")}) {
@@ -81,7 +81,7 @@ PARAM_CASE(branch_without_mmap, "securityfs", "tracefs", "debugfs", "configfs", 
 	}
 	int error = try_mount(u.mnt, "br=" + u.top + ":" + branch.path());
 	if (error) {
-		/* What has name lookups of its own kind may be refused, and is by overlayfs. */
+		/* A filesystem with its own lookups of names may be refused, as overlayfs refuses it. */
 		EXPECT_EQ(ktap::errno_name(error), "EINVAL");
 		branch.unmount();
 		SKIP("%s is refused as a branch", type.c_str());
@@ -99,7 +99,7 @@ PARAM_CASE(branch_without_mmap, "securityfs", "tracefs", "debugfs", "configfs", 
 	branch.unmount();
 }
 
-/* The branch has ->mmap and it fails: its errno, and all references are as before. */
+/* The branch's ->mmap fails: the errno is passed on, and no reference is left. */
 PARAM_CASE(branch_mmap_fails, "proc", "sysfs")
 {
 	string type = ktap::param();
@@ -130,7 +130,7 @@ PARAM_CASE(branch_mmap_fails, "proc", "sysfs")
 	branch.unmount();
 }
 
-/* More mappings than a process may have. */
+/* The process has as many mappings as it may have. */
 CASE(too_many_mappings)
 {
 	Union u;

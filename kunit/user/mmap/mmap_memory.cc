@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// What memory management offers for a file mapping works on a union's as on the branch's own:
-// vm_ops and the page cache are the branch's.
+// Everything that memory management offers for a file mapping works on a union's mapping as on a branch's: the vm_ops
+// and the page cache are the branch's.
 
 #include "proc.hh"
 
@@ -45,7 +45,7 @@ CASE(shmem_huge_pages)
 	HugeUnion u;
 	Fd file = open_file(u.at("file"), O_RDWR | O_CREAT);
 	OK(ftruncate(file, 2 * huge));
-	/* A place that is aligned to huge pages, chosen by us. */
+	/* An address that is aligned to huge pages. */
 	Map space(4 * huge, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
 	char *aligned = reinterpret_cast<char *>(
 		(reinterpret_cast<uintptr_t>(space.at()) + huge - 1) & ~(huge - 1));
@@ -60,9 +60,9 @@ CASE(shmem_huge_pages)
 }
 
 /*
- * The kernel chooses as good a place for the union's file as for the branch's. The length is no
- * multiple of a huge page, for those some kernels align whatever the file wants; and there are two
- * mappings at a time, for side by side only one of them could be aligned by chance.
+ * The kernel finds as good an address for the union's file as for the branch's. The length is no multiple of a huge
+ * page, because some kernels align such lengths for any file. There are two mappings at a time: both can hardly be
+ * aligned by chance.
  */
 CASE(shmem_huge_pages_where_the_kernel_chooses)
 {
@@ -81,7 +81,7 @@ CASE(shmem_huge_pages_where_the_kernel_chooses)
 	EXPECT_EQ(misplaced(u.at("file")), 0u);
 }
 
-/* A page fault that user space answers. */
+/* A page fault that user space handles. */
 struct Handler {
 	int uffd;
 	uint64_t mode; /* UFFDIO_REGISTER_MODE_... */
@@ -160,7 +160,7 @@ CASE(locked_and_populated)
 	Fd file = open_file(u.at("file"), O_RDONLY);
 	Map populated(pages(8), PROT_READ, MAP_SHARED | MAP_POPULATE, file);
 	EXPECT_EQ(vma_at(populated.at(), "smaps").figure("Rss"), long(pages(8) / 1024));
-	/* Its share of each page is what smaps counts as locked: let it be all of it. */
+	/* smaps counts the mapping's share of each page as locked. With one mapping the share is the whole page. */
 	populated.unmap();
 	Map locked(pages(8), PROT_READ, MAP_SHARED | MAP_LOCKED, file);
 	EXPECT_EQ(vma_at(locked.at(), "smaps").figure("Locked"), long(pages(8) / 1024));
@@ -195,13 +195,13 @@ PARAM_CASE(madvise_of, "WILLNEED", "DONTNEED", "SEQUENTIAL", "RANDOM", "COLD", "
 	int expected = madvise(plain.at(pages(2)), pages(4), advice) ? errno : 0;
 	int result = madvise(map.at(pages(2)), pages(4), advice) ? errno : 0;
 	EXPECT_EQ(ktap::errno_name(result), ktap::errno_name(expected));
-	/* REMOVE punches a hole into the file; whatever was advised, both files are alike. */
+	/* REMOVE punches a hole into the file. With any advice, both files are alike. */
 	EXPECT(map.text(pages(8)) == plain.text(pages(8)));
 	EXPECT_EQ(map[pages(3)], p == "REMOVE" && !expected ? '\0' : pattern(pages(8))[pages(3)]);
 	EXPECT_EQ(stat_of(u.at("file")).st_blocks, stat_of(u.top + "/plain").st_blocks);
 }
 
-/* MAP_SYNC needs a DAX filesystem: refused, and not ignored. */
+/* MAP_SYNC needs a DAX filesystem: it is refused, not ignored. */
 CASE(map_sync)
 {
 	Union u;
@@ -234,7 +234,7 @@ CASE(read_by_another_process)
 		  0);
 }
 
-/* A debugger's write to a private mapping stays private: a breakpoint. */
+/* A breakpoint that a debugger sets in a private mapping stays private. */
 CASE(breakpoint_in_a_private_mapping)
 {
 	Union u;
@@ -256,7 +256,7 @@ CASE(breakpoint_in_a_private_mapping)
 	EXPECT_EQ(read_file(u.low + "/file")[0], pattern(1)[0]);
 }
 
-/* What would bypass the union is refused: a swap file needs the block map of the branch. */
+/* swapon(2) is refused: a swap file would need the branch's block map. */
 CASE(swapon_is_refused)
 {
 	Union u;
@@ -269,7 +269,7 @@ CASE(swapon_is_refused)
 	EXPECT_ERR(swapon(u.at("swap").c_str(), 0), EINVAL);
 }
 
-/* futexes in shared mappings are the same through the union and on the branch. */
+/* A futex in a shared mapping is one for the union's file and the branch's. */
 CASE(futex_is_shared_with_the_branch)
 {
 	Union u;
@@ -289,7 +289,7 @@ CASE(futex_is_shared_with_the_branch)
 	auto *word = reinterpret_cast<int *>(through.at());
 	while (!__atomic_load_n(&word[1], __ATOMIC_SEQ_CST))
 		sched_yield();
-	/* Until the waiter is seen to have been woken: it may be between its store and its wait. */
+	/* Wakes until the waiter has woken: it may be between its store and its wait. */
 	while (syscall(SYS_futex, word, futex_wake, 1, nullptr, nullptr, 0) == 0)
 		usleep(1000);
 	__atomic_store_n(word, 1, __ATOMIC_SEQ_CST);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// Unions and overlays on one another: the outermost one is what was opened and what is reported.
+// Unions and overlays on one another: the outermost filesystem, in which the file was opened, is reported.
 
 #include "proc.hh"
 
@@ -9,7 +9,7 @@ static size_t pages(size_t count)
 	return count * page_size();
 }
 
-/* A second directory to mount on, for what is inside. */
+/* A union with a second mount point for an inner filesystem. */
 struct Setup : Union {
 	string inner = tmp + "/inner";
 
@@ -27,11 +27,11 @@ struct Setup : Union {
 	}
 };
 
-/* maps and the rest report @path, and what stat() says of it; what serves it is not to be seen. */
+/* maps and the others report @path, and its stat(). They do not show the inner filesystem. */
 static void expect_outermost(const Union &u, const Map &map, const string &path,
 			     const string &inside)
 {
-	/* Before 6.8 device and inode are those of the file that serves it in the end. */
+	/* Before 6.8 they show the device and inode of the innermost file. */
 	expect_reported(map.at(), path, stat_of(path), stat_of(u.low + "/file"));
 	EXPECT(!mentions("maps", inside));
 	EXPECT(!mentions("smaps", inside));
@@ -104,7 +104,7 @@ CASE(overlay_over_aufs)
 	}
 	EXPECT_EQ(link_target(map_files_name(vma_at(map.at()))), u.at("file"));
 	EXPECT_EQ(map.text(100), pattern(100));
-	/* Copied up from the union into the overlay's own layer. */
+	/* A write copies the file from the union to the overlay's upper layer. */
 	Fd file = open_file(u.at("mine"), O_RDWR);
 	OK(pwrite(file, "!", 1, 0));
 	EXPECT_EQ(read_file(u.at("mine"))[0], '!');
@@ -115,7 +115,7 @@ CASE(overlay_over_aufs)
 	inner.unmount();
 }
 
-/* An overlay whose upper layer is the rw branch of a union. */
+/* The upper layer of an overlay is on a union. */
 CASE(overlay_with_its_upper_layer_on_aufs)
 {
 	Setup u;
@@ -125,7 +125,7 @@ CASE(overlay_with_its_upper_layer_on_aufs)
 	string options = "lowerdir=" + u.low + ",upperdir=" + u.inner +
 			 "/upper,workdir=" + u.inner + "/work";
 	if (::mount("none", u.mnt.c_str(), "overlay", 0, options.c_str())) {
-		/* It may find that aufs cannot do what it needs (RENAME_WHITEOUT), and says so. */
+		/* An overlay may need what aufs does not have (RENAME_WHITEOUT), and refuse it. */
 		EXPECT_EQ(ktap::errno_name(errno), "EINVAL");
 		inner.unmount();
 		SKIP("overlayfs does not take an aufs as its upper layer");
@@ -142,7 +142,7 @@ CASE(overlay_with_its_upper_layer_on_aufs)
 	inner.unmount();
 }
 
-/* A branch is a bind mount of another union, which goes away again. */
+/* A branch is a bind mount of another union, which is then unmounted. */
 CASE(bind_mount_of_a_union_as_a_branch)
 {
 	Setup u;
@@ -158,7 +158,7 @@ CASE(bind_mount_of_a_union_as_a_branch)
 	inner.unmount();
 }
 
-/* exec through two unions: exe and maps name the outer one. */
+/* A program runs through two unions: exe and maps name the outer one. */
 HELPER(say_own_maps)
 {
 	printf("exe %s\n%s", link_target("/proc/self/exe").c_str(),
@@ -182,7 +182,7 @@ CASE(exec_through_two_unions)
 	inner.unmount();
 }
 
-/* The rules hold for nested ones too: fork, split, merge, and nothing is left. */
+/* Fork, split and merge work for nested mappings, and leave no reference. */
 CASE(bookkeeping_of_nested_mappings)
 {
 	Setup u;

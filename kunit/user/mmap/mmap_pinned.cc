@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// The identity of a mapping is pinned by the mapping alone, whatever happens to the descriptor, the
-// name and the mounts.
+// A mapping alone pins its identity, whatever happens to the descriptor, the name and the mounts.
 
 #include "proc.hh"
 
@@ -70,7 +69,7 @@ CASE(after_unlink)
 	EXPECT_EQ(through.st_nlink, 0u);
 	map[100] = '!';
 	EXPECT_EQ(map[100], '!');
-	/* A new file takes the name; the mapping does not become its. */
+	/* A new file takes the name: the mapping stays with the old file. */
 	write_file(u.at("mine"), "new");
 	EXPECT_EQ(vma_at(map.at()).path, u.at("mine") + " (deleted)");
 	EXPECT_NE(vma_at(map.at()).inode, reports_union_inode() ? stat_of(u.at("mine")).st_ino : 0);
@@ -111,7 +110,7 @@ CASE(tmpfile)
 	u.unmount();
 }
 
-/* Opened through a bind mount: the path is the opener's. */
+/* A file is opened through a bind mount: its path there is reported. */
 CASE(through_a_bind_mount)
 {
 	Setup u;
@@ -124,7 +123,7 @@ CASE(through_a_bind_mount)
 	direct.unmap();
 }
 
-/* A bind mount of one file, and of a directory that later goes away. */
+/* The same with a bind mount of one file. */
 CASE(through_a_bind_mounted_file)
 {
 	Setup u;
@@ -136,7 +135,7 @@ CASE(through_a_bind_mounted_file)
 	map.unmap();
 }
 
-/* When the bind mount is gone by a lazy umount, the mapping still works and has the file's identity. */
+/* The bind mount is unmounted lazily: the mapping still works, and reports the union's file. */
 CASE(after_a_lazy_unmount_of_the_bind_mount)
 {
 	Setup u;
@@ -146,7 +145,7 @@ CASE(after_a_lazy_unmount_of_the_bind_mount)
 	bound.forget();
 	OK(umount2((u.tmp + "/bound").c_str(), MNT_DETACH));
 	Vma vma = vma_at(map.at());
-	/* Without a root that it could be reached from, only the path within the mount is left. */
+	/* No root reaches the mount any more, so the path begins at the mount. */
 	EXPECT_EQ(vma.path, "/file");
 	if (reports_union_inode()) {
 		EXPECT_EQ(vma.inode, stat_of(u.at("file")).st_ino);
@@ -171,7 +170,7 @@ CASE(after_a_lazy_unmount)
 		EXPECT_EQ(vma.inode, of_union.st_ino);
 		EXPECT_EQ(vma.device, of_union.st_dev);
 	}
-	/* Pages that were not there yet still come, and writes still go. */
+	/* Pages that were never read can still be read, and written to. */
 	EXPECT(map.text(pages(4)) == pattern(pages(4)));
 	mine[pages(2)] = '!';
 	EXPECT_EQ(read_file(u.top + "/mine")[pages(2)], '!');
@@ -180,7 +179,7 @@ CASE(after_a_lazy_unmount)
 	mine.unmap();
 }
 
-/* Moved mounts take the path of what is mapped below them along. */
+/* A mapping below a mount reports its new path when the mount moves. */
 CASE(after_the_mount_was_moved)
 {
 	Setup u;
@@ -198,7 +197,7 @@ CASE(after_the_mount_was_moved)
 	OK(umount2((u.tmp + "/b").c_str(), 0));
 }
 
-/* Rule 6, by the number: the union is busy as long as one mapping is left, and not longer. */
+/* Rule 6: the union is busy until the last mapping is gone, and no longer. */
 CASE(last_of_many)
 {
 	Setup u;
@@ -212,7 +211,7 @@ CASE(last_of_many)
 	u.unmount();
 }
 
-/* The branch's filesystem is free too when the union is gone. */
+/* When the union is gone, the branch's filesystem can be unmounted too. */
 CASE(branches_are_free_afterwards)
 {
 	Union u;
@@ -229,7 +228,7 @@ CASE(branches_are_free_afterwards)
 	branch.unmount();
 }
 
-/* Unlinked on the branch, behind the union's back: the mapping goes on. */
+/* The file is removed from the branch directly: the mapping still works. */
 CASE(file_removed_from_the_branch)
 {
 	Setup u;
@@ -243,7 +242,7 @@ CASE(file_removed_from_the_branch)
 	write_file(u.top + "/mine", "");
 }
 
-/* Memory pressure on dentries and inodes does not touch what is mapped. */
+/* Memory pressure on dentries and inodes does not touch mapped files. */
 CASE(after_dropping_caches)
 {
 	Setup u;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// Mapping, unmapping, renaming, unlinking and looking, all at once: nothing but the union's path is
-// ever seen, and nothing is left in the end. Bounded by rounds, not by time.
+// Tasks map, unmap, rename, unlink and look at the same time: only the union's paths are seen, and nothing is left
+// afterwards. The work is bounded by rounds, not by time.
 
 #include "proc.hh"
 
@@ -22,8 +22,8 @@ struct Setup : Union {
 };
 
 /*
- * Forks a process that repeats @body until it is stopped: between two rounds, so that no child of
- * its own outlives it and keeps the union busy.
+ * Forks a process that repeats @body until it is stopped. It is stopped between two rounds, so no child of its own
+ * outlives it and keeps the union busy.
  */
 class Busy
 {
@@ -62,7 +62,7 @@ private:
 	pid_t pid_;
 };
 
-/* What @file of @pid says of mapped files: each path begins as the union's do. */
+/* All paths of mapped files in @file of @pid are the union's. */
 static void expect_union_paths(const Union &u, const char *file, pid_t pid)
 {
 	for (const Vma &vma : vmas(file, pid))
@@ -111,7 +111,7 @@ PARAM_CASE(look_while_it_maps, "maps", "smaps", "numa_maps", "map_files")
 	u.unmount();
 }
 
-/* The name changes while it is printed: what is printed is one of its names. */
+/* A file is renamed while its mapping is shown: the path is one of its names. */
 CASE(look_while_it_is_renamed)
 {
 	Setup u;
@@ -132,7 +132,7 @@ CASE(look_while_it_is_renamed)
 	u.unmount();
 }
 
-/* Files that come and go while others map them. */
+/* Files come and go while others map them. */
 CASE(map_while_it_is_replaced)
 {
 	Setup u;
@@ -184,7 +184,7 @@ CASE(fork_while_it_maps)
 	u.unmount();
 }
 
-/* As long as one mapping stays, unmounting is EBUSY, whatever comes and goes beside it. */
+/* Unmounting is EBUSY while one mapping stays, whatever mappings come and go beside it. */
 CASE(unmount_while_it_maps)
 {
 	Setup u;
@@ -198,7 +198,7 @@ CASE(unmount_while_it_maps)
 	u.unmount();
 }
 
-/* Caches are dropped under everything. */
+/* The caches are dropped while files are mapped and looked at. */
 CASE(drop_caches_while_it_maps)
 {
 	Setup u;

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// A mapped file is reported as the union's file, by every observer: /proc's maps, smaps, numa_maps,
-// map_files, exe and fdinfo, and the PROCMAP_QUERY ioctl. expect_reported() asks all of those that
-// know mappings; on kernels without backing files device and inode in maps and smaps are the
-// branch's, which the README says and which is checked too.
+// Every observer reports a mapped file as the union's: maps, smaps, numa_maps, map_files, exe and fdinfo of /proc, and
+// the PROCMAP_QUERY ioctl. expect_reported() asks all that know mappings. On kernels without backing files, maps and
+// smaps show the branch's device and inode, as the README says; that is checked too.
 //
 // Combinations: tmpfs ext4+xfs
 
@@ -50,7 +49,7 @@ CASE(written_private_copy_keeps_its_name)
 	EXPECT_EQ(vma_at(map.at(), "smaps").figure("Private_Dirty"), long(page_size() / 1024));
 }
 
-/* Another process looks, not the one that mapped. */
+/* Another process looks at the mapping. */
 CASE(seen_by_another_process)
 {
 	Union u;
@@ -78,7 +77,7 @@ CASE(seen_by_another_process)
 	EXPECT_EQ(wait_for(child), 0);
 }
 
-/* Opening a map_files link gives the union's file, with the union's rights. */
+/* A map_files link opens the union's file, with the union's rights. */
 CASE(map_files_opens_the_union_file)
 {
 	Union u;
@@ -106,7 +105,7 @@ CASE(fd_links_and_fdinfo)
 		  stat_of(u.at("file")).st_ino);
 	string info = read_file(ktap::format("/proc/self/fdinfo/%d", int(file)));
 	EXPECT_HAS(info, ktap::format("ino:\t%lu\n", (unsigned long)stat_of(u.at("file")).st_ino));
-	/* mnt_id is that of the union's mount. */
+	/* mnt_id is the union's mount. */
 	string mounts = read_file("/proc/self/mountinfo");
 	int mount_id = 0;
 	size_t at = mounts.find(" / " + u.mnt + " ");
@@ -137,14 +136,14 @@ CASE(executed_program)
 	for (size_t at = 0; (at = out.text.find(" " + u.at("prog") + "\n", at)) != string::npos;
 	     at++)
 		count++;
-	/* The link of exe, and at least text, read-only and writable data in maps. */
+	/* The link of exe, and in maps at least text, read-only data and writable data. */
 	EXPECT_GE(count, 4u);
 	struct stat shown = stat_of(reports_union_inode() ? u.at("prog") : u.low + "/prog");
 	EXPECT_HAS(out.text, ktap::format(" %02x:%02x %lu ", major(shown.st_dev),
 					  minor(shown.st_dev), (unsigned long)shown.st_ino));
 }
 
-/* In a root directory of its own, a process is shown paths from there. */
+/* A process in a chroot is shown paths from its root. */
 CASE(in_a_chroot)
 {
 	Union u;
@@ -161,7 +160,7 @@ CASE(in_a_chroot)
 	EXPECT_HAS_NOT(out.text, u.low);
 }
 
-/* The union as the root of a mount namespace, as a live system has it. */
+/* The union is the root of a mount namespace, as in a live system. */
 CASE(after_pivot_root)
 {
 	Union u;
@@ -205,7 +204,7 @@ CASE(odd_names)
 	EXPECT_EQ(vma_at(three.at()).path, u.at("utf\xc3\xa4"));
 }
 
-/* smaps counts a mapping of the union as it does one of the branch. */
+/* smaps counts a mapping of the union as it counts one of the branch. */
 CASE(smaps_figures)
 {
 	Union u;
@@ -218,7 +217,7 @@ CASE(smaps_figures)
 	EXPECT_EQ(vma.figure("Size"), long(pages(8) / 1024));
 	EXPECT_EQ(vma.figure("Rss"), long(pages(8) / 1024));
 	EXPECT_EQ(vma.figure("Pss"), long(pages(8) / 1024));
-	/* A second mapping, of the branch's own file, halves what each is charged with. */
+	/* A second mapping, of the branch's own file, halves the share of each. */
 	Map branch(pages(8), PROT_READ, MAP_SHARED, open_file(u.low + "/file", O_RDONLY));
 	for (int i = 0; i < 8; i++)
 		branch.touch(pages(i));
@@ -227,7 +226,7 @@ CASE(smaps_figures)
 	EXPECT_EQ(vma_at(branch.at()).inode, stat_of(u.low + "/file").st_ino);
 }
 
-/* Two names of one inode: each mapping has the name that it was opened by. */
+/* An inode has two names: each mapping reports the name by which it was opened. */
 CASE(proc_maps_of_a_hard_link)
 {
 	Union u;

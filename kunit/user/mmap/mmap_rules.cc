@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// The bookkeeping of what a mapping reports: copying and dropping vmas, merging, pinning; and that
-// nothing is left when the last of them is gone.
+// The bookkeeping of reported files: vmas are copied, dropped and merged, and pin the union. Nothing is left when the
+// last vma is gone.
 
 #include "proc.hh"
 
@@ -33,7 +33,7 @@ struct Setup : Union {
 		string branch = exists(top + "/" + name) ? top : low;
 		expect_reported(address, at(name), stat_of(at(name)), stat_of(branch + "/" + name));
 	}
-	/* The rule behind all: when all is unmapped and closed, the union can be unmounted. */
+	/* The rule behind all rules: when all is unmapped and closed, the union can be unmounted. */
 	void expect_free()
 	{
 		unmount();
@@ -60,7 +60,7 @@ CASE(fork_and_exit)
 	u.expect_free();
 }
 
-/* The child keeps the mapping when the parent has let go of it. */
+/* A child keeps the mapping when its parent has dropped it. */
 CASE(child_outlives_the_parents_mapping)
 {
 	Setup u;
@@ -127,7 +127,7 @@ CASE(split_by_munmap)
 	u.expect_free();
 }
 
-/* ... and by mprotect(), and made one again. */
+/* Rule 1: a vma is split by mprotect(), and merged again. */
 CASE(split_and_merged_by_mprotect)
 {
 	Setup u;
@@ -142,7 +142,7 @@ CASE(split_and_merged_by_mprotect)
 			OK(mprotect(map.at(pages(5)), pages(3), PROT_READ | PROT_WRITE));
 			EXPECT_EQ(vmas_of(u.at("mine")).size(), 1u);
 		}
-		/* Many pieces, and one again. */
+		/* The vma becomes many pieces, and one again. */
 		for (int i = 1; i < 16; i += 2)
 			OK(mprotect(map.at(pages(i)), pages(1), PROT_NONE));
 		EXPECT_EQ(vmas_of(u.at("mine")).size(), 16u);
@@ -182,7 +182,7 @@ CASE(mremap_grows_moves_and_shrinks)
 		u.expect(at);
 		EXPECT_EQ(vmas_of(u.file()).size(), 1u);
 		EXPECT_EQ(string(at + pages(11), 50), pattern(pages(16)).substr(pages(11), 50));
-		/* To a fixed place, over another mapping of the union. */
+		/* The mapping moves to a fixed address, over another mapping of the union. */
 		Map other = u.map("other");
 		char *moved = static_cast<char *>(
 			OK(mremap(at, pages(12), pages(12), MREMAP_MAYMOVE | MREMAP_FIXED,
@@ -191,7 +191,7 @@ CASE(mremap_grows_moves_and_shrinks)
 		u.expect(moved);
 		u.expect(other.at(), "other");
 		u.expect(other.at(pages(14)), "other");
-		/* The middle of it alone. */
+		/* Only the middle moves. */
 		Map hole(pages(2), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
 		OK(mremap(moved + pages(3), pages(2), pages(2), MREMAP_MAYMOVE | MREMAP_FIXED,
 			  hole.at()));
@@ -199,7 +199,7 @@ CASE(mremap_grows_moves_and_shrinks)
 		EXPECT_EQ(hole.text(50), pattern(pages(16)).substr(pages(3), 50));
 		OK(mremap(moved, pages(3), pages(1), 0));
 		u.expect(moved);
-		/* A second mapping of the same pages, which mremap makes of a length of 0. */
+		/* mremap() with a length of 0 makes a second mapping of the same pages. */
 		char *twin = static_cast<char *>(OK(mremap(moved, 0, pages(1), MREMAP_MAYMOVE)));
 		u.expect(twin);
 		EXPECT_EQ(string(twin, 50), pattern(50));
@@ -209,9 +209,8 @@ CASE(mremap_grows_moves_and_shrinks)
 }
 
 /*
- * The kernel looks for neighbours that a new mapping can join by the file that mmap() was given,
- * which is not the one that serves it; on stock kernels such as 6.12 they stay apart at first.
- * They are joined when something touches them, such as this.
+ * To find neighbours for a new mapping, the kernel compares the file that mmap() was given, not the one that serves. So
+ * on stock kernels such as 6.12 they stay apart at first. They are merged when another call changes them, as this does.
  */
 static void join(const Map &area)
 {
@@ -252,7 +251,7 @@ CASE(merge_of_neighbours)
 	u.expect_free();
 }
 
-/* mremap() moves a piece to where it continues a neighbour: they are one. */
+/* mremap() moves a piece behind a neighbour that it continues: they become one vma. */
 CASE(merge_by_mremap)
 {
 	Setup u;
@@ -269,14 +268,14 @@ CASE(merge_by_mremap)
 		EXPECT_EQ(vmas_of(u.file()).size(), 1u);
 		u.expect(area.at());
 		EXPECT(area.text(pages(8)) == pattern(pages(16)).substr(0, pages(8)));
-		/* What mremap() left behind is not mapped; the area is whole again for its end. */
+		/* mremap() has left a gap. The area is filled again, as it is unmapped as a whole. */
 		OK(mmap(area.at(pages(12)), pages(4), PROT_NONE,
 			MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0));
 	}
 	u.expect_free();
 }
 
-/* The same by many rounds: a reference that is lost or put twice shows in the end. */
+/* The same in many rounds: a reference that is lost, or put twice, shows at the end. */
 CASE(merge_and_split_often)
 {
 	Setup u;
@@ -311,7 +310,7 @@ CASE(merge_and_split_often)
 	u.expect_free();
 }
 
-/* Rule 2: what differs in the file, or in how it was opened, stays apart. */
+/* Rule 2: mappings of different files, or of files that were opened in different ways, stay apart. */
 CASE(no_merge_of_different_files)
 {
 	Setup u;
@@ -325,7 +324,7 @@ CASE(no_merge_of_different_files)
 		EXPECT_EQ(vma_at(area.at()).size(), pages(4));
 		u.expect(area.at());
 		u.expect(area.at(pages(4)), "other");
-		/* The branch's own file beside the union's: one inode, one cache, two identities. */
+		/* The branch's own file beside the union's: one inode and one page cache, but two identities. */
 		Fd branch = open_file(u.low + "/file", O_RDONLY);
 		OK(mmap(area.at(pages(4)), pages(4), PROT_READ, MAP_SHARED | MAP_FIXED, branch,
 			pages(4)));
@@ -338,7 +337,7 @@ CASE(no_merge_of_different_files)
 	u.expect_free();
 }
 
-/* Rule 2: the union's file through two mounts of it keeps the two paths. */
+/* Rule 2: a file that was opened through two mounts of the union keeps both paths. */
 CASE(no_merge_of_different_paths)
 {
 	Setup u;
@@ -358,7 +357,7 @@ CASE(no_merge_of_different_paths)
 	u.expect_free();
 }
 
-/* A hole between mappings of two files, filled with the second: it joins that one alone. */
+/* A hole between mappings of two files is filled with the second file: it merges with that neighbour alone. */
 CASE(merge_picks_the_right_neighbour)
 {
 	Setup u;
@@ -386,7 +385,7 @@ CASE(merge_picks_the_right_neighbour)
 	u.expect_free();
 }
 
-/* remap_file_pages() makes a new vma of the same file; the original aufs leaked a reference here. */
+/* remap_file_pages() makes a new vma of the same file. The original aufs leaked a reference here. */
 CASE(remap_file_pages_call)
 {
 	Setup u;
@@ -396,7 +395,7 @@ CASE(remap_file_pages_call)
 		EXPECT_EQ(map.text(50, pages(4)), pattern(pages(16), 3).substr(pages(8), 50));
 		u.expect(map.at(pages(4)), "mine");
 		EXPECT_EQ(vma_at(map.at(pages(4))).offset, pages(8));
-		/* Back to where it was, so that it merges again. */
+		/* Back at its offset, it merges again. */
 		OK(remap_file_pages(map.at(pages(4)), pages(2), 0, 4, 0));
 		join(map);
 		EXPECT_EQ(vmas_of(u.at("mine")).size(), 1u);
@@ -405,7 +404,7 @@ CASE(remap_file_pages_call)
 	u.expect_free();
 }
 
-/* An mmap() that fails after the file was taken puts everything back. */
+/* An mmap() that fails after it took the file puts all references. */
 CASE(failed_mmap_leaves_no_reference)
 {
 	Setup u;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// A mapped file is served by the branch: one page cache, the branch's own operations.
+// The branch serves a mapped file: there is one page cache, and the operations are the branch's.
 //
 // Combinations: tmpfs ext4+xfs
 
@@ -36,7 +36,7 @@ CASE(shared_write_reaches_the_branch)
 	Fd file = open_file(u.at("file"), O_RDWR);
 	Map map(pages(4), PROT_READ | PROT_WRITE, MAP_SHARED, file);
 	memcpy(map.at(pages(1)), "written", 7);
-	/* At once, by every way: they are the same pages. */
+	/* Each way to read shows it at once: the pages are the same. */
 	EXPECT_EQ(pread_text(file, 7, pages(1)), "written");
 	EXPECT_EQ(read_file(u.at("file")).substr(pages(1), 7), "written");
 	EXPECT_EQ(read_file(u.top + "/file").substr(pages(1), 7), "written");
@@ -63,7 +63,7 @@ CASE(writes_show_in_the_mapping)
 	EXPECT_EQ(pread_text(file, 18, pages(1)), "through the branch");
 }
 
-/* A lower file that somebody changes on its branch: the mapping shows it, as it is the same file. */
+/* A lower file is changed on its branch: the mapping shows the change, as the file is the same. */
 CASE(lower_mapping_is_the_branchs_cache)
 {
 	Union u;
@@ -157,7 +157,7 @@ CASE(noexec_union)
 	EXPECT_ERR(mprotect(map.at(), pages(1), PROT_READ | PROT_EXEC), EACCES);
 }
 
-/* A file that grows and shrinks under its mapping. */
+/* A file grows and shrinks under its mapping. */
 CASE(size_changes_under_the_mapping)
 {
 	Union u;
@@ -177,12 +177,12 @@ CASE(size_changes_under_the_mapping)
 	/* The rest of the last page reads as zeroes again. */
 	OK(ftruncate(file, 3));
 	EXPECT_EQ(map.text(6), string("sta\0\0\0", 6));
-	/* Truncated on the branch itself, the union's mapping has nothing beyond either. */
+	/* After a truncation on the branch, the union's mapping has no page there either. */
 	OK(truncate((u.top + "/file").c_str(), 0));
 	EXPECT_EQ(in_child([&] { map.touch(0); }), 128 + SIGBUS);
 }
 
-/* A write through a mapping of the union dirties the branch's file: it is there after a remount. */
+/* A write through a mapping of the union makes the branch's file dirty, and reaches the disk. */
 CASE(written_back_to_disk)
 {
 	Union u;
@@ -200,7 +200,7 @@ CASE(written_back_to_disk)
 	OK(fsync(file));
 	OK(posix_fadvise(file, 0, 0, POSIX_FADV_DONTNEED));
 	write_control("/proc/sys/vm/drop_caches", "1");
-	/* Past all caches. */
+	/* O_DIRECT reads past all caches. */
 	Fd direct = open_file(u.top + "/file", O_RDONLY | O_DIRECT);
 	Map buffer(pages(16), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
 	EXPECT_EQ(OK(pread(direct, buffer.at(), pages(16), 0)), ssize_t(pages(16)));
@@ -231,7 +231,7 @@ CASE(shared_between_processes)
 	EXPECT_EQ(total, 2 * rounds);
 }
 
-/* Each of many mappings holds the union, and the last one lets it go. */
+/* Each of many mappings keeps the union busy, until the last one is gone. */
 CASE(many_mappings_of_one_file)
 {
 	Union u;
@@ -258,13 +258,13 @@ CASE(mapping_opened_for_read_and_write_by_others)
 	Map writer(pages(1), PROT_READ | PROT_WRITE, MAP_SHARED, open_file(u.at("file"), O_RDWR));
 	writer[5] = '!';
 	EXPECT_EQ(reader[5], '!');
-	/* The right to write came with the descriptor of the mapping. */
+	/* A mapping's right to write comes from its descriptor. */
 	EXPECT_ERR(mprotect(reader.at(), pages(1), PROT_READ | PROT_WRITE), EACCES);
 	EXPECT_OK(mprotect(writer.at(), pages(1), PROT_READ));
 	EXPECT_OK(mprotect(writer.at(), pages(1), PROT_READ | PROT_WRITE));
 }
 
-/* mmap counts as an access, of the union's file and of the branch's, as it does anywhere. */
+/* A mapping counts as an access to the union's file and the branch's, as on any filesystem. */
 CASE(access_time_of_a_mapped_file)
 {
 	Union u;

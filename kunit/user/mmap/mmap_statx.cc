@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// The question of the kernel's own selftest for overlayfs, dev_in_maps, asked of the union: does
-// /proc/PID/maps name the device and inode that statx(2) gives, for a file of a mount that is attached
-// nowhere? And is that still so when the file has been copied up? On kernels that cannot answer
-// rightly (see reports_union_inode()) it is checked that they name one file, the branch's.
+// As the kernel's own selftest for overlayfs, dev_in_maps, does: /proc/PID/maps has to name the device and inode that
+// statx(2) gives, for a file of a mount that is attached nowhere, also after its copy-up. On kernels that cannot do
+// that (see reports_union_inode()), maps has to name one file, the branch's.
 
 #include "proc.hh"
 
@@ -46,14 +45,14 @@ PARAM_CASE(detached_mount, "low", "top")
 	Map map(page_size(), PROT_READ, MAP_SHARED, file);
 	EXPECT_EQ(vma_at(map.at()).path, "/" + name);
 	EXPECT_EQ(by_maps(map), by_statx(reports_union_inode() ? file : branch));
-	/* Nothing but the mapping holds the mount. */
+	/* Only the mapping holds the mount. */
 	file.reset();
 	tree.reset();
 	EXPECT_EQ(map.text(100), pattern(100));
 	EXPECT_EQ(vma_at(map.at()).path, "/" + name);
 }
 
-/* Two mappings of one file, from before and after its copy-up, are of one file. */
+/* Two mappings, one from before the copy-up and one from after it, are of one file. */
 PARAM_CASE(across_copy_up, "shared", "private")
 {
 	Union u;
