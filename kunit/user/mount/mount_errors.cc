@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// What cannot be mounted: the errno, and the text that says why, in the log of the filesystem
-// context (what `read(fsopen fd)` gives) and in the kernel's log.
+// Mounts that are refused: the errno, and the reason in the log of the filesystem context (which `read(fsopen fd)`
+// gives) and in the kernel's log.
 
 #include "disk.hh"
 
@@ -11,8 +11,8 @@
 #include <linux/fs.h>
 
 /*
- * Mounts twice, by mount(2) and by fsconfig(2): both have to answer @error and say a line of text
- * that names @mention, so that a person can find what is wrong.
+ * Mounts by mount(2) and by fsconfig(2). Both have to fail with @error and to log a line that names @mention, so that
+ * users find the mistake.
  */
 static void expect_refused(Union &u, const string &key, const string &value, int error,
 			   const string &mention)
@@ -83,7 +83,7 @@ CASE(same_branch_twice)
 	expect_refused(u, "br", u.top + ":" + u.low + ":" + u.low, EINVAL, u.low);
 }
 
-/* The same directory by another way is the same branch. */
+/* Two paths of one directory are one branch. */
 CASE(same_branch_through_another_path)
 {
 	Union u;
@@ -100,10 +100,10 @@ CASE(branch_within_a_branch)
 	make_dirs(u.low + "/a/b");
 	expect_refused(u, "br", u.low + ":" + u.low + "/a", EINVAL, u.low + "/a");
 	expect_refused(u, "br", u.low + "/a/b:" + u.low, EINVAL, u.low);
-	/* Siblings are fine, and a name that only begins alike is no parent. */
+	/* Siblings may be branches, and a name that only begins like another is no parent. */
 	make_dir(u.low + "/aa");
 	EXPECT_EQ(try_mount(u.mnt, "br=" + u.low + "/a:" + u.low + "/aa"), 0);
-	/* The root of a filesystem, and what lies right in it. */
+	/* The same with the root of a filesystem and its entries. */
 	Mounted whole = mount_tmpfs("whole");
 	string root = whole.path();
 	make_dir(root + "/a");
@@ -113,7 +113,7 @@ CASE(branch_within_a_branch)
 	EXPECT_EQ(try_mount(u.mnt, "br=" + root + "/a:" + root + "/aa"), 0);
 }
 
-/* Names would be one in a branch and two in the union. */
+/* A branch without case would have one object for two names of the union. */
 CASE(casefolded_branch)
 {
 	Union u;
@@ -180,7 +180,7 @@ CASE(branches_given_twice)
 	EXPECT_HAS(context_log(context), "e aufs: ");
 }
 
-/* A union of unions is possible once; three levels are more than the kernel's stack is sized for. */
+/* A union on a union is possible. Three levels are more than the kernel's stack is sized for. */
 CASE(too_deep_stack)
 {
 	Union u;
@@ -193,7 +193,7 @@ CASE(too_deep_stack)
 	EXPECT_EQ(try_mount(u.mnt, "br=" + u.top + ":" + u.tmp + "/first"), 0);
 }
 
-/* A filesystem that cannot be written to makes no rw branch. */
+/* A read-only filesystem can be no rw branch. */
 CASE(rw_branch_on_a_read_only_filesystem)
 {
 	Union u;
@@ -205,7 +205,7 @@ CASE(rw_branch_on_a_read_only_filesystem)
 	EXPECT_EQ(try_mount(u.mnt, "br=" + branch.path() + "=rr:" + u.low), 0);
 }
 
-/* Nor does a mount that is read-only of one that can be. */
+/* Nor can a read-only mount. */
 CASE(rw_branch_on_a_read_only_mount)
 {
 	Union u;
@@ -216,7 +216,7 @@ CASE(rw_branch_on_a_read_only_mount)
 	EXPECT_EQ(try_mount(u.mnt, "br=" + bound.path() + "=ro:" + u.top), 0);
 }
 
-/* After a refused mount nothing holds the branches' filesystem. */
+/* A mount that was refused does not hold the branches' filesystem. */
 CASE(failure_leaves_nothing_behind)
 {
 	Union u;
@@ -231,12 +231,12 @@ CASE(failure_leaves_nothing_behind)
 	{
 		Fd context(OK(fsopen("aufs", FSOPEN_CLOEXEC)));
 		OK(fsconfig(context, FSCONFIG_SET_STRING, "br", (branch.path() + "/a").c_str(), 0));
-		/* Dropped without being mounted. */
+		/* The context goes without a mount. */
 	}
 	branch.unmount();
 }
 
-/* A path that is longer than any the kernel takes is refused, and so is one not terminated. */
+/* A path that is too long is refused, and so is a list that ends in a backslash. */
 CASE(path_too_long)
 {
 	Union u;
@@ -247,7 +247,7 @@ CASE(path_too_long)
 	EXPECT_EQ(try_mount(u.mnt, "br=" + u.top + "\\"), EINVAL);
 }
 
-/* Mounting needs CAP_SYS_ADMIN, as for any filesystem that is not made for user namespaces. */
+/* A mount needs CAP_SYS_ADMIN, as for any filesystem that is not made for user namespaces. */
 CASE(unprivileged)
 {
 	Union u;
@@ -263,7 +263,7 @@ CASE(unprivileged)
 	});
 }
 
-/* Who may not mount does not write to the kernel's log, whatever they have in their own namespace. */
+/* A user that may not mount cannot write to the kernel's log, whatever rights it has in its own user namespace. */
 CASE(users_do_not_write_to_the_log)
 {
 	Union u;
@@ -282,7 +282,7 @@ CASE(users_do_not_write_to_the_log)
 	EXPECT_EQ(log.read(), "");
 }
 
-/* Nor does a name make a line of its own, or talk to the terminal. (The log shows a \ as \x5c.) */
+/* Nor does a path add a line, or control the terminal. (The log shows a \ as \x5c.) */
 CASE(odd_bytes_in_messages)
 {
 	Union u;
@@ -296,7 +296,7 @@ CASE(odd_bytes_in_messages)
 	Fd context(OK(fsopen("aufs", FSOPEN_CLOEXEC)));
 	EXPECT_ERR(fsconfig(context, FSCONFIG_SET_STRING, "br", odd.c_str(), 0), ENOENT);
 	EXPECT_HAS(context_log(context), "'" + shown + "'");
-	/* What the branch's names say is quoted, too. */
+	/* Names of a branch are quoted, too. */
 	make_dirs(u.top + "/dir/.wh.x\ny");
 	make_dir(u.low + "/dir");
 	write_file(u.low + "/dir/x\ny", "");
@@ -305,7 +305,7 @@ CASE(odd_bytes_in_messages)
 	EXPECT_HAS(log.read(), "'.wh.x\\x5c012y'");
 }
 
-/* A directory that the mounter names but that lies in the union itself: the union is no branch. */
+/* A directory of the union itself is refused as a branch. */
 CASE(branch_within_the_mount)
 {
 	Union u;
@@ -320,7 +320,7 @@ CASE(branch_within_the_mount)
 	EXPECT(exists(inside));
 }
 
-/* The union would cover one of its own branches: what is below would be lost to the user. */
+/* A branch contains the mount point, or is it: the union covers a part of the branch. */
 PARAM_CASE(mount_point_and_branch, "branch_contains_it", "branch_is_it", "branch_is_inside_it")
 {
 	Union u;
@@ -332,8 +332,8 @@ PARAM_CASE(mount_point_and_branch, "branch_contains_it", "branch_is_it", "branch
 						    u.mnt + "/a/b";
 	string target = u.mnt + "/a";
 	/*
-	 * mount(2) tells a filesystem its options and not the mount point, so that this cannot be
-	 * refused; it must neither loop nor show the union within itself.
+	 * mount(2) does not tell a filesystem the mount point, so the mount cannot be refused. It must neither loop nor
+	 * show the union within itself.
 	 */
 	Mounted mounted("none", target, "aufs", 0, "br=" + branch);
 	string below = p == "branch_contains_it" ? "/a/b/file" :
@@ -344,7 +344,7 @@ PARAM_CASE(mount_point_and_branch, "branch_contains_it", "branch_is_it", "branch
 		EXPECT_EQ(names_in(target + "/a"), (std::vector<string>{"b"}));
 }
 
-/* mount(2) takes one page: a list that is cut there, even behind a whole path, is not mounted as what is left of it. */
+/* mount(2) takes one page. A list that was cut there, even behind a whole path, is not mounted as the shorter list. */
 PARAM_CASE(longer_than_a_page, "within a path", "behind a path", "nearly")
 {
 	constexpr size_t page = 4095;

@@ -58,14 +58,14 @@ CASE(dirs_equals)
 	EXPECT(is_writable(u.mnt));
 }
 
-/* The first branch is writable and the others are not, where the option does not say it. */
+/* By default the first branch is writable, and the others are not. */
 CASE(default_permissions)
 {
 	Setup u;
 	u.mount("br=" + u.top + ":" + u.low + ":" + u.low2);
 	u.expect_three();
 	EXPECT(is_writable(u.mnt));
-	/* What is written to comes to the first. */
+	/* A copy goes to the first branch. */
 	write_file(u.at("l"), "changed");
 	EXPECT_EQ(read_file(u.top + "/l"), "changed");
 	EXPECT_NE(read_file(u.low + "/l"), "changed");
@@ -90,7 +90,7 @@ CASE(one_branch)
 	EXPECT(is_writable(u.mnt));
 }
 
-/* The source names nothing: any word does, and /proc/mounts shows it. */
+/* The source can be any word. /proc/mounts shows it. */
 CASE(source_is_free)
 {
 	Setup u;
@@ -135,7 +135,7 @@ PARAM_CASE(escaped_path, "comma", "colon", "equals", "backslash", "all", "all_th
 	}
 }
 
-/* A path that mount(8) passes on as it stands: a symlink, `..`, a trailing slash, a relative one. */
+/* Paths in forms that mount(8) passes on: a symlink, `..`, a trailing slash, a relative path. */
 PARAM_CASE(path_forms, "symlink", "dotdot", "trailing_slash", "relative")
 {
 	Setup u;
@@ -175,7 +175,7 @@ CASE(fsconfig_all_forms)
 	}
 }
 
-/* A union that is never attached anywhere can be used through its descriptor, and goes with it. */
+/* A union that is attached nowhere can be used by its descriptor, and goes with it. */
 CASE(detached_mount)
 {
 	Setup u;
@@ -238,7 +238,7 @@ CASE(branches_127_through_fsconfig)
 	EXPECT_OK(umount2(u.mnt.c_str(), 0));
 }
 
-/* As many as there may be. Not timed: what waits for each branch does not end within the case's time limit. */
+/* As many branches as possible. Nothing is timed: with a wait for each branch the case would exceed its limit. */
 CASE(branches_4096, 300)
 {
 	constexpr unsigned count = 4096, at_once = 32;
@@ -280,7 +280,7 @@ CASE(branches_4096, 300)
 	};
 	make_dir("more");
 	EXPECT_EQ(ktap::errno_name(remount("append:more")), "E2BIG");
-	/* Many in one remount. */
+	/* One remount removes many branches. */
 	string options;
 	for (unsigned i = 100; i < 300; i++)
 		options += (i > 100 ? ",del:b" : "del:b") + std::to_string(i);
@@ -292,7 +292,7 @@ CASE(branches_4096, 300)
 	EXPECT_OK(umount2(u.mnt.c_str(), 0));
 }
 
-/* Flags of mount(2) that the VFS itself handles still do what they say. */
+/* The VFS's own flags of mount(2) work as on any filesystem. */
 PARAM_CASE(mount_flags, "ro", "noexec", "nosuid", "nodev", "noatime")
 {
 	Setup u;

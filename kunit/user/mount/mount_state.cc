@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// A mounted union: remounting, binding, unmounting. What is shown of it: sysfs_files.
+// A mounted union is remounted, bound and unmounted. sysfs_files has the files that show it.
 
 #include "fixture.hh"
 
@@ -10,7 +10,7 @@
 #include <sys/statfs.h>
 #include <sys/vfs.h>
 
-/* mount(8), which is what people type. */
+/* mount(8) is the command that people type. */
 CASE(mount_command)
 {
 	Union u;
@@ -52,7 +52,7 @@ CASE(remount_read_only)
 	EXPECT_EQ(read_file(u.top + "/file"), "written");
 }
 
-/* A file that is open for writing keeps the union from turning read-only, as everywhere. */
+/* A file that is open for writing keeps the union from becoming read-only, as on any filesystem. */
 CASE(remount_read_only_while_writing)
 {
 	Union u;
@@ -64,7 +64,7 @@ CASE(remount_read_only_while_writing)
 	EXPECT_OK(mount("none", u.mnt.c_str(), "aufs", MS_REMOUNT | MS_RDONLY, ""));
 }
 
-/* The options that /proc/mounts shows are accepted by a remount too: mount(8) passes them on. */
+/* mount(8) passes the options of /proc/mounts to a remount, which accepts them. */
 CASE(remount_with_the_same_options)
 {
 	Union u;
@@ -76,7 +76,7 @@ CASE(remount_with_the_same_options)
 	EXPECT_ERR(mkdir(u.at("dir").c_str(), 0755), EROFS);
 }
 
-/* fsconfig(2) can go on after an option that failed. Nothing that was taken of it is used. */
+/* A program may go on with fsconfig(2) after an option that failed. The context is not used then. */
 PARAM_CASE(after_a_branch_that_failed, "append", "prepend", "add", "br", "ins")
 {
 	Union u;
@@ -109,7 +109,7 @@ PARAM_CASE(after_a_branch_that_failed, "append", "prepend", "add", "br", "ins")
 	EXPECT_EQ(shown_branches(u.mnt), before);
 }
 
-/* fspick(2) changes what is named, and no more: that nothing can be written stays. */
+/* fspick(2) changes only the given options: a union that cannot be written to stays so. */
 CASE(reconfigured_without_a_rw_branch)
 {
 	Union u;
@@ -130,7 +130,7 @@ CASE(remount_with_a_wrong_option)
 	EXPECT_OK(mkdir(u.at("still_writable").c_str(), 0755));
 }
 
-/* The branch's filesystem turns read-only: the union can be read and says EROFS to the rest. */
+/* A branch's filesystem becomes read-only: the union can be read, and all else is EROFS. */
 CASE(branch_turns_read_only)
 {
 	Union u;
@@ -154,7 +154,7 @@ CASE(branch_turns_read_only)
 	u.unmount();
 }
 
-/* The union holds its branches: a branch's filesystem is busy until the union is gone. */
+/* A union holds its branches: their filesystems are busy until the union has gone. */
 CASE(branches_are_pinned)
 {
 	Union u;
@@ -162,7 +162,7 @@ CASE(branches_are_pinned)
 	write_file(branch.path() + "/file", "text");
 	u.mount("br=" + u.top + ":" + branch.path());
 	EXPECT_EQ(read_file(u.at("file")), "text");
-	/* The visible mount of the branch may go: the union has one of its own. */
+	/* The mount by which the branch was found may go: the union has a mount of its own. */
 	string path = branch.path();
 	branch.unmount();
 	EXPECT(!exists(path + "/file"));
@@ -183,7 +183,7 @@ CASE(bind_mount)
 	EXPECT_EQ(read_file(u.tmp + "/file"), "low");
 }
 
-/* A bind mount onto the union, of a directory of elsewhere and of a file. */
+/* A directory and a file from elsewhere are bound to names of the union. */
 CASE(mount_points_in_the_union)
 {
 	Union u;
@@ -200,7 +200,7 @@ CASE(mount_points_in_the_union)
 	EXPECT_EQ(read_file(u.at("file")), "low");
 }
 
-/* What is mounted below a branch's directory is not part of the branch. */
+/* A filesystem that is mounted in a branch is not part of the branch. */
 CASE(mounts_below_a_branch_are_not_seen)
 {
 	Union u;
@@ -239,7 +239,7 @@ CASE(lazy_unmount_while_open)
 	EXPECT_EQ(pread_text(again, 3, 0), "low");
 }
 
-/* Two unions over the same branches are two filesystems. */
+/* Two unions of the same branches are two filesystems. */
 CASE(two_unions)
 {
 	Union u;
@@ -250,7 +250,7 @@ CASE(two_unions)
 	EXPECT_EQ(read_file(u.tmp + "/file"), "low");
 }
 
-/* Again and again: what one mount leaves behind, a thousand make visible. */
+/* A leak of each mount would show after so many. */
 CASE(mount_and_unmount_often)
 {
 	Union u;
@@ -285,7 +285,7 @@ CASE(block_size)
 	EXPECT_EQ(of_union, of_branch);
 }
 
-/* An overlayfs can have a union as a lower layer; as its upper one it takes no stacked filesystem. */
+/* An overlayfs takes a union as a lower layer. As its upper layer it takes no stacked filesystem. */
 PARAM_CASE(layer_of_an_overlayfs, "lower", "upper")
 {
 	Union u;
@@ -320,7 +320,7 @@ PARAM_CASE(layer_of_an_overlayfs, "lower", "upper")
 	EXPECT_EQ(names_in(overlay.path()), (std::vector<string>{"file"}));
 }
 
-/* The kernel would write to the branch's blocks, past the union. */
+/* swapon(2) is refused: the kernel would write to the branch's blocks, past the union. */
 CASE(swap_file)
 {
 	Union u;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// Options of the original that change what is done: diropq and shwh.
+// Two options of the original that change what the union does: diropq and shwh.
 
 #include "fixture.hh"
 
@@ -13,7 +13,7 @@ static void remount(const Union &u, const string &options, unsigned long flags =
 	OK(mount("none", u.mnt.c_str(), nullptr, MS_REMOUNT | flags, options.c_str()));
 }
 
-/* What the kernel's log says of a remount that is refused with EINVAL. */
+/* Remounts, which has to be refused with EINVAL. Returns the lines of the kernel's log. */
 static string refused(const Union &u, const string &options, unsigned long flags = 0)
 {
 	KernelLog log;
@@ -31,14 +31,14 @@ CASE(diropq_always)
 	make_dir(u.at("dir"));
 	EXPECT(exists(u.top + "/dir/" + opaque));
 	EXPECT_EQ(names_in(u.at("dir")), Names{});
-	/* What comes to the lower branch is not seen. */
+	/* A directory that comes to the lower branch does not show. */
 	make_dir(u.low + "/dir");
 	write_file(u.low + "/dir/file", "low");
 	u.unmount();
 	u.mount();
 	EXPECT_EQ(names_in(u.at("dir")), Names{});
 	EXPECT_HAS_NOT(read_file("/proc/mounts"), ",diropq");
-	/* Not so by default; but where something was. */
+	/* By default a new directory becomes opaque only if another was removed there. */
 	make_dir(u.at("other"));
 	EXPECT(!exists(u.top + "/other/" + opaque));
 	remount(u, "diropq:always");
@@ -50,7 +50,7 @@ CASE(diropq_always)
 	OK(rmdir(u.at("later").c_str()));
 	make_dir(u.at("later"));
 	EXPECT(exists(u.top + "/later/" + opaque));
-	/* They can be removed and made again, as any. */
+	/* Such directories can be removed and made again. */
 	for (const char *name : {"dir", "third", "later"}) {
 		OK(rmdir(u.at(name).c_str()));
 		EXPECT(!exists(u.at(name)));
@@ -94,7 +94,7 @@ PARAM_CASE(whiteouts_are_shown, "mount2", "fsconfig")
 		OK(move_mount(tree, "", AT_FDCWD, u.mnt.c_str(), MOVE_MOUNT_F_EMPTY_PATH));
 	}
 	Mounted mounted = Mounted::adopt(u.mnt);
-	/* They are names, and hide as ever; what the format keeps for itself is not shown. */
+	/* Whiteouts are shown as names, and still hide. The union's own names are not shown. */
 	EXPECT_EQ(names_in(u.mnt), (Names{".wh.gone", "dir", "one", "there"}));
 	EXPECT_EQ(names_in(u.at("dir")), (Names{opaque, "new"}));
 	EXPECT_EQ(names_in(u.at("one")), (Names{".wh.file"}));
@@ -108,7 +108,7 @@ PARAM_CASE(whiteouts_are_shown, "mount2", "fsconfig")
 		EXPECT(!exists(u.at(name)));
 	EXPECT_HAS(read_file("/proc/mounts"), ",shwh ");
 	EXPECT_ERR(unlink(u.at(".wh.gone").c_str()), EROFS);
-	/* Nothing becomes writable, and nothing is hidden, while it is mounted. */
+	/* Such a union cannot become writable, and shwh stays while it is mounted. */
 	EXPECT_HAS(refused(u, ""), "not possible unless read-only: option 'shwh'");
 	EXPECT_HAS(refused(u, "noshwh", MS_RDONLY), "cannot be changed while mounted");
 	remount(u, "shwh", MS_RDONLY);
@@ -130,7 +130,7 @@ CASE(whiteouts_are_not_shown_where_one_may_write)
 	EXPECT_EQ(names_in(u.mnt), (Names{"dir", "one", "there"}));
 }
 
-/* fspick(2) begins with nothing: what is not said stays, also that the union is read-only. */
+/* fspick(2) changes only the given options: the union stays read-only. */
 CASE(reconfigured_without_a_word_of_ro)
 {
 	Union u;

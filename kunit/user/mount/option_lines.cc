@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// Option lines of real users of the original: each is given by mount(2), by fsconfig(2) as mount(8)
-// cuts it, and by /bin/mount, and each of these answers the same.
+// Option lines of real users of the original. mount(2), fsconfig(2) with options as mount(8) cuts them, and /bin/mount
+// have to answer the same.
 
 #include "fixture.hh"
 
 #include <algorithm>
 
 /*
- * R, S are rw branches, A, B, C lower ones. What a remount is to answer stands behind the remount;
- * 0 is success. @says is a part of what the kernel's log then says, or empty where it says nothing.
+ * R and S are rw branches; A, B and C are lower ones. A remount's errno is behind the remount; 0 is success. @says is a
+ * part of the line in the kernel's log; if it is empty, there is no line.
  */
 struct Line {
 	const char *name;
@@ -47,7 +47,7 @@ static const Line lines[] = {
 	{"puppy_ends", "br=R=rw:A=ro", 0, "", "noxino,noplink,ro", 0, "noxino"},
 	/* Porteus */
 	{"porteus", "br=R,nowarn_perm", 0, "nowarn_perm", "add:1:A=rr"},
-	/* live-boot, casper and what was made of it */
+	/* live-boot, casper and others that began with them */
 	{"casper", "noatime,noxino,dirs=R=rw:A=rr+wh", 0, "noxino"},
 	{"casper_dirs", "noatime,dirs=R=rw:A=rr+wh"},
 	{"live_branches", "br=R:A"},
@@ -64,7 +64,7 @@ static const Line lines[] = {
 	{"long_policy_names", "br=R=rw:S=rw,create=most-free-space,cpup=bottom-up-parent"},
 	{"round_robin", "br=R=rw:S=rw,create=round-robin,copyup=bottom-up"},
 	{"top_down_parent", "create_policy=top-down-parent,copyup_policy=top-down-parent,br:R:A"},
-	/* Questions of users, and mistakes that they made */
+	/* Questions of users, and their mistakes */
 	{"udba_none", "udba=none,dirs=R=rw:A=ro"},
 	{"udba_notify", "br=R=rw:A=ro,udba=notify"},
 	{"udba_fsnotify", "udba:fsnotify,br=R=rw:A=ro"},
@@ -103,7 +103,7 @@ static const Line lines[] = {
 	{"icex", "br=R=rw+icexsec+icextr:A=ro"},
 	{"coo", "br=R=rw:A=rr+coo_reg+wh"},
 	{"unknown_attribute", "br=R=rw:A=ro+nothing", 0, "'nothing' (not known there)"},
-	/* What mount(8) gives back */
+	/* Options that mount(8) gives back */
 	{"si_comes_back", "si=8a3b00c4d5e6f708,br=R=rw:A=ro", 0, "", "si=8a3b00c4d5e6f708,ro"},
 	{"branches_come_back", "br=R=rw:A=ro", 0, "", "ro,br=R=rw:A=ro"},
 	{"branches_do_not_change", "br=R=rw:A=ro", 0, "", "br=R=rw:A=ro:B=ro", EINVAL,
@@ -138,7 +138,7 @@ static std::vector<string> words_of(const string &options)
 	return words;
 }
 
-/* mount(2): flags are no text. */
+/* mount(2) has flags for some options. */
 static int by_mount(const string &options, const string &at, unsigned long flags)
 {
 	string data;
@@ -153,7 +153,7 @@ static int by_mount(const string &options, const string &at, unsigned long flags
 	return mount("none", at.c_str(), "aufs", flags, data.c_str()) ? errno : 0;
 }
 
-/* fsconfig(2), as mount(8) calls it: options are cut at the first "=". */
+/* fsconfig(2) with each option cut at the first "=", as mount(8) does it. */
 static int by_fsconfig(const string &options, const string &at, unsigned long flags)
 {
 	bool remount = flags & MS_REMOUNT;
@@ -182,7 +182,7 @@ static int by_fsconfig(const string &options, const string &at, unsigned long fl
 	return 0;
 }
 
-/* /bin/mount answers 32 whatever it was. */
+/* /bin/mount exits with 32 for each error. */
 static int by_command(const string &options, const string &at, unsigned long flags)
 {
 	Output output = run({"/bin/mount", "-i", "-t", "aufs", "-o",
@@ -197,7 +197,7 @@ static int give(Way way, const string &options, const string &at, unsigned long 
 				      by_command(options, at, flags);
 }
 
-/* What the module says of one step in the log is @says and nothing else. */
+/* The module's lines in the log have @says, or there are none. */
 static void expect_said(KernelLog &log, const char *says)
 {
 	string text = log.read();
@@ -233,7 +233,7 @@ static void expect_line(const Line &line, Way way)
 	EXPECT_EQ(give(way, with_paths(line.remount, u), u.mnt, MS_REMOUNT),
 		  expected(line.remount_error));
 	expect_said(log, line.remount_says);
-	/* Still what it was, and read-only if that was asked for. */
+	/* The union is as it was. It is read-only if that was asked for. */
 	std::vector<string> words = words_of(line.remount);
 	bool read_only = !line.remount_error &&
 			 std::find(words.begin(), words.end(), "ro") != words.end();
@@ -246,7 +246,7 @@ PARAM_CASE(lines_of_users, "mount2", "fsconfig", "command")
 	Way way = ktap::param() == string("mount2")   ? Way::mount2 :
 		  ktap::param() == string("fsconfig") ? Way::fsconfig :
 							Way::command;
-	/* The kernel's log takes a hundred lines of ours in five seconds. */
+	/* The kernel's log takes a hundred lines of ours in five seconds, then drops them. */
 	if (way != Way::mount2)
 		sleep(6);
 	for (const Line &line : lines) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// What /proc/mounts shows of a union, and remounts that replay it, as each mount(8) does.
+// The options of a union in /proc/mounts, and remounts with them, as each mount(8) makes them.
 
 #include "fixture.hh"
 
@@ -8,7 +8,7 @@
 
 using Names = std::vector<string>;
 
-/* The options of @point as a mount(8) reads them that decodes \040 and its like. */
+/* The options of @point for a mount(8) that decodes \040 and the like. */
 static string mntent_options(const string &point)
 {
 	string options;
@@ -21,7 +21,7 @@ static string mntent_options(const string &point)
 	return options;
 }
 
-/* As a mount(8) does it that knows fsconfig(2): each option by itself. */
+/* As a mount(8) remounts that knows fsconfig(2): option by option. */
 static void reconfigure(const string &point, const char *how)
 {
 	Fd context(OK(fspick(AT_FDCWD, point.c_str(), FSPICK_CLOEXEC)));
@@ -37,7 +37,7 @@ static void reconfigure(const string &point, const char *how)
 	OK(fsconfig(context, FSCONFIG_CMD_RECONFIGURE, nullptr, nullptr, 0));
 }
 
-/* The mount(8) of another Debian, if @way asks for one: its libraries are below /opt, too. */
+/* The mount(8) of another Debian, if @way asks for one. Its libraries are below /opt, too. */
 static Names other_mount(const string &way)
 {
 	string root = way == "util-linux-2.36" ? "/opt/bullseye" :
@@ -62,7 +62,7 @@ static void need_way(const string &way)
 	EXPECT_HAS(run(version).text, "util-linux 2." + way.substr(way.size() - 2));
 }
 
-/* Remounts @point as @how says, with all that /proc/mounts shows of it, by @way. */
+/* Remounts @point by @way, with @how and all options that /proc/mounts has. */
 static void remount(const string &way, const string &point, const string &how)
 {
 	if (way == "fsconfig")
@@ -85,7 +85,7 @@ static void remount(const string &way, const string &point, const string &how)
 	EXPECT_EQ(out.status, 0);
 }
 
-/* Their names are longer than a page, and one of them is nearly all that fsconfig(2) takes. */
+/* The branches' names are longer than a page. One name is nearly as long as fsconfig(2) takes it. */
 PARAM_CASE(remount_of_500_branches, "mount2", "fsconfig", "util-linux", "util-linux-2.36",
 	   "util-linux-2.41", "busybox")
 {
@@ -121,7 +121,7 @@ PARAM_CASE(remount_of_500_branches, "mount2", "fsconfig", "util-linux", "util-li
 	EXPECT_EQ(shown_branches(u.mnt), wanted);
 }
 
-/* With brs=0 the branches are there as an option, which mounts the same union again. */
+/* With brs=0 the option br is in /proc/mounts. A mount with that makes the same union. */
 PARAM_CASE(branches_in_proc_mounts, "plain", "comma", "colon", "equals", "backslash", "space",
 	   "newline", "octal_look_alike", "all")
 {
@@ -145,7 +145,7 @@ PARAM_CASE(branches_in_proc_mounts, "plain", "comma", "colon", "equals", "backsl
 		"=ro,sum");
 	EXPECT_EQ(read_file(u.at("file")), name);
 	EXPECT_EQ(shown_branches(u.mnt).find(u.top), 0U);
-	/* Without the id, which is another one each time. */
+	/* Leaves out the id, which is new for each mount. */
 	auto shown = [](const string &options) {
 		Names words = without_flags(options);
 		EXPECT_EQ(words.at(0).substr(0, 3), "si=");
@@ -173,7 +173,7 @@ PARAM_CASE(branches_in_proc_mounts, "plain", "comma", "colon", "equals", "backsl
 	}
 }
 
-/* What people type to see what is mounted. */
+/* The commands that people type to see what is mounted. */
 CASE(findmnt_and_df)
 {
 	Union u;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// A rw branch belongs to one union. A second one that would write to it, to what lies in it or to
-// what it lies in, is refused, unless both were asked to share.
+// A rw branch belongs to one union. Another union is refused if it would write to the branch, to a directory in it, or
+// to one that contains it, unless both have share_rw.
 //
 // Combinations: tmpfs
 
@@ -9,7 +9,7 @@
 
 #include <time.h>
 
-/* Two more mount points beside the Union's. */
+/* A union, and two more mount points. */
 struct Setup : Union {
 	string second, third, rw, ro;
 	Setup() : second(tmp + "/second"), third(tmp + "/third")
@@ -48,7 +48,7 @@ PARAM_CASE(refused, "the_same", "by_another_path", "within_it", "around_it", "as
 	EXPECT_EQ(ktap::errno_name(try_mount(u.second, "br=" + other + "=rw")), "EBUSY");
 	EXPECT_HAS(log.read(), u.top + "/a' of another union");
 	EXPECT_EQ(ktap::errno_name(create(other + "=rw")), "EBUSY");
-	/* The first does not notice, and what has failed keeps nothing. */
+	/* The first union is not disturbed, and the failed mount has no claim. */
 	write_file(u.at("file"), "text");
 	EXPECT_EQ(read_file(u.top + "/a/file"), "text");
 	EXPECT_EQ(try_mount(u.second, "br=" + u.low2 + "=rw"), 0);
@@ -57,7 +57,7 @@ PARAM_CASE(refused, "the_same", "by_another_path", "within_it", "around_it", "as
 	EXPECT_EQ(try_mount(u.second, "br=" + other + "=rw"), 0);
 }
 
-/* Until the last user has gone, and while it is read-only, as it can become writable again. */
+/* The claim lasts until the union's last user has gone, also while the union is read-only: it may become writable. */
 CASE(as_long_as_the_union_is_there)
 {
 	Setup u;
@@ -73,17 +73,17 @@ CASE(as_long_as_the_union_is_there)
 		EXPECT_EQ(try_mount(u.second, u.rw), EBUSY);
 	}
 	EXPECT_EQ(try_mount(u.second, u.rw), 0);
-	/* A union that was mounted read-only is the same. */
+	/* The same for a union that was mounted read-only. */
 	u.mount(u.rw, MS_RDONLY);
 	EXPECT_EQ(try_mount(u.second, u.rw), EBUSY);
 	u.unmount();
-	/* Who never gets as far as a mount has no claim. */
+	/* A context that is never mounted has no claim. */
 	Fd context(OK(fsopen("aufs", FSOPEN_CLOEXEC)));
 	OK(fsconfig(context, FSCONFIG_SET_STRING, "br", (u.top + "/a=rw").c_str(), 0));
 	EXPECT_EQ(try_mount(u.second, u.rw), 0);
 }
 
-/* To read what another union writes gives old answers, and is said; to read together is nothing. */
+/* A ro branch that another union writes to may give old answers, so the log says so. Two ro branches are no problem. */
 CASE(read_only_branches)
 {
 	Setup u;
@@ -123,7 +123,7 @@ PARAM_CASE(shared, "both", "first", "second", "by_remount")
 	EXPECT_EQ(try_mount(u.third, u.rw), EBUSY);
 }
 
-/* What one union is about to copy is not for another one to tidy away. */
+/* A mount does not remove the workfiles of another union. */
 PARAM_CASE(workfiles, "alone", "shared")
 {
 	Setup u;
@@ -135,7 +135,7 @@ PARAM_CASE(workfiles, "alone", "shared")
 	EXPECT_EQ(exists(workfile), shared);
 }
 
-/* What overlayfs writes to is somebody else's as well. */
+/* The upper and work directories of an overlayfs belong to that. */
 CASE(upper_directory_of_an_overlayfs)
 {
 	Setup u;
@@ -156,7 +156,7 @@ CASE(upper_directory_of_an_overlayfs)
 	EXPECT_EQ(try_mount(u.second, u.rw), 0);
 }
 
-/* Of many that want it at the same moment one gets it. (The messages are more than the log takes.) */
+/* Of many mounts at one moment, one gets the branch. (Their messages are more than the log takes.) */
 CASE(race)
 {
 	Setup u;
@@ -191,7 +191,7 @@ CASE(race)
 	EXPECT_EQ(try_mount(u.second, u.rw), 0);
 }
 
-/* Removing a directory in one union does not take what the other has just made in it. */
+/* A directory that one union removes does not take away a file that the other has just made in it. */
 CASE(rmdir_beside_create)
 {
 	Setup u;
@@ -202,7 +202,7 @@ CASE(rmdir_beside_create)
 	for (time_t end = time(nullptr) + 10; time(nullptr) < end; rounds++) {
 		string dir = "/d" + std::to_string(rounds);
 		make_dir(u.mnt + dir);
-		/* So that it goes by way of the directory for orphans. */
+		/* With a whiteout in it, the directory is removed in the orphan directory. */
 		write_file(branch + dir + "/.wh.x", "");
 		EXPECT(exists(u.second + dir));
 		pid_t child = spawn([&] { return rmdir((u.mnt + dir).c_str()) ? errno : 0; });
@@ -213,7 +213,7 @@ CASE(rmdir_beside_create)
 		refused += error != 0;
 		if (error == 0 && file >= 0) {
 			both++;
-			/* Both were right if it still has a name: not all of that is tidied away. */
+			/* Both calls were right if the file still has a name: then it was not removed. */
 			EXPECT_GT(fstat_of(file).st_nlink, 0u);
 		}
 		if (error)
@@ -223,7 +223,7 @@ CASE(rmdir_beside_create)
 			       refused, both));
 }
 
-/* What waits to be removed goes at the next mount, but not with a file that somebody put there. */
+/* The next mount removes an orphaned directory, unless somebody put a file into it. */
 PARAM_CASE(directory_that_waits_for_removal, "whiteouts", "a_file_too")
 {
 	Setup u;

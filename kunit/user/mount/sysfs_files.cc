@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// What /sys/fs/aufs tells of a union and its branches, for as long as it lives.
+// The files in /sys/fs/aufs that show a union and its branches while it exists.
 
 #include "modules.hh"
 
@@ -11,7 +11,7 @@
 
 static const string all_unions = "/sys/fs/aufs";
 
-/* The names of files that a union of @count branches has. */
+/* The names of the files of a union with @count branches. */
 static Names file_names(unsigned count)
 {
 	Names names = {"xi_path"};
@@ -61,7 +61,7 @@ CASE(names_and_contents)
 	EXPECT_HAS(read_file("/proc/filesystems"), "nodev\taufs\n");
 }
 
-/* Its line in /proc/mounts is as short as that, however many branches there are. */
+/* The line in /proc/mounts is as short as this for any number of branches. */
 CASE(proc_mounts_has_the_id_alone)
 {
 	Union u;
@@ -73,7 +73,7 @@ CASE(proc_mounts_has_the_id_alone)
 	EXPECT_EQ(options, "rw,relatime,si=" + id);
 }
 
-/* Anybody reads them, from where he likes and as much as he likes; nobody writes. */
+/* Every user can read the files, from any position and in any pieces. Nobody can write. */
 CASE(read_in_pieces)
 {
 	Union u;
@@ -99,7 +99,7 @@ CASE(read_in_pieces)
 	EXPECT_ERR(open(path.c_str(), O_WRONLY), EACCES);
 }
 
-/* Paths that were given relative or through a symlink are shown so that they hold anywhere. */
+/* Paths that were given relative or through a symlink are shown absolute. */
 CASE(absolute_paths)
 {
 	Union u;
@@ -110,7 +110,7 @@ CASE(absolute_paths)
 	EXPECT_EQ(shown_branches(u.mnt), u.top + "=rw:" + u.low + "=ro");
 }
 
-/* One line each, in which only what would break it is escaped. */
+/* Each file has one line. Only bytes that would break the line are escaped. */
 PARAM_CASE(escaped_names, "plain", "space", "newline", "backslash", "octal_look_alike", "controls",
 	   "separators", "utf8")
 {
@@ -133,7 +133,7 @@ PARAM_CASE(escaped_names, "plain", "space", "newline", "backslash", "octal_look_
 	EXPECT_EQ(decoded(line), u.low + "/" + n.name + "=ro\n");
 }
 
-/* A path that is longer than a page, as it is shown. */
+/* A path that is longer than a page when it is shown. */
 CASE(long_name)
 {
 	Union u;
@@ -172,7 +172,7 @@ CASE(many_branches)
 	EXPECT_LT(shown_options(u.mnt).size(), 64U);
 }
 
-/* Each mount has its own, and takes it away with it. */
+/* Each mount has files of its own, which go with it. */
 CASE(two_unions)
 {
 	Union u;
@@ -192,7 +192,7 @@ CASE(two_unions)
 	EXPECT_EQ(names_in(all_unions), Names{});
 }
 
-/* Nobody foresees it, and it is no address. */
+/* The id is random, and no address. */
 CASE(random_id)
 {
 	Union u;
@@ -220,7 +220,7 @@ CASE(refused_mount_leaves_nothing)
 	EXPECT_EQ(names_in(all_unions).size(), 1U);
 }
 
-/* The union lives as long as somebody uses it, and so does what is told of it. */
+/* The files exist as long as the union, which lives while it is used. */
 CASE(lazily_unmounted)
 {
 	Union u;
@@ -233,7 +233,7 @@ CASE(lazily_unmounted)
 	EXPECT(!exists(dir));
 }
 
-/* Who has a file open keeps neither the union nor the module, and is told that it is gone. */
+/* A descriptor of such a file keeps neither the union nor the module. Reads are ENODEV when the union has gone. */
 CASE(open_after_the_unmount)
 {
 	Union u;
@@ -261,7 +261,7 @@ CASE(open_after_the_unmount)
 	all_gone();
 }
 
-/* What @path tells, or nothing where it is gone or goes: no other error is right. */
+/* Reads @path; returns "" if the file or its union has gone. Any other error is wrong. */
 static string read_if_there(const string &path)
 {
 	char text[4096];
@@ -274,7 +274,7 @@ static string read_if_there(const string &path)
 	return "";
 }
 
-/* Reads all that there is, again and again, until @stop is closed. */
+/* Reads all files of all unions, again and again, until @stop is closed. */
 static void read_all_until(int stop, const Union &u)
 {
 	const string top = u.top + "=rw\n", low = u.low + "=ro\n";
@@ -327,7 +327,7 @@ CASE(unmount_beside_readers)
 		EXPECT_EQ(wait_for(reader), 0);
 }
 
-/* A place has the branch that is there now. A branch keeps its number, and nobody else gets it. */
+/* A place shows the branch that it has now. A branch keeps its number, which no other branch gets. */
 CASE(the_files_follow_the_branches)
 {
 	Union u;
@@ -345,7 +345,7 @@ CASE(the_files_follow_the_branches)
 	EXPECT_EQ(remount(u, "mod:" + u.low2 + "=ro+coo_reg"), 0);
 	EXPECT_EQ(read_file(dir + "/br1"), u.low2 + "=ro+coo_reg\n");
 	EXPECT_EQ(read_file(dir + "/brid1"), low2);
-	/* What was open of a place goes on with the place, and ends with it. */
+	/* An open file belongs to the place, and ends with it. */
 	Fd first = open_file(dir + "/br1", O_RDONLY), last = open_file(dir + "/br2", O_RDONLY);
 	EXPECT_EQ(remount(u, "del:" + u.low2), 0);
 	EXPECT_EQ(pread_text(first, 4096, 0), u.low + "=ro\n");
@@ -356,13 +356,13 @@ CASE(the_files_follow_the_branches)
 	EXPECT_EQ(remount(u, "append:" + u.low2), 0);
 	string again = read_file(dir + "/brid2");
 	EXPECT(again != top && again != low && again != low2);
-	/* A change that is refused is none here, too. */
+	/* A remount that is refused changes nothing here. */
 	EXPECT_EQ(remount(u, "append:" + u.tmp + ",append:/nowhere"), ENOENT);
 	EXPECT_EQ(names_in(dir), file_names(3));
 	EXPECT_EQ(read_file(dir + "/brid2"), again);
 }
 
-/* Readers of all files, while branches come and go: each line is one that was right at some time. */
+/* Tasks read all files while branches come and go: each line was right at some time. */
 CASE(read_while_branches_change)
 {
 	constexpr int rounds = 100;
@@ -385,7 +385,7 @@ CASE(read_while_branches_change)
 					}
 					ssize_t size = read(file, text, sizeof(text));
 					if (size <= 0) {
-						/* The place is there, and its branch is just going. */
+						/* The place exists, and its branch is just going. */
 						EXPECT(size == 0 || errno == ENODEV);
 						continue;
 					}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// The times of a directory: what users do not see leaves them, and takes back no change of theirs.
+// The times of a directory: work that users do not see does not change them, and does not undo a user's change.
 // Combinations: tmpfs ext4
 
 #include "fixture.hh"
@@ -17,7 +17,7 @@ static bool is_newer(const timespec &a, const timespec &b)
 	return a.tv_sec != b.tv_sec ? a.tv_sec > b.tv_sec : a.tv_nsec > b.tv_nsec;
 }
 
-/* One copies file after file up, and others make new ones: each of these is seen in the time. */
+/* Files are copied up while others are made in the same directory. The time shows each new file. */
 CASE(made_while_others_are_copied_up)
 {
 	Union u;
@@ -35,7 +35,7 @@ CASE(made_while_others_are_copied_up)
 	while (waitpid(copier, nullptr, WNOHANG) == 0) {
 		string path = u.at(ktap::format("d/new%d", made++));
 		write_file(path, "new");
-		/* Not before what was made in it, and never going back. */
+		/* The time is not older than the last file, and never goes back. */
 		timespec now = stat_of(u.at("d")).st_mtim;
 		lost += is_newer(last, now);
 		last = now;
@@ -45,7 +45,7 @@ CASE(made_while_others_are_copied_up)
 	EXPECT_EQ(lost, 0);
 }
 
-/* A copy-up alone is not seen. */
+/* A copy-up does not change the directory's times. */
 CASE(copy_up_is_not_seen)
 {
 	Union u;
@@ -59,7 +59,7 @@ CASE(copy_up_is_not_seen)
 	EXPECT(exists(u.top + "/d/file"));
 }
 
-/* What comes and goes in a part that is not the uppermost is seen in the time as well. */
+/* The times also show names that come and go in a lower part. */
 CASE(changed_in_a_lower_part)
 {
 	Union u;
@@ -69,7 +69,7 @@ CASE(changed_in_a_lower_part)
 	make_dir(u.top + "/d");
 	for (const char *name : {"/d/a", "/d/b"})
 		write_file(second + name, "x");
-	/* In turn. */
+	/* The files go to the two branches in turn. */
 	u.mount("br=" + u.top + "=rw:" + second + "=rw,create=rr");
 	auto expect_touched = [&](auto &&change) {
 		for (const string &dir : {u.top + "/d", second + "/d"})
@@ -83,7 +83,7 @@ CASE(changed_in_a_lower_part)
 	expect_touched([&] { OK(rename(u.at("d/a").c_str(), u.at("d/c").c_str())); });
 	expect_touched([&] { OK(unlink(u.at("d/c").c_str())); });
 	expect_touched([&] { OK(link(u.at("d/b").c_str(), u.at("d/e").c_str())); });
-	/* What somebody sets is what all see. */
+	/* A time that a user sets is shown. */
 	OK(utimensat(AT_FDCWD, u.at("d").c_str(), old, 0));
 	EXPECT_EQ(stat_of(u.at("d")).st_mtim.tv_sec, 2000);
 }

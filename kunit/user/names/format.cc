@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// The on-disk format is the original's, both ways: branches as it leaves them show what it would
-// show, and what we leave is what its rules, written down here once more, make of the branches.
+// The on-disk format is that of the original. The union shows branches that the original left as the original does. Our
+// own branches show, by the original's rules, which are written down here once more, what the union shows.
 //
 // Combinations: tmpfs ext4
 
@@ -32,7 +32,7 @@ static string described(const string &path)
 	return S_ISLNK(is.st_mode) ? text + link_target(path) : text;
 }
 
-/* What a mount shows. */
+/* Stores in @tree all that a mount shows. */
 static void walk(const string &root, const string &dir, Tree &tree)
 {
 	for (const string &name : names_in(root + dir)) {
@@ -44,8 +44,8 @@ static void walk(const string &root, const string &dir, Tree &tree)
 }
 
 /*
- * What the rules make of @branches, from the upper to the lower: the first branch that has a name
- * shows it; .wh.NAME hides it below; .wh..wh..opq ends the directory.
+ * Merges @branches, from the upper to the lower, by the rules: the first branch that has a name shows it, .wh.NAME
+ * hides the name below, and .wh..wh..opq ends the directory.
  */
 static void merge(const Names &branches, const string &dir, Tree &tree)
 {
@@ -59,7 +59,7 @@ static void merge(const Names &branches, const string &dir, Tree &tree)
 			tree[path] = described(here + "/" + name);
 			if (!is_directory(here + "/" + name))
 				continue;
-			/* The branches whose directories are merged here. */
+			/* The branches whose directories are merged. */
 			Names parts;
 			for (size_t j = i; j < branches.size(); j++) {
 				string part = branches[j] + path;
@@ -99,7 +99,7 @@ static void expect_shown(const Union &u, const Names &branches)
 	}
 }
 
-/* Reserved names, and what the original takes them for. */
+/* Reserved names have the kinds and modes that the original expects. */
 static void expect_format(const string &branch, const string &dir = "")
 {
 	for (const string &name : names_in(branch + dir)) {
@@ -118,7 +118,7 @@ static void expect_format(const string &branch, const string &dir = "")
 	}
 }
 
-/* The lower branch that the cases use. */
+/* Fills the lower branch of the cases. */
 static void fill(const string &low)
 {
 	for (const char *dir : {"/plain", "/opaque", "/gone_dir", "/deep", "/deep/er", "/replaced"})
@@ -146,11 +146,11 @@ static void fill_by_original(const string &top)
 	whiteout(".wh.gone_dir");
 	whiteout("plain/.wh.gone");
 	whiteout("opaque/.wh..wh..opq");
-	/* Where a filesystem had no more links to give. */
+	/* For a filesystem that had no more links to give. */
 	write_file(top + "/.wh.owned", "", 0444);
 	write_file(top + "/opaque/own", "top");
 	write_file(top + "/replaced", "a file where a directory is below");
-	/* A copy whose original had two names: one name more, by inode numbers. */
+	/* A copy whose original had two names: it has a further name made of the inode numbers. */
 	write_file(top + "/plain/copied", "top");
 	OK(link((top + "/plain/copied").c_str(),
 		ktap::format("%s/.wh..wh.plnk/%lu.%lu", top.c_str(), 1234ul,
@@ -172,12 +172,12 @@ CASE(branches_of_the_original)
 		EXPECT_EQ(names_in(u.at("plain")), (Names{"copied", "kept"}));
 		EXPECT_EQ(names_in(u.at("opaque")), (Names{"own"}));
 		u.unmount();
-		/* Who only reads changes nothing. */
+		/* A mount that only reads changes nothing. */
 		EXPECT_EQ(snapshot(u.top), was);
 	}
 }
 
-/* As a live CD is: what was a rw branch is the middle one of three. */
+/* As on a live CD: a former rw branch is the middle one of three. */
 CASE(three_branches)
 {
 	Union u;
@@ -199,7 +199,7 @@ CASE(three_branches)
 	EXPECT(!exists(u.at("replaced")));
 }
 
-/* Work goes on where the original stopped. */
+/* The union goes on where the original stopped. */
 CASE(writing_to_a_branch_of_the_original)
 {
 	Union u;
@@ -222,14 +222,14 @@ CASE(writing_to_a_branch_of_the_original)
 	EXPECT(!exists(u.at("replaced")));
 	EXPECT_EQ(names_in(u.mnt),
 		  (Names{"deep", "gone", "gone_dir", "new", "owned", "plain", "symlink"}));
-	/* The pseudo-link is the original's: it is not ours to remove. */
+	/* The original made this pseudo-link, so the union does not remove it. */
 	EXPECT_EQ(names_in(u.top + "/.wh..wh.plnk").size(), 1u);
 	u.unmount();
 	u.mount();
 	expect_shown(u, {u.top, u.low});
 }
 
-/* What every operation leaves, by the original's rules. */
+/* The result of each operation, by the original's rules. */
 CASE(what_we_leave)
 {
 	Union u;

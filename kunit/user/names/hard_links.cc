@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// Several names of one lower file: they stay one file on the branches, or they part where users see it.
-// What is shown is on a branch, however long it is in memory.
+// Several names of one lower file: they stay one file on the branches, or they part visibly. Users see what a branch
+// has, however long it was cached.
 //
 // Combinations: tmpfs ext4+xfs
 
@@ -18,12 +18,12 @@ using Names = std::vector<string>;
 static void drop_caches()
 {
 	sync();
-	/* What was used since is only noted the first time. */
+	/* The first pass only notes which entries were used. */
 	for (int i = 0; i < 4; i++)
 		write_control("/proc/sys/vm/drop_caches", "2");
 }
 
-/* What users see of @dir: names, contents, modes, links. */
+/* Name, content, mode and number of links of each file in @dir. */
 static Names seen(const string &dir)
 {
 	Names all;
@@ -36,7 +36,7 @@ static Names seen(const string &dir)
 	return all;
 }
 
-/* readdir and stat agree, and no two files have one number. */
+/* readdir and stat give the same numbers, and each file has its own. */
 static void expect_numbers(const string &dir)
 {
 	std::map<ino_t, nlink_t> names, links;
@@ -63,7 +63,7 @@ static void append(const string &path, const string &text)
 	OK(write(file, text.data(), text.size()));
 }
 
-/* Eight names of one file on a lower branch of which copies cannot be told what they are copies of. */
+/* Eight names of one lower file. Copies cannot be traced to it, by its filesystem or by that of the copies. */
 struct Parting : Union {
 	Mounted below, above;
 	string branches = options();
@@ -98,12 +98,12 @@ PARAM_CASE(names_part_visibly, "overlay", "ramfs")
 {
 	Parting u;
 	string dir = u.at("dir");
-	/* Before anything is known from elsewhere. */
+	/* First of all, without cached names. */
 	expect_numbers(dir);
 	for (const char *name : {"a", "b", "c", "d", "e", "f", "g", "h"})
 		EXPECT_EQ(stat_of(dir + "/" + name).st_nlink, 1u);
 	append(dir + "/a", "+a");
-	/* At once, and whatever is cached. */
+	/* The names part at once, cached or not. */
 	EXPECT_EQ(read_file(dir + "/b"), "old");
 	EXPECT_OK(rename((dir + "/b").c_str(), (dir + "/b2").c_str()));
 	EXPECT_OK(rename((dir + "/c").c_str(), u.at("other/c").c_str()));
@@ -130,7 +130,7 @@ PARAM_CASE(names_part_visibly, "overlay", "ramfs")
 	expect_numbers(dir);
 }
 
-/* Descriptors of two names, one of which is written to: each is the file of its own name. */
+/* Two names are open, and one is written to: each descriptor has the file of its own name. */
 PARAM_CASE(descriptors_part, "overlay", "ramfs")
 {
 	Parting u;
@@ -147,10 +147,7 @@ PARAM_CASE(descriptors_part, "overlay", "ramfs")
 	EXPECT_EQ(read_file(u.at("dir/b")), "old");
 }
 
-/*
- * A copy that cannot be told what it is a copy of is one inode, whoever looks it up when: a watch
- * keeps the inode, not its dentry.
- */
+/* A copy without an origin has one inode, whoever looks it up, and when. A watch keeps the inode, not its dentry. */
 CASE(one_inode_for_one_copy)
 {
 	Union u;
@@ -172,7 +169,7 @@ CASE(one_inode_for_one_copy)
 	u.unmount();
 }
 
-/* Runs both at once, as far as two processes can. Whatever they answer. */
+/* Runs @a and @b at once, as far as two processes can. Their results do not matter. */
 template <typename A, typename B> static void at_once(A a, B b)
 {
 	Pipe go;
@@ -189,7 +186,7 @@ template <typename A, typename B> static void at_once(A a, B b)
 	wait_for(other);
 }
 
-/* Each file has as many links as there are names of it in @dir. */
+/* Each file in @dir has as many links as names. */
 static void expect_counts(const string &dir, const string &when)
 {
 	std::map<ino_t, nlink_t> names, links;
@@ -221,7 +218,7 @@ PARAM_CASE(counts_in_a_race, "unlink", "unlink_itself", "link", "rename", "renam
 		string file = u.at("dir/") + std::to_string(i), other = file + ".m";
 		if (p == "rename_over")
 			write_file(file + ".new", "new");
-		/* The inode stays, and with it what it knows. */
+		/* The cached inode stays, with its count. */
 		stat_of(file);
 		stat_of(other);
 		at_once(
@@ -244,7 +241,7 @@ PARAM_CASE(counts_in_a_race, "unlink", "unlink_itself", "link", "rename", "renam
 			});
 	}
 	expect_counts(u.at("dir"), "after the race");
-	/* Where nothing was copied up, the lower branch's count comes back. */
+	/* A file that was not copied up gets its count from the lower branch. */
 	for (unsigned i = 0; i < rounds; i++)
 		OK(chmod((u.at("dir/") + std::to_string(i) + ".l").c_str(), 0600));
 	expect_counts(u.at("dir"), "after a chmod");
@@ -257,8 +254,8 @@ PARAM_CASE(counts_in_a_race, "unlink", "unlink_itself", "link", "rename", "renam
 }
 
 /*
- * A rename to a name that a rw branch above hides gives the file both names for a while; another name goes
- * meanwhile.
+ * A rename to a name that an upper rw branch hides gives the file both names for a moment. Meanwhile another name of
+ * the file is removed.
  */
 CASE(counts_beside_a_hidden_name)
 {
@@ -287,8 +284,8 @@ CASE(counts_beside_a_hidden_name)
 }
 
 /*
- * A name that went while nothing was copied up is not counted again, however long ago it was, and nothing is
- * kept of the file when the last one goes.
+ * A name that was removed before the copy-up is not counted again, however long ago that was. Nothing is kept when the
+ * file's last name goes.
  */
 PARAM_CASE(a_name_that_went_before, "unlink", "rename_over", "remount", "never_copied")
 {
@@ -327,7 +324,7 @@ PARAM_CASE(a_name_that_went_before, "unlink", "rename_over", "remount", "never_c
 	EXPECT_EQ(names_in(plinks), Names{});
 }
 
-/* What hides the other name may be taken away: the copy can be found by it, as long as there is one. */
+/* Somebody removes the whiteout of the other name. The copy is found by that name as long as the copy exists. */
 CASE(copy_of_the_last_name)
 {
 	Union u;
@@ -342,7 +339,7 @@ CASE(copy_of_the_last_name)
 	EXPECT_EQ(names_in(plinks), Names{});
 }
 
-/* Somebody takes a whiteout away while nothing is mounted: the name is one of the file's again. */
+/* Somebody removes a whiteout while nothing is mounted: its name is one of the file's again. */
 PARAM_CASE(a_name_that_is_back, "before the copy", "after it")
 {
 	Union u;
@@ -362,7 +359,7 @@ PARAM_CASE(a_name_that_is_back, "before the copy", "after it")
 	append(u.at("a"), "+3");
 	drop_caches();
 	EXPECT_EQ(read_file(u.at("b")), text + "+3");
-	/* What was written is there by the name that is back, when the other one goes. */
+	/* The name that is back has all that was written, also when the other name is gone. */
 	OK(unlink(u.at("b").c_str()));
 	drop_caches();
 	EXPECT_EQ(read_file(u.at("a")), text + "+3");
@@ -370,7 +367,7 @@ PARAM_CASE(a_name_that_is_back, "before the copy", "after it")
 	EXPECT_EQ(names_in(u.top + "/.wh..wh.plnk"), Names{});
 }
 
-/* Another image says that it is the filesystem of a branch: what that one's names lead to stays. */
+/* A second image claims to be the filesystem of a branch: the names of the first one stay as they were. */
 CASE(one_name_of_two_filesystems)
 {
 	Union u;
@@ -378,7 +375,7 @@ CASE(one_name_of_two_filesystems)
 	string base = u.tmp + "/base", other = u.tmp + "/other";
 	for (const Disk *disk : {&first, &second})
 		make_ext4(disk->name, {"-U", "a0f5c330-0000-4000-8000-000000000002"});
-	/* XFS refuses to mount two of one name; ext4 does not. */
+	/* XFS refuses to mount two filesystems with one UUID, ext4 does not. */
 	Mounted mounted = mount_ext4(first.name, base), more = mount_ext4(second.name, other);
 	write_file(base + "/a", "old");
 	OK(link((base + "/a").c_str(), (base + "/b").c_str()));
@@ -399,7 +396,7 @@ CASE(one_name_of_two_filesystems)
 	u.unmount();
 }
 
-/* A copy-up that fails has counted nothing. */
+/* A copy-up that fails does not change the counts. */
 CASE(gone_names_and_a_failed_copy)
 {
 	Union u;
@@ -426,7 +423,7 @@ static bool later(const timespec &a, const timespec &b)
 	return a.tv_sec > b.tv_sec || (a.tv_sec == b.tv_sec && a.tv_nsec > b.tv_nsec);
 }
 
-/* Whoever has another name sees that one is gone, where nothing is copied up as well. */
+/* The change time of the other names shows that one is gone, also if nothing is copied up. */
 PARAM_CASE(ctime_of_other_names, "unlink", "rename_over", "unlink_of_copied", "rename_over_copied")
 {
 	Union u;
@@ -449,6 +446,6 @@ PARAM_CASE(ctime_of_other_names, "unlink", "rename_over", "unlink_of_copied", "r
 	EXPECT(later(fstat_of(held).st_ctim, before.st_ctim));
 	EXPECT_EQ(stat_of(u.at("b")).st_nlink, 2u);
 	EXPECT_EQ(fstat_of(held).st_mtim.tv_nsec, before.st_mtim.tv_nsec);
-	/* Nothing was copied for it. */
+	/* The removal copies nothing up. */
 	EXPECT(!exists(u.top + "/b"));
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// Inode numbers: unique in the mount, the same wherever one can look, stable while the inode lives;
-// and one st_dev for the whole union.
+// Inode numbers are unique in the mount, the same in each place that shows them, and stable while the inode lives. The
+// whole union has one st_dev.
 //
 // Combinations: tmpfs ext4+xfs
 
@@ -15,8 +15,8 @@
 #include <sys/inotify.h>
 
 /*
- * Two tmpfs as branches: both count their inodes from the same start, so that files which are made
- * in the same order have the same number on both.
+ * The branches are two tmpfs. Both count their inodes from the same start, so files that were made in the same order
+ * have the same numbers.
  */
 struct Colliding : Union {
 	Mounted first = mount_tmpfs("first"), second = mount_tmpfs("second");
@@ -69,7 +69,7 @@ CASE(unique_over_two_filesystems)
 	EXPECT_EQ(seen.count(0), 0u);
 }
 
-/* The same with whatever the runner gave us, and after more was created through the union. */
+/* The same with the runner's filesystems, and with new files of the union. */
 CASE(unique_after_creation)
 {
 	Union u;
@@ -115,7 +115,7 @@ CASE(same_in_proc_maps)
 	}
 }
 
-/* inotify, fdinfo and locks name files by number as well. */
+/* inotify, fdinfo and locks give the same numbers. */
 CASE(same_in_fdinfo_and_proc_locks)
 {
 	Colliding u;
@@ -172,7 +172,7 @@ CASE(hard_links_share_one)
 	EXPECT_EQ(listed["new"], listed["newer"]);
 }
 
-/* Linked names are one inode: what is written through one is read through the other. */
+/* Two names of a file are one inode: a write by one name is read by the other. */
 CASE(hard_links_are_one_file)
 {
 	Union u;
@@ -217,7 +217,7 @@ PARAM_CASE(stable_while_in_use, "open", "mapped", "watched", "current_directory"
 		OK(chdir(u.at("dir").c_str()));
 	for (int i = 0; i < 3; i++) {
 		drop_caches();
-		/* Others are looked up first, so that a number that was free again would be taken. */
+		/* Other files are looked up first. They would take a number that was free. */
 		for (int j = 19; j >= 8; j--)
 			(void)stat_of(u.at(ktap::format("b%d", j)));
 		EXPECT_EQ(stat_of(u.at(p == "current_directory" ? "dir" : "b7")).st_ino,
@@ -230,7 +230,7 @@ PARAM_CASE(stable_while_in_use, "open", "mapped", "watched", "current_directory"
 	OK(chdir("/"));
 }
 
-/* Whatever the kernel forgets: while the union is mounted nothing else takes a file's number. */
+/* While the union is mounted, no other file takes a file's number, whatever the kernel forgets. */
 CASE(unique_after_dropping_caches)
 {
 	Colliding u;
@@ -279,7 +279,7 @@ CASE(rename_keeps_the_number)
 	EXPECT_EQ(fstat_of(held).st_ino, stat_of(u.at("directory/other")).st_ino);
 }
 
-/* That a directory has copies is known of each branch: the next mount may be without the other one. */
+/* Each branch notes that its directory has copies: the next mount may be without the other branch. */
 CASE(copies_beside_those_of_another_branch)
 {
 	Union u;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// What a merged directory costs whose names or readers somebody has chosen to make it dear, and that
-// readers who share a listing all see what there is.
+// The cost of listing a merged directory if somebody has chosen its names or its readers to make that dear. Readers
+// that share a listing see all names.
 //
 // Combinations: tmpfs
 
@@ -45,7 +45,7 @@ public:
 	{
 		return ((y_ ^ ((x_ ^ tail) * golden)) * golden) >> 32;
 	}
-	/* The tail with which finish() is the upper half of @product. */
+	/* The tail that makes the upper half of @product the hash. */
 	Word tail_for(Word product) const
 	{
 		return ((y_ ^ product * inverse()) * inverse()) ^ x_;
@@ -62,7 +62,7 @@ private:
 	Word x_, y_;
 };
 
-/* A name of 15 bytes whose hash is the one that all these names have. */
+/* A name of 15 bytes with the hash that all these names share. */
 static string colliding_name(unsigned number)
 {
 	constexpr uint64_t wanted = 0x12345678;
@@ -88,7 +88,7 @@ static double seconds_to_list(const string &dir, size_t expected)
 	return now() - start;
 }
 
-/* Whoever chooses the names cannot make a listing take the square of their number. */
+/* Chosen names cannot make a listing cost the square of their number. */
 CASE(names_that_collide)
 {
 	Union u;
@@ -101,7 +101,7 @@ CASE(names_that_collide)
 		make_node(u.top + "/chosen/" + colliding_name(i));
 	}
 	u.mount();
-	/* Once before it counts. */
+	/* The first listing does not count. */
 	seconds_to_list(u.at("plain"), count);
 	double plain = seconds_to_list(u.at("plain"), count);
 	double chosen = seconds_to_list(u.at("chosen"), count);
@@ -132,14 +132,14 @@ static long available_kb()
 	return std::stol(text.substr(text.find("MemAvailable:") + 13));
 }
 
-/* Many readers of a directory that does not change have one listing. */
+/* Many readers of a directory that does not change share one listing. */
 CASE(memory_of_many_readers)
 {
 	Union u;
 	constexpr unsigned entries = 4000, readers = 300;
 	fill(u, entries);
 	u.mount();
-	/* What has just changed is not shared. */
+	/* A directory that has just changed has no shared listing. */
 	sleep(2);
 	rlimit limit = {readers + 50, readers + 50};
 	OK(setrlimit(RLIMIT_NOFILE, &limit));
@@ -150,9 +150,9 @@ CASE(memory_of_many_readers)
 		all.push_back(begin_reading(u.at("dir")));
 	long used = before - available_kb();
 	ktap::say(ktap::format("%u more readers of %u entries: %ld KiB", readers, entries, used));
-	/* A listing of its own for each would be 80 MiB. */
+	/* Listings of their own would take 80 MiB. */
 	EXPECT_LT(used, 20 << 10);
-	/* It stays when the first one goes, and each reads on from where it is. */
+	/* The listing stays when its first reader goes, and each reader reads on. */
 	first.reset();
 	all.resize(readers / 2);
 	for (Fd &fd : all) {
@@ -178,7 +178,7 @@ static bool has(const std::vector<string> &names, const string &name)
 	return std::find(names.begin(), names.end(), name) != names.end();
 }
 
-/* A new reader, and one that begins anew, see each change, however soon they come after it. */
+/* A new reader, and one that rewinds, see each change, however soon. */
 PARAM_CASE(changes_are_seen, "through_the_union", "on_the_rw_branch", "on_the_ro_branch")
 {
 	Union u;
@@ -190,7 +190,7 @@ PARAM_CASE(changes_are_seen, "through_the_union", "on_the_rw_branch", "on_the_ro
 						u.low + "/dir";
 	Fd old = begin_reading(u.at("dir"));
 	for (int i = 0; i < 400; i++) {
-		/* Somebody has a listing of what was before. */
+		/* A reader has a listing from before the change. */
 		Fd reader = begin_reading(u.at("dir"));
 		string name = ktap::format("new%d", i);
 		make_node(dir + "/" + name);
@@ -215,7 +215,7 @@ PARAM_CASE(changes_are_seen, "through_the_union", "on_the_rw_branch", "on_the_ro
 	}
 }
 
-/* Readers come and go while names do; none is met twice, and what stays is always there. */
+/* Readers come and go while names do. They meet no name twice, and all names that stay. */
 CASE(readers_beside_changes)
 {
 	Union u;
@@ -245,7 +245,7 @@ CASE(readers_beside_changes)
 		EXPECT_EQ(wait_for(pid), 0);
 }
 
-/* What is not shared is paid for by who reads. */
+/* A listing that is not shared is charged to its reader. */
 CASE(memory_is_charged)
 {
 	Union u;

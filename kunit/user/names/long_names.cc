@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// Names that are too long to be hidden by a whiteout: the union does not have them, whoever asks.
+// The union has no names that are too long for a whiteout, whatever call asks.
 //
 // Combinations: tmpfs ext4+xfs
 
@@ -13,7 +13,7 @@ static string name(char letter, size_t length)
 	return string(length, letter);
 }
 
-/* What the lower branch has in lengths around the limit. */
+/* The lower branch has names around the limit. */
 struct Setup : Union {
 	Setup()
 	{
@@ -73,7 +73,7 @@ PARAM_CASE(longer, "252", "255", "255_absent", "256")
 	EXPECT_EQ(snapshot(u.low), before);
 }
 
-/* Not in a merged directory, and not where one branch is passed on; the log says it once. */
+/* They are not listed, neither in a merged directory nor in one that is read through. The log says so once. */
 PARAM_CASE(listed, "merged", "one_part")
 {
 	Setup u;
@@ -89,7 +89,7 @@ PARAM_CASE(listed, "merged", "one_part")
 	EXPECT_EQ(log.read(), "");
 }
 
-/* Whiteouts are longer than what they hide, and nobody hears of them. */
+/* The whiteout of the longest name is longer than the limit. The log does not mention it. */
 CASE(whiteout_of_the_longest)
 {
 	Setup u;
@@ -104,7 +104,7 @@ CASE(whiteout_of_the_longest)
 	EXPECT_EQ(log.read(), "");
 }
 
-/* A directory that looks empty goes only if nothing of the rw branch goes with it. */
+/* A directory that seems empty is removed only if the rw branch loses nothing with it. */
 PARAM_CASE(directory_that_looks_empty, "low", "top")
 {
 	Union u;
@@ -121,14 +121,14 @@ PARAM_CASE(directory_that_looks_empty, "low", "top")
 		EXPECT_ERR(rmdir(u.at("dir").c_str()), ENOTEMPTY);
 		make_dir(u.at("new"));
 		EXPECT_ERR(rename(u.at("new").c_str(), u.at("dir").c_str()), ENOTEMPTY);
-		/* It moves with its directory. */
+		/* The hidden file moves with its directory. */
 		OK(rename(u.at("dir").c_str(), u.at("moved").c_str()));
 		hidden = u.top + "/moved/" + name('f', 255);
 	}
 	EXPECT_EQ(read_file(hidden), "text");
 }
 
-/* A server may list names that are longer than any disk's. */
+/* A server may list names that are longer than on any disk. */
 PARAM_CASE(names_of_a_server, "252", "256", "260", "1000")
 {
 	Union u;

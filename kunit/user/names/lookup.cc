@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// Which branch a name is found on, and what whiteouts and opaque directories hide.
+// On which branch a name is found, and which names whiteouts and opaque directories hide.
 
 #include "fixture.hh"
 
@@ -107,7 +107,7 @@ CASE(whiteout_hides_a_lower_directory)
 	EXPECT_EQ(names_in(u.at("d")), Names{});
 }
 
-/* A whiteout is a regular file. What else has such a name hides nothing and is complained about. */
+/* A whiteout is a regular file. Any other object by such a name hides nothing, and the log complains. */
 PARAM_CASE(whiteout_that_is_no_regular_file, "directory", "symlink", "fifo")
 {
 	Union u;
@@ -131,7 +131,7 @@ PARAM_CASE(whiteout_that_is_no_regular_file, "directory", "symlink", "fifo")
 	EXPECT_EQ(snapshot(u.top), before);
 }
 
-/* A whiteout hides what is below its own branch, not what is on it or above. */
+/* A whiteout hides the name on the branches below its own. */
 CASE(whiteout_in_the_middle)
 {
 	Union u;
@@ -152,7 +152,7 @@ CASE(whiteout_in_the_middle)
 	EXPECT_EQ(names_in(u.mnt), (Names{"above", "dir"}));
 }
 
-/* A whiteout of a name on one branch says nothing of that name in other directories. */
+/* A whiteout hides the name in its own directory alone. */
 CASE(whiteout_is_for_its_own_directory)
 {
 	Union u;
@@ -358,7 +358,7 @@ CASE(deep_path)
 	EXPECT_EQ(read_file(u.top + path + "/new"), "new");
 }
 
-/* What the kernel remembers of a name follows what is done through the union. */
+/* The dcache follows all changes that are made through the union. */
 CASE(names_stay_coherent)
 {
 	Union u;
@@ -383,7 +383,7 @@ CASE(names_stay_coherent)
 	EXPECT_EQ(names_in(u.top), Names{});
 }
 
-/* Many processes look the same names up at once. */
+/* Many processes look up the same names at once. */
 CASE(lookups_in_parallel)
 {
 	Union u;

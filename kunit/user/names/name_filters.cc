@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// Lookups that ask only the branches that may have the name: whatever has changed since the others said that they have
-// not, and however, a name that is there is found, and one that is hidden is not. AUFS_SEED and AUFS_STEPS choose
-// another run of the random one.
+// A lookup asks only the branches whose filters do not exclude the name. However a branch has changed since its filter
+// was made, a name that is there is found, and a hidden name is not. AUFS_SEED and AUFS_STEPS choose another run of the
+// random case.
 //
 // Combinations: tmpfs ext4+xfs
 
@@ -11,7 +11,7 @@
 
 #include <random>
 
-/* Long enough for what was just changed not to have changed in this moment. */
+/* So long that the last change was not in this moment. */
 static void let_time_pass()
 {
 	usleep(30000);
@@ -36,7 +36,7 @@ struct Filtered : Union {
 	{
 		return "br=" + top + "=rw:" + low + "=ro:" + low2 + "=ro" + more;
 	}
-	/* Asks for so many names that nobody has, each for the first time, that what can be is known by then. */
+	/* Looks up @count new names that nobody has, so that each directory gets its filter. */
 	void miss(int count = 64)
 	{
 		for (int i = 0; i < count; i++)
@@ -45,7 +45,7 @@ struct Filtered : Union {
 	int asked = 0;
 };
 
-/* What somebody makes, or hides, directly, where nothing was. */
+/* Somebody makes an object, or a whiteout, directly, by a name that was free. */
 PARAM_CASE(made_directly, "file", "directory", "symlink", "renamed", "linked", "moved_in",
 	   "whiteout")
 {
@@ -95,7 +95,7 @@ PARAM_CASE(made_directly, "file", "directory", "symlink", "renamed", "linked", "
 		EXPECT(exists(u.at("dir/" + name)));
 }
 
-/* In the moment in which a directory was changed, or read, it may change once more. */
+/* A directory may change once more in the moment of its last change, or of its reading. */
 CASE(changed_in_the_same_moment)
 {
 	Filtered u;
@@ -130,7 +130,7 @@ CASE(changed_by_the_union)
 	EXPECT(!exists(u.at("dir/l5")));
 	EXPECT_EQ(read_file(u.at("dir/renamed")), u.low);
 	u.miss();
-	/* A directory gets a further part. */
+	/* The directory gets another part. */
 	for (int i = 0; i < 64; i++)
 		EXPECT(!exists(u.at("dir/sub/no" + std::to_string(i))));
 	write_file(u.at("dir/sub/new"), "new");
@@ -171,7 +171,7 @@ CASE(branches_come_and_go)
 	EXPECT(exists(u.at("dir/t8")));
 }
 
-/* With shwh a whiteout is a name as any other. */
+/* With shwh a whiteout is a name like any other. */
 CASE(whiteouts_that_are_shown)
 {
 	Filtered u;
@@ -185,7 +185,7 @@ CASE(whiteouts_that_are_shown)
 	EXPECT(exists(u.at("dir/m8")));
 }
 
-/* So many names that a filter has many words, and several blocks of the directory are read. */
+/* A directory so large that its filter has many words, and that several blocks are read. */
 CASE(a_large_directory)
 {
 	Filtered u;
@@ -199,10 +199,10 @@ CASE(a_large_directory)
 		EXPECT(exists(u.at("dir/f" + std::to_string(i))));
 }
 
-/* What a branch has by a name. */
+/* The kind of object that a branch has by a name. */
 enum Thing { nothing, file, directory, whiteout, things };
 
-/* What the union shows of what the branches have, from the uppermost. */
+/* The kind that the union shows if the branches, from the uppermost, have @has. */
 static Thing shown(const Thing (&has)[3])
 {
 	for (Thing one : has) {
@@ -215,8 +215,8 @@ static Thing shown(const Thing (&has)[3])
 }
 
 /*
- * Somebody makes and removes things directly, and asks. Without udba each name is asked for once, with it as often as
- * it comes.
+ * Somebody makes and removes objects directly, and users look them up. Without udba each name is looked up once, with
+ * it repeatedly.
  */
 PARAM_CASE(at_random, "none", "reval", "notify")
 {

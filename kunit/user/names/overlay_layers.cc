@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// A branch that is a layer of an overlayfs (+owh): what hides there hides here.
+// A branch that is a layer of an overlayfs (+owh): overlayfs's whiteouts and opaque directories hide names in the union
+// too.
 //
 // Combinations: tmpfs ext4+xfs
 
@@ -19,7 +20,7 @@ static void make_whiteout_device(const string &path)
 	OK(mknod(path.c_str(), S_IFCHR | 0600, 0));
 }
 
-/* low is the layer, low2 lies below it. */
+/* low is the layer, and low2 is below it. */
 struct Layers : Union {
 	string layers(const string &use = "=ro+owh") const
 	{
@@ -27,7 +28,7 @@ struct Layers : Union {
 	}
 };
 
-/* All that is below @dir: paths, kinds and the content of files. */
+/* Everything below @dir: paths, kinds and the content of files. */
 static Names tree_of(const string &dir, const string &below = "")
 {
 	Names all;
@@ -63,7 +64,7 @@ CASE(devices_hide_names)
 	for (const char *name : {"file", "dir", "nothing"})
 		EXPECT_ERR(access(u.at(name).c_str(), F_OK), ENOENT);
 	EXPECT_EQ(lstat_of(u.at("null")).st_rdev, makedev(1, 3));
-	/* What is made in their place, and goes again. */
+	/* New objects take those names, and are removed again. */
 	write_file(u.at("file"), "new");
 	OK(mkdir(u.at("dir").c_str(), 0755));
 	EXPECT_EQ(names_in(u.at("dir")), Names{});
@@ -72,13 +73,13 @@ CASE(devices_hide_names)
 	OK(rmdir(u.at("dir").c_str()));
 	EXPECT_EQ(names_in(u.mnt), (Names{"kept", "null"}));
 	u.unmount();
-	/* Without the attribute they are what they are. */
+	/* Without the attribute they are devices. */
 	u.mount(u.layers("=ro"));
 	EXPECT_EQ(names_in(u.mnt), (Names{"dir", "file", "kept", "nothing", "null"}));
 	EXPECT(S_ISCHR(lstat_of(u.at("nothing")).st_mode));
 }
 
-/* A directory that the layer alone has is read through the union, too. */
+/* The same for a directory that only the layer has. */
 CASE(a_directory_of_the_layer_alone)
 {
 	Layers u;
@@ -104,12 +105,12 @@ CASE(both_kinds_of_whiteouts)
 	EXPECT_EQ(names_in(u.mnt), Names{"c"});
 	EXPECT(!exists(u.at("a")));
 	EXPECT(!exists(u.at("b")));
-	/* And one of the union's own above. */
+	/* A whiteout of the union is above both. */
 	OK(unlink(u.at("c").c_str()));
 	EXPECT_EQ(names_in(u.mnt), Names{});
 }
 
-/* Overlayfs has removed a whiteout of the format's: neither hides anything. */
+/* overlayfs has removed a whiteout of the union: neither hides anything. */
 CASE(a_whiteout_of_a_whiteout)
 {
 	Layers u;
@@ -146,7 +147,7 @@ CASE(an_opaque_root)
 	EXPECT(!exists(u.at("lower")));
 }
 
-/* Files with an attribute, as overlayfs has them since 6.8, count in directories that say so alone. */
+/* overlayfs's whiteout files, which it has since 6.8, count only in directories that are marked for them. */
 CASE(files_hide_names)
 {
 	Layers u;
@@ -171,7 +172,7 @@ CASE(files_hide_names)
 	EXPECT_EQ(read_file(u.at("plain/hidden")), "");
 }
 
-/* What says something to overlayfs alone is neither shown nor copied. */
+/* Attributes for overlayfs alone are neither shown nor copied. */
 CASE(attributes_are_not_shown)
 {
 	Layers u;
@@ -200,7 +201,7 @@ CASE(attributes_are_not_shown)
 	EXPECT_EQ(getxattr((u.top + "/dir/file").c_str(), "trusted.mine", value, 8), 1);
 }
 
-/* The data, or the names, are elsewhere: what is there is not shown as if it were all. */
+/* The data or the names are elsewhere: the union does not show the rest as if it were all. */
 CASE(features_that_need_overlayfs)
 {
 	Layers u;
@@ -216,14 +217,14 @@ CASE(features_that_need_overlayfs)
 	KernelLog log;
 	EXPECT_ERR(open(u.at("metacopy").c_str(), O_RDONLY), EIO);
 	EXPECT_ERR(access(u.at("redirect").c_str(), F_OK), EIO);
-	/* An opaque directory has all that it shows. */
+	/* An opaque directory has all its names itself. */
 	EXPECT(exists(u.at("whole")));
 	string said = log.read();
 	EXPECT(said.find("overlayfs's metacopy") != string::npos);
 	EXPECT(said.find("overlayfs's redirect_dir") != string::npos);
 }
 
-/* Below a layer that hides the name nothing can be made; it is above the rw branch here. */
+/* A layer above the rw branch hides a name: nothing can be made by that name. */
 CASE(nothing_is_made_below_one)
 {
 	Layers u;
@@ -236,7 +237,7 @@ CASE(nothing_is_made_below_one)
 	EXPECT_EQ(read_file(u.top + "/other"), "x");
 }
 
-/* What overlayfs has left is shown as it shows it. */
+/* The union shows a layer as overlayfs shows it. */
 CASE(a_layer_of_an_overlay)
 {
 	Layers u;
@@ -278,11 +279,11 @@ CASE(as_branches_change)
 	EXPECT_EQ(remount(u, "add:1:" + u.low + "=ro+owh"), 0);
 	EXPECT(!exists(u.at("file")));
 	EXPECT_EQ(shown_branches(u.mnt), u.top + "=rw:" + u.low + "=ro+owh:" + u.low2 + "=ro");
-	/* Names in use would be others. */
+	/* The attribute cannot change: names in use would lead to other objects. */
 	EXPECT_EQ(remount(u, "mod:" + u.low + "=ro"), EINVAL);
 	EXPECT_EQ(remount(u, "mod:" + u.low2 + "=ro+owh"), EINVAL);
 	EXPECT_EQ(remount(u, "mod:" + u.low + "=rr+owh"), 0);
-	/* The next version is used as the one before, unless it says otherwise. */
+	/* The next version has the attribute of the last one, unless the option gives another. */
 	make_dir(u.tmp + "/next");
 	make_whiteout_device(u.tmp + "/next/file");
 	EXPECT_EQ(remount(u, "replace:" + u.low + "=" + u.tmp + "/next"), 0);
@@ -294,7 +295,7 @@ CASE(as_branches_change)
 	EXPECT_EQ(read_file(u.at("file")), "lower");
 }
 
-/* A rw branch has the format's own: the attribute is unknown there, says the log. */
+/* The attribute does not work on a rw branch, which has the union's own whiteouts. The log says so. */
 CASE(not_on_a_rw_branch)
 {
 	Layers u;

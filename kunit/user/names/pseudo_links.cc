@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// Pseudo-links are the object's own: they are found however the branches are mounted, and a number that
-// is used again leads to nothing. A branch that is not written to any more keeps what it has.
+// A pseudo-link belongs to its file: it is found however the branches are mounted, and never by a number that was used
+// again. A former rw branch is not changed.
 //
 // Combinations: tmpfs ext4 ext4+xfs
 
@@ -17,7 +17,7 @@ static void append(const string &path, const string &text)
 	OK(write(file, text.data(), text.size()));
 }
 
-/* Two names of a lower file, of which one was written through a union. */
+/* A lower file with two names, one of which was written to through a union. */
 struct Linked : Union {
 	Linked()
 	{
@@ -40,7 +40,7 @@ struct Linked : Union {
 					   sizeof(value)));
 		return string(value, size);
 	}
-	/* What an older version left: no generation, and the pseudo-link has the union's number. */
+	/* As an older version left it: an origin without a generation, and the union's number in the pseudo-link. */
 	void make_old(ino_t number)
 	{
 		string value = "afs1" + origin().substr(4, 28);
@@ -93,7 +93,7 @@ PARAM_CASE(found_with_other_branches, "more_between", "more_below", "more_above"
 	u.unmount();
 }
 
-/* The directory of pseudo-links is known again after what its place hands down was taken from it. */
+/* The directory of pseudo-links is still known when its inherited bits were taken away. */
 CASE(found_below_a_setgid_root)
 {
 	Union u;
@@ -111,7 +111,7 @@ CASE(found_below_a_setgid_root)
 	EXPECT_EQ(names_in(u.top + "/.wh..wh.plnk"), Names{});
 }
 
-/* What was a rw branch is a ro one now: nothing of it changes, and what is seen is right. */
+/* A former rw branch is ro now: nothing on it changes, and users see the right files. */
 PARAM_CASE(former_rw_branch_is_not_written, "unlink", "unlink_other", "rename_over", "chmod",
 	   "rename", "link")
 {
@@ -122,7 +122,7 @@ PARAM_CASE(former_rw_branch_is_not_written, "unlink", "unlink_other", "rename_ov
 	u.mount("br=" + top + "=rw:" + u.top + "=ro:" + u.low + "=ro");
 	string left = p == "unlink" ? "b" : "a";
 	unsigned links = p == "link" ? 3 : p.starts_with("unlink") || p == "rename_over" ? 1 : 2;
-	/* The inode stays, and with it what it knows. */
+	/* The cached inode stays, with its count. */
 	stat_of(u.at(left));
 	if (p == "unlink")
 		OK(unlink(u.at("a").c_str()));
@@ -146,7 +146,7 @@ PARAM_CASE(former_rw_branch_is_not_written, "unlink", "unlink_other", "rename_ov
 	expect_no_debris(top);
 }
 
-/* The number of a file that is gone is another's: the copy is not believed to be that one's. */
+/* Another file has the number of the original: the copy does not belong to that file. */
 CASE(number_used_again)
 {
 	Linked u;
@@ -206,7 +206,7 @@ PARAM_CASE(left_by_an_older_version, "as_it_was", "with_more_branches", "ro")
 	EXPECT_EQ(names_in(u.plinks()), Names{});
 }
 
-/* That says the number alone, of a file that is younger than the copy. */
+/* The same with an origin of the number alone, if the file is younger than the copy. */
 CASE(older_version_and_a_number_used_again)
 {
 	Linked u;
@@ -227,7 +227,7 @@ CASE(older_version_and_a_number_used_again)
 	EXPECT_EQ(read_file(u.at("a")), "old+new");
 }
 
-/* The machine stopped after a copy had got its pseudo-link, and before its name. */
+/* The machine stopped when a copy had its pseudo-link, but no name yet. */
 CASE(left_by_a_crash)
 {
 	Linked u;
@@ -246,7 +246,7 @@ CASE(left_by_a_crash)
 	EXPECT_EQ(read_file(u.at("b")), "old+new+again+more");
 }
 
-/* The copy lies on a former rw branch, and a new one is above it: all names stay one file, whichever has gone. */
+/* A copy is on a former rw branch, below a new one: its names stay one file, whichever of them have gone. */
 PARAM_CASE(another_layer, "all", "one gone before", "one gone in between")
 {
 	Union u;

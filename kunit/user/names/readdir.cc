@@ -27,7 +27,7 @@ struct RawEntry {
 	char name[];
 };
 
-/* One getdents64 of @size bytes. */
+/* The entries of one getdents64() of @size bytes. */
 static std::vector<Entry> get_entries(int dir, size_t size)
 {
 	std::vector<Entry> entries;
@@ -86,7 +86,7 @@ CASE(merged_without_duplicates)
 		  (std::vector<string>{".", "..", "dir", "everywhere", "l", "l2", "t"}));
 }
 
-/* Nor are whiteouts shown of a directory that lies on one branch alone, which needs no merging. */
+/* A directory on one branch is not merged. It shows no whiteouts either. */
 PARAM_CASE(whiteouts_on_one_branch, "top", "low")
 {
 	Union u;
@@ -104,7 +104,7 @@ static unsigned char type_of(const struct stat &st)
 	return IFTODT(st.st_mode);
 }
 
-/* Type and inode number of every entry are those that stat() gives, dots included. */
+/* The type and the number of each entry, dots included, are those of stat(). */
 CASE(types_and_inode_numbers)
 {
 	Union u;
@@ -126,13 +126,13 @@ CASE(types_and_inode_numbers)
 		}
 	}
 	u.mount();
-	/* Once before anything was looked up, once after. */
+	/* Before any name was looked up, and after it. */
 	for (int round = 0; round < 2; round++)
 		for (const string &dir : {u.mnt, u.at("dir")}) {
 			std::vector<Entry> entries = all_entries(dir);
 			EXPECT_EQ(entries.size(), dir == u.mnt ? 18u : 17u);
 			for (const Entry &entry : entries) {
-				/* At the root of a mount `..` leads out of it, and d_ino stays in. */
+				/* `..` of a mount's root leads out of the mount, but its d_ino does not. */
 				string path = dir + "/" + entry.name;
 				if (dir == u.mnt && entry.name == "..")
 					path = dir;
@@ -165,7 +165,7 @@ static void fill(const Union &u, unsigned count)
 		write_file(ktap::format("%s/name%u", i % 3 ? u.low.c_str() : u.top.c_str(), i), "");
 }
 
-/* From every position that telldir() gave, the same rest is read again. */
+/* The rest is the same from each position of telldir(). */
 CASE(seekdir_to_every_position)
 {
 	Union u;
@@ -193,7 +193,7 @@ CASE(seekdir_to_every_position)
 	closedir(dir);
 }
 
-/* Positions hold for another descriptor of the same directory too, as NFS servers need. */
+/* Another descriptor of the directory can use the positions, as NFS servers do. */
 CASE(positions_hold_across_descriptors)
 {
 	Union u;
@@ -221,7 +221,7 @@ PARAM_CASE(small_buffers, "24", "64", "280", "1000")
 	Fd dir = open_file(u.mnt, O_RDONLY | O_DIRECTORY);
 	size_t size = std::stoul(ktap::param());
 	if (size < 280) {
-		/* Too small for the longest name: an error, and not a silent end. */
+		/* The buffer is too small for the longest name: an error, not an early end. */
 		std::vector<string> seen;
 		for (;;) {
 			std::vector<uint64_t> buffer(size / 8);
@@ -256,7 +256,7 @@ CASE(rewinddir_sees_changes)
 	EXPECT_EQ(sorted_names(all_entries(dir)), (std::vector<string>{".", "..", "one"}));
 }
 
-/* Removing while reading, as `rm -r` does: every entry that was there is met once. */
+/* Entries are removed while the directory is read, as by `rm -r`: each entry comes once. */
 CASE(remove_while_reading)
 {
 	Union u;
@@ -281,7 +281,7 @@ CASE(remove_while_reading)
 	EXPECT_OK(rmdir(u.at("dir").c_str()));
 }
 
-/* A directory that was removed while open is at its end. */
+/* A directory that was removed while it was open is at its end. */
 CASE(read_a_removed_directory)
 {
 	Union u;
@@ -309,7 +309,7 @@ CASE(several_readers)
 		EXPECT_EQ(wait_for(reader), 0);
 }
 
-/* The same descriptor shared by two processes: together they see each entry once. */
+/* Two processes share a descriptor: together they see each entry once. */
 CASE(shared_descriptor)
 {
 	Union u;
@@ -329,11 +329,11 @@ CASE(shared_descriptor)
 	EXPECT_EQ(get_entries(dir, 1024).size(), 0u);
 }
 
-/* Not timed: what is not linear does not end within the case's time limit. */
+/* Nothing is timed: with work that is not linear the case would exceed its limit. */
 CASE(a_hundred_thousand_entries, 900)
 {
 	Union u;
-	/* It is the union's work that has to be linear; the branch's own takes the test machine minutes. */
+	/* The union's work has to be linear. Disks of the test machine take minutes for theirs. */
 	const bool quick = on("tmpfs") && on("tmpfs", true);
 	const unsigned total = !quick				    ? 6000 :
 			       exists("/sys/kernel/debug/kmemleak") ? 15000 :
@@ -362,12 +362,12 @@ CASE(a_hundred_thousand_entries, 900)
 	}
 	EXPECT_EQ(missing, 0u);
 	EXPECT_EQ(wrong, 0u);
-	/* `..` of the root has the root's own number. */
+	/* `..` of the root has the number of the root. */
 	EXPECT_EQ(inodes.size(), total + 1);
 	for (size_t i = 0; i < entries.size(); i += 997)
 		if (entries[i].name[0] != '.')
 			EXPECT_EQ(entries[i].inode, lstat_of(u.at(entries[i].name)).st_ino);
-	/* From the middle on, and again from the start. */
+	/* The second half, and then all again. */
 	OK(lseek(dir, entries[total / 2].next, SEEK_SET));
 	EXPECT_EQ(all_entries(dir).size(), entries.size() - total / 2 - 1);
 	OK(lseek(dir, 0, SEEK_SET));

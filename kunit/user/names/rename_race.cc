@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// Several rw branches: a directory is renamed while it gets a part on another branch. It has one name
-// and all its files afterwards.
+// Several rw branches: a directory is renamed while it gets a part on another branch. Afterwards it has one name and
+// all its files.
 
 #include "fixture.hh"
 
-/* So long that a dentry does not have it in itself: who reads it meanwhile could read freed memory. */
+/* A name so long that a dentry keeps it elsewhere: a racing reader could read freed memory. */
 static string long_name(char first)
 {
 	return first + string(100, '_');
@@ -16,13 +16,13 @@ static string branches(const Union &u, const string &more)
 	return "br=" + u.top + "=rw:" + u.low2 + "=rw:" + u.low + "=ro" + more;
 }
 
-/* Back and forth, until the pipe's other end is closed. */
+/* Renames @a and @b back and forth until the other end of the pipe is closed. */
 static void rename_until(int end, const string &a, const string &b)
 {
 	char byte;
 	OK(fcntl(end, F_SETFL, O_NONBLOCK));
 	while (read(end, &byte, 1) < 0) {
-		/* With two parts it cannot move any more. */
+		/* A directory with two parts cannot be renamed. */
 		if (rename(a.c_str(), b.c_str())) {
 			EXPECT_EQ(errno, EXDEV);
 			return;
@@ -34,7 +34,7 @@ static void rename_until(int end, const string &a, const string &b)
 	}
 }
 
-/* Makes files in @dir, wherever it is, and returns the names of those that were made. */
+/* Makes files in the directory @dir. Returns the names of those that could be made. */
 static std::vector<string> make_files(int dir)
 {
 	std::vector<string> made;
@@ -56,14 +56,14 @@ static void check_round(const Union &u, const string &a, const string &b,
 	bool has_a = exists(a), has_b = exists(b);
 	EXPECT(has_a != has_b);
 	EXPECT_EQ(names_in(has_a ? a : b), made);
-	/* So is it on the branches. */
+	/* The branches agree. */
 	for (const string &root : {u.top, u.low2})
 		EXPECT(!exists(root + (has_a ? b : a).substr(u.mnt.size())));
 }
 
 /*
- * @below: the other name is a directory of a lower branch, so that one that comes there becomes
- * opaque, and nothing below shows.
+ * @below: a lower branch has a directory by the other name, so the renamed directory becomes opaque, and nothing below
+ * shows.
  */
 PARAM_CASE(of_the_directory, "alone", "below", "of its parent")
 {
@@ -78,7 +78,7 @@ PARAM_CASE(of_the_directory, "alone", "below", "of its parent")
 		if (ktap::param() == "below") {
 			make_dir(u.low + b.substr(u.mnt.size()));
 			make_dir(u.low + b.substr(u.mnt.size()) + "/old");
-			/* There may be one to see. */
+			/* A whiteout may be there already. */
 			write_file(u.top + "/.wh." + long_name('b') + number, "", 0444);
 		}
 		if (parent)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// What lies on the first rw branch can be used as on any filesystem.
+// Objects on the first rw branch can be used as on any filesystem.
 //
 // Combinations: tmpfs ext4
 
@@ -26,7 +26,7 @@ CASE(create_write_read)
 	EXPECT_EQ(read_file(u.at("file")), "hello");
 }
 
-/* O_EXCL is about the union's name, wherever the file lies. */
+/* O_EXCL is about the union's name, on whichever branch the file is. */
 CASE(exclusive_create_of_a_lower_name)
 {
 	Union u;
@@ -42,7 +42,7 @@ CASE(exclusive_create_of_a_lower_name)
 	EXPECT_EQ(names_in(u.top), Names{});
 }
 
-/* Nothing is written to a branch but what the user asked for. */
+/* A branch gets only what the user makes. */
 CASE(branch_holds_what_was_made_and_no_more)
 {
 	Union u;
@@ -70,7 +70,7 @@ CASE(create_in_a_merged_directory)
 	EXPECT_EQ(names_in(u.low + "/dir/sub"), (Names{"low"}));
 }
 
-/* In a directory that was made through the union one can go on. */
+/* A new directory can get directories in turn. */
 CASE(build_a_tree)
 {
 	Union u;
@@ -162,7 +162,7 @@ CASE(link_and_unlink)
 	EXPECT(!exists(u.top + "/file"));
 	EXPECT_EQ(read_file(u.at("dir/link")), "text");
 	EXPECT_EQ(stat_of(u.at("dir/link")).st_nlink, 1u);
-	/* Not into or out of the union. */
+	/* No links into or out of the union. */
 	EXPECT_ERR(link(u.at("dir/link").c_str(), (u.tmp + "/x").c_str()), EXDEV);
 	EXPECT_ERR(link((u.top + "/dir/link").c_str(), u.at("x").c_str()), EXDEV);
 }
@@ -221,7 +221,7 @@ CASE(times)
 	EXPECT_GT(stat_of(u.at("file")).st_atim.tv_sec, 1222222222);
 }
 
-/* A directory's time moves when its names change. */
+/* The time of a directory changes with its names. */
 CASE(directory_times_follow)
 {
 	Union u;
@@ -267,7 +267,7 @@ CASE(sync_calls)
 	sync();
 }
 
-/* A whiteout of the name makes way for what is created in its place. */
+/* A new object replaces the whiteout of its name. */
 PARAM_CASE(create_over_a_whiteout, "open", "symlink", "mknod", "link", "rename")
 {
 	Union u;
@@ -294,7 +294,7 @@ PARAM_CASE(create_over_a_whiteout, "open", "symlink", "mknod", "link", "rename")
 	EXPECT_EQ(read_file(name), p == "mknod" ? "" : "new");
 }
 
-/* What a whiteout hid below never comes to light again in a directory that takes its name. */
+/* A new directory by a removed name does not show what its whiteout hid below. */
 CASE(mkdir_over_a_whiteout)
 {
 	Union u;
@@ -303,7 +303,7 @@ CASE(mkdir_over_a_whiteout)
 	write_file(u.low + "/dir/hidden", "low");
 	u.mount();
 	if (mkdir(u.at("dir").c_str(), 0755)) {
-		/* It takes an opaque mark, which is a new whiteout. */
+		/* The directory would need an opaque mark. */
 		EXPECT_EQ(ktap::errno_name(errno), "EROFS");
 		EXPECT(!exists(u.at("dir")));
 		EXPECT_EQ(names_in(u.top), (Names{".wh.dir"}));
@@ -315,7 +315,7 @@ CASE(mkdir_over_a_whiteout)
 	}
 }
 
-/* A directory with nothing but whiteouts in it is empty. */
+/* A directory that has only whiteouts is empty. */
 CASE(rmdir_of_a_directory_with_whiteouts)
 {
 	Union u;
@@ -329,7 +329,7 @@ CASE(rmdir_of_a_directory_with_whiteouts)
 	EXPECT(!exists(u.top + "/dir"));
 }
 
-/* What is hidden below an opaque directory does not matter to what is removed in it. */
+/* Names that an opaque directory hides do not matter to a removal in it. */
 CASE(remove_in_an_opaque_directory)
 {
 	Union u;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// rename within the first rw branch.
+// Renames within the first rw branch.
 //
 // Combinations: tmpfs ext4+xfs
 
@@ -118,12 +118,12 @@ CASE(wrong_flags)
 	u.mount();
 	write_file(u.at("a"), "a");
 	EXPECT_ERR(rename_with(u.at("a"), u.at("b"), RENAME_EXCHANGE | RENAME_NOREPLACE), EINVAL);
-	/* Overlay's own tool; a user of the union has no use for it. */
+	/* overlayfs uses this flag itself. Users of a union do not need it. */
 	EXPECT_ERR(rename_with(u.at("a"), u.at("b"), RENAME_WHITEOUT), EINVAL);
 	EXPECT_EQ(names_in(u.top), (Names{"a"}));
 }
 
-/* Nothing is left of a whiteout where the new name is, whatever it hid. */
+/* The whiteout of the new name goes, whatever it hid. */
 CASE(over_a_name_that_is_whited_out)
 {
 	Union u;
@@ -137,7 +137,7 @@ CASE(over_a_name_that_is_whited_out)
 	EXPECT_EQ(names_in(u.mnt), (Names{"b"}));
 }
 
-/* Onto a rw file that covers a lower one: the new file covers it as the old one did. */
+/* A rw file that covers a lower file is replaced: the new file covers it too. */
 CASE(onto_a_file_that_covers_a_lower_one)
 {
 	Union u;
@@ -151,7 +151,7 @@ CASE(onto_a_file_that_covers_a_lower_one)
 	EXPECT_EQ(names_in(u.top), (Names{"b"}));
 }
 
-/* Two files of which one covers a lower one change places: the names stay covered. */
+/* Two files change places, and one covers a lower file: the name stays covered. */
 CASE(exchange_with_a_file_that_covers_a_lower_one)
 {
 	Union u;
@@ -165,7 +165,7 @@ CASE(exchange_with_a_file_that_covers_a_lower_one)
 	EXPECT_EQ(names_in(u.mnt), (Names{"a", "b"}));
 }
 
-/* A directory that takes the place of a file that covers a lower directory does not merge with it. */
+/* A directory changes places with a file that covers a lower directory: it does not merge with that. */
 PARAM_CASE(exchange_with_a_file_that_covers_a_lower_directory, "the_directory", "the_file")
 {
 	Union u;
@@ -186,7 +186,7 @@ PARAM_CASE(exchange_with_a_file_that_covers_a_lower_directory, "the_directory", 
 	EXPECT_EQ(names_in(u.at("cover")), Names{});
 }
 
-/* Onto a file that is only below: it is covered from now on, as by a file that is created. */
+/* A file that is only on the lower branch is replaced: the new file covers it. */
 CASE(onto_a_lower_file)
 {
 	Union u;
@@ -199,7 +199,7 @@ CASE(onto_a_lower_file)
 	EXPECT_EQ(names_in(u.mnt), (Names{"b"}));
 }
 
-/* The paths that the kernel remembers follow: of open files, of a working directory. */
+/* The paths of open files and of a cwd follow. */
 CASE(names_of_open_files_follow)
 {
 	Union u;
@@ -226,7 +226,7 @@ CASE(across_devices)
 	EXPECT_ERR(rename((u.top + "/a").c_str(), u.at("c").c_str()), EXDEV);
 }
 
-/* Renames of many processes against each other, with the directories' locks in every order. */
+/* Many processes rename at once, and take the directories' locks in every order. */
 CASE(in_parallel)
 {
 	Union u;
@@ -252,7 +252,7 @@ CASE(in_parallel)
 	EXPECT_EQ(names_in(u.at("x")).size() + names_in(u.at("y")).size(), 4u);
 }
 
-/* It is known before the file is copied up that its other side cannot be moved. */
+/* An exchange whose other side cannot move is refused before the file is copied up. */
 PARAM_CASE(exchange_that_cannot_be, "lower directory", "merged directory", "alone")
 {
 	Union u;
@@ -274,7 +274,7 @@ PARAM_CASE(exchange_that_cannot_be, "lower directory", "merged directory", "alon
 	EXPECT_EQ(snapshot(u.low), before_low);
 }
 
-/* A directory that is empty for users, as each of its parts hides what the other one has, is not replaced in place. */
+/* A directory seems empty because its parts hide each other's names: it cannot be replaced. */
 CASE(replaced_in_parts)
 {
 	Union u;
@@ -297,7 +297,7 @@ CASE(replaced_in_parts)
 		expect_no_debris(branch);
 }
 
-/* What moves on a lower rw branch to a name above it: all, or nothing. */
+/* An object of a lower rw branch takes a name that an upper branch hides: all of it happens, or nothing. */
 PARAM_CASE(replaced_above, "file", "directory", "whiteout", "whiteout_of_directory",
 	   "hidden_directory")
 {
@@ -346,7 +346,7 @@ static bool set_immutable(const string &path, bool immutable)
 	return !ioctl(fd, FS_IOC_SETFLAGS, &flags);
 }
 
-/* What hid the new name on one branch is back where another one does not let go of it. */
+/* An upper whiteout cannot be removed: the whiteouts that were removed before are back. */
 CASE(kept_above)
 {
 	Union u;

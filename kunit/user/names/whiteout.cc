@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// What is removed and replaced although it lies on a branch that does not change, as the original's
-// on-disk format has it.
+// Objects of a branch that does not change are removed and replaced, by the original's on-disk format.
 //
 // Combinations: tmpfs ext4+xfs
 
@@ -13,7 +12,7 @@
 
 using Names = std::vector<string>;
 
-/* A whiteout as the format has it. */
+/* @path is a whiteout of the format. */
 static void expect_whiteout(const string &path)
 {
 	struct stat is = lstat_of(path);
@@ -81,7 +80,7 @@ PARAM_CASE(rmdir_of, "lower", "merged", "emptied")
 	}
 	EXPECT(!exists(u.top + "/dir"));
 	expect_whiteout(u.top + "/.wh.dir");
-	/* What is made in its place is another one. */
+	/* A new directory by that name does not merge. */
 	make_dir(u.at("dir"));
 	EXPECT_EQ(names_in(u.at("dir")), Names{});
 	expect_whiteout(u.top + "/dir/.wh..wh..opq");
@@ -92,7 +91,7 @@ PARAM_CASE(rmdir_of, "lower", "merged", "emptied")
 	expect_no_debris(u.top);
 }
 
-/* Who removes a directory and is killed meanwhile has removed it, with all whiteouts, or not. */
+/* A task that is killed in rmdir has removed the directory, with all whiteouts, or not. */
 CASE(rmdir_by_who_is_killed)
 {
 	constexpr int count = 40;
@@ -113,7 +112,7 @@ CASE(rmdir_by_who_is_killed)
 	for (int i = 0; i < count; i++) {
 		string dir = u.at("dir" + std::to_string(i));
 		pid_t pid = spawn([&] { OK(rmdir(dir.c_str())); });
-		/* From before its rmdir to after it. */
+		/* At moments from before the rmdir to after it. */
 		usleep(i * 300);
 		kill(pid, SIGKILL);
 		wait_for(pid);
@@ -157,7 +156,7 @@ CASE(rename_of_a_lower_directory)
 	EXPECT_EQ(run({"/bin/mv", u.at("dir"), u.at("moved")}).status, 0);
 	EXPECT_EQ(names_in(u.mnt), (Names{"moved"}));
 	EXPECT_EQ(read_file(u.at("moved/file")), "x");
-	/* Now it lies on the rw branch alone. */
+	/* Now the directory is on the rw branch alone. */
 	EXPECT_OK(rename(u.at("moved").c_str(), u.at("dir").c_str()));
 	EXPECT_EQ(names_in(u.at("dir")), (Names{"file"}));
 }
@@ -179,7 +178,7 @@ CASE(directory_over_an_empty_lower_one)
 	EXPECT_EQ(names_in(u.at("target")), (Names{"file"}));
 }
 
-/* Becoming opaque is no change that users see. */
+/* A directory that becomes opaque keeps its times. */
 CASE(times_of_a_directory_that_moves)
 {
 	Union u;
@@ -225,7 +224,7 @@ CASE(exchange_of_lower_files)
 		   EEXIST);
 }
 
-/* Names of one lower file stay one file. */
+/* The names of a lower file stay one file. */
 CASE(hard_links)
 {
 	Union u;
@@ -253,7 +252,7 @@ CASE(hard_links)
 	EXPECT_EQ(stat_of(u.at("c")).st_ino, number);
 	EXPECT_OK(unlink(u.at("c").c_str()));
 	EXPECT_EQ(stat_of(u.at("d")).st_nlink, 1u);
-	/* Nobody needs the pseudo-link any more. */
+	/* The pseudo-link has gone with the last name that needed it. */
 	EXPECT_EQ(names_in(u.top + "/.wh..wh.plnk"), Names{});
 	EXPECT_EQ(read_file(u.at("d")), "new");
 }
@@ -299,7 +298,7 @@ PARAM_CASE(reserved_names, "open", "mkdir", "rename", "link", "symlink")
 		EXPECT_ERR(symlink("x", name.c_str()), EPERM);
 }
 
-/* A directory where a whiteout should be is no whiteout; the union says so and goes on. */
+/* A directory by the name of a whiteout makes that name EIO, and nothing else. */
 CASE(corrupt_whiteout)
 {
 	Union u;
