@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 //
-// What can be asked of a name, to compare what two filesystems say of it, errors included.
+// Questions about a name, to compare the answers of two filesystems, errors included.
 #pragma once
 
 #include "fixture.hh"
@@ -11,10 +11,10 @@
 #include <dirent.h>
 #include <sys/xattr.h>
 
-/* Of a file no more is read. */
+/* The most that is read of a file. */
 inline constexpr off_t most_read = 128 << 10;
 
-/* What a question about a name gives: an error, or a text. */
+/* The answer to a question about a name: an error or a text. */
 struct Answer {
 	string error, text;
 	bool operator==(const Answer &) const = default;
@@ -38,7 +38,7 @@ inline Answer ask_stat(const string &path)
 	string text = ktap::format("mode=%o uid=%u gid=%u mtime=%lld.%ld", is.st_mode, is.st_uid,
 				   is.st_gid, (long long)is.st_mtim.tv_sec, is.st_mtim.tv_nsec);
 	/*
-	 * A merged directory has those of no one branch. What has a name has one link, to the
+	 * A merged directory has a size and links of its own. Any other object with a name has at least one link in the
 	 * union.
 	 */
 	if (!S_ISDIR(is.st_mode))
@@ -58,7 +58,7 @@ inline Answer ask_link(const string &path)
 	return answer_of(size, string(target, std::max<ssize_t>(size, 0)));
 }
 
-/* Those that a copy has on each filesystem. */
+/* The attributes that a copy has on each filesystem. */
 inline Answer ask_xattrs(const string &path)
 {
 	std::vector<char> names(65536), value(65536);
@@ -82,7 +82,7 @@ inline Answer ask_xattrs(const string &path)
 	return all;
 }
 
-/* By pages: some can be read where others cannot. Of what is no file there are none. */
+/* The file's data by pages: one page can be readable where another is not. Other objects have no pages. */
 inline std::vector<Answer> pages_of(const string &path)
 {
 	struct stat is;
@@ -119,9 +119,7 @@ inline Answer ask_data(const string &path)
 	return joined(pages_of(path));
 }
 
-/*
- * The same by page faults. The kernel takes them here: it is EFAULT where a program has its SIGBUS.
- */
+/* The same by page faults. Here the kernel takes them: EFAULT where a program gets SIGBUS. */
 inline Answer ask_mapping(const string &path)
 {
 	struct stat is;
@@ -157,14 +155,14 @@ inline const Question questions[] = {{"lstat", ask_stat},
 				     {"read", ask_data},
 				     {"mmap", ask_mapping}};
 
-/* What a directory gives, and the error that ended it. */
+/* The names in a directory, and the error that ended the listing. */
 struct Listed {
 	std::set<string> names;
 	string error;
 	bool operator==(const Listed &) const = default;
 };
 
-/* As the kernel has it: readdir(3) leaves out what has the number 0, as a damaged entry may. */
+/* By the kernel's call: readdir(3) leaves out entries with the number 0, as a damaged one may have. */
 inline Listed list(const string &path)
 {
 	Fd dir(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));

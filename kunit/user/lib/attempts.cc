@@ -125,7 +125,7 @@ int expect_read(int fd, const char *text)
 	return size_t(got) == size && !memcmp(content, text, size) ? 0 : wrong_answer;
 }
 
-// ---- what they use ----------------------------------------------------------------------------
+// ---- parts -------------------------------------------------------------------------------------
 
 int ask_aio(int fd, unsigned opcode, size_t size)
 {
@@ -175,7 +175,7 @@ void empty_pipe(const Scene &s)
 		;
 }
 
-// ---- how it looks ------------------------------------------------------------------------------
+// ---- how objects look --------------------------------------------------------------------------
 
 static string content_of(const string &path)
 {
@@ -192,7 +192,7 @@ static void look_at(const string &path, const Entry &entry, const string &name, 
 	EXPECT_EQ(unsigned(entry.type), IFTODT(is.st_mode));
 	text += ktap::format("%s mode=%o uid=%u gid=%u", name.c_str(), is.st_mode, is.st_uid,
 			     is.st_gid);
-	/* A directory's are those of its parts, which may be several. */
+	/* A directory's size, links and times are those of its parts, which may be several. */
 	if (!is_dir)
 		text += ktap::format(" links=%lu size=%lld mtime=%lld", (unsigned long)is.st_nlink,
 				     (long long)is.st_size,
@@ -225,11 +225,11 @@ static void look_below(const string &root, const string &below, string &text)
 			look_below(root, name, text);
 	}
 	EXPECT(std::adjacent_find(names.begin(), names.end()) == names.end());
-	/* And a second reading, which tells of errors, says the same. */
+	/* A second reading, which reports errors, gives the same names. */
 	EXPECT_EQ(names_in(root + below), names);
 	/*
-	 * Where the union numbers inodes itself, a number lasts as long as the inode. If a branch's
-	 * filesystem does not stand by what it has said of one, it is another from the next stat() on.
+	 * If the union numbers inodes itself, a number lasts as long as the inode. If a branch's filesystem changes its
+	 * answer about an inode, the next stat() gives another number.
 	 */
 	expect_listed_numbers(root + below);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// Attempts to change attributes: in place, and with the copy-up of what lies on a lower branch.
+// Attempts to change attributes: in place, and with the copy-up of a lower file.
 
 #include "acl.hh"
 #include "attempt_parts.hh"
@@ -46,7 +46,7 @@ static int remove_attribute(const Scene &s)
 	return result_of(removexattr(s.file.c_str(), attempt_attribute));
 }
 
-/* As attempt_acl() makes it, in memory that is there before. */
+/* The ACL that attempt_acl() makes, in memory that needs no allocation. */
 struct Acl {
 	uint32_t version;
 	AclEntry entries[5];
@@ -75,7 +75,7 @@ static int remove_access_acl(const Scene &s)
 	return result_of(removexattr(s.file.c_str(), access_acl));
 }
 
-/* Sets one that no other attempt looks at, and sees whether it is there. */
+/* Sets a flag that no other attempt looks at, and checks that it is set. */
 static int set_flags(const Scene &s)
 {
 	int flags = 0;
@@ -160,7 +160,7 @@ static void lower_directory(const string &, const string &low)
 	OK(setxattr((low + "/sub").c_str(), default_acl, &new_acl, sizeof(new_acl), 0));
 }
 
-/* More than one request reads or writes it. */
+/* A file so large that it takes more than one request. */
 static void lower_large(const string &, const string &low)
 {
 	constexpr size_t piece = 1 << 16;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// Attempts to make, remove and rename.
+// Attempts to make, remove and rename objects.
 
 #include "attempt_parts.hh"
 
@@ -8,7 +8,7 @@ static void nothing(const string &, const string &)
 {
 }
 
-/* What was removed through the union: a whiteout hides it. */
+/* A file that was removed through the union: a whiteout hides it. */
 static void removed_file(const string &top, const string &low)
 {
 	make_dressed(low + "/file");
@@ -135,7 +135,7 @@ std::span<const Attempt> attempts_to_remove()
 		{"rmdir_of_a_copy", "rmdir",
 		 [](const string &top, const string &) { make_dir(top + "/sub"); }, remove_sub,
 		 Effect::change},
-		/* What it hides stays hidden. */
+		/* The names that the directory hides stay hidden. */
 		{"rmdir_of_both", "rmdir",
 		 [](const string &top, const string &low) {
 			 make_dir(top + "/sub");
@@ -174,7 +174,7 @@ static void lower_directory(const string &, const string &low)
 	make_dressed(low + "/sub/file");
 }
 
-/* Whose target is empty for users, and no part of it is. */
+/* The target looks empty to users, but none of its parts is. */
 static void directory_over_emptied(const string &top, const string &low)
 {
 	upper_directory(top, low);

@@ -31,7 +31,7 @@ static int read_link(const Scene &s)
 	return got == 6 && !memcmp(buffer, "target", 6) ? 0 : wrong_answer;
 }
 
-/* Whether a reading of the directory gives each of @expected once, and nothing else. */
+/* Reads a directory: it has to give each of @expected once, and nothing else. */
 static int expect_names(int fd, std::span<const char *const> expected)
 {
 	unsigned seen = 0;
@@ -56,7 +56,7 @@ static int expect_names(int fd, std::span<const char *const> expected)
 	}
 }
 
-/* And once more, from the beginning. */
+/* Reads the directory twice, each time from the beginning. */
 static int read_names(const char *path, std::span<const char *const> expected)
 {
 	return with_file(open(path, O_RDONLY | O_DIRECTORY), [expected](int fd) {
@@ -195,7 +195,7 @@ static int read_mounts(const Scene &)
 	});
 }
 
-/* In the order of the tables: of a directory, of a file, of what both have. */
+/* In the order of the tables: methods of a directory, of a file, and of both. */
 std::span<const Attempt> attempts_to_read()
 {
 	static constexpr Attempt list[] = {

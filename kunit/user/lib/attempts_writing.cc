@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// Attempts to write data, and to have it written out.
+// Attempts to write data, and to have it written back.
 
 #include "attempt_parts.hh"
 
@@ -54,7 +54,7 @@ static int copy_range(const Scene &s)
 	return put < 0 ? errno : put == size ? 0 : wrong_answer;
 }
 
-/* Large enough for a direct write: what fails to grow is cut by some, which is a change as well. */
+/* A file large enough for a direct write. Some filesystems cut a file that cannot grow, which is a change too. */
 static void upper_block(const string &top, const string &)
 {
 	make_dressed(top + "/file", pattern(block));

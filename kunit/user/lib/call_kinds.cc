@@ -50,13 +50,13 @@ constexpr const char *attributes[] = {"trusted.t0",
 constexpr int whences[] = {SEEK_SET, SEEK_CUR, SEEK_END, SEEK_DATA, SEEK_HOLE, 99};
 constexpr int advices[] = {MADV_NORMAL, MADV_WILLNEED, MADV_DONTNEED, MADV_REMOVE,
 			   MADV_COLD,	MADV_PAGEOUT,  MADV_DONTFORK};
-/* Not what keeps a file from being removed. */
+/* No flag that keeps a file from being removed. */
 constexpr int inode_flags[] = {0, FS_NODUMP_FL, FS_NOATIME_FL, FS_SYNC_FL,
 			       FS_NODUMP_FL | FS_DIRSYNC_FL};
 
-/* Of what the pages of the manual list, what can come of these arguments. */
+/* The errnos that these arguments can lead to, of those in the manual pages. */
 constexpr Errnos on_path = {EACCES, ELOOP, ENAMETOOLONG, ENOENT, ENOTDIR};
-/* A change, or the copy-up before it. */
+/* Errnos of a change, or of the copy-up before it. */
 constexpr Errnos on_change = {EPERM, EROFS, ENOSPC, EDQUOT};
 constexpr Errnos on_fd = {EBADF};
 constexpr Errnos on_open = on_path + on_change + Errnos{EEXIST,	 EISDIR,     EINVAL,	ENXIO,
@@ -254,7 +254,7 @@ constexpr Kind all[] = {
 		 void *moved = mremap(at, 2 * page_size(), 3 * page_size(), MREMAP_MAYMOVE);
 		 if (moved == MAP_FAILED)
 			 return -1;
-		 /* All have two pages. */
+		 /* All mappings have two pages. */
 		 at = static_cast<char *>(moved);
 		 return munmap(at + 2 * page_size(), page_size());
 	 }},

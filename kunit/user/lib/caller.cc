@@ -4,7 +4,7 @@
 
 #include <sys/inotify.h>
 
-/* Below the union's root; CallBranches::fill() makes most of them. */
+/* Paths below the union's root. CallBranches::fill() makes most of these objects. */
 string Caller::name(unsigned x)
 {
 	static const string paths[] = {
@@ -75,7 +75,7 @@ void Caller::drain()
 	errno = error;
 }
 
-/* By way of the kernel, which answers EFAULT where the process would get a signal. */
+/* The kernel touches the page, so an error is EFAULT and not a signal. */
 long Caller::touch(unsigned x, unsigned y, unsigned z)
 {
 	if (!mapping(x))
@@ -105,7 +105,7 @@ long Caller::to_pipe(unsigned x, unsigned y)
 	return result;
 }
 
-/* A user, or root again. */
+/* Becomes a user, or root again. */
 long Caller::become(unsigned x)
 {
 	if (x % 2)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 //
-// Behind calls.hh: who does the calls, and which there are.
+// Behind calls.hh: the process that makes the calls, and the kinds of calls.
 #pragma once
 
 #include "calls.hh"
@@ -16,7 +16,7 @@ inline constexpr size_t lengths[] = {0, 1, 100, 512, 4096, 5000, 65536};
 inline constexpr off_t offsets[] = {0,	   1,	  512,	   4095,      4096, 9999,
 				    10000, 65536, 1 << 20, 1LL << 40, -1,   INT64_MAX};
 
-/* Who does the calls, and what he has open. */
+/* The process that makes the calls, with the files that it has open. */
 class Caller
 {
 public:
@@ -37,7 +37,7 @@ public:
 	{
 		return fds_[x % slots];
 	}
-	/* Closes what is there. */
+	/* Closes the descriptor that was in the slot. */
 	long put(unsigned z, int fd)
 	{
 		if (fd >= 0) {
@@ -58,7 +58,7 @@ public:
 	}
 	long map(unsigned x, unsigned y, unsigned z);
 	long touch(unsigned x, unsigned y, unsigned z);
-	/* The mapping of that number, of two pages. */
+	/* The mapping with that number, of two pages. */
 	char *&mapping(unsigned x)
 	{
 		return maps_[x % std::size(maps_)];
@@ -77,7 +77,7 @@ private:
 	int pipe_[2];
 };
 
-/* Some errnos. */
+/* A set of errnos. */
 class Errnos
 {
 public:
@@ -92,7 +92,7 @@ public:
 			other.bits_[i] |= bits_[i];
 		return other;
 	}
-	/* Never one of those that only the kernel knows. */
+	/* False for errnos that only the kernel knows. */
 	constexpr bool has(int error) const
 	{
 		return error < 192 && bits_[error / 64] >> error % 64 & 1;
@@ -102,7 +102,7 @@ private:
 	uint64_t bits_[3] = {};
 };
 
-/* A kind of call, what it may fail with by its manual page or by aufs(5), and what it does. */
+/* A kind of call, the errnos that its manual page or aufs(5) gives, and the call itself. */
 struct Kind {
 	const char *name;
 	Errnos may;

@@ -4,7 +4,7 @@
 
 #include <sys/xattr.h>
 
-/* Somebody else has changed what was found: aufs(5), BRANCHES CHANGED DIRECTLY and REMOUNT. */
+/* Errnos if somebody else has changed the branches: aufs(5), BRANCHES CHANGED DIRECTLY and REMOUNT. */
 static constexpr Errnos beside_others = {ESTALE, EIO, EREMOTE, EROFS, ENOENT, ENOTDIR, EXDEV};
 
 unsigned do_calls(const Input &input, const string &root, bool beside)
@@ -36,7 +36,7 @@ Call random_call(Random &random)
 		return static_cast<uint8_t>(random.below(256));
 	};
 	Call call = {uint8_t(random.below(kinds().size())), number(), number(), number()};
-	/* Most others need one that is open. */
+	/* Most other calls need an open file. */
 	if (random.one_in(4))
 		call.kind = 0;
 	return call;
@@ -82,7 +82,7 @@ void CallBranches::fill() const
 	      ro + "/dir1/a", ro + "/dir2/a", rw + "/g", rw + "/dir0/c", rw2 + "/h",
 	      rw2 + "/dir3/a", module + "/i", module + "/a", module + "/dir0/d"})
 		write_file(path, pattern(path.back() == 'b' ? 0 : 10000));
-	/* Further names, hidden ones, and the other kinds. */
+	/* Further names, hidden names, and objects of other kinds. */
 	OK(link((ro + "/a").c_str(), (ro + "/c").c_str()));
 	OK(link((ro + "/a").c_str(), (ro + "/dir0/d").c_str()));
 	OK(symlink("dir0", (ro + "/link").c_str()));

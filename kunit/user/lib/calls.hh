@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 //
-// System calls as strings of bytes, for who makes such strings at random: each string means
-// something, and each call may end only as its manual page says, or aufs(5).
+// System calls as strings of bytes, for programs that make such strings at random: each string means something, and
+// each call may end only as its manual page or aufs(5) says.
 #pragma once
 
 #include "tree_ops.hh"
@@ -11,7 +11,7 @@ struct Call {
 	uint8_t kind, x, y, z;
 };
 
-/* What is done with a union that is mounted as `config` says. */
+/* Calls to be made on a union that is mounted as `config` says. */
 struct Input {
 	uint8_t config = 0;
 	std::vector<Call> calls;
@@ -23,7 +23,7 @@ struct Input {
 
 Call random_call(Random &random);
 
-/* What branches the calls find: where they are, and what is in them at first. */
+/* The branches of the union: their paths, and their first content. */
 struct CallBranches {
 	string rw, rw2, ro, module;
 
@@ -34,8 +34,7 @@ struct CallBranches {
 };
 
 /*
- * Does the calls of @input, one after the other, on the union at @root, in this process; returns
- * how many of them worked. A result that may not be is a failure of the case. @beside: somebody
- * else changes the branches, or which there are.
+ * Makes the calls of @input, one after the other, on the union at @root, in this process. Returns how many of them
+ * worked. A result that may not be is a failure of the case. @beside: somebody else changes the branches or their list.
  */
 unsigned do_calls(const Input &input, const string &root, bool beside);

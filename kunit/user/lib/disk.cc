@@ -44,7 +44,7 @@ MappedDevice::MappedDevice(const string &kind, off_t size, const string &target)
 {
 	must_run({dmsetup, "create", "--noudevrules", "--noudevsync", dm_name_, "--table",
 		  table(sectors_, target)});
-	/* Without udev there is the kernel's own name only. */
+	/* Without udev the device has only the kernel's own name. */
 	Output info = run({dmsetup, "info", "-c", "--noheadings", "-o", "blkdevname", dm_name_});
 	ASSERT_EQ(info.status, 0);
 	name = "/dev/" + info.text.substr(0, info.text.find('\n'));
@@ -57,7 +57,7 @@ MappedDevice::~MappedDevice()
 	});
 }
 
-/* Without a freeze of what is mounted there: a disk that breaks does not ask. */
+/* Without a freeze of the filesystem there: a disk that breaks does not ask. */
 void MappedDevice::load(const string &target, const std::vector<string> &arguments)
 {
 	std::vector<string> command = {dmsetup, "load", dm_name_, "--table",

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// Block devices of a test's own, that can be made to fail.
+// Block devices that a test makes, and that can be made to fail.
 #pragma once
 
 #include "fixture.hh"
 
-/* A loop device on a new file at @path that goes when nobody has it open any more. */
+/* A loop device on a new file at @path. It goes when nobody has it open any more. */
 class Disk
 {
 public:
@@ -16,14 +16,14 @@ private:
 	Fd device_;
 };
 
-/* A device-mapper device. A target is its name and its arguments, as dmsetup(8) has them. */
+/* A device-mapper device. A target is its name and its arguments, as for dmsetup(8). */
 class MappedDevice
 {
 public:
-	/* Of @size bytes; @kind tells it from the others of this process. */
+	/* A device of @size bytes. @kind tells it from the others of this process. */
 	MappedDevice(const string &kind, off_t size, const string &target);
 	~MappedDevice();
-	/* It has this target from now on; @arguments are dmsetup's. */
+	/* Gives the device another target; @arguments are dmsetup's. */
 	void load(const string &target, const std::vector<string> &arguments = {});
 	const string &dm_name() const
 	{
@@ -41,15 +41,15 @@ class BreakableDisk
 {
 public:
 	explicit BreakableDisk(const string &path, off_t size = 48 << 20);
-	/* All I/O fails; writes alone do; and it is whole again. */
+	/* From now on all I/O fails, writes alone fail, or all works again. */
 	void fail()
 	{
 		mapped_.load("error");
 	}
 	void fail_writes();
-	/* As if the power was cut: what is written from now on is not there after mend(). */
+	/* As if the power was cut: what is written from now on is gone after mend(). */
 	void lose_writes();
-	/* It says that it is read-only, as a CD does. While nothing is mounted there. */
+	/* Makes it read-only, as a CD is. Nothing may be mounted from it. */
 	void protect();
 	void mend();
 	string name;
@@ -68,5 +68,5 @@ Mounted mount_ext4(const string &device, const string &path, const string &data 
 /* Sets the hard limits of user (@project: project) @id on the mounted @device; 0 for none. */
 void set_quota(const string &device, bool project, unsigned id, uint64_t blocks_1k,
 	       uint64_t inodes);
-/* @path, and what will be made below it if it is a directory, belongs to project @id. */
+/* Gives @path, and objects that will be made below it if it is a directory, to project @id. */
 void set_project(const string &path, unsigned id);

@@ -10,7 +10,7 @@
 #include <sys/utsname.h>
 #include <sys/xattr.h>
 
-/* Says which path it was, where a plain OK() would show the name of a variable. */
+/* Names the path, where a plain OK() would show the name of a variable. */
 template <typename T> static T on_path(T result, const char *what, const string &path)
 {
 	if (ktap::is_error(result)) {
@@ -157,7 +157,7 @@ std::vector<string> names_in(const string &path)
 	while (dirent *entry = (errno = 0, readdir(dir)))
 		if (strcmp(entry->d_name, ".") && strcmp(entry->d_name, ".."))
 			names.push_back(entry->d_name);
-	/* It ended, or failed. */
+	/* The directory ended, or a read failed. */
 	int error = errno;
 	closedir(dir);
 	errno = error;
@@ -251,7 +251,7 @@ Mounted::~Mounted()
 		unmount();
 }
 
-/* The case's name as that of a directory: parameters may be paths. */
+/* The case's name as a directory's name: parameters may be paths. */
 static string dir_name()
 {
 	string name = ktap::current_name;
@@ -269,7 +269,7 @@ Mounted mount_tmpfs(const string &name, const string &data)
 static string own_dir(const char *variable)
 {
 	string dir = string(ktap::env(variable)) + "/" + dir_name();
-	/* What an earlier run of the same case left when it crashed. */
+	/* An earlier run of the same case left this when it crashed. */
 	if (exists(dir))
 		remove_tree(dir);
 	make_dir(dir);
@@ -284,7 +284,7 @@ Union::Union()
 
 Union::~Union()
 {
-	/* The case may have left in the middle, with the union as its current directory. */
+	/* The case may have ended early, with its cwd in the union. */
 	if (chdir("/"))
 		abort();
 	if (mounted_)
@@ -398,7 +398,7 @@ void become(const User &user)
 	OK(setgroups(user.groups.size(), user.groups.data()));
 	OK(setresgid(user.gid, user.gid, user.gid));
 	OK(setresuid(user.uid, user.uid, user.uid));
-	/* Changing credentials makes a process undumpable, and then its /proc files belong to root. */
+	/* A change of credentials makes a process undumpable. Then root owns its /proc files. */
 	OK(prctl(PR_SET_DUMPABLE, 1));
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// What the tests set up: files, mounts that always go away again, and a union over two branches.
+// The fixtures of the tests: files, mounts that always go away again, and a union over two branches.
 #pragma once
 
 #include "ktap.hh"
@@ -114,12 +114,12 @@ inline size_t page_size()
 	return sysconf(_SC_PAGESIZE);
 }
 
-/* Files. Each of them leaves the case with a failure if it cannot do what its name says. */
+/* Each of these functions ends the case with a failure if it cannot do what its name says. */
 void write_file(const string &path, const string &content, mode_t mode = 0644);
 string read_file(const string &path);
-/* Writes to what exists, such as a file in /proc. */
+/* Writes to a file that exists, such as one in /proc. */
 void write_control(const string &path, const string &text);
-/* Writes to @path, in this scope, what is a setting of the kernel; nothing, if there is none. */
+/* Changes the setting of the kernel at @path, in this scope. Does nothing if there is no such setting. */
 class Setting
 {
 public:
@@ -142,16 +142,16 @@ Fd open_file(const string &path, int flags, mode_t mode = 0644);
 string link_target(const string &path); /* readlink */
 string pread_text(int fd, size_t length, off_t offset);
 std::vector<string> names_in(const string &dir); /* sorted, without . and .. */
-/* n bytes that differ from page to page and from @seed to @seed */
+/* @length bytes that differ from page to page and from @seed to @seed. */
 string pattern(size_t length, unsigned seed = 1);
 
 /*
- * Everything that a filesystem knows about @dir and what lies below it, except access times: one
- * line of text per file. To prove that an operation left a branch alone.
+ * Everything that a filesystem knows about @dir and the objects below it, except access times: a line of text for each.
+ * Shows that an operation left a branch alone.
  */
 string snapshot(const string &dir);
 
-/* A mount(2) that is undone with its scope; not to be able to undo it is a failure. */
+/* A mount(2) that is undone with its scope. An unmount that fails is a failure of the case. */
 class Mounted
 {
 public:
@@ -163,7 +163,7 @@ public:
 	}
 	Mounted &operator=(Mounted &&other);
 	~Mounted();
-	/* Something is mounted there already. */
+	/* Takes over a mount that is there already. */
 	static Mounted adopt(const string &target)
 	{
 		Mounted mounted;
@@ -192,9 +192,9 @@ private:
 Mounted mount_tmpfs(const string &name, const string &data = "");
 
 /*
- * Directories of this case's own on the filesystems that the runner gives us: top (for the rw
- * branch), low and low2 (for ro ones), the mount point, and tmp. Nothing is mounted at first, so
- * that a case can fill the branches. All of it is removed with the scope.
+ * Directories for this case alone on the filesystems that the runner has mounted: top (for the rw branch), low and low2
+ * (for ro ones), the mount point, and tmp. At first nothing is mounted, so a case can fill the branches. The
+ * directories go with the scope.
  */
 class Union
 {
@@ -230,7 +230,7 @@ private:
 	Mounted mounted_;
 };
 
-/* mount(2) of an aufs, to see what it answers: 0 or the errno. A success is unmounted again. */
+/* Calls mount(2) for an aufs; returns 0 or the errno. A success is unmounted again. */
 int try_mount(const string &target, const string &data, unsigned long flags = 0);
 
 /* The error lines in the log of a filesystem context. */
@@ -238,19 +238,19 @@ string context_log(int context);
 
 /* The options of the last mount at @point, as /proc/mounts has them: octal escapes and all. */
 string shown_options(const string &point);
-/* Those of @options that mount(2) has no flags for. */
+/* Those of @options that are no flag of mount(2). */
 std::vector<string> without_flags(const string &options);
 /* @words, with commas between them. */
 string joined(const std::vector<string> &words);
-/* Where sysfs tells of the union at @point. */
+/* The directory of the union at @point in sysfs. */
 string sysfs_of(const string &point);
-/* The branches that it shows, from the uppermost on: `DIR=PERM:DIR=PERM`. */
+/* The branches in that directory, from the uppermost on: `DIR=PERM:DIR=PERM`. */
 string shown_branches(const string &point);
 
-/* @path as a part of an option. */
+/* @path, written as a part of an option. */
 string as_option(const string &path);
 
-/* The module goes, where no union is mounted, and comes. */
+/* Unloads the module, if no union is mounted; loads it. */
 void unload_module();
 void load_module(const string &parameters);
 
@@ -303,7 +303,7 @@ private:
 	Fd fd_;
 };
 
-/* Runs a program without a shell, collects what it writes; its status as wait_for() gives it. */
+/* Runs a program without a shell. Returns its output, and its status as wait_for() gives it. */
 struct Output {
 	int status;
 	string text;
@@ -329,8 +329,8 @@ struct KernelVersion {
 };
 KernelVersion kernel();
 
-/* Nothing that is unfinished lies on the rw branch @top. */
+/* Expects no workfile on the rw branch @top. */
 void expect_no_debris(const string &top);
 
-/* Whether $AUFS_COMBO's filesystem of the rw branch (of the ro branches: @low) is @name. */
+/* Whether the rw branch (with @low: the ro branches) is on the filesystem @name, by $AUFS_COMBO. */
 bool on(const string &name, bool low = false);

@@ -83,12 +83,12 @@ void Server::reply(uint64_t unique, int error, const void *data, size_t size)
 	memcpy(out.data(), &header, sizeof(header));
 	if (size)
 		memcpy(out.data() + sizeof(header), data, size);
-	/* The kernel may have given the request up in the meantime. */
+	/* The kernel may have given up the request in the meantime. */
 	if (write(device_, out.data(), out.size()) < 0 && errno != ENOENT)
 		_exit(0);
 }
 
-/* A value, or with no room for it, its size. */
+/* Answers with the value, or with its size if there is no room for it. */
 void Server::answer_getxattr(const fuse_in_header &in, const char *body)
 {
 	auto *get = reinterpret_cast<const fuse_getxattr_in *>(body);
@@ -218,7 +218,7 @@ bool Server::serve()
 					      at == 1 ? "dir" :
 							string(faults->long_name, 'x');
 				fuse_dirent entry = {};
-				/* "Unknown", as libfuse has it: many do not tell the number here. */
+				/* "Unknown", as in libfuse: many servers do not give the number here. */
 				entry.ino = 0xffffffff;
 				entry.off = at + 1;
 				entry.namelen = name.size();

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <set>
 
-/* A file's data is on disk block by block, and each of these is of one moment. */
+/* A file's data is on disk block by block. All of a block is of one moment. */
 static constexpr size_t block = 4096;
 
 static void look_below(const string &root, const string &dir, std::map<ino_t, string> &names,
@@ -60,7 +60,7 @@ void History::note(unsigned op, const string &file)
 		std::vector<Version> &versions = versions_[number];
 		if (versions.empty() || number == changed) {
 			versions.push_back({op, read_file(model_ + name)});
-			/* It may have further names. */
+			/* The file may have further names. */
 			changed = number == changed ? 0 : changed;
 		}
 	}
@@ -81,7 +81,7 @@ unsigned History::note_all_synced(unsigned op)
 	return synced_.size();
 }
 
-/* Whether the data of @file is what it was in @state: nobody has freed a block of it since. */
+/* Whether the data of @file in @state has to be there: no block of it was freed since. */
 bool History::is_wanted(ino_t file, size_t state, const Range &range) const
 {
 	if (!reuses_blocks_)
@@ -98,7 +98,7 @@ bool History::is_wanted(ino_t file, size_t state, const Range &range) const
 	return true;
 }
 
-/* Whether the block of @file that @content has at @at is what it was at a moment that counts. */
+/* Whether the block at @at of @content is that of @file at a possible moment. */
 bool History::may_be(ino_t file, const string &content, size_t at, const Range &range) const
 {
 	const std::vector<Version> &versions = versions_.at(file);
@@ -113,7 +113,7 @@ bool History::may_be(ino_t file, const string &content, size_t at, const Range &
 		string was;
 		if (at < versions[i].content.size())
 			was = versions[i].content.substr(at, block);
-		/* Beyond the end of a file there is nothing. */
+		/* Behind the end of a file there are zeros. */
 		was.resize(is.size());
 		if (is == was)
 			return true;
@@ -121,7 +121,7 @@ bool History::may_be(ino_t file, const string &content, size_t at, const Range &
 	return false;
 }
 
-/* The file whose data is of no moment that may be; empty if there is none. */
+/* Returns the name of a file with data of no possible moment; empty if there is none. */
 string History::wrong_content(const string &root, size_t state, const Range &range) const
 {
 	for (const auto &[name, file] : states_[state].tree.files) {
@@ -145,7 +145,7 @@ static std::set<string> lines_of(const string &text)
 	return lines;
 }
 
-/* What differs, from the state that is nearest. */
+/* Reports the differences from the nearest state. */
 void History::report(const Tree &seen, const Range &range) const
 {
 	constexpr size_t most = 20;
@@ -181,7 +181,7 @@ size_t History::find(const string &root, unsigned begun, unsigned synced, const 
 	for (size_t n = range.last + 1; n-- > range.first;) {
 		if (states_[n].tree.text != seen.text)
 			continue;
-		/* Files may look alike and be others. */
+		/* Other files may look the same, so the data is compared too. */
 		found = true;
 		wrong = wrong_content(root, n, range);
 		if (wrong.empty())

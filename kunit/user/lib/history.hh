@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 //
-// What a tree was, operation by operation, and what of that a cut of the power has to leave.
+// The states of a tree, operation by operation, and those that a power cut may leave.
 #pragma once
 
 #include "tree_ops.hh"
 
 #include <map>
 
-/* What can be seen of a tree, and which objects its regular files are. */
+/* All that is visible of a tree, and the inodes of its regular files. */
 struct Tree {
 	string text;
 	std::map<string, ino_t> files;
@@ -17,15 +17,15 @@ struct Tree {
 Tree look(const string &root);
 
 /*
- * What a tree was, operation by operation. Names and attributes change in one order, as ext4 and
- * XFS log them; the blocks of a file are written when it suits.
+ * The states of a tree, operation by operation. Names and attributes change in one order, as ext4 and XFS log them; the
+ * blocks of a file are written at any time.
  */
 class History
 {
 public:
 	/*
-	 * Of the tree at @model. With @reuses_blocks the filesystem (ext4 with data=writeback) may
-	 * write other data over a file's before it is on disk that the file has gone.
+	 * Of the tree at @model. With @reuses_blocks the filesystem (ext4 with data=writeback) may write other data
+	 * over a file's blocks before the removal of the file is on disk.
 	 */
 	History(string model, bool reuses_blocks)
 		: model_(std::move(model)), reuses_blocks_(reuses_blocks)
@@ -33,13 +33,13 @@ public:
 		note(0, "");
 	}
 	/*
-	 * Operation @op, or a step of it, has made the tree what it is now, and has changed the
-	 * data of @file, unless that is empty.
+	 * Operation @op, or a step of it, has made the present state, and has changed the data of @file, unless that is
+	 * empty.
 	 */
 	void note(unsigned op, const string &file);
 	/*
-	 * What operation @op has left is on disk: @names, and attributes, if it has changed such,
-	 * and the data of @file, unless that is 0. Returns how many such notes there are.
+	 * The result of operation @op is on disk: names and attributes, if @names, and the data of @file, unless that
+	 * is 0. Returns how many such notes there are.
 	 */
 	unsigned note_synced(unsigned op, bool names, ino_t file);
 	unsigned note_all_synced(unsigned op);
@@ -53,8 +53,8 @@ public:
 		return states_.size();
 	}
 	/*
-	 * Which state the tree at @root is, where @begun operations had begun and @synced notes had
-	 * been made of what is on disk. Fails, and says @when that is, if it is none that may be.
+	 * Finds the state of the tree at @root, where @begun operations had begun, and @synced notes had been made.
+	 * Fails with the text @when if the tree has no possible state.
 	 */
 	size_t find(const string &root, unsigned begun, unsigned synced, const string &when) const;
 
@@ -73,7 +73,7 @@ private:
 		bool all;
 		ino_t file;
 	};
-	/* Which states may be, and of which operations the data. */
+	/* The possible states, and the operations whose data is possible. */
 	struct Range {
 		size_t first, last;
 		unsigned begun, synced;

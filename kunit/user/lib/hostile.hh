@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 //
-// What somebody may have put on a branch under a name that the union has for itself.
+// Objects that somebody may have put on a branch under the union's own names.
 #pragma once
 
 #include "answers.hh"
@@ -13,7 +13,7 @@
 #define HOSTILE_KINDS                                                                              \
 	"file", "unreadable", "directory", "full_directory", "symlink", "symlink_outside",         \
 		"long_symlink", "fifo", "char", "block", "socket"
-/* One of each of those that some code may tell from the others. */
+/* A few kinds: code may treat each of them in its own way. */
 #define HOSTILE_FEW "unreadable", "directory", "full_directory", "symlink_outside", "fifo", "char"
 
 /* A link of 4 KiB, or as long as the filesystem has them. */
@@ -26,10 +26,7 @@ inline void make_long_symlink(const string &path)
 	OK(result);
 }
 
-/*
- * An object of @kind at @path; links may lead to the directory @outside. Devices that can be
- * opened.
- */
+/* Makes an object of @kind at @path; links may lead to the directory @outside. Devices are ones that can be opened. */
 inline void make_hostile(const string &path, const string &kind, const string &outside)
 {
 	const char *p = path.c_str();
@@ -57,7 +54,7 @@ inline void make_hostile(const string &path, const string &kind, const string &o
 		write_file(path + "/inside", "inside");
 }
 
-/* A value of an attribute: of any length that there can be, often one that means something. */
+/* A value for an attribute, of any possible length, often in a format of the union. */
 inline string random_value(Random &random)
 {
 	static constexpr unsigned lengths[] = {0, 1, 31, 32, 33, 39, 40, 41, 4096, 65536};
@@ -68,7 +65,7 @@ inline string random_value(Random &random)
 	while (value.size() < length)
 		value += value;
 	value.resize(length);
-	/* The formats that there are. */
+	/* The formats of an origin. */
 	if (random.one_in(2))
 		value.replace(0, std::min<size_t>(4, length), random.one_in(2) ? "afs1" : "afs2",
 			      std::min<size_t>(4, length));
@@ -80,7 +77,7 @@ inline bool is_regular(const string &kind)
 	return kind == "file" || kind == "unreadable";
 }
 
-/* That nobody opens some objects, or reads or writes them. */
+/* Checks that nobody opens some objects, or reads or writes them. */
 class Untouched
 {
 public:
@@ -88,8 +85,8 @@ public:
 	{
 	}
 	/*
-	 * What nobody ever needs to open: no directory, which is emptied, and no file, which the
-	 * test reads.
+	 * Watches objects that nobody ever needs to open: no directory, which is emptied, and no file, which the test
+	 * reads.
 	 */
 	void watch(const string &path)
 	{
@@ -102,7 +99,7 @@ public:
 		add(dir);
 		for (const string &name : names_in(dir))
 			add(dir + "/" + name);
-		/* This was not the union. */
+		/* The test itself has read the names. */
 		drain();
 	}
 	void expect() const
@@ -117,7 +114,7 @@ private:
 	{
 		OK(inotify_add_watch(fd_, path.c_str(), uses | IN_DONT_FOLLOW));
 	}
-	/* How often there was one of these. That an object is gone comes unasked. */
+	/* The number of uses. The event that an object is gone comes unasked. */
 	unsigned drain() const
 	{
 		alignas(inotify_event) char events[65536];
@@ -134,7 +131,7 @@ private:
 	Fd fd_;
 };
 
-/* A directory beside the branches that links of theirs lead to. */
+/* A directory beside the branches, for links of theirs. */
 class Outside
 {
 public:
@@ -158,10 +155,7 @@ private:
 	string before_;
 };
 
-/*
- * No reserved name is shown in @dir or below, and what is shown is there, but for names that cannot
- * be known.
- */
+/* No reserved name is shown in @dir or below. Each name that is shown can be looked up, or is EIO. */
 inline void expect_nothing_reserved(const string &dir)
 {
 	Listed listed = list(dir);
@@ -194,7 +188,7 @@ inline mode_t type_of(const string &path)
 
 /* A hostile branch and an innocent one below it. */
 struct Hostile : Union {
-	/* @rw: it is the rw branch; else a ro one between two. */
+	/* With @rw it is the rw branch, else a ro branch between two. */
 	explicit Hostile(bool rw) : hostile(rw ? top : low), below(rw ? low : low2), is_rw(rw)
 	{
 	}
@@ -207,7 +201,7 @@ struct Hostile : Union {
 		make_hostile(hostile + "/" + name, kind, outside.path);
 		untouched.watch(hostile + "/" + name);
 	}
-	/* The branches are full now. */
+	/* The branches have their content now. */
 	void begin()
 	{
 		before_ = snapshot(below) + (is_rw ? "" : snapshot(low));
@@ -217,7 +211,7 @@ struct Hostile : Union {
 	{
 		mount("br=" + top + "=rw:" + low + "=ro" + (is_rw ? "" : ":" + low2 + "=ro"));
 	}
-	/* Whatever was done: what is ro is as it was, and nobody saw what is hidden. */
+	/* Whatever was done: ro branches are as they were, and no hidden object was used. */
 	void end()
 	{
 		expect_nothing_reserved(mnt);
@@ -240,6 +234,6 @@ private:
 	string before_;
 };
 
-/* 0: it works. */
+/* @expected is an errno, or 0 for success. */
 #define EXPECT_ERROR(result, expected)                                                             \
 	EXPECT_EQ(ktap::errno_name(error_of(result)), ktap::errno_name(expected))

@@ -10,10 +10,10 @@
 
 #include <sys/xattr.h>
 
-/* A filesystem that an image is made of. */
+/* A filesystem for images. */
 struct ImageKind {
 	const char *name, *type, *options;
-	/* What makes it of a directory; else it is made on the device, and filled. */
+	/* The command that makes an image of a directory. Without one, the device is formatted and filled. */
 	std::vector<string> make;
 	off_t size; /* of the device */
 	std::vector<string> arguments;
@@ -27,7 +27,7 @@ inline const std::vector<ImageKind> image_kinds = {
 	  "4096"},
 	 0,
 	 {}},
-	/* A wrong bit in inodes or names that are packed is an error of unpacking: here they are not. */
+	/* With packed inodes and names a wrong bit is an error of unpacking. These are not packed. */
 	{"squashfs_unpacked",
 	 "squashfs",
 	 "",
@@ -43,11 +43,11 @@ inline const std::vector<ImageKind> image_kinds = {
 	 {},
 	 8 << 20,
 	 {"-O", "^metadata_csum,^metadata_csum_seed"}},
-	/* It is not made smaller. */
+	/* mkfs.xfs makes none that is smaller. */
 	{"xfs", "xfs", "norecovery", {}, 300 << 20, {}},
 };
 
-/* What each has. Its attributes are of a class that a tmpfs keeps, on each kernel. */
+/* Fills the tree of an image. Its attributes are of a class that tmpfs keeps, on each kernel. */
 inline void fill_image(const string &dir)
 {
 	auto attributes = [](const string &path) {
@@ -78,8 +78,8 @@ inline void fill_image(const string &dir)
 }
 
 /*
- * An image on a device-mapper device that is read-only: what the kernel says of such a one in its
- * log is allowed (scripts/testing/check-log). While it is not mounted, bits of it can be flipped.
+ * An image on a read-only device-mapper device: the test's log may have the kernel's messages about such a one
+ * (scripts/testing/check-log). While it is not mounted, bits of it can be flipped.
  */
 class Image
 {
@@ -103,7 +103,7 @@ public:
 		disk_.protect();
 		find_used();
 	}
-	/* Flips @count bits of what is not all zeros. */
+	/* Flips @count bits in sectors that are not all zeros. */
 	void damage(Random &random, unsigned count)
 	{
 		while (count--)
@@ -122,7 +122,7 @@ public:
 		for (; !flipped_.empty(); flipped_.pop_back())
 			put(flipped_.back().first, string(1, flipped_.back().second));
 	}
-	/* 0 or the errno. */
+	/* Returns 0 or the errno. */
 	int mount() const
 	{
 		return ::mount(disk_.name.c_str(), path.c_str(), kind_.type, MS_RDONLY,
@@ -130,7 +130,7 @@ public:
 			       errno :
 			       0;
 	}
-	/* Nobody has it, not even where that is not to be seen. */
+	/* Whether nobody has the device, not even by a mount that is not visible. */
 	bool is_free() const
 	{
 		return Fd(open(disk_.name.c_str(), O_RDONLY | O_EXCL | O_CLOEXEC)) >= 0;
@@ -146,7 +146,7 @@ public:
 private:
 	static constexpr unsigned sector = 512;
 
-	/* The whole image, where a program makes it of a directory. */
+	/* The whole image, if a command makes it of a directory. */
 	string made(const Union &u) const
 	{
 		string source = u.tmp + "/source", image = u.tmp + "/made";

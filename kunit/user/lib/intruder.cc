@@ -9,7 +9,7 @@
 static constexpr const char *reserved_names[] = {".wh..wh.orph", ".wh..wh.plnk", ".wh..wh.aufs",
 						 ".wh..wh..opq"};
 
-/* A directory by its descriptor: somebody else may put a link in its place. */
+/* The path of a directory by its descriptor: somebody else may put a link in its place. */
 static string through(int dir)
 {
 	return ktap::format("/proc/self/fd/%d", dir);
@@ -20,7 +20,7 @@ static Fd open_dir(const string &path)
 	return Fd(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
 }
 
-/* As rm -rf, without a complaint: others may be faster. */
+/* As rm -rf, but without complaints: others may be faster. */
 static void run_rm(const string &path)
 {
 	if (unlink(path.c_str()) == 0 || errno != EISDIR)
@@ -39,14 +39,14 @@ string Intruder::plain_name()
 	return random_.one_in(3) ? random_.pick(dir_names) : random_.pick(file_names);
 }
 
-/* What the union keeps on a branch, or something in it. */
+/* One of the union's own objects on a branch, or an object in it. */
 string Intruder::reserved_path()
 {
 	string path = root_ + "/" + random_.pick(reserved_names);
 	std::vector<string> inside;
 	if (random_.one_in(2))
 		return path;
-	/* A step has two names at most. */
+	/* A step uses at most two names. */
 	Fd &dir = housekeeping_[++turn_ % 2];
 	dir = open_dir(path);
 	if (dir < 0)
@@ -57,7 +57,7 @@ string Intruder::reserved_path()
 	return inside.empty() ? path : through(dir) + "/" + random_.pick(inside);
 }
 
-/* A name below the root of the branch, which there may be or not; all are of these few. */
+/* A name below the root of the branch. It may exist or not. There are few of them. */
 string Intruder::path()
 {
 	string path = root_ + "/";
@@ -119,7 +119,7 @@ void Intruder::mount_over(const string &path)
 		mounts_.push_back(path);
 }
 
-/* What was open goes on being used wherever it has gone. */
+/* Uses a directory that was opened before, wherever it is now. */
 void Intruder::use_open_directory()
 {
 	if (dir_ < 0 || random_.one_in(4)) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 //
-// Somebody who changes the branches of a union directly, at random: also what the union keeps there
-// for itself, and with bad intent.
+// A process that changes the branches of a union directly, at random and with bad intent, also the union's own files
+// there.
 #pragma once
 
 #include "tree_ops.hh"
@@ -10,8 +10,8 @@ class Intruder
 {
 public:
 	/*
-	 * @roots: of the branches. Things come from @outside, and go there; @outside/mounted is
-	 * mounted over what is in a branch.
+	 * @roots are the branches. Objects come from @outside and go there; @outside/mounted is mounted over objects of
+	 * a branch.
 	 */
 	Intruder(std::vector<string> roots, string outside, uint64_t seed)
 		: roots_(std::move(roots)), outside_(std::move(outside)), random_(seed)
@@ -19,7 +19,7 @@ public:
 	}
 	void run(unsigned long steps);
 	void step();
-	/* After the last step. */
+	/* Undoes the mounts after the last step. */
 	void end();
 
 private:

@@ -92,7 +92,7 @@ void say(const std::string &text)
 void fail(const char *file, int line, const std::string &what)
 {
 	const char *slash = strrchr(file, '/');
-	/* A loop that fails says so often enough; the count is what decides. */
+	/* A loop that fails would repeat itself. The count decides. */
 	constexpr int shown = 20;
 	int before = __atomic_fetch_add(&shared->failures, 1, __ATOMIC_RELAXED);
 	if (before == shown)
@@ -139,7 +139,7 @@ unsigned patience()
 	return given && *given ? atoi(given) : 1;
 }
 
-/* The mount points at or below @dir, innermost last, as /proc/self/mountinfo has them. */
+/* The mount points below @dir, the innermost last, by /proc/self/mountinfo. */
 static std::vector<std::string> mounts_below(const std::string &dir)
 {
 	std::vector<std::string> found;
@@ -169,7 +169,7 @@ static std::vector<std::string> mounts_below(const std::string &dir)
 	return found;
 }
 
-/* Unmounts what a case left mounted; whether there was anything. */
+/* Unmounts what a case left mounted. Returns whether there was anything. */
 static bool unmount_leftovers()
 {
 	bool any = false;
@@ -198,7 +198,7 @@ static void say_file(const std::string &path)
 		close(fd);
 }
 
-/* Where the processes of session @leader stand, for a case that ran out of time. */
+/* Prints where the processes of session @leader are, for a case that ran out of time. */
 static void say_where(pid_t leader)
 {
 	DIR *proc = opendir("/proc");
@@ -237,7 +237,7 @@ static bool ended_within(pid_t pid, int64_t ms)
 	return count > 0;
 }
 
-/* Runs one body in a child; whether it passed (a skipped one did). */
+/* Runs one body in a child. Returns whether it passed; a skipped one did. */
 static bool run_body(void (*body)(), unsigned seconds)
 {
 	if (const char *limit = getenv("AUFS_LIMIT"))
@@ -276,7 +276,7 @@ static bool run_body(void (*body)(), unsigned seconds)
 	else if (code)
 		say(format("%s: ended with status %d", current_name.c_str(), code));
 	fine = fine && code == 0;
-	/* What the case forked and did not wait for keeps its mounts busy. */
+	/* Processes that the case did not wait for keep its mounts busy. */
 	kill(-pid, SIGKILL);
 	while (waitpid(-1, nullptr, 0) > 0 || errno == EINTR)
 		;

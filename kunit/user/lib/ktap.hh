@@ -4,7 +4,7 @@
 //
 //   CASE(name) { ... }                 one test case
 //   PARAM_CASE(name, "a", "b") { ... } one case per string, in param(); a KTAP subtest
-//   PARAM_CASE_OF(name, list) { ... }  the same, of a list that is made at the start
+//   PARAM_CASE_OF(name, list) { ... }  the same, for a list that is made at the start
 //   HELPER(name) { ... }               code that runs as `program --helper name ARG...`
 //
 // Each case runs in a forked child in its own session, with a time limit, so that a crash or a
@@ -88,7 +88,7 @@ std::string format(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 std::string errno_name(int error);
 std::string quote(const std::string &text);
 
-/* A text, by its type; char * is an address, as mmap() and its like give it. */
+/* Whether T is a text. A char * is an address, as mmap() gives it. */
 template <typename T>
 inline constexpr bool is_text = std::is_convertible_v<T, std::string> && !std::is_same_v<T, char *>;
 
@@ -149,7 +149,7 @@ bool check_compare(bool (*verdict)(int), const char *op, const A &a, const B &b,
 	return false;
 }
 
-/* Whether what a system call gave back says that it failed. */
+/* Whether the result of a system call is a failure. */
 template <typename T> bool is_error(const T &result)
 {
 	if constexpr (std::is_same_v<T, void *>)
@@ -251,7 +251,7 @@ template <typename Body> void guarded(Body body)
 /* An environment variable that the guest runner has to set; ends the program if it did not. */
 const char *env(const char *name);
 
-/* By how much a limit of the clock is to be multiplied here, where the machine may be slow. */
+/* The factor for time limits on this machine, which may be slow. */
 unsigned patience();
 
 int run_program(int argc, char **argv);

@@ -18,7 +18,7 @@ static void give_attributes(Random &random, const string &path, bool link)
 	while (random.one_in(3)) {
 		const char *name = random.pick(xattr_names);
 		string value = value_for(name, random.below(200), random.below(1000));
-		/* Some are for directories alone, or not for links. */
+		/* Some attributes are for directories alone, or not for links. */
 		(void)!lsetxattr(p, name, value.data(), value.size(), 0);
 	}
 	timespec time = old_time(random.below(1 << 30)), times[2] = {time, time};
@@ -50,7 +50,7 @@ static void fill_name(Random &random, const string &root, const string &name, bo
 	for (unsigned i = 0; i < 2; i++) {
 		string to = root + random.pick(dirs);
 		const char *other = random.pick(file_names);
-		/* The format has no name beside its whiteout. */
+		/* In the format a name never stands beside its whiteout. */
 		if (!exists(to + ".wh." + other) && !exists(to + other))
 			OK(linkat(AT_FDCWD, path.c_str(), AT_FDCWD, (to + other).c_str(), 0));
 	}
@@ -59,7 +59,7 @@ static void fill_name(Random &random, const string &root, const string &name, bo
 void Layers::fill_one(Random &random, unsigned layer, bool links) const
 {
 	string root = roots_[layer] + "/";
-	/* Breadth first, as the list grows. */
+	/* Breadth first: the list grows on the way. */
 	std::vector<string> dirs = {""};
 	for (size_t i = 0; i < dirs.size(); i++) {
 		string dir = dirs[i];
@@ -156,7 +156,7 @@ static void copy_the_rest(const string &from, const struct stat &is, const strin
 void Layers::merge_into(const string &model, const string &hidden) const
 {
 	using Object = std::pair<unsigned, ino_t>;
-	std::map<Object, std::vector<string>> names; /* of what is no directory */
+	std::map<Object, std::vector<string>> names; /* of all but directories */
 	std::vector<string> dirs = {""};
 	for (size_t i = 0; i < dirs.size(); i++) {
 		string dir = dirs[i];
@@ -178,7 +178,7 @@ void Layers::merge_into(const string &model, const string &hidden) const
 				OK(linkat(AT_FDCWD, known[0].c_str(), AT_FDCWD, to.c_str(), 0));
 			} else {
 				copy_object(from, is, to);
-				/* A directory's ACL would be inherited, and its times change. */
+				/* New entries would inherit a directory's ACL, and change its times. */
 				if (!S_ISDIR(is.st_mode))
 					copy_the_rest(from, is, to);
 			}

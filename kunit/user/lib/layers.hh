@@ -1,24 +1,24 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 //
-// Branches with random trees for a union to begin with, and what the union has to make of them.
+// Branches with random trees for a union, and the tree that the union has to make of them.
 #pragma once
 
 #include "tree_ops.hh"
 
-/* The branches of a union, from the uppermost to the lowest, and what the format says of them. */
+/* The branches of a union, from the uppermost to the lowest, and the format's rules for them. */
 class Layers
 {
 public:
 	explicit Layers(std::vector<string> roots) : roots_(std::move(roots))
 	{
 	}
-	/* Makes random trees in them. @links: with further names of files. */
+	/* Makes random trees in the branches. @links: with further names of files. */
 	void fill(Random &random, bool links) const;
-	/* The branches that have a part of @path, which names no symlink but maybe at its end. */
+	/* The branches that have a part of @path. Only the last component may be a symlink. */
 	std::vector<unsigned> parts(const string &path) const;
 	/*
-	 * Makes in @model what the union shows. What has names that the union hides has further
-	 * ones in @hidden.
+	 * Makes in @model the tree that the union shows. A file with names that the union hides gets further names in
+	 * @hidden.
 	 */
 	void merge_into(const string &model, const string &hidden) const;
 	const string &root(unsigned layer) const
@@ -35,7 +35,7 @@ private:
 };
 
 /*
- * XFS gives a directory a new mtime when it is exchanged with what has another parent: gives the
- * directory @to the times that @from, exchanged on XFS, has by now.
+ * Gives the directory @to the times that @from has now. @from is on XFS, which gives a directory a new mtime when it is
+ * exchanged with an object of another parent.
  */
 void follow_exchange(const string &from, const string &to);

@@ -15,8 +15,8 @@ inline int remount(const Union &u, const string &options)
 }
 
 /*
- * The same by fspick(2), option by option: mount(8) cuts each at its first `=`. What the context's log says then is put
- * into @said.
+ * The same by fspick(2), option by option: mount(8) cuts each at its first `=`. Stores the messages of the context in
+ * @said.
  */
 inline int remount_by_fspick(const Union &u, const string &options, string &said)
 {
@@ -46,7 +46,7 @@ inline string readlink_of(const string &path)
 	return size < 0 ? "" : string(text, size);
 }
 
-/* A union of one rw branch, and modules beside it: each a filesystem of its own, one of them a disk. */
+/* A union of one rw branch, and beside it modules on filesystems of their own. One is on a disk. */
 struct Modules : Union {
 	Modules() : disk(tmp + "/disk", 16 << 20)
 	{
@@ -67,7 +67,7 @@ struct Modules : Union {
 	{
 		return tmp + "/" + name;
 	}
-	/* Whether nobody has the disk, when it is not mounted where everybody sees it. */
+	/* Whether nobody has the disk. Its visible mount goes for that, and comes back. */
 	bool is_free()
 	{
 		filesystems[0].unmount();
@@ -77,7 +77,7 @@ struct Modules : Union {
 		filesystems[0] = Mounted(disk.name, module("a"), "ext4", 0, "");
 		return is;
 	}
-	/* The same, with the last user of what was detached: somebody may have to be waited for. */
+	/* The same after a detach: waits for the last user. */
 	bool becomes_free()
 	{
 		bool is = false;
@@ -85,7 +85,7 @@ struct Modules : Union {
 			is = is_free();
 		return is;
 	}
-	/* The branches as sysfs tells them, without their directories. */
+	/* The branches that sysfs shows, without their directories. */
 	string list() const
 	{
 		string text = shown_branches(mnt), short_text;

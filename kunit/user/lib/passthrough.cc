@@ -42,11 +42,11 @@ Passthrough::~Passthrough()
 	munmap(shared_, sizeof(Shared));
 }
 
-/* When this returns it is so. */
+/* Returns when the server has obeyed. */
 void Passthrough::tell(Command command)
 {
 	OK(write(commands_.write, &command, 1));
-	/* At an end of file the server is not there any more. */
+	/* An end of file says that the server is gone. */
 	ASSERT(wait_byte(answers_.read));
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// A FUSE filesystem that serves a directory as it is, and has one request at a time go wrong: it
-// answers that with an errno, or not before it is told to.
+// A FUSE filesystem that serves a directory as it is. One request at a time can go wrong: the server answers it with an
+// errno, or only when it is told to.
 #pragma once
 
 #include "fixture.hh"
@@ -10,7 +10,7 @@
 
 #include <linux/fuse.h>
 
-/* Which request: the nth of its opcode. If there is a name, only those with that name count. */
+/* A request: the nth of its opcode. With a name, only requests with that name count. */
 struct Request {
 	uint32_t opcode = 0;
 	unsigned nth = 1;
@@ -23,28 +23,28 @@ class Passthrough
 {
 public:
 	/*
-	 * Serves @dir at the new directory @path. The kernel may believe names and attributes for
-	 * @lifetime seconds. What appears in @dir directly is seen if nobody has asked for it yet.
+	 * Serves @dir at the new directory @path. The kernel may cache names and attributes for @lifetime seconds. A
+	 * name that appears in @dir directly is seen unless the kernel has it cached.
 	 */
 	Passthrough(const string &path, const string &dir, unsigned lifetime);
 	~Passthrough();
 
 	/* Counts requests from now on, until counted(). */
 	void count();
-	/* Those whose answer somebody waited for, and that this server knows. */
+	/* The requests whose answer a task waited for, and that this server knows. */
 	std::vector<Request> counted();
 
-	/* From now on, until end(), this request is answered with @error. Nothing of it is done. */
+	/* From now on, until end(), answers this request with @error, and does nothing for it. */
 	void fail(const Request &request, int error);
-	/* The same, and it is not answered before release(). All others are, meanwhile. */
+	/* The same, but answers it only at release(). Meanwhile it answers all others. */
 	void hold(const Request &request);
 	bool is_held() const;
-	/* Answers what is held: with @error, or if that is 0, it is done now. */
+	/* Answers the held request: with @error, or if that is 0, by doing it now. */
 	void release(int error);
-	/* No more requests go wrong. Whether one did. */
+	/* Lets no more requests go wrong. Returns whether one did. */
 	bool end();
 
-	/* Files and directories that the kernel has open. It tells of a close a little later. */
+	/* The files and directories that the kernel has open. It tells of a close a little later. */
 	int handles() const;
 
 private:
@@ -52,7 +52,7 @@ private:
 
 	enum class Command : char { count, stop_counting, fail, hold, release, end };
 	static constexpr uint32_t opcodes = 64;
-	/* With the server. But for the last two, it is looked at when a command was answered. */
+	/* Shared with the server, which reads it with a command. The last two are valid at any time. */
 	struct Shared {
 		uint32_t opcode;
 		unsigned nth;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// What a Passthrough says to each request: what the filesystem of its directory says.
+// The answers of a Passthrough to each request: those of the directory's filesystem.
 
 #include "passthrough_server.hh"
 
@@ -124,7 +124,7 @@ void PassthroughServer::setattr(const Incoming &asked)
 		done(asked, -1);
 }
 
-/* A value or a list of names, which is @got bytes; or how many they are, if there is no @room. */
+/* Answers with a value or a list of names, of @got bytes; or with that number, if there is no @room. */
 void PassthroughServer::tell_value(const Incoming &asked, ssize_t got, size_t room,
 				   const char *value) const
 {
@@ -186,7 +186,7 @@ void PassthroughServer::statfs(const Incoming &asked)
 
 // ---- open files --------------------------------------------------------------------------------
 
-/* A file or a directory. What else the flags say, the kernel sees to. */
+/* Opens a file or a directory. The kernel sees to all other flags. */
 void PassthroughServer::open(const Incoming &asked)
 {
 	fuse_open_out out = {};
@@ -276,7 +276,7 @@ void PassthroughServer::readdir(const Incoming &asked)
 	alignas(8) static char raw[1 << 15];
 	auto &from = asked.as<fuse_read_in>();
 	int fd = int(from.fh);
-	/* A position is the one of the directory's filesystem. */
+	/* The positions are those of the directory's filesystem. */
 	long got = ::lseek(fd, off_t(from.offset), SEEK_SET);
 	if (got >= 0)
 		got = syscall(SYS_getdents64, fd, raw, sizeof(raw));

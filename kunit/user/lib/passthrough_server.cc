@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// The loop of the server, what goes wrong in it, and the objects that the kernel knows.
+// The loop of the server, the faults in it, and the objects that the kernel knows.
 
 #include "passthrough_server.hh"
 
@@ -14,7 +14,7 @@ PassthroughServer::PassthroughServer(Passthrough &control, const string &dir, un
 	: device_(control.device_), commands_(control.commands_.read),
 	  answers_(control.answers_.write), shared_(*control.shared_), lifetime_(lifetime)
 {
-	/* Each object that the kernel knows is a descriptor. */
+	/* Each object that the kernel knows takes a descriptor. */
 	rlimit limit = {1 << 16, 1 << 16};
 	(void)setrlimit(RLIMIT_NOFILE, &limit);
 	umask(0);
@@ -34,13 +34,13 @@ void PassthroughServer::serve()
 				continue;
 			return;
 		}
-		/* What was asked before a command was given comes before it. */
+		/* Requests that came before a command are answered before it. */
 		if (ready[0].revents) {
 			if (!take_request())
 				return;
 			continue;
 		}
-		/* Or nobody is there any more who could tell. */
+		/* An end of file: the program that gave the commands is gone. */
 		Command command;
 		if (::read(commands_, &command, 1) != 1)
 			return;
@@ -48,7 +48,7 @@ void PassthroughServer::serve()
 	}
 }
 
-/* False when it is unmounted. */
+/* Returns false if it was unmounted. */
 bool PassthroughServer::take_request()
 {
 	alignas(8) static char request[1 << 18];
@@ -69,11 +69,11 @@ void PassthroughServer::reply(const Incoming &asked, int error, const void *data
 	iovec parts[] = {{&header, sizeof(header)},
 			 {const_cast<void *>(data), size},
 			 {const_cast<void *>(more), more_size}};
-	/* The kernel may have given the request up in the meantime, or all of them. */
+	/* The kernel may have given up the request in the meantime, or all of them. */
 	(void)!writev(device_, parts, 3);
 }
 
-// ---- what goes wrong ---------------------------------------------------------------------------
+// ---- faults -----------------------------------------------------------------------------------
 
 void PassthroughServer::obey(Command command)
 {
@@ -109,7 +109,7 @@ void PassthroughServer::obey(Command command)
 	(void)!::write(answers_, &command, 1);
 }
 
-/* Whether this is the one that goes wrong. */
+/* Whether this request goes wrong. */
 bool PassthroughServer::is_chosen(const Incoming &asked)
 {
 	if (!is_armed_ || asked.in.opcode != shared_.opcode)
@@ -230,20 +230,20 @@ int PassthroughServer::attributes(uint64_t node, fuse_attr &attr) const
 	attr.nlink = is.st_nlink;
 	attr.uid = is.st_uid;
 	attr.gid = is.st_gid;
-	/* Small numbers look the same in the kernel's way. */
+	/* Small numbers have the same form in the kernel's protocol. */
 	attr.rdev = is.st_rdev;
 	attr.blksize = is.st_blksize;
 	return 0;
 }
 
-/* The kernel is about to know the object of @fd, and forgets it some time. */
+/* Notes that the kernel gets to know the object of @fd, until it forgets it. */
 int PassthroughServer::learn(Fd fd, fuse_entry_out &out)
 {
 	struct stat is;
 	if (fstat(fd, &is))
 		return errno;
 	Key key(is.st_dev, is.st_ino);
-	/* While it is known its descriptor keeps anything else from getting its number. */
+	/* While the node exists, its descriptor keeps other objects from getting the number. */
 	auto [found, is_new] = ids_.try_emplace(key, last_id_ + 1);
 	out.nodeid = found->second;
 	if (is_new)

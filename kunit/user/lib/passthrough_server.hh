@@ -10,13 +10,13 @@
 /* A request, as the kernel has sent it. */
 struct Incoming {
 	const fuse_in_header &in;
-	const char *name; /* that it is about, or null */
+	const char *name; /* of the object that it is about, or null */
 
 	template <typename T> const T &as() const
 	{
 		return *reinterpret_cast<const T *>(&in + 1);
 	}
-	/* What stands behind the name. */
+	/* The bytes behind the name. */
 	const char *behind() const
 	{
 		return name + strlen(name) + 1;
@@ -27,19 +27,19 @@ class PassthroughServer
 {
 public:
 	PassthroughServer(Passthrough &control, const string &dir, unsigned lifetime);
-	/* Until it is unmounted. */
+	/* Serves until it is unmounted. */
 	void serve();
 
 	struct Opcode {
 		uint32_t number;
 		const char *name;
 		void (PassthroughServer::*answer)(const Incoming &asked);
-		/* What stands before the name; -1 if it has none. */
+		/* The size of the body before the name; -1 if there is no name. */
 		int before_name = -1;
-		/* Somebody waits for the answer. */
+		/* A task waits for the answer. */
 		bool is_waited_for = true;
 	};
-	/* All that it answers. */
+	/* All opcodes that the server answers. */
 	static const std::vector<Opcode> &known();
 	static const Opcode *find(uint32_t number);
 
@@ -47,7 +47,7 @@ private:
 	using Command = Passthrough::Command;
 	using Key = std::pair<dev_t, ino_t>;
 	struct Node {
-		Fd fd; /* with O_PATH: the object, whatever its name is by now */
+		Fd fd; /* with O_PATH: the object, whatever its name is now */
 		Key key;
 		uint64_t lookups;
 	};
@@ -59,13 +59,13 @@ private:
 	void answer(const Incoming &asked);
 	static Incoming read_name(const fuse_in_header &in);
 
-	/* -1 for what was never told: then each call is EBADF. */
+	/* Returns -1 for a node that the kernel was never told of: then each call is EBADF. */
 	int at(uint64_t node) const
 	{
 		auto found = nodes_.find(node);
 		return found == nodes_.end() ? -1 : int(found->second.fd);
 	}
-	/* For calls that take no such descriptor. It leads to the very object, to a symlink too. */
+	/* For calls that take no O_PATH descriptor. The path leads to the object itself, also if it is a symlink. */
 	string path_of(const Incoming &asked) const
 	{
 		return ktap::format("/proc/self/fd/%d", at(asked.in.nodeid));
@@ -74,25 +74,25 @@ private:
 	int attributes(uint64_t node, fuse_attr &attr) const;
 	int learn(Fd fd, fuse_entry_out &out);
 
-	/* If there is an @error, that is all. */
+	/* With an @error, the answer has no data. */
 	void reply(const Incoming &asked, int error, const void *data = nullptr, size_t size = 0,
 		   const void *more = nullptr, size_t more_size = 0) const;
 	template <typename T> void tell(const Incoming &asked, int error, const T &out) const
 	{
 		reply(asked, error, &out, sizeof(out));
 	}
-	/* What a system call has returned is all that there is to say. */
+	/* The answer is the errno of a system call, or 0. */
 	void done(const Incoming &asked, long returned) const
 	{
 		reply(asked, returned < 0 ? errno : 0);
 	}
 	void tell_entry(const Incoming &asked);
-	/* The same if that has made it. */
+	/* The same, if the call that @returned has made the object. */
 	void made(const Incoming &asked, long returned);
 	void tell_value(const Incoming &asked, ssize_t got, size_t room, const char *value) const;
 	void tell_counted(const Incoming &asked, ssize_t count) const;
 
-	/* One for each opcode. */
+	/* A method for each opcode. */
 	void init(const Incoming &asked);
 	void nothing(const Incoming &)
 	{

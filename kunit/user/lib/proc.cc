@@ -77,7 +77,7 @@ string map_files_name(const Vma &vma, pid_t pid)
 	return ktap::format("%s/map_files/%lx-%lx", pid_dir(pid).c_str(), vma.start, vma.end);
 }
 
-/* struct procmap_query of linux/fs.h; the headers that the tests are built with may be older. */
+/* struct procmap_query of linux/fs.h. The headers that the tests are built with may be older. */
 struct procmap_query_args {
 	uint64_t size, query_flags, query_addr;
 	uint64_t vma_start, vma_end, vma_flags, vma_page_size, vma_offset, inode;

@@ -22,16 +22,16 @@ struct Vma {
 
 /* @file is "maps" or "smaps". */
 std::vector<Vma> vmas(const string &file = "maps", pid_t pid = 0);
-/* The one that holds @address; leaves the case if there is none. */
+/* The mapping at @address; ends the case if there is none. */
 Vma vma_at(const void *address, const string &file = "maps", pid_t pid = 0);
-/* Those whose path is exactly @path. */
+/* The mappings whose path is exactly @path. */
 std::vector<Vma> vmas_of(const string &path, pid_t pid = 0);
-/* Does any line of the text contain @part? For "no trace of the branch's path". */
+/* Whether a line of @file contains @part, such as the branch's path. */
 bool mentions(const string &file, const string &part, pid_t pid = 0);
 
 string map_files_name(const Vma &vma, pid_t pid = 0);
 
-/* What the PROCMAP_QUERY ioctl says; unsupported (before 6.11) gives false. */
+/* The answer of the PROCMAP_QUERY ioctl; false before 6.11, which does not have it. */
 struct MapQuery {
 	string path;
 	unsigned long inode;
@@ -45,6 +45,6 @@ bool query_map(const void *address, MapQuery &answer);
  */
 bool reports_union_inode();
 
-/* All that each observer says about the mapping at @address is what @path (on the union) is. */
+/* Expects that each observer reports the mapping at @address as @path on the union. */
 void expect_reported(const void *address, const string &path, const struct stat &of_union,
 		     const struct stat &of_branch);

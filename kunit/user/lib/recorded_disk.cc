@@ -11,7 +11,7 @@
 namespace
 {
 
-/* As dm-log-writes writes it: a sector with the first, then for each entry one, and its data. */
+/* The format of dm-log-writes: a sector with this head, then for each entry a sector and its data. */
 struct LogHead {
 	uint64_t magic, version, entries;
 	uint32_t sector_size;
@@ -23,7 +23,7 @@ constexpr uint64_t log_magic = 0x6a736677736872;
 enum : uint64_t { flush_flag = 1, fua_flag = 2, discard_flag = 4, mark_flag = 8 };
 constexpr const char *last_mark = "dm-log-writes-end";
 
-/* More than a run writes; nothing of the file is there that was not written. */
+/* More than a run writes. The log is a sparse file. */
 constexpr off_t log_size = 512 << 20, changes_size = 64 << 20;
 
 template <typename T> T read_at(const Map &map, size_t at)
@@ -58,7 +58,7 @@ void write_entry(int fd, const Recording::Entry &entry)
 		write_all(fd, entry.data, entry.size, entry.at);
 }
 
-/* What is in the file @from, into the new one @to: without pages that have nothing in them. */
+/* Copies the file @from to the new file @to, without pages of zeros. */
 void copy_disk(const string &from, int to)
 {
 	Map content = map_file(from);
@@ -85,7 +85,7 @@ RecordedDisk::RecordedDisk(const Disk &disk, off_t size, const string &log)
 	name = mapped_.name;
 }
 
-/* What `dmsetup message` does, without a process: this is done before and after each operation. */
+/* As `dmsetup message`, but without a process: this is called before and after each operation. */
 void RecordedDisk::mark(const string &text)
 {
 	string message = "mark " + text;
@@ -97,7 +97,7 @@ void RecordedDisk::mark(const string &text)
 	head.data_start = sizeof(head);
 	strncpy(head.name, mapped_.dm_name().c_str(), sizeof(head.name) - 1);
 	memcpy(request.data(), &head, sizeof(head));
-	/* The sector that says which target it is for is 0. */
+	/* Sector 0 chooses the target. */
 	memcpy(request.data() + sizeof(head) + sizeof(dm_target_msg), message.data(),
 	       message.size());
 	OK(ioctl(control_, DM_TARGET_MSG, request.data()));
@@ -127,7 +127,7 @@ Recording::Recording(const string &log) : log_(map_file(log))
 		entries_.push_back(entry);
 		at += sector + stored;
 	}
-	/* Else the kernel has given up in between. */
+	/* Else the kernel has stopped recording in between. */
 	ASSERT(!entries_.empty());
 	ASSERT_EQ(entries_.back().mark, last_mark);
 }
@@ -139,7 +139,7 @@ Replay::Replay(const string &disk, const string &dir)
 	copy_disk(disk, image_);
 }
 
-/* The image has what lasts of the first @count entries; the target that is over it. */
+/* Brings the image to the last flush among the first @count entries. Returns the target over the image. */
 string Replay::bring_to(const Recording &recording, size_t count)
 {
 	const std::vector<Recording::Entry> &entries = recording.entries();

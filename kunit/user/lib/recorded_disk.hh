@@ -1,22 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// What is written to a disk is recorded, write by write, and the disk can be had again as it was
-// after any of them. The kernel's dm-log-writes records, as a disk sees it that has a cache: writes
-// in the order in which they ended, and each flush after all that it made lasting. dm-snapshot
-// keeps the replayed disk from what the recovery of a journal writes. All stock kernels of the test
-// machine have both, as modules.
+// Records a disk's writes one by one, and gives the disk as it was after any of them. The kernel's dm-log-writes
+// records what a disk with a cache sees: writes in the order in which they ended, and each flush after all the writes
+// that it made lasting. dm-snapshot keeps the recovery of a journal from changing the replayed disk. All stock kernels
+// of the test machine have both, as modules.
 #pragma once
 
 #include "disk.hh"
 #include "tree_ops.hh"
 
-/* A block device in front of a Disk that records what is written to it, until its scope ends. */
+/* A block device in front of a Disk. It records all writes until its scope ends. */
 class RecordedDisk
 {
 public:
-	/* Of @size bytes. What is written to it comes to the new file @log as well. */
+	/* A device of @size bytes. Its writes go to the new file @log as well. */
 	RecordedDisk(const Disk &disk, off_t size, const string &log);
-	/* What has been flushed by now comes before @text, and what is written later after it. */
+	/* Marks this moment with @text: writes that are flushed come before the mark, later writes after it. */
 	void mark(const string &text);
 	string name;
 
@@ -26,13 +25,13 @@ private:
 	Fd control_;
 };
 
-/* What a RecordedDisk has recorded; its scope has ended. */
+/* The record of a RecordedDisk whose scope has ended. */
 class Recording
 {
 public:
 	struct Entry {
 		uint64_t at, size; /* in bytes, on the disk */
-		bool flush; /* what came before it does not get lost any more */
+		bool flush; /* the writes before it do not get lost any more */
 		bool lasting; /* nor does this one itself */
 		bool discard; /* it has no data */
 		const char *data;
@@ -50,11 +49,11 @@ private:
 	std::vector<Entry> entries_;
 };
 
-/* A copy of a disk that is brought forward, by what was recorded since. */
+/* A copy of a disk, to which the record is applied, entry by entry. */
 class Replay
 {
 public:
-	/* The disk is the file @disk; nobody writes to it now. @dir: where new files are made. */
+	/* The disk is the file @disk, which nobody writes to now. New files are made in @dir. */
 	Replay(const string &disk, const string &dir);
 
 private:
@@ -63,18 +62,18 @@ private:
 	string bring_to(const Recording &recording, size_t count);
 
 	off_t size_;
-	size_t done_ = 0; /* so many entries are in the image */
+	size_t done_ = 0; /* the number of entries in the image */
 	Disk image_disk_, changes_;
 	Fd image_;
 };
 
-/* The disk as a cut of the power leaves it. What is written to it is lost with it. */
+/* The disk after a power cut. Writes to it are lost with it. */
 class CutDisk
 {
 public:
 	/*
-	 * After the first @count entries; the next one's is not smaller. With @lost, some of what
-	 * came after the last flush is missing: a disk writes its cache in an order of its own.
+	 * After the first @count entries; the next CutDisk has no smaller @count. With @lost, some of the writes after
+	 * the last flush are missing: a disk writes its cache in any order.
 	 */
 	CutDisk(Replay &replay, const Recording &recording, size_t count, Random *lost = nullptr);
 	string name;

@@ -20,7 +20,7 @@ Served::Served(const ServedAs &s)
 {
 	write_file(low + "/first", "");
 	mount(options());
-	/* What the union keeps on a branch is there. */
+	/* Makes the union's own files on a branch. */
 	OK(chmod(at("first").c_str(), 0600));
 	OK(unlink(at("first").c_str()));
 }
@@ -29,7 +29,7 @@ Served::~Served()
 {
 	ktap::guarded([this] {
 		unmount();
-		/* All that the union has opened is closed. */
+		/* The kernel has closed all files that the union opened. */
 		for (int i = 0; i < 5000 && server.handles(); i++)
 			usleep(1000);
 		EXPECT_EQ(server.handles(), 0);
@@ -99,7 +99,7 @@ bool Fault::is_believed() const
 {
 	switch (request.opcode) {
 	case FUSE_LOOKUP:
-	/* The kernel asks that of a directory before it looks up a name there. */
+	/* The kernel asks for a directory's attributes before it looks up a name in it. */
 	case FUSE_GETATTR:
 		return error == ENOENT;
 	case FUSE_LISTXATTR:
@@ -121,10 +121,10 @@ bool Fault::loses_what_moves() const
 
 std::vector<Fault> faults_of(const std::vector<Request> &requests, bool is_late)
 {
-	/* Not ENOSYS, which FUSE remembers: it never asks for that again. */
+	/* Not ENOSYS: FUSE remembers that, and never asks again. */
 	static constexpr int errnos[] = {EIO,	ENOMEM, ENOSPC, EDQUOT, EROFS,	    EACCES,
 					 EPERM, ENOENT, ESTALE, EINTR,	EOPNOTSUPP, EMFILE};
-	/* The task is killed: hardly anybody sees which it is. */
+	/* A killed task hardly sees its errno, so a few are enough. */
 	static constexpr int late_errnos[] = {0, EIO, ENOSPC, ESTALE};
 	std::vector<Fault> faults;
 	for (const Request &request : requests) {

@@ -1,20 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// A union one of whose branches is served by a Passthrough, and what can go wrong there.
+// A union with a branch that a Passthrough serves, and the faults of that branch.
 #pragma once
 
 #include "passthrough.hh"
 #include "tree_ops.hh"
 
-/* Where the branch lies: above a ro one, below a rw one, and below a rw one and rw as well. */
+/* The branch's place: above a ro one, below a rw one, or rw and below a rw one. */
 enum class Place { upper, lower, lower_rw };
 
 struct ServedAs {
 	Place place = Place::upper;
-	/*
-	 * The kernel believes nothing for longer than one question, and renew() makes the branches
-	 * those that no union has used.
-	 */
+	/* The kernel caches nothing, and renew() gives branches that no union has used. */
 	bool is_new = false;
 
 	string text() const;
@@ -26,14 +23,14 @@ struct Served : Union {
 
 	string options() const;
 	void mount_again();
-	/* Without what the union keeps on its branches, if it is served so. */
+	/* If how.is_new, removes what the union keeps on its branches. */
 	void renew();
-	/* No branch has reserved names but those that it should. */
+	/* Expects no reserved names on the branches but the union's own directories and file. */
 	void expect_known_names() const;
 	bool has_debris() const;
 
 	const ServedAs how;
-	const string served; /* where it is mounted */
+	const string served; /* its mount point */
 	Passthrough server;
 
 private:
@@ -47,34 +44,34 @@ private:
 	}
 };
 
-/* What goes wrong with a request. */
+/* A fault of one request. */
 struct Fault {
 	Request request;
-	/* What it is answered with; 0: with what it asks for. */
+	/* The errno of the answer; 0 if the request is done. */
 	int error;
-	/* Not before whoever waits for it was killed. */
+	/* The answer comes after the waiting task was killed. */
 	bool is_late;
 
 	string text() const;
 	/*
-	 * It is believed as an answer: there is no such name, or no such directory, which then has no
-	 * names; no such attributes are had here, or they are nobody's business.
+	 * The errno is believed as an answer: there is no such name, or no such directory, which then has no names; the
+	 * filesystem has no such attributes, or they are private.
 	 */
 	bool is_believed() const;
-	/* FUSE does not know what has moved then, and forgets where it is. */
+	/* FUSE does not know then whether the object has moved, and forgets its place. */
 	bool loses_what_moves() const;
 };
 
-/* One for each request and each errno that it may get. */
+/* A fault for each request and each errno that it may get. */
 std::vector<Fault> faults_of(const std::vector<Request> &requests, bool is_late);
 
-/* What came of it. */
+/* The outcome of a fault. */
 struct Happened {
 	bool was_hit;
-	int error; /* if it is not late */
+	int error; /* of run(), if the fault is not late */
 };
 
-/* Calls @run(), which returns an errno, while that goes wrong. Late, it is killed meanwhile. */
+/* Calls @run(), which returns an errno, with this fault. If it is late, the task is killed meanwhile. */
 template <typename Run> Happened with_fault(Passthrough &server, const Fault &fault, Run run)
 {
 	if (!fault.is_late) {
@@ -97,7 +94,7 @@ template <typename Run> Happened with_fault(Passthrough &server, const Fault &fa
 	return {server.end(), 0};
 }
 
-/* Some of them, at random; all if there are no more. */
+/* Returns @count of the items, at random; all if there are no more. */
 template <typename T> std::vector<T> chosen(Random &random, std::vector<T> all, size_t count)
 {
 	count = std::min(count, all.size());
@@ -107,7 +104,7 @@ template <typename T> std::vector<T> chosen(Random &random, std::vector<T> all, 
 	return all;
 }
 
-/* Says in its scope what was done, if anything failed. */
+/* Prints, when its scope ends, what was done, if anything failed meanwhile. */
 class Told
 {
 public:

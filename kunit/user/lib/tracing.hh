@@ -5,11 +5,11 @@
 
 #include "fixture.hh"
 
-/* The tracing directory, mounted for the test where it is not. */
+/* The tracing directory. It is mounted for the test if it is not. */
 class Tracing
 {
 public:
-	/* The case is skipped where this kernel has no @needed file there. */
+	/* Skips the case if this kernel has no file @needed there. */
 	explicit Tracing(const string &needed)
 	{
 		for (const char *dir : {"/sys/kernel/tracing", "/sys/kernel/debug/tracing"})
@@ -29,7 +29,7 @@ public:
 	{
 		return dir_ + "/" + name;
 	}
-	/* A line more in a file that keeps what it has. */
+	/* Adds a line to a file that keeps its lines. */
 	void append(const string &name, const string &line) const
 	{
 		Fd file = open_file(this->file(name), O_WRONLY | O_APPEND);

@@ -103,7 +103,7 @@ static int map_and_write(const Op &op, int fd)
 	munmap(at, size);
 	if (error)
 		return error;
-	/* Filesystems differ in when a store through a mapping is seen in the times. */
+	/* Filesystems change the times at different moments after a store through a mapping. */
 	timespec times[2] = {old_time(op.seed), old_time(op.seed)};
 	return result(futimens(fd, times));
 }
@@ -127,7 +127,7 @@ static int make_without_name(const Op &op, const string &root)
 static int with_open(const Op &op, const string &path, int flags, int (*body)(const Op &, int))
 {
 	Fd fd(open(path.c_str(), flags | O_CLOEXEC | O_NONBLOCK, 0644));
-	/* A pipe or a device may be there by now. */
+	/* The name may be a pipe's or a device's by now. */
 	if (fd < 0)
 		return errno;
 	if (!S_ISREG(fstat_of(fd).st_mode))
@@ -198,7 +198,7 @@ int Op::apply(const string &root) const
 static string new_name(Random &random, const Known &known, bool dir)
 {
 	const string &parent = random.pick(known.dirs);
-	/* Not ever deeper. */
+	/* The tree does not get deeper and deeper. */
 	bool deep = std::count(parent.begin(), parent.end(), '/') > 2;
 	return (deep ? "" : parent) + (dir ? random.pick(dir_names) : random.pick(file_names));
 }
@@ -283,7 +283,7 @@ Known known_in(const string &root)
 {
 	Known known;
 	find_below(root, "", known);
-	/* Whatever order the filesystem has. */
+	/* In an order that does not depend on the filesystem. */
 	std::sort(known.dirs.begin(), known.dirs.end());
 	std::sort(known.all.begin(), known.all.end());
 	return known;
@@ -315,7 +315,7 @@ std::vector<std::pair<string, string>> xattrs_in(const string &path)
 	char names[4096], value[4096];
 	ssize_t length = llistxattr(path.c_str(), names, sizeof(names));
 	for (ssize_t at = 0; at < length; at += strlen(names + at) + 1) {
-		/* XFS shows ACLs in its own way, too. */
+		/* XFS shows ACLs in a form of its own, too. */
 		if (string(names + at).rfind("trusted.SGI_ACL_", 0) == 0)
 			continue;
 		ssize_t size = lgetxattr(path.c_str(), names + at, value, sizeof(value));

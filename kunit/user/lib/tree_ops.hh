@@ -7,7 +7,7 @@
 
 #include <random>
 
-/* One seed, one sequence: on every machine and filesystem. */
+/* A seed gives one sequence on every machine and filesystem. */
 class Random
 {
 public:
@@ -64,7 +64,7 @@ struct Op {
 	unsigned seed; /* of content */
 
 	string text() const;
-	/* On the tree at @root: 0 or the errno. */
+	/* Applies the operation to the tree at @root. Returns 0 or the errno. */
 	int apply(const string &root) const;
 	bool names_two() const
 	{
@@ -72,17 +72,17 @@ struct Op {
 	}
 };
 
-/* What an operation can be about. */
+/* The objects that an operation can choose from. */
 struct Known {
 	std::vector<string> dirs; /* "" is the root; all others end with a slash */
 	std::vector<string> all; /* without the root */
 };
 
 Op random_op(Random &random, const Known &known);
-/* What is in the tree at @root by now. */
+/* The objects in the tree at @root now. */
 Known known_in(const string &root);
 
-/* What they choose from. */
+/* The values that operations choose from. */
 inline constexpr const char *file_names[] = {"a", "b", "c", "d", "e", "f"};
 inline constexpr const char *dir_names[] = {"dir0", "dir1", "dir2"};
 inline constexpr const char *xattr_names[] = {"trusted.t0", "trusted.t1", "trusted.t2",
@@ -90,10 +90,10 @@ inline constexpr const char *xattr_names[] = {"trusted.t0", "trusted.t1", "trust
 					      "system.posix_acl_access"};
 inline constexpr mode_t modes[] = {0644, 0600, 0755, 0444, 04755, 02755, 01777, 0};
 inline constexpr unsigned largest = 40000;
-/* What the attribute @name may have: for an ACL, one that names a user. */
+/* A value for the attribute @name: for an ACL, one that names a user. */
 string value_for(const string &name, unsigned length, unsigned seed);
 
-/* A time that nobody sets but the tests: long ago. */
+/* A time long ago, which only the tests set. */
 timespec old_time(unsigned which);
 inline bool is_old(const timespec &time)
 {
@@ -107,9 +107,9 @@ struct Entry {
 	unsigned char type;
 };
 std::vector<Entry> entries_in(const string &dir);
-/* Their numbers are those of lstat(2), but for . and .. */
+/* Expects that their numbers are those of lstat(2), except for . and .. */
 void expect_listed_numbers(const string &dir);
 /* The attributes that operations set; all others must be an error of the union's. */
 std::vector<std::pair<string, string>> xattrs_in(const string &path);
-/* All that there is to say about @path, on one line, for a diagnosis. */
+/* A line with all that is known about @path, for a diagnosis. */
 string describe(const string &path);

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 //
-// What the union itself says in the kernel's log, whatever it is given to complain about.
+// The union's own lines in the kernel's log, however much it has to complain about.
 #pragma once
 
 #include "fixture.hh"
 
 #include <ctime>
 
-/* The lines of the union since the construction. Whatever else the kernel says is not its. */
+/* The lines of the union since the construction, without other lines of the kernel. */
 class UnionLog
 {
 public:
@@ -15,7 +15,8 @@ public:
 	{
 	}
 	/*
-	 * As many as module/kernel/helpers/log.c lets through in that time; @mounts: and remounts.
+	 * Expects no more lines than module/kernel/helpers/log.c lets through in that time. @mounts counts mounts and
+	 * remounts.
 	 */
 	void expect_no_flood(unsigned mounts)
 	{
@@ -24,7 +25,7 @@ public:
 		long lines = 0;
 		for (size_t at = 0; at < text.size(); at = text.find('\n', at) + 1)
 			lines += text.compare(at, prefix.size(), prefix) == 0;
-		/* One interval may have begun before, and one has not ended. */
+		/* One interval may have begun before, and one may not have ended. */
 		long most = burst * ((seconds() - began_) / interval + 2) + of_a_mount * mounts;
 		if (lines > most)
 			ktap::fail(
