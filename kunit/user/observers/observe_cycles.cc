@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// aufs-observers.ko comes and goes while processes use the union, and while ftrace and kprobes come
-// to the functions that it patches and leave them again. In each state an observer reports what it
-// is to: what is right while the companion is in force, and what the kernel has while it is not.
-// Each transition ends. AUFS_STEPS (how often it comes and goes) chooses a longer run.
+// aufs-observers.ko comes and goes while processes use the union, and while ftrace and kprobes attach to the functions
+// that it patches and detach again. In each state an observer reports what it has to: the right file while the
+// companion is in force, the kernel's own answer while it is not. Each transition ends. AUFS_STEPS (how often it comes
+// and goes) chooses a longer run.
 
 #include "proc.hh"
 #include "tracing.hh"
@@ -23,7 +23,7 @@ using Names = std::vector<string>;
 
 static const char livepatch[] = "/sys/kernel/livepatch/aufs_observers";
 
-/* Before 6.8 it corrects maps and smaps, else core dumps, the log, and what /proc/PID/exe is. */
+/* Before 6.8 the companion corrects maps and smaps, later core dumps, the log, and /proc/PID/exe. */
 static bool is_of_maps()
 {
 	return !reports_union_inode();
@@ -49,7 +49,7 @@ static unsigned long chosen_cycles()
 	return getenv("AUFS_QUICK") ? 1 : 4;
 }
 
-/* Whether @condition becomes true before a kernel that is at work would have given up. */
+/* Whether @condition becomes true. The time limit is longer than any that a working kernel needs. */
 template <typename Condition> static bool until(Condition condition)
 {
 	timespec now, end;
@@ -64,11 +64,11 @@ template <typename Condition> static bool until(Condition condition)
 	return condition();
 }
 
-/* Says which tasks are not in @state yet ("0" or "1"), and where they are. */
+/* Prints which tasks are not in @state yet ("0" or "1"), and where they are. */
 static void say_held_up(const string &state)
 {
 	for (const string &pid : names_in("/proc")) {
-		/* It may have ended. */
+		/* The task may have ended. */
 		std::ifstream file("/proc/" + pid + "/patch_state"),
 			stack("/proc/" + pid + "/stack");
 		string is, line;
@@ -80,7 +80,7 @@ static void say_held_up(const string &state)
 	}
 }
 
-/* The companion. It does not outlive the case. */
+/* The companion, which goes with its scope. */
 class Companion
 {
 public:
@@ -107,7 +107,7 @@ public:
 	{
 		write_control(enabled(), "0");
 	}
-	/* It is told to go, and on its way to stay. False where that was too late: it goes. */
+	/* Disables the companion and enables it again on its way. Returns false if that was too late: it goes. */
 	bool turn_back()
 	{
 		Fd told = open_file(enabled(), O_WRONLY | O_CLOEXEC);
@@ -124,7 +124,7 @@ public:
 			ASSERT(!exists(livepatch));
 		}
 	}
-	/* Before 6.8 it stays as long as somebody has a file of procfs open that it has corrected. */
+	/* Before 6.8 it stays while a task has a procfs file open that it has corrected. */
 	void unload()
 	{
 		ASSERT(until([] {
@@ -149,8 +149,8 @@ private:
 };
 
 /*
- * The functions that are patched, as ftrace numbers them. A name it compares with that of each
- * function of the kernel, which takes more than a second.
+ * The numbers that ftrace has for the patched functions. ftrace compares a name with that of each function of the
+ * kernel, which takes more than a second.
  */
 static const Names &patched_numbers(const Tracing &tracing)
 {
@@ -167,7 +167,7 @@ static const Names &patched_numbers(const Tracing &tracing)
 	return numbers;
 }
 
-/* ftrace and kprobes on the functions that are patched, in an instance of their own. */
+/* ftrace and kprobes on the patched functions, in a tracing instance of their own. */
 class Watch
 {
 public:
@@ -202,7 +202,7 @@ public:
 	}
 	void clear() const
 	{
-		/* Opened to be truncated, it is emptied. */
+		/* An open with O_TRUNC empties the trace. */
 		open_file(dir_ + "/trace", O_WRONLY | O_TRUNC);
 	}
 	string text() const
@@ -229,7 +229,7 @@ private:
 	string group_, dir_;
 };
 
-/* Whether a program may be said to run another file while it is mapped. */
+/* Prints whether a process may change its /proc/PID/exe while the old file is mapped. */
 HELPER(set_exe)
 {
 	Fd other = open_file("/bin/true", O_RDONLY | O_CLOEXEC);
@@ -239,7 +239,7 @@ HELPER(set_exe)
 	return 0;
 }
 
-/* The names in the note NT_FILE of a core dump. */
+/* The names in the NT_FILE note of a core dump. */
 static Names mapped_names(const string &core)
 {
 	Elf64_Ehdr header;
@@ -255,7 +255,7 @@ static Names mapped_names(const string &core)
 			memcpy(&note, core.data() + at, sizeof(note));
 			at += sizeof(note) + ((note.n_namesz + 3) & ~3U);
 			if (note.n_type == NT_FILE) {
-				/* The count, the size of a page, three numbers each, and the names. */
+				/* A count, the page size, three numbers for each mapping, and the names. */
 				uint64_t count;
 				memcpy(&count, core.data() + at, sizeof(count));
 				const char *name = core.data() + at + 16 + 24 * count;
@@ -271,7 +271,7 @@ static Names mapped_names(const string &core)
 	throw ktap::Abort{};
 }
 
-/* What is observed: code of the union that is mapped, and has another name by now than below. */
+/* The observed object: code of the union that is mapped. Its name differs from the one on the branch now. */
 struct Scene : Union {
 	Scene()
 	{
@@ -310,7 +310,7 @@ private:
 			EXPECT_EQ(vma.inode, expected.st_ino);
 		}
 	}
-	/* What the log and the core dump of a process say that runs into it. */
+	/* Checks the log and the core dump of a process that runs into the mapped code and crashes. */
 	void check_crash(bool corrected) const
 	{
 		KernelLog log;
@@ -341,14 +341,14 @@ private:
 	}
 };
 
-/* What the processes beside it have done, and whether they are to end. */
+/* The work of the processes beside the test, and whether they have to end. */
 struct Beside {
 	static constexpr unsigned users = 5;
 	unsigned long rounds[users];
 	bool ends;
 };
 
-/* These processes. None outlives the case. */
+/* The processes, which go with their scope. */
 struct Users : std::vector<pid_t> {
 	~Users()
 	{
@@ -365,7 +365,7 @@ struct Users : std::vector<pid_t> {
 	_exit(2);
 }
 
-/* A mapping of the union comes, is split, and goes. */
+/* Maps a file of the union, splits the mapping and unmaps it. */
 static void map_data(const string &path)
 {
 	int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
@@ -380,7 +380,7 @@ static void map_data(const string &path)
 	close(fd);
 }
 
-/* @number's share of the work, once. */
+/* Does the work of process @number once. */
 static void work(unsigned number, const Scene &scene, const Watch &watch)
 {
 	pid_t of = getppid();
@@ -417,8 +417,8 @@ CASE(right_in_both_states, 900)
 	if (string(ktap::env("AUFS_COMBO")) != "tmpfs" || access(companion().c_str(), R_OK))
 		SKIP("on tmpfs, on kernels that can have it");
 	/*
-	 * All on one processor, on which they interrupt each other. QEMU emulates one at a time: what
-	 * waits for a busy other one, as each change of code does, waits for 100 ms.
+	 * All run on one processor, on which they interrupt each other. QEMU emulates one processor at a time: each
+	 * change of code waits 100 ms for another one that is busy.
 	 */
 	cpu_set_t one;
 	CPU_ZERO(&one);
@@ -439,7 +439,7 @@ CASE(right_in_both_states, 900)
 	scene.check(false);
 	for (unsigned number = 0; number < Beside::users; number++)
 		users.push_back(spawn([&, number] {
-			/* Who waits for a transition comes first. */
+			/* The process that waits for a transition runs first. */
 			OK(setpriority(PRIO_PROCESS, 0, 10));
 			while (!*const_cast<volatile bool *>(&state.ends)) {
 				work(number, scene, beside);
@@ -449,7 +449,7 @@ CASE(right_in_both_states, 900)
 		}));
 	unsigned long cycles = chosen_cycles();
 	for (unsigned long i = 0; i < cycles && !ktap::shared->failures; i++) {
-		/* Both, and each alone. */
+		/* Both attach, or one of them alone. */
 		bool traced = i % 3 != 1, probed = i % 3 != 2;
 		if (i && i % 100 == 0)
 			ktap::say(ktap::format("%lu times", i));

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What BPF programs see of each mapping of each process: a line "PID START DEVICE INODE PATH" for
- * each one of a file. The types are what of the kernel's is used; libbpf finds the places in this
- * kernel.
+ * The mappings of all processes, as BPF programs see them: a line "PID START DEVICE INODE PATH" for
+ * each mapping of a file. The types have only the fields that are used; libbpf finds their offsets
+ * in this kernel.
  */
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 struct path {
@@ -28,7 +28,7 @@ struct vm_area_struct {
 	struct file *vm_file;
 };
 
-/* The same, in a kernel where the mapping holds the user's file. */
+/* The same for a kernel whose mapping holds the user's file. */
 struct vm_area_struct___vm_prfile {
 	struct file *vm_prfile;
 };
@@ -56,7 +56,7 @@ static long (*bpf_seq_printf)(struct seq_file *m, const char *format, unsigned i
 			      const void *data, unsigned int data_size) = (void *)126;
 static long (*bpf_d_path)(struct path *path, char *text, unsigned int size) = (void *)147;
 
-/* Of __builtin_preserve_field_info(): whether the kernel has it. */
+/* The kind of __builtin_preserve_field_info() that tells whether the kernel has the field. */
 #define FIELD_EXISTS 2
 
 static char text[256];

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// ->d_real: what is set on a union's path by those who ask for the real inode takes effect on the
-// file that runs. uprobes are set by path and found by the inode of what is mapped: the branch's.
+// ->d_real: kernel code that asks a union's path for the real inode gets the inode of the file that runs. uprobes are
+// set by path, and are found by the inode of the mapped file, which is the branch's.
 
 #include "proc.hh"
 #include "tracing.hh"
 
-/* The probed place. */
+/* The function that is probed. */
 extern "C" __attribute__((noinline, used)) int aufs_probed_function(int value)
 {
 	asm volatile("" : "+r"(value));
@@ -22,7 +22,7 @@ HELPER(call_it)
 	return 0;
 }
 
-/* Where the function is in the file of this program. */
+/* The offset of the function in the file of this program. */
 static unsigned long file_offset()
 {
 	const void *address = reinterpret_cast<const void *>(&aufs_probed_function);
@@ -47,7 +47,7 @@ public:
 			tracing_.append("uprobe_events", "-:aufs/" + event_);
 		});
 	}
-	/* How often it was hit, as uprobe_profile counts. */
+	/* The number of hits that uprobe_profile shows. */
 	unsigned long hits() const
 	{
 		string profile = read_file(tracing_.file("uprobe_profile"));
@@ -84,7 +84,7 @@ PARAM_CASE(set_on_the_union, "low", "top")
 		EXPECT_EQ(run_helper(branch + "/prog", "call_it", {"3"}).text, "3\n");
 		EXPECT_EQ(probe.hits(), 8u);
 	}
-	/* Neither the probe nor what it changed in memory is left. */
+	/* The probe has gone, with its change in memory. */
 	EXPECT_EQ(run_helper(u.at("prog"), "call_it", {"2"}).text, "2\n");
 	u.unmount();
 }
@@ -127,7 +127,7 @@ CASE(set_while_the_program_runs)
 			ASSERT(wait_byte(out.read));
 		}
 		EXPECT_EQ(probe.hits(), 3u);
-		/* Its mapping is still the union's. */
+		/* The process still maps the union's file. */
 		EXPECT_GE(vmas_of(u.at("prog"), pid).size(), 3u);
 	}
 	send_byte(in.write);
@@ -148,7 +148,7 @@ HELPER(call_for_each_byte)
 	return 0;
 }
 
-/* Through a union of a union. */
+/* The probe is set through a union of a union. */
 CASE(set_on_a_nested_union)
 {
 	Tracing tracing("uprobe_events");

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// Branches come and go at random while processes use the union: what it shows after each change is what its list says,
-// and no process sees an error that it would not see if nothing changed, or misses what was there all the time.
-// AUFS_SEED and AUFS_STEPS (changes) choose another run. In a long one the processes give way to who changes the list.
+// Branches come and go at random while processes use the union. After each change the union shows what its list says.
+// No process sees an error that it would not see without the changes, or misses a name that was there all the time.
+// AUFS_SEED and AUFS_STEPS (changes) choose another run. In a long run the processes give way to the one that changes
+// the list.
 
 #include "tree_ops.hh"
 
@@ -17,14 +18,14 @@ using Names = std::vector<string>;
 
 static constexpr unsigned modules = 6;
 
-/* Says what is wrong, and ends the process. */
+/* Prints what is wrong, and ends the process. */
 [[noreturn]] static void complain(const string &what, int error = errno)
 {
 	ktap::say("a process: " + what + ": " + ktap::errno_name(error));
 	_exit(2);
 }
 
-/* Reads the directory: all names are known, the one of the rw branch is always there, and none twice. */
+/* Reads the directory: all names are known, the rw branch's is there, and none comes twice. */
 static void read_directory(const string &dir)
 {
 	Names names;
@@ -46,7 +47,7 @@ static void read_directory(const string &dir)
 	}
 }
 
-/* Some module's file, as it is there and as it is mapped. */
+/* Maps a module's file, if it is there, and compares the content. */
 static void map_file(const string &path)
 {
 	int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
@@ -65,12 +66,12 @@ static void map_file(const string &path)
 	close(fd);
 }
 
-/* A file of this process's own comes, is written to, gets another name, is read and goes. */
+/* Makes a file of this process, writes to it, renames it, reads it and removes it. */
 static void use_own_file(const string &dir, unsigned number)
 {
 	string own = "/own" + std::to_string(number), name = dir + own,
 	       text = std::to_string(number);
-	/* One of them to another directory. */
+	/* Some processes rename it to another directory. */
 	string other = dir + (number % 2 ? "" : "/elsewhere") + own + ".renamed";
 	int fd = open(name.c_str(), O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0644);
 	if (fd < 0 || write(fd, text.data(), text.size()) != ssize_t(text.size()))
@@ -92,7 +93,7 @@ HELPER(end_well)
 	return 7;
 }
 
-/* Some module's program runs. */
+/* Runs a module's program. */
 static void run_program(const string &path)
 {
 	pid_t child = fork();
@@ -136,7 +137,7 @@ struct Load : Union {
 		return ::mount("none", mnt.c_str(), "aufs", MS_REMOUNT, options.c_str()) ? errno :
 											   0;
 	}
-	/* The union is what its list says. */
+	/* The union shows what its list says. */
 	void check() const
 	{
 		string shown = top + "=rw:" + session() + (writable ? "=rw" : "=ro");
@@ -155,7 +156,7 @@ struct Load : Union {
 	}
 
 	std::vector<Mounted> mounts;
-	std::vector<unsigned> list; /* the modules, from the uppermost */
+	std::vector<unsigned> list; /* from the uppermost to the lowest */
 	bool writable = true; /* the second branch */
 };
 
@@ -166,7 +167,7 @@ CASE(changes_under_load)
 	std::vector<pid_t> users;
 	unsigned long steps = chosen_steps(100);
 	unsigned done = 0, busy = 0;
-	/* They end by themselves: what one has started would outlive it otherwise, and use the union. */
+	/* The processes end by themselves: a program that one has started would else outlive it, and use the union. */
 	Map stop(page_size(), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1);
 	for (unsigned number = 0; number < 5; number++)
 		users.push_back(spawn([&] {
@@ -235,7 +236,7 @@ CASE(changes_under_load)
 	ktap::say(ktap::format("%u changes, %u times busy", done, busy));
 	EXPECT(done > busy);
 	u.unmount();
-	/* Nothing is left of any module. */
+	/* No module is in use any more. */
 	for (Mounted &mount : u.mounts)
 		mount.unmount();
 }

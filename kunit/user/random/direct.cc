@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// The branches are changed directly, at random, also by a user whom the rw branches belong to, beside
-// random operations on the union. The results may be old and errors are allowed; but nothing oopses, hangs,
-// or leaves the branches, the union can be unmounted, and a write that it accepted is there, unless
-// somebody took away directly what it was written to. AUFS_SEED and AUFS_STEPS (of each process) choose
-// another run.
+// The branches are changed directly, at random, also by a user that owns the rw branches, beside random operations on
+// the union. Results may be old, and errors are allowed. But there is no oops and no hang, no change leaves the
+// branches, and the union can be unmounted. A write that the union accepted is there, unless somebody took its file
+// away directly. AUFS_SEED and AUFS_STEPS (of each process) choose another run.
 
 #include "intruder.hh"
 #include "layers.hh"
@@ -18,8 +17,8 @@ namespace
 {
 
 /*
- * Works on the union. In `kept`, which nobody changes directly, it keeps files whose content is known: what
- * they have to have goes to @report, a line per file, the last one counts.
+ * Works on the union. In `kept`, which nobody changes directly, it has files with known content. Their content goes to
+ * @report, a line per file; the last one counts.
  */
 class Worker
 {
@@ -40,7 +39,7 @@ public:
 				continue;
 			}
 			Op op = random_op(random_, known);
-			/* A mapping may lose its file; and whoever is in `kept` knows what he does. */
+			/* A mapping may lose its file, and only this class uses `kept`. */
 			if (op.kind == Op::map_write || op.a.rfind("kept", 0) == 0 ||
 			    op.b.rfind("kept", 0) == 0)
 				continue;
@@ -74,7 +73,7 @@ private:
 		string path = kept_ + std::to_string(random_.below(12));
 		string other = kept_ + std::to_string(random_.below(12));
 		string content = ktap::format("%u", ++count_);
-		/* In between nobody can say. */
+		/* Until the call has ended, the content is unknown. */
 		tell(path, "?");
 		switch (random_.below(5)) {
 		case 0:
@@ -112,7 +111,7 @@ private:
 	unsigned count_ = 0;
 };
 
-/* What the union accepted is there. */
+/* Writes that the union accepted are there. */
 void check_kept(const Union &u, const string &report)
 {
 	std::map<string, string> wanted;
@@ -156,7 +155,7 @@ PARAM_CASE(changes, "one rw branch", "two rw branches", "of the user")
 	if (user)
 		OK(chown(outside.c_str(), alice.uid, alice.gid));
 	string safe = snapshot(outside + "/safe");
-	/* So that things can be moved out of each and back. */
+	/* Branches that are not roots, so objects can be moved out of them and back. */
 	for (const string &dir : {u.top, u.low, u.low2}) {
 		roots.push_back(dir + "/branch");
 		make_dir(roots.back());
@@ -178,7 +177,7 @@ PARAM_CASE(changes, "one rw branch", "two rw branches", "of the user")
 		}));
 	for (unsigned i = 0; i < intruders; i++)
 		pids.push_back(spawn([&, i] {
-			/* What is mounted over goes with its namespace. */
+			/* Mounts over directories go with their namespace. */
 			if (!user) {
 				OK(unshare(CLONE_NEWNS));
 				OK(::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr));
@@ -190,7 +189,7 @@ PARAM_CASE(changes, "one rw branch", "two rw branches", "of the user")
 	for (pid_t pid : pids)
 		EXPECT_EQ(wait_for(pid), 0);
 	u.unmount();
-	/* Who has made a root opaque wants, from the next mount on, that nothing of what lies below is seen. */
+	/* An opaque root would hide all branches below at the next mount. */
 	for (const string &root : roots)
 		if (exists(root + "/.wh..wh..opq"))
 			remove_tree(root + "/.wh..wh..opq");

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// One file of the union beside its content in memory: it is read and written by several descriptors
-// and mappings, cut, punched, collapsed and copied, from when it lies on a lower branch on. AUFS_SEED
-// and AUFS_STEPS choose another run.
+// A file of the union beside its content in memory. It is read and written by several descriptors and mappings, cut,
+// punched, collapsed and copied, from when it is on a lower branch on. AUFS_SEED and AUFS_STEPS choose another run.
 //
 // Combinations: tmpfs ext4+xfs
 
@@ -18,13 +17,13 @@ namespace
 class Exerciser
 {
 public:
-	/* Of @name in @u, which has @content. */
+	/* For @name in @u, which has @content. */
 	Exerciser(Union &u, Random &random, string name, string content)
 		: u_(u), random_(random), name_(std::move(name)), content_(std::move(content))
 	{
 	}
 	void run(unsigned long steps);
-	/* All of it, by name and by each descriptor. */
+	/* Compares all of the file, by name and by each descriptor. */
 	void compare_all();
 
 private:
@@ -70,7 +69,7 @@ private:
 	{
 		return pattern(some_length(), random_.below(1000));
 	}
-	/* What is read at @offset against what was written. */
+	/* Compares the bytes that were read at @offset with those that were written. */
 	void check(const string &got, size_t offset, const char *how);
 	void put(const string &text, size_t offset);
 	void one(What what);
@@ -84,7 +83,7 @@ private:
 	Random &random_;
 	string name_, content_;
 	Fd fds_[3];
-	std::unique_ptr<Map> map_; /* lives for long; as long as the file may get */
+	std::unique_ptr<Map> map_; /* a mapping of the largest size of the file, which stays */
 	bool unsupported_[kinds] = {};
 	unsigned long done_[kinds] = {};
 	std::deque<string> last_;
@@ -125,7 +124,7 @@ void Exerciser::put(const string &text, size_t offset)
 	content_.replace(offset, text.size(), text);
 }
 
-/* A mapping for one access, by any descriptor and not always of the file's beginning. */
+/* Makes a mapping for one access, by any descriptor, from any page on. */
 void Exerciser::map_something(bool write)
 {
 	if (content_.empty())
@@ -198,7 +197,7 @@ void Exerciser::copy(What what)
 	Fd other;
 	int from = some_fd(), to = some_fd();
 	if (what == copy_from_other) {
-		/* It stays on its lower branch. */
+		/* This file stays on its lower branch. */
 		other = open_file(u_.at("other"), O_RDONLY);
 		from = other;
 		source = read_file(u_.low + "/other");
@@ -302,7 +301,7 @@ void Exerciser::compare_all()
 	for (const Fd &fd : fds_)
 		check(pread_text(fd, largest, 0), 0, "a descriptor");
 	check(map_->text(content_.size()), 0, "the mapping");
-	/* Beyond the end of the file is nothing, in the last page of a mapping as well. */
+	/* Behind the end of the file there are zeros, in the last page of a mapping as well. */
 	size_t rest = (page_size() - content_.size() % page_size()) % page_size();
 	EXPECT_EQ(map_->text(rest, content_.size()), string(rest, '\0'));
 }
@@ -344,8 +343,8 @@ PARAM_CASE(file_beside_memory, "lower", "sparse", "new")
 		write_file(u.at("file"), "");
 
 	/*
-	 * A mapping that came before the copy-up goes on showing the file as it was; who maps
-	 * privately for writing sees what it writes.
+	 * A mapping that is older than the copy-up goes on showing the old file. A private mapping shows what was
+	 * written through it.
 	 */
 	Fd old_reader = open_file(u.at("file"), O_RDONLY);
 	Map whole(std::max<size_t>(content.size(), 1), PROT_READ, MAP_SHARED, old_reader);
@@ -358,7 +357,7 @@ PARAM_CASE(file_beside_memory, "lower", "sparse", "new")
 		exerciser.run(chosen_steps(800));
 	}
 	if (p != "new") {
-		/* The descriptor itself has followed. */
+		/* The descriptor has followed the copy-up. */
 		string now = read_file(u.at(exists(u.at("file")) ? "file" : "renamed"));
 		EXPECT(pread_text(old_reader, now.size() + 1, 0) == now);
 		EXPECT(whole.text(content.size()) == content);
@@ -371,7 +370,7 @@ PARAM_CASE(file_beside_memory, "lower", "sparse", "new")
 	expect_no_debris(u.top);
 }
 
-/* What is written is there when the union comes back, and the file is the same one. */
+/* Written data is there when the union comes back, and the file has the same number. */
 CASE(file_across_remounts)
 {
 	Union u;

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// System calls on a union, made at random from a grammar (lib/call_kinds.cc): each ends as its
-// manual page says, or aufs(5), nothing hangs, and nothing of the union is in use afterwards. One
-// case has each string of calls on a new union. The other has many on one, beside a process that
-// changes the branches directly and one that remounts. Where KCOV tells what code of the module was
-// reached (KERNELS=debug), what reaches more of it is made shorter, printed, and changed further;
-// elsewhere fuzz_calls.corpus is. AUFS_SEED chooses other calls; AUFS_STEPS how many strings of
-// them, or AUFS_STRESS how many seconds of each case. AUFS_CORPUS is a directory for what is found,
-// and what it has is known as well.
+// System calls on a union, made at random from a grammar (lib/call_kinds.cc): each ends as its manual page or aufs(5)
+// says, nothing hangs, and nothing of the union is in use afterwards. In one case each string of calls gets a new
+// union. In the other many strings use one union, beside a process that changes the branches directly and one that
+// remounts. With KCOV (KERNELS=debug) a string that reaches more code of the module is shortened, printed, and changed
+// further. Without KCOV the strings of fuzz_calls.corpus are. AUFS_SEED chooses other calls, AUFS_STEPS how many
+// strings, or AUFS_STRESS how many seconds of each case. Strings that are found go to the directory AUFS_CORPUS, and
+// those in it are known as well.
 //
 // Combinations: tmpfs ext4+xfs
 
@@ -27,7 +26,7 @@
 namespace
 {
 
-/* Places in the module's code that were reached. */
+/* The places in the module's code that were reached. */
 class Coverage
 {
 public:
@@ -38,7 +37,7 @@ public:
 	{
 		return fd_ >= 0;
 	}
-	/* Of what this process does from here on. */
+	/* Begins to record the places that this process reaches. */
 	void begin() const
 	{
 		if (!is_there())
@@ -46,9 +45,9 @@ public:
 		*at(0) = 0;
 		OK(ioctl(fd_, KCOV_ENABLE, KCOV_TRACE_PC));
 	}
-	/* Where the last process has been, and none before. They are known from now on. */
+	/* Returns the places that the last process reached and none before it. They are known from now on. */
 	Places learn();
-	/* Whether the last process has been at all of these. */
+	/* Whether the last process has reached all of these. */
 	bool has(Places places) const;
 	size_t known() const
 	{
@@ -82,7 +81,7 @@ Coverage::Coverage() : fd_(open("/sys/kernel/debug/kcov", O_RDWR | O_CLOEXEC))
 	OK(ioctl(fd_, KCOV_INIT_TRACE, words));
 	words_ = std::make_unique<Map>(words * sizeof(uint64_t), PROT_READ | PROT_WRITE, MAP_SHARED,
 				       fd_);
-	/* A kernel may tell of all its code. */
+	/* The kernel may report places in all its code. */
 	string modules = "\n" + read_file("/proc/modules");
 	size_t line = modules.find("\naufs ");
 	unsigned long size, address;
@@ -116,21 +115,21 @@ time_t now()
 	return time.tv_sec;
 }
 
-/* In memory that processes share. */
+/* Counts in memory that the processes share. */
 struct Counts {
 	unsigned long calls, worked, remounts, remounted;
 };
 
-/* A union, over branches that have at first what they always have. */
+/* A union over branches with their usual first content. */
 class Stage
 {
 public:
 	Stage(Union &u, uint8_t config);
-	/* Nobody has anything of the union any more. */
+	/* Expects that nobody uses the union any more. */
 	~Stage();
-	/* In another process, which has to end well. */
+	/* Makes the calls in another process, which has to end well. */
 	void run(const Input &input, bool beside, const Coverage &coverage, Counts &counts) const;
-	/* Until @stop: changes the branches directly, and which there are. */
+	/* Until @stop: changes the branches directly; remount() changes their list. */
 	void intrude(uint64_t seed, const Map &stop) const;
 	void remount(uint64_t seed, const Map &stop, Counts &counts) const;
 
@@ -151,15 +150,15 @@ Stage::Stage(Union &u, uint8_t config)
 	u_.mount(branches_.options(config), branches_.flags(config));
 }
 
-/* A mount of the union, and each open file of it, counts. */
+/* A mount of the union and each open file count as uses of the module. */
 void expect_module_unused()
 {
 	const unsigned tries = 40 * ktap::patience();
 	const string count = "/sys/module/aufs/refcnt";
-	/* Built in, it is not counted. */
+	/* A module that is built in has no count. */
 	if (!exists(count))
 		return;
-	/* Some is done a little later, by the kernel's own threads. */
+	/* The kernel's own threads put some references a little later. */
 	for (unsigned i = 0; i < tries && read_file(count) != "0\n"; i++)
 		usleep(50000);
 	EXPECT_EQ(read_file(count), "0\n");
@@ -188,7 +187,7 @@ void Stage::run(const Input &input, bool beside, const Coverage &coverage, Count
 
 void Stage::intrude(uint64_t seed, const Map &stop) const
 {
-	/* What is mounted over goes with its namespace. */
+	/* Mounts over directories go with their namespace. */
 	OK(unshare(CLONE_NEWNS));
 	OK(::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr));
 	Intruder intruder({branches_.rw, branches_.rw2, branches_.ro, branches_.module}, outside_,
@@ -247,7 +246,7 @@ class Fuzzer
 {
 public:
 	Fuzzer(Union &u, Random &random);
-	/* What is known, so that new is what is not reached by that. */
+	/* Makes the known strings, so that "new" means places that those do not reach. */
 	void replay();
 	void alone(unsigned long steps);
 	void beside_others(unsigned long steps);
@@ -267,7 +266,7 @@ private:
 	Coverage coverage_;
 	std::vector<Input> corpus_;
 	string directory_;
-	time_t end_ = 0; /* if it is time that counts */
+	time_t end_ = 0; /* if the time counts */
 	Map memory_;
 	Counts &counts_;
 };
@@ -291,7 +290,7 @@ Fuzzer::Fuzzer(Union &u, Random &random)
 
 bool Fuzzer::goes_on(unsigned long done, unsigned long steps) const
 {
-	/* Who waits for hours wants to know. */
+	/* Users that wait for hours want to see progress. */
 	if (done && done % 1000 == 0)
 		ktap::say(ktap::format("%lu strings", done));
 	return !ktap::shared->failures && (end_ ? now() < end_ : done < steps);
@@ -307,7 +306,7 @@ void Fuzzer::read_inputs(const string &path)
 	}
 }
 
-/* Whether all has been well so far; else says after what it is not. */
+/* Whether there was no failure so far. Prints the last string if there was one. */
 bool Fuzzer::is_well(const Input &input) const
 {
 	if (!ktap::shared->failures)
@@ -333,7 +332,7 @@ void Fuzzer::replay()
 	ktap::say(ktap::format("%zu strings are known", corpus_.size()));
 }
 
-/* It is a part of the corpus from now on; where there is time, without calls that are not needed. */
+/* Adds a string that reached new places to the corpus. If time counts, unneeded calls are left out first. */
 void Fuzzer::keep_if_new(const Input &input, bool alone)
 {
 	if (!coverage_.is_there())
@@ -436,14 +435,14 @@ void Fuzzer::finish() const
 	string reached = "no KCOV here";
 	if (coverage_.is_there()) {
 		reached = ktap::format("%zu places reached", coverage_.known());
-		/* The module's C has fewer: its C++ tells as well. */
+		/* The module's C has fewer places: this shows that its C++ reports too. */
 		EXPECT_GT(coverage_.known(), 1000u);
 	}
 	ktap::say(ktap::format(
 		"%lu calls, of which %lu worked; %lu remounts, of which %lu worked; %s",
 		counts_.calls, counts_.worked, counts_.remounts, counts_.remounted,
 		reached.c_str()));
-	/* Where next to nothing works, nothing is shown. */
+	/* A run in which few calls work shows nothing. */
 	EXPECT_GT(counts_.worked * 10, counts_.calls);
 }
 

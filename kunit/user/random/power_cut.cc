@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// The power is cut while several processes change the union: what was synced is there, what was being
-// done is done or is not, and a file of a lower branch is never lost in between. A device-mapper
-// target drops all writes from one moment on; then the rw branch is mounted afresh. AUFS_SEED chooses
-// other moments, AUFS_STEPS how many.
+// The power is cut while several processes change the union. Synced changes are there, a change under way is made or
+// not, and a file of a lower branch is never lost in between. A device-mapper target drops all writes from one moment
+// on; then the rw branch is mounted anew. AUFS_SEED chooses other moments, AUFS_STEPS how many.
 
 #include "disk.hh"
 #include "tree_ops.hh"
@@ -12,10 +11,10 @@
 
 using Names = std::vector<string>;
 
-/* Removing is fast. */
+/* Removals are fast, so there are more of them. */
 static constexpr unsigned count = 60, removed_count = 400;
 
-/* What each process says of the numbers that it goes through: begun, and synced. */
+/* The numbers up to which a process has begun, and has synced. */
 struct Progress {
 	std::atomic<unsigned> begun, synced;
 };
@@ -29,7 +28,7 @@ static string numbered(const string &dir, unsigned number)
 	return dir + "/" + std::to_string(number);
 }
 
-/* Made once, before the processes that use it. */
+/* Made before the processes fork. */
 static const string &content(unsigned number)
 {
 	static const std::vector<string> contents = [] {
@@ -61,9 +60,9 @@ static void sync_path(const string &path)
 	OK(fsync(open_file(path, O_RDONLY)));
 }
 
-// ---- what goes on, until it is killed ----------------------------------------------------------
+// ---- work, until the power is cut --------------------------------------------------------------
 
-/* Each of them does step(i), for one i after the other. */
+/* Each worker calls step(i) for one i after the other. */
 template <typename Step> static pid_t worker(Progress &progress, Step step, unsigned last = count)
 {
 	return spawn([&progress, step, last] {
@@ -76,7 +75,7 @@ template <typename Step> static pid_t worker(Progress &progress, Step step, unsi
 	});
 }
 
-/* Copied up by what comes first; nobody syncs. */
+/* Copied up by different calls, without a sync. */
 static bool copy(const string &mnt, unsigned i)
 {
 	string path = numbered(mnt + "/copied", i);
@@ -104,7 +103,7 @@ static bool create(const string &mnt, unsigned i)
 	return true;
 }
 
-/* As editors and packagers do it. */
+/* As editors and package managers replace a file. */
 static bool replace(const string &mnt, unsigned i)
 {
 	string path = mnt + "/replaced/file", temporary = path + ".new";
@@ -124,7 +123,7 @@ static bool remove(const string &mnt, unsigned i)
 	return true;
 }
 
-/* A directory of the lower branch gives way to a new one. */
+/* A directory of the lower branch is removed, and a new one made. */
 static bool renew(const string &mnt, unsigned i)
 {
 	string path = numbered(mnt + "/renewed", i);
@@ -148,7 +147,7 @@ static bool link_to(const string &mnt, unsigned i)
 	return true;
 }
 
-// ---- what is to be there afterwards ------------------------------------------------------------
+// ---- afterwards --------------------------------------------------------------------------------
 
 #define EXPECT_THAT(condition, path)                                                               \
 	do {                                                                                       \
@@ -223,7 +222,7 @@ static void check(const string &mnt, const Shared &synced, const Shared &begun)
 		EXPECT_HAS_NOT(entry.name, ".wh.");
 }
 
-/* Nothing keeps anybody from going on where it was cut. */
+/* The union can still be used. */
 static void go_on(const string &mnt)
 {
 	for (unsigned i = 0; i < count; i++) {
@@ -239,7 +238,7 @@ static void go_on(const string &mnt)
 static void cut(const string &type, unsigned delay)
 {
 	Union u;
-	/* XFS is not made smaller. */
+	/* mkfs.xfs makes none that is smaller. */
 	BreakableDisk disk(u.tmp + "/disk", type == "xfs" ? 300 << 20 : 48 << 20);
 	string branch = u.tmp + "/branch", options = "br=" + branch + "=rw:" + u.low + "=ro";
 	fill(u.low);

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// The power is cut at each write. The disk of the rw branch records a run of random operations:
-// copy-ups, renames over whiteouts, branches that come and go, and what is synced now and then.
-// Then the disk is taken as it was at each flush, and at some writes in between. The branch mounts,
-// its journal is replayed, and the union over it is, name by name, what it was after one of the
-// operations: none before the last that was synced, and none after the last that had begun. So each
-// file is old or new, and nothing of a lower branch is lost or comes back. fsck finds the branch in
-// order. AUFS_SEED chooses other operations, AUFS_STEPS how many moments.
+// The power is cut at each write. The disk of the rw branch records a run of random operations: copy-ups, renames over
+// whiteouts, branches that come and go, and a sync now and then. Then the disk is taken as it was at each flush, and at
+// some writes in between. The branch mounts, its journal is replayed, and the union shows, name by name, the state
+// after one of the operations: none before the last that was synced, and none after the last that had begun. So each
+// file is old or new, and nothing of a lower branch is lost or comes back. fsck finds no fault. AUFS_SEED chooses other
+// operations, AUFS_STEPS how many moments.
 
 #include "history.hh"
 #include "layers.hh"
@@ -20,7 +19,7 @@
 namespace
 {
 
-/* A filesystem takes two steps for an ACL with its mode, and for an owner with its setuid bit. */
+/* Removes ACLs and setuid bits: a filesystem changes them in two steps, with the mode or the owner. */
 void make_simple(const string &root)
 {
 	for (const string &name : known_in(root + "/").all) {
@@ -33,7 +32,7 @@ void make_simple(const string &root)
 	}
 }
 
-/* A union that goes before what its branch is on. */
+/* A union that is unmounted before its branch's filesystem. */
 class Shown
 {
 public:
@@ -50,7 +49,7 @@ private:
 	Union &u_;
 };
 
-/* Where the branches of a union are. One of the ro ones comes and goes; it alone has "module". */
+/* The paths of the branches. One ro branch comes and goes; it alone has the directory "module". */
 struct Places {
 	explicit Places(const Union &u)
 		: branch(u.tmp + "/branch"), rw(branch + "/rw"), module(u.tmp + "/module"),
@@ -68,7 +67,7 @@ bool is_in_module(const string &path)
 	return (path + "/").starts_with("module/");
 }
 
-/* Operations on the union and, where they work there, on the model, which is a plain directory. */
+/* Operations on the union. If one works there, it is made on the model too, which is a plain directory. */
 class Run
 {
 public:
@@ -80,7 +79,7 @@ public:
 	}
 	void step();
 	void finish();
-	/* As the text of a tree is compared. */
+	/* Compares the trees by their texts. */
 	void compare() const
 	{
 		EXPECT_EQ(look(mnt_).text, history_.tree().text);
@@ -120,7 +119,7 @@ private:
 	unsigned op_ = 0, worked_ = 0, failed_ = 0, changes_ = 0;
 };
 
-/* Data has operations of its own here: what is written by the others is of no known moment. */
+/* Writes are made by write_block() and write_anew(): the data of other writes has no known moment. */
 bool Run::suits(const Op &op) const
 {
 	if (op.kind == Op::write || op.kind == Op::map_write || op.kind == Op::tmpfile)
@@ -128,18 +127,18 @@ bool Run::suits(const Op &op) const
 	return attached_ || (!is_in_module(op.a) && !is_in_module(op.b));
 }
 
-/* What is one step for users, and two on the branch; what lies between may be seen. */
+/* Some operations are one step for users and two on the branch. The state in between may be seen. */
 void Run::note_steps(const Op &op)
 {
 	string a = places_.model + op.a, b = places_.model + op.b;
 	struct stat from, to;
-	/* A directory that is replaced, and may have whiteouts in it, goes first. */
+	/* A directory that is replaced goes first, as it may have whiteouts. */
 	if (op.kind == Op::rename && !(op.flags & RENAME_EXCHANGE) && !lstat(a.c_str(), &from) &&
 	    !lstat(b.c_str(), &to) && S_ISDIR(to.st_mode) && from.st_ino != to.st_ino) {
 		OK(rmdir(b.c_str()));
 		history_.note(op_, "");
 	}
-	/* XFS takes an attribute away to set it, where it has to make room. */
+	/* XFS removes an attribute to set it, if it has to make room. */
 	if (xfs_ && op.kind == Op::setxattr &&
 	    !lremovexattr(a.c_str(), xattr_names[op.seed % std::size(xattr_names)]))
 		history_.note(op_, "");
@@ -151,7 +150,7 @@ void Run::change_names()
 	do
 		op = random_op(random_, history_.tree().known);
 	while (!suits(op));
-	/* As make_simple() has it; and no ACLs. */
+	/* Modes as make_simple() leaves them, and no ACLs. */
 	if (op.kind == Op::create || op.kind == Op::mkdir || op.kind == Op::mknod ||
 	    op.kind == Op::chmod)
 		op.flags &= 01777;
@@ -174,7 +173,7 @@ void Run::change_names()
 		sync_after(op, history_.tree().text != before);
 }
 
-/* What fsync(2) promises: of a file all that was done to it, of a directory its names. */
+/* What fsync(2) promises: for a file all its changes, for a directory its names. */
 void Run::sync_after(const Op &op, bool changed)
 {
 	static constexpr Op::Kind names[] = {Op::mkdir,	 Op::mknod, Op::symlink, Op::link,
@@ -203,11 +202,11 @@ void Run::sync(const string &path, bool names)
 void Run::sync_all()
 {
 	OK(syncfs(open_file(mnt_, O_RDONLY)));
-	/* XFS has the disk write its cache only if its log has something new. */
+	/* XFS makes the disk write its cache only if its log has something new. */
 	synced(xfs_ ? history_.note_synced(op_, true, 0) : history_.note_all_synced(op_));
 }
 
-/* One that has data, or "". */
+/* The name of a file with data, or "". */
 string Run::some_file()
 {
 	std::vector<string> names;
@@ -235,7 +234,7 @@ void Run::write_block()
 		sync(name, history_.tree().text != before);
 }
 
-/* Another size, another content, and all of it synced. */
+/* Gives a file another size and another content, and syncs all of it. */
 void Run::write_anew()
 {
 	string name = some_file(), before = history_.tree().text;
@@ -257,7 +256,7 @@ void Run::write_anew()
 void Run::change_branches()
 {
 	int error = remount(u_, (attached_ ? "del:" : "add:3:") + places_.module);
-	/* Somebody may just be passing. */
+	/* A task may use the module for a moment. */
 	if (attached_ && error == EBUSY)
 		return;
 	ASSERT_EQ(ktap::errno_name(error), ktap::errno_name(0));
@@ -287,13 +286,13 @@ void Run::finish()
 	if (!attached_)
 		change_branches();
 	compare();
-	/* A run in which next to nothing works shows nothing. */
+	/* A run in which few operations work shows nothing. */
 	EXPECT_GT(worked_ * 10, failed_);
 	ktap::say(ktap::format("%u operations worked, %u did not, the branches changed %u times",
 			       worked_, failed_, changes_));
 }
 
-/* What the branches have at first, and the model of it. */
+/* Makes the first content of the branches, and the model of it. */
 void fill(const Places &places, Random &random)
 {
 	Layers low({places.rw, places.lower[0], places.lower[1]});
@@ -312,7 +311,7 @@ void fill(const Places &places, Random &random)
 		.merge_into(places.model, hidden);
 }
 
-/* @most of @all, one of each stretch. */
+/* Chooses @most of @all, one of each stretch. */
 std::vector<size_t> some_of(const std::vector<size_t> &all, size_t most, Random &random)
 {
 	std::vector<size_t> some;
@@ -325,7 +324,7 @@ std::vector<size_t> some_of(const std::vector<size_t> &all, size_t most, Random 
 	return some;
 }
 
-/* After how many entries the power is cut: each flush, if @most is enough, some writes, and all. */
+/* Numbers of entries before the cut: each flush, if @most is enough, some writes, and all. */
 struct Moments {
 	Moments(const Recording &recording, size_t most, Random &random)
 	{
@@ -346,11 +345,11 @@ struct Moments {
 		ktap::say(ktap::format("%zu flushes and %zu other writes, cut at %zu",
 				       flushes.size(), writes.size(), at.size()));
 	}
-	/* Whether the disk loses some of its cache. */
+	/* The value says whether the disk loses some of its cache. */
 	std::map<size_t, bool> at;
 };
 
-/* Nothing keeps anybody from going on. */
+/* The union can still be used. */
 void go_on(const Union &u, const Places &places)
 {
 	for (const string &name : names_in(u.mnt))
@@ -363,7 +362,7 @@ void go_on(const Union &u, const Places &places)
 	expect_no_debris(places.rw);
 }
 
-/* The branch's filesystem, as it is while it is recorded and afterwards. */
+/* The branch's filesystem, while it is recorded and afterwards. */
 struct Filesystem {
 	string type, options;
 
@@ -376,12 +375,12 @@ struct Filesystem {
 	}
 	off_t size() const
 	{
-		/* XFS is not made smaller. */
+		/* mkfs.xfs makes none that is smaller. */
 		return type == "xfs" ? 300 << 20 : 48 << 20;
 	}
 	void make(const string &device) const
 	{
-		/* Large blocks, each of which is written at once; and nothing is left for later. */
+		/* With blocks of a page, a block is written at once. No initialisation is left for later. */
 		if (type == "xfs")
 			make_xfs(device);
 		else
@@ -397,7 +396,7 @@ struct Filesystem {
 	}
 };
 
-/* One run, and what it has of moments, but @most at most. Returns how many that were. */
+/* One run, and at most @most of its moments. Returns how many those were. */
 size_t cut_one_run(const Filesystem &fs, uint64_t seed, size_t most)
 {
 	Union u;
@@ -422,7 +421,7 @@ size_t cut_one_run(const Filesystem &fs, uint64_t seed, size_t most)
 	unsigned operations = std::min<size_t>(120, 40 + most);
 	{
 		RecordedDisk recorded(disk, fs.size(), u.tmp + "/log");
-		/* What nobody syncs is to be written, too, and in between. */
+		/* Data that nobody syncs has to be written too, in the middle of the run. */
 		Setting often("/proc/sys/vm/dirty_writeback_centisecs", "5"),
 			soon("/proc/sys/vm/dirty_expire_centisecs", "10"),
 			xfs("/proc/sys/fs/xfs/xfssyncd_centisecs", "100");
@@ -468,7 +467,7 @@ size_t cut_one_run(const Filesystem &fs, uint64_t seed, size_t most)
 			if (thorough)
 				go_on(u, places);
 		}
-		/* It is a process more at each moment: `make test` has it where the union was used. */
+		/* fsck is one more process for each moment: `make test` runs it only where the union was used. */
 		if (thorough || !getenv("AUFS_QUICK"))
 			fs.check(cut.name);
 		string said = log.read();

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// Random operations on a union and, one by one, on a plain directory with the content that the union
-// must show: each has to have the same result on both, and both have to look alike all the time.
-// AUFS_SEED and AUFS_STEPS choose another run.
+// Random operations on a union, and each also on a plain directory with the content that the union has to show. Each
+// result has to be the same, and both trees have to look alike all the time. AUFS_SEED and AUFS_STEPS choose another
+// run.
 //
 // Combinations: tmpfs xfs tmpfs+ext4
 
@@ -32,7 +32,7 @@ public:
 		if (wrong_)
 			report();
 	}
-	/* All of these leave the case when something differs. */
+	/* These end the case if something differs. */
 	void run(unsigned long steps);
 	void finish();
 
@@ -41,7 +41,7 @@ private:
 	struct Opened {
 		Fd fd, model;
 		string path;
-		bool current; /* it shows what is written: it was opened on a rw branch */
+		bool current; /* it was opened on a rw branch, so it shows later writes */
 	};
 
 	void step();
@@ -107,7 +107,7 @@ void Comparison::refresh()
 }
 
 /*
- * When it fails.
+ * After a failure.
  */
 
 void Comparison::differ(const string &path, const string &what)
@@ -122,7 +122,7 @@ void Comparison::report() const
 {
 	constexpr size_t limit = 60, last = 12;
 	std::vector<string> about;
-	/* And its parent: of `a/b/c`, what was done to b/c by whatever path. */
+	/* Looks for the parent too: of `a/b/c`, for b/c by any path. */
 	size_t slash = wrong_path_.rfind('/');
 	string name = wrong_path_.substr(
 		slash == string::npos || !slash ? 0 : wrong_path_.rfind('/', slash - 1) + 1);
@@ -164,10 +164,7 @@ void Comparison::compare_stat(const string &path, const struct stat &is, const s
 	if (!S_ISDIR(wanted.st_mode)) {
 		same("size", is.st_size, wanted.st_size);
 		same("device", is.st_rdev, wanted.st_rdev);
-		/*
-		 * What a lower file does not know itself is how many of its names have been removed
-		 * before the union forgot its inode.
-		 */
+		/* The lower file does not tell how many of its names were removed before the union forgot its inode. */
 		auto gone = gone_.find(wanted.st_ino);
 		if (gone == gone_.end() || is.st_nlink < wanted.st_nlink)
 			same("number of links", is.st_nlink, wanted.st_nlink);
@@ -187,7 +184,7 @@ void Comparison::compare_stat(const string &path, const struct stat &is, const s
 		same("inode number", is.st_ino, known->second.number);
 }
 
-/* The object and all that can be read of it. */
+/* Compares the object, and all that can be read of it. */
 void Comparison::compare_object(const string &path)
 {
 	struct stat is, wanted;
@@ -232,7 +229,7 @@ void Comparison::compare_directory(const string &dir, std::map<ino_t, ino_t> &ow
 	for (const Entry &entry : entries_in(at_ + dir))
 		if (!here.try_emplace(entry.name, entry).second)
 			differ(dir + entry.name, "readdir gives it twice");
-	/* . is what the root is, too. */
+	/* The root's own . is compared too. */
 	for (const auto &[name, path] : {std::pair{".", self}, std::pair{"..", parent}}) {
 		auto entry = here.find(name);
 		if (entry == here.end())
@@ -280,11 +277,11 @@ void Comparison::compare_tree()
 	for (const Opened &o : opened_)
 		if (o.fd >= 0)
 			compare_stat(o.path, fstat_of(o.fd), fstat_of(o.model));
-	/* Numbers of what is gone may be used again. */
+	/* Numbers of removed objects may be used again. */
 	std::erase_if(numbers_, [](const auto &known) { return !known.second.seen; });
 }
 
-/* The rw branch, as the original reads it: a whiteout comes before the name that it hides. */
+/* The original reads a rw branch so that a whiteout comes before the name that it hides. */
 void Comparison::check_top(const string &dir) const
 {
 	for (const string &name : names_in(dir)) {
@@ -296,10 +293,10 @@ void Comparison::check_top(const string &dir) const
 }
 
 /*
- * Doing.
+ * Operations.
  */
 
-/* @path with symlinks on the way followed; empty if that is not possible. */
+/* @path with its symlinks resolved, except the last; empty if that is not possible. */
 string Comparison::resolve(const string &path) const
 {
 	size_t slash = path.rfind('/');
@@ -321,7 +318,7 @@ bool Comparison::moves_lower_directory(const string &path) const
 	       S_ISDIR(is.st_mode);
 }
 
-/* What the union may answer although a plain directory does not. */
+/* Errors that the union may return although a plain directory does not. */
 bool Comparison::expected_error(const Op &op, int error) const
 {
 	return error == EXDEV && op.kind == Op::rename &&
@@ -341,7 +338,7 @@ bool Comparison::copied(const struct stat &is) const
 	return false;
 }
 
-/* The file, by its number in the model, that is to lose a name which is on a lower branch alone. */
+/* The number in the model of a file that is to lose a name which only lower branches have. */
 ino_t Comparison::name_that_goes(const Op &op) const
 {
 	bool replaces = op.kind == Op::rename && !(op.flags & RENAME_EXCHANGE);
@@ -398,7 +395,7 @@ void Comparison::step_on_opened()
 			return;
 		o.fd = open_file(at_ + o.path, flag);
 		o.model = open_file(model_ + o.path, flag);
-		/* Afterwards: the open may have copied it up. */
+		/* Set after the open, which may have copied the file up. */
 		o.current = flag != O_RDONLY;
 		log(ktap::format("open %u %s flags=%#o", slot, o.path.c_str(), flag));
 		return;
@@ -478,7 +475,7 @@ void Comparison::finish()
 	EXPECT_EQ(snapshot(u_.low), low_before_);
 	EXPECT_EQ(snapshot(u_.low2), low2_before_);
 	EXPECT_HAS_NOT(kernel_.read(), "aufs: branch");
-	/* A run in which next to nothing works compares nothing. */
+	/* A run in which few operations work compares nothing. */
 	EXPECT_GT(worked_ * 10, failed_);
 }
 
@@ -487,7 +484,7 @@ void Comparison::finish()
 CASE(random_operations)
 {
 	uint64_t seed = chosen_seed();
-	/* Lower branches count for less and less: begin with others, now and then after a long time. */
+	/* In time, lower branches matter less. So most rounds are short and begin with new ones, and some are long. */
 	for (unsigned long left = chosen_steps(1600), round = 1; left; round++, seed++) {
 		unsigned long steps = std::min(left, round % 5 == 0 ? 3000UL : 400UL);
 		Comparison comparison(seed);

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// Several processes change one union at the same time, each at random; nobody knows what the result
-// has to be, but it must be one tree, and the same one after a remount. AUFS_SEED and AUFS_STEPS
-// (of each process) choose another run.
+// Several processes change one union at the same time, each at random. The result is not known, but it has to be one
+// tree, and the same one after a remount. AUFS_SEED and AUFS_STEPS (of each process) choose another run.
 //
 // Combinations: tmpfs+ext4
 
@@ -19,7 +18,7 @@ static string branches(const Union &u)
 	return "br=" + u.top + "=rw:" + u.low + "=ro:" + u.low2 + "=ro";
 }
 
-/* What readdir and stat say, of the whole tree; both have to agree. */
+/* Reads the whole tree by readdir and stat, which have to agree. */
 static void look(const string &root, const string &dir, std::map<ino_t, nlink_t> &names,
 		 std::map<ino_t, nlink_t> &counts)
 {
@@ -58,7 +57,7 @@ static void check_links(const string &root)
 		EXPECT_EQ(counts[number], count);
 }
 
-/* Another has cut the file that this one writes to through a mapping: go on with a page of nothing. */
+/* Another process has cut the file that is written to through a mapping: maps an empty page there. */
 static void give_page(int, siginfo_t *info, void *)
 {
 	auto at = reinterpret_cast<uintptr_t>(info->si_addr) / page_size() * page_size();
@@ -75,13 +74,13 @@ static void work(const Union &u, uint64_t seed, unsigned long steps)
 	action.sa_sigaction = give_page;
 	action.sa_flags = SA_SIGINFO;
 	OK(sigaction(SIGBUS, &action, nullptr));
-	/* As the others have it by then. */
+	/* The names that the other processes have made so far. */
 	for (unsigned long i = 0; i < steps; i++) {
 		if (i % 40 == 39)
 			known = known_in(u.mnt + "/");
 		Op op = random_op(random, known);
 		int error = op.apply(u.mnt + "/");
-		/* The name may be another thing by now; but nothing is broken. */
+		/* The name may be another object's by now, but these errnos would be faults. */
 		if (error == EIO || error == ESTALE || error == EUCLEAN || error == EREMOTE)
 			ktap::fail(__FILE__, __LINE__,
 				   "no such error\n  " + op.text() + ": " +
@@ -115,7 +114,7 @@ PARAM_CASE(processes, "end", "are_killed")
 	KernelLog log;
 	u.mount(branches(u));
 	bool kills = ktap::param() == "are_killed";
-	/* Those that are killed do not come so far, and others take their places. */
+	/* A killed process does fewer steps, and others take over. */
 	for (unsigned long left = steps; left;) {
 		unsigned long now = kills ? std::min(left, 100UL) : left;
 		std::vector<pid_t> workers;

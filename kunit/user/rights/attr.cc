@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// stat, statfs and the attributes that the branch keeps.
+// stat, statfs and the attributes that a branch keeps.
 //
 // Combinations: tmpfs xfs
 
@@ -62,7 +62,7 @@ CASE(root_is_the_first_branchs)
 	EXPECT_EQ(st.st_gid, 8u);
 }
 
-/* What is done through the union is there in stat() at once, and on the branch too. */
+/* A change through the union shows in stat() at once, and on the branch too. */
 CASE(changes_show_at_once)
 {
 	Union u;
@@ -120,7 +120,7 @@ CASE(write_updates_the_times)
 	EXPECT_EQ(stat_of(u.at("file")).st_mtim.tv_sec, stat_of(u.top + "/file").st_mtim.tv_sec);
 }
 
-/* Reading brings the access time forward as on any filesystem with relatime; noatime keeps it. */
+/* A read changes the access time as on any filesystem with relatime. With noatime it does not. */
 PARAM_CASE(access_time, "relatime", "noatime")
 {
 	Union u;
@@ -135,7 +135,7 @@ PARAM_CASE(access_time, "relatime", "noatime")
 		EXPECT_GT(stat_of(u.at("file")).st_atim.tv_sec, 1000);
 }
 
-/* A ro branch is not written to, not even the access times of what is read from it. */
+/* Nothing is written to a ro branch, not even the access times of files that are read. */
 CASE(ro_branch_keeps_its_access_times)
 {
 	Union u;
@@ -187,7 +187,7 @@ CASE(statfs_is_aufs)
 	EXPECT_EQ(pathconf(u.mnt.c_str(), _PC_NAME_MAX), 251);
 }
 
-/* df of the union follows what is written to the rw branch. */
+/* df of the union follows the rw branch. */
 CASE(statfs_follows_the_rw_branch)
 {
 	Union u;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// Branches that are idmapped mounts: what the branch has for one owner is another's for users, and
-// what they make goes the other way. "Raw" is what the branch has without the mapping.
+// Branches that are idmapped mounts: users see other owners than the branch has, and new objects are mapped the other
+// way. "Raw" ids are those of the branch without the mapping.
 //
 // Combinations: tmpfs ext4
 
@@ -14,10 +14,10 @@
 #include <sched.h>
 #include <sys/xattr.h>
 
-/* Raw 0 is root; raw 5000 (group 6000) is alice, and so on; all others have nobody opposite. */
+/* Raw 0 is root; raw 5000 (group 6000) is alice, and so on. All other ids are unmapped. */
 static const char *const usual_uids = "0 0 1\n5000 1000 100\n";
 static const char *const usual_gids = "0 0 1\n6000 1000 100\n";
-static constexpr unsigned unmapped = 65534; /* as stat shows it */
+static constexpr unsigned unmapped = 65534; /* shown so by stat */
 
 /* A user namespace with this mapping. */
 static Fd user_namespace(const string &uids, const string &gids)
@@ -47,7 +47,7 @@ static int set_idmap(int tree, int ns)
 	return mount_setattr(tree, "", AT_EMPTY_PATH, &attr, sizeof(attr));
 }
 
-/* @dir once more, at a new directory of the case's own, with ids mapped. */
+/* Mounts @dir at a new directory of the case, with ids mapped. */
 static Mounted idmapped(const Union &u, const string &dir, const char *uids = usual_uids,
 			const char *gids = usual_gids)
 {
@@ -85,7 +85,7 @@ static void make_file(const string &path, uid_t uid, gid_t gid, mode_t mode = 06
 
 static string get(const string &path, const char *name)
 {
-	/* 6.1 maps the ids of an idmapped mount's ACLs only in a buffer that entries fill. */
+	/* On 6.1 an idmapped mount maps the ids of an ACL only if entries fill the buffer. */
 	char value[4 + 512 * 8];
 	ssize_t length = lgetxattr(path.c_str(), name, value, sizeof(value));
 	return length < 0 ? "(" + ktap::errno_name(errno) + ")" : string(value, length);
@@ -98,7 +98,7 @@ static int set(const string &path, const char *name, const string &value)
 
 static constexpr const char *capability = "security.capability";
 
-/* All but what is to be run for the owner, and @rights for user @uid and group @gid. */
+/* An ACL that gives the owner all but execution, and user @uid and group @gid the @rights. */
 static string acl(uint32_t uid, uint32_t gid, uint16_t rights = 4)
 {
 	return acl({{ACL_USER_OBJ, 6, no_id},
@@ -109,7 +109,7 @@ static string acl(uint32_t uid, uint32_t gid, uint16_t rights = 4)
 		    {ACL_OTHER, 0, no_id}});
 }
 
-/* cap_net_raw, permitted and effective, for the user namespaces of root @root. */
+/* cap_net_raw, permitted and effective, for user namespaces with the root @root. */
 static string capability_of_root(uint32_t root)
 {
 	vfs_ns_cap_data data = {};
@@ -184,11 +184,11 @@ CASE(chown_goes_both_ways)
 	as_user({5000, 6000, {}}, [&] { EXPECT_ERR(chmod(file.c_str(), 0777), EPERM); });
 	EXPECT_EQ(owner(u.top + "/file"), "5000:6000");
 	EXPECT_EQ(stat_of(u.top + "/file").st_mode & 07777, 0640u);
-	/* Who has no id on the branch cannot own what is there. */
+	/* A user that has no id on the branch cannot own objects there. */
 	EXPECT_ERR(chown(file.c_str(), 2000, -1), EOVERFLOW);
 	EXPECT_ERR(chown(file.c_str(), -1, 5000), EOVERFLOW);
 	EXPECT_EQ(owner(file), "1000:1000");
-	/* What belongs to nobody here is not changed, but for root who gives it away. */
+	/* An object whose owner has no id here can only be changed by root, and only to another owner. */
 	string foreign = u.at("foreign");
 	EXPECT_ERR(chmod(foreign.c_str(), 0600), EOVERFLOW);
 	EXPECT_ERR(open(foreign.c_str(), O_WRONLY), EACCES);
@@ -236,7 +236,7 @@ PARAM_CASE(creator_is_mapped, "open", "mkdir", "mknod", "symlink", "tmpfile")
 	EXPECT_EQ(owner(u.top + "/all/made"), "0:0");
 }
 
-/* From a branch that is mapped to one that is not, the other way round, and between two mappings. */
+/* Copies between a mapped branch and one that is not, either way, and between two mapped ones. */
 PARAM_CASE(copy_up_keeps_owners, "from", "to", "between")
 {
 	Union u;
@@ -295,7 +295,7 @@ PARAM_CASE(copy_up_keeps_owners, "from", "to", "between")
 	EXPECT_EQ(snapshot(u.low), before);
 }
 
-/* What has no counterpart on the branch that it should go to stays where it is. */
+/* A file is not copied up if an id of its has no counterpart on the rw branch. */
 PARAM_CASE(copy_up_of_unmapped, "owner", "group", "acl", "acl_group", "capability")
 {
 	Union u;
@@ -317,7 +317,7 @@ PARAM_CASE(copy_up_of_unmapped, "owner", "group", "acl", "acl_group", "capabilit
 	EXPECT_EQ(snapshot(u.low), before);
 }
 
-/* And what users of an idmapped branch see without an id. */
+/* Ids of an idmapped branch that users do not have. */
 PARAM_CASE(unmapped_on_the_lower_branch, "owner", "acl")
 {
 	Union u;
@@ -351,14 +351,14 @@ CASE(acl_through_the_mapping)
 	as_user({2000, 1077, {}}, [&] { EXPECT_EQ(read_file(file), "content"); });
 	for (const User &user : {User{5001, 6001, {}}, User{2000, 6077, {}}})
 		as_user(user, [&] { EXPECT_ERR(open(file.c_str(), O_RDONLY), EACCES); });
-	/* The filesystem's own did not become the mapped one. */
+	/* The filesystem's own ACL has not become the mapped one. */
 	EXPECT_EQ(get(u.top + "/file", access_acl), acl(5001, 6077));
 	as_user(alice, [&] { EXPECT_OK(set(file, access_acl, acl(1002, 1003))); });
 	EXPECT_EQ(get(file, access_acl), acl(1002, 1003));
 	EXPECT_EQ(get(u.top + "/file", access_acl), acl(5002, 6003));
 	as_user({1002, 2000, {}}, [&] { EXPECT_EQ(read_file(file), "content"); });
 	as_user(bob, [&] { EXPECT_ERR(open(file.c_str(), O_RDONLY), EACCES); });
-	/* As on the idmapped mount itself. */
+	/* The idmapped mount itself answers the same. */
 	EXPECT_ERR(set(file, access_acl, acl(2000, 1000)), EINVAL);
 	EXPECT_ERR(set(mapped.path() + "/file", access_acl, acl(2000, 1000)), EINVAL);
 	EXPECT_EQ(get(u.top + "/file", access_acl), acl(5002, 6003));
@@ -369,7 +369,7 @@ CASE(acl_through_the_mapping)
 	EXPECT_EQ(get(u.at("dir/heir"), access_acl).substr(16, 4), acl(1001, 0).substr(16, 4));
 }
 
-/* A walk that takes no reference may not use what the filesystem has in its cache: its own ids. */
+/* An RCU walk may not use the ACL in the filesystem's cache, which has raw ids. */
 CASE(acl_of_a_directory_on_the_way)
 {
 	Union u;
@@ -409,7 +409,7 @@ CASE(capabilities_through_the_mapping)
 	EXPECT_EQ(get(u.top + "/new", capability), capability_of_root(5001));
 	EXPECT_EQ(get(u.at("new"), capability), capability_of_root(1001));
 	EXPECT_ERR(set(u.at("new"), capability, capability_of_root(2000)), EINVAL);
-	/* Of a root that is nobody here: the program runs, without them. */
+	/* The capabilities are for a root that nobody has here: the program runs without them. */
 	for (const char *name : {"foreign", "foreign_low"}) {
 		EXPECT_EQ(get(u.at(name), capability), "(ENODATA)");
 		EXPECT_EQ(run_helper(u.at(name), "nothing").status, 0);
@@ -449,7 +449,7 @@ CASE(names_on_the_rw_branch)
 	EXPECT_EQ(owner(u.at("moved")), "1000:1000");
 }
 
-/* The mounter, as whom whiteouts and copies are made, has no id on the branch. */
+/* The mounter has no id on the branch. Whiteouts and copies are made as the mounter. */
 CASE(mounter_has_no_id)
 {
 	Union u;
@@ -483,7 +483,7 @@ PARAM_CASE(mapping_reports_the_union, "ro", "rw")
 	Map map(page_size(), PROT_READ, MAP_SHARED,
 		open_file(u.at("file"), rw ? O_RDWR : O_RDONLY));
 	EXPECT_EQ(map.text(7), "content");
-	/* The union keeps the mapping that it was given. */
+	/* The union keeps the mapping that it was mounted with. */
 	mapped.unmount();
 	expect_reported(map.at(), u.at("file"), stat_of(u.at("file")), stat_of(branch + "/file"));
 	EXPECT_EQ(owner(u.at("file")), "1000:1000");

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// The caller's rights are checked on the union, with the attributes that the union shows; the
-// branches are used with the mounter's.
+// The caller's rights are checked on the union, by the attributes that the union shows. The branches are used with the
+// mounter's rights.
 
 #include "fixture.hh"
 
 #include <sys/fsuid.h>
 
-/* Whether the union and a plain directory give the same answers is decided by these. */
+/* The answers by which a union and a plain directory are compared. */
 static string rights(const string &path)
 {
 	string text;
@@ -58,7 +58,7 @@ CASE(every_mode_answers_as_the_branch_does)
 		});
 }
 
-/* The mounter may read it, the user may not: the mounter's rights are not the user's. */
+/* A file that only the mounter may read: the user does not get the mounter's rights. */
 CASE(private_lower_file)
 {
 	Setup u;
@@ -73,7 +73,7 @@ CASE(private_lower_file)
 	});
 }
 
-/* A branch in a place that users cannot reach is open to them as far as the union shows it. */
+/* A branch in a directory that users cannot reach can be used through the union. */
 CASE(branch_behind_a_private_directory)
 {
 	Setup u;
@@ -89,7 +89,7 @@ CASE(branch_behind_a_private_directory)
 	});
 }
 
-/* In a merged directory the first branch's mode counts, not that of what lies below. */
+/* In a merged directory the mode of the first branch counts, not that of a lower one. */
 CASE(merged_directory_has_the_first_branchs_rights)
 {
 	Setup u;
@@ -194,7 +194,7 @@ CASE(real_and_effective_user)
 	EXPECT_EQ(code, 0);
 }
 
-/* Search permission of each directory on the way. */
+/* Each directory of a path needs search permission. */
 CASE(search_permission)
 {
 	Setup u;
@@ -211,7 +211,7 @@ CASE(search_permission)
 	});
 }
 
-/* What was opened with rights keeps them; a mode that changes later does not matter. */
+/* An open file keeps its rights when the mode changes. */
 CASE(open_file_keeps_its_rights)
 {
 	Setup u;
@@ -244,7 +244,7 @@ CASE(exec_permission)
 	});
 }
 
-/* What the mounter could do, a user cannot. */
+/* A user does not get the mounter's capabilities. */
 CASE(capabilities_of_the_mounter_do_not_leak)
 {
 	Setup u;

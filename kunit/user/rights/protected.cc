@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// Immutable and append-only files and directories, on the rw branch and on a lower one: what is
-// forbidden there is EPERM in the union, and a copy-up does not set them free.
+// Immutable and append-only files and directories, on the rw branch and on a lower one: a change that is forbidden
+// there is EPERM in the union, and a copy-up does not make them free.
 //
 // Combinations: ext4 xfs
 
@@ -25,7 +25,7 @@ unsigned flags_of(const string &path)
 	return flags;
 }
 
-/* @path has @flag, as long as this lives. */
+/* Gives @path the flag @flag in this scope. */
 class Flagged
 {
 public:
@@ -54,7 +54,7 @@ private:
 	unsigned flag_;
 };
 
-/* A file and a directory with a file, on the branch that the case is about. */
+/* A file, and a directory with a file, on the case's branch. */
 struct Protected : Union {
 	string branch;
 
@@ -66,7 +66,7 @@ struct Protected : Union {
 	}
 };
 
-/* What neither kind of file permits. */
+/* The changes that neither kind of file allows. */
 void expect_no_change(const Union &u, const string &path)
 {
 	string file = u.at(path), other = u.at("other");
@@ -125,7 +125,7 @@ PARAM_CASE(append_only_file, "top", "low")
 	expect_no_debris(u.top);
 }
 
-/* Nobody asks to change it: it is not copied, lest its copy be protected less. */
+/* An open to read does not copy such a file: its copy might be protected less. */
 PARAM_CASE(not_copied_on_open, "immutable", "append_only")
 {
 	Protected u("low");
@@ -139,7 +139,7 @@ PARAM_CASE(not_copied_on_open, "immutable", "append_only")
 	EXPECT(exists(u.top + "/plain"));
 }
 
-/* The flag of a copy is there before anyone could have it opened without. */
+/* A copy has the flag before any other task can open it. */
 CASE(copy_is_protected_at_once)
 {
 	Protected u("low");
@@ -162,7 +162,7 @@ PARAM_CASE(immutable_directory, "top", "low")
 	EXPECT_ERR(rename(u.at("file").c_str(), u.at("dir/file").c_str()), EPERM);
 	EXPECT_ERR(chmod(u.at("dir").c_str(), 0700), EPERM);
 	EXPECT_EQ(names_in(u.at("dir")), Names{"inner"});
-	/* What lies in it may be written to; a copy would have to lie in a copy of the directory. */
+	/* A file in the directory may be written to, but its copy would need a copy of the directory. */
 	int fd = open(u.at("dir/inner").c_str(), O_WRONLY | O_CLOEXEC);
 	if (string(ktap::param()) == "top")
 		OK(fd);

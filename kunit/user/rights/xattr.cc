@@ -35,7 +35,7 @@ static std::vector<string> list(const string &path)
 	return found;
 }
 
-/* user.* where the branch's filesystem has it (tmpfs only since 6.6), trusted.* everywhere. */
+/* user.* if the branch's filesystem has it (tmpfs only since 6.6), else trusted.*. */
 static const char *usable(const string &branch)
 {
 	string probe = branch + "/probe";
@@ -111,7 +111,7 @@ CASE(lower_file_is_copied)
 	EXPECT_EQ(snapshot(u.low), before);
 }
 
-/* What the union notes for itself is nobody's. */
+/* Users do not see or change the union's own attributes. */
 CASE(own_attributes_are_hidden)
 {
 	Union u;
@@ -126,7 +126,7 @@ CASE(own_attributes_are_hidden)
 	EXPECT_EQ(string(list, size).find("trusted.aufs"), string::npos);
 }
 
-/* trusted.* is root's alone, security.* can be read by everyone; and so through the union. */
+/* Only root has trusted.*, and everyone can read security.*, in the union as on the branch. */
 CASE(trusted_and_security)
 {
 	Union u;
@@ -148,7 +148,7 @@ CASE(trusted_and_security)
 		EXPECT_EQ(std::count(names.begin(), names.end(), "trusted.secret"), 0);
 		EXPECT_EQ(names, list(u.low + "/file"));
 		EXPECT_ERR(set(u.at("mine"), "trusted.x", "t"), EPERM);
-		/* Who may set these is up to the security modules: as on the branch itself. */
+		/* Security modules decide who may set it: the answer is the branch's. */
 		int expected = set(u.top + "/plain", "security.x", "t") ? errno : 0;
 		int result = set(u.at("mine"), "security.x", "t") ? errno : 0;
 		ktap::say("setting security.x on the branch: " + ktap::errno_name(expected));
@@ -188,7 +188,7 @@ CASE(large_value)
 	EXPECT_ERR(set(u.at("file"), name, over), E2BIG);
 }
 
-/* rw for the owner, @perm for @user, nothing for anyone else */
+/* An ACL: rw for the owner, @perm for @user, no rights for others. */
 static string acl_for(uid_t user, uint16_t perm)
 {
 	return acl({{ACL_USER_OBJ, 6, no_id},
@@ -254,8 +254,7 @@ CASE(acl_needs_the_owner)
 	EXPECT_ERR(set(u.at("file"), default_acl, acl_for(alice.uid, 6)), EACCES);
 }
 
-/* Who sets an ACL and is not in the file's group takes set-group-ID away, as on the branch itself. */
-/* How XFS keeps an ACL stays there; the ACL itself is copied. */
+/* The attribute in which XFS keeps an ACL is not copied; the ACL itself is. */
 CASE(acl_of_xfs_elsewhere)
 {
 	if (!on("xfs", true) || on("xfs"))
@@ -283,6 +282,7 @@ PARAM_CASE(symlinks_have_no_acl, "top", "low")
 	}
 }
 
+/* A user outside the file's group that sets an ACL takes set-group-ID away, as on the branch itself. */
 PARAM_CASE(acl_and_setgid, "of_another_group", "of_the_group")
 {
 	Union u;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// Who may read and change which extended attributes, and what is not changed when somebody may not.
+// Which users may read and change which extended attributes. A change that is refused changes nothing.
 //
 // Combinations: tmpfs ext4 xfs
 
@@ -33,7 +33,7 @@ string get(const string &path, const char *name)
 
 } // namespace
 
-/* What is not there and what is there already: the answer is the branch's, and nothing is copied. */
+/* Removing an absent attribute, and making one that is there, fails as on the branch and copies nothing up. */
 PARAM_CASE(nothing_to_do, "file", "dir", "symlink")
 {
 	Union u;
@@ -48,14 +48,14 @@ PARAM_CASE(nothing_to_do, "file", "dir", "symlink")
 	EXPECT_EQ(set(path, "trusted.absent", XATTR_REPLACE), "ENODATA");
 	EXPECT_EQ(set(path, "trusted.here", XATTR_CREATE), "EEXIST");
 	EXPECT_EQ(take(path, "security.absent"), "ENODATA");
-	/* An ACL that is not there is removed with success, by every filesystem. */
+	/* Every filesystem removes an absent ACL with success. */
 	if (name != "symlink")
 		EXPECT_EQ(take(path, access_acl), "fine");
 	if (name == "dir")
 		EXPECT_EQ(take(path, default_acl), "fine");
 	EXPECT_EQ(get(path, "trusted.here"), "x");
 	EXPECT_EQ(names_in(u.top), std::vector<string>{});
-	/* And what is to be done is done. */
+	/* A change that can be made is made. */
 	EXPECT_EQ(set(path, "trusted.absent", XATTR_CREATE), "fine");
 	EXPECT_EQ(set(path, "trusted.here", XATTR_REPLACE), "fine");
 	EXPECT_EQ(get(u.top + "/" + name, "trusted.here"), "value");
@@ -64,7 +64,7 @@ PARAM_CASE(nothing_to_do, "file", "dir", "symlink")
 	EXPECT_EQ(get(u.low + "/" + name, "trusted.here"), "x");
 }
 
-/* Each namespace, by root, by the owner and by another: as on the branch's own file. */
+/* Root, the owner and another user use each namespace: the answers are those for the branch's own file. */
 PARAM_CASE(namespaces, "user.x", "trusted.x", "security.x", "system.x", "other.x")
 {
 	Union u;
@@ -82,7 +82,7 @@ PARAM_CASE(namespaces, "user.x", "trusted.x", "security.x", "system.x", "other.x
 			string expected = set(u.top + "/plain", name);
 			string got = get(u.top + "/plain", name);
 			string taken = take(u.top + "/plain", name);
-			/* Here the VFS asks nothing, and the union does. */
+			/* Here the VFS does not check, but the union does. */
 			if (p == "system.x" && user.uid == bob.uid)
 				expected = taken = "EPERM";
 			EXPECT_EQ(set(u.at("rw"), name), expected);
@@ -97,7 +97,7 @@ PARAM_CASE(namespaces, "user.x", "trusted.x", "security.x", "system.x", "other.x
 	}
 }
 
-/* A server that judges by itself who may do what has to see who asks. */
+/* A server that checks rights itself has to see the caller. */
 CASE(system_attributes_of_a_server)
 {
 	Union u;
@@ -118,10 +118,10 @@ CASE(system_attributes_of_a_server)
 		EXPECT_EQ(seen.xattr_writer, user.uid);
 	}
 	EXPECT_EQ(seen.xattr_writes, 4);
-	/* What has no namespace that the VFS knows, likewise. */
+	/* The same for a name whose namespace the VFS does not know. */
 	as_user(bob, [&] { EXPECT_EQ(set(u.at("file"), "other.x"), "fine"); });
 	EXPECT_EQ(seen.xattr_writer, bob.uid);
-	/* And what the union judges comes from the mounter. */
+	/* If the union checks, the server sees the mounter. */
 	as_user(bob, [&] { EXPECT_EQ(set(u.at("file"), "user.x"), "fine"); });
 	EXPECT_EQ(seen.xattr_writer, 0u);
 	u.unmount();
