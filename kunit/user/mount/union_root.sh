@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# A union as the root directory, with nothing of the machine below it: remounts as /etc/fstab asks for
-# them, where no branch has a path any more, and CRIU, which asks sysfs for the branches.
+# A union as the root directory, from which no branch can be reached by a path. It is remounted as /etc/fstab
+# says, and CRIU, which asks sysfs for the branches, dumps and restores a process in it.
 # shellcheck disable=SC2016 # what is in single quotes is for the shell inside the union
 # shellcheck disable=SC2317 # cases are called by their names
 #
@@ -11,7 +11,7 @@ set -euo pipefail
 # shellcheck source=kunit/user/lib/ktap.inc
 . "$(dirname "$0")/ktap.inc"
 
-# A union of Debian, and what a container needs to begin with.
+# A union over a Debian, with the directories that a container needs.
 root_union()
 {
 	local dir
@@ -42,7 +42,7 @@ container()
 			$1'"
 }
 
-# As systemd does it with "aufs / aufs defaults", as people do, and as a small system does.
+# As systemd remounts it for "aufs / aufs defaults", as people do, and as a small system does.
 remounts_of_the_root()
 {
 	local mount
@@ -66,7 +66,7 @@ remounts_of_the_root()
 	done
 }
 
-# Counts: in a file of the union that it has mapped, in one that it appends to. One of its files was
+# The process counts in a mapped file of the union, and in one to which it appends. One of its files was
 # copied up, and one is open and has no name any more.
 counter='
 import mmap, os, time
@@ -94,7 +94,7 @@ while True:
     time.sleep(0.05)
 '
 
-# Waits until the process in the container has counted on.
+# Waits until the process in the container counts further.
 counted_on()
 {
 	local before i
@@ -114,7 +114,7 @@ criu_or_its_log()
 	}
 }
 
-# The process 1 of the container that was begun last.
+# Prints the id of process 1 of the last container.
 init_of_container()
 {
 	pgrep -n -f '^python3 /work/counter'
@@ -155,7 +155,7 @@ restored()
 	done
 	count=$(wc -l <"$top/work/log")
 	same "all numbers" "$(cat "$top/work/log")" "$(seq "$count")"
-	# It may have been killed after it has counted, and before it has said so.
+	# It may have been killed between its two counts.
 	mapped=$((10#$(head -c 8 "$top/work/shared")))
 	[ "$mapped" = "$count" ] || same "the mapped number" "$mapped" "$((count + 1))"
 	has "$(cat "$images/dump.log")" "/br1 : ${AUFS_DEBIAN:-/}"
@@ -168,7 +168,7 @@ criu_in_the_same_union()
 	restored
 }
 
-# As after the machine was started again.
+# As after a restart of the machine.
 criu_in_the_next_union()
 {
 	dumped

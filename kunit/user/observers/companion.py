@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""aufs-observers.ko comes and goes: many times under load (STEPS=100), not where the kernel is another one, and
-not from under a file that needs it."""
+"""aufs-observers.ko comes and goes: many times under load (STEPS=100). It is refused on a kernel that it does not
+know, and it stays while an open file needs it."""
 import os
 import re
 import signal
@@ -15,13 +15,13 @@ from observer_scene import (COMPANION, LIVEPATCH, RELEASE, TMP, Scene, load_comp
                             read, run, unload_companion, write)
 
 BTF = "/sys/kernel/btf/vmlinux"
-# What is patched: a function, and a member that it looks at.
+# A function that is patched, and a member that it reads.
 FUNCTION, MEMBER = (("pid_maps_open", "s_magic") if RELEASE.startswith("6.1.")
                     else ("print_vma_addr", "s_magic"))
-# Each takes up to half a minute: the kernel changes its code. `make test-all` asks for twenty.
+# Each cycle takes up to half a minute: the kernel changes its code. `make test-all` asks for twenty.
 CYCLES = int(os.environ.get("AUFS_CYCLES") or os.environ.get("AUFS_STEPS")
              or ("1" if os.environ.get("AUFS_QUICK") else "4"))
-# Reads what the companion has its hands in, and has it all go wrong, over and over.
+# Reads the files that the companion corrects, and crashes a child, again and again.
 LOAD = """
 import os, sys
 while True:
@@ -37,8 +37,8 @@ while True:
 
 
 def comes_and_goes_under_load():
-    # All on one processor, on which they interrupt each other. QEMU emulates one at a time: what waits
-    # for a busy other one, as each change of code does, waits for 100 ms, a minute for a livepatch.
+    # All run on one processor, on which they interrupt each other. QEMU emulates one processor at a
+    # time: each change of code waits 100 ms for another one that is busy, a livepatch a minute.
     processors = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {min(processors)})
     scene = Scene("aufs")
@@ -53,7 +53,7 @@ def comes_and_goes_under_load():
         alive = all(worker.poll() is None for worker in workers)
     finally:
         for worker in workers:
-            # With the child that is dumping core.
+            # Kills its child too, which may be dumping core.
             os.killpg(worker.pid, signal.SIGKILL)
             worker.wait()
         scene.end()
@@ -62,8 +62,8 @@ def comes_and_goes_under_load():
 
 
 def refused(change):
-    """Whether it is refused, with a message, where the kernel's BTF is what @change makes of it; and
-    what it says. The BTF that it reads is another file, mounted over the kernel's."""
+    """Whether the companion is refused, with a message, for the kernel's BTF as @change has changed it.
+    Returns the message. The changed BTF is a file that is mounted over the kernel's."""
     with open(BTF, "rb") as file:
         data = bytearray(file.read())
     change(data)
@@ -115,7 +115,7 @@ def refused_with_damaged_btf():
 
 
 def kept_by_an_open_file():
-    """6.1: maps that was opened with it is corrected as long as it is open, and the module stays."""
+    """6.1: a maps file that was opened with the companion stays corrected, and keeps the module."""
     scene = Scene("aufs")
     try:
         load_companion()
@@ -136,7 +136,7 @@ def kept_by_an_open_file():
 
 
 def long_lines():
-    """Each read of maps gives whole lines, however small it is, and the same as one large read."""
+    """Reads of maps, however small, give whole lines, and together the same as one large read."""
     scene = Scene("aufs")
     load_companion()
     try:

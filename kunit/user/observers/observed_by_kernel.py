@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # Combinations: ext4+xfs
-"""What the kernel itself reports of a mapped file of a union: each place where that can be read."""
+"""The kernel's own reports of a mapped file of a union: each place where they can be read."""
 import ctypes
 import fcntl
 import os
@@ -58,7 +58,7 @@ def map_files_open(scene):
 
 def procmap_query(scene):
     name = ctypes.create_string_buffer(PAGE)
-    # size, flags, address; what the kernel fills in; the room for a name, and where it is
+    # size, flags, address; fields that the kernel fills in; the room for a name, and its address
     query = bytearray(struct.pack("=QQQQQQQQQIIIIQQ", 104, 0, scene.mapper.address, 0, 0, 0, 0, 0, 0, 0,
                                   0, len(name), 0, ctypes.addressof(name), 0))
     with open(f"/proc/{scene.mapper.pid}/maps", "rb") as file:
@@ -117,7 +117,7 @@ def fanotify(scene):
     watcher = call("fanotify_init", 0, os.O_RDONLY)
     try:
         call("fanotify_mark", watcher, 1, ctypes.c_uint64(0x20), AT_FDCWD, scene.code.encode())
-        # Not by this process alone: an event of another one.
+        # By another process, so that its event is seen.
         run("head", "-c", "1", scene.code)
         event = struct.unpack_from("=IBBHQii", os.read(watcher, PAGE))
         status = os.fstat(event[5])
@@ -154,7 +154,7 @@ def perf_mmap2(scene):
 
 
 def notes_of(core):
-    """The notes of a core dump: (type, what it holds)."""
+    """The notes of a core dump: (type, content)."""
     with open(core, "rb") as file:
         data = file.read()
     start, = struct.unpack_from("<Q", data, 32)
@@ -182,7 +182,7 @@ def core_nt_file(scene):
 
 
 class KernelLog:
-    """What the kernel logs from now on, however much that is."""
+    """All lines that the kernel logs from now on, without its limit."""
 
     LIMIT = "/proc/sys/kernel/printk_ratelimit"
 
@@ -211,7 +211,7 @@ class KernelLog:
 
 
 def segfault_line(scene):
-    """It has the last component of a name: that of now, so the file is renamed first."""
+    """The log has the last component of the present name. So the file is renamed first."""
     path = scene.new_code(scene.new_name("crash"))
     mapper = scene.map(path)
     renamed = path + "_renamed"
@@ -225,7 +225,7 @@ def segfault_line(scene):
 
 
 class Tracing:
-    """tracefs as it was, afterwards."""
+    """A scope after which tracefs is as it was."""
 
     def __init__(self, event, **options):
         if not os.path.exists(TRACING + "/trace"):
@@ -273,7 +273,7 @@ def uprobe(scene):
 
 
 def bpf_iterator(scene):
-    """observer.bpf.c, in which a line is what the iterator says of a vma."""
+    """observer.bpf.c prints a line for each vma of the iterator."""
     need("bpftool")
     pin = "/sys/fs/bpf/observer"
     if not os.path.ismount("/sys/fs/bpf"):
@@ -289,7 +289,7 @@ def bpf_iterator(scene):
 
 
 def prctl_exe_file(scene):
-    """A program that is still mapped is not replaced as what /proc/PID/exe says."""
+    """/proc/PID/exe cannot be changed while the old program is mapped."""
     program = """
 import ctypes, os
 fd = os.open("/bin/true", os.O_RDONLY)
@@ -303,7 +303,7 @@ print("errno", libc.prctl(35, 13, fd, 0, 0) and ctypes.get_errno())
     return int(found[1]) == 16  # EBUSY
 
 
-# Of the files of the scene only those that are listed, by their users' path.
+# Allows only the listed files of the scene, by the paths that users see.
 PROFILE = """
 profile aufs_observed {
   capability, network, signal, ptrace, unix,
@@ -323,7 +323,7 @@ profile aufs_attached @MNT@/program {
   @MNT@/program mr,
 }
 """
-# What a confined process does with a file that it may read and write.
+# The work of a confined process on a file that it may read and write.
 CONFINED = """
 import fcntl, mmap, os, sys
 fd = os.open(sys.argv[1], os.O_RDWR)
@@ -358,14 +358,14 @@ def with_profiles(scene):
 
 
 def apparmor_attaches(scene):
-    """The profile of a program is that of the path by which it is run."""
+    """A program gets the profile of the path by which it is run."""
     with_profiles(scene)
     process = scene.start(scene.program, "1000")
     return read(f"/proc/{process.pid}/attr/current").startswith("aufs_attached")
 
 
 def apparmor_confined(scene):
-    """What the profile allows a process works, and what it runs from the union runs."""
+    """All that the profile allows works, and a program of the union runs."""
     with_profiles(scene)
     name = scene.new_name("confined")
     write(f"{LOW}/{name}", "words")
@@ -379,13 +379,13 @@ def apparmor_confined(scene):
 
 def apparmor_mmap(scene):
     with_profiles(scene)
-    # Readable and executable.
+    # 5: readable and executable.
     mapper = scene.map(scene.code, 5, ("aa-exec", "-p", "aufs_observed", "--"))
     return mapper.do("call", 0) is not None
 
 
 def apparmor_mprotect(scene):
-    """What the profile allows is allowed, and nothing else."""
+    """mprotect() is allowed only for a file that the profile allows."""
     with_profiles(scene)
     before = ("aa-exec", "-p", "aufs_observed", "--")
     allowed = scene.map(scene.code, 1, before)
@@ -400,7 +400,7 @@ def ima(scene):
         raise NotHere("no IMA in this kernel")
     if os.path.exists(SECURITY + "/ima/policy"):
         try:
-            # Once is all that the kernel allows.
+            # The kernel allows that once.
             write(SECURITY + "/ima/policy", f"measure func=MMAP_CHECK mask=MAY_EXEC fowner={IMA_OWNER}\n")
         except OSError:
             pass

@@ -3,7 +3,7 @@
 #
 # Combinations: ext4+xfs
 # Runs: on 6.12 only
-"""What programs that people use report of a library that a process has mapped from a union."""
+"""Reports of common programs about a library that a process has mapped from a union."""
 import os
 import re
 import shutil
@@ -35,7 +35,7 @@ PROGRAM = "void observed_loop(void); int main(void) { observed_loop(); return 0;
 
 
 class Programs(Scene):
-    """With a program that runs from the union and spends its time in a library there."""
+    """A scene with a program of the union that spends its time in a library of the union."""
 
     def __init__(self, kind):
         super().__init__(kind)
@@ -55,7 +55,7 @@ class Programs(Scene):
 
     def start_observed(self):
         process = self.start(MNT + "/observed")
-        # Until it sleeps in its loop: the linker has done what it does to mappings.
+        # When it sleeps in its loop, the linker has made all mappings.
         if not wait_for(lambda: read(f"/proc/{process.pid}/syscall").startswith(f"{CLOCK_NANOSLEEP} "), 10):
             raise RuntimeError(f"{MNT}/observed does not run")
         return process
@@ -69,7 +69,7 @@ class Programs(Scene):
 
 
 def found(pattern, text):
-    """The match; what was said instead is in the error."""
+    """The match of @pattern in @text. If there is none, the error has the text."""
     match = re.search(pattern, text, re.MULTILINE)
     if not match:
         raise RuntimeError(f"no match of {pattern} in: {text[-3000:]}")
@@ -87,13 +87,13 @@ def lsof_by_file(scene):
 
 
 def fuser(scene):
-    """Its letters for the process: m, it is mapped."""
+    """fuser has the letter m for the process: it maps the file."""
     text = run("fuser", "-v", scene.library)
     return bool(re.search(rf"\s{scene.pid}\s+\S*m\s", text))
 
 
 def fuser_of_mount(scene):
-    """A process that has nothing of the mount but a mapping."""
+    """fuser finds a process that has only a mapping of the mount."""
     text = run("fuser", "-v", "-m", MNT)
     return bool(re.search(rf"\s{scene.mapper.pid}\s+\S*m\s", text))
 
@@ -117,7 +117,7 @@ def gdb(*words):
 
 
 def gdb_attached(scene):
-    """Where things are mapped, the stack with symbols of the library, and a breakpoint in it."""
+    """The mappings, a stack with symbols of the library, and a breakpoint in it."""
     text = gdb("-p", scene.pid, "-ex", "info proc mappings", "-ex", "break observed_call",
                "-ex", "continue", "-ex", "backtrace")
     found(r"^Breakpoint 1, observed_call", text)
@@ -143,7 +143,7 @@ def perf(*words):
 
 
 def perf_samples(scene):
-    """Samples are given to the library, and named by its symbols."""
+    """Samples belong to the library, and have its symbols."""
     data = TMP + "/perf.data"
     perf("record", "-q", "-e", "cpu-clock:u", "--no-buildid", "--no-buildid-cache", "-o", data,
          "timeout", "1", MNT + "/observed")
@@ -188,7 +188,7 @@ def eu_stack(scene):
 
 
 def noticed(scene, notices):
-    """That @notices says of a process whether its library has been replaced."""
+    """Whether @notices tells for a process that its library has been replaced."""
     process = scene.start_observed()
     before = notices(process.pid)
     copy = scene.library + ".new"
@@ -197,7 +197,7 @@ def noticed(scene, notices):
     after = notices(process.pid)
     if before or not after:
         print(f"# before: {before}, after: {after}", flush=True)
-    # Those that have been started before are not to be looked at any more.
+    # Later observers look at a process with the new library.
     scene.process.end()
     scene.process = scene.start_observed()
     return not before and after
@@ -221,7 +221,7 @@ def checkrestart(scene):
 
 
 def criu(scene):
-    """A process is dumped, and lives on with the same mappings."""
+    """A process is dumped, and then restored with the same mappings."""
     need("criu")
     checked = run("criu", "check")
     if "Looks good" not in checked:
@@ -232,7 +232,7 @@ def criu(scene):
     os.mkdir(images)
 
     def mapped():
-        """What is mapped of files. CRIU maps at once what the linker has split, and that may be one."""
+        """The mappings of files. CRIU may make one mapping where the linker has split several."""
         pieces = []
         for line in read(f"/proc/{pid}/maps").splitlines():
             start, end, rights, offset, rest = re.match(r"(\w+)-(\w+) (\S+) (\w+) (.*)", line).groups()
@@ -281,7 +281,7 @@ OBSERVERS = [
     (eu_stack, "`eu-stack`", {}),
     (needrestart, "`needrestart`: a library was replaced", {"6.1": "wrong"}),
     (checkrestart, "`checkrestart`: a library was replaced", {}),
-    # That of Debian 12 does not run on 7.3.
+    # Debian 12's CRIU does not run on 7.3.
     (criu, "CRIU: dumped and restored", {"vm_prfile": "-", "7.3": "-", "7.3+": "-"}),
 ]
 

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The scene in which observers are asked, and the table of what they say.
+"""The scene for observers, and the table of their reports.
 
-A file of a union is mapped, and an observer reports it: right where that is the path, the device and
-the inode number that stat(2) gives, as far as the observer tells them. The same is done with a file
-of overlayfs and with an ordinary file; then all of it again with the companion loaded, where the
-kernel can have it.
+A file of a union is mapped, and an observer reports it. The report is right if it has the path, the
+device and the inode number that stat(2) gives, as far as the observer tells them. The same is done
+with a file of overlayfs and with an ordinary file. On kernels that can have the companion, all of it
+is done again with that loaded.
 """
 import collections
 import ctypes
@@ -33,7 +33,7 @@ PAGE = 4096
 # `make test-all` and for the table of `make observers`.
 KINDS = ("aufs",) if os.environ.get("AUFS_QUICK") else ("aufs", "overlay", "plain")
 
-# Machine code for what a mapped file is to do: return, write to address 0, call getpid().
+# Machine code for mapped files: return, write to address 0, call getpid().
 RETURN, CRASH, GETPID = 0, 16, 32
 CODE = {RETURN: "c3", CRASH: "c604250000000000c3", GETPID: "b8270000000f05c3"}
 MAPPER = """
@@ -55,7 +55,7 @@ for line in sys.stdin:
         print(-libc.mprotect(at, 8192, int(number)) and ctypes.get_errno(), flush=True)
 """
 
-# What an observer says of a file; None for what it does not tell.
+# An observer's report of a file; None for a field that it does not tell.
 Report = collections.namedtuple("Report", "path device inode", defaults=(None, None, None))
 
 
@@ -64,7 +64,7 @@ class NotHere(Exception):
 
 
 def call(function, *arguments):
-    """A function of the C library; raises what it answers."""
+    """Call a function of the C library; raise its errno."""
     result = getattr(LIBC, function)(*arguments)
     if result < 0:
         error = ctypes.get_errno()
@@ -73,7 +73,7 @@ def call(function, *arguments):
 
 
 def run(*words, **more):
-    """What a program prints, on both of its outputs; its status does not matter."""
+    """Run a program; return both of its outputs. Its status does not matter."""
     return subprocess.run(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, text=True, errors="replace", check=False,
                           timeout=200 * PATIENCE, **more).stdout
@@ -104,7 +104,7 @@ def write(path, text):
 
 
 def wait_for(condition, seconds=30):
-    """What @condition says as soon as that is true; after so many seconds, what it says then."""
+    """The result of @condition as soon as it is true, or its result after @seconds."""
     deadline = time.monotonic() + seconds * PATIENCE
     while not (found := condition()) and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -112,13 +112,13 @@ def wait_for(condition, seconds=30):
 
 
 def device_of(text, base=16):
-    """The device that "00:24" is."""
+    """The device number of a text such as "00:24"."""
     major, minor = (int(part, base) for part in re.split("[:,]", text))
     return os.makedev(major, minor)
 
 
 def core_of(process):
-    """The core dump of a process, which ends so."""
+    """End a process by a signal; return its core dump."""
     pattern = read("/proc/sys/kernel/core_pattern")
     write("/proc/sys/kernel/core_pattern", TMP + "/core.%p")
     try:
@@ -130,7 +130,7 @@ def core_of(process):
 
 
 def of_line(line):
-    """What a line of /proc/PID/maps says, however its columns are set."""
+    """The report in a line of /proc/PID/maps, with any width of columns."""
     fields = line.split(maxsplit=5)
     return Report(fields[5].strip(), device_of(fields[3]), int(fields[4]))
 
@@ -151,7 +151,7 @@ class Mapper:
         self.address = int(line)
 
     def do(self, word, number):
-        """The answer, or None from a process that died of it."""
+        """The answer; None if the process died."""
         self.process.stdin.write(f"{word} {number}\n")
         self.process.stdin.flush()
         line = self.process.stdout.readline()
@@ -192,7 +192,7 @@ class Scene:
         self.running.append(self.mapper)
 
     def new_code(self, name, directory=None):
-        """A file of machine code, below; the path by which users know it."""
+        """Make a file of machine code on the lower branch; return the path that users see."""
         with open(f"{directory or LOW}/{name}", "wb") as file:
             file.truncate(2 * PAGE)
             for offset, code in CODE.items():
@@ -211,7 +211,7 @@ class Scene:
                                    stderr=subprocess.DEVNULL)
         process.end = lambda: (process.kill(), process.wait())
         self.running.append(process)
-        # Until it is another program than this one.
+        # Wait until it runs that program, and not this one.
         wait_for(lambda: os.readlink(f"/proc/{process.pid}/exe") == os.path.realpath(words[0]), 5)
         return process
 
@@ -222,14 +222,14 @@ class Scene:
     def end(self):
         for process in self.running:
             process.end()
-        # What was killed may be dumping core, and ends a little later.
+        # A killed process may be dumping core, and ends a little later.
         if not wait_for(lambda: not subprocess.run(["umount", MNT], stderr=subprocess.DEVNULL,
                                                    check=False).returncode):
             must("umount", MNT)
 
 
 def cell(said, path):
-    """The verdict on what an observer said of the file at @path, for the table."""
+    """The verdict for the table on an observer's report of the file at @path."""
     if isinstance(said, bool):
         return "right" if said else "wrong"
     status = os.stat(path)
@@ -240,7 +240,7 @@ def cell(said, path):
 
 
 def ask(observer, scene):
-    """(verdict, what it said) of one observer."""
+    """The verdict on one observer. A wrong report is printed."""
     try:
         said = observer(scene)
         path = scene.code
@@ -260,7 +260,7 @@ def ask(observer, scene):
 
 
 def own_view():
-    """What this process, which maps ordinary files only, reads of itself."""
+    """The reports of this process, which maps only ordinary files, about itself."""
     lines = []
     for name in ("maps", "smaps", "numa_maps"):
         for line in read(f"/proc/self/{name}").splitlines():
@@ -270,7 +270,7 @@ def own_view():
 
 
 def held_up(state):
-    """The tasks that keep a livepatch from being in force, or from being gone, and where they are."""
+    """The tasks that hold up a livepatch's transition, with their stacks."""
     tasks = []
     for path in glob.glob("/proc/[0-9]*/task/[0-9]*"):
         try:
@@ -295,14 +295,14 @@ def unload_companion():
 
 
 def column(companion):
-    """What the kernel is called in the table."""
+    """The kernel's column in the table."""
     version = re.match(r"\d+\.\d+", RELEASE)[0]
     name = "vm_prfile" + f"-{version}" * (version != "6.12") if HAS_PRFILE else version
     return name + ("+" if companion else "")
 
 
 def expected_of(others, companion):
-    """What is expected there: newer kernels than 6.12 report as that does, where nothing else is said."""
+    """The verdict expected there. A kernel newer than 6.12 reports like 6.12 unless @others says otherwise."""
     like = "vm_prfile" if HAS_PRFILE else "6.1" if RELEASE.startswith("6.1.") else "6.12"
     return others.get(column(companion), others.get(like + ("+" if companion else ""), "right"))
 
@@ -323,9 +323,9 @@ def look(observers, companion, kinds, kind_of_scene):
 
 
 def main(observers, kind_of_scene=Scene, kinds_with_companion=KINDS):
-    """@observers: (function, what the table calls it, {column: verdict, where that is not right})."""
+    """@observers: (function, its row in the table, {column: verdict, if not "right"})."""
     if os.environ["AUFS_COMBO"] != "ext4+xfs":
-        # What is told does not depend on the branches; that overlayfs is wrong does.
+        # Reports about a union do not depend on the branches. Those about an overlay do.
         print("KTAP version 1\n1..0 # SKIP on ext4 over XFS only")
         sys.exit(0)
     resource.setrlimit(resource.RLIMIT_CORE, (resource.RLIM_INFINITY,) * 2)
@@ -365,7 +365,7 @@ def main(observers, kind_of_scene=Scene, kinds_with_companion=KINDS):
         if companion:
             unload_companion()
     if compared:
-        # Neither what overlayfs shows, nor what is shown of ordinary files.
+        # The companion changes neither reports about an overlay nor those about ordinary files.
         for kind in KINDS[1:]:
             for observer, _, _ in observers:
                 before, after = (found[companion][kind][observer] for companion in companions)

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# The programs by which people look at mappings: each names the union's file.
+# Programs that show mappings: each names the union's file.
 # shellcheck disable=SC2317 # cases are called by their names
 #
 # Runs: on 6.12 only
@@ -21,7 +21,7 @@ mapper()
 import mmap, sys, time
 with open(sys.argv[1], "rb") as file:
     area = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-# mmap keeps a duplicate of the descriptor; only the mapping is to be seen.
+# mmap keeps a duplicate of the descriptor, which is closed: only the mapping counts.
 import os
 for name in os.listdir("/proc/self/fd"):
     try:
@@ -56,7 +56,7 @@ lsof_names_it()
 		# Device and inode agree with stat, or lsof would put them in parentheses.
 		has_not "$line" "dev="
 		has "$line" " $(stat -c %i "$file") "
-		# By its name, too: which processes have this file?
+		# A search by the file's name finds the process.
 		same "lsof by name" "$(lsof -n -w -t -- "$file")" "$pid"
 	fi
 }
@@ -73,7 +73,7 @@ fuser_finds_the_mapper()
 		same "fuser -m" "$found" "$pid"
 		same "fuser of the file" "$(fuser "$file" 2>/dev/null | tr -d ' m')" "$pid"
 		has "$(fuser -v "$file" 2>&1)" "....m"
-		# The branch's file is not what is mapped, as far as anyone can see.
+		# No report has the branch's file.
 		same "fuser of the branch's file" "$(fuser "$low/mapped_file" 2>/dev/null || true)" ""
 	else
 		# fuser looks for device and inode in maps, and those are the branch's on this kernel.
@@ -81,7 +81,7 @@ fuser_finds_the_mapper()
 	fi
 }
 
-# A descriptor that is open is found on every kernel.
+# An open descriptor is found on every kernel.
 fuser_finds_the_opener()
 {
 	need fuser

@@ -3,7 +3,7 @@
 #
 # A Debian is maintained in a union: apt and dpkg install, upgrade and remove, with maintainer
 # scripts, triggers, alternatives and users, in an empty rw branch over a whole Debian. Each case goes
-# on with what the one before it left on the rw branch, and mounts the union anew.
+# on with the rw branch that the last one left, and mounts the union anew.
 # shellcheck disable=SC2016 # what is in single quotes is for the shell inside the union
 # shellcheck disable=SC2317 # cases are called by their names
 #
@@ -23,7 +23,7 @@ debian_goes_on()
 	mount_debian
 }
 
-# A file: repository of what is in /srv/debs.
+# Makes a file: repository of the packages in /srv/debs.
 index_repository()
 {
 	inside_sh '
@@ -48,7 +48,7 @@ verify()
 	inside dpkg --verify "$@" | grep -vE ' /usr/share/(doc|man|info|locale)/' || true
 }
 
-# What the package manager knows, what is there, and what is only half there.
+# The package manager's state is consistent, and no file is half unpacked.
 expect_consistent()
 {
 	same "dpkg --audit" "$(inside dpkg --audit)" ""
@@ -70,7 +70,7 @@ state()
 	cksum "$mnt/var/lib/dpkg/status"
 }
 
-# A union of the same branches, without what is cached, shows the same.
+# A new union of the same branches, without caches, shows the same.
 expect_same_after_remount()
 {
 	local before after
@@ -103,7 +103,7 @@ install_with_dependencies()
 	same "dpkg --verify" "$(verify cron cron-daemon-common tcpdump libpcap0.8 vim-tiny vim-common)" ""
 }
 
-# An installed package, one that came with the lower branch, and one whose configuration was edited.
+# Upgrades an installed package, one of the lower branch, and one with an edited configuration.
 upgrade()
 {
 	debian_goes_on
@@ -137,7 +137,7 @@ remove_and_purge()
 	local list
 	debian_goes_on
 	list=$(inside dpkg -L cron cron-daemon-common vim-tiny strace attr)
-	# The last two are on the lower branch alone.
+	# Only the lower branch has the last two.
 	apt remove cron vim-tiny strace attr
 	expect_consistent
 	inside_sh '
@@ -149,13 +149,13 @@ remove_and_purge()
 	expect_consistent
 	expect_same_after_remount
 	inside_sh '! dpkg-query -W strace 2>/dev/null && ! test -e /usr/bin/strace'
-	# Directories that other packages have stay; files of these are gone.
+	# Directories of other packages stay; the files of these are gone.
 	while read -r path; do
 		[ ! -f "$mnt$path" ] || inside dpkg -S "$path" || fail "$path is still there"
 	done <<<"$list"
 	[ -e "$AUFS_DEBIAN/usr/bin/strace" ] || fail "it is gone from the lower branch"
 	same "the whiteout" "$(stat -c '%a %s %F' "$top/usr/bin/.wh.strace")" "444 0 regular empty file"
-	# And back again, over whiteouts.
+	# Installs one again, over whiteouts.
 	inside dpkg -i /srv/debs/new-sed.deb
 	same "dpkg --verify" "$(verify sed)" ""
 }

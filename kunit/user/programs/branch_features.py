@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What features.py tries of branches that come and go. Each takes the name of the filesystem."""
+"""The features of branches that come and go, for features.py. Each takes the filesystem's name."""
 import mmap
 import os
 import re
@@ -8,7 +8,7 @@ from feature_tools import CONTENT, LOW, LOW2, MNT, options_of, run, write
 
 
 class Union:
-    """A mounted one, whose branches change."""
+    """A mounted union whose branches change."""
 
     def __init__(self, kind, more=""):
         self.options = options_of(kind) + more
@@ -69,7 +69,7 @@ def failed_remount_changes_nothing(kind):
 
 
 def branch_is_understood(union):
-    """Whether it was refused for the branch that is missing, and not because no branch can come."""
+    """Whether it was refused for the missing branch, and not because no branch can be added."""
     return union.changed(f"add:1:{LOW2}/next=ro") and os.path.exists(MNT + "/new")
 
 

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# A kernel module is built in a union: the source and the kernel's headers lie on lower branches, what
-# is made goes to the rw one.
+# A kernel module is built in a union: the source and the kernel's headers are on lower branches, and
+# the objects go to the rw one.
 # shellcheck disable=SC2016 # what is in single quotes is for the shell inside the union
 # shellcheck disable=SC2317 # cases are called by their names
 #

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What features.py and branch_features.py share."""
+"""Helpers of features.py, branch_features.py and trinity.py."""
 import ctypes
 import os
 import subprocess
@@ -11,7 +11,7 @@ CONTENT = b"what it was\n" * 1000
 
 
 def call(function, *arguments):
-    """A function of the C library; raises what it answers."""
+    """Call a function of the C library; raise its errno."""
     result = getattr(LIBC, function)(*arguments)
     if result < 0:
         error = ctypes.get_errno()

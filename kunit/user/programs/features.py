@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # Combinations: ext4+xfs
-"""What this filesystem does, and what overlayfs does, tried on both with the same branches.
+"""The features of this filesystem and of overlayfs, tried on both with the same branches.
 
-Each feature is a case; it fails if this filesystem does not do what the feature says, or where
-EXPECTED says otherwise. What overlayfs does is only said, in a line "# feature | NAME | aufs |
-overlayfs" that scripts/features makes a table of. Both have their defaults as options.
+Each feature is a case. It fails if this filesystem has the feature and should not, or the other way
+round. For overlayfs there is only a line "# feature | NAME | aufs | overlayfs", of which
+scripts/features makes a table. Both are mounted with their default options.
 """
 import ctypes
 import errno
@@ -49,7 +49,7 @@ def tells_the_truth(fields, path):
             and int(fields[4]) == stat.st_ino)
 
 
-# Each takes the mount point, and says whether the feature is there.
+# Each function takes the mount point, and returns whether the feature is there.
 
 def inode_number_survives_copy_up(mnt):
     before = os.stat(mnt + "/file").st_ino
@@ -260,7 +260,7 @@ def read_only_and_back(mnt):
     return True
 
 
-# Those that are about the mount itself take the name of the filesystem.
+# Functions about the mount itself take the filesystem's name.
 
 def mounts(options, kind, *more):
     done = run(*more, "mount", "-i", "-t", kind, "-o", options, "none", MNT)
@@ -301,7 +301,7 @@ def mounted_by_users(kind):
 
 
 FEATURES = [
-    # (what a table says of it, function, what this filesystem does)
+    # (row of the table, function, whether this filesystem has it)
     ("inode number stays over copy-up", inode_number_survives_copy_up, True),
     ("one device number for all files", one_device_number, True),
     ("`readdir` and `stat` give the same inode numbers", readdir_and_stat_agree_on_inode_numbers, True),
@@ -342,7 +342,7 @@ MOUNTS = [
     ("what is put on a branch directly is seen (`udba=reval`)", branches.direct_change_is_seen, True),
     ("mounted by users, in a user namespace", mounted_by_users, False),
 ]
-# What a branch filesystem has not.
+# Features that some branch filesystems do not have.
 WITHOUT_DISK = {direct_io, file_flags, extents, union_is_frozen}
 
 

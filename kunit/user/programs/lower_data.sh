@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Programs that keep their data in files which they map, on data that begins on a lower branch: they
-# read it there, and the first write copies it up.
+# Programs that map their data files. The data is on a lower branch at first: it is read there, and
+# the first write copies it up.
 # shellcheck disable=SC2317 # cases are called by their names
 #
 # Runs: on 6.12 only
@@ -12,13 +12,13 @@ set -euo pipefail
 
 pragmas='PRAGMA busy_timeout=60000; PRAGMA mmap_size=268435456;'
 
-# sql FILE TEXT: the last line of what it answers
+# sql FILE TEXT: the last line of the answer
 sql()
 {
 	sqlite3 "$1" "$pragmas $2" | tail -n 1
 }
 
-# A database of 2000 rows below. JOURNAL is delete or wal.
+# Makes a database of 2000 rows on the lower branch. JOURNAL is delete or wal.
 lower_database()
 {
 	need sqlite3
@@ -70,7 +70,7 @@ sqlite3_reads_and_writes() # JOURNAL
 sqlite3_journal() { sqlite3_reads_and_writes delete; }
 sqlite3_wal() { sqlite3_reads_and_writes wal; }
 
-# One process has the database open, and mapped, while others make it be copied up.
+# One process has the database open and mapped while another one's write copies it up.
 sqlite3_reader_from_before_the_copy()
 {
 	local out
@@ -83,7 +83,7 @@ reader.execute("PRAGMA mmap_size=268435456")
 count = lambda: reader.execute("SELECT count(*) FROM t").fetchone()[0]
 assert count() == 2000
 subprocess.run(["sqlite3", sys.argv[1], "DELETE FROM t WHERE n > 10;"], check=True)
-# What was open is the old file, whole; who opens it now has the new one.
+# The open database is the old file, whole, or the new one. A new open gets the new one.
 old = count()
 assert reader.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
 reader.close()
@@ -142,8 +142,8 @@ PYTHON
 	same "the lower branch" "$(tree "$low")" "$before"
 }
 
-# fio writes a file below, with checksums in it; through the union that is read and verified, and is
-# then written and verified again.
+# fio writes a file with checksums on the lower branch. Through the union it reads and verifies the file,
+# then writes and verifies it again.
 fio_on_a_lower_file() # ENGINE
 {
 	local job=(--name=job --size=4m --bs=4k --verify=crc32c --verify_fatal=1 --randrepeat=1)

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# git works in a repository that lies on a lower branch: what it writes, links and renames there
-# is copied up, and git's own check of all objects and of the index judges it.
+# git works in a repository on a lower branch: files that it writes, links and renames are copied up.
+# git's own check of all objects and of the index judges the result.
 # shellcheck disable=SC2317 # cases are called by their names
 #
 # Runs: in `make test-all` only
@@ -12,7 +12,7 @@ set -euo pipefail
 
 export GIT_AUTHOR_NAME=a GIT_AUTHOR_EMAIL=a@b GIT_COMMITTER_NAME=a GIT_COMMITTER_EMAIL=a@b HOME=$AUFS_TMP
 
-# 200 files in 10 directories, three commits, two branches, packed and loose objects. Made once.
+# Makes 200 files in 10 directories, three commits, two branches, packed and loose objects, once.
 make_repository()
 {
 	local i
@@ -126,7 +126,7 @@ gc_repack_and_prune()
 	lower_repository
 	git gc -q --aggressive --prune=now
 	git fsck --full --strict
-	# It would name commits that go.
+	# The commit graph would name commits that go.
 	rm .git/objects/info/commit-graph
 	git branch -q -D other
 	git reflog expire --expire=now --all

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Trees with all that files can have, on a lower branch: programs that copy, move, pack and remove
-# them work in the union as on any filesystem, and leave the branch as it is.
+# Trees on a lower branch, with all attributes that files can have. Programs copy, move, pack and remove
+# them in the union as on any filesystem, and leave the branch as it is.
 # shellcheck disable=SC2317 # cases are called by their names
 #
 # Runs: on 6.12 only
@@ -43,8 +43,8 @@ lower_tree()
 	cd "$mnt"
 }
 
-# listing DIR: what a copy that preserves all has in common with the original. ACLs are attributes; how
-# XFS keeps them is nobody's, and cp leaves that out, too (/etc/xattr.conf).
+# listing DIR: all that a copy has in common with its original if it preserves all. ACLs are attributes.
+# Those in which XFS keeps them do not count: cp leaves them out, too (/etc/xattr.conf).
 listing()
 {
 	python3 - "$1" <<-'PYTHON'
@@ -103,7 +103,7 @@ cp_in_each_way()
 	expect_alike from_below copy
 	expect_sparse copy/plain/sparse
 	[ "$before_copy" = "$(listing tree)" ] || fail "the tree is no longer what it was"
-	# Into what is there already.
+	# Onto a tree that is there already.
 	echo changed >tree/plain/big
 	cp -a copy/. tree
 	expect_alike tree copy
@@ -121,7 +121,7 @@ tar_and_rsync()
 	rsync -aHAXS --modify-window=-1 tree synced
 	expect_alike tree unpacked/tree
 	expect_alike tree synced/tree
-	# Over what lies below: all of it again, and then only what differs.
+	# Onto the lower tree: all of it, and then only the differences.
 	tar --acls --xattrs --xattrs-include='*' -S -xpf archive
 	expect_alike tree unpacked/tree
 	rm tree/many/file7
@@ -140,7 +140,7 @@ mv_of_directories()
 	local what
 	lower_tree
 	what=$(listing "$low/tree")
-	# A lower one is copied by mv, one of the rw branch is renamed.
+	# mv copies a lower directory, and renames one of the rw branch.
 	mv tree moved
 	[ ! -e tree ] || fail "it is still there"
 	[ "$what" = "$(listing moved)" ] || fail "it is not what was moved: $(diff <(echo "$what") <(listing moved) | head)"
@@ -187,7 +187,7 @@ rm_find_and_du()
 	expect_lower_as_it_was
 }
 
-# One of several names is written to, removed and replaced while the others are looked at.
+# A name of a file with several names is written to, removed and replaced; the others are checked.
 hard_links()
 {
 	lower_tree

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# What a new user does: a union of a writable directory over a whole Debian, and real programs that
-# run from it, with their libraries, and work in it.
+# As a new user begins: a union of a writable directory over a whole Debian, and real programs that run
+# from it, with their libraries, and work in it.
 # shellcheck disable=SC2016 # what is in single quotes is for the shell inside the union
 # shellcheck disable=SC2317 # cases are called by their names
 #
@@ -11,7 +11,7 @@ set -euo pipefail
 # shellcheck source=kunit/user/lib/ktap.inc
 . "$(dirname "$0")/ktap.inc"
 
-# Every mapping of a file is named, and on kernels that can numbered, as stat says.
+# Every mapping of a file has the path, and on kernels that can the inode number, that stat has.
 python3_with_its_libraries()
 {
 	need python3
@@ -191,7 +191,7 @@ copies_and_archives()
 	'
 }
 
-# What is only below is changed and removed, and stays as it is below.
+# Lower files are changed and removed, and stay as they are on their branch.
 lower_files_change()
 {
 	local before

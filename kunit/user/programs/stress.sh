@@ -1,8 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Judges that others wrote: fio and stress-ng in a union, bounded by work done and
-# not by time.
+# Test programs of others: fio and stress-ng in a union. The work is bounded, not the time.
 # shellcheck disable=SC2317 # cases are called by their names
 #
 # Runs: in `make test-all` only
@@ -56,8 +55,8 @@ stress_fallocate() { stress fallocate --fallocate-bytes 4m; }
 stress_seek() { ops=1000 stress seek --seek-size 1m; }
 stress_sendfile() { ops=100 stress sendfile --sendfile-size 1m; }
 
-# The same in a directory that lies on the lower branch, with a file in it: it is copied up, and what
-# stress-ng makes and removes there has a lower branch below it.
+# The same in a directory of the lower branch that has a file. It is copied up, and stress-ng works above a
+# lower branch.
 stress_below() # CLASS OPTION...
 {
 	local class=$1
@@ -73,7 +72,7 @@ stress_below() # CLASS OPTION...
 	same "the file" "$(cat "$mnt/work/file")" below
 }
 
-# The second instance waits for the file of the first, which may have come to its end by then.
+# One instance: a second one waits for the file of the first, which may have ended by then.
 below_chmod() { instances=1 stress_below chmod; }
 below_chown() { instances=1 stress_below chown; }
 below_dentry() { ops=500 stress_below dentry --dentries 100; }
@@ -92,9 +91,8 @@ below_xattr()
 	ops=20 stress_below xattr
 }
 
-# Every class that has to do with files or with mappings, one after the other, AUFS_STRESS seconds
-# each. Left out is what is about the machine and not about the filesystem that it runs in: it takes all
-# memory, or reads and writes the kernel's own files.
+# Every class for files or mappings, one after the other, AUFS_STRESS seconds each. Classes about the
+# machine, not about the filesystem, are left out: they take all memory, or use the kernel's own files.
 whole_class() # CLASS
 {
 	local seconds=${AUFS_STRESS:-} out=$AUFS_TMP/stress.out
@@ -116,7 +114,7 @@ excluded=(bigheap brk stack oom-pipe mlock mlockmany munmap nommap numa swap use
 all_filesystem_classes() { whole_class filesystem; }
 all_vm_classes() { whole_class vm; }
 
-# On the emulated disks all of it takes minutes: once on a disk is enough, elsewhere the data is checked.
+# On emulated disks all classes take minutes. One disk is enough for that; on others fio checks the data.
 case ${AUFS_COMBO:-tmpfs} in
 tmpfs | ext4)
 	run_cases fio_mmap fio_psync fio_libaio stress_mmap stress_msync stress_hdd stress_dentry stress_rename stress_link \

@@ -3,10 +3,10 @@
 #
 # Combinations: tmpfs ext4+xfs
 # Runs: in `make test-all` only
-"""trinity, which others wrote: system calls with arguments at random, here those for files and mappings, by a user
-without rights, in a union over two branches. Nothing hangs, and no errno comes that tells of damage. Afterwards nothing
-of the union is held, the ro branch is what it was, a new mount shows what the last one did, and what the user may not
-change is unchanged. AUFS_SEED chooses other calls, AUFS_STEPS how many.
+"""trinity, a fuzzer of others: system calls with random arguments, here those for files and mappings, by a user without
+rights, in a union over two branches. Nothing hangs, and no errno tells of damage. Afterwards nothing holds the union,
+the ro branch is as it was, a new mount shows the same tree, and files that the user may not change are unchanged.
+AUFS_SEED chooses other calls, AUFS_STEPS how many.
 """
 import errno
 import os
@@ -29,14 +29,14 @@ TMP = os.environ["AUFS_TMP"]
 KIND = os.environ["AUFS_COMBO"].split("+")[0]
 PATIENCE = int(os.environ.get("AUFS_PATIENCE") or "1")
 STEPS = int(os.environ.get("AUFS_STEPS") or "20000")
-# One after the other: trinity may do itself harm, or leave itself nothing to work on.
+# Rounds are short: trinity may harm itself, or leave itself no files to work on.
 STEPS_A_ROUND = 5000
 USER = 1000
 BRANCH = TMP + "/branch"
-# All of the disk is to be read in a moment, and sizes are at random: it is small.
+# The disk is small: sizes are random, and all of it has to be read in a moment.
 DISK = {"tmpfs": None, "ext4": (128 << 20, "mkfs.ext4", "-q", "-F"), "xfs": (300 << 20, "mkfs.xfs", "-q", "-f")}
-# Those that need no descriptors of another kind than files, directories and pipes. No sync(2), which is about the
-# whole machine, and no mknod(2): who opens a FIFO waits for another one.
+# Calls that need only descriptors of files, directories and pipes. No sync(2), which concerns the whole machine, and no
+# mknod(2): an open of a FIFO waits for another task.
 CALLS = """
     open openat openat2 creat read readv pread64 preadv preadv2 write writev pwrite64 pwritev pwritev2 lseek truncate
     ftruncate fallocate fsync fdatasync sync_file_range syncfs fadvise64 readahead copy_file_range sendfile splice tee
@@ -47,7 +47,7 @@ CALLS = """
     fremovexattr mmap munmap mremap mprotect msync madvise mincore mlock mlock2 munlock remap_file_pages
     """.split()
 DAMAGE = {os.strerror(error) for error in (errno.EIO, errno.ESTALE, errno.EUCLEAN)}
-# What the lower branch has of the user's: directories, and files with their sizes and modes.
+# The user's directories on the lower branch, and the user's files with their sizes and modes.
 DIRS = ("dir0", "dir0/dir", "dir1")
 FILES = {os.path.join(where, name): (number * 3001 % 20000, mode) for where in ("", *DIRS)
          for number, (name, mode) in enumerate(zip("abcdefgh", [0o644, 0o666, 0o600, 0o444] * 2), 1)}
@@ -79,7 +79,7 @@ class Setting:
 
 
 def fill_lower():
-    """Below work, all is the user's; below kept, nothing."""
+    """Fill the lower branch: the user owns all in work, and nothing in kept."""
     for name in ("work", "kept", *(f"work/{name}" for name in DIRS)):
         os.mkdir(f"{LOW}/{name}", 0o755)
     for name, (size, mode) in FILES.items():
@@ -96,7 +96,7 @@ def fill_lower():
 
 
 def content_of(path):
-    """The sum of a file's data, however much of it is holes."""
+    """A checksum of a file's data. Holes count like zeros."""
     block, total, at = 1 << 16, 0, 0
     fd = os.open(path, os.O_RDONLY)
     try:
@@ -106,7 +106,7 @@ def content_of(path):
             end = os.lseek(fd, at, os.SEEK_HOLE)
             for at in range(at - at % block, end, block):
                 data = os.pread(fd, block, at)
-                # What is written as zeros may be a hole later.
+                # Zeros that were written may be a hole later.
                 if data.strip(b"\0"):
                     total = zlib.crc32(data, zlib.crc32(at.to_bytes(8, "little"), total))
             at += block
@@ -119,7 +119,7 @@ def content_of(path):
 
 
 def look(root, branch=False):
-    """What users see of a tree, {name: what it is}; of a @branch, all that says whether it was touched."""
+    """{name: description} of a tree, as users see it; with @branch, with all that shows a change."""
     def failed(error):
         raise error
 
@@ -143,27 +143,27 @@ def look(root, branch=False):
 
 
 def differences(what, before, after):
-    """The names that are not the same, as complaints."""
+    """A complaint for each name that is not the same."""
     return [f"{what}: {name}: {before.get(name)}, and then {after.get(name)}"
             for name in sorted(before.keys() | after.keys()) if before.get(name) != after.get(name)]
 
 
 def processes():
-    """The user's, which are not to be."""
+    """The user's processes that have not ended."""
     found = []
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
             status = read(f"/proc/{pid}/status").decode(errors="replace")
         except OSError:
             continue
-        # A process that has ended holds nothing, whoever is to ask how.
+        # A zombie holds nothing.
         if f"\nUid:\t{USER}\t" in status and "\nState:\tZ" not in status:
             found.append(int(pid))
     return found
 
 
 def killed():
-    """Ends the user's processes; a complaint about each that cannot be ended: it hangs in the kernel."""
+    """Kill the user's processes; a complaint about each that does not end: it hangs in the kernel."""
     end = time.monotonic() + 20 * PATIENCE
     while (left := processes()) and time.monotonic() < end:
         for pid in left:
@@ -177,7 +177,7 @@ def killed():
 
 
 def told(pid, name):
-    """What /proc has to tell of a process."""
+    """The content of a file of a process in /proc."""
     try:
         return f"{name}: " + read(f"/proc/{pid}/{name}").decode(errors="replace")
     except OSError as error:
@@ -185,7 +185,7 @@ def told(pid, name):
 
 
 def is_directory(path):
-    """Whether it is one, and nothing on the way to it is a symlink, which may lead anywhere."""
+    """Whether @path is a directory without a symlink on the way, which may lead anywhere."""
     return os.path.isdir(path) and os.path.realpath(path) == path
 
 
@@ -198,12 +198,12 @@ def remove(path):
 
 
 def give_work(anew):
-    """What the last round has made of its files is to be of use to the next one: as root, through the union. Or all of
-    them are made @anew: trinity does not begin in each state of them."""
+    """Make the files usable for the next round, as root, through the union. With @anew, make all of them again: trinity
+    does not begin in each state of them."""
     work = MNT + "/work"
     for name in os.listdir(work) if anew else ():
         remove(f"{work}/{name}")
-    # First what makes room. trinity does not begin where it cannot have its own files.
+    # First make room. trinity does not begin if it cannot make its own files.
     for name in os.listdir(work):
         if name.startswith("trinity-testfile"):
             remove(f"{work}/{name}")
@@ -228,7 +228,7 @@ def give_work(anew):
 
 
 class Calls:
-    """What trinity has done so far, and what was wrong with it."""
+    """The calls that trinity has made so far, and the complaints."""
 
     def __init__(self):
         self.done = self.worked = self.rounds = self.lost = 0
@@ -238,7 +238,7 @@ class Calls:
         self.wrong = []
 
     def round(self, seed, count):
-        """About @count calls, by processes of their own."""
+        """Have trinity make about @count calls."""
         words = ["unshare", "--ipc", "prlimit", f"--as={160 << 20}", "--core=0", "setpriv", f"--reuid={USER}",
                  f"--regid={USER}", "--clear-groups", "--no-new-privs", "--inh-caps=-all", "--bounding-set=-all",
                  "trinity", "-q", "-q", "-l", "off", "--stats", "-C", "4", "-N", str(count), "-s", str(seed),
@@ -252,7 +252,7 @@ class Calls:
         try:
             process.wait(300 * PATIENCE)
         except subprocess.TimeoutExpired:
-            # Whether the kernel keeps it, or it waits for itself, is seen where it is to die.
+            # A kill shows whether it hangs in the kernel, or waits for itself.
             say(f"round of seed {seed}: not over after {300 * PATIENCE} seconds")
         stuck = killed()
         if stuck:
@@ -262,7 +262,7 @@ class Calls:
         process.wait()
         self.rounds += 1
         after = look(MNT)
-        # Files of the lower branch, which it cannot have changed there.
+        # A changed file of the lower branch has been copied up.
         self.changed |= any(before.get(f"work/{name}") != after.get(f"work/{name}") for name in FILES)
         said = read(TMP + "/out").decode(errors="replace")
         ended = re.search(r"Ran (\d+) syscalls\. Successes: (\d+)", said)
@@ -279,7 +279,7 @@ class Calls:
         say(f"round of seed {seed}: {ended[1]} calls, of which {ended[2]} worked")
 
     def read_statistics(self, seed, said):
-        """Of each call, how often it worked, and with which errnos it did not."""
+        """Count how often each call worked; complain about errnos that tell of damage."""
         call = None
         for line in said.split("\n"):
             if begin := re.match(r"(\w+): \(attempted:\d+\. success:(\d+)\.", line):
@@ -292,7 +292,7 @@ class Calls:
 
 
 def run_rounds(calls):
-    """As many calls as are asked for; trinity may stumble over its own feet some times."""
+    """Make STEPS calls. trinity may fail by itself in some rounds."""
     seed = int(os.environ.get("AUFS_SEED") or time.time_ns() // 1000 % 100000000)
     say(f"AUFS_SEED={seed} AUFS_STEPS={STEPS}")
     seeds = random.Random(seed)
@@ -307,13 +307,13 @@ def run_rounds(calls):
         f"come to their end; never worked: {never or 'none'}")
     if not calls.wrong and calls.done < STEPS:
         calls.wrong.append(f"{STEPS} calls were asked for")
-    # Where next to nothing works, nothing is shown.
+    # If few calls work, the run shows nothing.
     if not calls.wrong and (calls.worked * 20 < calls.done or not calls.changed):
         calls.wrong.append("trinity does next to nothing to the union")
 
 
 def unused():
-    """Complaints if the module is in use without a mount. Some of that ends a little later."""
+    """Complaints if the module is in use without a mount. Some uses end a little later."""
     path = "/sys/module/aufs/refcnt"
     end = time.monotonic() + 2 * PATIENCE
     while os.path.exists(path) and read(path) != b"0\n":
@@ -324,7 +324,7 @@ def unused():
 
 
 def judge(options, lower, kept, branch):
-    """What is wrong with the union afterwards, and with its branches. It is not mounted then."""
+    """Unmount the union; complaints about it and its branches."""
     shown = look(MNT)
     must("umount", MNT)
     wrong = unused() + differences("the ro branch", lower, look(LOW, branch=True))
@@ -341,7 +341,7 @@ def judge(options, lower, kept, branch):
 
 
 def mount_branch():
-    """A small filesystem for the rw branch."""
+    """Mount a small filesystem for the rw branch."""
     os.mkdir(BRANCH)
     if not DISK[KIND]:
         must("mount", "-t", "tmpfs", "-o", "size=128m,mode=755", "tmpfs", BRANCH)
@@ -354,7 +354,7 @@ def mount_branch():
 
 
 def calls_by_a_user():
-    """The complaints."""
+    """Run the test; return the complaints."""
     branch = BRANCH + "/rw"
     options = f"br={branch}=rw:{LOW}=ro"
     fill_lower()
@@ -364,7 +364,7 @@ def calls_by_a_user():
     must("mount", "-i", "-t", "aufs", "-o", options, "none", MNT)
     kept = {name: seen for name, seen in look(MNT).items() if name.startswith("kept")}
     calls = Calls()
-    # The log has no room for each fault of an address at random. And who opens a file waits for the owner of a lease.
+    # The log has no room for a line for each bad address. And an open waits for the owner of a lease.
     with Setting("/proc/sys/debug/exception-trace", b"0"), Setting("/proc/sys/fs/lease-break-time", b"1"):
         run_rounds(calls)
     try:

@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# A union under SELinux: what is copied up keeps its label, what is new gets the one that the policy
-# says, who may not write before a copy-up may not after it, and context= and its like come through.
+# A union under SELinux: a copy keeps the label of its original, a new object gets the label that the
+# policy says, a caller that may not write before a copy-up may not after it, and context= and its like
+# work.
 #
 # Boot: security=selinux
 # Combinations: tmpfs ext4
@@ -11,8 +12,8 @@ set -euo pipefail
 # shellcheck source=kunit/user/lib/ktap.inc
 . "$(dirname "$0")/ktap.inc"
 
-# A policy of a few lines. Everything runs as boot_t, which may do all; caller_t may not write to what
-# is sealed_t. Of the classes and permissions that it does not name all is allowed.
+# A policy of a few lines. All runs as boot_t, which may do everything; caller_t may not write to objects
+# with the label sealed_t. Classes and permissions that the policy does not name are allowed.
 policy()
 {
 	local class sid
@@ -94,7 +95,7 @@ start()
 	echo 1 >"$selinuxfs/enforce"
 }
 
-# label FILE: the type of it
+# label FILE: the type in its label
 label()
 {
 	local text
@@ -120,7 +121,7 @@ as_caller()
 	)
 }
 
-# One of each kind, sealed_t, in a tree_t.
+# Makes objects of each kind with the label sealed_t, in a directory with tree_t.
 lower_tree()
 {
 	directories
@@ -156,7 +157,7 @@ copies_keep_their_labels()
 	unmount_all
 }
 
-# Also with a label that the caller asks for.
+# Also if the caller asks for a label.
 new_objects_get_the_label_that_the_policy_says()
 {
 	start
@@ -221,7 +222,7 @@ if libc.mount(b"none", sys.argv[1].encode(), b"aufs", int(sys.argv[2]), sys.argv
     sys.exit(os.strerror(ctypes.get_errno()))' "$mnt" "$1" "$2"
 }
 
-# by_fsconfig OPTION...: fsopen(2) and what belongs to it
+# by_fsconfig OPTION...: mounts by fsopen(2) and its like
 by_fsconfig()
 {
 	python3 -c '
@@ -248,7 +249,7 @@ contexts_come_through()
 	local br option type
 	start
 	lower_tree
-	# A comma that splits nothing, and what would be an option behind it.
+	# A path with a comma that does not split the options, and the text of an option behind it.
 	mkdir "$AUFS_TMP/x,seclabel"
 	br="br=$top=rw:$low=ro:$AUFS_TMP/x\\,seclabel"
 	type=$(context mounted_t object_r c0,c2)
@@ -263,7 +264,7 @@ contexts_come_through()
 		same "the label of its branch's" "$(label "$top/new")" mounted_t
 		has "$(grep " $mnt " /proc/mounts)" mounted_t
 		has "$(cat /sys/fs/aufs/si_*/br2)" seclabel=ro
-		# What /proc/mounts shows is repeated by a remount; another label is refused, and changes nothing.
+		# A remount repeats the options of /proc/mounts. Another label is refused, and changes nothing.
 		mount -i -o remount,noatime "$mnt"
 		has "$(grep " $mnt " /proc/mounts)" mounted_t
 		has "$(grep " $mnt " /proc/mounts)" noatime
