@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# A riscv64 machine without an MMU, for kunit.py --qemu_config=. The kernel is what runs in machine
-# mode, so there is no firmware. The test device of the machine ends it, by way of syscon.
+# A riscv64 machine without an MMU, for kunit.py --qemu_config=. The kernel runs in machine mode,
+# so there is no firmware. The test device of the machine ends it, by syscon.
 from ..qemu_config import QemuArchParams
 
 QEMU_ARCH = QemuArchParams(linux_arch='riscv',

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The KUnit suites. Each lists its cases in SUITE/SUITE.cases, as CASE(name)
- * lines; the cases themselves are C++, in the files beside it. A line without a
- * case does not link, a case without a line does not compile without a warning.
+ * The KUnit suites. Each lists its cases in SUITE/SUITE.cases, as CASE(name) lines; the cases are
+ * C++, in the files beside it. A line without a case does not link. A case without a line does not
+ * compile without a warning.
  */
 #include <kunit/test.h>
 
@@ -161,7 +161,7 @@ static struct kunit_suite leaks_suite = {
 	.init = aufs_test_begin,
 };
 
-/* They run in this order. */
+/* The suites run in this order. */
 #ifdef CONFIG_MMU
 kunit_test_suites(&cxxrt_suite, &prfile_suite, &procfs_suite, &security_suite, &vma_copy_suite,
 		  &vma_merge_suite, &changes_suite, &race_suite, &model_suite, &failure_suite,

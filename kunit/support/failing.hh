@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Allocations that fail, one after the other. */
+/* Calls with allocations that fail, one after the other. */
 #pragma once
 
 #include "fixture.hh"
@@ -7,12 +7,12 @@
 namespace aufs::test
 {
 
-/* None of the ways has so many allocations. */
+/* More allocations than any of the calls makes. */
 inline constexpr unsigned int too_many = 1000;
 
 /*
- * To the end of the scope, allocations that could wait for memory can fail, too, and that is not
- * logged. Needs an address space for a while, so no other can be in use.
+ * In this scope, allocations that may wait for memory can fail too, and failures are not logged. Needs an address space
+ * for a while, so no other can be in use.
  */
 class Failures final
 {
@@ -29,7 +29,7 @@ public:
 	Failures &operator=(const Failures &) = delete;
 	~Failures()
 	{
-		/* What they are when the kernel starts. */
+		/* The values that they have at boot. */
 		if (ok_)
 			set('Y', '1', '2');
 	}
@@ -76,22 +76,22 @@ inline bool no_memory(long error)
 {
 	return error == -ENOMEM;
 }
-/* madvise(2) says that one may try again. */
+/* madvise(2) returns -EAGAIN. */
 inline bool try_again(long error)
 {
 	return error == -EAGAIN;
 }
-/* tmpfs says so where there is no memory for an inode. */
+/* tmpfs returns -ENOSPC if there is no memory for an inode. */
 inline bool no_memory_or_space(long error)
 {
 	return error == -ENOMEM || error == -ENOSPC;
 }
 
 /*
- * Calls @act with the first allocation to fail, then with the second one, until none failed: that
- * was the last one. What it returns must be good then, and otherwise good or an error that
- * @expected says is one for this. @before is called before each, and @after after each, with the
- * result, whether it is good, and whether an allocation failed; neither of them fails.
+ * Calls @act with a failure of the first allocation, then of the second, until no allocation fails. The last result
+ * must be good. All others must be good, or an error that @expected accepts. Calls @before before each, and @after
+ * after each with the result, whether it is good, and whether an allocation failed. Allocations of those two do not
+ * fail.
  */
 template <class Before, class Act, class After>
 void fail_each(struct kunit *test, bool (*expected)(long error), Before before, Act act,
@@ -119,7 +119,7 @@ void fail_each(struct kunit *test, bool (*expected)(long error), Before before, 
 		after(result, good, failed);
 	} while (failed && nth < too_many);
 	EXPECT(test, !failed);
-	/* Or nothing was tested. */
+	/* Else nothing was tested. */
 	EXPECT(test, nth > 1);
 	EXPECT(test, errors > 0);
 	aufs_test_info(test, "%u allocations failed, and so %u calls", nth - 1, errors);

@@ -8,7 +8,7 @@ namespace aufs::test
 namespace
 {
 
-/* Waits until the last references that are put by others are. */
+/* Waits for references that kernel threads put. */
 void settle()
 {
 	flush_delayed_fput();
@@ -69,7 +69,7 @@ Union::~Union()
 		EXPECT_EQ(test_, aufs_test_umount(at), 0);
 	if (branches_mounted_)
 		EXPECT_EQ(test_, aufs_test_umount(branches), 0);
-	/* What kernel threads unmount is shut down a tick later. */
+	/* Kernel threads finish an unmount a tick later. */
 	for (int tries = 0; tries < 100; ++tries) {
 		settle();
 		if (aufs_test_supers("aufs") == aufs_ && aufs_test_supers("tmpfs") == tmpfs_)
@@ -93,7 +93,7 @@ Ref<struct file> Union::make(const char *path, unsigned int pages)
 {
 	Ref<struct file> file = open(path, O_RDWR | O_CREAT);
 
-	/* Without an MMU what is to be mapped must be in one piece: where it gets its size at once. */
+	/* Without an MMU a file can only be mapped if it is in one piece: it gets its size at once. */
 	if (file)
 		EXPECT_EQ(test_,
 			  aufs_test_truncate(&file->f_path, static_cast<loff_t>(pages * PAGE_SIZE)),

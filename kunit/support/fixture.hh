@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What most cases begin with: a union, open files of it, an address space. */
+/* The setup of most cases: a union, open files of it, an address space. */
 #pragma once
 
 #include "test.hh"
@@ -8,9 +8,8 @@ namespace aufs::test
 {
 
 /*
- * A union of two tmpfs directories at /union, from here to the end of the scope. That end is a
- * check: everything can be unmounted, and afterwards no filesystem is left that was not there
- * before. So whatever file or path leaks fails the case.
+ * A union of two tmpfs directories at /union, in this scope. The end of the scope is a check: everything can be
+ * unmounted, and then there are as many filesystems as before. So a leaked file or path fails the case.
  */
 class Union final
 {
@@ -23,18 +22,18 @@ public:
 	Union &operator=(const Union &) = delete;
 	~Union();
 
-	/* The case cannot go on without. */
+	/* False if the case cannot go on. */
 	bool ok() const
 	{
 		return ok_;
 	}
 
 	/*
-	 * A file with @pages pages, the first word of each its number; on the writable branch, open
-	 * for reading and writing. Null where that failed, which the test is told.
+	 * Makes a file with @pages pages, the first word of each its number, on the writable branch, open for reading
+	 * and writing. Null if that failed, which is reported to the test.
 	 */
 	[[nodiscard]] Ref<struct file> make(const char *name, unsigned int pages = 8);
-	/* The same file, as opened once more, or one on the read-only branch. */
+	/* Opens such a file once more, or one of the read-only branch. */
 	[[nodiscard]] Ref<struct file> open(const char *path, int flags);
 
 private:
@@ -46,7 +45,7 @@ private:
 	bool ok_ = false;
 };
 
-/* @ops with another ->mmap, null as well, and without what newer kernels ask before it. */
+/* Gives @ops another ->mmap, or null, and removes the method that newer kernels prefer. */
 template <class Ops> void set_mmap(Ops &ops, decltype(Ops::mmap) mmap)
 {
 	ops.mmap = mmap;
@@ -54,7 +53,7 @@ template <class Ops> void set_mmap(Ops &ops, decltype(Ops::mmap) mmap)
 		ops.mmap_prepare = nullptr;
 }
 
-/* An address space of its own, which the case uses to the end of the scope. */
+/* A new address space, which the case uses in this scope. */
 class AddressSpace final
 {
 public:
@@ -81,9 +80,9 @@ private:
 	struct mm_struct *mm_ = nullptr;
 };
 
-/* The mappings of @mm that are served by the branch file of @file and report @file. */
+/* The number of mappings of @mm that the branch file of @file serves, and that report @file. */
 unsigned int mappings_of(struct mm_struct *mm, const struct file &file);
-/* The mappings of @mm whose vm_file or vm_prfile is @file. */
+/* The number of times that a mapping of @mm has @file as its vm_file or vm_prfile. */
 unsigned int uses_of(struct mm_struct *mm, const struct file &file);
 
 /*
@@ -109,7 +108,7 @@ inline long map(const struct file &file, unsigned long pages, unsigned long firs
 			      flags, first * PAGE_SIZE);
 }
 
-/* One that a case cannot do without: 0 where it failed, which the test is told. */
+/* The same for a mapping that the case needs: 0 if it failed, which is reported to the test. */
 #define MAP(kunit, ...)                                                                            \
 	::aufs::test::mapped((kunit), ::aufs::test::map(__VA_ARGS__), __FILE__, __LINE__)
 unsigned long mapped(struct kunit *test, long result, const char *source, int line);

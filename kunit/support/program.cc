@@ -9,11 +9,11 @@ namespace
 
 constexpr char core_path[] = "/core";
 
-/* How the file looks: its header, what is loaded where, and the code that is none. */
+/* The content of the file: its header, the segment to be loaded, and code that is none. */
 struct Image {
 	Elf64_Ehdr header;
 	Elf64_Phdr load;
-	/* Without, the kernel notes that the stack can be executed. */
+	/* Without this header, the kernel logs that the stack is executable. */
 	Elf64_Phdr stack;
 	unsigned char code[8];
 };
@@ -49,7 +49,7 @@ constexpr Image image_of_a_program()
 	image.stack.p_type = PT_GNU_STACK;
 	image.stack.p_flags = PF_R | PF_W;
 
-	/* ud2. For others, zeros are no instruction. */
+	/* ud2. On other architectures zeros are no instruction. */
 	if (ELF_ARCH == EM_X86_64) {
 		image.code[0] = 0x0f;
 		image.code[1] = 0x0b;
@@ -78,7 +78,7 @@ Program::Program(struct kunit *test, const char *path) : path_(path)
 				sizeof(image)) &&
 		      EXPECT_EQ(test, kernel_write(open, &zero, 1, &last), 1);
 	}
-	/* What is open for writing is not executed; the branch's goes after the union's. */
+	/* A file that is open for writing is not executed. The branch's file goes after the union's. */
 	for (int level = 0; level < 2; ++level)
 		flush_delayed_fput();
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* A program that does nothing but crash, and the core that it leaves. */
+/* A program that only crashes, and the core that it leaves. */
 #pragma once
 
 #include "fixture.hh"
@@ -7,7 +7,7 @@
 namespace aufs::test
 {
 
-/* In a wait status. */
+/* A bit of a wait status. */
 inline constexpr int core_dumped = 0x80;
 
 /* An executable file of one page, all of which is mapped at @base. */
@@ -24,14 +24,14 @@ public:
 	}
 
 	/*
-	 * Executes it in a process that calls @then before the program gets to its first
-	 * instruction, which is none. The wait status.
+	 * Executes the file in a process that calls @then before the program's first instruction, which is invalid.
+	 * Returns the wait status.
 	 */
 	template <class F> int run(F then) const
 	{
 		return run_as(path_, then);
 	}
-	/* The same by @path, another name of it. */
+	/* The same by @path, another name of the file. */
 	template <class F> int run_as(const char *path, F then) const
 	{
 		auto call = [](void *data) {
@@ -50,23 +50,23 @@ private:
 class Core final
 {
 public:
-	/* Whether such a program leaves one on this kernel. */
+	/* Whether such a program leaves a core on this kernel. */
 	static bool possible();
 
 	explicit Core(struct kunit *test);
 
-	/* Whether a mapping of @path from page @first on is noted to be at @start. */
+	/* Whether the core says that @path is mapped at @start, from page @first on. */
 	bool has_file(unsigned long start, unsigned long pages, unsigned long first,
 		      StringView path) const;
-	/* How many mappings of files are noted. */
+	/* The number of mapped files in the core. */
 	unsigned long files() const;
-	/* How many bytes of the mapping at @start are there; -1: there is no such mapping. */
+	/* The number of dumped bytes of the mapping at @start; -1 if there is no such mapping. */
 	long dumped(unsigned long start) const;
 
 private:
 	static constexpr unsigned int room = 1024 * 1024;
 
-	/* @count objects of type T at @offset, or null where the core ends before. */
+	/* @count objects of type T at @offset, or null if the core ends before. */
 	template <class T> const T *at(unsigned long offset, unsigned long count = 1) const
 	{
 		if (offset > size_ || count > (size_ - offset) / sizeof(T))
@@ -79,7 +79,7 @@ private:
 	struct kunit *test_;
 	KvArray<char> text_;
 	unsigned long size_ = 0;
-	/* The note of files: two words, three for each mapping, then the names. */
+	/* The note of files has two words, three for each mapping, then the names. */
 	unsigned long files_ = 0;
 	unsigned long files_end_ = 0;
 };

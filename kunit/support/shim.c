@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* See shim.h. Only ever built into a kernel: what processes do is not exported to modules. */
+/* See shim.h. Only built into a kernel: functions for processes are not exported to modules. */
 #include <kunit/test.h>
 #include <linux/delay.h>
 #include <linux/fault-inject.h>
@@ -153,7 +153,7 @@ void aufs_test_sleep(unsigned int milliseconds)
 
 long aufs_test_file_count(const struct file *file)
 {
-	/* Whose argument is const on some kernels alone. */
+	/* The argument is const on some kernels only. */
 	return file_count((struct file *)file);
 }
 
@@ -222,7 +222,7 @@ struct file *aufs_test_region_reported_file(const struct vm_region *region)
 
 /* ---- address spaces ---- */
 
-/* As kunit_attach_mm() of kernels that have one; this one serves without an MMU as well. */
+/* As kunit_attach_mm() of newer kernels, but this one works without an MMU as well. */
 struct mm_struct *aufs_test_enter_new_mm(void)
 {
 	struct mm_struct *mm = mm_alloc();
@@ -276,7 +276,7 @@ int aufs_test_run_child(int (*body)(void *data), void *data)
 	int status = 0;
 	pid_t pid;
 
-	/* Kernel threads ignore their children's end, and so could not wait for it. */
+	/* Kernel threads ignore SIGCHLD, and then could not wait. */
 	kernel_sigaction(SIGCHLD, SIG_DFL);
 	pid = kernel_clone(&args);
 	if (pid > 0 && kernel_wait(pid, &status) != pid)
@@ -423,7 +423,7 @@ int aufs_test_write_user(unsigned long addr, const void *buffer, size_t size)
 
 bool aufs_test_can_fail(void)
 {
-	/* Which, the tests say through debugfs. */
+	/* The tests say through debugfs which allocations. */
 	return IS_ENABLED(CONFIG_FAILSLAB) && IS_ENABLED(CONFIG_FAIL_PAGE_ALLOC) &&
 	       IS_ENABLED(CONFIG_FAULT_INJECTION_DEBUG_FS);
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* See shim.h: what the kernel knows of memory and of locks. */
+/* See shim.h: memory and locks, as the kernel knows them. */
 #include <linux/fs.h>
 #include <linux/mm.h>
 #include <linux/mutex.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Where the model's random walk begins, and how long it is: aufs.model_seed=, aufs.model_steps= */
+/* The seed and the length of the model's random walk: aufs.model_seed=, aufs.model_steps= */
 #include <linux/moduleparam.h>
 #include <linux/random.h>
 

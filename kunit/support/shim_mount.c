@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* See shim.h: mounting by name. */
+/* See shim.h: mounts by path. */
 #include <linux/delay.h>
 #include <linux/file.h>
 #include <linux/fs.h>
@@ -18,7 +18,7 @@ int aufs_test_mount(const char *source, const char *path, const char *type, cons
 	char *page;
 	int err;
 
-	/* What mount(2) is given is a page long, and ended at its end. */
+	/* The options of mount(2) are a page long. */
 	page = kzalloc(PAGE_SIZE, GFP_KERNEL);
 	if (!page)
 		return -ENOMEM;
@@ -60,7 +60,7 @@ int aufs_test_change(const char *path, const char *options)
 		path_put(&at);
 	}
 	kfree(page);
-	/* What was given back to others to be put. */
+	/* Puts the references that were left to others. */
 	flush_delayed_fput();
 	return err;
 }
@@ -71,13 +71,13 @@ int aufs_test_umount(const char *path)
 	int tries;
 	int err = -EBUSY;
 
-	/* A kernel thread's files are closed later, by a work that may be at it. */
+	/* A work closes the files of kernel threads later, and may be doing that. */
 	for (tries = 0; err == -EBUSY && tries < 100; tries++) {
 		if (tries)
 			msleep(20);
 		flush_delayed_fput();
 		err = kern_path(path, LOOKUP_FOLLOW, &at);
-		/* Puts the path itself. */
+		/* path_umount() puts the path. */
 		if (!err)
 			err = path_umount(&at, 0);
 	}

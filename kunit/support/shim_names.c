@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * See shim.h: names that are made, removed and changed by path. The kernel's own functions for that
- * differ between kernels, so these go by what the module calls.
+ * See shim.h: makes, removes and changes names by path. The kernel's functions for that differ
+ * between kernels, so these use the ones that the module calls.
  */
 #include <linux/fs.h>
 #include <linux/fs_struct.h>
@@ -19,7 +19,7 @@
 int aufs_test_begin(struct kunit *test)
 {
 #ifdef HAVE_USERSPACE_INIT_FS
-	/* That of kernel threads has nothing in it, and nothing can be made there. */
+	/* The root of kernel threads is empty, and nothing can be made there. */
 	struct path root;
 	int err = unshare_fs_struct();
 
@@ -33,7 +33,7 @@ int aufs_test_begin(struct kunit *test)
 	return 0;
 }
 
-/* Gets the directory that @path lies in, which is absolute. *@name: its last component. */
+/* Gets the directory of @path, which is absolute. *@name: its last component. */
 static int get_parent(const char *path, struct path *parent, const char **name)
 {
 	char *dir = kstrdup(path, GFP_KERNEL), *slash;
@@ -50,8 +50,8 @@ static int get_parent(const char *path, struct path *parent, const char **name)
 }
 
 /*
- * Calls @change with the directory that @path lies in, locked, and with what has its name there,
- * which may be nothing.
+ * Calls @change with the directory of @path, locked, and with the dentry of the name in it, which
+ * may be negative.
  */
 static int change_name(const char *path,
 		       int (*change)(const struct path *parent, struct dentry *dentry))

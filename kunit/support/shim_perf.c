@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* See shim.h: what perf records of the mappings that the current process makes. */
+/* See shim.h: perf's records of the mappings that the current process makes. */
 #include <linux/mm.h>
 #include <linux/mman.h>
 #include <linux/file.h>
@@ -20,10 +20,10 @@
 long SYSCALL_ENTRY(perf_event_open)(const struct pt_regs *regs);
 #endif
 
-/* Of records, after the page that says how far they are. */
+/* The size of the records, behind the page that has their position. */
 #define DATA_SIZE (8 * PAGE_SIZE)
 
-/* Its layout is perf's: it ends with the path. */
+/* A record of perf. It ends with the path. */
 struct mmap2 {
 	struct perf_event_header header;
 	u32 pid;
@@ -56,7 +56,7 @@ static struct file *open_event(const struct perf_event_attr *attr)
 	if (fd < 0)
 		return ERR_PTR(fd);
 	file = fget(fd);
-	/* It is open for as long as the process lives. */
+	/* The descriptor holds it until the process ends. */
 	fput(file);
 	return file;
 }
@@ -118,7 +118,7 @@ int aufs_test_perf_find(unsigned long ring, unsigned long addr,
 	return err;
 }
 
-/* Filters by address are for hardware that traces. This one has nothing to trace. */
+/* Filters by address are for hardware that traces. This device traces nothing. */
 static int tracer_init(struct perf_event *event)
 {
 	return event->attr.type == event->pmu->type ? 0 : -ENOENT;
@@ -168,7 +168,7 @@ struct file *aufs_test_perf_filter(const char *filter)
 	const struct perf_event_attr attr = {
 		.type = tracer.type,
 		.size = sizeof(attr),
-		/* Unless somebody wants to know of mappings, perf does not look at new ones. */
+		/* perf only looks at new mappings if an event records them. */
 		.mmap = 1,
 	};
 	struct file *file = open_event(&attr);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* See shim.h: a program that runs, and what the kernel says of a process. */
+/* See shim.h: running programs, and the kernel's log of a process. */
 #include <linux/binfmts.h>
 #include <linux/file.h>
 #include <linux/fs.h>
@@ -146,7 +146,7 @@ int aufs_test_exec(const char *path, void (*then)(void *data), void *data)
 void aufs_test_print_vma_addr(const char *prefix, unsigned long addr)
 {
 	print_vma_addr((char *)prefix, addr);
-	/* It leaves its line open, and what is open is not in the log. */
+	/* print_vma_addr() leaves its line open, and the log has only whole lines. */
 	pr_info("aufs: that was the mapping at %lx\n", addr);
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* See shim.h: what is said of a mapping in traces, to BPF programs, and when it is broken. */
+/* See shim.h: mappings in traces, for BPF programs, and with a damaged page table. */
 #include <linux/bpf.h>
 #include <linux/mm.h>
 #include <linux/sched.h>
@@ -17,12 +17,12 @@
 
 #ifdef CONFIG_TRACING
 
-/* Where each has a name of its own. */
+/* For kernels on which each flag has a name of its own. */
 #ifndef TRACE_ITER
 #define TRACE_ITER(flag) TRACE_ITER_##flag
 #endif
 
-/* An entry as userstacktrace has it in the ring buffer, and who reads it with sym-userobj. */
+/* An entry that userstacktrace makes in the ring buffer, and its reader with sym-userobj. */
 struct traced {
 	struct userstack_entry entry;
 	struct trace_array array;
@@ -59,7 +59,7 @@ int aufs_test_trace_user_addr(unsigned long addr, char *text, size_t size)
 
 #endif
 
-/* What a program calls as bpf_for_each(task_vma, ...); no header declares it. */
+/* The iterator that a program uses as bpf_for_each(task_vma, ...); no header declares it. */
 struct bpf_iter_task_vma {
 	u64 opaque;
 } __aligned(8);
@@ -76,7 +76,7 @@ int aufs_test_bpf_each_vma(void (*visit)(const struct vm_area_struct *copy, void
 
 	if (!bpf_iter_task_vma_new)
 		return -EOPNOTSUPP;
-	/* As programs run. */
+	/* BPF programs run without migration. */
 	migrate_disable();
 	err = bpf_iter_task_vma_new(&it, current, 0);
 	while (!err && (copy = bpf_iter_task_vma_next(&it)))
@@ -90,7 +90,7 @@ int aufs_test_bpf_each_vma(void (*visit)(const struct vm_area_struct *copy, void
 
 bool aufs_test_print_bad_pte(unsigned long addr)
 {
-	/* Not max_pfn + 1: on 6.1, user-mode Linux has more than that. */
+	/* Not max_pfn + 1: user-mode Linux on 6.1 has more pages than that. */
 	const unsigned long no_page = 1UL << 30;
 	struct vm_area_struct *vma;
 	bool there = false;

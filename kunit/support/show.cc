@@ -10,7 +10,7 @@ namespace
 
 using Size = StringView::Size;
 
-/* Eats a text from its start. What does not fit leaves it failed, and eats nothing. */
+/* Reads a text from its start. If the text does not match, it has failed, and reads no further. */
 class Scanner final
 {
 public:
@@ -76,7 +76,7 @@ private:
 	bool failed_ = false;
 };
 
-/* Calls @visit for each line, without its end, until that says true. */
+/* Calls @visit for each line, without its end, until that returns true. */
 template <class F> bool each_line(StringView text, F visit)
 {
 	while (!text.empty()) {
@@ -191,7 +191,7 @@ Overlay::Overlay(struct kunit *test, const char *options) : test_(test)
 
 Overlay::~Overlay()
 {
-	/* A file of it puts the one below when it goes, and that one the next. */
+	/* A file of the overlay puts the one below, and that puts the next. */
 	for (int level = 0; level < 3; ++level)
 		flush_delayed_fput();
 	if (mounted_)
@@ -265,7 +265,7 @@ void Observers::maps(const char *what, const Shown &shown) const
 			return false;
 		++found;
 		expect(line.end == end_of(shown), what, "the end", text_line);
-		/* Without an MMU, how it is shared depends on what the branch can do. */
+		/* Without an MMU it depends on the branch how the mapping is shared. */
 		expect(same_permissions(line.permissions, shown.permissions), what, "a permission",
 		       text_line);
 		expect(line.offset == shown.first * PAGE_SIZE, what, "the offset", text_line);
@@ -365,7 +365,7 @@ bool Observers::procmap_query([[maybe_unused]] const Shown &shown) const
 				query.vma_name_size)) {
 		expect(false, what, "the answer", {});
 	} else {
-		/* It counts the zero at the end. */
+		/* The size includes the terminating zero. */
 		StringView path(got.data, query.vma_name_size - 1);
 		const char *permissions = shown.permissions;
 
@@ -396,7 +396,7 @@ void Observers::all(const Shown &shown) const
 	if (aufs_test_has_mmu())
 		maps("smaps", shown);
 	else
-		/* /proc/maps, of all regions. */
+		/* /proc/maps shows all regions. */
 		Observers(test_, ".", source_, line_).maps("maps", shown);
 	numa_maps(shown);
 	map_files(shown);
@@ -414,7 +414,7 @@ void FilesShown::look(const char *who, const char *name, cxxrt::Span<const Shown
 	each_line(text.view(), [&](StringView text_line) {
 		Line line;
 
-		/* What smaps says of a mapping besides, and what has no file, as [vsyscall]. */
+		/* Leaves out other lines of smaps, and mappings without a file, such as [vsyscall]. */
 		if (!parse(text_line, line) ||
 		    (!line.ino && (line.path.empty() || line.path.starts_with("["))))
 			return false;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What procfs shows of a mapping, field by field, against what it is to show. */
+/* Compares all that procfs shows of a mapping with what it has to show, field by field. */
 #pragma once
 
 #include "fixture.hh"
@@ -8,7 +8,7 @@
 namespace aufs::test
 {
 
-/* procfs at /proc, from here to the end of the scope. */
+/* procfs at /proc, in this scope. */
 class Proc final
 {
 public:
@@ -27,7 +27,7 @@ private:
 	bool mounted_ = false;
 };
 
-/* All that a file holds, which may be one of procfs. Empty where there is no such file. */
+/* The content of a file, which may be one of procfs. Empty if there is no such file. */
 class Text final
 {
 public:
@@ -51,8 +51,8 @@ private:
 };
 
 /*
- * Runs @body in a process, with a copy of the current address space (without an MMU: with that
- * one). procfs shows nothing of a kernel thread, which this is.
+ * Runs @body in a process with a copy of the current address space, or without an MMU with the current one. procfs
+ * shows no mappings of a kernel thread, as the test is one.
  */
 template <class F> void in_process(struct kunit *test, F body)
 {
@@ -84,11 +84,11 @@ struct ShowSetup {
 	}
 };
 
-/* An overlay at /overlay that cannot be written to, from here to the end of the scope. */
+/* A read-only overlay at /overlay, in this scope. */
 class Overlay final
 {
 public:
-	/* @options: of mount(2). There is an empty /branches/none, for two layers are the least. */
+	/* @options are those of mount(2). An overlay needs two layers: one can be /branches/none, which is empty. */
 	Overlay(struct kunit *test, const char *options);
 	Overlay(const Overlay &) = delete;
 	Overlay &operator=(const Overlay &) = delete;
@@ -109,17 +109,17 @@ private:
 	bool mounted_ = false;
 };
 
-/* A file as its user knows it. */
+/* A file's identity for users. */
 struct ShownIdentity {
 	dev_t dev;
 	u64 ino;
 };
-/* By stat(2). */
+/* The identity by stat(2). */
 ShownIdentity stat_of(struct kunit *test, const struct file &file);
-/* By its inode, which is what is shown where the two differ, as in overlayfs. */
+/* The identity by the inode, which is shown if the two differ, as in overlayfs. */
 ShownIdentity inode_of(const struct file &file);
 
-/* How a device number is shown. */
+/* The parts of a device number, as they are shown. */
 inline u64 major_of(dev_t dev)
 {
 	return dev >> 20;
@@ -129,7 +129,7 @@ inline u64 minor_of(dev_t dev)
 	return dev & ((1U << 20) - 1);
 }
 
-/* What is to be shown of a mapping. */
+/* The facts to be shown of a mapping. */
 struct Shown {
 	unsigned long addr;
 	unsigned long pages;
@@ -143,11 +143,11 @@ struct Shown {
 	const char *path;
 };
 
-/* All of @file, shared and writable, is shown as @path with what stat(2) says. */
+/* For a shared writable mapping of all of @file: shown as @path, with the identity by stat(2). */
 Shown whole(struct kunit *test, const struct file &file, unsigned long addr,
 	    const char *path = "/union/file");
 
-/* The directory of procfs that is "/proc/@who", and those who look from there. */
+/* The directory "/proc/@who" of procfs, and the observers in it. */
 class Observers final
 {
 public:
@@ -158,7 +158,7 @@ public:
 
 	/* maps or smaps. */
 	void maps(const char *name, const Shown &shown) const;
-	/* False where this kernel does not have it. */
+	/* These return false if this kernel does not have the observer. */
 	bool numa_maps(const Shown &shown) const;
 	bool procmap_query(const Shown &shown) const;
 	/* The link of the mapping in map_files. */
@@ -186,25 +186,25 @@ struct LinkName {
 };
 LinkName map_files_name(const char *who, unsigned long addr, unsigned long pages);
 
-/* The mapping of @mm that begins at @addr reports @reported from now on. */
+/* Makes the mapping of @mm that begins at @addr report @reported. */
 void report(struct mm_struct *mm, unsigned long addr, struct file &reported);
 
-/* A file, as it is to be shown. */
+/* A file's identity and path to be shown. */
 struct ShownFile {
 	ShownIdentity identity;
 	const char *path;
 };
 
-/* How many mappings were shown as one of some files, and how many as another one. */
+/* The numbers of mappings that were shown with one of some files, and with another one. */
 struct FilesShown {
 	unsigned int right = 0;
 	unsigned int wrong = 0;
 
-	/* Counts those of /proc/@who/@name, which is maps or smaps, that have a file. */
+	/* Counts the mappings of a file in /proc/@who/@name, which is maps or smaps. */
 	void look(const char *who, const char *name, cxxrt::Span<const ShownFile> files);
 };
 
-/* How many mappings of /proc/self/maps have @path in their line. */
+/* The number of lines of /proc/self/maps with @path. */
 unsigned int lines_of(const char *path);
 
 } // namespace aufs::test

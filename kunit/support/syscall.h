@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * How C calls a system call. Most architectures expect its arguments in saved registers, and have
- * no prototype for that: where SYSCALL_ENTRY is defined, who calls one declares it.
+ * How C calls a system call. Most architectures expect the arguments in saved registers, and have
+ * no prototype for that: if SYSCALL_ENTRY is defined, the caller declares the call.
  */
 #ifndef AUFS_KUNIT_SYSCALL_H
 #define AUFS_KUNIT_SYSCALL_H

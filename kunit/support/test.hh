@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What a case says of what it finds. KUnit's own KUNIT_ASSERT_* end the thread where they stand, so
- * that destructors would not run; here a check is an expression, false where it failed:
+ * The checks of a case. KUnit's own KUNIT_ASSERT_* end the thread at once, so destructors would not run. Here a check
+ * is an expression, which is false if the check failed:
  *
  *	EXPECT(test, condition);                 the test fails, the case goes on
  *	EXPECT_EQ(test, actual, expected);
- *	if (!EXPECT(test, condition)) return;    the case ends, what it holds is put
+ *	if (!EXPECT(test, condition)) return;    the case ends, and puts what it holds
  *
- * A case is a function `CASE_BODY(name)`, and stands in the .cases file of its suite, which its
- * source includes by way of DECLARE_CASES.
+ * A case is a function `CASE_BODY(name)`. Its name is in the .cases file of its suite, which its source includes by
+ * DECLARE_CASES.
  */
 #pragma once
 
@@ -35,7 +35,7 @@ inline bool expect(struct kunit *test, bool good, const char *text, const char *
 	return good;
 }
 
-/* What is compared is shown as a number, a pointer as its address. */
+/* The values in a message: a number, or the address of a pointer. */
 template <class T> long long number(T value)
 {
 	return static_cast<long long>(value);

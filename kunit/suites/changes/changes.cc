@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Mappings of a union whose list of branches changes: with an MMU and without. */
+/* Mappings of a union whose list of branches changes, with an MMU and without. */
 #include "support/program.hh"
 
 extern "C" {
@@ -16,7 +16,7 @@ namespace
 
 constexpr unsigned int pages = 4;
 
-/* A file on a branch of its own, the first word of each page of which is @first and its number. */
+/* Makes a file on a branch of its own. The first word of each page is @first plus the page's number. */
 bool make_module(struct kunit *test, Union &mount, const char *dir, const char *path,
 		 unsigned long first)
 {
@@ -40,7 +40,7 @@ bool make_module(struct kunit *test, Union &mount, const char *dir, const char *
 	return static_cast<bool>(file);
 }
 
-/* One module more in the union, of which a file is open. */
+/* A union with one module more, which has an open file. */
 struct Setup {
 	Union mount;
 	Ref<struct file> file;
@@ -89,7 +89,7 @@ CASE_BODY(changes_refused)
 	EXPECT_EQ(test, aufs_test_change(Union::at, "del:/branches/old"), -EBUSY);
 	EXPECT_COUNTS(test, *file, 1);
 	expect_word(test, addr, 1, 11);
-	/* The mapping alone. */
+	/* Only the mapping is left. */
 	setup.file = {};
 	EXPECT_EQ(test, aufs_test_change(Union::at, "del:/branches/old"), -EBUSY);
 	EXPECT_EQ(test, mappings_of(setup.space.mm(), *file), 1);
@@ -115,7 +115,7 @@ CASE_BODY(changes_detached)
 	EXPECT_EQ(test, mappings_of(setup.space.mm(), file), 1);
 	expect_word(test, addr, 2, 12);
 #ifdef CONFIG_MMU
-	/* What is made of the mapping afterwards has both files, too. */
+	/* Mappings that are made of this one later have both files, too. */
 	EXPECT_EQ(test, aufs_test_mprotect(addr + PAGE_SIZE, PAGE_SIZE, PROT_NONE), 0);
 	EXPECT_COUNTS(test, file, 3);
 
@@ -134,7 +134,7 @@ CASE_BODY(changes_detached)
 	EXPECT_COUNTS(test, file, 0);
 }
 
-/* A new branch has a file of that name: two files, and what has mapped the old one reports that. */
+/* A new branch has a file by that name. A mapping of the old file goes on reporting the old one. */
 CASE_BODY(changes_hidden)
 {
 	Setup setup(test);
@@ -166,7 +166,7 @@ CASE_BODY(changes_hidden)
 	EXPECT_EQ(test, vm_munmap(other, pages * PAGE_SIZE), 0);
 	file = {};
 	EXPECT_EQ(test, aufs_test_change(Union::at, "del:/branches/new"), 0);
-	/* The name leads to it again. */
+	/* The name leads to the old file again. */
 	file = setup.mount.open("/union/module", O_RDONLY);
 	if (file)
 		EXPECT_EQ(test, file->f_inode, setup.file->f_inode);
@@ -174,7 +174,7 @@ CASE_BODY(changes_hidden)
 	EXPECT_COUNTS(test, *setup.file, 1);
 }
 
-/* A program that runs and its module that goes: it is in use, and detached it is shown as it was. */
+/* A program keeps its module in use. When the module is detached, the program is still shown by its path. */
 CASE_BODY(changes_executed)
 {
 	Setup setup(test);

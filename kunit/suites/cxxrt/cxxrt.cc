@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The runtime shim where it only shows in a kernel: here its memory, in cxxrt_handles.cc what counts
- * and locks. What does not need a kernel is tested in kunit/host/cxxrt/cxxrt-test.cc.
+ * The runtime shim, as far as it takes a kernel: its memory here, counts and locks in cxxrt_handles.cc.
+ * kunit/host/cxxrt/cxxrt-test.cc tests the rest without a kernel.
  */
 #include "support/failing.hh"
 #include "noted.hh"
@@ -18,7 +18,7 @@ using namespace aufs::test;
 namespace
 {
 
-/* More than the kernel gives anybody at once, and a constructor that must not run then. */
+/* More than the kernel allocates at once. The constructor must not run then. */
 struct Huge {
 	static constexpr unsigned long size = 1UL << 32;
 	unsigned char bytes[size];
@@ -71,7 +71,7 @@ CASE_BODY(cxxrt_new_is_kmalloc)
 	EXPECT(test, !aufs_test_is_vmalloc(thing.get()));
 	EXPECT_EQ(test, thing->words[0], 7);
 	EXPECT_EQ(test, thing->words[9], 0);
-	/* Nothing to destroy: the array is what was allocated. */
+	/* There is nothing to destroy, so the array has no head for a number. */
 	EXPECT(test, ksize(array.get()) >= 100 * sizeof(u16));
 }
 
@@ -115,7 +115,7 @@ CASE_BODY(cxxrt_new_is_aligned)
 
 CASE_BODY(cxxrt_new_of_too_much)
 {
-	/* Whoever asks for so much gets a warning as well, unless he says that he knows. */
+	/* An allocation of that size would warn without __GFP_NOWARN. */
 	const Gfp quiet{GFP_KERNEL | __GFP_NOWARN};
 	bool constructed = false;
 	auto huge = Own<Huge>::adopt(new (quiet) Huge(constructed));
@@ -123,7 +123,7 @@ CASE_BODY(cxxrt_new_of_too_much)
 	EXPECT(test, !huge);
 	EXPECT(test, !constructed);
 
-	/* And of an array whose size the compiler does not know. */
+	/* The same for an array whose size the compiler does not know. */
 	unsigned long volatile elements = Huge::size / sizeof(u64);
 	auto array = Own<u64[]>::adopt(new (quiet) u64[elements]);
 
@@ -163,7 +163,7 @@ CASE_BODY(cxxrt_new_that_fails)
 	EXPECT(test, log.is("x"));
 }
 
-/* Twice as much as there is: what is not given back is missing before that. */
+/* Allocates twice as much as the machine has: memory that is not given back would be missing before the end. */
 CASE_BODY(cxxrt_delete_gives_back)
 {
 	constexpr u64 size = 256 * 1024;
@@ -201,7 +201,7 @@ CASE_BODY(cxxrt_arrays)
 		EXPECT(test, !array);
 		EXPECT(test, log.is(""));
 	}
-	/* Each once, the last one first, and their number stands before them. */
+	/* Each was destroyed once, the last one first, and their number is stored before them. */
 	EXPECT(test, log.is("3210"));
 }
 
@@ -230,7 +230,7 @@ CASE_BODY(cxxrt_kv_arrays)
 	EXPECT(test, !aufs_test_is_vmalloc(small.data));
 	small.data[3] = 3;
 
-	/* Without an MMU there is no other memory than kmalloc's, which warns of so much. */
+	/* Without an MMU there is only kmalloc's memory, and that warns of such a size. */
 	if (!aufs_test_has_mmu())
 		return;
 
@@ -245,7 +245,7 @@ CASE_BODY(cxxrt_kv_arrays)
 
 	EXPECT(test, !large.data);
 	EXPECT_EQ(test, moved.data[elements - 1], 5);
-	/* What it had is freed. */
+	/* The memory that it had before is freed. */
 	moved = move(small);
 	EXPECT(test, !small.data);
 	EXPECT_EQ(test, moved.data[3], 3);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The handles on what the kernel counts and locks: see cxxrt.cc. */
+/* The handles on objects that the kernel counts and locks: see cxxrt.cc. */
 #include "mmap/branch_file.hh"
 #include "support/fixture.hh"
 #include "branch/dir_lock.hh"
@@ -98,7 +98,7 @@ CASE_BODY(cxxrt_ref_puts_the_last_one)
 	if (!file)
 		return;
 
-	/* The union's file has this one, to its end. */
+	/* The union's file has a reference on this one until its end. */
 	auto branch = Ref<struct file>::retain(&h_file_of(*file));
 
 	EXPECT_EQ(test, count(branch), 2);
@@ -180,7 +180,7 @@ CASE_BODY(cxxrt_errors_of_the_kernel)
 namespace
 {
 
-/* Takes a lock, a reference and memory, and then leaves with what opening @path says. */
+/* Takes a lock, a reference and memory, and then returns with the result of opening @path. */
 Result<int> takes_all(Log &log, struct mutex &mutex, const Ref<struct file> &file, const char *path)
 {
 	Noted first(log, '1');
@@ -221,7 +221,7 @@ CASE_BODY(cxxrt_try_leaves_in_order)
 	auto bad = takes_all(log, mutex, file, "/there/is/no/such/file");
 
 	EXPECT_EQ(test, bad.error(), -ENOENT);
-	/* What was not dismissed ran, first of all. */
+	/* The ScopeExit that was not dismissed ran first. */
 	EXPECT(test, log.is("?mL1"));
 	EXPECT(test, !aufs_test_mutex_is_locked(&mutex));
 	EXPECT_EQ(test, count(file), 1);
@@ -312,7 +312,7 @@ CASE_BODY(cxxrt_scoped_creds)
 
 	if (own)
 		EXPECT_EQ(test, own->f_inode->i_uid.val, before->fsuid.val);
-	/* Open files have one; when they are closed, nobody else has any more. */
+	/* Open files have a reference. When they are closed, nobody else has one. */
 	own = {};
 	for (int tries = 0; tries < 100 && (count(*before) != references || count(*cred) != 1);
 	     ++tries) {
@@ -370,7 +370,7 @@ CASE_BODY(cxxrt_locks_end_with_the_scope)
 	EXPECT(test, !aufs_test_inode_is_locked(&inode));
 }
 
-/* Who has write access keeps the filesystem from being made read-only, and only as long. */
+/* Write access to a branch keeps its filesystem from becoming read-only, and no longer. */
 CASE_BODY(cxxrt_branch_write)
 {
 	Union mount(test);
@@ -387,7 +387,7 @@ CASE_BODY(cxxrt_branch_write)
 	const Branch &branch = *super.branch_at(0);
 	AsMounter mounter = super.as_mounter();
 
-	/* Whatever its filesystem would allow. */
+	/* A ro branch gives no write access, even if its filesystem would. */
 	EXPECT_EQ(test, super.branch_at(1)->write(mounter).error(), -EROFS);
 	EXPECT_EQ(test, aufs_test_remount(Union::branches, true), 0);
 	EXPECT_EQ(test, branch.write(mounter).error(), -EROFS);
@@ -425,7 +425,7 @@ CASE_BODY(cxxrt_names)
 
 	EXPECT(test, name == "a-name");
 	EXPECT(test, name.starts_with("a-") && name.substr(2) == "name");
-	/* Borrowed: it is the dentry's own. */
+	/* The text is borrowed from the dentry. */
 	EXPECT(test, static_cast<const void *>(name.data()) ==
 			     static_cast<const void *>(file->f_path.dentry->d_name.name));
 	for (char letter : span)

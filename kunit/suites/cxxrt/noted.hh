@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* In which order objects end. */
+/* Records the order in which objects end. */
 #pragma once
 
 #include "kernel/handles.hh"
@@ -7,7 +7,7 @@
 namespace aufs::test
 {
 
-/* What happened, in order, a letter each. */
+/* The events in their order, a letter each. */
 class Log final
 {
 public:
@@ -30,7 +30,7 @@ private:
 	unsigned long length_ = 0;
 };
 
-/* Writes down its end. */
+/* Logs its end. */
 struct Noted {
 	Log *log = nullptr;
 	char name = 0;

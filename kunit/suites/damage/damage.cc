@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* What the kernel says of a mapping when it is broken. Behind all else: lockdep is off from then on. */
+/* What the kernel logs of a mapping with a damaged page table. The last suite: lockdep is off afterwards. */
 #include "mmap/branch_file.hh"
 #include "support/show.hh"
 
@@ -12,7 +12,7 @@ extern "C" {
 using namespace aufs;
 using namespace aufs::test;
 
-/* A branch file has the name of the union's, so it takes another one to see the difference. */
+/* The branch file has the name of the union's. So the mapping reports a third file here, to tell them apart. */
 CASE_BODY(damage_of_a_page_table)
 {
 	ShowSetup setup(test);
@@ -29,7 +29,7 @@ CASE_BODY(damage_of_a_page_table)
 	unsigned long addr = MAP(test, *other, ShowSetup::pages);
 
 	report(setup.space.mm(), addr, *setup.file);
-	/* There is a page table from now on. */
+	/* From here on there is a page table. */
 	EXPECT_EQ(test, aufs_test_read_user(addr, &page, sizeof(page)), 0);
 	EXPECT_EQ(test, page, 0);
 	EXPECT(test, !aufs_test_is_logged("file:file "));

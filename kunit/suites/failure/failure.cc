@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Each allocation on the way of what is done to a mapping fails once. Whatever comes of it, both
- * files have a reference for each mapping that there is, and for no other.
+ * Each allocation fails once in everything that is done to a mapping. Whatever the result, both files have a reference
+ * for each mapping that there is, and no other.
  */
 #include "support/failing.hh"
 #include "mmap/branch_file.hh"
@@ -54,7 +54,7 @@ void expect_written(struct kunit *test, unsigned long addr)
 	EXPECT_EQ(test, aufs_test_write_user(addr, &word, sizeof(word)), 0);
 }
 
-/* The counts are what the mappings of @mm say, and it can still be used. */
+/* The counts are those of @mm's mappings, and @mm can still be used. */
 void expect_sound(struct kunit *test, struct mm_struct *mm, const struct file &file)
 {
 	unsigned int mappings = mappings_of(mm, file);
@@ -74,16 +74,15 @@ void expect_sound(struct kunit *test, struct mm_struct *mm, const struct file &f
 }
 
 /*
- * Each time in a new address space that has the file mapped once, at the address that @act is given.
- * There are @mappings when nothing failed. When what @act does has failed, the first page is still
- * mapped where it was.
+ * Calls @act with each failure in a new address space. That has the file mapped once, at the address that @act gets.
+ * Without a failure there are @mappings afterwards. After a failure the first page is still mapped at its address.
  */
 template <class Act>
 void fail_in_mm(struct kunit *test, Setup &setup, bool (*expected)(long error),
 		unsigned int mappings, Act act, unsigned long flags = MAP_SHARED)
 {
 	struct file &file = *setup.file;
-	/* The address space has no place in a loop, and a place of its own for each time around. */
+	/* The address space cannot be copied into the loop's variable, so it is built in place each time. */
 	alignas(AddressSpace) unsigned char place[sizeof(AddressSpace)];
 	AddressSpace *space = nullptr;
 	unsigned long addr = 0;
@@ -93,7 +92,7 @@ void fail_in_mm(struct kunit *test, Setup &setup, bool (*expected)(long error),
 		if (!space->ok())
 			return false;
 		addr = MAP(test, file, pages, 0, PROT_READ | PROT_WRITE, flags);
-		/* A page of its own makes more of what must be copied of a private mapping. */
+		/* A page of its own makes a copy of a private mapping take more allocations. */
 		if (addr && flags == MAP_PRIVATE)
 			expect_written(test, addr + PAGE_SIZE);
 		return addr && expect_page(test, addr, 0);
@@ -146,7 +145,7 @@ CASE_BODY(fail_mmap_over)
 	});
 }
 
-/* As what it is beside goes on, so that the two could be one. */
+/* The new mapping continues its neighbour, so the two could become one. */
 CASE_BODY(fail_mmap_beside)
 {
 	Setup setup(test);
@@ -165,7 +164,7 @@ namespace
 
 struct file *reported_before_error;
 
-/* What no filesystem of ours does: the mapping has a prfile already when ->mmap fails. */
+/* As no filesystem of ours does: the mapping has a prfile already when ->mmap fails. */
 int map_and_fail(struct file *, struct vm_area_struct *vma)
 {
 	set_prfile(*vma, Ref<struct file>::retain(reported_before_error));
@@ -199,7 +198,7 @@ CASE_BODY(fail_mmap_in_the_filesystem)
 	EXPECT_EQ(test, aufs_test_file_count(reported.get()), 1);
 	EXPECT_EQ(test, aufs_test_file_count(file.get()), 1);
 	EXPECT_EQ(test, uses_of(space.mm(), *reported), 0);
-	/* That was all. */
+	/* There is no other reference. */
 	MAP(test, *file, 3, 2, PROT_READ);
 	EXPECT_EQ(test, aufs_test_file_count(file.get()), 2);
 }
@@ -277,7 +276,7 @@ CASE_BODY(fail_mremap_moves_private)
 		MAP_PRIVATE);
 }
 
-/* The middle of it over its own end. */
+/* The middle of the mapping moves over its end. */
 CASE_BODY(fail_mremap_moves_over)
 {
 	Setup setup(test);
@@ -301,7 +300,7 @@ CASE_BODY(fail_mremap_grows)
 	});
 }
 
-/* A part of it that cannot grow where it is. */
+/* A part of the mapping grows, and has to move for that. */
 CASE_BODY(fail_mremap_grows_elsewhere)
 {
 	Setup setup(test);
@@ -337,7 +336,7 @@ CASE_BODY(fail_remap_file_pages)
 	});
 }
 
-/* Of an address space that has the file in some parts. */
+/* Forks an address space that has the file in several parts. */
 CASE_BODY(fail_fork)
 {
 	Setup setup(test);
@@ -357,7 +356,7 @@ CASE_BODY(fail_fork)
 			  0);
 	EXPECT_EQ(test, mappings_of(space.mm(), *setup.file), pages);
 
-	/* And one of them private, with a page of its own. */
+	/* One part is private, and has a page of its own. */
 	unsigned long own = MAP(test, *setup.file, 2, 0, PROT_READ | PROT_WRITE, MAP_PRIVATE);
 	constexpr unsigned int mappings = pages + 1;
 
@@ -369,8 +368,8 @@ CASE_BODY(fail_fork)
 		test, no_memory,
 		[&]() {
 			/*
-			 * The stack of the process before is for the next one then. Of one that
-			 * cannot be allocated, the kernel makes a long story in its log.
+			 * The next process gets the stack of the last one. If a stack cannot be allocated, the kernel
+			 * logs a long report.
 			 */
 			rcu_barrier();
 			return expect_page(test, addr + 3 * PAGE_SIZE, 3);
@@ -387,7 +386,7 @@ CASE_BODY(fail_fork)
 namespace
 {
 
-/* Each time another file, of which the union knows nothing yet where @create does not say so. */
+/* Opens another file each time. Without @create the union does not know the file yet. */
 void fail_to_open(struct kunit *test, int flags)
 {
 	Setup setup(test);
@@ -413,7 +412,7 @@ void fail_to_open(struct kunit *test, int flags)
 			return reinterpret_cast<long>(filp_open(path, flags, 0644));
 		},
 		[&](long result, bool good, bool) {
-			/* Whatever it was, it is over. */
+			/* Whatever the result was, no reference is left of it. */
 			auto opened = good ? Ref<struct file>::adopt(
 						     reinterpret_cast<struct file *>(result)) :
 					     Ref<struct file>();
@@ -468,7 +467,7 @@ CASE_BODY(fail_show)
 				test, no_memory, [&]() { return buffer.data != nullptr; },
 				[&]() { return aufs_test_read(path, buffer.data, room); },
 				[&](long, bool, bool) {
-					/* That of the test and that of this process. */
+					/* One for the test's mapping, one for this process's. */
 					EXPECT_COUNTS(test, *setup.file, 2);
 					OBSERVERS(test, "self")
 						.maps(name, {addr, pages, 0, "rw-s", *setup.file,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The last suite: memory that those before it have lost. Needs CONFIG_DEBUG_KMEMLEAK. */
+/* The last suite: memory that the suites before have lost. Needs CONFIG_DEBUG_KMEMLEAK. */
 #include "support/fixture.hh"
 
 extern "C" {
@@ -17,7 +17,7 @@ namespace
 constexpr char debugfs[] = "/debugfs";
 constexpr char kmemleak[] = "/debugfs/kmemleak";
 
-/* What kmemleak reports is in buffer; its length, or -ENOENT where there is no kmemleak. */
+/* Reads kmemleak's report into @buffer. Returns its length, or -ENOENT without kmemleak. */
 ssize_t scan(struct kunit *test, char *buffer, size_t size)
 {
 	ssize_t length = -ENOENT;
@@ -26,10 +26,7 @@ ssize_t scan(struct kunit *test, char *buffer, size_t size)
 	    !EXPECT_EQ(test, aufs_test_mount("none", debugfs, "debugfs", nullptr), 0))
 		return length;
 	if (aufs_test_exists(kmemleak)) {
-		/*
-		 * What is young, it leaves alone; what it has just seen for the first time, it looks
-		 * at once more.
-		 */
+		/* kmemleak ignores young objects, and reports an object only at its second scan. */
 		aufs_test_sleep(6000);
 		EXPECT(test, aufs_test_write(kmemleak, "scan") > 0);
 		EXPECT(test, aufs_test_write(kmemleak, "scan") > 0);
@@ -43,9 +40,9 @@ ssize_t scan(struct kunit *test, char *buffer, size_t size)
 }
 
 /*
- * Objects that nothing refers to: their addresses are kept in a way that kmemleak does not take for
- * one. Several, as an address of one may still lie on a stack somewhere; and zeroed, as what has just
- * been free has the address of what is free next in it, so that who found one would find all.
+ * Objects that nothing refers to. Their addresses are stored inverted, so kmemleak does not see them. There are
+ * several, as a stack may still have the address of one. They are zeroed: a freed object has the address of the next
+ * free one, so that one found object would lead to all.
  */
 struct Lost {
 	static constexpr unsigned int count = 8;
@@ -67,8 +64,8 @@ struct Lost {
 };
 
 /*
- * Whether a report is about anything but what the kernel allocated at boot, before there was a
- * process: 6.1 finds caches of ACPI on x86.
+ * Whether a report is about anything but allocations of the boot, before there was a process. 6.1 reports caches of
+ * ACPI on x86.
  */
 bool is_about_us(const char *report)
 {
@@ -109,7 +106,7 @@ CASE_BODY(leaks_of_the_suites_before)
 	});
 }
 
-/* That the case before could have failed. */
+/* The case before would fail if memory had been lost. */
 CASE_BODY(leaks_are_found)
 {
 	Lost lost;

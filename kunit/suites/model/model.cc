@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The suite of the model: random walks, and that it sees what is wrong. */
+/* The suite of the model: random walks, and a check that the model sees what is wrong. */
 #include "model.hh"
 #include "mmap/mapping.hh"
 
@@ -15,7 +15,7 @@ using namespace aufs::test;
 namespace
 {
 
-/* So many that everything is done in them. */
+/* So many steps that each kind of step occurs. */
 constexpr unsigned int enough = 3000;
 
 bool walk_from(struct kunit *test, u64 seed, unsigned int steps)
@@ -26,13 +26,12 @@ bool walk_from(struct kunit *test, u64 seed, unsigned int steps)
 	       EXPECT(test, steps < enough || model->has_done_all()) && model->end();
 }
 
-/* As many as model.cases has. */
+/* The number of parts in model.cases. */
 constexpr unsigned int parts = 16;
 
 /*
- * KUnit gives a case five minutes, and all the steps can take more on an emulated machine: each case
- * takes a part of them, from a place of its own. Who begins with the seed that is printed walks this
- * one first.
+ * KUnit gives a case five minutes, but on an emulated machine all the steps can take longer. So each case walks a part
+ * of them, from a seed of its own. A run with the printed seed walks that part first.
  */
 void walk_a_part(struct kunit *test, unsigned int number)
 {
@@ -46,7 +45,7 @@ void walk_a_part(struct kunit *test, unsigned int number)
 
 } // namespace
 
-/* All that it compares is made wrong once: it must say so, and be content again afterwards. */
+/* Everything that is compared is made wrong once. The model has to report it, and be content again afterwards. */
 CASE_BODY(model_sees_what_is_wrong)
 {
 	auto model = Own<Model>::adopt(new (Gfp{GFP_KERNEL}) Model(test, 1));

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * A model of some address spaces and of the files that are mapped there: for each page of a window
- * what is mapped at it, and nothing of how the kernel does that. What the kernel has is compared with
- * it, page for page and count for count.
+ * A model of some address spaces and of the files that are mapped there: for each page of a window the model has what
+ * is mapped at it, and nothing of how the kernel does that. The kernel's state is compared with it, page for page and
+ * count for count.
  *
- * Branches of the union come and go among the steps. What is open and mapped does not change by that;
- * which file a name leads to does, and whether a branch may go.
+ * Branches of the union come and go between the steps. That does not change open and mapped files. It changes which
+ * file a name leads to, and whether a branch may go.
  */
 #pragma once
 
@@ -14,7 +14,7 @@
 namespace aufs::test
 {
 
-/* The same numbers for the same seed, on each machine. */
+/* Gives the same numbers for the same seed, on each machine. */
 class Random final
 {
 public:
@@ -26,7 +26,7 @@ public:
 	{
 		return static_cast<unsigned int>((next() >> 32) % limit);
 	}
-	/* Yes, once in @times. */
+	/* True once in @times. */
 	bool once_in(unsigned int times)
 	{
 		return below(times) == 0;
@@ -46,14 +46,14 @@ private:
 	u64 state_;
 };
 
-/* What is mapped at a page. */
+/* The mapping of one page. */
 struct Page {
 	static constexpr int nothing = -1;
 	static constexpr int anonymous = -2;
 
-	/* One of the model's opens, or nothing, or anonymous. */
+	/* The number of one of the model's opens, or nothing, or anonymous. */
 	int open = nothing;
-	/* MAP_SHARED, and whether it may be written through that. */
+	/* MAP_SHARED, and whether the mapping may become writable. */
 	bool shared = false;
 	bool writable = false;
 	bool dont_fork = false;
@@ -70,13 +70,13 @@ struct Page {
 	{
 		return open >= 0;
 	}
-	/* One with @other, but for the offset. */
+	/* Whether the two can be in one mapping, except for the offset. */
 	bool is_like(const Page &other) const
 	{
 		return open == other.open && shared == other.shared && writable == other.writable &&
 		       dont_fork == other.dont_fork && random == other.random && prot == other.prot;
 	}
-	/* What follows it by @pages in a mapping. */
+	/* The page that follows this one by @pages in its mapping. */
 	Page after(unsigned int pages) const
 	{
 		Page page = *this;
@@ -92,16 +92,16 @@ struct Open {
 	struct file *user = nullptr;
 	/* Null: a plain file. */
 	struct file *branch = nullptr;
-	/* The user's own. */
+	/* The user's reference. */
 	Ref<struct file> held;
-	/* Ours on the branch file, so that the last one that the union has can be seen to go. */
+	/* Our reference on the branch file, which shows when the union's last one goes. */
 	Ref<struct file> watch;
-	/* What the file has in it: one of the model's contents. */
+	/* The content of the file: one of the model's contents. */
 	unsigned int content = 0;
 	bool writable = false;
-	/* The branch that it was opened on has been detached since. */
+	/* The branch was detached after the open. */
 	bool left_behind = false;
-	/* How many mappings have it, in all address spaces. */
+	/* The number of mappings, in all address spaces. */
 	unsigned int mappings = 0;
 
 	/* Whether @vma has its two files. */
@@ -132,7 +132,7 @@ struct Space {
 
 	struct mm_struct *mm = nullptr;
 	Page pages[window];
-	/* As the kernel has them: which pages are one mapping, and how many map which file. */
+	/* As the kernel has them: the ranges of pages that are one mapping, and the mappings of each file. */
 	unsigned int areas = 0;
 	Range area[window];
 	unsigned int mappings[opens] = {};
@@ -142,7 +142,7 @@ struct Space {
 		for (unsigned int i = range.first; i < range.end(); ++i)
 			pages[i] = {};
 	}
-	/* A mapping that begins with @page. */
+	/* A mapping whose first page is @page. */
 	void fill(Range range, const Page &page)
 	{
 		for (unsigned int i = 0; i < range.count; ++i)
@@ -154,11 +154,11 @@ class Model final
 {
 public:
 	static constexpr unsigned int spaces = 4;
-	/* The last one leads to the file of the uppermost module. */
+	/* The last path leads to the file of the uppermost module. */
 	static constexpr unsigned int paths = 7;
 	/* Branches that come and go. Each has a file of the same name. */
 	static constexpr unsigned int modules = 3;
-	/* That of each other path, and that of each module. */
+	/* One content for each other path, and one for each module. */
 	static constexpr unsigned int contents = paths - 1 + modules;
 	static constexpr unsigned int file_pages = 16;
 
@@ -171,24 +171,24 @@ public:
 	{
 		return ok_;
 	}
-	/* Takes @steps steps, and looks after each. False where something is wrong, which is told. */
+	/* Takes @steps steps, and compares after each. False if something is wrong, which is reported. */
 	bool walk(unsigned int steps);
-	/* Whether each way to take a step was taken, and not refused. */
+	/* Whether each kind of step was taken, and not refused. */
 	bool has_done_all() const;
-	/* All processes end, and all files are closed. */
+	/* Ends all processes, and closes all files. */
 	bool end();
 
-	/* Compares the current address space, or all, and all counts; null, or what is wrong. */
+	/* Compares the current address space, or all, and all counts. Returns null, or what is wrong. */
 	const char *compare_current();
 	const char *compare_all();
 
-	/* For who wants to see whether it is compared: an open of the union, some mapping of it. */
+	/* For a test of the comparison: opens a file of the union, and maps some of it. */
 	bool begin_with(unsigned int pages);
 	Open &first_open()
 	{
 		return open_[0];
 	}
-	/* Whether the name that all modules have leads to what the model means. */
+	/* Whether the name that all modules have leads to the file that the model means. */
 	bool leads_right();
 	unsigned long addr(unsigned int page) const
 	{
@@ -196,7 +196,7 @@ public:
 	}
 
 private:
-	/* What a step did, to tell if it was wrong. */
+	/* The last step, to be reported if it was wrong. */
 	struct Step {
 		/* Null: there was nothing to do. */
 		const char *name = nullptr;
@@ -237,16 +237,16 @@ private:
 	/* The first word of page @page of a file. */
 	static unsigned long word_of(unsigned int content, unsigned long page);
 	bool make_files();
-	/* What @path leads to: a content, or @contents where there is no such file. */
+	/* The content that @path leads to, or @contents if there is no such file. */
 	unsigned int content_at(unsigned int path) const;
-	/* 0, or what went wrong. */
+	/* Returns 0, or the errno. */
 	long open_into(Open &open, unsigned int path, bool writable);
 	static constexpr unsigned int content_of_module(unsigned int module)
 	{
 		return paths - 1 + module;
 	}
 	long change_branches(const char *format, unsigned int module);
-	/* One of those in the list that @is chooses: its place there, or @modules. */
+	/* The place in the list of some module for which @is is true, or @modules. */
 	template <class F> unsigned int some_module(F is);
 	bool has_opens(unsigned int module) const;
 	bool is_in_use(unsigned int module) const;
@@ -259,7 +259,7 @@ private:
 	const char *forget_unused();
 	static void compare_vma(struct vm_area_struct *vma, void *data);
 
-	/* Of the current space. */
+	/* Parts of the current space. */
 	Range some_range(unsigned int longest);
 	bool some_part(Range &part);
 	unsigned long some_prot();
@@ -271,14 +271,14 @@ private:
 	{
 		step_ = {name, {static_cast<unsigned long>(arguments)...}, 0, 0};
 	}
-	/* Whether @result is the expected one; only then the model does what the kernel did. */
+	/* Whether @result is the expected one. Only then the model does the same. */
 	bool is(long result, long expected)
 	{
 		step_.result = result;
 		step_.expected = expected;
 		return result == expected;
 	}
-	/* The same, where the expected one is an address. */
+	/* The same for an address. */
 	bool is_at(long result, unsigned int page)
 	{
 		return is(result, static_cast<long>(addr(page)));
@@ -294,7 +294,7 @@ private:
 	/* The modules that are branches, from the uppermost on. */
 	unsigned int listed_[modules] = {};
 	unsigned int listed_count_ = 0;
-	/* The one whose mm is in use; null: none. */
+	/* The space whose mm is in use; null if none is. */
 	Space *current_ = nullptr;
 	Step step_;
 	unsigned int done_[ways] = {};

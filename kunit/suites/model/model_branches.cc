@@ -5,7 +5,7 @@
 namespace aufs::test
 {
 
-/* A remount with @format, of a module's number. */
+/* Remounts with the options @format, which has the number of a module. */
 long Model::change_branches(const char *format, unsigned int module)
 {
 	char options[64];
@@ -35,7 +35,7 @@ bool Model::leads_right()
 	return open_into(open, paths - 1, false) == expected;
 }
 
-/* Whether the model has opened or mapped its file, whenever that was. */
+/* Whether the model has a file of @module open or mapped, from whenever. */
 bool Model::has_opens(unsigned int module) const
 {
 	for (const Open &open : open_) {
@@ -45,7 +45,7 @@ bool Model::has_opens(unsigned int module) const
 	return false;
 }
 
-/* Whether one of those is of the branch as it is listed now. */
+/* Whether one of them is of the branch that is in the list now. */
 bool Model::is_in_use(unsigned int module) const
 {
 	for (const Open &open : open_) {
@@ -64,7 +64,7 @@ void Model::take_out(unsigned int place)
 		listed_[i] = listed_[i + 1];
 }
 
-/* Below the rw branch, or below all. */
+/* Adds a branch, below the rw branch or below all. */
 void Model::add_branch()
 {
 	unsigned int module = random_.below(modules);
@@ -84,12 +84,13 @@ void Model::add_branch()
 }
 
 /*
- * What is open or mapped keeps it, whatever hides it by now. Of one that only what was left behind is
- * of, a file may have found its way to the new branch of the same directory: it is not asked for.
+ * An open or mapped file keeps its branch, whatever hides its name by now. If only files that were left behind are of
+ * this module, one of them may be a file of the present branch too, which is the same directory. Then the branch is not
+ * removed.
  */
 void Model::remove_branch()
 {
-	/* Before it refuses, the kernel looks again for some ticks. */
+	/* The kernel refuses only after some ticks of trying, so this is rare. */
 	bool refused = random_.once_in(32);
 	unsigned int place = some_module([this, refused](unsigned int module) {
 		return refused ? is_in_use(module) : !has_opens(module);
@@ -103,7 +104,7 @@ void Model::remove_branch()
 		take_out(place);
 }
 
-/* Whoever uses it. */
+/* Detaches a branch, whoever uses it. */
 void Model::detach_branch()
 {
 	unsigned int place = some_module([](unsigned int) { return true; });

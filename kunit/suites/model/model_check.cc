@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* What the kernel has, compared with the model. */
+/* Compares the kernel's state with the model. */
 #include "model.hh"
 
 namespace aufs::test
@@ -12,7 +12,7 @@ struct Look {
 	Model &model;
 	Space &space;
 	const Open *open;
-	/* The first page that was not looked at yet. */
+	/* The first page that was not compared yet. */
 	unsigned int next;
 	const char *wrong;
 };
@@ -95,7 +95,7 @@ const char *Model::compare(Space &space)
 	return look.wrong ?: holes(space, look.next, Space::window);
 }
 
-/* A file that is closed, and that no mapping has any more, is gone when the last puts are done. */
+/* A file that is closed and not mapped is gone when the last puts are done. */
 const char *Model::forget_unused()
 {
 	for (Open &open : open_) {
@@ -121,12 +121,12 @@ const char *Model::compare_counts()
 	for (const Open &open : open_) {
 		long mappings = open.mappings;
 
-		/* Where nobody has it, there is nothing to look at: see forget_unused(). */
+		/* A file that nobody has is not looked at: see forget_unused(). */
 		if (!open.user || (!open.held && !mappings))
 			continue;
 		if (aufs_test_file_count(open.user) != (open.held ? 1 : 0) + mappings)
 			return "the user's file has another count";
-		/* The union's for the user's file, and ours. */
+		/* One for the user's file, and one for the model. */
 		if (open.branch && aufs_test_file_count(open.branch) != 2 + mappings)
 			return "the branch file has another count";
 	}

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* What a step of the random walk does, to the kernel and to the model. */
+/* The steps of the random walk, in the kernel and in the model. */
 #include "model.hh"
 
 namespace aufs::test
@@ -12,7 +12,7 @@ Range Model::some_range(unsigned int longest)
 	return {first, 1 + random_.below(cxxrt::min(longest, Space::window - first))};
 }
 
-/* Within one mapping, as the kernel has them. */
+/* A part of one mapping, as the kernel has the mappings. */
 bool Model::some_part(Range &part)
 {
 	if (!current_->areas)
@@ -29,7 +29,7 @@ unsigned long Model::some_prot()
 {
 	static constexpr unsigned long prots[] = {PROT_NONE, PROT_READ, PROT_READ | PROT_WRITE};
 
-	/* Fewer of what can be read and written by nobody. */
+	/* PROT_NONE is rare, as such pages can be neither read nor written. */
 	return prots[random_.once_in(6) ? 0 : 1 + random_.below(2)];
 }
 
@@ -68,7 +68,7 @@ void Model::unmap()
 		current_->clear(range);
 }
 
-/* It ends where it cannot go on, and what was done before that is done. */
+/* mprotect() stops at the first page that it cannot change; the pages before are changed. */
 void Model::protect()
 {
 	Range range = some_range(16);
@@ -92,7 +92,7 @@ void Model::protect()
 	is(result, expected);
 }
 
-/* What is not mapped does not keep it from the rest. */
+/* madvise() skips unmapped pages, and goes on. */
 void Model::advise()
 {
 	static constexpr int advices[] = {MADV_DONTFORK, MADV_DOFORK, MADV_RANDOM, MADV_NORMAL};
@@ -117,7 +117,7 @@ void Model::advise()
 	is(result, expected);
 }
 
-/* Elsewhere, and at times longer or shorter there. */
+/* Moves a part elsewhere, and sometimes makes it longer or shorter. */
 void Model::move()
 {
 	Range from;
@@ -160,7 +160,7 @@ void Model::shrink()
 		current_->clear({part.first + left, part.count - left});
 }
 
-/* Where it is, if there is room; only a mapping's end can grow. */
+/* Grows in place if there is room; only the end of a mapping can grow. */
 void Model::grow()
 {
 	if (!current_->areas)
@@ -209,7 +209,7 @@ void Model::keep_and_move()
 		current_->fill(to, current_->pages[from.first]);
 }
 
-/* Of what is shared, of one file, and of one kind. What it maps anew has no advice. */
+/* Only a range of one shared file with the same flags can be remapped. The new mapping has no advice. */
 void Model::remap_file_pages()
 {
 	Range range = some_range(8);
@@ -239,7 +239,7 @@ void Model::remap_file_pages()
 	}
 }
 
-/* Reads what is there, and writes it back: that makes a private page one of its own. */
+/* Reads a word and writes it back, which gives a private mapping a page of its own. */
 void Model::touch()
 {
 	unsigned int index = random_.below(Space::window);

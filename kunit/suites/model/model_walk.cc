@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Where the random walk begins, how it goes on, and how it ends. */
+/* The beginning, the course and the end of the random walk. */
 #include "mmap/branch_file.hh"
 #include "model.hh"
 
@@ -14,13 +14,13 @@ struct Path {
 	bool writable;
 };
 
-/* The fifth is on the read-only branch, the sixth is no file of the union. */
+/* The fifth is on the read-only branch, the sixth is not in the union. */
 constexpr Path files[Model::paths] = {
 	{"/union/a", true},  {"/union/b", true},	{"/union/c", true},  {"/union/d", true},
 	{"/union/e", false}, {"/branches/plain", true}, {"/union/f", false},
 };
 constexpr unsigned int plain = 5;
-/* By which each content is made. */
+/* The path by which each content is made. */
 constexpr const char *made[Model::contents] = {
 	"/union/a",	   "/union/b",	     "/union/c",       "/union/d",	 "/branches/ro/e",
 	"/branches/plain", "/branches/m0/f", "/branches/m1/f", "/branches/m2/f",
@@ -50,7 +50,7 @@ Model::Model(struct kunit *test, u64 seed) : test_(test), seed_(seed), random_(s
 	if (!mount_.ok() || !make_files() || !enter_new())
 		return;
 
-	/* So much room is free in each that is new. */
+	/* Each new address space has so much free room. */
 	long room = aufs_test_mmap(nullptr, 0, length(2 * Space::window), PROT_NONE,
 				   MAP_PRIVATE | MAP_ANONYMOUS, 0);
 
@@ -112,7 +112,7 @@ long Model::open_into(Open &open, unsigned int path, bool writable)
 	open.writable = writable;
 	if (kernel_read(open.user, &word, sizeof(word), &at) != sizeof(word))
 		return -EIO;
-	/* It is the file that the model means. */
+	/* The file is the one that the model means. */
 	return open.content < contents && word == word_of(open.content, 0) ? 0 : -ESTALE;
 }
 
@@ -163,7 +163,7 @@ bool Model::walk(unsigned int steps)
 
 		const char *wrong = step_.result == step_.expected ? nullptr : "another result";
 
-		/* What a step does to one address space, it does to no other. */
+		/* A step changes one address space. The others have to be as they were. */
 		wrong = wrong ?: i % 64 == 63 ? compare_all() : compare_current();
 		if (!wrong)
 			continue;

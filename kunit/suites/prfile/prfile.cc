@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The bookkeeping by itself, on mappings that are made up. */
+/* The bookkeeping alone, on constructed mappings. */
 #include "mmap/mapping.hh"
 #include "mmap/branch_file.hh"
 #include "support/fixture.hh"
@@ -17,7 +17,7 @@ namespace aufs::test
 namespace
 {
 
-/* A file that nobody else knows, so that its count tells. */
+/* A file that nobody else knows, so its count is exact. */
 Ref<struct file> some_file(struct kunit *test)
 {
 	struct file *file = filp_open("/", O_RDONLY | O_DIRECTORY, 0);
@@ -46,7 +46,7 @@ struct Files {
 	}
 };
 
-/* All that is promised of a mapping, for each kind of it. */
+/* All promises about a mapping, for each kind of mapping. */
 template <Mapping M> void check_bookkeeping(struct kunit *test)
 {
 	Files files(test);
@@ -56,7 +56,7 @@ template <Mapping M> void check_bookkeeping(struct kunit *test)
 	if (!files.ok())
 		return;
 
-	/* None yet: it reports what serves it, and puts nothing. */
+	/* No prfile yet: the mapping reports the file that serves it, and puts nothing. */
 	EXPECT(test, reported_file(first) == nullptr);
 	first.vm_file = files.served.get();
 	EXPECT(test, reported_file(first) == files.served.get());
@@ -65,7 +65,7 @@ template <Mapping M> void check_bookkeeping(struct kunit *test)
 	put_prfile(first);
 	EXPECT(test, files.counts(1, 1));
 
-	/* Set: one reference, and put with the next one. */
+	/* With a prfile: there is one reference, which is put when another is set. */
 	set_prfile(first, files.a.clone());
 	EXPECT(test, reported_file(first) == files.a.get());
 	EXPECT(test, files.counts(2, 1));
@@ -76,7 +76,7 @@ template <Mapping M> void check_bookkeeping(struct kunit *test)
 	EXPECT(test, reported_file(first) == files.b.get());
 	EXPECT(test, files.counts(1, 2));
 
-	/* A copy takes its own; each puts its own. */
+	/* A copy takes a reference of its own, and each puts its own. */
 	second.vm_file = first.vm_file;
 	second.vm_prfile = first.vm_prfile;
 	prfile_copied(second);
@@ -87,13 +87,13 @@ template <Mapping M> void check_bookkeeping(struct kunit *test)
 	EXPECT(test, first.vm_prfile == nullptr);
 	EXPECT(test, first.vm_file == files.served.get());
 	EXPECT(test, reported_file(second) == files.b.get());
-	/* What is put has nothing left to put. */
+	/* A second put does nothing. */
 	put_prfile(first);
 	EXPECT(test, files.counts(1, 2));
 	put_prfile(second);
 	EXPECT(test, files.counts(1, 1));
 
-	/* Merging: they agree when both have the same, or neither has one. */
+	/* Merging: two mappings agree if both have the same prfile, or none. */
 	EXPECT(test, prfile_agrees(first, nullptr));
 	EXPECT(test, !prfile_agrees(first, files.a.get()));
 	set_prfile(first, files.a.clone());
@@ -110,7 +110,7 @@ int fails(struct file *, struct vm_area_struct *)
 	return -EIO;
 }
 
-/* The branch's ->mmap is a union's as well, and has set a prfile of its own. */
+/* ->mmap of a branch that is a union, which sets a prfile of its own. */
 int sets_a_prfile(struct file *file, struct vm_area_struct *vma)
 {
 	set_prfile(*vma, Ref<struct file>::retain(file));
@@ -118,8 +118,8 @@ int sets_a_prfile(struct file *file, struct vm_area_struct *vma)
 }
 
 /*
- * Maps with a branch file whose ->mmap is @mmap into a made-up vma, as mmap(2) would: vm_file is the
- * user's file, and what the vma has is put at the end, by the kernel's own function.
+ * Maps by a branch file with the ->mmap @mmap into a constructed vma, as mmap(2) would. vm_file is the user's file
+ * first. The kernel's own function puts the vma's files at the end.
  */
 template <class Check>
 void with_branch_mmap(struct kunit *test, int (*mmap)(struct file *, struct vm_area_struct *),
@@ -170,7 +170,7 @@ CASE_BODY(prfile_of_a_region)
 	check_bookkeeping<struct vm_region>(test);
 }
 
-/* The same by way of the kernel's sites: that they find this module. */
+/* The same by the kernel's sites, which have to find this module. */
 CASE_BODY(prfile_is_what_the_kernel_asks_for)
 {
 	Files files(test);
@@ -206,7 +206,7 @@ CASE_BODY(prfile_is_what_the_kernel_asks_for)
 	EXPECT(test, files.counts(1, 1));
 }
 
-/* No filesystem's ->mmap does that to a regular file, but what it is done to may have a prfile. */
+/* No filesystem's ->mmap does this to a regular file, but the vma may have a prfile. */
 CASE_BODY(prfile_goes_when_memory_comes)
 {
 	Files files(test);
@@ -229,14 +229,14 @@ CASE_BODY(prfile_registers_once)
 	struct vm_prfile_ops other = aufs_prfile_ops;
 
 	EXPECT_EQ(test, vm_prfile_register(&other), -EBUSY);
-	/* Who is not registered cannot end it for who is. */
+	/* A module that is not registered cannot unregister the registered one. */
 	vm_prfile_unregister(&other);
 	prfile_is_what_the_kernel_asks_for(test);
 }
 
 CASE_BODY(prfile_map_sets_both_files)
 {
-	/* tmpfs wants a whole vma, of an mm; what fails and what nests does not. */
+	/* tmpfs needs a whole vma of an mm; the cases that fail or nest do not. */
 	auto succeeds = [](struct file *, struct vm_area_struct *) {
 		return 0;
 	};
@@ -312,7 +312,7 @@ CASE_BODY(prfile_reports_the_user_of_an_inner_file)
 	EXPECT(test, &reported_inode(vma) == user->f_inode);
 	put_prfile(vma);
 
-	/* A plain file is its own user's. */
+	/* A plain file is its own user's file. */
 	set_prfile(vma, file.clone());
 	EXPECT(test, reported_path(vma).dentry == file->f_path.dentry);
 	EXPECT(test, &reported_inode(vma) == file->f_inode);

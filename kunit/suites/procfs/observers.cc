@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* What is said of a process's mappings elsewhere: in its core, in the log, of what it executes. */
+/* Other observers of a process's mappings: its core dump, the log, perf, BPF, and its exe file. */
 #include "mmap/branch_file.hh"
 #include "support/program.hh"
 #include "support/show.hh"
@@ -18,7 +18,7 @@ namespace
 
 constexpr unsigned int pages = ShowSetup::pages;
 
-/* Where cases map, in the address space of a program that was just executed. */
+/* The addresses at which cases map, in the address space of a program that was just executed. */
 constexpr unsigned long first_addr = 0x10000000;
 constexpr unsigned long second_addr = 0x11000000;
 
@@ -62,7 +62,7 @@ CASE_BODY(show_core_files)
 	EXPECT_EQ(test, core.files(), 3);
 }
 
-/* The file that is reported may itself be one that a stacked filesystem has opened for its user. */
+/* The reported file may be one that a stacked filesystem has opened for its user. */
 CASE_BODY(show_core_of_overlay)
 {
 	ShowSetup setup(test);
@@ -94,8 +94,8 @@ CASE_BODY(show_core_of_overlay)
 }
 
 /*
- * Which shared mappings are in a core depends on whether the reported file has a name. Where the
- * branch's has, the union's has, so it takes two other files to see the difference.
+ * A shared mapping is in a core if the reported file has no name. The union's file has a name as long as the branch's
+ * has. So the mapping reports a third file here, to tell them apart.
  */
 CASE_BODY(show_core_of_unlinked)
 {
@@ -134,7 +134,7 @@ CASE_BODY(show_core_of_unlinked)
 	EXPECT_EQ(test, core.dumped(second_addr), 0);
 	EXPECT(test, core.has_file(first_addr, 3, 0, "/branches/rw/unlinked (deleted)"));
 	EXPECT(test, core.has_file(second_addr, 4, 0, "/branches/rw/linked"));
-	/* What is dumped is put. */
+	/* The core dump has put its references. */
 	flush_delayed_fput();
 	EXPECT_EQ(test, aufs_test_file_count(linked.get()), 1);
 	EXPECT_EQ(test, aufs_test_file_count(unlinked.get()), 1);
@@ -143,7 +143,7 @@ CASE_BODY(show_core_of_unlinked)
 namespace
 {
 
-/* Whether a log line says that page 1 of the mapping at @addr is of "file"; 6.1 leaves out where. */
+/* Whether a log line says that page 1 of the mapping at @addr is of "file". 6.1 does not log the offset. */
 bool is_logged(const char *prefix, unsigned long addr)
 {
 	char long_form[96];
@@ -158,7 +158,7 @@ bool is_logged(const char *prefix, unsigned long addr)
 
 } // namespace
 
-/* A branch file has the name of the union's, so it takes another one to see the difference. */
+/* The branch file has the name of the union's. So the mapping reports a third file here, to tell them apart. */
 CASE_BODY(show_in_the_log)
 {
 	ShowSetup setup(test);
@@ -185,14 +185,14 @@ CASE_BODY(show_in_the_log)
 	EXPECT_EQ(test, aufs_test_file_count(other.get()), 1);
 }
 
-/* An address space that has a mapping of its program cannot be given another program. */
+/* A process cannot change its exe file while it maps the old one. */
 CASE_BODY(show_program_is_mapped)
 {
 	ShowSetup setup(test);
 
 	if (!setup.ok())
 		return;
-	/* A program is not open for writing. */
+	/* A program must not be open for writing. */
 	setup.file = {};
 	for (int level = 0; level < 2; ++level)
 		flush_delayed_fput();
@@ -209,10 +209,10 @@ CASE_BODY(show_program_is_mapped)
 	EXPECT_EQ(test, set_mm_exe_file(setup.space.mm(), program.get()), 0);
 	EXPECT_EQ(test, replace_mm_exe_file(setup.space.mm(), branchs), -EBUSY);
 	EXPECT_EQ(test, vm_munmap(addr, pages * PAGE_SIZE), 0);
-	/* Now it is another program: what serves the first one. */
+	/* Now the exe file is the branch file that serves the first program. */
 	EXPECT_EQ(test, replace_mm_exe_file(setup.space.mm(), branchs), 0);
 	addr = MAP(test, *program, pages, 0, PROT_READ, MAP_PRIVATE);
-	/* It serves the mapping, but what is mapped is not that program. */
+	/* The mapping is served by that file, but reports another one. */
 	EXPECT_EQ(test, replace_mm_exe_file(setup.space.mm(), program.get()), 0);
 	setup.space.end();
 	EXPECT_COUNTS(test, *program, 0);
@@ -255,7 +255,7 @@ CASE_BODY(show_perf_record)
 		aufs_test_skip(test, "there is no perf");
 }
 
-/* Which mappings are traced is said by the name of a file, for those that come and those there are. */
+/* perf chooses mappings by the name of a file, for new and for existing mappings. */
 CASE_BODY(show_perf_filter)
 {
 	ShowSetup setup(test);
@@ -312,7 +312,7 @@ CASE_BODY(show_trace)
 	EXPECT_EQ(test, err, 0);
 }
 
-/* A BPF program gets the reported file, and it stays while the program looks. */
+/* A BPF program gets the reported file, which stays while the program uses it. */
 CASE_BODY(show_bpf)
 {
 	struct Seen {

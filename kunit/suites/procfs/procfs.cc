@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* What procfs shows of the mappings of a process that maps a union's files. */
+/* What procfs shows of mappings of a union's files. */
 #include "mmap/branch_file.hh"
 #include "support/show.hh"
 
@@ -32,7 +32,7 @@ umode_t link_mode(unsigned long addr, unsigned long count)
 	return mode & S_IRWXUGO;
 }
 
-/* Lists a directory, which makes the inodes of what is in it; how many names have a hyphen. */
+/* Reads a directory, which makes the inodes of its entries. Counts the names with a hyphen. */
 struct Listing : dir_context {
 	unsigned int mappings = 0;
 
@@ -72,7 +72,7 @@ CASE_BODY(show_maps)
 	unsigned long part = MAP(test, *setup.file, 2, 3, PROT_READ | PROT_EXEC);
 	ShownIdentity identity = stat_of(test, *setup.file);
 
-	/* The union's own, and not what the branch has. */
+	/* The device and number are the union's, not the branch's. */
 	EXPECT_EQ(test, identity.dev, setup.file->f_inode->i_sb->s_dev);
 	EXPECT_EQ(test, identity.ino, setup.file->f_inode->i_ino);
 	EXPECT(test, identity.dev != h_file_of(*setup.file).f_inode->i_sb->s_dev);
@@ -137,8 +137,8 @@ CASE_BODY(show_map_files)
 }
 
 /*
- * What may be done by a link is what may be done with the reported file. A branch file can do the
- * same, so it takes two other files to see the difference.
+ * The link in map_files has the mode of the reported file. The branch file has the same mode. So the mapping reports a
+ * third file here, to tell them apart.
  */
 CASE_BODY(show_map_files_mode)
 {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* What procfs shows of mappings of all kinds, and of those that are no business of the union's. */
+/* What procfs shows of all kinds of mappings, and of those that do not concern the union. */
 #include "support/show.hh"
 
 extern "C" {
@@ -30,7 +30,7 @@ CASE_BODY(show_private)
 	Shown shown{addr, 4, 2, "rw-p", *setup.file, stat_of(test, *setup.file), "/union/file"};
 
 	in_process(test, [&]() { OBSERVERS(test, "self").all(shown); });
-	/* With a page of its own, which is not the file's, it is the file's mapping. */
+	/* A private mapping with a page of its own is still a mapping of the file. */
 	EXPECT_EQ(test, aufs_test_write_user(addr, &word, sizeof(word)), 0);
 	in_process(test, [&]() { OBSERVERS(test, "self").all(shown); });
 }
@@ -97,7 +97,7 @@ CASE_BODY(show_unlinked)
 		OBSERVERS(test, "self").all(whole(test, *setup.file, addr, "/union/file (deleted)"));
 	});
 
-	/* Another one of that name is another file. */
+	/* A new file by that name is another file. */
 	auto other = setup.mount.make("/union/file", pages);
 
 	if (!other)
@@ -123,7 +123,7 @@ CASE_BODY(show_closed)
 	struct file *file = setup.file.get();
 	ShownIdentity identity = stat_of(test, *file);
 
-	/* What the mapping reports is kept by the mapping alone. */
+	/* Only the mapping holds the reported file. */
 	setup.file = {};
 	flush_delayed_fput();
 	in_process(test, [&]() {
@@ -173,7 +173,7 @@ CASE_BODY(show_in_a_directory)
 	in_process(test, [&]() {
 		OBSERVERS(test, "self").all(whole(test, *file, addr, "/union/dir/deeper/file"));
 	});
-	/* A directory above it gets another name. */
+	/* A directory above the file gets another name. */
 	EXPECT_EQ(test, aufs_test_rename("/union/dir/deeper", "/union/up"), 0);
 	in_process(test, [&]() {
 		OBSERVERS(test, "self").all(whole(test, *file, addr, "/union/up/file"));
@@ -208,7 +208,7 @@ CASE_BODY(show_other_process)
 
 		scnprintf(mapper, sizeof(mapper), "%d", aufs_test_pid());
 		in_process(test, [&]() {
-			/* It has what it shows for itself alone. */
+			/* The process holds the shown mapping alone. */
 			if (aufs_test_has_mmu())
 				EXPECT_EQ(test, vm_munmap(addr, pages * PAGE_SIZE), 0);
 			OBSERVERS(test, mapper).all(whole(test, *setup.file, addr));

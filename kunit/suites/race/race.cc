@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Two processes at the same mappings: one changes them, the other looks. Newer kernels show a mapping
- * under a lock of its own, or RCU, while others change. So a mapping has its prfile before others see
- * it, and gets another one only while nobody looks. A kernel with KCSAN tells where that is not so
- * (`KCSAN=y make kunit`, see kunit/README.md), and each what is shown then.
+ * Two processes use the same mappings: one changes them, the other looks. Newer kernels show a mapping under a lock of
+ * its own, or RCU, while others change. So a mapping has to have its prfile before others see it, and may get another
+ * one only while nobody looks. A kernel with KCSAN reports a violation (`KCSAN=y make kunit`, see kunit/README.md). On
+ * each kernel the shown files have to be right.
  */
 #include "support/show.hh"
 
@@ -12,7 +12,7 @@ extern "C" {
 #include "race.cases"
 #undef CASE
 
-/* By these names scripts/testing/check-log knows the race that is meant. */
+/* scripts/testing/check-log knows the provoked race by these names. */
 void aufs_test_provoked_race_write(struct vm_area_struct *vma, struct file *file);
 struct file *aufs_test_provoked_race_read(const struct vm_area_struct *vma);
 
@@ -33,7 +33,7 @@ using namespace aufs::test;
 namespace
 {
 
-/* Calls @body in a process beside the caller's, over and over, until the end of the scope. */
+/* Calls @body again and again, in a process beside the caller's, until the end of the scope. */
 template <class F> class Beside final
 {
 public:
@@ -71,11 +71,11 @@ private:
 
 constexpr unsigned int pages = ShowSetup::pages;
 
-/* What changes in a window of an address space, in the process whose that is. */
+/* The changes in a window of an address space, made by the process that has it. */
 class Changes final
 {
 public:
-	/* The file's pages, and room where they are moved to. */
+	/* Room for the file's pages, and for those that move. */
 	static constexpr unsigned int window = 4 * pages;
 
 	Changes(struct kunit *test, const struct file &file, const struct file &other)
@@ -87,8 +87,8 @@ public:
 	}
 
 	/*
-	 * Once all that makes, splits, moves, merges and ends a mapping, and @forks: copies it; false
-	 * where it failed. @waits: so that who looks sees it on one processor, too.
+	 * Makes, splits, moves, merges and ends a mapping once, and copies it with @forks. Returns false if a call
+	 * failed. @waits: lets the other process look, also on one processor.
 	 */
 	bool once(bool waits, bool forks)
 	{
@@ -148,7 +148,7 @@ private:
 
 } // namespace
 
-/* That a race would be told of, here and at the kernel's sites: one that is made. */
+/* KCSAN reports a race here, as it would at the kernel's sites: one is provoked. */
 CASE_BODY(race_is_seen)
 {
 	if (!aufs_test_has_kcsan())

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Who shares a region. */
+/* The mappings that share a region. */
 #include "region.hh"
 
 #ifndef CONFIG_MMU
@@ -17,7 +17,7 @@ CASE_BODY(region_shared_is_direct)
 	unsigned long addr = MAP(test, *setup.file, pages);
 
 	expect_direct(test, mapping_at(test, setup.space, addr), *setup.file, *setup.file, 1);
-	/* The mapping's two, and the region's. */
+	/* Two of the mapping, and the region's. */
 	expect_held(test, *setup.file, 2, 1);
 	expect_page(test, addr, 5, 5);
 	write_page(test, addr, 3, 33);
@@ -78,7 +78,7 @@ CASE_BODY(region_is_shared_by_part)
 	expect_page(test, part, 1, 3);
 	expect_held(test, *setup.file, 3, 2);
 
-	/* The rest of the file, as another mapping of the same region. */
+	/* The rest of the file is another mapping of the same region. */
 	unsigned long tail = MAP(test, *setup.file, 3, 5, PROT_READ);
 
 	EXPECT_EQ(test, tail, addr + 5 * PAGE_SIZE);

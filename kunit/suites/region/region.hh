@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Without an MMU: the region behind a mapping, which is one for all mappings of the same pages. A
- * union's file is mapped where its branch has the pages, so the region is shared by who maps these
- * pages, by whatever name. It keeps the file of who mapped first; each mapping keeps its own two.
+ * Without an MMU all mappings of the same pages have one region. A union's file is mapped at the pages of its branch,
+ * so all mappings of these pages share the region, by whatever name. The region has the file of the first mapping; each
+ * mapping has two files of its own.
  *
- * Two mappings that overlap are always of two address spaces here: this kernel forgets the first one
- * of two in one, whatever the filesystem.
+ * Two mappings that overlap are always in two address spaces here: of two in one address space this kernel forgets the
+ * first, with any filesystem.
  */
 #pragma once
 
@@ -43,7 +43,7 @@ struct Setup {
 	}
 };
 
-/* Another address space, used instead of @first to the end of the scope. */
+/* Another address space, which is used in place of @first in this scope. */
 class SecondSpace final
 {
 public:
@@ -77,7 +77,7 @@ private:
 	AddressSpace space_;
 };
 
-/* What is known of one mapping, which is gone as soon as somebody unmaps it. */
+/* The facts about a mapping, which are copied as the mapping may go at any time. */
 struct Mapped {
 	unsigned long addr;
 	unsigned int number;
@@ -100,7 +100,7 @@ inline void find(struct vm_area_struct *vma, void *data)
 	found->copied = vma->vm_flags & VM_MAPPED_COPY;
 }
 
-/* The mapping at @addr of the address space; its region, or null where the test fails. */
+/* The only mapping at @addr, with its region; that is null if the test has failed. */
 inline Mapped mapping_at(struct kunit *test, const AddressSpace &space, unsigned long addr)
 {
 	Mapped found{addr, 0, nullptr, nullptr, nullptr, false};
@@ -110,7 +110,7 @@ inline Mapped mapping_at(struct kunit *test, const AddressSpace &space, unsigned
 	return found;
 }
 
-/* It is served by the branch, from its own pages, and reports @file; the region's user is @first. */
+/* The mapping is served by the branch's own pages, and reports @file. The region's file is @first. */
 inline struct vm_region *expect_direct(struct kunit *test, const Mapped &found,
 				       const struct file &file, const struct file &first, int usage)
 {
@@ -125,7 +125,7 @@ inline struct vm_region *expect_direct(struct kunit *test, const Mapped &found,
 	return found.region;
 }
 
-/* It is a copy of what @file says, with a region of its own. */
+/* The mapping is a copy of @file's data, with a region of its own. */
 inline struct vm_region *expect_copy(struct kunit *test, const Mapped &found,
 				     const struct file &file, int usage)
 {
@@ -140,7 +140,7 @@ inline struct vm_region *expect_copy(struct kunit *test, const Mapped &found,
 	return found.region;
 }
 
-/* Beside the one that the case has open. */
+/* The references beside the one that the case has open. */
 inline void expect_held(struct kunit *test, const struct file &file, long of_file, long of_branch)
 {
 	EXPECT_EQ(test, aufs_test_file_count(&file), 1 + of_file);
@@ -162,7 +162,7 @@ inline void write_page(struct kunit *test, unsigned long addr, unsigned long ind
 	EXPECT_EQ(test, aufs_test_write_user(addr + index * PAGE_SIZE, &number, sizeof(number)), 0);
 }
 
-/* What read(2) on @file finds in page @index. */
+/* The number that read(2) finds in page @index of @file. */
 inline unsigned long page_of(const struct file &file, unsigned long index)
 {
 	auto at = static_cast<loff_t>(index * PAGE_SIZE);

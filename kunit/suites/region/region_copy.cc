@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Mappings that are copies, and those that fail. */
+/* Mappings that are copies, and mappings that fail. */
 #include "support/failing.hh"
 #include "region.hh"
 
@@ -11,13 +11,13 @@ using namespace aufs::test;
 namespace
 {
 
-/* Files of a filesystem without an MMU are in one piece where they got their size at once. */
+/* Without an MMU a file is in one piece if it got its size at once. This one is not. */
 Ref<struct file> make_scattered(struct kunit *test, Union &mount, const char *path)
 {
 	auto file = mount.open(path, O_RDWR | O_CREAT);
 	auto between = mount.open("/branches/between", O_RDWR | O_CREAT);
 
-	/* From the last one to the first, and never the next one of the two. */
+	/* Writes from the last page to the first, the two files in turn, so no two pages of a file are neighbours. */
 	for (unsigned long page = pages; file && between && page-- > 0;) {
 		struct file *both[] = {file.get(), between.get()};
 
@@ -30,7 +30,7 @@ Ref<struct file> make_scattered(struct kunit *test, Union &mount, const char *pa
 	return file;
 }
 
-/* ->mmap of a branch, replaced for a while. */
+/* Replaces ->mmap of a branch in this scope. */
 class BranchMmap final
 {
 public:
@@ -82,7 +82,7 @@ CASE_BODY(region_private_writable_is_a_copy)
 
 	EXPECT(test, one != two);
 	expect_direct(test, mapping_at(test, setup.space, shared), *setup.file, *setup.file, 1);
-	/* Each copy has one, and its region; none is of the branch. */
+	/* Each copy and its region have a reference; none is on the branch's file. */
 	expect_held(test, *setup.file, 2 + 2 + 2, 1);
 	expect_page(test, first, 7, 7);
 	expect_page(test, second, 1, 5);
@@ -96,7 +96,7 @@ CASE_BODY(region_private_writable_is_a_copy)
 	expect_held(test, *setup.file, 2, 1);
 }
 
-/* Nobody can tell the difference, so it takes no memory. */
+/* Without a writer nobody can see a difference, so a copy is not needed. */
 CASE_BODY(region_private_read_only_is_direct)
 {
 	Setup setup(test);
@@ -132,7 +132,7 @@ CASE_BODY(region_private_of_scattered_pages)
 	if (!file)
 		return;
 
-	/* Read only, so the two may share; what they share is a copy. */
+	/* Both are read-only, so they may share a region, which is a copy. */
 	unsigned long addr = MAP(test, *file, pages, 0, PROT_READ, MAP_PRIVATE);
 
 	expect_copy(test, mapping_at(test, setup.space, addr), *file, 1);
@@ -168,7 +168,7 @@ CASE_BODY(region_shared_of_scattered_pages)
 	expect_held(test, *file, 0, 0);
 }
 
-/* -ENOSYS is how a branch says so, after it was asked for the address. */
+/* A branch returns -ENOSYS when it was asked for the address and cannot map. */
 CASE_BODY(region_branch_that_cannot_map)
 {
 	Setup setup(test);
@@ -183,7 +183,7 @@ CASE_BODY(region_branch_that_cannot_map)
 
 	unsigned long addr = MAP(test, *setup.file, pages, 0, PROT_READ, MAP_PRIVATE);
 
-	/* As if it had not been asked: the union's file is read, and reported. */
+	/* Then the union's file is read and reported. */
 	expect_copy(test, mapping_at(test, setup.space, addr), *setup.file, 1);
 	expect_held(test, *setup.file, 2, 0);
 	expect_page(test, addr, 6, 6);
@@ -203,7 +203,7 @@ CASE_BODY(region_branch_that_fails)
 	EXPECT_EQ(test, map(*setup.file, pages), -EIO);
 	EXPECT_EQ(test, map(*setup.file, pages, 0, PROT_READ, MAP_PRIVATE), -EIO);
 	expect_held(test, *setup.file, 0, 0);
-	/* It is not asked where the copy is certain. */
+	/* The branch is not asked if the mapping has to be a copy. */
 	MAP(test, *setup.file, pages, 0, read_write, MAP_PRIVATE);
 	expect_held(test, *setup.file, 2, 0);
 }
@@ -249,8 +249,8 @@ CASE_BODY(region_beyond_the_end)
 }
 
 /*
- * The region, then the vma. Where the nodes of the mm's tree come next, 6.12 frees a region that is
- * still in its tree, and mmap(2) returns 0, whatever the filesystem.
+ * The allocations of the region and of the vma fail. The later ones, for the nodes of the mm's tree, do not: 6.12 then
+ * frees a region that is still in its tree, and mmap(2) returns 0, for any filesystem.
  */
 CASE_BODY(region_no_memory)
 {

@@ -19,14 +19,14 @@ CASE_BODY(region_munmap)
 
 	EXPECT_EQ(test, vm_munmap(addr, all_pages), 0);
 	expect_held(test, *setup.file, 0, 0);
-	/* Again, and another part. */
+	/* The same with another part. */
 	EXPECT_EQ(test, MAP(test, *setup.file, 2, 6), addr + 6 * PAGE_SIZE);
 	expect_held(test, *setup.file, 2, 1);
 	EXPECT_EQ(test, vm_munmap(addr + 6 * PAGE_SIZE, 2 * PAGE_SIZE), 0);
 	expect_held(test, *setup.file, 0, 0);
 }
 
-/* Only what is of no file can be cut without an MMU. */
+/* Without an MMU only an anonymous mapping can be cut. */
 CASE_BODY(region_munmap_of_a_part_is_refused)
 {
 	Setup setup(test);
@@ -70,7 +70,7 @@ CASE_BODY(region_mremap)
 	expect_held(test, *setup.file, 0, 0);
 }
 
-/* The branch looks for mappings of its inode: ours are there. */
+/* The branch looks for mappings of its inode, and finds those of the union. */
 CASE_BODY(region_truncate_of_a_mapped_file)
 {
 	Setup setup(test);
@@ -102,7 +102,7 @@ CASE_BODY(region_outlives_close)
 	expect_page(test, addr, 7, 7);
 	expect_direct(test, mapping_at(test, setup.space, addr), *file, *file, 1);
 
-	/* One that is opened now finds it. */
+	/* A file that is opened now finds the inode. */
 	auto again = setup.mount.open("/union/file", O_RDWR);
 
 	if (!again)
@@ -131,7 +131,7 @@ CASE_BODY(region_exit)
 	expect_held(test, *setup.file, 0, 0);
 }
 
-/* The regions of all. */
+/* /proc/maps shows the regions of all. */
 CASE_BODY(region_shown_in_maps)
 {
 	Setup setup(test);
@@ -153,7 +153,7 @@ CASE_BODY(region_shown_in_maps)
 	OBSERVERS(test, ".").maps("maps", shared);
 	OBSERVERS(test, ".").maps("maps",
 				  {copy, 2, 3, "rw-p", *setup.file, identity, "/union/file"});
-	/* By what it is called now. */
+	/* The name of now is shown. */
 	EXPECT_EQ(test, aufs_test_rename("/union/file", "/union/renamed"), 0);
 	shared.path = "/union/renamed";
 	OBSERVERS(test, ".").maps("maps", shared);
@@ -167,8 +167,8 @@ CASE_BODY(region_shown_in_maps)
 }
 
 /*
- * A union leaves the region its user's file. Where a filesystem gives a region the file that serves
- * and a prfile, that is shown, and put with it.
+ * A union gives the region its user's file. If a filesystem gives a region the file that serves, and a prfile, that one
+ * is shown, and put with the region.
  */
 CASE_BODY(region_with_a_prfile)
 {
@@ -202,7 +202,7 @@ namespace
 
 struct file *reported_before_error;
 
-/* What no filesystem of ours does: both have a prfile already when ->mmap fails. */
+/* As no filesystem of ours does: the region and the vma have a prfile already when ->mmap fails. */
 int sets_prfiles_and_fails(struct file *, struct vm_area_struct *vma)
 {
 	set_prfile(*vma, Ref<struct file>::retain(reported_before_error));

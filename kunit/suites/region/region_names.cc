@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The same pages by several names: those of the branch, of two unions, of a union in a union. */
+/* The same pages by several names: those of the branch, of two unions, and of a union in a union. */
 #include "region.hh"
 
 #ifndef CONFIG_MMU
@@ -10,7 +10,7 @@ using namespace aufs::test;
 namespace
 {
 
-/* Another union, at /union2. */
+/* A second union, at /union2. */
 class SecondUnion final
 {
 public:
@@ -41,7 +41,7 @@ private:
 
 } // namespace
 
-/* The branch's own users map the same pages, so they have the same region. */
+/* Users of the branch map the same pages, so they have the same region. */
 CASE_BODY(region_of_the_branchs_mapping)
 {
 	Setup setup(test);
@@ -66,7 +66,7 @@ CASE_BODY(region_of_the_branchs_mapping)
 		expect_direct(test, mapping_at(test, second.space(), addr), *setup.file, *branchs,
 			      2);
 		expect_held(test, *setup.file, 1, 1);
-		/* Of the branch, but not the same part: where the branch would share, too. */
+		/* Another part of the branch's file is mapped, where the branch would share as well. */
 		EXPECT_EQ(test, vm_munmap(addr, all_pages), 0);
 		EXPECT_EQ(test, MAP(test, *setup.file, 2, 6), addr + 6 * PAGE_SIZE);
 		expect_held(test, *setup.file, 1, 1);
@@ -141,7 +141,7 @@ CASE_BODY(region_of_two_unions)
 	expect_held(test, *other, 0, 0);
 }
 
-/* The branch of the outer union is the inner one: three files, and the outermost is reported. */
+/* The branch of the outer union is the inner union: there are three files, and the outermost is reported. */
 CASE_BODY(region_of_a_nested_union)
 {
 	Setup setup(test);
@@ -181,14 +181,14 @@ CASE_BODY(region_of_a_nested_union)
 	EXPECT_EQ(test, page_of(*outer, 4), 44);
 	setup.space.end();
 	EXPECT_EQ(test, aufs_test_file_count(outer.get()), 1);
-	/* Written through both. */
+	/* A write goes through both. */
 	kernel_write(outer.get(), &addr, sizeof(addr), &at);
 	EXPECT_EQ(test, page_of(*setup.file, 0), addr);
 	expect_held(test, inner, 0, 0);
 	expect_held(test, *setup.file, 0, 0);
 }
 
-/* Of one region, each mapping reports its own. */
+/* Mappings that share a region report a file each. */
 CASE_BODY(region_shown_in_maps_of_a_process)
 {
 	Setup setup(test);

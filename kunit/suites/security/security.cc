@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Which file mprotect(2) is judged by: the user's, as mmap(2) was. Each security module is asked in
- * the way that an administrator has, and none decides anything for who is not asked about here.
+ * mprotect(2) is judged by the user's file, as mmap(2) was. Each security module is asked by its own interface for
+ * administrators, and decides nothing for tasks that the case does not ask about.
  */
 #include "mmap/branch_file.hh"
 #include "support/show.hh"
@@ -21,8 +21,8 @@ namespace
 constexpr unsigned long read_exec = PROT_READ | PROT_EXEC;
 
 /*
- * A filesystem by which a module is told and asked, from here to the end of the scope; so long, the
- * log takes whatever is audited, however much was just said. Needs /proc.
+ * A filesystem by which a module is configured and asked, in this scope. Meanwhile the log takes all audit messages,
+ * without a limit. Needs /proc.
  */
 class Control final
 {
@@ -37,7 +37,7 @@ public:
 	Control &operator=(const Control &) = delete;
 	~Control()
 	{
-		/* Seconds, as it is by default. */
+		/* Five seconds is the default. */
 		EXPECT(test_, aufs_test_write(log_limit, "5") > 0);
 		flush_delayed_fput();
 		if (mounted_)
@@ -62,7 +62,7 @@ private:
 	bool mounted_ = false;
 };
 
-/* Audit messages get to the log a little later. */
+/* Whether an audit message comes to the log, which takes some time. */
 bool is_audited(const char *text, const char *more)
 {
 	for (int tries = 0; tries < 200; ++tries) {
@@ -73,7 +73,7 @@ bool is_audited(const char *text, const char *more)
 	return false;
 }
 
-/* mprotect(2) of the first page of a mapping; the mapping is left as it was. */
+/* Makes the first page of a mapping executable by mprotect(2), and the mapping as it was. */
 long allow_exec(unsigned long addr)
 {
 	long err = aufs_test_mprotect(addr, PAGE_SIZE, read_exec);
@@ -82,8 +82,8 @@ long allow_exec(unsigned long addr)
 }
 
 /*
- * A profile, as apparmor_parser has it for `profile aufs_test flags=(complain) {}`: what it allows is
- * nothing, and what is done all the same is logged.
+ * A profile as apparmor_parser makes it of `profile aufs_test flags=(complain) {}`: it allows nothing, and what is done
+ * nevertheless is logged.
  */
 class Policy final
 {
@@ -115,14 +115,14 @@ public:
 	}
 
 private:
-	/* The kinds of things in it. */
+	/* The kinds of fields in it. */
 	static constexpr unsigned char u32_value = 2;
 	static constexpr unsigned char tag = 4;
 	static constexpr unsigned char string = 5;
 	static constexpr unsigned char structure = 7;
 	static constexpr unsigned char structure_end = 8;
 	static constexpr unsigned int complain = 1;
-	/* Allowed, audited, quiet, and one that is no longer used. */
+	/* The sets of allowed, audited and quiet capabilities, and one that is not used any more. */
 	static constexpr int capability_sets = 4;
 
 	constexpr void put(unsigned char byte)
@@ -137,7 +137,7 @@ private:
 	}
 	constexpr void text(unsigned char kind, StringView value)
 	{
-		/* Its zero counts. */
+		/* The size includes the terminating zero. */
 		put(kind);
 		put(static_cast<unsigned char>(value.size() + 1));
 		put(0);
@@ -156,7 +156,7 @@ private:
 
 } // namespace
 
-/* A profile that only complains logs by which file it judges. */
+/* A profile that only complains logs the file by which it judges. */
 CASE_BODY(security_apparmor)
 {
 	static constexpr Policy policy;
@@ -179,7 +179,7 @@ CASE_BODY(security_apparmor)
 						  "changeprofile aufs_test") > 0))
 			return;
 
-		/* What was opened without a profile is not looked at again. */
+		/* A file that was opened without a profile is not checked again. */
 		auto file = setup.mount.open("/union/file", O_RDONLY);
 
 		if (!file)
@@ -194,7 +194,7 @@ CASE_BODY(security_apparmor)
 	EXPECT(test, aufs_test_write("/control/apparmor/.remove", "aufs_test") > 0);
 }
 
-/* A rule for a filesystem, and in it for the files of somebody who has no other ones. */
+/* A rule for a filesystem, and there only for the files of an owner that has no others. */
 CASE_BODY(security_ima)
 {
 	static const char rule[] = "appraise func=MMAP_CHECK fsname=aufs fowner=4711\n";
@@ -223,14 +223,14 @@ CASE_BODY(security_ima)
 
 	EXPECT_EQ(test, allow_exec(addr), 0);
 	EXPECT(test, aufs_test_write("/control/ima/policy", rule) > 0);
-	/* Closed, it is in force. */
+	/* The rule is in force when the file is closed. */
 	flush_delayed_fput();
 	EXPECT_EQ(test, allow_exec(plain_addr), 0);
 	EXPECT_EQ(test, allow_exec(addr), -EPERM);
 	EXPECT(test, is_audited("cause=failed-mprotect", "name=\"/union/file\""));
 }
 
-/* Its policy (ipe.policy) allows everything, and what was allowed is logged. */
+/* IPE's policy (ipe.policy) allows everything, and logs what it allowed. */
 CASE_BODY(security_ipe)
 {
 	if (!Control::possible("securityfs"))
@@ -255,7 +255,7 @@ CASE_BODY(security_ipe)
 namespace
 {
 
-/* How often SELinux had to compute who may do what to whom; without a policy that is everything. */
+/* How often SELinux had to compute an access decision. Without a policy each is "allowed". */
 long computed(struct kunit *test)
 {
 	static constexpr StringView misses_end = "\n";
@@ -265,7 +265,7 @@ long computed(struct kunit *test)
 
 	if (!EXPECT(test, text.exists()))
 		return 0;
-	/* A line of names, and one for each CPU: lookups, hits, misses, ... */
+	/* There is a line of names, then a line for each CPU: lookups, hits, misses, ... */
 	while (!rest.empty()) {
 		unsigned int column = 0;
 		long value = 0;
@@ -287,9 +287,9 @@ long computed(struct kunit *test)
 } // namespace
 
 /*
- * Without a policy SELinux allows everything, but it keeps in mind what of whom it was asked about: the
- * label of who opened a file is part of it. The union's file and the branch's are opened by one, so it
- * takes another one to see the difference.
+ * Without a policy SELinux allows everything, but it caches the decisions. A decision depends on the label of the task
+ * that opened the file. One task opens the union's file and the branch's. So another task opens a third file here, to
+ * tell them apart.
  */
 CASE_BODY(security_selinux)
 {
@@ -321,10 +321,10 @@ CASE_BODY(security_selinux)
 		if (!file)
 			return;
 
-		/* From here on it is known that "port" uses what "netif" has opened. */
+		/* From here on SELinux has cached that "port" uses files that "netif" has opened. */
 		MAP(test, *file, 1, 0, PROT_READ);
 		report(aufs_test_current_mm(), reporting, *file);
-		/* To ask is to be asked about. */
+		/* Reading the statistics adds decisions itself. */
 		computed(test);
 
 		long before = computed(test);
@@ -332,7 +332,7 @@ CASE_BODY(security_selinux)
 		EXPECT_EQ(test, computed(test), before);
 		EXPECT_EQ(test, allow_exec(reporting), 0);
 		EXPECT_EQ(test, computed(test), before);
-		/* What the case's own thread has opened is another thing. */
+		/* For a file that the case's own thread has opened the decision is new. */
 		EXPECT_EQ(test, allow_exec(plain), 0);
 		EXPECT(test, computed(test) > before);
 	});

@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/*
- * What becomes of both files of a mapping when it is copied, cut and dropped: by the kernel's own
- * functions, in a real address space.
- */
+/* Both files of a mapping when it is copied, cut and dropped by the kernel's own functions, in a real address space. */
 #include "vma_copy.hh"
 
 using namespace aufs;
@@ -109,7 +106,7 @@ CASE_BODY(copy_munmap_several)
 	if (!setup.ok())
 		return;
 
-	/* Three in a row, of which the outer two are cut and the one between goes. */
+	/* Of three mappings in a row, the outer two are cut, and the one between goes. */
 	unsigned long addr = MAP(test, *setup.file, pages);
 
 	MAP(test, *setup.file, 2, 0, PROT_READ, MAP_SHARED | MAP_FIXED, addr + 2 * PAGE_SIZE);
@@ -171,7 +168,7 @@ CASE_BODY(copy_madvise)
 
 	EXPECT_EQ(test, aufs_test_madvise(addr + PAGE_SIZE, 2 * PAGE_SIZE, MADV_RANDOM), 0);
 	EXPECT_MAPPED(test, setup, 3);
-	/* These look at the file for a while, and give it back. */
+	/* These calls take a reference on the file for a while. */
 	EXPECT_EQ(test, aufs_test_madvise(addr, pages * PAGE_SIZE, MADV_WILLNEED), 0);
 	EXPECT_EQ(test, aufs_test_madvise(addr, PAGE_SIZE, MADV_REMOVE), 0);
 	EXPECT_MAPPED(test, setup, 3);
@@ -198,7 +195,7 @@ CASE_BODY(copy_fork)
 		return;
 	EXPECT_EQ(test, mappings_of(copy, *setup.file), 3);
 	EXPECT_COUNTS(test, *setup.file, 6);
-	/* Each has its own. */
+	/* Each mm has its own references. */
 	EXPECT_EQ(test, vm_munmap(addr, pages * PAGE_SIZE), 0);
 	EXPECT_EQ(test, mappings_of(copy, *setup.file), 3);
 	EXPECT_COUNTS(test, *setup.file, 3);
@@ -256,7 +253,7 @@ CASE_BODY(copy_fork_of_a_fork)
 	EXPECT_COUNTS(test, *setup.file, 0);
 }
 
-/* The end of a process, as it happens to one: it unmaps all that it has. */
+/* The end of a process unmaps everything. */
 CASE_BODY(copy_process_exits)
 {
 	Setup setup(test);

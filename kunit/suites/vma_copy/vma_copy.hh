@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What the cases of vma_copy.cases begin with. */
+/* The setup of the cases in vma_copy.cases. */
 #pragma once
 
 #include "support/fixture.hh"
@@ -34,8 +34,8 @@ struct Setup {
 };
 
 /*
- * There are @mappings of @file in the address space, all of them right, and each of the two files
- * has a reference for each.
+ * There are @mappings of @file in the address space, all of them right. Each of the two files has a reference for each
+ * mapping.
  */
 #define EXPECT_MAPPED(kunit, setup, mappings)                                                      \
 	do {                                                                                       \

@@ -31,7 +31,7 @@ CASE_BODY(copy_mremap_moves_a_part)
 	if (!setup.ok())
 		return;
 
-	/* From the middle of one over the middle of another. */
+	/* From the middle of a mapping over the middle of another. */
 	unsigned long addr = MAP(test, *setup.file, pages);
 	unsigned long to = MAP(test, *setup.file, pages);
 
@@ -68,7 +68,7 @@ CASE_BODY(copy_mremap_grows_elsewhere)
 
 	unsigned long addr = MAP(test, *setup.file, pages);
 
-	/* What follows it keeps it from growing where it is. */
+	/* The mapping behind it keeps it from growing in place. */
 	EXPECT_EQ(test, aufs_test_mprotect(addr + 2 * PAGE_SIZE, 6 * PAGE_SIZE, PROT_READ), 0);
 	EXPECT_MAPPED(test, setup, 2);
 
@@ -120,13 +120,13 @@ CASE_BODY(copy_mremap_refused)
 
 	unsigned long addr = MAP(test, *setup.file, pages);
 
-	/* Over itself; and where no address space is left. */
+	/* Over itself, and without any address space left. */
 	EXPECT_EQ(test,
 		  aufs_test_mremap(addr, pages * PAGE_SIZE, pages * PAGE_SIZE,
 				   MREMAP_MAYMOVE | MREMAP_FIXED, addr + PAGE_SIZE),
 		  -EINVAL);
 
-	/* -ENOMEM; newer kernels say -EINVAL, of any mapping. */
+	/* -ENOMEM; newer kernels return -EINVAL, for any mapping. */
 	long memory =
 		aufs_test_mmap(nullptr, 0, PAGE_SIZE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, 0);
 	long refused = aufs_test_mremap(static_cast<unsigned long>(memory), PAGE_SIZE,
@@ -169,13 +169,13 @@ CASE_BODY(copy_remap_file_pages_that_merges)
 	unsigned long addr = MAP(test, *setup.file, pages);
 
 	EXPECT_EQ(test, aufs_test_remap_file_pages(addr + 2 * PAGE_SIZE, PAGE_SIZE, 6), 0);
-	/* Back to where it was: whether or not it becomes one with its neighbours, it counts. */
+	/* Back to its offset: it counts whether or not it merges with its neighbours. */
 	EXPECT_EQ(test, aufs_test_remap_file_pages(addr + 2 * PAGE_SIZE, PAGE_SIZE, 2), 0);
 
 	unsigned int mappings = mappings_of(setup.space.mm(), *setup.file);
 
 	EXPECT_MAPPED(test, setup, mappings);
-	/* Over a mapping that is in two parts, of one file. */
+	/* Over a mapping that is in two parts of one file. */
 	EXPECT_EQ(test,
 		  aufs_test_mprotect(addr + 4 * PAGE_SIZE, 4 * PAGE_SIZE, PROT_READ | PROT_WRITE),
 		  0);
@@ -200,7 +200,7 @@ CASE_BODY(copy_remap_file_pages_refused)
 
 	unsigned long addr = MAP(test, *setup.file, pages, 0, PROT_READ, MAP_PRIVATE);
 
-	/* Not shared; and a range that another file has a part of. */
+	/* A private mapping, and a range that has a part of another file. */
 	EXPECT_EQ(test, aufs_test_remap_file_pages(addr, PAGE_SIZE, 6), -EINVAL);
 	EXPECT_MAPPED(test, setup, 1);
 	addr = MAP(test, *setup.file, pages);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Mappings with any two files, beside each other: what the suite of merges begins with. */
+/* Mappings with any two files, beside each other: the setup of the suite of merges. */
 #pragma once
 
 #include "support/fixture.hh"
@@ -7,16 +7,16 @@
 namespace aufs::test
 {
 
-/* Every mapping is of three pieces of so many pages, which may be of different kinds. */
+/* Every mapping has three pieces of so many pages, which may be of different kinds. */
 inline constexpr unsigned long piece = 3;
 inline constexpr unsigned long whole = 3 * piece;
 inline constexpr unsigned long bytes = piece * PAGE_SIZE;
 inline constexpr unsigned long read_write = PROT_READ | PROT_WRITE;
 
 /*
- * What a mapping may have: one of two branch files; and as its prfile one of the user's two files, or
- * none. A filesystem makes two of these six (each branch file with the file that it was opened for);
- * what may become one is decided for all.
+ * The files that a mapping may have: one of two branch files, and as its prfile one of the user's two files or none. A
+ * filesystem makes only two of these six (each branch file with the file for which it was opened). The rule for merges
+ * is tested for all.
  */
 struct Kind {
 	static constexpr unsigned int none = 2;
@@ -49,7 +49,7 @@ struct Pieces {
 	Union mount;
 	Ref<struct file> user[2];
 	AddressSpace space;
-	/* Free from here on, and so is what follows @elsewhere. */
+	/* The addresses from here on are free, and so are those from elsewhere on. */
 	unsigned long base = 0;
 	unsigned long elsewhere = 0;
 
@@ -58,7 +58,7 @@ struct Pieces {
 	{
 		return user[0] && user[1] && base;
 	}
-	/* Where piece @index of a mapping at base is. */
+	/* The address of piece @index of a mapping at base. */
 	unsigned long at(unsigned long index) const
 	{
 		return base + index * bytes;
@@ -67,21 +67,21 @@ struct Pieces {
 	struct file *reported(Kind kind) const;
 	unsigned int mappings() const;
 
-	/* What follows is false where it fails, which the test is told. */
+	/* The functions below return false if they fail, and report that to the test. */
 
-	/* Makes of the mapping at @addr, whatever it reports, one that reports @prfile (null: none). */
+	/* Changes the mapping at @addr so that it reports @prfile (null: none). */
 	bool set(unsigned long addr, struct file *prfile) const;
-	/* A piece at @addr, from page @first of the file on: one mapping, with the files of @kind. */
+	/* Makes a piece at @addr, from page @first of the file on: one mapping, with the files of @kind. */
 	bool map_piece(unsigned long addr, Kind kind, unsigned long first,
 		       unsigned long prot = read_write) const;
 	/*
-	 * The address space has the @count mappings @expected, in this order, and no other; and each
-	 * of the four files has a reference for being open, and one for each mapping that has it.
+	 * The address space has the @count mappings @expected, in this order, and no other. Each of the four files has
+	 * a reference for its open, and one for each mapping.
 	 */
 	bool holds(const Expected *expected, unsigned int count) const;
-	/* The same for pieces from base on, of which those that agree have become one. */
+	/* The same for pieces from base on. Those that agree are one mapping. */
 	bool holds_run(const Kind *pieces, unsigned int count) const;
-	/* All goes, whoever's it is. */
+	/* Unmaps everything. */
 	bool clear() const;
 };
 
@@ -89,7 +89,7 @@ unsigned int mappings_in(struct mm_struct *mm);
 
 inline constexpr Kind usual{0, 0};
 
-/* A change of a range that keeps its mapping from being one with its neighbours, and back. */
+/* A change of a range that keeps its mapping from merging with its neighbours, and the way back. */
 struct Way {
 	long (*apart)(unsigned long addr, unsigned long len);
 	long (*back)(unsigned long addr, unsigned long len);
@@ -97,10 +97,7 @@ struct Way {
 
 extern const Way ways[2];
 
-/*
- * Calls @body for each kind that each of the pieces can have, until it says that something is wrong;
- * the kinds are told then.
- */
+/* Calls @body for all kinds of the pieces, until it returns false. Then reports the kinds. */
 template <unsigned int N, class Body> void each_of_kinds(struct kunit *test, Body &&body)
 {
 	unsigned int all = 1;
@@ -124,7 +121,7 @@ template <unsigned int N, class Body> void each_of_kinds(struct kunit *test, Bod
 	}
 }
 
-/* What is mapped at base in three pieces, and is one in the end. */
+/* Calls @body with a mapping of three pieces at base. They have to be one mapping in the end. */
 template <class Body> void with_three_pieces(struct kunit *test, Body &&body)
 {
 	Pieces setup(test);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Mappings that become one, and what becomes of the references of the one that goes away: by the
- * kernel's own functions, in a real address space.
+ * Mappings that become one, and the references of the one that goes away: by the kernel's own functions, in a real
+ * address space.
  */
 #include "pieces.hh"
 
@@ -60,7 +60,7 @@ CASE_BODY(merge_both_sides)
 	});
 }
 
-/* Where only a part is to join the neighbour, the border between the two moves. */
+/* Only a part joins the neighbour: the border between the two moves. */
 CASE_BODY(merge_of_a_part)
 {
 	with_three_pieces(test, [test](const Pieces &setup, const Way &way) {
@@ -79,7 +79,7 @@ CASE_BODY(merge_of_a_part)
 	});
 }
 
-/* Pages of its own bring an anon_vma, and other ways through the kernel. */
+/* A private page brings an anon_vma, and other paths through the kernel. */
 CASE_BODY(merge_of_private_pages)
 {
 	Pieces setup(test);
@@ -111,7 +111,7 @@ CASE_BODY(merge_of_parts_moved_back)
 	with_three_pieces(test, [test](const Pieces &setup, const Way &) {
 		const unsigned long flags = MREMAP_MAYMOVE | MREMAP_FIXED;
 
-		/* The last, the first, the one between: behind, before, and with both. */
+		/* The last piece, the first, the one between: merges before, behind, and on both sides. */
 		for (unsigned int part : last_first) {
 			EXPECT_EQ(test,
 				  aufs_test_mremap(setup.at(part), bytes, bytes, flags,
@@ -136,7 +136,7 @@ CASE_BODY(merge_of_one_that_grows)
 
 		EXPECT_EQ(test, vm_munmap(setup.at(1), bytes), 0);
 		EXPECT_COUNTS(test, *setup.user[0], 2);
-		/* Not as far as to the next one; and then so far. */
+		/* The mapping grows, first not as far as its neighbour, then as far. */
 		EXPECT_EQ(test, aufs_test_mremap(setup.at(0), bytes, 2 * bytes - PAGE_SIZE, 0, 0),
 			  setup.at(0));
 		setup.holds(two, 2);
@@ -146,7 +146,7 @@ CASE_BODY(merge_of_one_that_grows)
 	});
 }
 
-/* mmap(2) does not know yet what files a mapping will have: they become one when they change. */
+/* mmap(2) compares before it knows a mapping's files: the mappings merge at their next change. */
 CASE_BODY(merge_after_an_mmap_beside)
 {
 	with_three_pieces(test, [test](const Pieces &setup, const Way &way) {
@@ -190,7 +190,7 @@ CASE_BODY(merge_in_a_fork)
 	});
 }
 
-/* Who has no prfile merges as if there were none: a file of another filesystem, and no file. */
+/* Mappings without a prfile merge as usual: those of a file of another filesystem, and anonymous ones. */
 CASE_BODY(merge_of_plain_mappings)
 {
 	Pieces setup(test);
@@ -209,7 +209,7 @@ CASE_BODY(merge_of_plain_mappings)
 		const unsigned long flags = MAP_FIXED |
 					    (file ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS);
 
-		/* Beside a mapping of the union, which it leaves alone. */
+		/* Beside a mapping of the union, with which they do not merge. */
 		setup.map_piece(setup.at(3), usual, whole);
 		for (unsigned int i : middle_last) {
 			EXPECT_EQ(test,
@@ -233,7 +233,7 @@ CASE_BODY(merge_of_plain_mappings)
 	}
 }
 
-/* They grow into the room beside a mapping with a prfile, and do not become one with it. */
+/* A stack and a heap grow into the room beside a mapping with a prfile, and do not merge with it. */
 CASE_BODY(merge_of_stack_and_heap)
 {
 	Pieces setup(test);
@@ -249,7 +249,7 @@ CASE_BODY(merge_of_stack_and_heap)
 	EXPECT_EQ(test, setup.mappings(), 2);
 	EXPECT_COUNTS(test, *setup.user[0], 1);
 
-	/* Away from all others, who would be too near for a stack that grows. */
+	/* Away from all other mappings: a stack keeps a distance when it grows. */
 	long stack = aufs_test_mmap(nullptr, setup.base - 2048 * PAGE_SIZE, bytes, read_write,
 				    MAP_PRIVATE | MAP_ANONYMOUS | MAP_GROWSDOWN | MAP_FIXED, 0);
 
@@ -278,7 +278,7 @@ int maps_without_dump(struct file *file, struct vm_area_struct *vma)
 	return aufs_test_mmap_by(operations_of_the_branch, file, vma);
 }
 
-/* @file is mapped by @mmap for a while. */
+/* @file is mapped by @mmap in this scope. */
 class MappedBy final
 {
 public:
@@ -305,9 +305,9 @@ private:
 } // namespace
 
 /*
- * Before ->mmap, a new mapping has the flags and the file that it was asked for with, and is like no
- * other. If the branch changes the flags it is looked at once more, with the files that it has now, on
- * kernels that do so: a mapping of the branch's file alone tells.
+ * Before ->mmap, a new mapping has the flags and the file of the call, and is like no other. If the branch changes the
+ * flags, some kernels compare again, with the files that it has then. Mappings of the branch's file alone show whether
+ * this kernel does.
  */
 CASE_BODY(merge_when_mmap_changes_flags)
 {
@@ -335,7 +335,7 @@ CASE_BODY(merge_when_mmap_changes_flags)
 			      MAP_SHARED | MAP_FIXED, setup.at(i)),
 			  setup.at(i));
 	if (looks_again) {
-		/* The third has another open file. */
+		/* The third piece has another open file. */
 		EXPECT_EQ(test, setup.mappings(), 2);
 		setup.holds_run(pieces, 3);
 	} else {

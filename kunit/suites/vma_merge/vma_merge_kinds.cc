@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Which mappings become one: all ways that the kernel has, with all files that they can have. */
+/* Which mappings become one: by all ways that the kernel has, with all files that mappings can have. */
 #include "pieces.hh"
 
 extern "C" {
@@ -14,7 +14,7 @@ using namespace aufs::test;
 namespace
 {
 
-/* Three pieces of which the middle one becomes like its neighbours, by @way. */
+/* Makes the middle one of three pieces like its neighbours, by @way. */
 void merge_in_the_middle(struct kunit *test, const Way &way)
 {
 	Pieces setup(test);
@@ -25,7 +25,7 @@ void merge_in_the_middle(struct kunit *test, const Way &way)
 		for (unsigned int i = 0; i < 3; ++i) {
 			if (!setup.map_piece(setup.at(i), kinds[i], i * piece))
 				return false;
-			/* At once, lest the next one becomes one with it. */
+			/* At once, so that the next piece does not merge with it. */
 			if (i == 1 && !EXPECT_EQ(test, way.apart(setup.at(1), bytes), 0))
 				return false;
 		}
@@ -82,7 +82,7 @@ CASE_BODY(merge_only_who_agree_when_grown)
 	});
 }
 
-/* The branch file itself, mapped between two: that mapping has no prfile. */
+/* The branch file itself is mapped between two pieces: that mapping has no prfile. */
 CASE_BODY(merge_only_who_agree_when_mapped)
 {
 	Pieces setup(test);
@@ -102,7 +102,7 @@ CASE_BODY(merge_only_who_agree_when_mapped)
 	});
 }
 
-/* Two pieces, of which a page of the one is to join the other: from the left and from the right. */
+/* A page of one of two pieces joins the other: from the left and from the right. */
 CASE_BODY(merge_only_who_agree_in_part)
 {
 	Pieces setup(test);
@@ -133,7 +133,7 @@ CASE_BODY(merge_only_who_agree_in_part)
 	});
 }
 
-/* remap_file_pages(2) takes what is in several mappings of one file, and of one only. */
+/* remap_file_pages(2) takes a range of several mappings only if all are of one file. */
 CASE_BODY(merge_no_remapping_of_different_files)
 {
 	Pieces setup(test);
@@ -154,7 +154,7 @@ CASE_BODY(merge_no_remapping_of_different_files)
 		if (!agree)
 			return setup.holds(two, 2) && setup.clear();
 
-		/* What the range reported is mapped, as by mmap(2); the last page is as it was. */
+		/* The reported file is mapped, as by mmap(2); the last page is as it was. */
 		Kind mapped = kinds[0].reported == Kind::none ?
 				      kinds[0] :
 				      Kind{kinds[0].reported, kinds[0].reported};
