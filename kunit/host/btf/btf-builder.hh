@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* BTF (Documentation/bpf/btf.rst) put together by hand, for tests and the fuzzer's seeds. */
+/* Makes BTF (Documentation/bpf/btf.rst) by hand, for tests and the fuzzer's first inputs. */
 #pragma once
 
 #include <initializer_list>
@@ -46,7 +46,7 @@ class Builder final
 public:
 	static constexpr Word header_size = 24;
 
-	/* Any type, with what follows it. Without @name it has none. */
+	/* Any type, with the words that follow it. Without @name it has none. */
 	Id add(Kind kind, const char *name, Word size_or_type,
 	       std::initializer_list<Word> more = {}, Word count = 0, bool flag = false)
 	{
@@ -56,13 +56,13 @@ public:
 		append(more);
 		return ++count_;
 	}
-	/* More of what follows the last type. */
+	/* Appends more words to the last type. */
 	void append(std::initializer_list<Word> more)
 	{
 		for (Word word : more)
 			put(types_, word);
 	}
-	/* What the next type will be called, for those that refer to it already. */
+	/* The number that the next type gets, for types that refer to it before. */
 	Id next() const
 	{
 		return count_ + 1;
@@ -71,7 +71,7 @@ public:
 	{
 		return add(Kind::integer, name, 4, {32});
 	}
-	/* A pointer, an alias, const, a function: what stands for another type. */
+	/* Types that refer to another type: a pointer, an alias, const, a function. */
 	Id refer(Kind kind, Id type, const char *name = "")
 	{
 		return add(kind, name, type);
@@ -105,7 +105,7 @@ public:
 	{
 		return refer(Kind::function, prototype(result, parameters), name);
 	}
-	/* Each kind once, those with more than one part with two. */
+	/* Each kind once; kinds with parts have two. */
 	void add_all_kinds()
 	{
 		Id first = next();
@@ -157,7 +157,7 @@ public:
 	{
 		return data(header_size, 0, types_size());
 	}
-	/* With the two parts where they are wanted, behind a header that may be larger than known. */
+	/* The data with the two parts at the given places. The header may be larger than known. */
 	Text data(Word header, Word types_at, Word strings_at) const
 	{
 		Text all;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Which bytes observers::Btf takes for BTF, and where in them it finds what. */
+/* Which bytes observers::Btf takes for BTF, and how it finds the parts. */
 #include <errno.h>
 
 #include "btf-builder.hh"
@@ -14,7 +14,7 @@ using cxxrt::StringView;
 namespace
 {
 
-/* The word at @at of @data is another one. */
+/* @data with another word at @at. */
 Text damaged(StringView data, StringView::Size at, Word word)
 {
 	Text text = data.substr(0, at);
@@ -24,7 +24,7 @@ Text damaged(StringView data, StringView::Size at, Word word)
 	return text;
 }
 
-/* Where the header has what. */
+/* The offsets of the fields in the header. */
 constexpr StringView::Size magic_at = 0;
 constexpr StringView::Size header_size_at = 4;
 constexpr StringView::Size types_at = 8;
@@ -75,7 +75,7 @@ TEST(unknown_kinds)
 	}
 }
 
-/* What the types are said to be ends within one, whatever it is. */
+/* The types end within any type. */
 TEST(types_cut)
 {
 	Builder b;
@@ -95,7 +95,7 @@ TEST(types_cut)
 	EXPECT_EQ(BtfReader(damaged(data, types_size_at, 0)).size_of("pair"), -ENOENT);
 }
 
-/* Each length that the file may have been cut to. */
+/* The file ends after any of its bytes. */
 TEST(file_cut)
 {
 	Builder b;
@@ -153,13 +153,13 @@ TEST(headers)
 		check::show("at", static_cast<long long>(field.at));
 		check::show("word", static_cast<long long>(field.word));
 	}
-	/* Flags mean nothing yet. */
+	/* Flags have no meaning yet. */
 	EXPECT_EQ(BtfReader::count(damaged(data, magic_at, 0xff01eb9f)), 19);
 	/* A file of 2 GiB, whose offsets would not fit; only its head is looked at. */
 	EXPECT_EQ(BtfReader::count(StringView(StringView(data).data(), 1UL << 31)), -EINVAL);
 }
 
-/* Both parts may be anywhere. */
+/* Types and strings may be anywhere. */
 TEST(places_of_the_parts)
 {
 	Builder b;
@@ -179,7 +179,7 @@ TEST(places_of_the_parts)
 	}
 }
 
-/* Nothing else is wrong with these. */
+/* Only the header of these is wrong. */
 TEST(headers_of_nothing)
 {
 	Text data = Builder().data() + Text(16, '\0');
@@ -218,7 +218,7 @@ TEST(strings)
 
 		EXPECT_EQ(StringView(BtfReader(renamed).prototype("f")), StringView(expected));
 	}
-	/* The zero at the end of all, and from there on nothing is a name. */
+	/* The zero at the end of all strings, and offsets behind it, which are no names. */
 	for (Word offset : {b.strings_size() - 1, b.strings_size(), 0x7fffffffU, 0xffffffffU}) {
 		EXPECT_EQ(StringView(BtfReader(damaged(data, record_at, offset)).prototype("f")),
 			  StringView("void (struct  *)"));

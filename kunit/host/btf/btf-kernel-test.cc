@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * observers::Btf over all that a stock kernel says of itself, beside another reader of BTF:
- * btf-kernel BTF EXPECTED [STEP], where EXPECTED is what btf-expected prints and each line of it is
- * compared, or one in STEP lines.
+ * observers::Btf reads all of a stock kernel's BTF, beside another reader: btf-kernel BTF EXPECTED [STEP]. EXPECTED is
+ * the output of btf-expected. Each line of it is compared, or one in STEP lines.
  */
 #include "btf-reader.hh"
 #include "check.hh"
@@ -26,7 +25,7 @@ Text contents(const char *path)
 	return StringView(buffer, size);
 }
 
-/* Takes what is before @end, or all, from the front of @text. */
+/* Takes the text before @end from the front of @text, or all. */
 StringView take(StringView &text, char end)
 {
 	const void *found = memchr(text.data(), end, text.size());
@@ -43,7 +42,7 @@ const BtfReader *kernel;
 const Text *expected;
 int step = 1;
 
-/* Compares the lines of @letter with what @ask says of the names in them. */
+/* Compares the lines of @letter with the answers of @ask for the names in them. */
 template <class Ask> void compare(char letter, Ask &&ask)
 {
 	StringView lines = *expected;

@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* observers::Btf over bytes of its own, for tests and the fuzzer. */
+/* observers::Btf over its own copy of bytes, for tests and the fuzzer. */
 #pragma once
 
 #include "companion/btf.hh"
 #include "text.hh"
 
-/* The bytes and the index are exactly as large as they are: AddressSanitizer sees what goes too far. */
+/* The memory of bytes and index is exactly as large as they are, so that AddressSanitizer sees reads beyond them. */
 class BtfReader final
 {
 public:
 	using View = cxxrt::StringView;
 	using Size = View::Size;
 
-	/* @data is good. */
+	/* @data has to be good BTF. */
 	explicit BtfReader(View data)
 		: data_(data), count_(count(data_)), index_(allocate(count_)),
 		  btf_(bytes(data_), {index_, static_cast<Size>(count_)})
@@ -29,7 +29,7 @@ public:
 	{
 		return {reinterpret_cast<const observers::Byte *>(data.data()), data.size()};
 	}
-	/* How many types are in @data, or a negative errno. */
+	/* The number of types in @data, or a negative errno. */
 	static long count(View data)
 	{
 		auto count = observers::Btf::types_in(bytes(data));
@@ -45,7 +45,7 @@ public:
 	{
 		return count_;
 	}
-	/* As text; an errno as its number. */
+	/* The prototype as text, or the errno as a number. */
 	Text prototype(View name) const
 	{
 		observers::Text text;
@@ -53,7 +53,7 @@ public:
 
 		return result.ok() ? Text(text.view()) : Text::number(result.error());
 	}
-	/* A negative number is an errno. */
+	/* The offset, or a negative errno. */
 	long offset_of(View record, View member) const
 	{
 		auto offset = btf_.offset_of(record, member);

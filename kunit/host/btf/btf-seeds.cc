@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* btf-seeds DIRECTORY: writes what fuzz-btf starts with. */
+/* btf-seeds DIRECTORY: writes the first inputs of fuzz-btf. */
 #include "btf-builder.hh"
 
 using btf::Builder;
@@ -26,7 +26,7 @@ void write(const char *directory, const char *name, StringView data)
 	}
 }
 
-/* As fuzz-btf.cc reads it: as it is, and once more without its header. */
+/* Both forms that fuzz-btf.cc reads: all bytes, and those without the header. */
 void write_both(const char *directory, const char *name, const Builder &builder)
 {
 	Text data = builder.data();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* What observers::Btf reads, over BTF made by hand. Damaged BTF is in btf-data-test.cc. */
+/* The answers of observers::Btf for BTF made by hand. Damaged BTF is in btf-data-test.cc. */
 #include <errno.h>
 
 #include "btf-builder.hh"
@@ -68,7 +68,7 @@ TEST(qualifiers)
 	EXPECT_PROTOTYPE(b, "const_pointer", "const char *(const void *)");
 	b.function("const_value", constant, {constant});
 	EXPECT_PROTOTYPE(b, "const_value", "const char (const char)");
-	/* Where the const stands does not matter to a caller. */
+	/* The place of a const does not matter to a caller. */
 	b.function("pointer_const", 0, {b.refer(Kind::const_of, b.pointer(letter))});
 	EXPECT_PROTOTYPE(b, "pointer_const", "void (const char *)");
 	b.function("twice", 0, {b.pointer(b.refer(Kind::const_of, b.pointer(constant))), letter});
@@ -95,7 +95,7 @@ TEST(names_of_types)
 	b.function("forward", 0,
 		   {b.add(Kind::forward, "f", 0), b.add(Kind::forward, "g", 0, {}, 0, true)});
 	EXPECT_PROTOTYPE(b, "forward", "void (struct f, union g)");
-	/* An alias is what the source says. */
+	/* An alias is shown by its name, as in the source. */
 	b.function("alias", b.refer(Kind::alias, b.refer(Kind::alias, integer, "u32"), "size_t"),
 		   {b.pointer(b.refer(Kind::alias, b.pointer(integer), "handle"))});
 	EXPECT_PROTOTYPE(b, "alias", "size_t (handle *)");
@@ -145,7 +145,7 @@ TEST(functions_that_cannot_be)
 	EXPECT_PROTOTYPE(b, "pointer", "-22");
 	b.function("two_pointers", b.pointer(b.pointer(outside)), {});
 	EXPECT_PROTOTYPE(b, "two_pointers", "-22");
-	/* The last number that there is, and the first one that is not. */
+	/* The number of the last type, and the first number that no type has. */
 	b.function("next", b.next() + 2, {});
 	EXPECT_PROTOTYPE(b, "next", "-22");
 	b.integer("last");
@@ -288,14 +288,14 @@ TEST(members_without_a_name)
 	EXPECT_EQ(reader.offset_of("outer", "this"), 16);
 	EXPECT_EQ(reader.offset_of("outer", "that"), 20);
 	EXPECT_EQ(reader.offset_of("outer", "last"), 64);
-	/* At the first place with this name, of those that are the least deep. */
+	/* The first place with this name among the least deep ones. */
 	EXPECT_EQ(reader.offset_of("outer", "both"), 32);
 	EXPECT_EQ(reader.offset_of("outer", "deepest"), 40);
 	EXPECT_EQ(reader.offset_of("outer", "elsewhere"), -ENOENT);
 	EXPECT_EQ(reader.offset_of("outer", "constant"), -ENOENT);
 }
 
-/* As vm_fault has it: what is in "const struct { ... };" are members. */
+/* As in vm_fault: the fields in "const struct { ... };" are members. */
 TEST(qualified_members_without_a_name)
 {
 	for (Kind kind : {Kind::const_of, Kind::volatile_of, Kind::restrict_of, Kind::type_tag}) {
@@ -360,7 +360,7 @@ TEST(bitfields)
 	EXPECT_EQ(reader.offset_of("shifted", "low"), -EINVAL);
 }
 
-/* The record itself and 63 without a name, one within another or side by side, are enough. */
+/* The limit is the record itself and 63 without a name, within each other or side by side. */
 TEST(many_records)
 {
 	for (int count : {63, 64}) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * libFuzzer target: observers::Btf on any bytes. Besides what the sanitizers see, each law that
- * holds whatever the bytes are is checked here.
+ * libFuzzer target: observers::Btf on any bytes. Beside the sanitizers' checks, this checks each law that holds for all
+ * bytes.
  */
 #include <errno.h>
 #include <stdint.h>
@@ -18,7 +18,7 @@ using Size = StringView::Size;
 namespace
 {
 
-/* Of the strings in the input this many are asked for. */
+/* The most strings of the input that are looked up. */
 constexpr Size most_names = 12;
 constexpr Size room_of_text = 200;
 constexpr Size header_size = 24;
@@ -48,7 +48,7 @@ unsigned int word(StringView data, Size at)
 
 void check_prototype(const BtfReader &a, const BtfReader &b, StringView name)
 {
-	/* What was there before stays there, and of what is appended nothing is lost. */
+	/* The text from before stays, and none of the appended text is lost. */
 	observers::Text text;
 	observers::Text again;
 	observers::Text more;
@@ -97,12 +97,12 @@ void check_record(const BtfReader &a, const BtfReader &b, StringView record, Str
 		return;
 	}
 	require(b->offset_of(record, member).value() == place.value(), "has the same answer");
-	/* Each record within another adds 32 bits at most. */
+	/* Each record within another adds at most 32 bits. */
 	require(place.value() <= 64 * (0xffffffffUL / 8 + 1), "a place is a sum of few");
 	require(data.size() >= header_size + 2 * type_size, "a member needs some bytes");
 }
 
-/* Some of the strings: from the first on, and one that is nowhere. */
+/* Some of the strings, from the first on, and a name that is nowhere. */
 Size find_names(StringView strings, StringView (&names)[most_names])
 {
 	Size count = 0;
@@ -145,7 +145,7 @@ void check_data(StringView bytes)
 	require(StringView(data) == bytes, "the data stays as it is");
 }
 
-/* A header for what follows it, which is @types_size bytes of types and then strings. */
+/* Puts a header before @body, which is @types_size bytes of types and then strings. */
 Text with_header(StringView body, Size types_size)
 {
 	unsigned int words[] = {0x0001eb9f,
@@ -164,8 +164,8 @@ Text with_header(StringView body, Size types_size)
 } // namespace
 
 /*
- * The first byte chooses: the rest is all of the data; or it is types and strings, so that the
- * fuzzer need not find out about lengths, with as many strings as the second byte says.
+ * The first byte chooses. Either the rest is all of the data. Or it is types and strings, so that the fuzzer need not
+ * find lengths; the second byte is the number of bytes of strings.
  */
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {

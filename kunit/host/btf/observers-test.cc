@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The parts of the companion that need no kernel: how a function begins and the line of a mapping,
- * here; BTF in btf-test.cc and btf-data-test.cc.
+ * The parts of the companion that need no kernel: here the beginning of a function and the line of a mapping; BTF in
+ * btf-test.cc and btf-data-test.cc.
  */
 #include <initializer_list>
 
@@ -22,7 +22,7 @@ constexpr StringView marks[] = {"\xf3\x0f\x1e\xfa", "\x66\x0f\x1f\x00", "\x0f\x1
 constexpr StringView nop = "\x0f\x1f\x44\x00\x00";
 constexpr StringView call = "\xe8\x12\x34\x56\x78";
 
-/* What body_offset() says of @code, of which it must see no more than there is. */
+/* The result of body_offset() for @code. It must not read beyond that. */
 unsigned long offset(StringView code)
 {
 	Text exactly = code;
@@ -47,7 +47,7 @@ struct Mapping {
 	unsigned long inode;
 };
 
-/* As fs/proc/task_mmu.c has it: a line is padded up to the path, and a blank is before that. */
+/* As fs/proc/task_mmu.c does it: a line is padded up to the path, with at least one blank. */
 Text as_the_kernel(const Mapping &m)
 {
 	char text[256];
@@ -104,7 +104,7 @@ TEST(no_prologues)
 	}
 }
 
-/* Each byte of each of them, with each other value; a call goes anywhere. */
+/* Each byte of each of them gets each other value. The target of a call may be anything. */
 TEST(nearly_prologues)
 {
 	for (int with = 0; with <= 3; with++) {
@@ -124,7 +124,7 @@ TEST(nearly_prologues)
 					expected = code.size();
 				else if (near[0] == '\xe8')
 					expected = 5;
-				/* Where one of four is wrong, the rest is looked at from the start. */
+				/* If one of four bytes is wrong, the rest is read from the start. */
 				near += Text(mark_size, '\x90');
 				if (offset(near) == expected)
 					continue;
@@ -151,7 +151,7 @@ TEST(lines)
 	EXPECT_LINE(0xfffffff, 0xffffffff, {'r', 'w', 'x', 'p'}, 0x100000000, 0x100000, 10);
 }
 
-/* Where the numbers take more room than there is before the path. */
+/* The numbers take more room than there is before the path. */
 TEST(long_lines)
 {
 	constexpr unsigned long all = ~0UL;
@@ -161,7 +161,7 @@ TEST(long_lines)
 	EXPECT_EQ(StringView(line_of(longest)),
 		  StringView("ffffffffffffffff-ffffffffffffffff rwxs ffffffffffffffff fff:fffff "
 			     "18446744073709551615  "));
-	/* From less than that to more. */
+	/* Lines from less than that to more. */
 	for (unsigned long inode = 1; inode <= all / 10; inode *= 10)
 		EXPECT_LINE(all >> 8, all >> 8, {'r', 'w', 'x', 's'}, all >> 20, ~0U, inode);
 }

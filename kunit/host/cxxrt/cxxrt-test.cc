@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The runtime shim, as far as it can run on the host. */
+/* The runtime shim, as far as it runs on the host. */
 #include <errno.h>
 #include <stdlib.h>
 
@@ -35,7 +35,7 @@ bool out_of_memory;
 unsigned int last_gfp;
 int allocated;
 
-/* Counts what lives, and knows whether it was moved from. */
+/* Counts the objects that live, and knows whether it was moved from. */
 struct Probe {
 	static inline int alive;
 	int value;
@@ -63,7 +63,7 @@ struct Counted {
 
 } // namespace
 
-/* What the module's C provides in the kernel. */
+/* The functions that the module's C provides in the kernel. */
 extern "C" {
 void *cxxrt_alloc(__SIZE_TYPE__ size, unsigned int gfp);
 void cxxrt_free(const void *memory);
@@ -160,7 +160,7 @@ TEST(result_error)
 	EXPECT_EQ(Probe::alive, 0);
 }
 
-/* What is no error cannot go out as one: success would be a value that is not there. */
+/* A number that is no errno must not become a success: there would be no value. */
 TEST(error_that_is_none)
 {
 	EXPECT_EQ(Error(0).code, -EIO);
@@ -354,7 +354,7 @@ TEST(own_array)
 TEST(new_without_memory)
 {
 	out_of_memory = true;
-	/* The constructor must not run: there is no exception to say so, only the null. */
+	/* The constructor must not run: without exceptions only the null tells of the failure. */
 	Own<Probe> own = Own<Probe>::adopt(new (some_gfp) Probe(1));
 
 	out_of_memory = false;
@@ -381,7 +381,7 @@ TEST(scope_exit)
 	EXPECT_EQ(runs, 1);
 }
 
-/* What it is called with arrives, what it answers comes back, and what it changes is the caller's. */
+/* The arguments arrive, the result comes back, and changes are the caller's. */
 TEST(function_ref)
 {
 	int calls = 0;
@@ -414,7 +414,7 @@ TEST(atomic)
 	number.store(3);
 	EXPECT_EQ(number.load_acquire(), 3U);
 
-	/* One that is wider than a word of some machines, and one of another type's. */
+	/* A type that is wider than a word of some machines, and a type other than an integer. */
 	struct alignas(8) Pair {
 		int first, second;
 	};
@@ -438,7 +438,7 @@ TEST(pointer_table)
 	EXPECT(!table.find(many));
 	for (int i = 0; i < 3000; i += 3)
 		EXPECT(table.add(some_gfp, many + i, i).ok());
-	/* What is there stays as it is. */
+	/* Entries that are there stay as they are. */
 	EXPECT(table.add(some_gfp, many + 3, -1).ok());
 	for (int i = 0; i < 3000; i++) {
 		const int *found = table.find(many + i);

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * A KTAP harness for tests on the host. It allocates nothing, so that a test may bring the module's
- * own operator delete.
+ * A KTAP harness for tests on the host. It allocates nothing, so that a test may have the module's own operator delete.
  *
  *	TEST(name) { EXPECT(condition); EXPECT_EQ(got, expected); }
  *
- * A crash, or a report of a sanitizer, ends the program before the results that its plan announced:
+ * A crash, or a report of a sanitizer, ends the program before it has printed all the results of its plan:
  * kunit/host/run counts that as a failure.
  */
 #pragma once

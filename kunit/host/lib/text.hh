@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Text: bytes that grow, for tests. The C++ library's string cannot be used beside cxxrt/new.hh,
- * which declares what <new> defines. The memory is exactly as large as the text, so that
- * AddressSanitizer sees a read that goes too far.
+ * Text: bytes that grow, for tests. The C++ library's string cannot be used beside cxxrt/new.hh, which declares the
+ * functions that <new> defines. The memory is exactly as large as the text, so that AddressSanitizer sees a read beyond
+ * it.
  */
 #pragma once
 

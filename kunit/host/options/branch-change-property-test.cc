@@ -31,7 +31,7 @@ TEST(all_short_changes_agree_with_the_model)
 	int wrong = 0;
 
 	for (OptionKey key : change_keys) {
-		/* Lists have a test of their own. */
+		/* Lists are compared in a test of their own. */
 		bool list = key == OptionKey::append || key == OptionKey::prepend;
 
 		model::for_all_texts("\\134,:=a0", list ? 3 : 5,
@@ -53,7 +53,7 @@ TEST(random_changes_agree_with_the_model)
 						":",	    ":/",   "\\040", ",",     "=r",
 						"\\",	    "=/b",  "=/b=",  "+icex", "+coo_",
 						"+coo_reg", "+owh", "1",     "0",     "214748364"};
-	/* Where a change often begins. */
+	/* Usual beginnings of a change. */
 	static constexpr StringView starts[] = {
 		"",	   "",	    "1:",	    "0:/a=rw",
 		"/a=/b",   "/a=ro", "2147483647:/", "2147483648:/a",

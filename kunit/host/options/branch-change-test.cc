@@ -10,7 +10,7 @@ using namespace aufs;
 namespace
 {
 
-/* As kind, place of what is inserted, path, new path, permission with a star where it was not given. */
+/* Kind, place of an insertion, path, new path, and the permission, with a star if none was given. */
 Text show(const BranchChange &change)
 {
 	static constexpr const char *kinds[] = {"insert", "append", "remove",
@@ -38,7 +38,7 @@ Text show(const BranchChange &change)
 	return text + (branch.perm_given ? "" : "*") + (branch.ignores ? "!" : "");
 }
 
-/* Adds the changes that @option asks for, each after "; ", or puts the error into @all: false then. */
+/* Adds the changes of @option to @all, each after "; ". If one is wrong, @all gets the error: false then. */
 bool add_changes(OptionSet &set, const RawOption &option, unsigned int already, Text &all)
 {
 	static char buffer[BranchChanges::buffer_size];
@@ -56,7 +56,7 @@ bool add_changes(OptionSet &set, const RawOption &option, unsigned int already, 
 	BranchChanges changes(key.value(), option.value, already);
 
 	EXPECT(changes.more());
-	/* Not for ever. */
+	/* Ends, whatever the parser does. */
 	while (changes.more() && all.size() < 20000) {
 		Result<BranchChange> change = changes.next(buffer, sizeof(buffer), error);
 
@@ -71,7 +71,7 @@ bool add_changes(OptionSet &set, const RawOption &option, unsigned int already, 
 	return true;
 }
 
-/* The changes that a remount with mount(2)'s @data makes. */
+/* The changes of a remount with mount(2)'s @data. */
 Text change(const Text &data, MountKind kind = MountKind::remount, unsigned int already = 1)
 {
 	MonolithicOptions options(data);
@@ -130,7 +130,7 @@ TEST(add)
 				     "(as in add:1:/path; 0 is the top)");
 	EXPECT_TEXT(change("add:/a=ro"), "-22 no place before the branch '/a=ro' "
 					 "(as in add:1:/path; 0 is the top)");
-	/* The original does not take it either. */
+	/* The original does not accept it either. */
 	EXPECT_TEXT(change("add=1=/a"), "-22 no place before the branch '1=/a' "
 					"(as in add:1:/path; 0 is the top)");
 	EXPECT_TEXT(change("add:1:"), "-22 no path after the place in '1:'");
@@ -173,7 +173,7 @@ TEST(lists)
 	EXPECT_ERRNO(change("prepend:/a:::"), EINVAL);
 	EXPECT_ERRNO(change("append::/a"), EINVAL);
 
-	/* How many there may be is not asked here. */
+	/* The parser does not limit their number. */
 	Text list = "prepend:/0";
 
 	for (unsigned int i = 1; i < 300; i++)
@@ -227,7 +227,7 @@ TEST(replace)
 	EXPECT_ERRNO(change("replace:/a=/b\\x"), EINVAL);
 }
 
-/* As options.hh has them; a `:` that separates nothing stands for itself. */
+/* As in options.hh; a `:` that separates nothing stands for itself. */
 TEST(paths)
 {
 	EXPECT_TEXT(change("add:1:/a\\:b\\=c\\,d\\\\e=rr"), "insert 1 /a:b=c,d\\e=rr");
@@ -254,8 +254,7 @@ TEST(more_than_one_branch)
 						 "(give the option once for each)");
 }
 
-/* All that was asked for is done in the order of its options; each error ends it. */
-/* How many there may be is for who makes the changes: a list is read to its end. */
+/* The parser does not limit the number of branches: it reads a list to its end. */
 TEST(a_list_longer_than_a_mount)
 {
 	static char list[2 * (max_branches + 1)];
@@ -275,6 +274,7 @@ TEST(a_list_longer_than_a_mount)
 	EXPECT_EQ(count, max_branches + 1);
 }
 
+/* Changes are made in the order of the options. An error ends them. */
 TEST(several)
 {
 	EXPECT_TEXT(change("verbose,del:/a,sum,add:0:/b=rw,mod:/c=ro,detach:/d,append:/e,"
@@ -285,7 +285,7 @@ TEST(several)
 		    "-22 wrong place 'x' in 'x:/b' (a decimal number, 0 is the top)");
 }
 
-/* What live systems and docker send, by mount(2) and as mount(8) gives it to fsconfig(2). */
+/* The options of live systems and docker, by mount(2), and by fsconfig(2) as mount(8) gives them to that. */
 TEST(scripts)
 {
 	/* Slax, Linux Live Kit: a bundle at start, one that comes, one that goes */
@@ -315,17 +315,17 @@ TEST(scripts)
 		    "insert 1 /mnt/live/memory/images/001-core.xzm=rr");
 	EXPECT_TEXT(change_by_fsconfig({"add:1:/mnt/live/memory/images/001-core.xzm=rr"}),
 		    "insert 1 /mnt/live/memory/images/001-core.xzm=rr");
-	/* docker: the layers that the first mount has no room for */
+	/* docker: the layers for which the first mount has no room */
 	EXPECT_TEXT(change("append:/var/lib/docker/aufs/diff/5e3f=ro+wh,"),
 		    "append /var/lib/docker/aufs/diff/5e3f=ro");
 	EXPECT_TEXT(change_by_fsconfig({"append:/var/lib/docker/aufs/diff/5e3f=ro+wh"}),
 		    "append /var/lib/docker/aufs/diff/5e3f=ro");
-	/* All of the new ones */
+	/* All the new changes */
 	EXPECT_TEXT(change_by_fsconfig({"replace:/a\\=1=/b=rw", "detach:/c\\=d", "ins:2:/e"}),
 		    "replace /a=1 /b=rw; detach /c=d; insert 2 /e=ro*");
 }
 
-/* A first mount has the changes that add, from no branches on. */
+/* A first mount may have the changes that add a branch, and begins with none. */
 TEST(first_mount)
 {
 	EXPECT_TEXT(change("add:0:/a", MountKind::first, 0), "insert 0 /a=rw*");
@@ -348,7 +348,7 @@ TEST(first_mount)
 	EXPECT_ERRNO(change("append:/a,add:0:/b,br:/c"), EINVAL);
 }
 
-/* Those by number; the original has them not yet. */
+/* Changes of branches by number, which the original does not have yet either. */
 TEST(by_number)
 {
 	EXPECT_TEXT(change("idel:1"), "-22 not possible here: option 'idel' "
@@ -396,7 +396,7 @@ TEST(buffers)
 	EXPECT_ERRNO(change("mod:" + longest + "x=ro"), ENAMETOOLONG);
 	EXPECT_ERRNO(change("replace:" + longest + "x=/a"), ENAMETOOLONG);
 
-	/* Both paths and their zeros, and no byte more. */
+	/* There is room for both paths and their zeros, and for no byte more. */
 	for (StringView::Size size = 0; size < 10; size++) {
 		char buffer[10] = {'!', '!', '!', '!', '!', '!', '!', '!', '!', '!'};
 		OptionError error;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What the tests of the options share: texts of errors, and what is expected of them. */
+/* Shared by the tests of the options: texts of errors, and macros to compare them. */
 #pragma once
 
 #include <errno.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * libFuzzer target: the option parser on any bytes. Besides what the sanitizers see, each law of
- * the syntax that holds for every text is checked here.
+ * libFuzzer target: the option parser on any bytes. Beside the sanitizers' checks, this checks each law of the syntax
+ * that holds for all texts.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -91,13 +91,13 @@ bool is_path(StringView path, const char *start, const char *end)
 	       path.end() < end && strlen(start) == path.size();
 }
 
-/* A buffer for changes that is as good as one of @buffer_size is for lists. */
+/* The size of a buffer for changes that matches @buffer_size for lists: too small, or large enough. */
 Size changes_size(Size buffer_size)
 {
 	return buffer_size < path_size ? buffer_size : BranchChanges::buffer_size;
 }
 
-/* @text as the value of the option @key, which changes branches. */
+/* Checks @text as the value of the option @key, which changes branches. */
 void check_changes(OptionKey key, StringView text, Size buffer_size)
 {
 	char *buffer = static_cast<char *>(malloc(buffer_size));
@@ -146,7 +146,7 @@ void check_changes(OptionKey key, StringView text, Size buffer_size)
 		"changes that are shown read the same when their escapes were decoded");
 }
 
-/* What was set is shown as options that set the same. */
+/* Settings are shown as options that set the same. */
 void check_settings(const Settings &settings)
 {
 	OptionSet set(MountKind::remount);
@@ -195,7 +195,7 @@ void check_option(Sets &sets, const RawOption &option, StringView data, Size buf
 			continue;
 		}
 		require(!option.key.empty(), "what has no name is no option");
-		/* What its value means is the same for all. */
+		/* The meaning of a value is the same for both. */
 		if (done)
 			continue;
 		done = true;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The grammar of the options once more, as plain as can be, for the laws that a parser must keep. */
+/* The grammar of the options once more, as plainly as possible, for the laws that a parser must keep. */
 #pragma once
 
 #include <ctype.h>
@@ -12,7 +12,7 @@ namespace model
 
 using Size = StringView::Size;
 
-/* Enough to find the case again; the first ones will do. */
+/* Prints enough to find the case again. The first few are enough. */
 inline void report(const char *what, StringView text)
 {
 	if (++check::failures > 5)
@@ -21,7 +21,7 @@ inline void report(const char *what, StringView text)
 	check::show("text", text);
 }
 
-/* What may stand in a path in place of a byte. The order matters: the first that fits is it. */
+/* Forms of a byte in a path. The order matters: the first form that fits counts. */
 struct Escape {
 	StringView text;
 	char byte;
@@ -67,7 +67,7 @@ inline bool read_path(StringView text, Text &path, Size &end, StringView stops =
 	return true;
 }
 
-/* Adds to @out what is shown for @perm: a permission, and attributes that are words. */
+/* Adds to @out the shown form of @perm: a permission, and attributes that are words. */
 inline bool read_perm(StringView perm, Text &out)
 {
 	static constexpr StringView classes[] = {"icexsec", "icexsys", "icextr", "icexusr",
@@ -116,7 +116,7 @@ inline bool read_perm(StringView perm, Text &out)
 	return true;
 }
 
-/* What canonical() of the list @text is; @first: its first branch is the first of a mount. */
+/* The expected result of canonical() for the list @text. @first: its first branch is the first of a mount. */
 inline Text read_list(StringView text, bool first = true)
 {
 	Text out;
@@ -150,7 +150,7 @@ inline Text read_list(StringView text, bool first = true)
 	}
 }
 
-/* The place and the `:` at the head of @text; 0 where there are none. */
+/* Reads the place and the `:` at the head of @text. Returns their size; 0 if there are none. */
 inline Size read_place(StringView text, Text &place)
 {
 	Size end = 0;
@@ -161,13 +161,13 @@ inline Size read_place(StringView text, Text &place)
 		return 0;
 	if (end > 1 && place[0] == '0')
 		return 0;
-	/* As texts of one length are in the order of their numbers. */
+	/* Texts of one length compare like their numbers. */
 	if (end > 10 || (end == 10 && memcmp(StringView(place).data(), "2147483647", 10) > 0))
 		return 0;
 	return end + 1;
 }
 
-/* A branch that is all of @text; false if it is wrong. @perm is what is shown where none is given. */
+/* Reads a branch that is all of @text; false if it is wrong. @perm is shown if none is given. */
 inline bool read_branch(StringView text, StringView perm, Text &out)
 {
 	Text path;
@@ -182,7 +182,7 @@ inline bool read_branch(StringView text, StringView perm, Text &out)
 	return true;
 }
 
-/* What canonical_changes() of these is; @first as in read_list(). */
+/* The expected result of canonical_changes(); @first as in read_list(). */
 inline Text read_changes(aufs::OptionKey key, StringView text, bool first = false)
 {
 	using aufs::OptionKey;

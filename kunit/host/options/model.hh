@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What the property tests and the fuzzer share: laws that every text and every path must keep. */
+/* Shared by the property tests and the fuzzer: laws that every text and every path must keep. */
 #pragma once
 
 #include "options/branch_change.hh"
@@ -41,8 +41,7 @@ inline Text unmangle(StringView text)
 }
 
 /*
- * How mount(8) finds the end of an option: at a comma outside of quotation marks without a
- * backslash before it.
+ * The end of an option as mount(8) finds it: at a comma outside of quotation marks and without a backslash before it.
  */
 inline StringView::Size mount_option_end(StringView text)
 {
@@ -67,7 +66,7 @@ inline Text shown_perm(const aufs::BranchItem &item)
 	return out;
 }
 
-/* The list that show_options writes for the branches of @list, or empty where @list is wrong. */
+/* The list that show_options writes for the branches of @text; empty if @text is wrong. */
 inline Text canonical(StringView text)
 {
 	static char buffer[aufs::path_size];
@@ -116,8 +115,8 @@ inline constexpr aufs::OptionKey change_keys[] = {aufs::OptionKey::append, aufs:
 						  aufs::OptionKey::replace};
 
 /*
- * The value of the option @key that asks for the same changes as @text; empty where that is wrong, "="
- * where what is said of the changes does not agree.
+ * The value of the option @key that asks for the same changes as @text. Empty if @text is wrong, "=" if the facts about
+ * the changes do not agree.
  */
 inline Text canonical_changes(aufs::OptionKey key, StringView text, unsigned int already = 1)
 {

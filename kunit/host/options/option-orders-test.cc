@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A law of aufs's options: they mean the same in every order, by mount(2) and by fsconfig(2). What they
- * mean is said here once more, as plain as can be.
+ * A law of aufs's options: they mean the same in every order, by mount(2) and by fsconfig(2). Their meaning is written
+ * down here once more, as plainly as possible.
  */
 #include <initializer_list>
 
@@ -16,7 +16,7 @@ using Size = StringView::Size;
 namespace
 {
 
-/* One mount or remount, as mount.cc reads its options: what it means, or why it is refused. */
+/* One mount or remount that reads options as mount.cc does: their meaning, or the reason of the refusal. */
 class Reading
 {
 public:
@@ -94,11 +94,11 @@ private:
 
 	OptionSet set_;
 	Settings settings_;
-	Text list_; /* the branches, or what changes of them */
+	Text list_; /* the branches, or their changes */
 	OptionError error_;
 };
 
-/* By mount(2): each key gets a zero behind it. */
+/* By mount(2). The parser puts a zero behind each key. */
 Text meaning(Text data, MountKind kind, bool read_only)
 {
 	char *text = const_cast<char *>(StringView(data).data());
@@ -153,8 +153,8 @@ Text meaning_by_fsconfig(const StringView (&words)[count], unsigned int given, M
 }
 
 /*
- * The options once more, as plain as can be: what can be written, and what it sets or what is said of
- * it. Of one slot a mount has at most one.
+ * The options once more, as plainly as possible: their text, and the setting or the message that they lead to. A mount
+ * has at most one option of a slot.
  */
 struct Written {
 	StringView text;
@@ -232,7 +232,7 @@ constexpr Written slots[slot_count][most_written] = {
 	},
 };
 
-/* In the order in which the module says them; those of one reason stand together. */
+/* In the module's order of messages: options with the same reason stand together. */
 struct Said {
 	StringView name;
 	StringView text;
@@ -253,22 +253,22 @@ constexpr Said said[] = {{"xino", "xino=/dev/shm/.xino", "inode numbers need no 
 			 {"", "si=00ff", ""},
 			 {"", "relatime", ""}};
 
-/* What is refused wherever it stands, and whatever else is asked for. */
+/* Options that are refused anywhere, with any others. */
 constexpr StringView wrong[] = {"xyno=/x",     "sum=1",	      "noplink=1", "udba=sometimes",
 				"create=best", "fhsm_sec=1",  "add:/a",	   "del:/a=ro",
 				"dirren",      "itrunc_xino", "=x",	   "replace:/a=",
 				"detach:",     "idel:1",      "mod:/a",	   "prepend:/a=rx"};
 
-/* What is right for a remount that ends read-only. */
+/* Options that only a remount accepts which ends read-only. */
 constexpr StringView opposite[] = {"noplink", "nodio", "noacl", "nodirperm1"};
 
-/* Some options, and what they mean together. */
+/* Some options, and their meaning together. */
 struct Choice {
 	static constexpr unsigned int most = 6;
 
 	StringView words[most];
 	unsigned int count = 0;
-	Text means; /* empty where it is refused */
+	Text means; /* empty if they are refused */
 
 	void add(StringView word)
 	{
@@ -295,7 +295,7 @@ Choice::Choice(Random &random, MountKind kind, bool read_only)
 
 		add(chosen.text);
 		set[slot] = chosen.means;
-		/* Only where nothing is written. */
+		/* Only for a read-only union. */
 		right = right && (read_only || !(chosen.text == "shwh"));
 		right = right && (kind == MountKind::remount || !chosen.remount_only);
 	}

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The table of options: each name with its values, and what is said of it. */
+/* The table of options: each name with its values, and the messages about it. */
 #include <initializer_list>
 
 #include "expect.hh"
@@ -10,8 +10,8 @@ namespace
 {
 
 /*
- * @options, given to one mount: the names of what they change, "-" for those that change nothing; and
- * what is said of those, or of the first that is refused.
+ * Gives @options to one mount. Returns the names of the settings that they change, "-" for those without effect. Then
+ * come the messages about those, or the error of the first that is refused.
  */
 Text accept(std::initializer_list<const char *> options, MountKind kind = MountKind::first,
 	    bool read_only = false)
@@ -71,7 +71,7 @@ TEST(unknown_options)
 		    "-22 unknown option 'notrunk_xino' (the nearest known is 'notrunc_xino')");
 	EXPECT_TEXT(accept({"ssum"}), "-22 unknown option 'ssum' (the nearest known is 'sum')");
 	EXPECT_TEXT(accept({"z"}), "-22 unknown option 'z' (the nearest known is 'v')");
-	/* Only the head of a name counts. */
+	/* Only the beginning of a long name counts. */
 	EXPECT_TEXT(accept({"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxcopyup_policy"}),
 		    "-22 unknown option 'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxcopyup_policy' "
 		    "(the nearest known is 'xino')");
@@ -97,7 +97,7 @@ TEST(settings)
 	EXPECT_ERRNO(accept({"share_rw:"}), EINVAL);
 }
 
-/* The whole of the original: each is known, and has its own kind of value. */
+/* All options of the original: each is known, and has its own kind of value. */
 TEST(options_without_effect)
 {
 	EXPECT_TEXT(
@@ -153,7 +153,7 @@ TEST(options_without_effect)
 	EXPECT_TEXT(accept({"dirwh=many"}), "-22 no number 'many' in 'dirwh'");
 }
 
-/* What asks for the opposite of what is done: no harm where nothing is written any more. */
+/* Options that ask for the opposite of what aufs does. They do no harm in a union that is read-only from then on. */
 TEST(opposites)
 {
 	EXPECT_TEXT(accept({"noplink"}),
@@ -175,7 +175,7 @@ TEST(refused)
 	}
 }
 
-/* A first mount has nothing that could go; in a remount branches come and go. */
+/* A first mount has no branches that could go. In a remount branches come and go. */
 TEST(changes)
 {
 	for (const char *option :
@@ -191,7 +191,7 @@ TEST(changes)
 					"add, not by option 'del'");
 }
 
-/* As mount.cc would show them. */
+/* As mount.cc shows them. */
 static Text shown(const Settings &settings)
 {
 	static constexpr const char *sums[] = {"", " sum", " wsum"};
@@ -208,7 +208,7 @@ static Text shown(const Settings &settings)
 	       (settings.udba == Udba::none ? Text() : " udba=" + Text(udba_name(settings.udba)));
 }
 
-/* The settings after @option was applied to some, or the error. */
+/* The settings after @option was applied to the settings below, or the error. */
 static Text applied(const Text &option)
 {
 	const Settings before = {.watermark = 5,
@@ -294,7 +294,7 @@ TEST(flags)
 	EXPECT_TEXT(applied("verbose"), "mfsrr:5:7 bup sum");
 }
 
-/* @options as /proc/mounts shows what they have set. */
+/* The settings of @options, as /proc/mounts shows them. */
 static Text shown_after(std::initializer_list<const char *> options)
 {
 	OptionSet set(MountKind::remount);
@@ -324,13 +324,13 @@ TEST(what_is_shown)
 	EXPECT_TEXT(shown_after({"create=mfs"}), ",create=mfs");
 	EXPECT_TEXT(shown_after({"create=mfs:0", "sum"}), ",create=mfs:0,sum");
 	EXPECT_TEXT(shown_after({"create=mfsrr:10:30"}), ",create=mfsrr:10");
-	/* Another remount may have left them. */
+	/* An earlier remount may have left these values. */
 	char text[128];
 	const Settings mixed = {.watermark = 5, .mfs_seconds = 7, .create = CreatePolicy::rr};
 	EXPECT_TEXT(StringView(text, describe_settings(mixed, text, sizeof(text))), ",create=rr");
 }
 
-/* Whiteouts are there to see, not to be changed. */
+/* Whiteouts are shown so that they can be seen, not changed. */
 TEST(shown_whiteouts)
 {
 	EXPECT_TEXT(accept({"shwh"}), "-22 not possible unless read-only: option 'shwh' "

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Laws of aufs's option syntax, over all short texts and many random ones. The random numbers are
- * the same in each run; the fuzzer is there for others.
+ * Laws of aufs's option syntax, over all short texts and many random ones. The random numbers are the same in each run;
+ * the fuzzer uses others.
  */
 #include <initializer_list>
 #include <mntent.h>
@@ -18,7 +18,7 @@ using Size = StringView::Size;
 namespace
 {
 
-/* Mostly the bytes that mean something somewhere, sometimes any byte but zero. */
+/* Mostly bytes that have a meaning somewhere, sometimes any byte but zero. */
 Text random_path(Random &random, unsigned int most)
 {
 	static constexpr StringView special = "\\,:=\\,:=\\134\\040 \t\n\"#+/axn7";
@@ -85,7 +85,7 @@ TEST(escaped_paths_survive_proc_mounts)
 		if (!is_branch(model::unmangle(escaped) + "=ro", path))
 			report("an escaped path is another one when libmount decoded it", path);
 
-		/* The same with the C library, whose decoding is not libmount's. */
+		/* The same by the C library, which decodes in another way than libmount. */
 		Text copy = line;
 		FILE *file =
 			fmemopen(const_cast<char *>(StringView(copy).data()), copy.size(), "r");

@@ -10,8 +10,8 @@ namespace
 {
 
 /*
- * A list, read to its end: "path=perm" for each branch with a star where the permission was not
- * given and a newline between, or the errno and the text of the error.
+ * Reads a list to its end. Returns "path=perm" for each branch, with a star if the permission was not given, and
+ * newlines between them; or the errno and the text of the error.
  */
 Text parse(const Text &text, unsigned int already = 0)
 {
@@ -41,7 +41,7 @@ Text parse(const Text &text, unsigned int already = 0)
 	return all;
 }
 
-/* mount(2)'s data as "[key][value]" for each option, "[key]" where there is no value. */
+/* mount(2)'s data as "[key][value]" for each option, "[key]" for one without a value. */
 Text split(const Text &text)
 {
 	MonolithicOptions options(text);
@@ -88,7 +88,7 @@ TEST(attributes)
 		EXPECT_ERRNO(parse(Text("/a=ro+") + attribute), EINVAL);
 }
 
-/* What has no effect is said, with the reason, and does not keep a branch from being mounted. */
+/* An attribute without effect is named, with the reason. The branch is mounted nevertheless. */
 TEST(attributes_without_effect)
 {
 	EXPECT_TEXT(parse("/a=rw+moo:/b=ro"), "/a=rw !'moo' (files come to each rw branch)\n/b=ro");
@@ -175,7 +175,7 @@ TEST(octal_escapes)
 	EXPECT_ERRNO(parse("/a\\04:/b"), EINVAL);
 }
 
-/* What /proc/mounts makes of escapes means the same as before. */
+/* Escapes mean the same in the form that /proc/mounts gives them. */
 TEST(mangled_escapes)
 {
 	EXPECT_TEXT(parse("/a\\134,b\\134:c\\134=d\\134\\134e=ro"), "/a,b:c=d\\e=ro");
@@ -217,7 +217,7 @@ TEST(empty_branches)
 	EXPECT_ERRNO(parse("="), EINVAL);
 }
 
-/* As a program leaves them that puts a list together. */
+/* As a program leaves them that builds a list. */
 TEST(colons_at_the_end)
 {
 	EXPECT_TEXT(parse("/a:"), "/a=rw*");
@@ -241,7 +241,7 @@ TEST(path_length)
 	EXPECT_TEXT(parse(longest + "=rw"), longest + "=rw");
 	EXPECT_ERRNO(parse(longest + "x"), ENAMETOOLONG);
 	EXPECT_ERRNO(parse("/a:" + longest + "x=rw"), ENAMETOOLONG);
-	/* What counts is the length without escapes. */
+	/* The length without escapes counts. */
 	Text almost = StringView(longest).substr(0, longest.size() - 1);
 
 	EXPECT_TEXT(parse(almost + "\\134,"), almost + ",=rw*");
@@ -262,7 +262,7 @@ TEST(small_buffer)
 	EXPECT_EQ(BranchList("/").next(buffer, 0, error).error(), -ENAMETOOLONG);
 	EXPECT_EQ(BranchList("/").next(buffer, 1, error).error(), -ENAMETOOLONG);
 	EXPECT_EQ(buffer[0], '!');
-	/* The limit is PATH_MAX, even where the buffer is larger. */
+	/* The limit is PATH_MAX, also with a larger buffer. */
 	char large[2 * path_size];
 	Text path(path_size, 'x');
 
@@ -342,7 +342,7 @@ TEST(describe_is_fit_for_a_log)
 
 	error = {.text = "text", .item = item};
 	EXPECT_TEXT(describe(error), "text in '" + Text(200, 'x') + "...'");
-	/* Bytes over 127 are somebody's letters. */
+	/* Bytes over 127 are letters of some language. */
 	error = {.text = "text", .item = "\303\244"};
 	EXPECT_TEXT(describe(error), "text in '\303\244'");
 }
