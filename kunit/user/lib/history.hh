@@ -24,8 +24,8 @@ class History
 {
 public:
 	/*
-	 * Of the tree at @model. With @reuses_blocks the filesystem (ext4 with data=writeback) may write other data
-	 * over a file's blocks before the removal of the file is on disk.
+	 * @model is the path of the tree. With @reuses_blocks the filesystem (ext4 with data=writeback) may write
+	 * other data over a file's blocks before the removal of the file is on disk.
 	 */
 	History(string model, bool reuses_blocks)
 		: model_(std::move(model)), reuses_blocks_(reuses_blocks)
