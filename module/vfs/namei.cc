@@ -78,14 +78,14 @@ Result<Ref<struct inode>> inode_by_name(const ListLock &list, Inode &dir, String
 	TRY(follow_plink(mounter, super, found));
 
 	Part named = found.named ? found.named.clone() : Part();
-	auto inode = TRY(Inode::get(mounter, *dir.vfs.i_sb, move(found)));
+	auto vfs_inode = TRY(Inode::get(mounter, *dir.vfs.i_sb, move(found)));
 
 	if (named)
-		note_further_name(mounter, Inode::of(*inode), named);
+		note_further_name(mounter, Inode::of(*vfs_inode), named);
 
-	if (listed && inode->i_ino != listed)
+	if (listed && vfs_inode->i_ino != listed)
 		dir.set_purity(Inode::Purity::impure);
-	return inode;
+	return vfs_inode;
 }
 
 Result<struct dentry *> lookup(struct inode *vfs_dir, struct dentry *dentry, unsigned int)
@@ -93,14 +93,14 @@ Result<struct dentry *> lookup(struct inode *vfs_dir, struct dentry *dentry, uns
 	Inode &dir = Inode::of(*vfs_dir);
 	ListLock list(dir.super());
 	unsigned long changes = 0;
-	auto inode = TRY(inode_by_name(list, dir, name_of(*dentry), changes));
+	auto vfs_inode = TRY(inode_by_name(list, dir, name_of(*dentry), changes));
 
 	dir.set_asked(*dentry);
 	dentry->d_time = changes;
-	if (inode)
-		Inode::of(*inode).forget_move_of(*dentry);
+	if (vfs_inode)
+		Inode::of(*vfs_inode).forget_move_of(*dentry);
 
-	struct dentry *alias = d_splice_alias(inode.leak(), dentry);
+	struct dentry *alias = d_splice_alias(vfs_inode.leak(), dentry);
 
 	/* What it was looked at for was another directory's count. */
 	if (alias && !is_error(alias))
@@ -227,19 +227,19 @@ Result<Ref<struct inode>> make_at(const AsMounter &mounter, Inode &dir, const Cr
 
 	auto h_dentry = TRY(make_on_branch(writer, dir.super(), h_dir, wanted));
 	ScopeExit undo([&] { unmake(writer, h_dir, *h_dentry); });
-	auto inode = Ref<struct inode>::retain(wanted.existing);
+	auto vfs_inode = Ref<struct inode>::retain(wanted.existing);
 
 	TRY(inherit(writer, dir, wanted, *h_dentry));
 	/* What the whiteout hid must not become a part of a new directory. */
 	if ((whiteout || dir.super().settings().always_opaque) && is_dir(h_dentry->d_inode->i_mode))
 		TRY(make_opaque(writer, *h_dentry));
-	if (!inode) {
+	if (!vfs_inode) {
 		Stack found;
 
 		found.top = Part(branch, h_dentry.clone());
-		inode = TRY(
+		vfs_inode = TRY(
 			Inode::get(mounter, *dir.vfs.i_sb, move(found), Inode::Age::made_just_now));
-		if (!Inode::of(*inode).has_natural_number())
+		if (!Inode::of(*vfs_inode).has_natural_number())
 			note_impure(writer, dir, h_dir);
 	}
 	undo.dismiss();
@@ -250,7 +250,7 @@ Result<Ref<struct inode>> make_at(const AsMounter &mounter, Inode &dir, const Cr
 				    branch.name().data(), number_of(*h_dir.d_inode),
 				    -removed.error());
 	}
-	return inode;
+	return vfs_inode;
 }
 
 /* Lets a further link be seen that a branch above has a whiteout for, or takes it back. */
@@ -325,34 +325,35 @@ Result<void> make(struct inode &vfs_dir, struct dentry &dentry, struct inode *ex
 		    TRY(obstacle_above(mounter, dir, name, place.branch, nullptr)) != Obstacle::no)
 			return Error{-ESTALE};
 
-		auto inode = TRY(make_at(mounter, dir, place, wanted));
+		auto vfs_inode = TRY(make_at(mounter, dir, place, wanted));
+		Inode &inode = Inode::of(*vfs_inode);
 
 		if (obstacle == Obstacle::removable)
-			TRY(uncover_link(mounter, dir, place, name, Inode::of(*inode).h_inode()));
-		Inode::of(*inode).copy_links();
-		return inode;
+			TRY(uncover_link(mounter, dir, place, name, inode.h_inode()));
+		inode.copy_links();
+		return vfs_inode;
 	};
-	Ref<struct inode> inode;
+	Ref<struct inode> vfs_inode;
 
 	if (existing) {
 		/* Names are counted under it. */
 		auto lock = TRY(CopyLock::get(Inode::of(*existing)));
 
-		inode = TRY(run());
+		vfs_inode = TRY(run());
 	} else {
-		inode = TRY(run());
+		vfs_inode = TRY(run());
 	}
 	touch_top(mounter, dir, place.branch);
 	dir.copy_links();
 	RemovalMark::forget(dentry);
-	Inode::of(*inode).forget_move_of(dentry);
+	Inode::of(*vfs_inode).forget_move_of(dentry);
 	/* udba has seen on the branch what was just made; nobody else has looked meanwhile. */
 	if (dir.super().settings().udba != Udba::none)
 		d_drop(&dentry);
 	if (dentry.d_hash.pprev)
-		d_instantiate(&dentry, inode.leak());
+		d_instantiate(&dentry, vfs_inode.leak());
 	else
-		d_add(&dentry, inode.leak());
+		d_add(&dentry, vfs_inode.leak());
 	return {};
 }
 
@@ -453,12 +454,12 @@ Result<void> make_tmpfile(struct inode &vfs_dir, struct file &file, umode_t mode
 
 	found.top = Part::of({branch, file_dentry(*h_file)});
 
-	auto inode =
+	auto vfs_inode =
 		TRY(Inode::get(mounter, *vfs_dir.i_sb, move(found), Inode::Age::made_just_now));
 
 	/* d_tmpfile() takes the one link away that a named file would have. */
-	set_nlink(inode.get(), 1);
-	d_tmpfile(&file, inode.leak());
+	set_nlink(vfs_inode.get(), 1);
+	d_tmpfile(&file, vfs_inode.leak());
 	RemovalMark::never_named(*file.f_path.dentry);
 	return {};
 }
