@@ -1,9 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Copy-up: an object of a branch that is not written to gets a copy on a rw branch above it, and
- * the same inode of the union stands for that from then on. The copy is made aside, as a workfile,
- * and renamed into its place: whatever goes wrong, and whoever is killed, there is the old object or
- * the new one.
+ * Copy-up: an object of a branch that is not written to gets a copy on a rw branch above it, and the same inode of the
+ * union stands for the copy from then on. The copy is made as a workfile and renamed to its name: after any failure,
+ * and after a kill, the name leads to the old object or to the copy.
+ *
+ * Where it is decided that an object is copied up:
+ *	a file is opened to be written to	copy_up_to_write.cc
+ *	a file is opened with O_TRUNC		vfs/attr.cc, when the VFS truncates it after the open
+ *	an object is opened to be read		copy_up_to_read.cc: only if its branch has `+coo_reg` or `+coo_all`
+ *	an attribute changes			vfs/attr.hh (change()), vfs/attr.cc
+ *	a name comes or moves			vfs/namei.cc (link()), vfs/rename.hh
+ *	a directory gets or loses an entry	vfs/namei.cc, vfs/remove.cc, vfs/rename.cc: copy_up_directory()
  *
  * Never in ->mmap. Data is copied without any lock of the branch. All may sleep and take and
  * drop write access to the branch; the caller holds none, whatever VFS lock of the union it holds,
@@ -52,11 +59,18 @@ Result<bool> copy_up_and(struct dentry &dentry, loff_t size, FinishCopy finish);
 Result<void> copy_up_with_name(const ListLock &list, struct dentry &dentry);
 
 /*
- * Copies up, if need be, what is being opened and whose branch has the attribute for that. Where
- * no branch takes the copy for want of room or rights, what is there is opened as it is: whoever
- * only reads must be able to.
+ * For the regular file @file, which is being opened to be written to: copies it up, or, on a rw branch, checks its
+ * presence. With O_DIRECT, @opens(writer, copy) says whether the copy can be opened so; if it fails, so does this, and
+ * there is no copy.
  */
-Result<void> copy_up_on_open(const struct file &file);
+Result<void> copy_up_to_write(const struct file &file, FinishCopy opens);
+
+/*
+ * For a file or directory @file that is being opened to be read: copies it up if its branch has the attribute for that
+ * (`+coo_reg`, `+coo_all`). If no branch takes the copy, for want of room or rights, the object is opened where it is:
+ * a reader needs no copy.
+ */
+Result<void> copy_up_to_read(const struct file &file);
 
 /*
  * Gives the union directory @dir a part on the rw branch @branch, and all above it. -EXDEV where that

@@ -3,7 +3,6 @@
 #include "copy_up/copy_up.hh"
 #include "prfile.hh"
 #include "union/list_lock.hh"
-#include "union/presence.hh"
 #include "kernel/files.hh"
 
 namespace aufs
@@ -19,33 +18,6 @@ namespace
 
 /* What a branch file can do and the VFS asks the union's file for. */
 constexpr unsigned int inherited_modes = FMODE_CAN_ODIRECT;
-
-/*
- * @file is opened to be written to. A copy-up changes a branch, and so waits while the union is
- * frozen.
- */
-Result<void> copy_up_to_write(const Inode &inode, const struct file &file)
-{
-	if (inode.on_rw())
-		return check_presence(*TRY(dentry_of(file)));
-
-	auto dentry = TRY(dentry_of(file));
-	const struct cred &caller = current_cred();
-	/* Where the copy cannot be opened in this way, the open fails and there is no copy. */
-	auto opens = [&](const Writer &writer, struct dentry &copy) -> Result<void> {
-		ScopedCreds creds(caller);
-
-		TRY(open_copy(file, {writer.branch(), copy}));
-		return {};
-	};
-
-	FreezeProtection protection(*inode.vfs.i_sb);
-
-	if (!(file.f_flags & O_DIRECT))
-		return copy_up(*dentry);
-	TRY(copy_up_and(*dentry, whole_file, FinishCopy(opens)));
-	return {};
-}
 
 /* With which flags of @file its branch file is opened. */
 int branch_flags(const struct file &file)
@@ -104,9 +76,16 @@ namespace
 Result<Ref<struct file>> open_to_write(Inode &inode, struct file &file)
 {
 	constexpr int most = 3;
+	const struct cred &caller = current_cred();
+	auto opens = [&](const Writer &writer, struct dentry &copy) -> Result<void> {
+		ScopedCreds creds(caller);
+
+		TRY(open_copy(file, {writer.branch(), copy}));
+		return {};
+	};
 
 	for (int tries = 1;; tries++) {
-		TRY(copy_up_to_write(inode, file));
+		TRY(copy_up_to_write(file, FinishCopy(opens)));
 
 		/* A branch file at the user's path would ask the union's mount alone. */
 		bool may = !inode.branch().mount_is_read_only();
@@ -147,7 +126,7 @@ Result<void> open_branch_file(Inode &inode, struct file &file)
 	if (writes && (file.f_flags & O_TRUNC) && !inode.on_rw())
 		return open_to_truncate(inode, file);
 	if (!writes)
-		TRY(copy_up_on_open(file));
+		TRY(copy_up_to_read(file));
 
 	auto h_file =
 		TRY(writes ? open_to_write(inode, file) :

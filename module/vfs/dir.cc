@@ -300,7 +300,7 @@ Result<loff_t> DirFile::seek(struct file &file, loff_t offset, int whence)
 
 Result<void> open(struct inode *vfs_inode, struct file *file)
 {
-	TRY(copy_up_on_open(*file));
+	TRY(copy_up_to_read(*file));
 	DirReader *reader = TRY(DirFile::create(Inode::of(*vfs_inode))).leak();
 
 	file->private_data = reader;

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* What is copied up when it is opened, for reading too: +coo_reg, +coo_all. */
+/*
+ * The rare case of a copy-up: an object is opened to be read, and its branch has `+coo_reg` or `+coo_all`.
+ * copy_up_to_write.cc decides for a file that is opened to be written to; copy_up.hh lists the other cases.
+ */
 #include "copy_up.hh"
 #include "kernel/inodes.hh"
 
@@ -30,7 +33,7 @@ bool wants_copy_on_open(const Inode &inode, const struct file &file)
 
 } // namespace
 
-Result<void> copy_up_on_open(const struct file &file)
+Result<void> copy_up_to_read(const struct file &file)
 {
 	if (!wants_copy_on_open(Inode::of(*file.f_inode), file))
 		return {};
