@@ -380,8 +380,9 @@ private:
 };
 
 /*
- * The methods that the VFS calls, from vfs/. The second of two tables is for unions in which some branch changes by
- * itself, so that others need not ask whether theirs does.
+ * The tables of methods that the VFS calls, defined in vfs/: namei.cc, attr.cc, dir.cc, file.cc, dentry.cc, xattr.cc.
+ * The second of two tables is for unions in which some branch changes by itself. So the methods of the first need not
+ * ask whether a branch does.
  */
 extern const struct ::inode_operations dir_inode_operations[2];
 extern const struct ::inode_operations file_inode_operations[2];
