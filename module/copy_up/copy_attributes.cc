@@ -25,11 +25,11 @@ bool is_acl(StringView name)
 	       name == StringView("system.posix_acl_default");
 }
 
-/* Whether the union's own and those that are copied in other ways. */
+/* Whether @name is not copied as an attribute: the union's own, and ACLs, which copy_acl() copies. */
 bool is_copied_otherwise(StringView name)
 {
 	return name.starts_with(private_prefix) || is_acl(name) ||
-	       /* XFS shows how it keeps ACLs, which means nothing on others. */
+	       /* By these names XFS shows ACLs as it stores them, which other filesystems do not read. */
 	       name.starts_with(StringView("trusted.SGI_ACL_"));
 }
 
@@ -63,7 +63,7 @@ public:
 		return {};
 	}
 
-	/* @visit(name, which ends with a null) for each, until one fails. */
+	/* Calls @visit(name) for each name until a call fails. The name ends with a null. */
 	template <class Visit> Result<void> for_each(Visit &&visit) const
 	{
 		for (XattrNames names(text_.data, size_); names.more();)
@@ -84,7 +84,7 @@ private:
 	ssize_t size_ = 0;
 };
 
-/* A buffer that grows. */
+/* Reads the attribute @name into @value, which has @room bytes and grows if need be. Returns its size. */
 Result<ssize_t> read_whole_xattr(PartRef from, const char *name, KvArray<char> &value, size_t &room)
 {
 	auto got = read_xattr(from, name, value.data, room);
@@ -105,7 +105,7 @@ Result<ssize_t> read_whole_xattr(PartRef from, const char *name, KvArray<char> &
 	return read_xattr(from, name, value.data, room);
 }
 
-/* Whether @value of "security.evm" is good for the one inode alone that it was made for. */
+/* Whether @value of "security.evm" is valid only for the inode for which it was made. */
 bool is_bound_to_inode(const char *value, ssize_t size)
 {
 	constexpr char portable_signature = 5;
@@ -113,7 +113,7 @@ bool is_bound_to_inode(const char *value, ssize_t size)
 	return size < 1 || value[0] != portable_signature;
 }
 
-/* As copy_xattr(), for what must not be missing. */
+/* Copies an attribute as copy_xattr() does, without asking may_miss(). */
 Result<void> copy_needed_xattr(PartRef from, const Writer &writer, struct dentry &to,
 			       const char *name, KvArray<char> &value, size_t &room)
 {
@@ -122,8 +122,8 @@ Result<void> copy_needed_xattr(PartRef from, const Writer &writer, struct dentry
 
 	if (!got.ok()) {
 		/*
-		 * Listed and not there: it has just gone. Capabilities of a root that has no id
-		 * here are not there for users.
+		 * An attribute that was listed and is not there was just removed. Capabilities for a
+		 * root user who has no id here are not there for users, either.
 		 */
 		if (got.error() == -ENODATA ||
 		    (got.error() == -EOVERFLOW && view == capability_name))
@@ -131,7 +131,7 @@ Result<void> copy_needed_xattr(PartRef from, const Writer &writer, struct dentry
 		return Error{got.error()};
 	}
 
-	/* Not all kernels leave it out themselves. */
+	/* On some kernels is_left_out() does not say this. */
 	if (view == StringView("security.evm") && is_bound_to_inode(value.data, got.value()))
 		return {};
 
@@ -139,14 +139,14 @@ Result<void> copy_needed_xattr(PartRef from, const Writer &writer, struct dentry
 				static_cast<size_t>(got.value()))
 			    .error();
 
-	/* Good on the one branch and not on the other: it has an id. */
+	/* The value was valid on the source's branch. What this branch refuses is the id in it. */
 	if (error == -EINVAL && view == capability_name)
 		error = -EOVERFLOW;
 	if (error == -ENOSPC || error == -E2BIG)
 		log_warning(
 			"branch '%s' has no room for the attribute '%s' of %zd bytes (errno %d)",
 			writer.branch().name().data(), name, got.value(), -error);
-	/* What rights depend on is not left out. */
+	/* Rights may depend on a "security." attribute: it is not left out. */
 	if (error == -EOPNOTSUPP && !view.starts_with(StringView("security."))) {
 		log_warning("branch '%s' cannot have the attribute '%s'",
 			    writer.branch().name().data(), name);
@@ -155,13 +155,13 @@ Result<void> copy_needed_xattr(PartRef from, const Writer &writer, struct dentry
 	return check(error);
 }
 
-/* Whether the mounter has said that copies from @from to @to may do without the attribute @name. */
+/* Whether the mounter lets copies from @from to @to lack the attribute @name. */
 bool may_miss(const Branch &from, const Branch &to, StringView name)
 {
 	return (from.may_miss() | to.may_miss()).has(name);
 }
 
-/* Copies the attribute @name by way of @value, which has @room bytes and grows. */
+/* Copies the attribute @name by way of the buffer @value, which has @room bytes and grows if need be. */
 Result<void> copy_xattr(PartRef from, const Writer &writer, struct dentry &to, const char *name,
 			KvArray<char> &value, size_t &room)
 {
@@ -179,15 +179,15 @@ Result<bool> is_left_out(struct dentry &source, StringView name)
 	return leaves_out(source, name.data());
 }
 
-/* What EVM and IMA note of an object is that object's. */
+/* Whether @name is an attribute of EVM or IMA: they store it for the object itself, and no directory hands it down. */
 bool is_integrity(StringView name)
 {
 	return name == StringView("security.evm") || name == StringView("security.ima");
 }
 
 /*
- * Takes those from @to that @source, which has @names, does not have: the branch handed them down.
- * What the filesystem or a security module does not let go of is its own.
+ * Removes the attributes of @to that @source, whose attributes are @names, does not have: the branch handed them
+ * down. If the filesystem or a security module refuses to remove an attribute, it has set it for itself.
  */
 Result<void> remove_inherited(struct dentry &source, const Names &names, const Writer &writer,
 			      struct dentry &to)
@@ -235,7 +235,7 @@ Result<void> copy_xattrs(PartRef from, const Writer &writer, struct dentry &to)
 	});
 }
 
-/* @to gets the ACL of @from, or none. */
+/* Gives @to the ACL of @from, or removes the ACL of @to if @from has none. */
 Result<void> copy_needed_acl(PartRef from, const Writer &writer, struct dentry &to, int type)
 {
 	auto acl = read_acl(from, type);
@@ -246,11 +246,11 @@ Result<void> copy_needed_acl(PartRef from, const Writer &writer, struct dentry &
 	auto held = TRY(move(acl));
 	int error = write_acl({writer.branch(), to}, type, held.get()).error();
 
-	/* An ACL that was good there has ids that have none here. */
+	/* The ACL was valid on the source's branch. What this branch refuses are ids in it. */
 	return check(error == -EINVAL ? -EOVERFLOW : error);
 }
 
-/* The same; an ACL is an attribute, too. */
+/* The same, unless the mounter lets copies lack it: an ACL is an attribute, too. */
 Result<void> copy_acl(PartRef from, const Writer &writer, struct dentry &to, int type)
 {
 	auto copied = copy_needed_acl(from, writer, to, type);
@@ -270,17 +270,17 @@ Result<void> copy_attributes(PartRef from, const Writer &writer, struct dentry &
 	struct iattr owner = {};
 
 	TRY(check(vfs_getattr_nosec(&path, &stat, STATX_BASIC_STATS, 0)));
-	/* -EOVERFLOW for who has no id on that branch. */
+	/* -EOVERFLOW if the owner has no id on that branch. */
 	owner.ia_valid = ATTR_UID | ATTR_GID;
 	owner.ia_uid = stat.uid;
 	owner.ia_gid = stat.gid;
 	TRY(lock_and_change(writer, to, owner));
-	/* After the owner: a change of that takes capabilities away. */
+	/* Attributes come after the owner: a change of owner removes capabilities. */
 	TRY(copy_xattrs(from, writer, to));
 	if (!is_lnk(stat.mode)) {
 		struct iattr mode = {};
 
-		/* Before the mode, which opens the mask of an ACL that is there. */
+		/* The ACL comes before the mode, which would open the mask of an inherited ACL. */
 		TRY(copy_acl(from, writer, to, ACL_TYPE_ACCESS));
 		if (is_dir(stat.mode))
 			TRY(copy_acl(from, writer, to, ACL_TYPE_DEFAULT));

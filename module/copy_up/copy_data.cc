@@ -11,7 +11,7 @@ namespace
 /* Bytes between two looks for a fatal signal. */
 constexpr loff_t piece_size = 1 << 20;
 
-/* @length bytes from @pos on, at least one. */
+/* Copies up to @length bytes from @pos on. Returns how many, at least one. */
 Result<loff_t> copy_piece(struct file &from, struct file &to, loff_t pos, loff_t length)
 {
 	auto size = static_cast<size_t>(length);
@@ -23,7 +23,7 @@ Result<loff_t> copy_piece(struct file &from, struct file &to, loff_t pos, loff_t
 		copied = vfs_copy_file_range(&from, pos, &to, pos, size, COPY_FILE_SPLICE);
 	if (copied < 0)
 		return Error{static_cast<int>(copied)};
-	/* It has become shorter meanwhile: what should not change did. */
+	/* The file has become shorter meanwhile: somebody has changed the branch directly. */
 	if (copied == 0)
 		return Error{-EIO};
 	return static_cast<loff_t>(copied);
@@ -63,14 +63,14 @@ Result<void> set_size(const Branch &branch, struct file &to, loff_t size)
 Result<void> copy_data(struct file &from, const Branch &branch, struct file &to, loff_t size)
 {
 	/*
-	 * A signal that does not end the task must not end the copy: who has a timer would never
-	 * get to the end of a large file. A splice gives up for any that is pending.
+	 * A signal that does not end the task must not end the copy: a task with a timer would never
+	 * get to the end of a large file. A splice stops for any pending signal.
 	 */
 	SignalsBlocked signals(SignalsBlocked::Which::handled);
 	struct kstat stat;
 	loff_t end = 0;
 
-	/* What a server's file has by now, and not what is known of it here. */
+	/* A server is asked for the size that the file has by now: what is cached here may be old. */
 	TRY(check(vfs_getattr_nosec(&from.f_path, &stat, STATX_BASIC_STATS, AT_STATX_FORCE_SYNC)));
 
 	loff_t length = stat.size;
@@ -86,7 +86,7 @@ Result<void> copy_data(struct file &from, const Branch &branch, struct file &to,
 
 		if (data == -ENXIO)
 			break;
-		/* A filesystem that does not know: all is data. A server may say anything, and the copy has to end. */
+		/* If the filesystem does not know, all is data. A server may say anything, and the copy has to end. */
 		if (data < pos)
 			data = pos;
 		else if (loff_t found = vfs_llseek(&from, data, SEEK_HOLE); found > data)
@@ -101,7 +101,7 @@ Result<void> copy_data(struct file &from, const Branch &branch, struct file &to,
 	if (size == 0)
 		return {};
 
-	/* Before the name says that it is the file: a crash must not leave less than there was. */
+	/* The data is on disk before the copy gets the file's name: a crash must not leave less than there was. */
 	int error = vfs_fsync_range(&to, 0, LLONG_MAX, 0);
 
 	return error == -EINVAL || error == -EOPNOTSUPP ? Result<void>() : check(error);

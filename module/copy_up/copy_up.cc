@@ -26,7 +26,7 @@ Ref<struct dentry> part_of(const Inode &dir, const Branch &branch)
 	return Ref<struct dentry>::retain(dir.stack().dentry_on(branch));
 }
 
-/* A new object of the kind of @source, empty; in @shop unless that is null. */
+/* Makes an empty workfile of the kind of @source, in @shop unless that is null. */
 Result<Workfile> make_alike(const AsMounter &mounter, struct dentry &dentry, struct dentry &source,
 			    const Branch &branch, struct dentry *shop)
 {
@@ -64,8 +64,8 @@ Result<Workfile> make_alike(const AsMounter &mounter, struct dentry &dentry, str
 }
 
 /*
- * With whose credentials data is written. The root of a disk is known by CAP_SYS_RESOURCE and by
- * its fsuid alike: where the caller may not have the blocks that are kept for it, nobody writes.
+ * The credentials with which data is written. Filesystems keep blocks for root, and know root by CAP_SYS_RESOURCE
+ * or by the fsuid. If the caller may not have these blocks, data is written as the user "nobody".
  */
 Result<Ref<const struct cred>> data_creds(const Super &super)
 {
@@ -100,14 +100,14 @@ Result<void> copy_content(const Super &super, const struct path &from, const Wor
 
 	auto copied = copy_data(*in, to.branch, *out, size);
 
-	/* Whoever runs the copy at once finds nobody who writes to it. */
+	/* Closed at once: a task that runs the copy next must not get -ETXTBSY. */
 	put_writer_now(move(out));
 	return copied;
 }
 
 /*
- * What is not as the union has it, where @dentry was to get its copy: false where the union itself has
- * taken the name away, or its directory. Else somebody else did, and nobody would find the copy.
+ * For place(), where the copy of @dentry cannot get its name: false if the union itself has removed the name or its
+ * directory. Else somebody has changed the branch directly: -ESTALE, as no name would lead to the copy.
  */
 Result<bool> is_no_place(const struct dentry &dentry)
 {
@@ -117,8 +117,8 @@ Result<bool> is_no_place(const struct dentry &dentry)
 }
 
 /*
- * Renames @work to the name of the union's @dentry, in @h_dir. False where the union has taken the name
- * away meanwhile, or its directory; -ESTALE where somebody else did.
+ * Renames @work to the name of the union's @dentry, in @h_dir. False if the union has removed the name or its
+ * directory meanwhile. -ESTALE if somebody else did, or has given the name to another object.
  */
 Result<bool> place(const Writer &writer, Workfile &work, struct dentry &h_dir,
 		   struct dentry &dentry)
@@ -142,7 +142,7 @@ Result<bool> place(const Writer &writer, Workfile &work, struct dentry &h_dir,
 			return is_no_place(dentry);
 	}
 
-	/* Another has its name by now. */
+	/* Another object has the name by now. */
 	if (is_positive(lock.to()))
 		return is_no_place(dentry);
 	TRY(lock.rename());
@@ -151,8 +151,8 @@ Result<bool> place(const Writer &writer, Workfile &work, struct dentry &h_dir,
 }
 
 /*
- * A directory for the making of what lies in a project by its directory alone, as symlinks and
- * devices do: it hands down the project of @h_parent.
+ * Makes a directory that hands down the project of @h_parent. Symlinks and devices have to be made in it: they get a
+ * project from their directory alone.
  */
 Result<Workfile> make_workshop(const AsMounter &mounter, PartRef h_parent)
 {
@@ -163,13 +163,13 @@ Result<Workfile> make_workshop(const AsMounter &mounter, PartRef h_parent)
 	return shop;
 }
 
-/* How a copy is made: its first bytes, and what is done to it before it has a name. */
+/* How a copy is made: how many bytes of data it gets, and what is done to it before it has a name. */
 struct CopyPlan {
 	loff_t size = 0;
 	const FinishCopy *finish = nullptr;
 };
 
-/* Where it is made: on @branch, in @h_parent, the part of @parent there; without a name if that is empty. */
+/* Where a copy is made: on @branch, in @h_parent, the part of @parent there. If that is empty, it gets no name. */
 struct CopyPlace {
 	Inode &parent;
 	const Branch &branch;
@@ -177,8 +177,8 @@ struct CopyPlace {
 };
 
 /*
- * Whether the names of @inode, which are one file on a lower branch, would be one in memory alone
- * after a copy-up. It was looked up before that was known.
+ * Whether the names of @inode, which are one file on a lower branch, would be one file in memory alone after a
+ * copy-up. That was not known when @inode was looked up: it would stand for one name.
  */
 bool would_part_unseen(const Inode &inode)
 {
@@ -187,8 +187,8 @@ bool would_part_unseen(const Inode &inode)
 }
 
 /*
- * Tells @work, the finished copy of what @dentry is, what it is a copy of, and moves it to its name.
- * Returns what Inode::links() becomes.
+ * Stores the origin of @work, the finished copy of @dentry's object, and moves the copy to its name. Returns what
+ * Inode::links() becomes.
  */
 Result<unsigned int> give_name(const CopyLock &lock, const Writer &writer, Workfile &work,
 			       struct dentry &dentry, const CopyPlace &at)
@@ -206,10 +206,10 @@ Result<unsigned int> give_name(const CopyLock &lock, const Writer &writer, Workf
 		inode.rehash(lock, key);
 	});
 
-	/* Of a directory the upper part says who it is. */
+	/* The uppermost part of a directory has its identity: a part below needs no origin. */
 	if (copy.branch->is_above(inode.branch())) {
 		identified = TRY(identify(lock, writer, inode, *copy.dentry, true));
-		/* A lookup of the copy finds the inode: by what is noted, or by the copy itself. */
+		/* A lookup of the copy has to find this inode: by the stored origin, or by the copy's own identity. */
 		if (!identified.noted)
 			inode.rehash(lock, identity_of(writer.mounter(), super, copy).key);
 		else if (key.filesystem == IdentityKey::pointer)
@@ -220,20 +220,20 @@ Result<unsigned int> give_name(const CopyLock &lock, const Writer &writer, Workf
 
 	bool placed = at.h_parent && TRY(place(writer, work, *at.h_parent, dentry));
 
-	/* A directory that is gone has nothing that could be changed. */
+	/* Nothing can be changed in a directory that was removed. */
 	if (!placed && is_dir(inode.vfs.i_mode))
 		return Error{-ENOENT};
 	if (!placed)
 		identified = TRY(identify(lock, writer, inode, *copy.dentry, false));
 	undo.dismiss();
-	/* They are counted here from now on; what stays does no harm. */
+	/* The inode counts its names from now on. A record of gone names that stays does no harm. */
 	(void)forget_gone_names(writer, super, inode.identity()).ok();
 	return identified.links;
 }
 
 /*
- * Makes the copy of what @dentry is; in @shop at first, unless that is null. The links are counted when it
- * is done, for the workfile's name is one until then.
+ * Makes the copy of @dentry's object, at first in @shop unless that is null. The caller copies the number of links
+ * afterwards: until this returns, the workfile's own name may be one of them.
  */
 Result<void> make_copy(const CopyLock &lock, const AsMounter &mounter, struct dentry &dentry,
 		       const CopyPlace &at, CopyPlan plan, struct dentry *shop)
@@ -284,8 +284,8 @@ Result<void> copy_object(const CopyLock &lock, const AsMounter &mounter, struct 
 }
 
 /*
- * @dir, whose parent has a part on @branch, gets one. False where it is being renamed, or has another
- * parent by now; -EXDEV where a part there would not be seen.
+ * Gives @dir a part on @branch, where its @parent has one. False if @dir is being renamed, or has another parent by
+ * now. -EXDEV if users would not see a part there.
  */
 Result<bool> copy_one_directory(const ListLock &list, const AsMounter &mounter, struct dentry &dir,
 				struct dentry &parent, const Branch &branch)
@@ -295,7 +295,7 @@ Result<bool> copy_one_directory(const ListLock &list, const AsMounter &mounter, 
 
 	if (part_of(inode, branch))
 		return true;
-	/* The union has removed it: a part would be another directory of that name. */
+	/* The union has removed @dir: a part would be another directory of that name. */
 	if (RemovalMark::is(dir))
 		return Error{-ENOENT};
 	TRY(check_named(list, mounter, dir));
@@ -303,7 +303,7 @@ Result<bool> copy_one_directory(const ListLock &list, const AsMounter &mounter, 
 		return false;
 	if (inode.stack().bottom->is_above(branch) && !TRY(shows_below(mounter, dir, branch)))
 		return Error{-EXDEV};
-	/* Its copy could not be protected like this and be copied into. */
+	/* A copy could not have these flags and be copied into as well. */
 	if (inode.h_inode().i_flags & (S_IMMUTABLE | S_APPEND))
 		return Error{-EPERM};
 
@@ -314,7 +314,7 @@ Result<bool> copy_one_directory(const ListLock &list, const AsMounter &mounter, 
 	return true;
 }
 
-/* Sets last what stops all else. */
+/* Gives the copy the flags of its original, @from, that have to come last: two of them stop all other changes. */
 void protect(const AsMounter &mounter, Inode &inode, unsigned int from)
 {
 	const Part &top = inode.top();
@@ -356,7 +356,7 @@ Result<Ref<struct dentry>> copy_up_directory(const ListLock &list, struct dentry
 		auto parent = parent_of(*lacks);
 
 		while (!part_of(Inode::of(*parent->d_inode), branch)) {
-			/* The branch's root is hidden. */
+			/* The union's root has no part on @branch: a branch above hides it. */
 			if (parent.get() == lacks.get())
 				return Error{-EROFS};
 			lacks = move(parent);
@@ -374,11 +374,11 @@ Result<Ref<struct dentry>> copy_up_directory(const ListLock &list, struct dentry
 namespace
 {
 
-/* As copy_up_and(), for who holds the list of branches. */
+/* As copy_up_and(), for a caller who has the list of branches locked. */
 Result<bool> copy_up_by(const ListLock &list, struct dentry &dentry, CopyPlan plan)
 {
 	Inode &inode = Inode::of(*dentry.d_inode);
-	/* Once: a copy-up by somebody else changes it. */
+	/* Read once: a copy-up by another task changes it. */
 	const Branch &source = inode.branch();
 
 	if (source.writable()) {
@@ -403,7 +403,7 @@ Result<bool> copy_up_by(const ListLock &list, struct dentry &dentry, CopyPlan pl
 	if (!h_parent.ok()) {
 		bool gone = h_parent.error() == -ENOENT || h_parent.error() == -ESTALE;
 
-		/* The union has removed it, and then its directory. */
+		/* Only an object that the union has removed, and then its directory, can do without a parent. */
 		if (!gone || !RemovalMark::is(dentry))
 			return Error{gone ? -ESTALE : h_parent.error()};
 	}
@@ -412,7 +412,7 @@ Result<bool> copy_up_by(const ListLock &list, struct dentry &dentry, CopyPlan pl
 
 	if (inode.on_rw())
 		return false;
-	/* It was not removed after all. */
+	/* The removal has failed: the copy needs a parent after all. */
 	if (!h_parent.ok() && !RemovalMark::is(dentry))
 		return Error{-ESTALE};
 
@@ -425,7 +425,7 @@ Result<bool> copy_up_by(const ListLock &list, struct dentry &dentry, CopyPlan pl
 				     h_parent.ok() ? h_parent.release() : Ref<struct dentry>()},
 				    plan);
 
-	/* The VFS then looks the name up again, and finds an inode for this name alone. */
+	/* After -ESTALE the VFS looks the name up again, and finds an inode for this name alone. */
 	if (would_part_unseen(inode))
 		d_drop(&dentry);
 	TRY(move(copied));
@@ -442,7 +442,7 @@ Result<bool> copy_up_by(struct dentry &dentry, CopyPlan plan)
 {
 	const Inode &inode = Inode::of(*dentry.d_inode);
 
-	/* As a rule. */
+	/* The usual case needs no lock of the list of branches. */
 	if (!is_dir(inode.vfs.i_mode) && inode.on_rw()) {
 		TRY(check_presence(dentry));
 		return false;

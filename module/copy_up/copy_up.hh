@@ -12,12 +12,13 @@
  *	a name comes or moves			vfs/namei.cc (link()), vfs/rename.hh
  *	a directory gets or loses an entry	vfs/namei.cc, vfs/remove.cc, vfs/rename.cc: copy_up_directory()
  *
- * Never in ->mmap. Data is copied without any lock of the branch. All may sleep and take and
- * drop write access to the branch; the caller holds none, whatever VFS lock of the union it holds,
- * and any credentials. The caller holds the union's freeze protection, for a copy-up changes a branch:
- * the VFS takes it for all that changes something, and an open, for which it does not, takes it by
- * itself. -EROFS where no rw branch is above, -EINTR on a fatal signal, -EOVERFLOW for
- * an owner that the mounter's user namespace does not know.
+ * Nothing is copied up in ->mmap. Data is copied without any lock of the branch. All functions may sleep, and take and
+ * drop write access to the branch. The caller has none; which credentials it has, and which locks of the VFS on the
+ * union, does not matter. The caller holds the union's freeze protection, since a copy-up changes a branch: the VFS
+ * takes it for each change, but not for an open, so copy_up_to_write() and copy_up_to_read() take it themselves.
+ *
+ * -EROFS: no rw branch is above. -EINTR: a fatal signal. -EOVERFLOW: the mounter's user namespace does not know the
+ * owner.
  */
 #pragma once
 
@@ -31,30 +32,30 @@ namespace aufs
 inline constexpr loff_t whole_file = LLONG_MAX;
 
 /*
- * The union's dentry of @file: another filesystem that stacks on the union may have opened it at a
- * path of its own. -ESTALE where it has none any more.
+ * The union's dentry of @file. A filesystem that stacks on the union may have opened @file at a path of its own: then
+ * it is any dentry of the inode, or -ESTALE if none is left.
  */
 Result<Ref<struct dentry>> dentry_of(const struct file &file);
 
 /*
- * Makes the object of @dentry one that can be changed: it lies on a rw branch afterwards. Of a
- * regular file the first @size bytes are copied.
+ * Brings the object of @dentry to a rw branch, where it can be changed. Of a regular file the first @size bytes are
+ * copied.
  */
 Result<void> copy_up(struct dentry &dentry, loff_t size = whole_file);
-/* The same for who holds the list of branches. */
+/* The same for a caller who has the list of branches locked. */
 Result<void> copy_up(const ListLock &list, struct dentry &dentry);
 
 /*
- * The same, and @finish(writer, copy) is run on the copy before anybody can see it: where that
- * fails, there is no copy, and nothing has changed. Whether it was run: not where there is nothing to be copied, or
- * another was faster.
+ * The same, and runs @finish(writer, copy) on the copy before anybody can see it. If @finish fails, there is no copy,
+ * and nothing has changed. Returns whether @finish was run: it is not for a directory, nor if the object was on a rw
+ * branch already, nor if another task was faster.
  */
 using FinishCopy = FunctionRef<Result<void>(const Writer &, struct dentry &)>;
 Result<bool> copy_up_and(struct dentry &dentry, loff_t size, FinishCopy finish);
 
 /*
- * The same, and it has its name there: one that came up by another of its names is linked. For what
- * moves names.
+ * The same, and the copy has the name of @dentry: if the object was copied up by another of its names, the copy gets
+ * a link. For a rename.
  */
 Result<void> copy_up_with_name(const ListLock &list, struct dentry &dentry);
 
@@ -73,18 +74,19 @@ Result<void> copy_up_to_write(const struct file &file, FinishCopy opens);
 Result<void> copy_up_to_read(const struct file &file);
 
 /*
- * Gives the union directory @dir a part on the rw branch @branch, and all above it. -EXDEV where that
- * would not be seen.
+ * Gives the union directory @dir, and all directories above it, a part on the rw branch @branch. -EXDEV if users would
+ * not see the part.
  */
 Result<Ref<struct dentry>> copy_up_directory(const ListLock &list, struct dentry &dir,
 					     const Branch &branch);
 
-/* copy_data.cc: the first @size bytes, to @to of @branch; holes stay holes. Sleeps, killable. */
+/*
+ * Copies the first @size bytes of @from to @to, a file of @branch. Holes stay holes. Sleeps; -EINTR on a fatal signal.
+ */
 Result<void> copy_data(struct file &from, const Branch &branch, struct file &to, loff_t size);
 
 /*
- * copy_attributes.cc: owner, mode, extended attributes, ACLs and times of @from to the new object
- * @to, on the branch of @writer.
+ * Copies owner, mode, extended attributes, ACLs and times of @from to the new object @to, on the branch of @writer.
  */
 Result<void> copy_attributes(PartRef from, const Writer &writer, struct dentry &to);
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* A copy that has several names, and gets one more of those that its original has. */
+/* A copy gets a further one of the names that its original has. */
 #include "branch/keep_times.hh"
 #include "branch/workfile.hh"
 #include "copy_up.hh"
@@ -11,7 +11,7 @@ namespace aufs
 namespace
 {
 
-/* Gives @h_dentry the name @name in @h_parent as well; false where it has it. */
+/* Gives @h_dentry the name @name in @h_parent as well; false if it has that name already. */
 Result<bool> link_name(const Writer &writer, struct dentry &h_dentry, struct dentry &h_parent,
 		       StringView name)
 {

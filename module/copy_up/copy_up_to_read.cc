@@ -20,14 +20,14 @@ bool wants_copy_on_open(const Inode &inode, const struct file &file)
 	if (what == CopyOnOpen::nothing || is_read_only(*inode.vfs.i_sb) ||
 	    (is_dir(inode.vfs.i_mode) && what != CopyOnOpen::all))
 		return false;
-	/* The truncation copies up what it leaves. */
+	/* With O_TRUNC, the truncation after the open copies up what it leaves of the file. */
 	if (inode.on_rw() || (file.f_flags & O_TRUNC))
 		return false;
-	/* Who only reads is not told that he may not write so much. */
+	/* A task that only reads must not fail because it may not write a file of this size. */
 	if (is_reg(inode.vfs.i_mode) &&
 	    static_cast<unsigned long>(size_of(inode.h_inode())) > file_size_limit())
 		return false;
-	/* A branch that cannot protect its copy would lay it open, and nobody asked for that. */
+	/* On a branch that cannot store these flags the copy would not be protected, and no reader asked for a copy. */
 	return !(inode.h_inode().i_flags & (S_IMMUTABLE | S_APPEND));
 }
 
@@ -55,7 +55,7 @@ Result<void> copy_up_to_read(const struct file &file)
 	case -EPERM:
 	case -EOVERFLOW:
 		return {};
-	case -ESTALE: /* hidden by now, or gone: it is read as what it was */
+	case -ESTALE: /* hidden or gone by now; a file that had no name before is read as it is */
 		return has_name ? move(copied) : Result<void>();
 	default:
 		return copied;
