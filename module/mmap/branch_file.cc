@@ -16,21 +16,21 @@ struct file *h_file_or_null(const struct file &file)
 namespace
 {
 
-/* What a branch file can do and the VFS asks the union's file for. */
+/* What a branch file can do, and the VFS looks up in the union's file. */
 constexpr unsigned int inherited_modes = FMODE_CAN_ODIRECT;
 
-/* With which flags of @file its branch file is opened. */
+/* The flags with which the branch file of @file is opened. */
 int branch_flags(const struct file &file)
 {
 	unsigned int flags = file.f_flags & handed_down::open_flags;
 
-	/* The branch file notes accesses as its own mount has it; the union's may have none noted. */
+	/* A branch file updates access times as its own mount says; a flag says what the union's mount wants. */
 	if (file.f_path.mnt->mnt_flags & MNT_NOATIME)
 		flags |= O_NOATIME;
 	return static_cast<int>(flags);
 }
 
-/* What @file, which is to be truncated and written to, has until the VFS truncates it. */
+/* Gives @file, which is to be truncated and written to, what it has until the VFS truncates it. */
 Result<void> open_to_truncate(Inode &inode, struct file &file)
 {
 	constexpr unsigned int writers = O_ACCMODE | O_APPEND | O_DIRECT;
@@ -42,15 +42,15 @@ Result<void> open_to_truncate(Inode &inode, struct file &file)
 	waiting->now = TRY(prfile::open(file, inode.super(), inode.h_path(),
 					static_cast<int>(flags) | O_RDONLY));
 	waiting->waits = true;
-	/* The branch of the copy says whether it can; the truncation fails if not. */
+	/* Only the branch of the copy knows whether it can do that. If it cannot, the truncation fails. */
 	file.f_mode |= file.f_flags & O_DIRECT ? FMODE_CAN_ODIRECT : 0U;
 	file.private_data = waiting.leak()->tagged();
 	return {};
 }
 
 /*
- * Brings the flags of @file, by which @h_file is used, to it. Where the union's mount notes no accesses
- * they always seem to differ.
+ * Gives @h_file the flags that fcntl(F_SETFL) has given @file. If the union's mount has noatime, flags_differ() always
+ * says that they differ.
  */
 [[gnu::noinline]] Result<struct file *> with_flags(struct file &file, struct file &h_file)
 {
@@ -72,7 +72,7 @@ Result<void> open_to_truncate(Inode &inode, struct file &file)
 namespace
 {
 
-/* The branch file of @file, which is opened to be written to. */
+/* Opens the branch file of @file, which is opened to be written to. */
 Result<Ref<struct file>> open_to_write(Inode &inode, struct file &file)
 {
 	constexpr int most = 3;
@@ -87,7 +87,7 @@ Result<Ref<struct file>> open_to_write(Inode &inode, struct file &file)
 	for (int tries = 1;; tries++) {
 		TRY(copy_up_to_write(file, FinishCopy(opens)));
 
-		/* A branch file at the user's path would ask the union's mount alone. */
+		/* The open of a branch file at the user's path asks the union's mount alone. */
 		bool may = !inode.branch().mount_is_read_only();
 		Ref<struct file> h_file;
 
@@ -95,24 +95,27 @@ Result<Ref<struct file>> open_to_write(Inode &inode, struct file &file)
 			auto opened = prfile::open(file, inode.super(), inode.h_path(),
 						   branch_flags(file));
 
-			/* Its branch has just become read-only. */
+			/* -EROFS: the branch has just become read-only. */
 			if (!opened.ok() && opened.error() != -EROFS)
 				return Error{opened.error()};
 			if (opened.ok())
 				h_file = opened.release();
 		}
-		/* Whoever takes the right away looks for what is open to be written to afterwards. */
+		/*
+		 * A remount to ro changes the branch first and looks for writers then. Either it finds this file, or
+		 * the check below finds the branch changed.
+		 */
 		cxxrt::full_fence();
-		/* It may be on another branch by now. */
+		/* The object may be on another branch by now. */
 		if (h_file && inode.on_rw() && h_file->f_inode == &inode.h_inode())
 			return h_file;
-		/* At once: it says that somebody writes. */
+		/* Put at once: as long as it is there, the remount sees a writer. */
 		if (h_file)
 			put_now(move(h_file));
 		if (tries == most)
 			return Error{-EROFS};
 
-		/* He may take that back, or the file comes to another branch. */
+		/* Waits for the remount: it may have failed, or the file may be on another branch afterwards. */
 		ListLock list(inode.super());
 	}
 }
@@ -133,8 +136,8 @@ Result<void> open_branch_file(Inode &inode, struct file &file)
 			     prfile::open(file, inode.super(), inode.h_path(), branch_flags(file)));
 
 	/*
-	 * A program that runs is not written to, by whatever path: until it ends, it keeps this
-	 * file open.
+	 * A program that runs is not written to, by whatever path. It keeps this file open until
+	 * it ends.
 	 */
 	if (file.f_flags & __FMODE_EXEC)
 		TRY(deny_writes(*h_file));
@@ -146,14 +149,17 @@ Result<void> open_branch_file(Inode &inode, struct file &file)
 namespace
 {
 
-/* Whether @file goes on with @opened: what is written to is on a rw branch, and a program that runs is one file. */
+/*
+ * Whether @file goes on with @opened: no copy-up has replaced that, or @file is open for writing, or it is a program
+ * that runs, which stays one file.
+ */
 inline bool goes_on(const struct file &file, const struct file &opened, const Inode &inode)
 {
 	return opened.f_inode == &inode.h_inode() || (file.f_mode & FMODE_WRITE) ||
 	       (file.f_flags & __FMODE_EXEC);
 }
 
-/* Opens the copy for @file, whose private_data is @data; not where all reads come through. */
+/* Opens the copy for @file, whose private_data is @data. Not inline: most reads have no need of it. */
 [[gnu::noinline]] Result<struct file *> reopen(struct file &file, void *data, Inode &inode)
 {
 	ReopenedFile *reopened = ReopenedFile::in(data);
@@ -168,13 +174,13 @@ inline bool goes_on(const struct file &file, const struct file &opened, const In
 		next->before = Ref<struct file>::adopt(static_cast<struct file *>(data));
 	if (AtomicRef(file.private_data).replace_acq_rel(data, next->tagged()))
 		return &*next.leak()->now;
-	/* Another was faster, and has what was opened first. */
+	/* Another task was faster: its ReopenedFile has what @data led to. */
 	(void)next->before.leak();
 	(void)next->older.leak();
 	return &*ReopenedFile::in(data)->now;
 }
 
-/* The same as h_file_to_read(), where it was opened anew before. */
+/* h_file_to_read() for a file that has a ReopenedFile already. */
 [[gnu::noinline]] Result<struct file *> reopened_to_read(struct file &file, ReopenedFile &reopened,
 							 Inode &inode)
 {
@@ -243,7 +249,7 @@ void take_truncated(struct file &file, Ref<struct file> h_file)
 	if (prfile::is_misplaced(file, *h_file)) {
 		auto again = prfile::open(file, inode.super(), inode.h_path(), branch_flags(file));
 
-		/* Without memory its mappings report the branch's path. */
+		/* If this fails, mappings of @file report the branch's path. */
 		if (again.ok())
 			h_file = again.release();
 	}

@@ -9,26 +9,25 @@ namespace aufs
 {
 
 /*
- * A file that has another branch file than the one that it was opened with, or will have one.
- * private_data is the branch file itself, or one of these with the lowest bit set: most files never
- * need one.
+ * What an open file has in place of a plain branch file if it gets another branch file after it was opened.
+ * private_data is the branch file itself, or a ReopenedFile with the lowest bit set. Most files never need one.
  *
- * One that was opened for reading gets it when it was copied up and has been asked for data since.
+ * A file that was opened for reading gets a ReopenedFile at the first read after a copy-up.
  *
- * One that is opened with O_TRUNC to be written to, and lies where the union does not write, waits for
- * it: the VFS truncates after the open, and has security modules and others judge it only then. A
- * copy-up before that would either be of what nobody needs or, if it leaves the data out, do what is
- * not allowed yet. Until then it has the file below, opened for reading.
+ * A file that is opened for writing with O_TRUNC, and lies on a branch to which the union does not write, gets one
+ * that waits for the truncation. The VFS truncates after the open, and lets security modules and others judge that
+ * only then. A copy-up in the open would copy data that nobody needs, or, without the data, do what is not allowed
+ * yet. Until the truncation the branch file is the lower file, opened for reading.
  */
 struct ReopenedFile {
 	Ref<struct file> now;
-	/* What it was opened with: others may be reading from it, and mappings are of it. */
+	/* The branch file of the open: other tasks may be reading from it, and mappings may be of it. */
 	Ref<struct file> before;
-	/* That one, if it was one of these: it may still be looked at. */
+	/* The ReopenedFile that this one has replaced, if any: other tasks may still be looking at it. */
 	Own<ReopenedFile> older;
 	bool waits = false;
 
-	/* That one in @private_data; null if a branch file is there. */
+	/* The ReopenedFile in @private_data; null if that is a branch file. */
 	static ReopenedFile *in(void *private_data)
 	{
 		auto data = reinterpret_cast<uintptr_t>(private_data);
@@ -36,7 +35,7 @@ struct ReopenedFile {
 		return data & 1 ? reinterpret_cast<ReopenedFile *>(data - 1) : nullptr;
 	}
 
-	/* What private_data is for this one. */
+	/* This one as a value of private_data. */
 	void *tagged()
 	{
 		return reinterpret_cast<void *>(reinterpret_cast<uintptr_t>(this) | 1);
@@ -44,11 +43,11 @@ struct ReopenedFile {
 };
 
 /*
- * Opens the branch file of @file, which is being opened, and leaves it in private_data. What is to be
- * written to is copied up first, or, with O_TRUNC, when the VFS truncates it. Sleeps.
+ * Opens the branch file of @file, which is being opened, and leaves it in private_data. A file that is opened for
+ * writing is copied up first, or, with O_TRUNC, when the VFS truncates it. Sleeps.
  */
 Result<void> open_branch_file(Inode &inode, struct file &file);
-/* Drops it when the last user of @file has gone; mappings keep their own references. May sleep. */
+/* Drops the branch file when the last user of @file has gone; mappings keep their own references. May sleep. */
 void release_branch_file(struct file &file);
 
 /* The branch file of @file, an open regular file of a union; borrowed. Any context. */
@@ -61,9 +60,9 @@ inline struct file &h_file_of(const struct file &file)
 }
 
 /*
- * The branch file to read from, with the flags that @file has by now: where @file was opened for
- * reading before a copy-up, that of the copy, which stays @file's then. Errors of an open, and as
- * h_file_to_write(). May sleep; not under mmap_lock.
+ * The branch file to read from, with the flags that @file has by now. If @file was opened for reading before a copy-up,
+ * this opens the copy, which @file keeps from then on. Errors are those of an open, and those of h_file_to_write(). May
+ * sleep; not under mmap_lock.
  */
 Result<struct file *> h_file_to_read(struct file &file);
 
@@ -73,13 +72,13 @@ inline bool flags_differ(const struct file &file, const struct file &h_file)
 	return (file.f_flags ^ h_file.f_flags) & handed_down::settable_flags;
 }
 
-/* h_file_to_write() where there is something to be done first. */
+/* h_file_to_write() for a file for which there is something to be done first. */
 Result<struct file *> prepare_to_write(struct file &file);
 
 /*
- * The branch file to write to, with the flags that @file has by now. One that still waits, as somebody
- * in the kernel has opened it and does not truncate it, is copied up for this. Freeze protection of the
- * union is held. -EINVAL where the branch cannot do what a flag says. May sleep.
+ * The branch file to write to, with the flags that @file has by now. A file that still waits for its truncation is
+ * copied up for this: code in the kernel may open with O_TRUNC and not truncate. Freeze protection of the union is
+ * held. -EINVAL if the branch cannot do what a flag says. May sleep.
  */
 inline Result<struct file *> h_file_to_write(struct file &file)
 {
@@ -99,12 +98,12 @@ inline bool waits_for_truncation(const struct file &file)
 	return reopened && reopened->waits;
 }
 
-/* Opens the branch file that @file, which is being opened, is to have on @copy. */
+/* Opens @copy as the branch file that @file, which is being opened, is to have. */
 Result<Ref<struct file>> open_copy(const struct file &file, PartRef copy);
-/* Gives it to @file, which is being opened: nobody else knows it yet. */
+/* Gives @h_file, from open_copy(), to @file, which is being opened: no other task knows @file yet. */
 void take_truncated(struct file &file, Ref<struct file> h_file);
 
-/* The branch file, where @file may be a file of another filesystem; null for those. */
+/* The branch file of @file; null if that is no regular file of a union. */
 struct file *h_file_or_null(const struct file &file);
 
 } // namespace aufs

@@ -8,11 +8,11 @@
  *    and nobody else's.
  *  - Two mappings may become one only if they agree on vm_file and on vm_prfile. vm_file is
  *    compared by the kernel.
- *  - Who shows a mapping shows the reported file, by that file's user path and user inode, as it
+ *  - Code that shows a mapping shows the reported file, by that file's user path and user inode: it
  *    may itself be the inner file of another stacked filesystem.
  *
  * What protects the mapping is the caller's business: for a vma mmap_lock, for writing where it
- * changes; for a region nommu_region_sem. None of these sleeps.
+ * changes; for a region nommu_region_sem. No function here sleeps.
  */
 #pragma once
 
@@ -54,13 +54,13 @@ template <Mapping M> bool prfile_agrees(const M &mapping, const struct file *prf
 	return mapping.vm_prfile == prfile;
 }
 
-/* The file that @mapping reports, or null where it maps none; borrowed. */
+/* The file that @mapping reports, or null if it maps none; borrowed. */
 template <Mapping M> struct file *reported_file(const M &mapping)
 {
 	return mapping.vm_prfile ? mapping.vm_prfile : mapping.vm_file;
 }
 
-/* Where @mapping, which maps a file, was mapped from: the path and inode that its user knows. */
+/* The path by which the user knows the file of @mapping, which maps one. */
 template <Mapping M> const struct path &reported_path(const M &mapping)
 {
 	return user_path_of(*reported_file(mapping));

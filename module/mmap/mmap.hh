@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The mmap layer: how a file of the union is mapped, methods of its file operations. The branch serves the mapping:
- * its page cache, its vm_ops, its f_mapping; the union's file is what the mapping reports (prfile.hh). Under mmap_lock,
- * inside which neither i_rwsem nor freeze protection may be taken: nothing is copied up, locked or allocated by us
- * here.
+ * The mmap layer: how a file of the union is mapped, by two methods of its file operations. The branch serves the
+ * mapping: its page cache, its vm_ops, its f_mapping. The mapping reports the union's file (prfile.hh). Both methods
+ * run under mmap_lock, inside which neither i_rwsem nor freeze protection may be taken: they copy up nothing, take no
+ * lock and allocate nothing.
  */
 #pragma once
 

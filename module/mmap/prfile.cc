@@ -11,9 +11,10 @@ namespace
 {
 
 /*
- * Whether a file of @sb can stand at the path of another filesystem's file. Those that people keep
- * files on find what they need by the inode or by file_dentry(). Some of the kernel's own (debugfs,
- * configfs) take f_path.dentry for theirs and would read our dentry as one: they are not trusted.
+ * Whether a file of @sb can stand at the path of another filesystem's file. Filesystems that people
+ * keep files on find what they need by the inode or by file_dentry(). Some of the kernel's own
+ * (debugfs, configfs) take f_path.dentry for a dentry of theirs and would misread ours: they are not
+ * trusted.
  */
 bool bears_any_path(const struct super_block &sb)
 {
@@ -45,14 +46,14 @@ constexpr bool at_users_path = false;
 constexpr bool at_users_path = !Mapping<struct vm_area_struct>;
 #endif
 
-/* Where the branch file is the carrier, a mapping of it reports the user's by itself. */
+/* If the branch file is the carrier, a mapping of it reports the user's file without our help. */
 template <class Vma> void carry(Vma &, struct file &)
 {
 }
 
 /*
- * After the branch's ->mmap: where the branch is a union, too, that has set a prfile of its own,
- * our branch file. A mapping reports what the outermost union says.
+ * Comes after the branch's ->mmap. If the branch is a union, too, that union has set a prfile of its
+ * own, our branch file. A mapping reports what the outermost union says.
  */
 template <Mapping Vma> void carry(Vma &vma, struct file &user)
 {
@@ -68,8 +69,8 @@ Result<Ref<struct file>> open(const struct file &user, const Super &super, const
 			      int flags)
 {
 	/*
-	 * Then its mappings report the branch's path, which is wrong and safe. By the user's path d_real()
-	 * does not find a copy that is not published yet.
+	 * Mappings of this branch file report the branch's path, which is wrong and safe. By the user's
+	 * path d_real() would not find a copy that is not published yet.
 	 */
 	if (at_users_path && (!Inode::of(*user.f_inode).is_or_was(path.dentry->d_inode) ||
 			      !bears_any_path(*path.dentry->d_sb)))
@@ -113,7 +114,7 @@ template <Mapping M> bool agrees(const M *mapping, const struct file *prfile)
 	return prfile_agrees(*mapping, prfile);
 }
 
-/* Who has the pages of a mapping of @file: a branch of a branch, where unions are nested. */
+/* The inode that has the pages of a mapping of @file: in nested unions it is on a branch of a branch. */
 const struct inode &server_of(const struct file &file)
 {
 	const struct file *server = &file;

@@ -25,23 +25,22 @@ namespace prfile
 {
 
 /*
- * Opens the branch file at @path, of a branch of @super, with @flags, to serve @user. Where the
- * branch file is the carrier, the user's path is pinned by the result alone. Errors of an open. May
- * sleep.
+ * Opens the branch file at @path, of a branch of @super, with @flags, to serve @user. If the branch
+ * file is the carrier, the result alone pins the user's path. Errors of an open. May sleep.
  */
 Result<Ref<struct file>> open(const struct file &user, const Super &super, const struct path &path,
 			      int flags);
 
 /*
- * Whether @branch, which open() gave for @user before the union knew its inode, stands at another
- * path than it does when it is opened again.
+ * Whether @branch stands at another path than it would if it was opened again: open() gave it for
+ * @user before the union knew the inode of @branch.
  */
 bool is_misplaced(const struct file &user, const struct file &branch);
 
 /*
  * Maps @branch, which open() gave for @user, into @vma, which reports @user from then on. The caller
  * of ->mmap puts the file that @vma has, whatever the result.
- * -ENODEV where the branch has no ->mmap. mmap_lock is held for writing; takes no lock.
+ * -ENODEV if the branch has no ->mmap. mmap_lock is held for writing; takes no lock.
  */
 Result<void> map(struct file &user, struct file &branch, struct vm_area_struct &vma);
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Where the sites that have to do with a prfile find the filesystem that set it: linux/vm_prfile.h.
+ * The calls by which the sites of the kernel reach the filesystem that set a prfile:
+ * linux/vm_prfile.h.
  */
 #include <linux/export.h>
 #include <linux/mutex.h>
@@ -14,8 +15,8 @@ static DEFINE_MUTEX(vm_prfile_lock);
 static const struct vm_prfile_ops __rcu *vm_prfile_ops;
 
 /*
- * @ops is asked about every prfile from now on. Returns -EBUSY if another one is: a prfile does not
- * say whose it is. May sleep.
+ * @ops is asked about every prfile from now on. Returns -EBUSY if others are registered: a prfile
+ * does not say whose it is. May sleep.
  */
 int vm_prfile_register(const struct vm_prfile_ops *ops)
 {
@@ -38,11 +39,11 @@ EXPORT_SYMBOL_GPL(vm_prfile_register);
  * sleep.
  *
  * No mapping has a prfile here, and none can get one: a prfile is a file of a filesystem whose
- * module this is, and an open file pins its mount, the mount its super block, and that the module.
- * So there is nothing to look for and nothing to warn of; and below, a site that found a prfile
- * finds ops, and the one that looks for none (region_may_share) can do without. What can still run
- * is the end of the op that put the last prfile, as the file it put can be closed, and the module
- * unloaded, by somebody else before that op has returned: hence RCU.
+ * module this is, and an open file pins its mount, the mount its super block, and the super block
+ * the module. So there is nothing to look for and nothing to warn of. A site below that has found
+ * a prfile finds ops; region_may_share(), which looks for no prfile, does without. The op that put
+ * the last prfile may still be running: another task can close the file that was put, and unload
+ * the module, before that op has returned. Hence RCU.
  */
 void vm_prfile_unregister(const struct vm_prfile_ops *ops)
 {
@@ -95,7 +96,7 @@ bool __vma_prfile_may_merge(const struct vm_area_struct *vma, const struct file 
 }
 EXPORT_SYMBOL_GPL(__vma_prfile_may_merge);
 
-/* The one that is also asked where there is no prfile, so ops can be gone. */
+/* This one is also called where there is no prfile, so ops can be gone. */
 bool __region_prfile_may_share(const struct vm_region *region, const struct file *file)
 {
 	const struct vm_prfile_ops *ops;

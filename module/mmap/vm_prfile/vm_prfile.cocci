@@ -77,7 +77,7 @@ position p != snapshot_own.p;
 - fput@p(V->vm_file);
 + vma_put_file(V);
 
-// A neighbour that was merged away: its own references go, whatever the file was found by.
+// A neighbour that was merged away: its own references go, whatever the kernel's code calls its file.
 @neighbour_put@
 expression N, F;
 @@
@@ -85,8 +85,8 @@ expression N, F;
 - fput(F);
 + vma_put_file(N);
 
-// fork: the reference that the child's vma keeps. One that is put again in the same block is that
-// of somebody who looks at the file for a while (madvise, msync, khugepaged).
+// fork: the reference that the child's vma keeps. A reference that is put again in the same block
+// belongs to code that looks at the file for a while (madvise, msync, khugepaged).
 @fork_get@
 expression V;
 idexpression struct file *F;
@@ -138,8 +138,8 @@ struct vma_merge_struct M;
   M.file = V->vm_file;
 + M.prfile = V->vm_prfile;
 
-// If ->mmap() changed the flags of a new mapping, it may be one with the mapping before it after all:
-// with one that agrees on the files that it has by now, not on the one that it was asked for with.
+// If ->mmap() changed the flags of a new mapping, that may merge with the mapping before it after all.
+// The two must agree on the files that the new mapping has by now, not on the file of the request.
 // (Up to 6.8 the kernel does so; later ones ask once more when they have the mapping itself.)
 @request_again exists@
 expression V;
@@ -309,7 +309,7 @@ expression V;
 + *file_user_path(vma_reported_file(V))
 )
 
-// Device and inode number: who looks at s_dev does not want to read the file.
+// Device and inode number: code that looks at s_dev does not want to read the file.
 @show_region_inode@
 struct vm_region *R;
 identifier I;

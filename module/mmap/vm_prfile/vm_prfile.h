@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The prfile of a mapping: the file that it reports, where vm_file is the one that serves it.
+ * The prfile of a mapping: the file that it reports. vm_file is the file that serves it.
  *
  * The rules, for a vma and (NOMMU) for a region:
  *  - vm_prfile is NULL, or one reference on that file, beside the one on vm_file.
- *  - vma_get_file() takes what a vma that was just copied bit by bit holds; vma_put_file() and
- *    region_put_file() put what the one holds that goes away, and forget its prfile.
- *  - Two vmas are one only if they agree on both files: vma_may_merge() says so of the prfile.
- *  - Who shows a mapping asks for vma_reported_file(), and then for file_user_path() and
- *    file_user_inode() of that, as it may itself be the inner file of a stacked filesystem.
+ *  - vma_get_file() takes the references of a vma that was just copied bit by bit; vma_put_file()
+ *    and region_put_file() put those of a vma or region that goes away, and forget its prfile.
+ *  - Two vmas merge only if they agree on both files: vma_may_merge() says so of the prfile.
+ *  - Code that shows a mapping asks for vma_reported_file(), and then for file_user_path() and
+ *    file_user_inode() of that file, which may itself be the inner file of a stacked filesystem.
  *
  * The bookkeeping belongs to the filesystem that sets prfiles (ops below). Here is only what its
- * sites cost others: nothing but a patched-out branch while no such filesystem is loaded, and then
- * one load and one branch a site for a mapping without a prfile, and a call where one is put.
+ * sites cost others. While no such filesystem is loaded, that is a patched-out branch. Else a
+ * mapping without a prfile costs one load and one branch a site, and a call where it is put.
  */
 #ifndef _LINUX_VM_PRFILE_H
 #define _LINUX_VM_PRFILE_H
@@ -24,8 +24,9 @@
 #include <linux/mm_types.h>
 
 /*
- * None may sleep: they are called inside an RCU read section, with what protects the vma or region
- * held, and (vma_may_merge and region_may_share apart) only for one that has a prfile.
+ * No member may sleep: each is called inside an RCU read section, under what protects the vma or
+ * region. may_share is called for every region, may_merge if one of the two mappings has a prfile,
+ * the others only for a vma or region that has one.
  */
 struct vm_prfile_ops {
 	/* @vma is a copy: take its own reference on its prfile. */
@@ -40,8 +41,8 @@ struct vm_prfile_ops {
 	 */
 	bool (*may_merge)(const struct vm_area_struct *vma, const struct file *prfile);
 	/*
-	 * NOMMU: is what serves a mapping of @file the inode whose pages @region has? Either file
-	 * may be of any filesystem.
+	 * NOMMU: is the inode that serves a mapping of @file the one whose pages @region has?
+	 * Either file may be of any filesystem.
 	 */
 	bool (*may_share)(const struct vm_region *region, const struct file *file);
 	/* The file to report, without a reference. */
@@ -63,8 +64,8 @@ struct file *__vma_prfile_reported(const struct vm_area_struct *vma);
 struct file *__region_prfile_reported(const struct vm_region *region);
 
 /*
- * KCSAN tells of a race by the names of functions. There these are functions, so that what it says
- * of a prfile has a name that belongs to it, whichever place of the kernel it was.
+ * KCSAN reports a race by the names of functions. With KCSAN these are functions of their own, so
+ * that a report about a prfile has a name that belongs to it, whatever place of the kernel it was.
  */
 #ifdef CONFIG_KCSAN
 #define prfile_inline noinline __maybe_unused
@@ -81,8 +82,8 @@ static prfile_inline void vma_get_file(struct vm_area_struct *vma)
 }
 
 /*
- * @vma has a vm_file: it puts its references. vm_file is left as it is, vm_prfile is NULL.
- * Small, so that compilers go on to inline what calls this (remove_vma() in its loop).
+ * @vma has a vm_file: it puts its references. vm_file is left as it is, vm_prfile is NULL. This is
+ * small, so that compilers go on to inline what calls it (remove_vma() in its loop).
  */
 static prfile_inline void vma_put_file(struct vm_area_struct *vma)
 {
@@ -101,7 +102,7 @@ static prfile_inline void region_put_file(struct vm_region *region)
 
 /*
  * May a mapping of the same vm_file that reports @prfile (NULL: it has none) be one with @vma? A
- * mapping that mmap(2) is about to make has none yet: what it is mapped by decides that later.
+ * mapping that mmap(2) is about to make has no prfile yet: its ->mmap() decides that later.
  */
 static prfile_inline bool vma_may_merge(const struct vm_area_struct *vma, const struct file *prfile)
 {
@@ -119,8 +120,8 @@ static prfile_inline struct file *vma_reported_file(const struct vm_area_struct 
 }
 
 /*
- * NOMMU: may a mapping of @file that overlaps @region share it? Asked of each region for each file:
- * not of those with a prfile alone, as the pages are the same whoever maps them first.
+ * NOMMU: may a mapping of @file that overlaps @region share it? This is asked of each region for
+ * each file, with a prfile or without: the pages are the same whichever file was mapped first.
  */
 static prfile_inline bool region_may_share(const struct vm_region *region, const struct file *file)
 {
@@ -138,8 +139,8 @@ static prfile_inline struct file *region_reported_file(const struct vm_region *r
 }
 
 /*
- * @copy is a bitwise copy for somebody who looks at a vma, not a mapping: its vm_file becomes the
- * reported one, of which it is to take a reference, and it has no prfile.
+ * @copy is a bitwise copy of a vma, made to be looked at, and no mapping. Its vm_file becomes the
+ * reported one, of which the caller takes a reference, and it has no prfile.
  */
 static prfile_inline void vma_snapshot_reported(struct vm_area_struct *copy)
 {
