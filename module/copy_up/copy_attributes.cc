@@ -139,7 +139,7 @@ Result<void> copy_needed_xattr(PartRef from, const Writer &writer, struct dentry
 				static_cast<size_t>(got.value()))
 			    .error();
 
-	/* The value was valid on the source's branch. What this branch refuses is the id in it. */
+	/* The value was valid on the source's branch: here its id is not. */
 	if (error == -EINVAL && view == capability_name)
 		error = -EOVERFLOW;
 	if (error == -ENOSPC || error == -E2BIG)
@@ -246,7 +246,7 @@ Result<void> copy_needed_acl(PartRef from, const Writer &writer, struct dentry &
 	auto held = TRY(move(acl));
 	int error = write_acl({writer.branch(), to}, type, held.get()).error();
 
-	/* The ACL was valid on the source's branch. What this branch refuses are ids in it. */
+	/* The ACL was valid on the source's branch: here some of its ids are not. */
 	return check(error == -EINVAL ? -EOVERFLOW : error);
 }
 

@@ -70,7 +70,7 @@ Result<void> copy_data(struct file &from, const Branch &branch, struct file &to,
 	struct kstat stat;
 	loff_t end = 0;
 
-	/* A server is asked for the size that the file has by now: what is cached here may be old. */
+	/* A server is asked for the size that the file has by now: the cached one may be old. */
 	TRY(check(vfs_getattr_nosec(&from.f_path, &stat, STATX_BASIC_STATS, AT_STATX_FORCE_SYNC)));
 
 	loff_t length = stat.size;

@@ -163,7 +163,7 @@ Result<Workfile> make_workshop(const AsMounter &mounter, PartRef h_parent)
 	return shop;
 }
 
-/* How a copy is made: how many bytes of data it gets, and what is done to it before it has a name. */
+/* How a copy is made: the number of bytes of data, and a last change of it before it has a name. */
 struct CopyPlan {
 	loff_t size = 0;
 	const FinishCopy *finish = nullptr;
@@ -178,7 +178,7 @@ struct CopyPlace {
 
 /*
  * Whether the names of @inode, which are one file on a lower branch, would be one file in memory alone after a
- * copy-up. That was not known when @inode was looked up: it would stand for one name.
+ * copy-up. That was not known when @inode was looked up: else it would stand for one name.
  */
 bool would_part_unseen(const Inode &inode)
 {

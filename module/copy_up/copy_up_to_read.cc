@@ -20,7 +20,7 @@ bool wants_copy_on_open(const Inode &inode, const struct file &file)
 	if (what == CopyOnOpen::nothing || is_read_only(*inode.vfs.i_sb) ||
 	    (is_dir(inode.vfs.i_mode) && what != CopyOnOpen::all))
 		return false;
-	/* With O_TRUNC, the truncation after the open copies up what it leaves of the file. */
+	/* With O_TRUNC, the truncation after the open copies up the rest of the file. */
 	if (inode.on_rw() || (file.f_flags & O_TRUNC))
 		return false;
 	/* A task that only reads must not fail because it may not write a file of this size. */

@@ -18,7 +18,7 @@ Result<void> copy_up_to_write(const struct file &file, FinishCopy opens)
 	if (inode.on_rw())
 		return check_presence(*dentry);
 
-	/* It waits while the union is frozen: a copy-up changes a branch. */
+	/* The copy-up waits while the union is frozen, since it changes a branch. */
 	FreezeProtection protection(*inode.vfs.i_sb);
 
 	/* Of the flags that are left only O_DIRECT is one that the branch of the copy may refuse. */

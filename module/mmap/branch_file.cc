@@ -16,7 +16,7 @@ struct file *h_file_or_null(const struct file &file)
 namespace
 {
 
-/* What a branch file can do, and the VFS looks up in the union's file. */
+/* Abilities of a branch file that the VFS looks up in the union's file. */
 constexpr unsigned int inherited_modes = FMODE_CAN_ODIRECT;
 
 /* The flags with which the branch file of @file is opened. */
@@ -30,7 +30,7 @@ int branch_flags(const struct file &file)
 	return static_cast<int>(flags);
 }
 
-/* Gives @file, which is to be truncated and written to, what it has until the VFS truncates it. */
+/* Gives @file, which is to be truncated and written to, the lower file until the VFS truncates it. */
 Result<void> open_to_truncate(Inode &inode, struct file &file)
 {
 	constexpr unsigned int writers = O_ACCMODE | O_APPEND | O_DIRECT;
@@ -174,7 +174,7 @@ inline bool goes_on(const struct file &file, const struct file &opened, const In
 		next->before = Ref<struct file>::adopt(static_cast<struct file *>(data));
 	if (AtomicRef(file.private_data).replace_acq_rel(data, next->tagged()))
 		return &*next.leak()->now;
-	/* Another task was faster: its ReopenedFile has what @data led to. */
+	/* Another task was faster: its ReopenedFile has taken over what @data led to. */
 	(void)next->before.leak();
 	(void)next->older.leak();
 	return &*ReopenedFile::in(data)->now;

@@ -9,15 +9,15 @@ namespace aufs
 {
 
 /*
- * What an open file has in place of a plain branch file if it gets another branch file after it was opened.
- * private_data is the branch file itself, or a ReopenedFile with the lowest bit set. Most files never need one.
+ * A second branch file of an open file, which takes the place of the first. private_data is the branch file itself, or
+ * a ReopenedFile with the lowest bit set. Most files never need one.
  *
  * A file that was opened for reading gets a ReopenedFile at the first read after a copy-up.
  *
  * A file that is opened for writing with O_TRUNC, and lies on a branch to which the union does not write, gets one
  * that waits for the truncation. The VFS truncates after the open, and lets security modules and others judge that
- * only then. A copy-up in the open would copy data that nobody needs, or, without the data, do what is not allowed
- * yet. Until the truncation the branch file is the lower file, opened for reading.
+ * only then. A copy-up in the open would copy data that nobody needs, or, without the data, do something that is not
+ * allowed yet. Until the truncation the branch file is the lower file, opened for reading.
  */
 struct ReopenedFile {
 	Ref<struct file> now;

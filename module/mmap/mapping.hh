@@ -11,8 +11,8 @@
  *  - Code that shows a mapping shows the reported file, by that file's user path and user inode: it
  *    may itself be the inner file of another stacked filesystem.
  *
- * What protects the mapping is the caller's business: for a vma mmap_lock, for writing where it
- * changes; for a region nommu_region_sem. No function here sleeps.
+ * The caller protects the mapping: a vma by mmap_lock, for writing if it changes; a region by
+ * nommu_region_sem. No function here sleeps.
  */
 #pragma once
 
