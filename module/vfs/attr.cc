@@ -18,10 +18,7 @@ int permission(AUFS_IDMAP *idmap, struct inode *vfs_inode, int mask)
 	const Inode &inode = Inode::of(*vfs_inode);
 	umode_t mode = vfs_inode->i_mode;
 
-	/*
-	 * What a read-only filesystem refuses; a device or a pipe is not written through the
-	 * filesystem.
-	 */
+	/* -EROFS as on a read-only filesystem. A device or a pipe is not written to through the filesystem. */
 	if (is_dir(mode)) {
 		RcuReader reader;
 		const Branch *rw = inode.super().top_rw();
@@ -56,7 +53,7 @@ int getattr(AUFS_IDMAP *, const struct path *path, struct kstat *stat, u32 reque
 	stat->mode = branch.shown_mode(stat->mode);
 	stat->dev = vfs_inode->i_sb->s_dev;
 	stat->ino = vfs_inode->i_ino;
-	/* What the branch knows is not all. */
+	/* Of these objects the branch does not know all names, nor when the last one went. */
 	if (inode.merged() || inode.links() || !inode.on_rw()) {
 		stat->nlink = vfs_inode->i_nlink;
 		inode.correct_ctime(stat->ctime);
@@ -70,7 +67,7 @@ int getattr(AUFS_IDMAP *, const struct path *path, struct kstat *stat, u32 reque
 namespace
 {
 
-/* What a branch that changes by itself has is what the union shows. */
+/* Asks the branch of @inode if it changes by itself: the union shows what such a branch has. */
 int ask(Inode &inode)
 {
 	DirListLock list(inode);
@@ -116,22 +113,22 @@ int getattr_asked(AUFS_IDMAP *idmap, const struct path *path, struct kstat *stat
 namespace
 {
 
-/* What of @attr is asked of a branch, but for the file. */
+/* The part of @attr that a branch is asked for, without the file. */
 struct iattr for_branch(const struct iattr &attr)
 {
 	struct iattr h_attr = attr;
 
 	h_attr.ia_valid &= handed_down::attributes;
-	/* The branch's notify_change() makes the mode of these itself. */
+	/* If one of these is set, the branch's notify_change() makes the mode by itself. */
 	if (h_attr.ia_valid & (ATTR_KILL_SUID | ATTR_KILL_SGID))
 		h_attr.ia_valid &= ~static_cast<unsigned int>(ATTR_MODE);
 	return h_attr;
 }
 
 /*
- * Says with whose file @h_inode is changed, where @user has one: to a filesystem that has its own
- * idea of an open file (FUSE, NFS) it is the right to do so. @user may be a file that was opened
- * before a copy-up, or for reading, and its branch file another filesystem's.
+ * Names the branch file of @user in @h_attr if that is @h_inode's and open for writing: a filesystem that has its own
+ * idea of an open file (FUSE, NFS) takes the file for the right to change it. @user may have been opened before a
+ * copy-up, or for reading: then its branch file is another one, or gives no such right.
  */
 void name_file(struct iattr &h_attr, const struct file &user, const struct inode &h_inode)
 {
@@ -154,10 +151,10 @@ Result<void> change_on(PartRef part, const struct iattr &attr, struct iattr &h_a
 }
 
 /*
- * Changes the size, and what else @attr says. Only here it is certain that the caller may: what has to
- * be copied up for it is copied as far as it stays. All that can still fail is done to the copy before
- * it takes the original's place: that the branch truncates it, and that a file which is being opened
- * with O_TRUNC can be opened there.
+ * Changes the size, and the other attributes of @attr. Only here is it certain that the caller may do so. If the file
+ * has to be copied up, only the data that stays is copied. Two steps may still fail, and are taken before the copy
+ * gets the original's place: the branch truncates the copy, and a file that is being opened with O_TRUNC is opened
+ * there.
  */
 Result<void> truncate(struct dentry &dentry, const struct iattr &attr, struct iattr &h_attr)
 {
@@ -172,7 +169,7 @@ Result<void> truncate(struct dentry &dentry, const struct iattr &attr, struct ia
 
 			opened = TRY(open_copy(*user, part));
 		}
-		/* A program that runs from the branch is not cut. */
+		/* A program that runs is not truncated. */
 		auto right = TRY(WriteRight::get(part.inode()));
 
 		return change_on(part, attr, h_attr);
@@ -193,13 +190,13 @@ Result<void> truncate(struct dentry &dentry, const struct iattr &attr, struct ia
 
 Result<void> setattr(AUFS_IDMAP *idmap, struct dentry *dentry, struct iattr *attr)
 {
-	/* May take S_ISGID out of the mode, so it comes before the copy. */
+	/* This may take S_ISGID out of the mode of @attr, and so comes before for_branch() copies that. */
 	TRY(check(setattr_prepare(idmap, dentry, attr)));
 
 	struct iattr h_attr = for_branch(*attr);
 	bool truncates = h_attr.ia_valid & ATTR_SIZE;
 
-	/* A copy-up for it ends at the new size: then XFS sees no change, and leaves the times. */
+	/* A copy-up copies no more than the new size. XFS would see no change of it then, and leave the times. */
 	if (truncates && size_of(Inode::of(*dentry->d_inode).h_inode()) != attr->ia_size)
 		h_attr.ia_valid |= ATTR_MTIME | ATTR_CTIME;
 
@@ -219,7 +216,7 @@ struct posix_acl *get_acl(struct inode *vfs_inode, int type, bool rcu)
 	const Super &super = inode.super();
 
 	if (rcu) {
-		/* What is cached has the filesystem's ids; to map them takes memory. */
+		/* A cached ACL has the ids of the branch's filesystem. To map them takes memory. */
 		if (super.idmapped())
 			return error_pointer<struct posix_acl>(-ECHILD);
 		return cached_acl(inode.h_inode(), type);
@@ -237,7 +234,7 @@ struct posix_acl *get_acl(struct inode *vfs_inode, int type, bool rcu)
 namespace
 {
 
-/* Whether what is to be removed is not there: then there is nothing to copy up for. */
+/* Whether the object of @inode has no such ACL: then there is nothing to copy up for its removal. */
 bool has_no_acl(const Inode &inode, int type)
 {
 	DirListLock list(inode);
@@ -251,7 +248,7 @@ bool has_no_acl(const Inode &inode, int type)
 Result<void> set_acl_on(struct dentry &dentry, struct posix_acl *acl, int type)
 {
 	struct inode &vfs_inode = *dentry.d_inode;
-	/* The branch's own check asks the mounter, who may always keep S_ISGID. */
+	/* The branch itself checks the mounter's rights, and the mounter may always keep S_ISGID. */
 	bool drops_sgid = acl && type == ACL_TYPE_ACCESS && (vfs_inode.i_mode & S_ISGID) &&
 			  !in_group_p(vfs_inode.i_gid) &&
 			  !capable_wrt_inode_uidgid(no_idmap(), &vfs_inode, CAP_FSETID);
@@ -301,7 +298,7 @@ Result<void> fileattr_get(struct dentry *dentry, AUFS_FILEATTR *attr)
 namespace
 {
 
-/* What becomes of @have where somebody who saw @shown asked for @wanted. */
+/* The new value of @have, if a caller who saw @shown asks for @wanted. */
 template <class T> T changed(T have, T shown, T wanted)
 {
 	return wanted == shown ? have : wanted;
@@ -315,14 +312,20 @@ u32 changed_flags(u32 have, u32 shown, u32 wanted)
 	return (have & ~differ) | (wanted & differ);
 }
 
-/* FUSE asks its server in one of two ways, and shows in each what the other does not have. */
+/*
+ * FUSE asks its server in one of two ways, each of which shows what the other does not. @question is to be asked in
+ * the way of @wanted.
+ */
 void ask_like(AUFS_FILEATTR &question, const AUFS_FILEATTR &wanted)
 {
 	question.flags_valid = wanted.flags_valid;
 	question.fsx_valid = wanted.fsx_valid;
 }
 
-/* With these a copy could not be moved to its place; or its source's are set when it is there (protect()). */
+/*
+ * Whether there is a flag with which a copy could not be moved to its place, or which protect() sets only when the
+ * copy is there.
+ */
 bool comes_last(u32 flags, u32 xflags)
 {
 	return (flags & (FS_APPEND_FL | FS_IMMUTABLE_FL | FS_SYNC_FL | FS_NOATIME_FL)) ||
@@ -332,8 +335,8 @@ bool comes_last(u32 flags, u32 xflags)
 } // namespace
 
 /*
- * Who sets flags gives back all that were shown, of the branch where the object lies; its copy may
- * lie on another filesystem, with others. So what is different is changed, and nothing else.
+ * A program that sets flags gives back all flags that it was shown: those of the branch where the object lies. The
+ * copy may lie on another filesystem, with other flags. So only flags that differ from those shown are changed.
  */
 Result<void> fileattr_set(AUFS_IDMAP *, struct dentry *dentry, AUFS_FILEATTR *attr)
 {
@@ -348,7 +351,7 @@ Result<void> fileattr_set(AUFS_IDMAP *, struct dentry *dentry, AUFS_FILEATTR *at
 	if ((flags & ~handed_down::file_flags) ||
 	    (attr->fsx_valid && (xflags & ~handed_down::file_xflags)))
 		return Error{-EOPNOTSUPP};
-	/* The VFS has asked for that by what it was shown before. */
+	/* The VFS has checked this by the flags that it was shown before. */
 	if (((flags & (FS_APPEND_FL | FS_IMMUTABLE_FL)) ||
 	     (attr->fsx_valid && (xflags & (FS_XFLAG_APPEND | FS_XFLAG_IMMUTABLE)))) &&
 	    !capable(CAP_LINUX_IMMUTABLE))
@@ -389,8 +392,8 @@ namespace
 {
 
 /*
- * Access times are the branch's where it is written to; what else a kernel asks for, the branch
- * does by itself.
+ * The access time is updated on the branch, if the union writes to that. All other times that a kernel asks for, the
+ * branch updates by itself.
  */
 void update_times(struct inode &vfs_inode, bool atime)
 {
@@ -436,7 +439,7 @@ Result<void> UpdateTime::operator()(struct inode *vfs_inode, struct timespec64 *
 namespace
 {
 
-/* May not sleep without a dentry: then the walk comes back with one. */
+/* Without a dentry this may not sleep: after -ECHILD the walk comes back with one. */
 Result<const char *> get_link(struct dentry *dentry, struct inode *vfs_inode,
 			      struct delayed_call *done)
 {

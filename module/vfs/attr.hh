@@ -9,8 +9,8 @@ namespace aufs
 {
 
 /*
- * The caller's rights, on the union's copy of mode, owner and ACL; then whether the union can write
- * there at all. Any context: with MAY_NOT_BLOCK it does not sleep.
+ * Checks the caller's rights by the union's copy of mode, owner and ACL, and then whether the union can write there at
+ * all. Any context: with MAY_NOT_BLOCK it does not sleep.
  */
 int permission(AUFS_IDMAP *idmap, struct inode *vfs_inode, int mask);
 
@@ -18,9 +18,8 @@ int getattr(AUFS_IDMAP *idmap, const struct path *path, struct kstat *stat, u32 
 	    unsigned int flags);
 
 /*
- * The same of unions in which some branch changes by itself: such a branch is asked first, as it is for
- * its own files, and what it says is what the union shows. Where it may not sleep, permission_asked()
- * is -ECHILD.
+ * The same for unions in which some branch changes by itself. Such a branch is asked first, as it is for its own
+ * files, and the union shows its answer. permission_asked() is -ECHILD if it may not sleep.
  */
 int permission_asked(AUFS_IDMAP *idmap, struct inode *vfs_inode, int mask);
 int getattr_asked(AUFS_IDMAP *idmap, const struct path *path, struct kstat *stat, u32 request_mask,
@@ -51,8 +50,8 @@ struct UpdateTime {
 };
 
 /*
- * @ops with those operations; kernels differ in the names of two of them. The first two, and get_acl(), are asked at
- * each step of a path and at each stat(2): they have the VFS's own types.
+ * @ops with the operations above. Some kernels have another member for get_acl(). permission(), getattr() and
+ * get_acl() are called at each step of a path and at each stat(2): they have the VFS's own types.
  */
 template <class Ops> constexpr Ops with_common(Ops ops, bool asks)
 {
@@ -69,9 +68,7 @@ template <class Ops> constexpr Ops with_common(Ops ops, bool asks)
 	return ops;
 }
 
-/*
- * Runs @change(part) on the object of @dentry, which lies on a rw branch, and copies the result.
- */
+/* Runs @change(part) on the object of @dentry, which lies on a rw branch, and copies its attributes to the inode. */
 template <class Change>
 Result<void> change_in_place(struct dentry &dentry, Change &&change,
 			     const struct cred *as = nullptr)
@@ -90,8 +87,9 @@ Result<void> change_in_place(struct dentry &dentry, Change &&change,
 }
 
 /*
- * @run(), which copies up @inode's object if need be and then changes it in place, and once more where its branch has
- * become read-only between the two, or was about to. Takes the list of branches: who calls this does not hold it.
+ * Calls @run(), which copies up @inode's object if need be and then changes it in place; calls it once more if the
+ * object's branch has become read-only between the two, or was about to. Takes the lock of the list of branches: the
+ * caller does not have it.
  */
 template <class Run> Result<void> run_on_rw(const Inode &inode, Run &&run)
 {
@@ -106,9 +104,9 @@ template <class Run> Result<void> run_on_rw(const Inode &inode, Run &&run)
 }
 
 /*
- * Runs @change(part) on the branch object of @dentry, with write access to the branch and
- * the mounter's credentials, or @as, and copies the result. What has to be copied up for it is changed
- * before it takes the original's place: where the change fails, there is no copy. -EROFS where the object
+ * Runs @change(part) on the branch object of @dentry, with write access to the branch and the mounter's credentials,
+ * or @as. Copies the object's attributes to the inode. If a copy-up is needed, and the object is no directory, the
+ * change comes before the copy takes the original's place: if the change fails, there is no copy. -EROFS if the object
  * cannot come to a rw branch.
  */
 template <class Change>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* What the dcache asks: which dentry is the real one, and whether one is still right. */
+/* The methods of dentries: which dentry is the real one, and whether a dentry is still right. */
 #include "union/list_lock.hh"
 #include "union/names_now.hh"
 #include "branch/dir_lock.hh"
@@ -13,9 +13,8 @@ namespace
 {
 
 /*
- * The dentry of the data behind @dentry, through all layers of stacking. Up to 6.7 @which is the
- * inode of the one that is meant, null for the lowest; later it is data or metadata, and both lie
- * on the same branch here.
+ * The dentry of the data behind @dentry, through all layers of stacking. Up to 6.7 @which is the inode whose dentry is
+ * meant, or null for the lowest. Later it says data or metadata: both lie on the same branch here.
  */
 template <class Which> struct dentry *d_real(struct dentry *dentry, Which which)
 {
@@ -37,13 +36,13 @@ template <class Which> struct dentry *d_real(struct dentry *dentry, Which which)
 	return &h_dentry;
 }
 
-/* What the filesystem of the branch's dentry @h says of it. */
+/* Asks the filesystem of the branch's dentry @h whether that is still valid. */
 template <class Dentry> int ask(Dentry &h, unsigned int flags)
 {
 	if constexpr (requires { h.d_op->d_revalidate(&h, flags); }) {
 		return h.d_op->d_revalidate(&h, flags);
 	} else {
-		/* It may be renamed meanwhile. */
+		/* @h may be renamed meanwhile. */
 		Ref<Dentry> parent = parent_of(h);
 		NameSnapshot name(h);
 
@@ -59,7 +58,7 @@ const struct inode *dir_of(const struct dentry &dentry)
 	return AtomicRef(parent->d_inode).load_acquire();
 }
 
-/* udba: whether @dentry is what the branches have. @flags: of the walk. */
+/* udba: whether @dentry still stands for what the branches have. @flags are the walk's. */
 Result<bool> check_branches(struct dentry &dentry, unsigned int flags)
 {
 	unsigned long changes = 0;
@@ -68,14 +67,14 @@ Result<bool> check_branches(struct dentry &dentry, unsigned int flags)
 
 	if (valid.ok() && valid.value())
 		AtomicRef(dentry.d_time).store(changes);
-	/* What cannot be known now is asked again the next time. */
+	/* -EBUSY, -EAGAIN: it cannot be known now. The next walk asks again. */
 	if (!valid.ok() && valid.error() != -EBUSY && valid.error() != -EAGAIN)
 		return valid;
 	if (!valid.ok() || valid.value())
 		return true;
 	/*
-	 * Its directory is locked by who is to make it: nobody else is making it, and a walk is not repeated for
-	 * that. An open looks without the lock first.
+	 * With these flags the VFS has locked the directory to make the name: no other task is making it, and the VFS
+	 * looks it up anew without another walk. An open looks without the lock first.
 	 */
 	bool is_locked = (flags & (LOOKUP_EXCL | LOOKUP_RENAME_TARGET)) ||
 			 ((flags & LOOKUP_CREATE) && !(flags & LOOKUP_OPEN));
@@ -83,21 +82,21 @@ Result<bool> check_branches(struct dentry &dentry, unsigned int flags)
 	if (!was_negative || is_locked)
 		return false;
 	/*
-	 * The union may just be making what was seen there: then its dentry stays. Else it is out of the dcache,
-	 * and the VFS is to walk again: told that it is not valid, it would drop what is made of it meanwhile.
+	 * Another task may just be making, through the union, the name that was seen on the branch: then the dentry is
+	 * positive, and stays. Else the dentry is out of the dcache, and the VFS is to walk again. If the VFS was told
+	 * that the dentry is not valid, it would drop it, even if another task has made it positive meanwhile.
 	 */
 	if (!drop_negative(dentry))
 		return true;
-	/* The VFS walks the path for the second time. */
+	/* This is the VFS's second walk of the path: there is no third. */
 	if (flags & LOOKUP_REVAL)
 		return false;
 	return Error{-ESTALE};
 }
 
 /*
- * Some branches change by themselves (a server's, a daemon's): ask their filesystem. Others may be changed
- * directly, and the union asked to look for that. May be called under RCU, where this declines unless
- * nothing has changed.
+ * If some branch changes by itself (a server's, a daemon's), asks its filesystem. With udba, looks whether somebody
+ * has changed the branches directly. Under RCU this declines, unless udba=notify says that nothing has changed.
  */
 template <class Dentry> int revalidate(Dentry *dentry, unsigned int flags)
 {
@@ -116,7 +115,7 @@ template <class Dentry> int revalidate(Dentry *dentry, unsigned int flags)
 
 	struct inode *vfs_inode = dentry->d_inode;
 
-	/* Nobody tells when a name appears. */
+	/* A branch does not tell when a name appears: without udba such a dentry is looked up anew. */
 	if (!vfs_inode)
 		return udba != Udba::none;
 
@@ -135,14 +134,14 @@ template <class Dentry> int revalidate(Dentry *dentry, unsigned int flags)
 	return 1;
 }
 
-/* The same, where the VFS tells what it calls the dentry. */
+/* The same for kernels whose VFS passes the directory and the name as well. */
 template <class Dentry>
 int revalidate(struct inode *, const struct qstr *, Dentry *dentry, unsigned int flags)
 {
 	return revalidate(dentry, flags);
 }
 
-/* Whether ->d_revalidate is called says a flag of each dentry (Inode::set_asked()). */
+/* A flag of each dentry says whether ->d_revalidate is called for it (Inode::set_asked()). */
 template <class Ops> constexpr Ops for_dentry(Ops ops)
 {
 	ops.d_real = d_real;

@@ -13,9 +13,7 @@ namespace aufs
 namespace
 {
 
-/*
- * Opens the directory @part as the mounter. Reading a branch that is not written leaves its times.
- */
+/* Opens the directory @part as the mounter. To read a branch that is not written to leaves its access times. */
 Result<Ref<struct file>> open_directory(const Super &super, const Part &part)
 {
 	struct path path = part.path();
@@ -25,9 +23,9 @@ Result<Ref<struct file>> open_directory(const Super &super, const Part &part)
 }
 
 /*
- * An open directory of the union. One that has one part on a branch that lists its numbers is read
- * through, entry by entry. All others have a listing, from when they are first read, and another one
- * after a rewind: a position is an index into it.
+ * An open directory of the union. If it has one part alone, on a branch whose readdir gives the numbers that the union
+ * shows, it is read through, entry by entry. Else it has a listing from the first read on, and another one after a
+ * rewind: a position is an index into the listing.
  */
 class DirFile final : public DirReader
 {
@@ -60,13 +58,13 @@ private:
 	Result<void> read_anew(const AsMounter &mounter, Inode &dir);
 	Result<void> emit_merged(Inode &dir, struct dentry &dentry, struct dir_context &ctx);
 
-	/* iterate and seek of one open directory do not overlap, whatever holds f_pos_lock. */
+	/* Keeps iterate and seek of one open directory apart, whether f_pos_lock does so or not. */
 	struct mutex lock_;
 	Ref<struct file> h_file_;
-	Part through_; /* what h_file_ was opened of */
+	Part through_; /* the part that h_file_ was opened of */
 	Inode &dir_;
 	Listing *listing_ = nullptr;
-	bool current_ = false; /* the listing is: there was no rewind since */
+	bool current_ = false; /* no rewind has come since the listing was made */
 };
 
 Result<Own<DirFile>> DirFile::create(Inode &dir)
@@ -83,10 +81,10 @@ Result<Own<DirFile>> DirFile::create(Inode &dir)
 	return self;
 }
 
-/* How the directory is read, from its beginning: it may have got a second part. */
+/* Chooses how the directory is read, from its beginning: it may have got a second part. */
 Result<void> DirFile::choose(const AsMounter &mounter, Inode &dir)
 {
-	/* Once: a copy-up gives it another one. */
+	/* Read once: a copy-up puts another stack in its place. */
 	const Stack &found = dir.stack();
 	const Super &super = dir.super();
 	bool through = found.lower_count == 0 && super.numbers_entries(*found.top.branch) &&
@@ -105,7 +103,7 @@ Result<void> DirFile::choose(const AsMounter &mounter, Inode &dir)
 	return {};
 }
 
-/* What there is now, instead of what was there before. */
+/* Makes a listing of what the directory has now, in place of the listing before. */
 Result<void> DirFile::read_anew(const AsMounter &mounter, Inode &dir)
 {
 	Listing *old = listing_;
@@ -117,7 +115,7 @@ Result<void> DirFile::read_anew(const AsMounter &mounter, Inode &dir)
 	return {};
 }
 
-/* An entry's number where nobody can tell. As FUSE's FUSE_UNKNOWN_INO. */
+/* The number of an entry if nobody knows it: the same as FUSE's FUSE_UNKNOWN_INO. */
 constexpr u64 unknown_number = 0xffffffff;
 
 u64 parent_number(struct dentry &dentry)
@@ -127,7 +125,7 @@ u64 parent_number(struct dentry &dentry)
 	return parent->d_inode->i_ino;
 }
 
-/* Passes the entries of the one branch on, with the union's numbers and without its whiteouts. */
+/* Passes on the entries of the one branch, with the union's numbers and without the reserved names. */
 struct PassThrough : dir_context {
 	struct dir_context &outer;
 	const Super &super;
@@ -143,7 +141,7 @@ struct PassThrough : dir_context {
 		actor = act;
 	}
 
-	/* Few names are special: what the others take is a benchmark's figure (readdir, one branch). */
+	/* Few names are special. The cost of the others is a figure of the benchmarks (readdir, one branch). */
 	static bool act(struct dir_context *ctx, const char *name, int size, loff_t offset,
 			u64 number, unsigned int type)
 	{
@@ -156,7 +154,7 @@ struct PassThrough : dir_context {
 
 	bool pass_on(const char *name, int size, loff_t offset, u64 known, unsigned int type)
 	{
-		/* It is 0 or too large. Its directory is locked: nobody looks it up. */
+		/* The branch's number is 0 or too large. The directory is locked, so the name is not looked up. */
 		if (!known) [[unlikely]]
 			known = unknown_number;
 		return outer.actor(&outer, name, size, offset, known, type);
@@ -198,8 +196,8 @@ Result<void> DirFile::read_through(Inode &dir, struct dentry &dentry, struct dir
 }
 
 /*
- * The number of an entry whose branch cannot tell: that of its inode. 0 where the name has gone by
- * now. A name that cannot be looked up is listed all the same, as a disk filesystem lists it.
+ * The number of an entry for which the branch has given none: that of its inode. 0 if the name has gone by now. A name
+ * that cannot be looked up is listed all the same, as a disk filesystem lists it.
  */
 Result<u64> number_by_lookup(struct dentry &dir, StringView name)
 {
@@ -249,7 +247,7 @@ Result<void> DirFile::emit_merged(Inode &dir, struct dentry &dentry, struct dir_
 	return {};
 }
 
-/* Reads what is to be given out, if that is not read through. */
+/* Makes the listing that is to be given out, unless the directory is read through. */
 Result<void> DirFile::prepare(Inode &dir, const struct dir_context &ctx)
 {
 	ListLock list(dir.super());
@@ -269,7 +267,7 @@ Result<void> DirFile::iterate(struct file &file, struct dir_context &ctx)
 	MutexLock lock(lock_);
 
 	TRY(prepare(dir, ctx));
-	/* What is given out goes to the user's memory, for which one can be made to wait: without the list. */
+	/* The entries go to the user's memory, and a user can make that wait: so the list of branches is not locked. */
 	return h_file_ ? read_through(dir, dentry, ctx) : emit_merged(dir, dentry, ctx);
 }
 
@@ -291,7 +289,7 @@ Result<loff_t> DirFile::seek(struct file &file, loff_t offset, int whence)
 		return Error{-EINVAL};
 	if (offset < 0)
 		return Error{-EINVAL};
-	/* A rewind shows what has changed since. */
+	/* A rewind shows the changes since the listing was made. */
 	if (offset == 0 && (whence == SEEK_SET || file.f_pos != 0))
 		current_ = false;
 	file.f_pos = offset;
@@ -323,7 +321,7 @@ Result<loff_t> llseek(struct file *file, loff_t offset, int whence)
 	return DirFile::of(*file).seek(*file, offset, whence);
 }
 
-/* What was changed in a directory was changed on a rw branch. */
+/* Changes of a directory were made on rw branches: their parts are synced. */
 Result<void> fsync(struct file *file, loff_t start, loff_t end, int datasync)
 {
 	const Inode &dir = Inode::of(*file->f_inode);
@@ -338,7 +336,7 @@ Result<void> fsync(struct file *file, loff_t start, loff_t end, int datasync)
 		}
 	}
 
-	/* A disk may take its time, and the list may change meanwhile. */
+	/* The list is not locked by now: a disk may take its time. */
 	for (const Part &part : parts) {
 		auto h_file = TRY(open_directory(dir.super(), part));
 
@@ -365,7 +363,7 @@ Result<bool> is_logically_empty(const AsMounter &mounter, Inode &dir)
 {
 	auto read = Listing::read(mounter, dir);
 
-	/* So a part says that somebody has removed it. */
+	/* -ENOENT: somebody has removed a part directly. */
 	if (read.error() == -ENOENT)
 		return Error{-ESTALE};
 
@@ -376,7 +374,7 @@ Result<bool> is_logically_empty(const AsMounter &mounter, Inode &dir)
 		if (names[i].visible)
 			return false;
 	}
-	/* What goes with a directory of a rw branch is gone. */
+	/* Names that users do not see would be lost with the directory of a rw branch. */
 	return !listing->has_hidden_on_rw();
 }
 

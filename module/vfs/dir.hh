@@ -8,8 +8,8 @@ namespace aufs
 {
 
 /*
- * Whether users see nothing in @dir, whatever its parts have. -ESTALE where one of these has been removed
- * directly.
+ * Whether users see nothing in @dir, and no rw branch has a name in it that they do not see (max_name). -ESTALE if
+ * somebody has removed a part of it directly.
  */
 Result<bool> is_logically_empty(const AsMounter &mounter, Inode &dir);
 

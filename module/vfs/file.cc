@@ -42,7 +42,7 @@ Result<loff_t> llseek(struct file *file, loff_t offset, int whence)
 			file, offset, whence, h_inode->i_sb->s_maxbytes, size_of(*h_inode)));
 	}
 
-	/* Data and holes, or the end where others move it: only the branch knows. */
+	/* Only the branch knows of data and holes, and of the end if others move it. */
 	offset = TRY(check_count(vfs_llseek(&h_file, offset, whence)));
 	file->f_pos = offset;
 	return offset;
@@ -54,13 +54,16 @@ Result<void> fsync(struct file *file, loff_t start, loff_t end, int datasync)
 
 	const Inode &inode = Inode::of(*file->f_inode);
 
-	/* What cannot be written needs no writing back. But a branch that is ro may be about to be rw again. */
+	/*
+	 * A read-only filesystem has nothing to write back. A ro branch may have: a remount may be about to make it rw
+	 * again.
+	 */
 	if (!inode.on_rw() && is_read_only(*h_file.f_inode->i_sb))
 		return {};
 
 	int error = vfs_fsync_range(&h_file, start, end, datasync);
 
-	/* Nobody writes there, and its filesystem does not want to be asked. */
+	/* The union does not write there, and the filesystem has no fsync for such a file. */
 	if (!inode.on_rw() &&
 	    (error == -EINVAL || error == -EROFS || error == -EBADF || error == -EACCES))
 		return {};
@@ -73,8 +76,8 @@ Result<void> fadvise(struct file *file, loff_t offset, loff_t len, int advice)
 }
 
 /*
- * Requests that are the branch's to answer and change nothing there. Others would go behind the union's
- * back; those that the VFS knows (FS_IOC_GETFLAGS and its like) do not come here.
+ * Whether the branch may answer @request, since nothing changes there. Other requests would go behind the union's
+ * back. Requests that the VFS knows (FS_IOC_GETFLAGS and its like) do not come here.
  */
 bool only_reads(unsigned int request)
 {
@@ -125,7 +128,7 @@ template <class Ops> constexpr Ops for_regular_file(Ops ops)
 	ops.fadvise = vfs<fadvise>;
 	ops.unlocked_ioctl = vfs<ioctl>;
 	ops.compat_ioctl = vfs<compat_ioctl>;
-	/* These two hand on what the branch's own method says, as it is. */
+	/* These two return what the branch's own method returns. */
 	ops.read_iter = read_iter;
 	ops.write_iter = write_iter;
 	ops.splice_read = vfs<splice_read>;
@@ -133,7 +136,7 @@ template <class Ops> constexpr Ops for_regular_file(Ops ops)
 	ops.fallocate = vfs<fallocate>;
 	ops.copy_file_range = vfs<copy_file_range>;
 	ops.remap_file_range = vfs<remap_file_range>;
-	/* On 7.x a filesystem that does not say so has no leases. */
+	/* On 7.x a filesystem without this method has no leases. */
 	ops.setlease = generic_setlease;
 	ops.mmap = vfs<mmap>;
 	ops.get_unmapped_area = get_unmapped_area;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* What branches above would hide of a new name, and how it goes. */
+/* Whiteouts and objects on the branches above that hide a new name, and how they are taken away. */
 #include "branch/attributes.hh"
 #include "branch/dir_lock.hh"
 #include "branch/entry.hh"
@@ -21,7 +21,7 @@ Result<Part> object_of(const AsMounter &mounter, const Part &part, StringView na
 	return found ? Part(*part.branch, move(found)) : Part();
 }
 
-/* Whether @object is what is @shown, or a further copy of it. */
+/* Whether users see @object as the inode @shown, or as a part of it. */
 bool is_shown(const AsMounter &mounter, const Part &object, const Inode *shown)
 {
 	return shown && shown->shows(mounter, object);
@@ -43,7 +43,7 @@ Result<Obstacle> obstacle_above(const AsMounter &mounter, const Inode &dir, Stri
 		if (object && !is_shown(mounter, object, shown)) {
 			if (obstacle == Obstacle::no)
 				return Error{-ESTALE};
-			/* It is hidden itself, and would come to light. */
+			/* The object is hidden itself, and would come to light. */
 			return Obstacle::for_good;
 		}
 		if (!part.branch->writable())
@@ -90,7 +90,7 @@ Result<Uncovering> Uncovering::begin(const AsMounter &mounter, const Inode &dir,
 	}
 	if (self.is_elsewhere_)
 		TRY(sync_made(mounter, made_in, made));
-	/* What users see goes last. */
+	/* The uppermost cover, which users see, goes last. */
 	for (auto i = self.covers_.size(); i > 0; i--)
 		TRY(self.take(self.covers_[i - 1]));
 	return self;
@@ -163,7 +163,7 @@ void touch_top(const AsMounter &mounter, const Inode &dir, const Branch &branch)
 {
 	const Part &top = dir.top();
 
-	/* Nothing else of this needs that branch. */
+	/* Nothing else of the operation needs that branch: it does not wait while that is frozen. */
 	if (top.branch == &branch || !top.branch->writable() || is_frozen(top.branch->sb()))
 		return;
 
@@ -172,7 +172,7 @@ void touch_top(const AsMounter &mounter, const Inode &dir, const Branch &branch)
 		InodeLock lock(top.inode());
 		struct iattr attr = {};
 
-		/* Somebody has moved it away: it is not ours to change. */
+		/* Somebody has moved the directory away: it is not ours to change. */
 		if (!is_live_directory(top))
 			return {};
 

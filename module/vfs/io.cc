@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Data goes between the caller and the branch file, with the caller's credentials: the rights were
- * checked when the file was opened, and what depends on who writes (quota, reserved blocks, setuid
- * bits that a write clears) must depend on the caller and not on the mounter. Security modules judge
- * the caller by the user's file; the branch file is the mounter's for them (open_for()).
+ * Data goes between the caller and the branch file, with the caller's credentials. The rights were checked when the
+ * file was opened. Quota, reserved blocks, and setuid bits that a write clears depend on the task that writes: that
+ * has to be the caller, not the mounter. Security modules judge the caller by the user's file; for them the branch
+ * file is the mounter's (open_for()).
  */
 #include "io.hh"
 #include "method.hh"
@@ -27,16 +27,18 @@ struct kiocb for_branch(const struct kiocb &iocb, struct file &h_file)
 
 	h_iocb.ki_filp = &h_file;
 	h_iocb.ki_flags &= handed_down::io_flags;
-	/* F_SETFL may have changed @iocb's file since: the branch must not be asked for what it cannot. */
+	/*
+	 * F_SETFL may have set O_DIRECT in the user's file since: a branch that cannot do that must not be asked for
+	 * it.
+	 */
 	if (!(h_file.f_mode & FMODE_CAN_ODIRECT))
 		h_iocb.ki_flags &= ~IOCB_DIRECT;
 	return h_iocb;
 }
 
 /*
- * A request whose result somebody waits for elsewhere, and the branch's copy of it. Two hold it:
- * who submits it, for the branch looks at it until the call returns, and who completes it, maybe
- * before that and in an interrupt.
+ * An asynchronous request, and the branch's copy of it. Two hold it: the submitter, since the branch looks at it until
+ * the call returns, and the completion, which may come before that and in an interrupt.
  */
 class AsyncRequest final
 {
@@ -48,8 +50,8 @@ public:
 	}
 
 	/*
-	 * Calls @submit(kiocb), the branch's, and returns what the union's caller is to see. Uses
-	 * up the request. What was not queued leaves no freeze protection behind.
+	 * Calls @submit(kiocb) with the branch's kiocb, and returns what the union's caller is to see. Uses up the
+	 * request. A write that was not queued leaves no freeze protection behind.
 	 */
 	template <class Submit> ssize_t run(Submit &&submit)
 	{
@@ -59,7 +61,7 @@ public:
 			put();
 			return result;
 		}
-		/* Nobody completes it, and the caller has the result at once. */
+		/* No completion comes: the caller has the result at once. */
 		settle();
 		delete this;
 		return result;
@@ -85,7 +87,7 @@ private:
 		iocb.ki_complete(&iocb, result);
 	}
 
-	/* The union's side of what the branch has done. */
+	/* Gives the union's request and inode what the branch has done. */
 	void settle()
 	{
 		iocb_.ki_pos = h_iocb_.ki_pos;
@@ -99,7 +101,7 @@ private:
 			delete this;
 	}
 
-	struct kiocb h_iocb_; /* first: the branch knows us by it */
+	struct kiocb h_iocb_; /* first: complete() finds the request by it */
 	struct kiocb &iocb_;
 	Ref<struct file> h_file_;
 	Atomic<unsigned int> holders_ = 2;
@@ -183,8 +185,8 @@ Result<ssize_t> splice_read(struct file *in, loff_t *ppos, struct pipe_inode_inf
 }
 
 /*
- * The branch's freeze protection comes before the pipe's lock, as for who splices to a file of the
- * branch: write_iter() would take it within. So it is for a branch that is stacked itself.
+ * Takes the branch's freeze protection before the pipe's lock, as a splice to a file of the branch does: write_iter()
+ * would take it inside. So it is also right for a branch that is stacked itself.
  */
 Result<ssize_t> splice_write(struct pipe_inode_info *pipe, struct file *out, loff_t *ppos,
 			     size_t len, unsigned int flags)
@@ -215,7 +217,7 @@ Result<void> fallocate(struct file *file, int mode, loff_t offset, loff_t len)
 Result<ssize_t> copy_file_range(struct file *in, loff_t pos_in, struct file *out, loff_t pos_out,
 				size_t len, unsigned int flags)
 {
-	/* Both are of this filesystem type, or the VFS would not ask. */
+	/* Both files are of this filesystem type, or the VFS would not ask. */
 	if (!h_file_or_null(*in) || !h_file_or_null(*out))
 		return Error{-EXDEV};
 
@@ -223,7 +225,7 @@ Result<ssize_t> copy_file_range(struct file *in, loff_t pos_in, struct file *out
 	struct file *h_out = TRY(h_file_to_write(*out));
 	ssize_t copied = vfs_copy_file_range(h_in, pos_in, h_out, pos_out, len, flags);
 
-	/* For users this is one filesystem; two branches need a copy through a pipe. */
+	/* For users this is one filesystem: between two branches the data is copied through a pipe. */
 	if (copied == -EXDEV || copied == -EOPNOTSUPP)
 		copied = vfs_copy_file_range(h_in, pos_in, h_out, pos_out, len, COPY_FILE_SPLICE);
 	note_written(*out->f_inode);
@@ -236,13 +238,12 @@ Result<loff_t> remap_file_range(struct file *in, loff_t pos_in, struct file *out
 	if (!h_file_or_null(*in) || !h_file_or_null(*out))
 		return Error{-EXDEV};
 	/*
-	 * Sharing changes nothing in the destination but where it is kept; still, that is a write
-	 * to its branch.
+	 * Sharing changes nothing of the destination but the place of its data. Still, that is a write to its branch.
 	 */
 	const Inode &inode = Inode::of(*out->f_inode);
 
 	if (!inode.on_rw()) {
-		/* Whoever takes the right away may be about to give it back. */
+		/* A remount that has made the branch read-only may be about to take that back. */
 		ListLock list(inode.super());
 
 		if (!inode.on_rw())
@@ -250,7 +251,7 @@ Result<loff_t> remap_file_range(struct file *in, loff_t pos_in, struct file *out
 	}
 
 	struct file *h_in = TRY(h_file_to_read(*in));
-	/* What is only shared may be open for reading, and from before a copy-up. */
+	/* A destination that is only deduplicated may be open for reading, and from before a copy-up. */
 	struct file *h_out =
 		TRY(out->f_mode & FMODE_WRITE ? h_file_to_write(*out) : h_file_to_read(*out));
 	loff_t done = flags & REMAP_FILE_DEDUP ?

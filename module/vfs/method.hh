@@ -38,7 +38,10 @@ template <class R, class... Args> using Function = R (*)(Args...);
 template <auto method> struct Method {
 	template <class R, class... Args> static R call(Args... args)
 	{
-		/* Braces refuse an argument that would be cut off. An object takes each as it comes. */
+		/*
+		 * Braces refuse an argument that would be cut off. An object's call operator takes each argument as it
+		 * comes.
+		 */
 		if constexpr (__is_class(decltype(method)))
 			return told<R>(method(args...));
 		else
@@ -50,7 +53,10 @@ template <auto method> struct Method {
 	}
 };
 
-/* @method is a function, or an object for what differs between kernels: its call operator takes what each passes. */
+/*
+ * @method is a function. For what differs between kernels it is an object, whose call operator takes what each kernel
+ * passes.
+ */
 template <auto method> inline constexpr Method<method> vfs;
 
 } // namespace aufs

@@ -28,7 +28,7 @@ void MountContext::note_options(struct fs_context *fc) const
 namespace
 {
 
-/* What copies and removals had not finished when the branches were used last goes. */
+/* Removes what copies and removals had not finished when the branches were used last. */
 void clean(const Super &super)
 {
 	AsMounter mounter = super.as_mounter();
@@ -67,7 +67,7 @@ Result<void> MountContext::fill(struct fs_context *fc, const UmountHeld &held)
 	const Super &super = *super_;
 	const struct super_block &main = super.main_branch().sb();
 
-	/* What others that share a branch have not finished yet looks the same. */
+	/* With share_rw, what another union has not finished yet looks the same. */
 	if (!(sb.s_flags & SB_RDONLY) && !super.settings().share_rw)
 		clean(super);
 	TRY(super_->publish());
@@ -111,7 +111,7 @@ Result<void> MountContext::fill(struct fs_context *fc, const UmountHeld &held)
 	return {};
 }
 
-/* @now with what the options have changed: another may have remounted since fspick(2). */
+/* @now with the settings that the options have changed: another task may have remounted since fspick(2). */
 Settings MountContext::changed_from(Settings now) const
 {
 	auto take = [&](auto member) {
@@ -135,13 +135,13 @@ Settings MountContext::changed_from(Settings now) const
 Result<void> MountContext::reconfigure(struct fs_context *fc, const UmountHeld &held)
 {
 	struct super_block &sb = held.sb();
-	/* What is not said stays: fspick(2) begins with nothing. */
+	/* Flags that are not given stay: fspick(2) begins with none. */
 	unsigned int flags = (sb.s_flags & ~fc->sb_flags_mask) | (fc->sb_flags & fc->sb_flags_mask);
 	bool read_only = (flags & SB_RDONLY) != 0;
 
 	TRY(refuse_part(fc));
 	TRY(finish(fc, read_only));
-	/* What is cached would be wrong. */
+	/* Cached names would be wrong. */
 	if (settings_.show_whiteouts != mounted_->settings().show_whiteouts) {
 		mount_error(fc, "shwh and noshwh cannot be changed while mounted");
 		return Error{-EINVAL};
@@ -156,7 +156,10 @@ Result<void> MountContext::reconfigure(struct fs_context *fc, const UmountHeld &
 
 	Settings settings = changed_from(mounted_->settings());
 	bool turns_read_only = read_only && !(sb.s_flags & SB_RDONLY);
-	/* mount(8) repeats what is so already: then it is not asked for. */
+	/*
+	 * mount(8) repeats the options of the mount. If that is all, a remount to read-only does not ask to look at
+	 * the branches.
+	 */
 	bool only_looks = looks_again_ && change_.empty() && settings == mounted_->settings();
 	bool changes = !change_.empty() || (looks_again_ && !(only_looks && turns_read_only));
 	Super::Numbers numbers = mounted_->numbers();
@@ -184,7 +187,7 @@ Result<void> MountContext::reconfigure(struct fs_context *fc, const UmountHeld &
 		mounted_->set_settings(held, settings);
 	}
 	give_back.dismiss();
-	/* Whoever mounted it read-only has left what was there. */
+	/* Nothing was tidied up while the union was read-only. */
 	if (!read_only && (sb.s_flags & SB_RDONLY) && !settings.share_rw)
 		clean(*mounted_);
 	note_options(fc);
@@ -198,7 +201,7 @@ Result<void> parse_param(struct fs_context *fc, struct fs_parameter *param)
 {
 	StringView key = StringView::from_c_string(param->key);
 
-	/* The VFS keeps it. */
+	/* The VFS keeps the source. */
 	if (key == StringView("source"))
 		return Error{-ENOPARAM};
 	if (param->type != fs_value_is_string && param->type != fs_value_is_flag) {
@@ -218,7 +221,7 @@ Result<void> get_tree(struct fs_context *fc)
 {
 	auto filled = check(get_tree_nodev(fc, vfs<fill_super>));
 
-	/* Whoever mounts by fsconfig(2) may keep the context. */
+	/* A program that mounts by fsconfig(2) may keep the context: the branches go now. */
 	if (!filled.ok())
 		MountContext::of(*fc).give_up();
 	return filled;
@@ -243,8 +246,8 @@ constinit const struct fs_context_operations context_operations = {
 };
 
 /*
- * Whoever may not mount is told so at once: a user namespace lets anybody come as far as the options,
- * which look up paths, take memory and write to the log.
+ * A task that may not mount is refused at once. In a user namespace anybody can come as far as the options, which look
+ * up paths, take memory and write to the log.
  */
 Result<void> init_context(struct fs_context &fc)
 {

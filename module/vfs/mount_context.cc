@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* What the options of a mount or remount say. */
+/* The options of a mount or remount, as they come. */
 #include "mount_context.hh"
 #include "mount_data.hh"
 #include "union/new_branch.hh"
@@ -110,7 +110,7 @@ Result<void> MountContext::parse_list(struct fs_context *fc, StringView list)
 	return {};
 }
 
-/* What comes, goes or is used in another way. */
+/* Takes an option by which branches come, go or are used in another way. */
 Result<void> MountContext::parse_changes(struct fs_context *fc, OptionKey key, StringView value)
 {
 	auto buffer = Own<char[]>::adopt(new (Gfp{GFP_KERNEL}) char[BranchChanges::buffer_size]);
@@ -118,7 +118,7 @@ Result<void> MountContext::parse_changes(struct fs_context *fc, OptionKey key, S
 	if (!buffer)
 		return Error{-ENOMEM};
 
-	/* What is mounted has a branch. */
+	/* A mounted union has at least one branch. */
 	BranchChanges changes(key, value, mounted_ ? 1 : super_->count());
 
 	while (changes.more()) {
@@ -137,7 +137,7 @@ Result<void> MountContext::parse_changes(struct fs_context *fc, OptionKey key, S
 	return {};
 }
 
-/* The same of a first mount: only what adds branches comes here. */
+/* The same for a first mount: only options that add branches come here. */
 Result<void> MountContext::add_first(struct fs_context *fc, const BranchChange &change)
 {
 	bool appends = change.kind == BranchChange::Kind::append;
@@ -154,7 +154,8 @@ Result<void> MountContext::add_first(struct fs_context *fc, const BranchChange &
 }
 
 /*
- * What has been taken of an option that failed is nothing that anybody has asked for. fsconfig(2) can go on after it.
+ * Refuses to go on after an option about branches has failed, as fsconfig(2) can: a part of that option may have been
+ * taken, and nobody has asked for that part alone.
  */
 Result<void> MountContext::refuse_part(struct fs_context *fc) const
 {
@@ -169,7 +170,10 @@ Result<void> MountContext::parse_branches(struct fs_context *fc, OptionKey key, 
 	bool repeats = key == OptionKey::branches;
 
 	TRY(refuse_part(fc));
-	/* A remount may repeat the branches, as mount(8) does: with br, and then append means the next. */
+	/*
+	 * A remount may repeat the branches, as mount(8) does. An append after br repeats the next branch, if the
+	 * union has one there.
+	 */
 	if (key == OptionKey::append && mounted_ && given_) {
 		ListLock list(*mounted_);
 
@@ -200,8 +204,8 @@ Result<void> MountContext::parse_option(struct fs_context *fc, const RawOption &
 }
 
 /*
- * One of fsconfig(2), which a mount(8) may have cut at the first `=` although its name ends at a `:`
- * before that: `br:/a=rw:/b`.
+ * Takes one option of fsconfig(2). mount(8) may have cut it at the first `=` although its name ends at a `:` before
+ * that: `br:/a=rw:/b`.
  */
 Result<void> MountContext::parse(struct fs_context *fc, StringView key, const char *value)
 {
@@ -231,7 +235,7 @@ Result<void> MountContext::parse(struct fs_context *fc, StringView key, const ch
 	return parse_option(fc, option);
 }
 
-/* Refuses what does not go together, whatever its order was. */
+/* Refuses options that do not go together, in whatever order they came. */
 Result<void> MountContext::finish(struct fs_context *fc, bool read_only)
 {
 	OptionError error;

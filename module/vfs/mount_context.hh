@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What a mount or remount was asked for, and what it does with that. */
+/* The options of a mount or remount, and how it is done. */
 #pragma once
 
 #include "union/changes.hh"
@@ -9,7 +9,10 @@
 namespace aufs
 {
 
-/* One of a struct fs_context. The VFS lets one process at a time use it. All may sleep. */
+/*
+ * The part of a struct fs_context that is this filesystem's. The VFS lets one task at a time use it. All members may
+ * sleep.
+ */
 class MountContext final
 {
 public:
@@ -21,13 +24,13 @@ public:
 	/* -ENOMEM. */
 	static Result<Own<MountContext>> create(const struct fs_context &fc);
 
-	/* Takes one option, @value null where it has none. Each error is explained in @fc's log. */
+	/* Takes one option; @value is null if it has none. Each error is explained in @fc's log. */
 	Result<void> parse(struct fs_context *fc, StringView key, const char *value);
 	/* As ->get_tree's fill_super. Errors are explained. */
 	Result<void> fill(struct fs_context *fc, const UmountHeld &held);
 	/* As ->reconfigure. All or nothing is done, errors are explained. */
 	Result<void> reconfigure(struct fs_context *fc, const UmountHeld &held);
-	/* After a mount that failed: its branches are not used any more. */
+	/* Lets go the branches of a mount that failed. */
 	void give_up()
 	{
 		super_ = {};
@@ -50,14 +53,15 @@ private:
 	Result<void> add_first(struct fs_context *fc, const BranchChange &change);
 
 	Own<Super> super_; /* being filled; empty in a remount */
-	ListChange change_; /* in a remount: of the branches */
-	Super *mounted_ = nullptr; /* in a remount: what is mounted */
+	ListChange change_; /* in a remount: the changes of the branches */
+	Super *mounted_ = nullptr; /* in a remount: the union that is mounted */
 	OptionSet options_;
-	Settings settings_; /* in a remount: what is not given stays */
-	Settings before_; /* what it was then */
-	unsigned int given_ = 0; /* branches so far */
-	bool is_part_ = false; /* an option about branches has failed, at one of them */
-	bool looks_again_ = false; /* in a remount: at all that is cached */
+	Settings settings_; /* a remount begins with those of the union */
+	Settings before_; /* with which a remount has begun */
+	unsigned int given_ = 0; /* the branches that were given so far */
+	bool is_part_ =
+		false; /* an option about branches has failed, and a part of it may have been taken */
+	bool looks_again_ = false; /* in a remount: all that is cached is to be looked at */
 };
 
 } // namespace aufs

@@ -28,8 +28,8 @@ bool has_byte(StringView text, char byte)
 }
 
 /*
- * Calls @visit(byte) for each comma in @text that is escaped, and ends nothing; what stands there is
- * @comma.
+ * Calls @visit(byte) for each escaped comma in @text, which ends no option. @comma is the byte that stands for a comma
+ * there now.
  */
 template <class Visit> void for_each_escaped(char *text, char comma, Visit &&visit)
 {
@@ -43,8 +43,8 @@ template <class Visit> void for_each_escaped(char *text, char comma, Visit &&vis
 }
 
 /*
- * Lets security modules take their options out of @text: the values may have commas, in quotes. They
- * do not know our escaped commas, in which another byte stands for a while.
+ * Lets security modules take their options out of @text: the values may have commas in quotes. The modules do not know
+ * our escaped commas, so another byte stands for those meanwhile.
  */
 Result<void> eat_security_options(struct fs_context *fc, char *text)
 {
@@ -71,7 +71,7 @@ Result<void> parse_monolithic(struct fs_context *fc, void *data)
 
 	char *text = static_cast<char *>(data);
 
-	/* mount(2) takes one page and ends it with a zero, whatever stands there. */
+	/* mount(2) takes one page and ends it with a zero, whatever was there. */
 	if (StringView::from_c_string(text).size() >= PAGE_SIZE - 1) {
 		mount_error(fc,
 			    "the options do not fit into one page and were cut: use fsconfig(2)");
@@ -91,7 +91,7 @@ Result<void> parse_monolithic(struct fs_context *fc, void *data)
 		const RawOption &raw = option.value();
 		char *key = text + (raw.key.data() - text);
 
-		/* What follows a key is a separator, which has been read. */
+		/* The byte after a key is a separator that was read already. */
 		key[raw.key.size()] = '\0';
 		TRY(parse_string(*fc, key, raw.has_value ? raw.value.data() : nullptr,
 				 raw.has_value ? raw.value.size() : 0));

@@ -8,12 +8,12 @@
 namespace aufs
 {
 
-/* Explains @error in @fc's log, for who returns the negative errno @code. */
+/* Explains @error in @fc's log, and returns @code, a negative errno. */
 Result<void> refuse(struct fs_context *fc, const OptionError &error, int code);
 
 /*
- * mount(2)'s data: split with respect to escaped commas, then as if each option had come by
- * fsconfig(2). @data is the caller's to change. For fs_context_operations.
+ * Takes mount(2)'s data: splits it at the commas that are not escaped, and takes each option as if it had come by
+ * fsconfig(2). Changes @data. For fs_context_operations.
  */
 Result<void> parse_monolithic(struct fs_context *fc, void *data);
 

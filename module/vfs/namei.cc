@@ -46,13 +46,13 @@ Result<void> check_new_name(StringView name)
 namespace
 {
 
-/* Whether users have @name although it is reserved. */
+/* Whether users see @name although it is reserved. */
 bool is_shown(const Super &super, StringView name)
 {
 	return super.settings().show_whiteouts && is_whiteout_name(name);
 }
 
-/* The inode that the branches have for @name in @dir, or empty; @changes as Inode::watch() tells. */
+/* The inode of what the branches have as @name in @dir, or empty. @changes becomes what Inode::watch() returns. */
 Result<Ref<struct inode>> inode_by_name(const ListLock &list, Inode &dir, StringView name,
 					unsigned long &changes)
 {
@@ -72,7 +72,7 @@ Result<Ref<struct inode>> inode_by_name(const ListLock &list, Inode &dir, String
 	if (!found.exists())
 		return Ref<struct inode>();
 
-	/* What a readdir says of it; 0 where that looks it up as well. */
+	/* The number that a readdir gives for the name; 0 if it looks the name up, too. */
 	u64 listed = super.number_for(*found.top.branch, found.top.inode().i_ino);
 
 	TRY(follow_plink(mounter, super, found));
@@ -102,7 +102,7 @@ Result<struct dentry *> lookup(struct inode *vfs_dir, struct dentry *dentry, uns
 
 	struct dentry *alias = d_splice_alias(vfs_inode.leak(), dentry);
 
-	/* What it was looked at for was another directory's count. */
+	/* d_time was the count of changes of another directory. */
 	if (alias && !is_error(alias))
 		AtomicRef(alias->d_time).store(0);
 	return alias;
@@ -122,24 +122,24 @@ void unmake(const Writer &writer, struct dentry &h_dir, struct dentry &h_dentry)
 		return remove_locked(lock, h_dentry);
 	};
 
-	/* What somebody has moved or removed by now is theirs. */
+	/* An object that somebody has moved or removed by now is not ours to remove. */
 	if (auto removed = remove(); !removed.ok() && removed.error() != -ESTALE)
 		log_warning("branch '%s': a half-made object stays in inode %llu (errno %d)",
 			    writer.branch().name().data(), number_of(*h_dir.d_inode),
 			    -removed.error());
 }
 
-/* What make() is to make: the union's dentry, and what becomes of it, or what it is a further link of. */
+/* A request to make(), for the union's @dentry: a new object, or a further link of an existing one. */
 struct CreationRequest {
 	struct dentry &dentry;
 	umode_t mode; /* 0 for a link */
 	struct inode *existing; /* null but for a link */
 	const NewObject *object; /* null for a link */
 	const struct cred &caller;
-	bool is_hidden = false; /* what lies at its place, by a branch above */
+	bool is_hidden = false; /* a branch above hides what lies at its place */
 };
 
-/* Makes what is @wanted in @h_dir as the caller's. */
+/* Makes the object or link that is @wanted, in @h_dir. A new object belongs to the caller. */
 Result<Ref<struct dentry>> make_on_branch(const Writer &writer, const Super &super,
 					  struct dentry &h_dir, const CreationRequest &wanted)
 {
@@ -148,10 +148,10 @@ Result<Ref<struct dentry>> make_on_branch(const Writer &writer, const Super &sup
 	auto lock = TRY(DirLock::get(writer, h_dir));
 	auto h_dentry = TRY(lookup_locked(lock, name_of(wanted.dentry)));
 
-	/* The branch has by now what the union does not. */
+	/* The branch has an object by now that the union does not have. */
 	if (is_positive(*h_dentry) && !wanted.is_hidden)
 		return Error{-ESTALE};
-	/* Or what nobody finds. It has no way back, and needs none. */
+	/* Or one that a branch above hides. Nobody finds it, so it goes for good. */
 	if (is_positive(*h_dentry)) {
 		if (is_dir(h_dentry->d_inode->i_mode))
 			return Error{-EXDEV};
@@ -178,7 +178,7 @@ struct CreationPlace {
 	}
 };
 
-/* Users see one part of the directory, and what is made has what that hands down. */
+/* Gives a new object what the uppermost part of the directory hands down: that part users see. */
 Result<void> inherit(const Writer &writer, const Inode &dir, const CreationRequest &wanted,
 		     struct dentry &h_dentry)
 {
@@ -190,8 +190,8 @@ Result<void> inherit(const Writer &writer, const Inode &dir, const CreationReque
 }
 
 /*
- * The place for a new @name in @dir. A directory on the way may be renamed while a branch is chosen, and
- * then another branch is the right one.
+ * The place for a new @name in @dir. A directory on the way may be renamed while a branch is chosen: then another
+ * branch is the right one.
  */
 Result<CreationPlace> place_for_new(const AsMounter &mounter, const ListLock &list,
 				    struct dentry &dir, StringView name, NewKind kind)
@@ -210,8 +210,8 @@ Result<CreationPlace> place_for_new(const AsMounter &mounter, const ListLock &li
 }
 
 /*
- * Makes what is @wanted at @place, and then the union's inode for it, or the existing one for a further link.
- * Takes and drops write access.
+ * Makes the object or link that is @wanted, at @place. Returns the union's inode: a new one, or for a link the
+ * existing one. Takes and drops write access.
  */
 Result<Ref<struct inode>> make_at(const AsMounter &mounter, Inode &dir, const CreationPlace &place,
 				  const CreationRequest &wanted)
@@ -230,7 +230,7 @@ Result<Ref<struct inode>> make_at(const AsMounter &mounter, Inode &dir, const Cr
 	auto vfs_inode = Ref<struct inode>::retain(wanted.existing);
 
 	TRY(inherit(writer, dir, wanted, *h_dentry));
-	/* What the whiteout hid must not become a part of a new directory. */
+	/* A directory that the whiteout hid must not become a part of a new one. */
 	if ((whiteout || dir.super().settings().always_opaque) && is_dir(h_dentry->d_inode->i_mode))
 		TRY(make_opaque(writer, *h_dentry));
 	if (!vfs_inode) {
@@ -243,7 +243,7 @@ Result<Ref<struct inode>> make_at(const AsMounter &mounter, Inode &dir, const Cr
 			note_impure(writer, dir, h_dir);
 	}
 	undo.dismiss();
-	/* The name comes before its whiteout, which does no harm now. */
+	/* A lookup finds the name before its whiteout, which does no harm now. */
 	if (whiteout) {
 		if (auto removed = remove_whiteout(writer, h_dir, name); !removed.ok())
 			log_warning("branch '%s': a spent whiteout stays in inode %llu (errno %d)",
@@ -253,7 +253,7 @@ Result<Ref<struct inode>> make_at(const AsMounter &mounter, Inode &dir, const Cr
 	return vfs_inode;
 }
 
-/* Lets a further link be seen that a branch above has a whiteout for, or takes it back. */
+/* Takes away what hides a further link on branches above; takes the link back if that fails. */
 Result<void> uncover_link(const AsMounter &mounter, const Inode &dir, const CreationPlace &place,
 			  StringView name, const struct inode &h_inode)
 {
@@ -274,7 +274,7 @@ Result<void> uncover_link(const AsMounter &mounter, const Inode &dir, const Crea
 	SignalsBlocked signals(SignalsBlocked::Which::all);
 	auto writer = TRY(place.branch.write(mounter));
 
-	/* What somebody has removed or replaced by now is theirs. */
+	/* A link that somebody has removed or replaced by now is not ours to remove. */
 	if (auto made = TRY(lookup_in(mounter, place.part(), name));
 	    made && made->d_inode == &h_inode)
 		unmake(writer, *place.h_dir, *made);
@@ -282,8 +282,8 @@ Result<void> uncover_link(const AsMounter &mounter, const Inode &dir, const Crea
 }
 
 /*
- * Makes @dentry's name on a rw branch, for @object, a new inode of @mode, or for @existing, which lies on a rw
- * branch, where that is null and @mode is 0.
+ * Makes @dentry's name on a rw branch: for @object, a new inode of @mode; or, with a null @object and @mode 0, for
+ * @existing, which lies on a rw branch.
  */
 Result<void> make(struct inode &vfs_dir, struct dentry &dentry, struct inode *existing,
 		  umode_t mode, const NewObject *object)
@@ -298,7 +298,7 @@ Result<void> make(struct inode &vfs_dir, struct dentry &dentry, struct inode *ex
 	Obstacle obstacle = Obstacle::no;
 	const Branch *branch = nullptr;
 
-	/* The list has changed since the VFS looked it up, and a new branch may have it: it does so again. */
+	/* The list has changed since the VFS looked the name up, and a new branch may have it. The VFS looks again. */
 	if (!dentry.d_hash.pprev)
 		return Error{-ESTALE};
 
@@ -320,7 +320,9 @@ Result<void> make(struct inode &vfs_dir, struct dentry &dentry, struct inode *ex
 	CreationRequest wanted = {
 		dentry, mode, existing, object, mounter.caller(), obstacle == Obstacle::removable};
 	auto run = [&]() -> Result<Ref<struct inode>> {
-		/* The policy has seen to whiteouts: what is there by now was made directly. */
+		/*
+		 * The policy has chosen a branch that no whiteout hides: what hides the name by now was made directly.
+		 */
 		if (!existing &&
 		    TRY(obstacle_above(mounter, dir, name, place.branch, nullptr)) != Obstacle::no)
 			return Error{-ESTALE};
@@ -336,7 +338,7 @@ Result<void> make(struct inode &vfs_dir, struct dentry &dentry, struct inode *ex
 	Ref<struct inode> vfs_inode;
 
 	if (existing) {
-		/* Names are counted under it. */
+		/* Names are counted under this lock. */
 		auto lock = TRY(CopyLock::get(Inode::of(*existing)));
 
 		vfs_inode = TRY(run());
@@ -347,7 +349,7 @@ Result<void> make(struct inode &vfs_dir, struct dentry &dentry, struct inode *ex
 	dir.copy_links();
 	RemovalMark::forget(dentry);
 	Inode::of(*vfs_inode).forget_move_of(dentry);
-	/* udba has seen on the branch what was just made; nobody else has looked meanwhile. */
+	/* With udba a walk may just drop the dentry: drop it and add it again. Nobody looks the name up meanwhile. */
 	if (dir.super().settings().udba != Udba::none)
 		d_drop(&dentry);
 	if (dentry.d_hash.pprev)
@@ -357,7 +359,7 @@ Result<void> make(struct inode &vfs_dir, struct dentry &dentry, struct inode *ex
 	return {};
 }
 
-/* Some kernels tell that nothing is there, which they have made sure of. */
+/* Some kernels also pass that the name must be free. The VFS has made sure of that. */
 struct Create {
 	template <class... Exclusive>
 	Result<void> operator()(AUFS_IDMAP *, struct inode *vfs_dir, struct dentry *dentry,
@@ -384,7 +386,7 @@ Result<void> symlink(AUFS_IDMAP *, struct inode *vfs_dir, struct dentry *dentry,
 	return make(*vfs_dir, *dentry, nullptr, S_IFLNK | S_IRWXUGO, &object);
 }
 
-/* For an errno, or on later kernels a dentry: null where it is the caller's. */
+/* The VFS gets an errno, or on later kernels a dentry: null stands for the caller's. */
 Result<void> mkdir(AUFS_IDMAP *, struct inode *vfs_dir, struct dentry *dentry, umode_t mode)
 {
 	const NewObject object = NewObject::directory(mode);
@@ -392,7 +394,7 @@ Result<void> mkdir(AUFS_IDMAP *, struct inode *vfs_dir, struct dentry *dentry, u
 	return make(*vfs_dir, *dentry, nullptr, S_IFDIR | mode, &object);
 }
 
-/* Copies up what gets the further @name in @dir, unless it is known that it cannot get that. */
+/* Copies up @old, which gets the further @name in @dir, unless it is known that it cannot get that: -EXDEV. */
 Result<void> prepare_link(struct dentry &old, const Inode &dir, StringView name)
 {
 	const Inode &inode = Inode::of(*old.d_inode);
@@ -400,7 +402,7 @@ Result<void> prepare_link(struct dentry &old, const Inode &dir, StringView name)
 	TRY(check_new_name(name));
 
 	ListLock list(inode.super());
-	/* Once: a copy-up by somebody else changes it. */
+	/* Read once: a copy-up by another task changes it. */
 	const Branch &source = inode.branch();
 
 	if (!source.writable()) {
@@ -422,7 +424,7 @@ Result<void> link(struct dentry *old_dentry, struct inode *vfs_dir, struct dentr
 	return make(*vfs_dir, *new_dentry, &inode.vfs, 0, nullptr);
 }
 
-/* An inode without a name: made on the branch without one, then opened as any other file. */
+/* Makes a file without a name on a branch. The file is opened then as any other. */
 Result<void> make_tmpfile(struct inode &vfs_dir, struct file &file, umode_t mode)
 {
 	Inode &dir = Inode::of(vfs_dir);
@@ -457,7 +459,7 @@ Result<void> make_tmpfile(struct inode &vfs_dir, struct file &file, umode_t mode
 	auto vfs_inode =
 		TRY(Inode::get(mounter, *vfs_dir.i_sb, move(found), Inode::Age::made_just_now));
 
-	/* d_tmpfile() takes the one link away that a named file would have. */
+	/* d_tmpfile() takes away the one link that a file with a name would have. */
 	set_nlink(vfs_inode.get(), 1);
 	d_tmpfile(&file, vfs_inode.leak());
 	RemovalMark::never_named(*file.f_path.dentry);

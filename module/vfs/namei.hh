@@ -9,16 +9,14 @@
 namespace aufs
 {
 
-/*
- * Becomes the mounter, but what is created belongs to @caller.
- */
+/* The mounter's credentials, but with the owner of new objects: @caller. */
 class CreatorCreds final
 {
 public:
 	/*
-	 * For the making of the union's @dentry, with the label that security modules give what
-	 * @caller makes there; for a further link @mode is 0, else it has the kind of the object.
-	 * -ENOMEM, or what a security module says. May sleep.
+	 * For the making of the union's @dentry, with the label that security modules give to what @caller makes
+	 * there. @mode is 0 for a further link, else it has the kind of the object. -ENOMEM, or the errno of a
+	 * security module. May sleep.
 	 */
 	static Result<CreatorCreds> create(const Super &super, const struct cred &caller,
 					   struct dentry &dentry, umode_t mode);
@@ -32,39 +30,39 @@ private:
 	Ref<const struct cred> creds_;
 };
 
-/* -EPERM for a name that users do not have, -ENAMETOOLONG for one that could not be whiteouted. */
+/* -EPERM for a reserved name, -ENAMETOOLONG for a name that is too long for a whiteout. */
 Result<void> check_new_name(StringView name);
 
 /*
- * What hides @name in @dir, made on @target, on the branches above. removable: whiteouts and objects that
- * Uncovering takes away. for_good: one on a branch that is not written to, or an object that another
- * branch hides, and which would come to light.
+ * Whether something on the branches above hides a name that is made on a branch. removable: whiteouts and objects that
+ * Uncovering takes away. for_good: a whiteout or object on a branch that is not written to, or an object that is
+ * hidden itself and would come to light.
  */
 enum class Obstacle : unsigned char { no, removable, for_good };
 
 /*
- * @shown: what the union shows there, or null. -ESTALE where what lies uppermost is another object: somebody
- * has made it directly. May sleep.
+ * Whether something hides @name in @dir, made on @target. @shown is the inode that the union shows there, or null.
+ * -ESTALE if the uppermost object is another one: somebody has made it directly. May sleep.
  */
 Result<Obstacle> obstacle_above(const AsMounter &mounter, const Inode &dir, StringView name,
 				const Branch &target, const Inode *shown);
 
-/* Brings to disk that @object, a file or null, is in the directory @h_dir of its branch. Sleeps. */
+/* Syncs @object, if it is a regular file, and then the directory @h_dir, which has it. @object may be null. Sleeps. */
 Result<void> sync_made(const AsMounter &mounter, PartRef h_dir, struct dentry *object);
 
 /*
- * What hides a name on the branches above is taken away in this scope: whiteouts, and what is replaced. At its end it
- * is back, unless end() was called.
+ * Takes away, for a scope, all that hides a name on the branches above: whiteouts, and replaced objects. The end of
+ * the scope puts it back, unless end() was called.
  */
 class Uncovering final
 {
 public:
 	/*
-	 * @name is, or is to be, in @made_in, a part of @dir. @shown is what the union shows there, or null;
-	 * directories of it are empty for users. @made, if it is there already, is brought to disk with its name
-	 * before anything goes that is on another filesystem. -ESTALE where there is an object that the union does
-	 * not show, -ENOTEMPTY where a
-	 * directory has what another part hides. Takes write access to each.
+	 * @name is, or is to be, in @made_in, a part of @dir. @shown is the inode that the union shows there, or null;
+	 * if it is a directory, it is empty for users. If something goes that is on another filesystem, @made is
+	 * synced first, with its name; it is null if the name is made later. -ESTALE if there is an object that the
+	 * union does not show. -ENOTEMPTY if a directory has what another part hides. Takes write access to each
+	 * branch in turn.
 	 */
 	static Result<Uncovering> begin(const AsMounter &mounter, const Inode &dir, StringView name,
 					const Part &made_in, struct dentry *made,
@@ -73,17 +71,17 @@ public:
 	Uncovering &operator=(Uncovering &&) = delete;
 	~Uncovering();
 
-	/* Brings to disk that it is taken away, where that is another one than the name's. Sleeps. */
+	/* Syncs the removal on other filesystems than the name's. Sleeps. */
 	Result<void> sync() const;
-	/* It is gone for good. */
+	/* Whiteouts and objects that were taken away are gone for good. */
 	void end();
 
 private:
-	/* What hides the name in one part. */
+	/* The whiteout, the object, or both, that hide the name in one part. */
 	struct Cover {
 		const Part *part = nullptr;
 		Part object; /* or none */
-		Grave grave; /* of that */
+		Grave grave; /* of the object */
 		bool has_whiteout = false;
 		bool is_taken = false;
 	};
@@ -103,12 +101,12 @@ private:
 };
 
 /*
- * Names have come or gone in the part of @dir on @branch. Users see the times of the uppermost part: where that is
- * another one that may be written to, its times are of now. What cannot be done is left. Takes write access.
+ * Names have come or gone in the part of @dir on @branch. Users see the times of the uppermost part. If that is
+ * another part, on a rw branch, its times become now; failures are ignored. Takes write access.
  */
 void touch_top(const AsMounter &mounter, const Inode &dir, const Branch &branch);
 
-/* remove.cc, rename.cc */
+/* In remove.cc and rename.cc. */
 Result<void> unlink(struct inode *vfs_dir, struct dentry *dentry);
 Result<void> rmdir(struct inode *vfs_dir, struct dentry *dentry);
 Result<void> rename(AUFS_IDMAP *idmap, struct inode *old_dir, struct dentry *old_dentry,

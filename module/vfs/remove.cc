@@ -14,7 +14,7 @@ namespace aufs
 namespace
 {
 
-/* A directory that users see nothing in may be full of whiteouts. */
+/* Removes a directory in which users see nothing: it may be full of whiteouts. */
 Result<void> remove_directory(const Writer &writer, struct dentry &h_dir, StringView name,
 			      struct dentry &victim)
 {
@@ -30,11 +30,11 @@ Result<void> remove_directory(const Writer &writer, struct dentry &h_dir, String
 	return grave.close(writer, h_dir, name);
 }
 
-/* Where a name is, as the branches have it: a pseudo-link may serve one that only a lower one has. */
+/* Where the branches have a name: a pseudo-link may serve a name that only a lower branch has. */
 struct RemovalSite {
 	Stack found;
-	bool on_rw = false; /* it is removed from its branch; else it is hidden */
-	const Branch *branch = nullptr; /* which is changed */
+	bool on_rw = false; /* the name is removed from its branch; else a whiteout hides it */
+	const Branch *branch = nullptr; /* the branch that is changed */
 
 	static Result<RemovalSite> find(const ListLock &list, const AsMounter &mounter,
 					const Inode &dir, StringView name)
@@ -53,12 +53,15 @@ struct RemovalSite {
 	}
 };
 
-/* Removes @victim, @name in the part @h_dir of @dir, or hides it there. Whether it was there. */
+/*
+ * Removes @victim, which is @name in @h_dir, the part of @dir, or hides it there. Returns whether the name was
+ * removed.
+ */
 Result<bool> remove_at(const ListLock &list, const AsMounter &mounter, const Inode &dir,
 		       struct dentry &h_dir, StringView name, const RemovalSite &site,
 		       const Inode &victim)
 {
-	/* Somebody has made it directly since: nobody asked to remove that. */
+	/* Somebody has made that object directly: nobody has asked to remove it. */
 	if (site.on_rw && !victim.shows(mounter, site.found.top))
 		return Error{-ESTALE};
 
@@ -76,7 +79,7 @@ Result<bool> remove_at(const ListLock &list, const AsMounter &mounter, const Ino
 	bool removed = site.on_rw;
 
 	if (!site.on_rw) {
-		/* The same. */
+		/* Somebody has made that object directly, too. */
 		if (TRY(lookup_in(mounter, {branch, h_dir}, name)))
 			return Error{-ESTALE};
 	} else if (!is_dir(victim.vfs.i_mode)) {
@@ -89,7 +92,7 @@ Result<bool> remove_at(const ListLock &list, const AsMounter &mounter, const Ino
 	return removed;
 }
 
-/* What the union knows of @victim, whose name is gone from @site; @removed: from that branch. */
+/* Notes that the name of @victim at @site is gone; @removed: from its branch. */
 void note_gone(const CopyLock &lock, const AsMounter &mounter, Inode &victim,
 	       const RemovalSite &site, bool removed)
 {
@@ -98,7 +101,7 @@ void note_gone(const CopyLock &lock, const AsMounter &mounter, Inode &victim,
 	/* A pseudo-link may serve a name on a lower branch that is written to by now. */
 	else if (removed && (victim.links() <= 1 || &site.found.top.inode() == &victim.h_inode()))
 		note_name_gone(lock, mounter, victim);
-	/* It only claimed to be one of its names, and was not counted (claimed_identity_of()). */
+	/* The name only claimed to be one of @victim's, and was not counted (claimed_identity_of()). */
 	else if (!removed && victim.on_rw() && !victim.shows(mounter, site.found.top))
 		victim.copy_links();
 	else
@@ -117,13 +120,13 @@ Result<void> remove_object(const AsMounter &mounter, const ListLock &list, Inode
 		const Branch *branch = TRY(RemovalSite::find(list, mounter, dir, name)).branch;
 		auto h_dir = TRY(copy_up_directory(list, *dentry.d_parent, *branch));
 		/*
-		 * What is counted is removed and counted in one: a copy-up counts, too. And an open
-		 * or a nameless file may be giving a directory a part, which needs no VFS lock.
+		 * A name is removed and counted under one lock: a copy-up counts, too. And an open or a file without a
+		 * name may be giving a directory a part, which needs no lock of the VFS.
 		 */
 		auto lock = TRY(CopyLock::get(victim));
 		RemovalSite site = TRY(RemovalSite::find(list, mounter, dir, name));
 
-		/* One that was under way has brought the name to another branch. */
+		/* A copy-up that was under way has brought the name to another branch. */
 		if (site.branch != branch)
 			continue;
 
@@ -144,7 +147,7 @@ Result<void> remove_name(struct inode &vfs_dir, struct dentry &dentry)
 	ListLock list(dir.super());
 	AsMounter mounter = dir.super().as_mounter();
 
-	/* The list has changed since the VFS looked it up: it does so again. */
+	/* The list has changed since the VFS looked the name up. The VFS looks again. */
 	if (!dentry.d_hash.pprev)
 		return Error{-ESTALE};
 	TRY(remove_object(mounter, list, dir, dentry, victim));

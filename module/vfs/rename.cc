@@ -11,7 +11,9 @@ namespace aufs
 namespace
 {
 
-/* What the union knows of @replaced, whose name is another's now, on @branch; @on_rw: it had it on a rw branch. */
+/*
+ * Notes that another object has the name of @replaced now, on @branch. @on_rw: @replaced had the name on a rw branch.
+ */
 void note_replaced(const CopyLock &lock, const AsMounter &mounter, const Branch &branch,
 		   Inode &replaced, bool on_rw)
 {
@@ -23,10 +25,10 @@ void note_replaced(const CopyLock &lock, const AsMounter &mounter, const Branch 
 		note_lower_name_gone(lock, mounter, replaced, branch);
 }
 
-/* What it knows of what moved, and of both directories. */
+/* Copies what users see of the inode that moved and of both directories. */
 void note_moved(const RenameSide &from, const RenameSide &to)
 {
-	/* udba: it was looked at in another directory. */
+	/* udba: d_time was the count of changes of another directory. */
 	AtomicRef(from.dentry.d_time).store(0);
 	AtomicRef(to.dentry.d_time).store(0);
 	from.inode()->copy_attributes();
@@ -68,11 +70,11 @@ public:
 	{
 		return branch_ && branch.is_above(*branch_);
 	}
-	/* After @from came to @to on @branch. Where it cannot be removed it does no harm. */
+	/* Called after @from came to @to on @branch. If the file cannot be removed, that does no harm. */
 	void remove(const AsMounter &mounter, const Branch &branch, const RenameSide &from,
 		    const RenameSide &to) const
 	{
-		/* Not before that is on its disk. */
+		/* The new file has to be on its disk first. */
 		if (&branch.sb() != &branch_->sb() &&
 		    !sync_made(mounter, {branch, *to.h_dir}, &from.inode()->h_dentry()).ok())
 			return;
@@ -127,11 +129,14 @@ Result<void> move_name(const AsMounter &mounter, const Branch &branch, RenameSid
 		TRY(to.prepare_arrival(writer, from));
 		if (hidden)
 			return {};
-		/* The branch has by now what the union does not. */
+		/* The branch has an object by now that the union does not have. */
 		if (!to.inode() && TRY(lookup_in(mounter, {branch, *to.h_dir}, to.name())))
 			return Error{-ESTALE};
 		TRY(from.cover(writer));
-		/* As a filesystem does that has to remove what it replaces: here that is on another one. */
+		/*
+		 * A filesystem starts writeback when one file replaces another. Here the replaced one is on another
+		 * branch, so we do it.
+		 */
 		if (to.inode() && !from.directory() && to.inode()->top().branch != &branch)
 			start_writeback(from.inode()->h_inode());
 		return replace(writer, from, to, flags, Replaces::known);
@@ -144,8 +149,8 @@ Result<void> move_name(const AsMounter &mounter, const Branch &branch, RenameSid
 		return moved;
 	}
 	/*
-	 * The name is there now and comes before the whiteout, which hides what it hid. One that
-	 * cannot be removed does no harm, and a rename that has replaced a file cannot be undone.
+	 * A lookup finds the name now before the whiteout. A whiteout that cannot be removed does no harm, and a
+	 * rename that has replaced a file cannot be undone.
 	 */
 	auto removed = on_branch([&](const Writer &writer) {
 		return remove_whiteout(writer, *to.h_dir, to.name());
@@ -163,7 +168,10 @@ Result<void> rename_checked(const ListLock &list, RenameSide from, RenameSide to
 	AsMounter mounter = from.dir.super().as_mounter();
 	bool exchange = flags & RENAME_EXCHANGE;
 
-	/* The list has changed since the VFS looked them up, and may have what was not there: the VFS looks again. */
+	/*
+	 * The list has changed since the VFS looked the names up, and a free name may not be so any more. The VFS
+	 * looks again.
+	 */
 	if (!from.dentry.d_hash.pprev || !to.dentry.d_hash.pprev)
 		return Error{-ESTALE};
 	if (!exchange && to.directory() && !TRY(is_logically_empty(mounter, *to.inode())))
@@ -210,7 +218,7 @@ Result<void> rename_checked(const ListLock &list, RenameSide from, RenameSide to
 		return {};
 	}
 
-	/* @lock: of what is replaced, or null. */
+	/* @lock is that of the replaced inode, or null. */
 	auto run = [&](const CopyLock *lock) -> Result<void> {
 		ShadowedTarget shadowed = TRY(ShadowedTarget::find(mounter, to));
 
@@ -220,7 +228,7 @@ Result<void> rename_checked(const ListLock &list, RenameSide from, RenameSide to
 		going.keep();
 		if (shadowed.is_below(branch))
 			shadowed.remove(mounter, branch, from, to);
-		/* The VFS goes on. */
+		/* The inode counts as moving until the VFS has moved it, too. */
 		let_go.dismiss();
 		touch();
 		if (lock)
@@ -230,8 +238,8 @@ Result<void> rename_checked(const ListLock &list, RenameSide from, RenameSide to
 	};
 
 	/*
-	 * The names of what is replaced are counted under this, by a copy-up as well; a directory
-	 * gets no part meanwhile.
+	 * The names of the replaced inode are counted under this lock, by a copy-up as well. A replaced directory gets
+	 * no part meanwhile.
 	 */
 	auto run_locked = [&]() -> Result<void> {
 		auto lock = TRY(CopyLock::get(*to.inode()));
@@ -240,7 +248,7 @@ Result<void> rename_checked(const ListLock &list, RenameSide from, RenameSide to
 	};
 
 	TRY(to.inode() ? run_locked() : run(nullptr));
-	/* It had both names for a while, and another of its names that went then has counted them. */
+	/* The file had both names for a while. If another of its names was removed then, both were counted. */
 	if (obstacle == Obstacle::removable && !from.directory()) {
 		CopyLock lock(*from.inode());
 

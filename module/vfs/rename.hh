@@ -30,12 +30,12 @@ struct RenameSide {
 	{
 		return name_of(dentry);
 	}
-	/* Null where the name is free. */
+	/* Null if the name is free. */
 	Inode *inode() const
 	{
 		return dentry.d_inode ? &Inode::of(*dentry.d_inode) : nullptr;
 	}
-	/* Whether the union has @h_dentry there. */
+	/* Whether @h_dentry is what the union shows by this name. */
 	bool shows(const Writer &writer, struct dentry &h_dentry) const
 	{
 		const Inode *known = inode();
@@ -49,9 +49,8 @@ struct RenameSide {
 		return dentry.d_inode && is_dir(dentry.d_inode->i_mode);
 	}
 	/*
-	 * What moves lies on the rw branch @branch afterwards, by this name. A directory that lies, in
-	 * part, on another branch would have to be copied with all that is below it: rename(2)'s
-	 * callers do that.
+	 * Brings the object to the rw branch @branch, by this name. A directory with a part on another branch would
+	 * have to be copied with all that is below it: -EXDEV has callers of rename(2) do that.
 	 */
 	Result<void> prepare_to_move(const Branch &branch)
 	{
@@ -61,7 +60,7 @@ struct RenameSide {
 			return Error{-EXDEV};
 		return {};
 	}
-	/* On which branch it will be then: to be known before anything is changed. */
+	/* The branch on which the rename will happen: it is to be known before anything is changed. */
 	Result<const Branch *> branch_to_move() const
 	{
 		/* Once: a copy-up by somebody else changes it. */
@@ -75,14 +74,14 @@ struct RenameSide {
 			return &top;
 		return branch_for_copy(dir, top);
 	}
-	/* What branches below @branch have under this name. */
+	/* The object that branches below @branch have under this name. */
 	Result<Stack> below(const AsMounter &mounter, const Branch &branch) const
 	{
 		return find_below(mounter, dir, name(), branch, list);
 	}
 	/*
-	 * It is known to be moving until the VFS has moved it as well. A directory stays on @branch alone
-	 * meanwhile: who makes something in it may be about to give it a part on another one.
+	 * Marks the inode as moving, until the VFS has moved it as well. A directory stays on @branch alone meanwhile:
+	 * a task that makes something in it may be about to give it a part on another branch.
 	 */
 	Result<void> hold(const Branch &branch)
 	{
@@ -103,7 +102,7 @@ struct RenameSide {
 
 		inode()->cancel_move(lock);
 	}
-	/* Lets the directory that comes to this name from @from not merge with one below. */
+	/* Makes a directory that comes to this name from @from opaque, if it would merge with one below. */
 	Result<void> prepare_arrival(const Writer &writer, RenameSide &from) const
 	{
 		if (!from.directory())
@@ -119,7 +118,7 @@ struct RenameSide {
 		from.opaque_made = TRY(make_opaque(writer, h_dentry));
 		return {};
 	}
-	/* What is hidden below when this name goes. */
+	/* Makes a whiteout, if something below would come to light when this name goes. */
 	Result<void> cover(const Writer &writer)
 	{
 		if (TRY(below(writer.mounter(), writer.branch())).exists())
@@ -137,24 +136,27 @@ struct RenameSide {
 	}
 };
 
-/* What may lie at the new name: what the union has there, or what a branch above hides. */
+/*
+ * The kind of object that may lie at the new name on the branch: the one that the union shows there, or one that a
+ * branch above hides.
+ */
 enum class Replaces : unsigned char { known, hidden };
 
-/* The rename itself; both names are as the union has them. -ESTALE where they are not by now. */
+/* The rename itself. -ESTALE if the branch does not have the names as the union has them. */
 Result<void> rename_on_branch(const Writer &writer, const RenameSide &from, const RenameSide &to,
 			      unsigned int flags, Replaces replaces);
 /*
- * Moves @from over @to. A directory that is replaced is empty for users, and on its branch may have
- * what hides what is below it: then it is taken away first, and comes back if the rename fails.
+ * Moves @from over @to. A directory that is replaced is empty for users, but on its branch may have what hides
+ * something below it: then it is taken away first, and comes back if the rename fails.
  */
 Result<void> replace(const Writer &writer, RenameSide &from, RenameSide &to, unsigned int flags,
 		     Replaces replaces);
 /*
  * Moves @from over @to, which a rw branch above @branch hides. Whenever the machine stops, there is the old state or
- * the new one, whatever filesystems the branches are on. A file has both names for a while, and gets the one that is
- * hidden first. Else nothing has the new name for a while, and before that a whiteout for what lies below. -EXDEV
- * where it cannot be done in steps that can be taken back. (What replaces a file and cannot be linked may leave
- * neither, if the machine stops.)
+ * the new one, whatever filesystems the branches are on. A file is linked to the hidden name first, and has both names
+ * for a while. If an object cannot be linked, there is nothing at the new name for a while, and before that a whiteout
+ * for what lies below. -EXDEV if it cannot be done in steps that can be taken back. (If an object that cannot be
+ * linked replaces a file, a stop may leave neither.)
  */
 Result<void> replace_below(const AsMounter &mounter, const Branch &branch, RenameSide &from,
 			   RenameSide &to);

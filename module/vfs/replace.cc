@@ -17,7 +17,7 @@ Result<void> rename_on_branch(const Writer &writer, const RenameSide &from, cons
 		return Error{-ESTALE};
 	if (exchange && lock.to().d_inode != &to.inode()->h_inode())
 		return Error{-ESTALE};
-	/* Somebody has made it directly: nobody asked to replace that. */
+	/* Somebody has made that object directly: nobody has asked to replace it. */
 	if (replaces == Replaces::known && is_positive(lock.to()) && !to.shows(writer, lock.to()))
 		return Error{-ESTALE};
 	return lock.rename(flags);
@@ -32,7 +32,7 @@ Result<void> replace(const Writer &writer, RenameSide &from, RenameSide &to, uns
 	if (!replaced)
 		return rename_on_branch(writer, from, to, flags, replaces);
 
-	/* In one step, where nothing at all is in it. */
+	/* In one step, if nothing at all is in the directory. */
 	auto at_once = rename_on_branch(writer, from, to, flags, replaces);
 
 	if (at_once.error() != -ENOTEMPTY && at_once.error() != -EEXIST)
@@ -54,8 +54,8 @@ namespace
 {
 
 /*
- * Gives the file @from, which lies on @branch, the name of @to as well, in place of what that
- * branch has there. False where the filesystem cannot.
+ * Gives the file @from, which lies on @writer's branch, the name of @to as well, in place of what that branch has
+ * there. False if that is a directory, or if the filesystem cannot.
  */
 Result<bool> link_below(const Writer &writer, const RenameSide &from, const RenameSide &to)
 {
@@ -71,7 +71,7 @@ Result<bool> link_below(const Writer &writer, const RenameSide &from, const Rena
 	return lock.link(from.inode()->h_dentry(), *h_to).ok();
 }
 
-/* Takes the old name away from the file @from. */
+/* Removes the old name of the file @from. */
 Result<void> unlink_old(const AsMounter &mounter, const Branch &branch, RenameSide &from)
 {
 	auto writer = TRY(branch.write(mounter));
@@ -82,7 +82,8 @@ Result<void> unlink_old(const AsMounter &mounter, const Branch &branch, RenameSi
 }
 
 /*
- * Takes away what @writer's branch has at @to and is hidden, unless that is a part of what users see there; or nothing.
+ * Takes away the hidden object that @writer's branch has at @to. Empty if there is none, or if it is a part of what
+ * users see there.
  */
 Result<Grave> bury_hidden(const Writer &writer, const RenameSide &to)
 {
@@ -101,14 +102,17 @@ Result<void> replace_below(const AsMounter &mounter, const Branch &branch, Renam
 {
 	bool linked = false;
 	Grave hidden;
-	/* What one branch hides of a directory that users see as empty has to be copied. */
+	/*
+	 * -ENOTEMPTY: a directory that users see as empty has something that another part hides. A caller of rename(2)
+	 * has to copy that: -EXDEV.
+	 */
 	auto in_steps = [](Result<void> &&done) -> Result<void> {
 		return done.error() == -ENOTEMPTY ? Result<void>(Error{-EXDEV}) : move(done);
 	};
 	auto prepare = [&]() -> Result<void> {
 		auto writer = TRY(branch.write(mounter));
 
-		/* Before anything goes: there may be no room for it. */
+		/* The whiteout comes before anything goes: there may be no room for it. */
 		TRY(from.cover(writer));
 		linked = !from.directory() && TRY(link_below(writer, from, to));
 		if (linked)

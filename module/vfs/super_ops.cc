@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* What the VFS calls on a mounted union as a whole. */
+/* The methods of a mounted union as a whole. */
 #include "method.hh"
 #include "union/list_lock.hh"
 #include "options/option_table.hh"
@@ -35,7 +35,7 @@ int drop_inode(struct inode *)
 	return 1;
 }
 
-/* Adds what branch @from has, in the blocks of @sum; free is what the union may still use. */
+/* Adds a branch's space, @from, to @sum, in blocks of @sum. Free space counts only if the branch is written to. */
 void add_up(struct kstatfs &sum, const struct kstatfs &from, bool writable)
 {
 	auto blocks = [&](u64 count) {
@@ -106,7 +106,7 @@ Result<void> statfs(struct dentry *dentry, struct kstatfs *buf)
 
 	*buf = TRY(statfs_of(super));
 	buf->f_type = Super::magic;
-	/* Another filesystem than the branch, for those who tell them apart by this. */
+	/* The id is not the branch's, for programs that tell filesystems apart by it. */
 	buf->f_fsid = {.val = {static_cast<int>(dentry->d_sb->s_dev), Super::magic}};
 	/* A name must leave room for the prefix of its whiteout. */
 	buf->f_namelen = cxxrt::min(buf->f_namelen, static_cast<long>(NAME_MAX)) - 4;
@@ -117,7 +117,7 @@ Result<void> sync_fs(struct super_block *sb, int wait)
 {
 	const Super &super = Super::of(*sb);
 
-	/* The first pass only starts; the branch's own sync does both. */
+	/* The first pass would only start to write; the branch's own sync does both. */
 	if (!wait)
 		return {};
 
@@ -128,7 +128,7 @@ Result<void> sync_fs(struct super_block *sb, int wait)
 		int error = branch.writable() ? branch.sync().error() : 0;
 
 		result = result ? result : error;
-		/* syncfs(2) asks the union's superblock alone what could not be written. */
+		/* syncfs(2) asks the union's superblock alone for write errors. */
 		branch.tell_write_errors(*sb);
 	}
 	return check(result);
@@ -136,16 +136,15 @@ Result<void> sync_fs(struct super_block *sb, int wait)
 
 void show_settings(struct seq_file *m, const Settings &settings)
 {
-	/* All of them at their longest take less. */
+	/* All settings at their longest take less. */
 	char text[128];
 
 	seq_write(m, text, describe_settings(settings, text, sizeof(text)));
 }
 
 /*
- * What comes by the union's names and files waits in the VFS while the union is frozen; the sync
- * comes before. The branches are not frozen: they may have other users. The VFS only requires that
- * these methods exist.
+ * While the union is frozen, changes by its names and files wait in the VFS; the sync comes before. The branches are
+ * not frozen: they may have other users. The VFS only requires that these methods exist.
  */
 Result<void> freeze_fs(struct super_block *)
 {
@@ -157,7 +156,7 @@ Result<void> unfreeze_fs(struct super_block *)
 	return {};
 }
 
-/* As an option that mounts the same branches again. */
+/* Shows the branches as an option that mounts them again. */
 void show_branches(struct seq_file *m, const Super &super)
 {
 	const char *before = ",br:";
@@ -174,11 +173,11 @@ void show_branches(struct seq_file *m, const Super &super)
 	}
 }
 
-/* A remount may be given all of it again. */
+/* A remount may be given all that this shows. */
 Result<void> show_options(struct seq_file *m, struct dentry *root)
 {
 	const Super &super = Super::of(*root->d_sb);
-	/* The VFS holds a lock that comes after those of directories. */
+	/* This and not ListLock: the VFS holds a lock that comes after those of directories. */
 	ClaimsLock lock;
 
 	seq_printf(m, ",si=%016llx", super.id());

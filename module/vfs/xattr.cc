@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Extended attributes are the branch object's. Who may do what, by the first part of the name:
+ * Extended attributes are the branch object's. The first part of the name says whose rights are asked for:
  *
  *	user.		the VFS asks for the right to read or write the union's file
  *	trusted.	the VFS asks for CAP_SYS_ADMIN; `trusted.aufs.` is nobody's
@@ -9,9 +9,9 @@
  *	system., other	the VFS asks for nothing and leaves it to the filesystem
  *	all others	as for user., and some filesystems ask for more
  *
- * All is asked on the union; then the mounter reads or changes it on the branch. Of the last two the
- * branch's filesystem is the judge, so it has to see who asks: there the caller's credentials stay,
- * and what is not the caller's file is not changed.
+ * All this is asked on the union; then the mounter reads or changes the attribute on the branch. For the
+ * last two rows the branch's filesystem is the judge, and has to see the caller: the caller's credentials
+ * stay. A `system.` attribute is changed only by the owner of the file or with CAP_FOWNER.
  */
 #include "attr.hh"
 #include "branch/overlay.hh"
@@ -38,14 +38,14 @@ constexpr StringView security_prefix{"security."};
 constexpr StringView system_prefix{"system."};
 constexpr StringView user_prefix{"user."};
 
-/* Whether the VFS, or a security module, is all that judges who may read and change @name. */
+/* Whether the VFS or a security module alone judges who may read and change @name. */
 bool is_judged_on_union(StringView name)
 {
 	return name.starts_with(user_prefix) || name.starts_with(trusted_prefix) ||
 	       name.starts_with(security_prefix);
 }
 
-/* With whose credentials @name is read or changed on a branch. */
+/* The credentials with which @name is read or changed on a branch. */
 const struct cred &creds_for(const Super &super, StringView name)
 {
 	return is_judged_on_union(name) ? super.mounter() : current_cred();
@@ -68,7 +68,7 @@ Result<bool> has(const Inode &inode, const char *name)
 	case -EOPNOTSUPP:
 		return false;
 	case 0:
-	/* There, and nothing to be read. */
+	/* The attribute is there, but cannot be read. */
 	case -ERANGE:
 	case -EOVERFLOW:
 	case -EINVAL:
@@ -78,7 +78,7 @@ Result<bool> has(const Inode &inode, const char *name)
 	}
 }
 
-/* What a filesystem says by itself where there is nothing to copy up for that. */
+/* Gives the error that a filesystem would give, so that nothing is copied up for it. */
 Result<void> check_there(const Inode &inode, const char *name, bool removes, int flags)
 {
 	if (inode.is_on_rw() || !(removes || (flags & (XATTR_CREATE | XATTR_REPLACE))))
@@ -109,8 +109,8 @@ Result<int> get(const struct xattr_handler *, struct dentry *, struct inode *vfs
 	auto length = read_xattr(top, name, value, size);
 
 	/*
-	 * Capabilities of a root that has no id here give nobody rights; with an error the program
-	 * could not even be run.
+	 * Capabilities for a root user who has no id here give nobody rights; with an error the program could not even
+	 * be run.
 	 */
 	if (length.error() == -EOVERFLOW && view == capability_name)
 		return Error{-ENODATA};
@@ -174,7 +174,7 @@ Result<ssize_t> listxattr(struct dentry *dentry, char *list, size_t size)
 	if (static_cast<size_t>(length) > size)
 		return Error{-ERANGE};
 
-	/* The mounter may see trusted attributes, this caller maybe not; the union's own nobody. */
+	/* The mounter may see trusted attributes, and the caller maybe not. Nobody sees the union's own. */
 	bool sees_trusted = capable(CAP_SYS_ADMIN);
 	char *out = list;
 
@@ -190,7 +190,7 @@ Result<ssize_t> listxattr(struct dentry *dentry, char *list, size_t size)
 	return out - list;
 }
 
-/* Where the VFS does not handle ACLs on its own, these two bring them to get_acl and set_acl. */
+/* On kernels whose VFS does not handle ACLs by itself, the first two bring them to get_acl and set_acl. */
 constinit const struct xattr_handler *const xattr_handlers[] = {
 #ifdef HAVE_POSIX_ACL_ACCESS_XATTR_HANDLER
 	&posix_acl_access_xattr_handler,
