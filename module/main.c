@@ -1,17 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The module as the kernel sees it: how it is loaded, what filesystem type it
- * registers, where its inodes come from. The operations themselves are C++, in
- * tables beside their functions: a table's member tells the function template
- * behind it which parameters this kernel passes.
+ * The module as the kernel sees it: how it is loaded, which filesystem type it registers, where
+ * its inodes come from. The operations themselves are C++, in tables beside their functions: a
+ * table's member tells the function template behind it which parameters this kernel passes.
  */
 #include "kernel/linux.h"
 #include "kernel/generated/declared.h"
 #include "kernel/api.h"
 
 /*
- * As the original has it. The names of all branches can be longer than what programs that read
- * /proc/mounts, or replay it in a remount, have room for.
+ * As in the original. The names of all branches can be too long for programs that read
+ * /proc/mounts, or that replay it in a remount.
  */
 int aufs_brs = 1;
 module_param_named(brs, aufs_brs, int, 0444);

@@ -1,34 +1,33 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What C++ calls in the kernel, and what the kernel's C calls in C++.
+ * The functions of the kernel that C++ calls, and those of C++ that the kernel's C calls.
  *
- * C includes this after the kernel's own headers, so that the C compiler proves
- * each prototype against the kernel's; C++ includes it as extern "C". Only the
- * common subset of both languages stands here.
+ * C includes this after the kernel's own headers, so that the C compiler proves each prototype
+ * against the kernel's; C++ includes it as extern "C". Only the common subset of both languages
+ * stands here.
  *
- * First come the kernel's own functions whose prototypes are the same on every
- * supported kernel, by theme, then the helpers of helpers/ for
- * what is a macro, an inline, or differs between kernels. Errors are negative
- * errnos; pointers that can be errors say so.
+ * First come the kernel's own functions whose prototypes are the same on every supported kernel,
+ * by theme. Then come the helpers of helpers/, for macros, inlines, and functions that differ
+ * between kernels. Errors are negative errnos; a comment says which pointers can be errors.
  */
 #ifndef AUFS_KERNEL_API_H
 #define AUFS_KERNEL_API_H
 
-/* What an operation is given to map ids with. */
+/* The type of the mapping of ids that an operation is given. */
 #ifdef HAVE_MNT_IDMAP
 #define AUFS_IDMAP struct mnt_idmap
 #else
 #define AUFS_IDMAP struct user_namespace
 #endif
 
-/* What FS_IOC_FSGETXATTR and FS_IOC_GETFLAGS tell of an inode. */
+/* The type of what FS_IOC_FSGETXATTR and FS_IOC_GETFLAGS tell of an inode. */
 #ifdef HAVE_FILE_KATTR
 #define AUFS_FILEATTR struct file_kattr
 #else
 #define AUFS_FILEATTR struct fileattr
 #endif
 
-/* What inodes are hashed by. */
+/* The type of an inode's hash. */
 #ifdef HAVE_IGET5_LOCKED_U64
 #define AUFS_INODE_HASH u64
 #else
@@ -151,7 +150,7 @@ extern int aufs_brs;
 struct inode *aufs_inode_alloc(struct super_block *sb);
 void aufs_inode_free(struct inode *inode);
 
-/* What a mutex of ours is for: lockdep's class, beside the depth. */
+/* The purpose of a mutex of ours: lockdep's class, beside the depth. */
 enum aufs_mutex_kind {
 	AUFS_MUTEX_COPY,
 	AUFS_MUTEX_DIR_FILE,
@@ -159,7 +158,7 @@ enum aufs_mutex_kind {
 	AUFS_MUTEX_KINDS
 };
 
-/* Two directories of a branch that are locked for a rename, and what is moved to which name. */
+/* Two directories of a branch that are locked for a rename, and the dentries that are renamed. */
 struct aufs_renaming {
 	struct dentry *from_dir;
 	struct dentry *to_dir;
@@ -171,11 +170,11 @@ struct aufs_renaming {
 /* The lock of the list of branches (list_lock.hh). */
 struct aufs_list_lock {
 	struct rw_semaphore sem;
-	struct wait_queue_head wait; /* of those that would share it, for the end of who is alone */
-	bool wanted; /* somebody would be alone */
+	struct wait_queue_head wait; /* of tasks that want to share it */
+	bool wanted; /* a task wants it exclusively */
 };
 
-/* A filter of names (name_filter.hh); readers under RCU may look at it after it was freed. */
+/* A filter of names (name_filter.hh). Readers under RCU may look at it after it was freed. */
 struct aufs_name_filter {
 	struct callback_head rcu;
 	s64 seconds; /* the change time of the directory before it was read */
@@ -184,7 +183,10 @@ struct aufs_name_filter {
 	unsigned long words[];
 };
 
-/* Those of the parts of one directory of the union, each maybe null; the same for them. */
+/*
+ * The filters of the parts of one directory of the union, each maybe null. Readers under RCU may
+ * look at them, too, after they were freed.
+ */
 struct aufs_name_filters {
 	struct callback_head rcu;
 	const void *of; /* the parts */
@@ -192,43 +194,44 @@ struct aufs_name_filters {
 	struct aufs_name_filter *filter[];
 };
 
-/* What is looked for in processes; the functions are called in atomic context. */
+/* What to look for in processes. The functions are called in atomic context. */
 struct aufs_search {
-	bool (*is_file)(struct aufs_search *search, struct file *file); /* one that is open */
-	/* Whether mappings of it are; may be null. */
+	/* Whether an open file is one. */
+	bool (*is_file)(struct aufs_search *search, struct file *file);
+	/* Whether mappings of @h_inode are; may be null. */
 	bool (*is_mapped)(struct aufs_search *search, const struct inode *h_inode);
 	const struct dentry *place; /* a working directory or root; may be null */
 };
 
 /* A process that uses something (helpers/users.c). */
 struct aufs_user {
-	int pid; /* as the caller sees it */
+	int pid; /* in the caller's pid namespace */
 	char command[16];
 };
 
 /* Watches of directories of branches (helpers/notify.c). */
 struct aufs_watch;
 
-/* helpers/: by name, as a rule, and what belongs together stands together */
+/* helpers/: mostly by name, but related functions stand together */
 int aufs_acl_for_new(struct posix_acl **acl, umode_t *mode);
 void aufs_allow_write_access(struct file *file);
 void aufs_annotate_inode(struct inode *inode, int depth);
 void aufs_annotate_super(struct super_block *sb, int depth);
-/* The caller holds @sb's freeze protection; where lockdep knows, that is checked. */
+/* The caller holds @sb's freeze protection; lockdep checks that. */
 void aufs_assert_sb_write(const struct super_block *sb);
-/* Whether @op's d_revalidate asks nothing but whether an encrypted directory has got its key. */
+/* Whether @op's d_revalidate only asks whether an encrypted directory has got its key. */
 bool aufs_asks_for_key(const struct dentry_operations *op);
 void aufs_bin_attr_init(struct bin_attribute *attr);
 void aufs_claims_lock(void);
 void aufs_claims_unlock(void);
-/* The time that a change now would be noted with, at the earliest, in ns. */
+/* The earliest time, in ns, that the kernel would note for a change made now. */
 s64 aufs_coarse_time(void);
 int aufs_create(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry, umode_t mode);
 const struct cred *aufs_current_cred(void);
 struct dentry *aufs_d_find_any_alias(struct inode *inode);
-/* Takes the negative @dentry out of the dcache. False where it is not negative any more. */
+/* Takes the negative @dentry out of the dcache. False if it is not negative any more. */
 bool aufs_d_drop_negative(struct dentry *dentry);
-/* Whether the VFS asks ->d_revalidate before it believes @dentry. */
+/* Sets whether the VFS asks ->d_revalidate before it believes @dentry. */
 void aufs_d_set_asked(struct dentry *dentry, bool asked);
 struct dentry *aufs_d_alloc_parallel(struct dentry *parent, const char *name, unsigned int len);
 void aufs_copy_size(struct inode *to, const struct inode *from);
@@ -260,7 +263,7 @@ unsigned long aufs_fsize_limit(void);
 bool aufs_has_key(const struct inode *inode);
 int aufs_hold_renames(struct super_block *sb);
 bool aufs_try_to_hold_renames(struct super_block *sb);
-/* A hash that nobody can foresee who does not know @key. */
+/* A hash that nobody can predict without @key. */
 unsigned int aufs_hash(const unsigned long key[2], const void *data, size_t size);
 loff_t aufs_i_size_read(const struct inode *inode);
 bool aufs_is_frozen(const struct super_block *sb);
@@ -274,7 +277,7 @@ ssize_t aufs_iocb_write(struct file *file, struct kiocb *iocb, struct iov_iter *
 bool aufs_is_idmapped(const struct vfsmount *mnt);
 void *aufs_kvmalloc(size_t size, gfp_t gfp);
 void aufs_kiocb_end_write(struct kiocb *iocb);
-/* Whether @dentry, or what it lies in, is the upper or the work directory of an overlayfs. */
+/* Whether @dentry, or a directory above it, is the upper or the work directory of an overlayfs. */
 bool aufs_is_overlays(struct dentry *dentry);
 int aufs_link(struct dentry *old, struct vfsmount *mnt, struct inode *dir, struct dentry *dentry);
 const struct cred *aufs_limited_creds(void);
@@ -288,56 +291,59 @@ int aufs_mkdir(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry, u
 int aufs_mknod(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry, umode_t mode,
 	       dev_t rdev);
 /*
- * Puts counted references to what the dcache has in @dir into @children, at most @size; how
- * many there are. Without what is being looked up.
+ * Puts counted references to the dentries that the dcache has in @dir into @children, at most
+ * @size; returns how many there are. Dentries that are being looked up are left out.
  */
 unsigned int aufs_dcache_children(struct dentry *dir, struct dentry **children, unsigned int size);
 /*
- * Looks for a process that has what @search is for. False where none of the caller's pid
- * namespace has, or it is just changing that, or there are too many to ask. May sleep.
+ * Looks for a process that has what @search is for. False if no process of the caller's pid
+ * namespace has it, if it is just changing that, or if there are too many to ask. May sleep.
  */
 bool aufs_find_user(struct aufs_search *search, struct aufs_user *user);
 bool aufs_is_mount_point(const struct dentry *dentry);
-/* Who refers to it, its children as well. */
+/* The number of references to it, those of its children as well. */
 unsigned int aufs_dentry_users(const struct dentry *dentry);
 /* Whether somebody has it open for writing. */
 bool aufs_is_written_to(const struct inode *inode);
 /*
  * Puts counted references to inodes of @sb that no dentry leads to into @inodes, at most @size;
- * how many there are. Somebody watches them (fsnotify), or they are on their way in or out.
+ * returns how many there are. Such inodes are watched (fsnotify), or are being made or evicted.
  */
 unsigned int aufs_lone_inodes(struct super_block *sb, struct inode **inodes, unsigned int size);
 /*
- * How often something was told to have changed in what is watched for the directory @dir of
- * the union: a number that is another one afterwards, and never 0. Who reads it sees all that
- * has happened until then. Any context.
+ * A number for the directory @dir of the union: it is another one after each event in what is
+ * watched for @dir, and never 0. A task that has read it sees the changes that it counts. Any
+ * context.
  */
 unsigned long aufs_changes_of(const struct fsnotify_group *group, const struct inode *dir);
-/* Makes it another one. Any context. */
+/* Makes that number another one. Any context. */
 void aufs_note_change(const struct inode *dir);
 /* Ends the watches of a list. Sleeps. */
 void aufs_unwatch(struct aufs_watch *watches);
 /* Watches the branch's directory @inode for @dir, and adds that to the list @watches. Sleeps. */
 int aufs_watch(struct fsnotify_group *group, struct inode *inode, const struct inode *dir,
 	       struct aufs_watch **watches);
-/* The watches of one union; an ERR_PTR. It lives until the last of them has gone. */
+/* The watches of one union; or an ERR_PTR. It lives until the last watch has gone. */
 struct fsnotify_group *aufs_watches_create(void);
 void aufs_watches_put(struct fsnotify_group *group);
-/* When the module goes. Sleeps. */
+/* For the exit of the module. Sleeps. */
 void aufs_watches_exit(void);
 void aufs_list_lock_init(struct aufs_list_lock *lock, int depth);
-/* For who changes it: -EBUSY where others go on using it for seconds, -EINTR on a fatal signal. */
+/*
+ * Takes it exclusively, to change the list: -EBUSY if others go on using it for seconds, -EINTR on
+ * a fatal signal.
+ */
 int aufs_list_lock_alone(struct aufs_list_lock *lock, bool insists);
 void aufs_list_lock_shared(struct aufs_list_lock *lock);
 void aufs_list_unlock(struct aufs_list_lock *lock);
 void aufs_list_unlock_shared(struct aufs_list_lock *lock);
-/* What a mount of a branch that is rw, or not, does not do. */
+/* Sets whether a branch's mount is read-only, which then updates no access times, either. */
 void aufs_mnt_set_readonly(struct vfsmount *mnt, bool readonly);
 bool aufs_mnt_grants_rights(struct vfsmount *mnt);
 bool aufs_mnt_is_readonly(struct vfsmount *mnt);
 void aufs_mutex_init(struct mutex *mutex, enum aufs_mutex_kind kind, int depth);
 void aufs_mutex_lock(struct mutex *mutex);
-/* Zeroes; null without memory. Freeing null is allowed, in any context. */
+/* Filled with zeroes; null without memory. Freeing null is allowed, in any context. */
 struct aufs_name_filter *aufs_name_filter_alloc(unsigned int words);
 void aufs_name_filter_free(struct aufs_name_filter *filter);
 struct aufs_name_filters *aufs_name_filters_alloc(unsigned int count);
@@ -347,7 +353,7 @@ bool aufs_mutex_trylock(struct mutex *mutex);
 void aufs_mutex_unlock(struct mutex *mutex);
 AUFS_IDMAP *aufs_nop_idmap(void);
 int aufs_notify_change(struct vfsmount *mnt, struct dentry *dentry, struct iattr *attr);
-/* Lets others run, for a tick, or until a fatal signal. */
+/* Lets other tasks run, for a tick, or until a fatal signal. */
 void aufs_pause(void);
 #ifdef HAVE_REVERT_CREDS_RETURNS
 const struct cred *aufs_override_creds(const struct cred *cred);
@@ -360,7 +366,7 @@ void aufs_put_write_access(struct inode *inode);
 void aufs_random_key(unsigned long key[2]);
 ssize_t aufs_getxattr(struct vfsmount *mnt, struct dentry *dentry, const char *name, void *value,
 		      size_t size);
-/* Waits until nobody looks under RCU who has begun before. Sleeps. */
+/* Waits until all readers under RCU that have begun before are done. Sleeps. */
 void aufs_synchronize_rcu(void);
 void aufs_rcu_read_lock(void);
 void aufs_rcu_read_unlock(void);
@@ -403,8 +409,8 @@ int aufs_symlink(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry,
 int aufs_sync_super(struct super_block *sb);
 bool aufs_take_notice(void);
 /*
- * Lets syncfs(2) on @sb tell what has happened to the data of @h_sb since @told, which is brought
- * up to date, and returns it. Sampled before that. Any context.
+ * Lets syncfs(2) on @sb report the write errors of @h_sb since @told, which is brought up to date;
+ * returns the error. @told was sampled before. Any context.
  */
 int aufs_tell_write_errors(struct super_block *sb, struct super_block *h_sb, u32 *told);
 struct file *aufs_tmpfile_open(const struct path *parent, umode_t mode, int flags,
@@ -432,7 +438,7 @@ void *cxxrt_alloc(size_t size, unsigned int gfp);
 void cxxrt_bug(const char *what) __attribute__((noreturn));
 void cxxrt_free(const void *memory);
 
-/* What the kernel's C calls in C++. */
+/* Functions and data of C++ that the kernel's C uses. */
 int aufs_init_fs_context(struct fs_context *fc);
 void aufs_inode_init_once(void *object);
 void aufs_inode_free_stacks(struct inode *inode);

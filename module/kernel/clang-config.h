@@ -18,7 +18,7 @@
 #undef CONFIG_CC_HAS_NAMED_AS
 #undef CONFIG_CC_HAS_NAMED_AS_FIXED_SANITIZERS
 #undef CONFIG_USE_X86_SEG_SUPPORT
-/* What was included before this has made up its mind. */
+/* A header that was included before this may have defined it already. */
 #ifdef __percpu_seg_override
 #undef __percpu_seg_override
 #define __percpu_seg_override

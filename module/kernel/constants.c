@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Evaluates what only the C compiler can: the constants of constants.h and the
- * alignment of every struct and union. Compiled to assembly only, in which each
- * becomes a line `.ascii "->NAME SIZE SIGNED VALUE"` or `.ascii "=>struct NAME
- * ALIGNMENT"` for scripts/building/gen-types (the kernel's asm-offsets.c works like this).
+ * Evaluates what only the C compiler can: the constants of constants.h and the alignment of every
+ * struct and union. Compiled to assembly only. Each becomes a line `.ascii "->NAME SIZE SIGNED
+ * VALUE"` or `.ascii "=>struct NAME ALIGNMENT"` there for scripts/building/gen-types (the kernel's
+ * asm-offsets.c works like this).
  */
 #include "linux.h"
 

@@ -2,15 +2,14 @@
 /*
  * The constants that are macros in C and that C++ may use by the same name.
  *
- * K(NAME) for each. The C compiler evaluates it (constants.c), and
- * scripts/building/gen-types writes `inline constexpr TYPE NAME = VALUE;` into
- * generated/constants.hh. What is an enumerator in one kernel and a macro in
- * another may stand here too: C++ gets it from the enum then. A constant that
- * some kernel lacks goes into an #ifdef; C++ can ask for it by HAVE_NAME if
+ * K(NAME) for each. The C compiler evaluates it (constants.c), and scripts/building/gen-types
+ * writes `inline constexpr TYPE NAME = VALUE;` into generated/constants.hh. A name that is an
+ * enumerator in one kernel and a macro in another may stand here too: C++ then gets it from the
+ * enum. A constant that some kernel lacks goes into an #ifdef; C++ can ask for it by HAVE_NAME if
  * optional.txt has the name.
  *
- * No include guard: this is a list, to be included where K is defined. It is
- * laid out by hand, by theme.
+ * No include guard: this is a list, to be included where K is defined. It is laid out by hand, by
+ * theme.
  */
 /* clang-format off */
 

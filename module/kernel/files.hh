@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Open files, the union's and those of branches. All may sleep where nothing else is said. */
+/* Open files, the union's and those of branches. All functions may sleep unless a comment says more. */
 #pragma once
 
 #include "kernel/handles.hh"
@@ -7,19 +7,19 @@
 namespace aufs
 {
 
-/* Lets @file go; at once where the kernel can, and not when the task returns to the user. */
+/* Lets @file go: at once if the kernel can do that, else when the task returns to user space. */
 inline void put_now(Ref<struct file> file)
 {
 	aufs_fput_now(file.leak());
 }
 
-/* The same of one that was opened to be written to: nobody writes to it any more, on other kernels as well. */
+/* The same for a file that was opened to be written to. On all kernels it counts as a writer no more afterwards. */
 inline void put_writer_now(Ref<struct file> file)
 {
 	aufs_fput_writer_now(file.leak());
 }
 
-/* Nobody writes to the regular file @file until allow_writes(). -ETXTBSY where somebody does. Any context. */
+/* Keeps writers from the regular file @file until allow_writes(). -ETXTBSY if there is one. Any context. */
 inline Result<void> deny_writes(struct file &file)
 {
 	return check(aufs_deny_write_access(&file));
@@ -37,13 +37,13 @@ inline void set_flags(struct file &virtual_file, struct file &h_file, unsigned i
 	aufs_set_file_flags(&virtual_file, &h_file, mask, more);
 }
 
-/* As aufs_iocb_write(): what ->write_iter() returns, as the VFS wants it. */
+/* As aufs_iocb_write(). Returns what ->write_iter() returns, as the VFS wants it. */
 inline ssize_t write_branch(struct file &file, struct kiocb &iocb, struct iov_iter &iter)
 {
 	return aufs_iocb_write(&file, &iocb, &iter);
 }
 
-/* What write_branch() has queued is done: ends the freeze protection. Any context. */
+/* Ends the freeze protection of a write that write_branch() has queued and that is done. Any context. */
 inline void end_queued_write(struct kiocb &iocb)
 {
 	aufs_kiocb_end_write(&iocb);
@@ -63,7 +63,7 @@ inline Result<Ref<struct file>> open_unnamed(const struct path &parent, umode_t 
 	return adopt_or_error(aufs_tmpfile_open(&parent, mode, flags, &cred));
 }
 
-/* The file at @path of a branch that serves @user, as its carrier wants it (mapping.c). */
+/* Opens the file at @path of a branch, to serve @user, as its carrier wants it (mapping.c). */
 inline Result<Ref<struct file>> open_for(const struct file &user, int flags,
 					 const struct path &path, const struct cred &cred)
 {
@@ -77,7 +77,7 @@ inline Result<void> map_for(struct file &user, struct file &branch, struct vm_ar
 	return check(aufs_branch_mmap(&user, &branch, &vma, &cred));
 }
 
-/* What the user of the branch file @file knows it as. Any context. */
+/* The path by which the user of the branch file @file knows it. Any context. */
 inline const struct path &user_path_of(const struct file &file)
 {
 	return *aufs_file_user_path(&file);
@@ -88,7 +88,7 @@ inline const struct inode &user_inode_of(const struct file &file)
 	return *aufs_file_user_inode(&file);
 }
 
-/* Where @file would be mapped: an address, or a negative errno. */
+/* The address at which @file would be mapped, or a negative errno. */
 inline unsigned long unmapped_area(struct file &file, unsigned long addr, unsigned long len,
 				   unsigned long pgoff, unsigned long flags)
 {

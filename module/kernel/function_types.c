@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Whether C and C++ have the same types for functions that are called through pointers. A kernel
- * with CFI (CONFIG_CFI, once CONFIG_CFI_CLANG) looks at each such call whether the function is of
- * the type that the caller means, by a hash of the type's name as the C++ ABI spells it, in both
- * languages: there "bool" is C's _Bool, a struct is its tag, and neither extern "C" nor what is
- * const of a parameter itself counts. That the headers of types.hh say the same type is all that
- * is needed; this is where it is proven.
+ * Proves that C and C++ have the same types for functions that are called through pointers. At
+ * each such call, a kernel with CFI (CONFIG_CFI, once CONFIG_CFI_CLANG) checks whether the
+ * function is of the type that the caller means, by a hash of the type's name as the C++ ABI
+ * spells it, in both languages. There "bool" is C's _Bool and a struct is its tag; extern "C", and
+ * const on a parameter itself, do not count. So types.hh only has to say the same types as the
+ * headers: this is where it is proven.
  *
  * Compiled to assembly only, once as C and once as C++, with -fsanitize=kcfi. A function that is
  * declared, and whose address is taken, gets a symbol there that is the hash of its type.
@@ -22,7 +22,7 @@
 #define P(number, record, member, cxx_record, cxx_member)                                          \
 	extern typeof(*((record *)0)->member) aufs_type_##number;
 #endif
-/* Of each pointer to a function that a struct or union has. */
+/* For each pointer to a function that a struct or union has. */
 #include "generated/pointers.h"
 #undef P
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The kernel's objects as C++ handles: who counts what, and who runs as whom, is visible in the scope.
- * Locks are in locks.hh.
+ * The kernel's objects as C++ handles: references and credentials are visible in the scope that has them. Locks are in
+ * locks.hh.
  */
 #pragma once
 
@@ -70,7 +70,7 @@ template <> struct RefTraits<struct inode> {
 	}
 };
 
-/* An array that came from kvmalloc, of a type without a destructor. */
+/* An array from kvmalloc, of a type without a destructor. */
 template <class T> struct KvArray {
 	T *data = nullptr;
 
@@ -93,7 +93,7 @@ template <class T> struct KvArray {
 		kvfree(static_cast<void *>(data));
 	}
 
-	/* @count elements, uninitialised; null when there is no memory. May sleep. */
+	/* @count elements, uninitialised; null without memory. May sleep. */
 	[[nodiscard]] static KvArray allocate(__SIZE_TYPE__ count)
 	{
 		return KvArray(
@@ -132,7 +132,7 @@ template <class T> inline T *error_pointer(int error)
 	return reinterpret_cast<T *>(static_cast<long>(error));
 }
 
-/* Of what is_error(). */
+/* The error that is_error() has found. */
 template <class T> inline Error error_of(const T *pointer)
 {
 	return Error{static_cast<int>(reinterpret_cast<long>(pointer))};
@@ -151,7 +151,7 @@ inline Result<void> check(int error)
 	return Result<void>::from(error);
 }
 
-/* What a kernel function returns that counts bytes. */
+/* The result of a kernel function that returns a number of bytes or a negative errno. */
 template <class T> Result<T> check_count(T count)
 {
 	if (count < 0)
@@ -202,7 +202,7 @@ inline Ref<struct dentry> parent_of(struct dentry &dentry)
 }
 
 #ifdef HAVE_REVERT_CREDS_RETURNS
-/* Both are inlines since the second returns something. */
+/* Both are inlines since revert_creds() returns something. */
 inline const struct cred *override_creds(const struct cred *cred)
 {
 	return aufs_override_creds(cred);
@@ -228,7 +228,7 @@ public:
 		revert_creds(old_);
 	}
 
-	/* Who the scope was entered as. */
+	/* The credentials with which the scope was entered. */
 	const struct cred &caller() const
 	{
 		return *old_;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Inodes and superblocks, the union's and a branch's. Any context where nothing else is said. */
+/* Inodes and superblocks, the union's and a branch's. Any context unless a comment says more. */
 #pragma once
 
 #include "kernel/handles.hh"
@@ -7,7 +7,7 @@
 namespace aufs
 {
 
-/* In bytes. */
+/* The size in bytes. */
 inline loff_t size_of(const struct inode &inode)
 {
 	return aufs_i_size_read(&inode);
@@ -25,7 +25,7 @@ inline struct inode *allocate_inode(struct super_block &sb)
 	return aufs_inode_alloc(&sb);
 }
 
-/* Tells lockdep how deep the branches of its union are stacked. */
+/* Tells lockdep how deep the branches of the inode's union are stacked. */
 inline void annotate(struct inode &inode, int depth)
 {
 	aufs_annotate_inode(&inode, depth);
@@ -36,19 +36,19 @@ inline void annotate(struct super_block &sb, int depth)
 	aufs_annotate_super(&sb, depth);
 }
 
-/* The VFS asks for ACLs each time. */
+/* Makes the VFS ask for ACLs each time. */
 inline void do_not_cache_acls(struct inode &inode)
 {
 	aufs_dont_cache_acls(&inode);
 }
 
-/* For who holds rcu_read_lock(): borrowed, with the filesystem's ids; null for none; an ERR_PTR. */
+/* The cached ACL, with the filesystem's ids: borrowed under rcu_read_lock(); null for none; or an ERR_PTR. */
 inline struct posix_acl *cached_acl(struct inode &inode, int type)
 {
 	return aufs_get_cached_acl_rcu(&inode, type);
 }
 
-/* Whether somebody has it open for writing. */
+/* Whether some task has @inode open for writing. */
 inline bool is_written_to(const struct inode &inode)
 {
 	return aufs_is_written_to(&inode);
@@ -60,19 +60,19 @@ inline bool has_key(const struct inode &inode)
 	return aufs_has_key(&inode);
 }
 
-/* Whether d_revalidate of @operations asks nothing but whether an encrypted directory has got its key. */
+/* Whether d_revalidate of @operations only asks whether an encrypted directory has got its key. */
 inline bool asks_for_key(const struct dentry_operations &operations)
 {
 	return aufs_asks_for_key(&operations);
 }
 
-/* Whether @dentry, or what it lies in, is the upper or the work directory of an overlayfs. */
+/* Whether @dentry, or a directory above it, is the upper or the work directory of an overlayfs. */
 inline bool is_overlays(struct dentry &dentry)
 {
 	return aufs_is_overlays(&dentry);
 }
 
-/* Whether who writes to it waits; it may be another moment's answer. Any context. */
+/* Whether a task that writes to @sb has to wait. The answer may be old. Any context. */
 inline bool is_frozen(const struct super_block &sb)
 {
 	return aufs_is_frozen(&sb);
@@ -89,13 +89,13 @@ inline bool is_read_only(const struct super_block &sb)
 	return aufs_sb_rdonly(&sb);
 }
 
-/* The mapping of ids of an object that maps none. */
+/* The mapping of ids that maps none. */
 inline AUFS_IDMAP *no_idmap()
 {
 	return aufs_nop_idmap();
 }
 
-/* No program that is mapped runs from @inode in this scope: -ETXTBSY where one does. */
+/* Leave to truncate @inode for a scope: no program runs from it meanwhile. -ETXTBSY if one does. */
 class WriteRight final
 {
 public:
@@ -122,19 +122,19 @@ private:
 	struct inode *inode_;
 };
 
-/* Makes @file one of sysfs that is made at run time. */
+/* Prepares @file, a file of sysfs that is made at run time. */
 inline void init_attribute(struct bin_attribute &file)
 {
 	aufs_bin_attr_init(&file);
 }
 
-/* What nobody can foresee. */
+/* Fills @key with random bits. */
 inline void make_random(unsigned long (&key)[2])
 {
 	aufs_random_key(key);
 }
 
-/* The earliest time, in ns, that a change from now on would be noted with. */
+/* The earliest time, in ns, that the kernel would note for a change from now on. */
 inline s64 coarse_time()
 {
 	return aufs_coarse_time();

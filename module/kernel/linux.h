@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * All kernel headers that the module uses, for C files only: types.c (from
- * which C++ gets its types), constants.c, helpers/ and the probe of optional
- * declarations read the very same set, so that what one sees all see.
+ * All kernel headers that the module uses, for C files only. types.c (from which C++ gets its
+ * types), constants.c, helpers/ and the probe of optional declarations read the very same set, so
+ * that they agree.
  *
- * A header that not every supported kernel has stands in an #ifdef; Kbuild
- * looks for it and defines the macro (sparse knows no __has_include).
+ * A header that not every supported kernel has stands in an #ifdef; Kbuild looks for it and
+ * defines the macro (sparse knows no __has_include).
  */
 #ifndef AUFS_KERNEL_LINUX_H
 #define AUFS_KERNEL_LINUX_H

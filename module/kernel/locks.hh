@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Locks as scopes: who holds what is visible in the code.
+ * Locks as scopes: the code shows what is locked, and where.
  *
  * Lock order of the filesystem, outermost first; what is taken on a branch is always inside what
  * the VFS already holds on the union. Where a branch is a union itself, its whole order comes inside:
  * each depth has lock classes of its own (init_mutex(), annotate()), so that lockdep proves it.
  *
- *	the union's freeze protection, s_vfs_rename_mutex and i_rwsem (taken by the VFS); who changes the list of
+ *	the union's freeze protection, s_vfs_rename_mutex and i_rwsem (taken by the VFS); a change of the list of
  *	  branches, inside s_umount, takes s_vfs_rename_mutex first, or only tries it
  *	  DirFile's lock_: within an open directory's iterate and seek alone
  *	  the list of branches (list_lock.hh), shared; alone, to change it, inside s_umount
@@ -29,7 +29,7 @@
 namespace aufs
 {
 
-/* What RCU frees stays in memory until the end of the scope, which does not sleep. Any context. */
+/* Objects that RCU frees stay in memory until the end of the scope, which does not sleep. Any context. */
 class RcuReader final
 {
 public:
@@ -64,7 +64,7 @@ private:
 	struct inode &inode_;
 };
 
-/* Holds something of a T that two functions take and give back, from here to the end of the scope. */
+/* Holds, for a scope, something of a T that two functions take and give back. */
 template <class T, void (&take)(T *), void (&give_back)(T *)> class Held final
 {
 public:
@@ -83,31 +83,31 @@ private:
 	T &of_;
 };
 
-/* Holds the spinlock of one of our inodes, which guards what several sides count. Any task. */
+/* Holds the i_lock of one of our inodes, which guards counts that several tasks change. Any context that may spin. */
 using InodeSpinLock = Held<struct inode, aufs_inode_spin_lock, aufs_inode_spin_unlock>;
 
 /* Holds a mutex in a scope. */
 using MutexLock = Held<struct mutex, aufs_mutex_lock, aufs_mutex_unlock>;
 
-/* A mutex that is held, or none: what a lock of a type of its own is made of. */
+/* A mutex that is held, or none. Locks with a type of their own are made of it. */
 class MutexHeld final
 {
 public:
 	MutexHeld() = default;
-	/* For who may be killed while waiting: -EINTR. */
+	/* A fatal signal ends the waiting: -EINTR. */
 	static Result<MutexHeld> get(struct mutex &mutex)
 	{
 		if (aufs_mutex_lock_killable(&mutex) != 0)
 			return Error{-EINTR};
 		return MutexHeld(mutex);
 	}
-	/* For who has no way back. */
+	/* For a caller that cannot take back what it has done: waits through signals. */
 	static MutexHeld wait(struct mutex &mutex)
 	{
 		aufs_mutex_lock(&mutex);
 		return MutexHeld(mutex);
 	}
-	/* -EBUSY where another has it. */
+	/* -EBUSY if another task has it. */
 	static Result<MutexHeld> try_to_get(struct mutex &mutex)
 	{
 		if (!aufs_mutex_trylock(&mutex))
@@ -139,8 +139,8 @@ inline void init_mutex(struct mutex &mutex, enum aufs_mutex_kind kind, int depth
 }
 
 /*
- * The claims of all unions are read and change in this scope, and lists of branches are exchanged in it: so who
- * only shows a list may take this in place of the list's own lock, under whatever lock. Sleeps.
+ * The claims of all unions are read and changed in this scope, and lists of branches are exchanged in it. So a task
+ * that only shows a list may take this in place of the list's own lock, under whatever lock. Sleeps.
  */
 class ClaimsLock final
 {
@@ -161,15 +161,15 @@ public:
 class BranchListLock final
 {
 public:
-	/* Whether who wants it alone keeps others from taking it, until those who have it let go. */
+	/* Whether a task that wants it exclusively keeps others from taking it, until those that have it let go. */
 	enum class Insists : bool { no, yes };
 
-	/* Of a union whose branches are stacked @depth times. */
+	/* For a union whose branches are stacked @depth times. */
 	void init(int depth)
 	{
 		aufs_list_lock_init(&lock_, depth);
 	}
-	/* Sleeps while somebody has it alone. */
+	/* Sleeps while a task has it exclusively. */
 	void share()
 	{
 		aufs_list_lock_shared(&lock_);
@@ -178,7 +178,7 @@ public:
 	{
 		aufs_list_unlock_shared(&lock_);
 	}
-	/* -EBUSY where others go on using it, -EINTR on a fatal signal. Sleeps. */
+	/* Takes it exclusively. -EBUSY if others go on using it, -EINTR on a fatal signal. Sleeps. */
 	Result<void> take(Insists insists)
 	{
 		return check(aufs_list_lock_alone(&lock_, insists == Insists::yes));
@@ -193,19 +193,20 @@ private:
 };
 
 /*
- * Nothing moves to another directory in the dcache: else it could come from one whose names have not been collected
- * yet to one whose have. The VFS does it after ->rename, when that holds the list no more.
+ * Nothing moves to another directory in the dcache in this scope. Else a dentry could move from a directory whose
+ * entries have not been collected yet to one whose entries have been. The VFS moves it after ->rename, when that has
+ * let go of the list.
  */
 class RenamesHeld final
 {
 public:
-	/* Waits for who is renaming, as all others do: not under the list's lock. -EINTR on a fatal signal. */
+	/* Waits for renames, as all others do: not under the list's lock. -EINTR on a fatal signal. */
 	static Result<RenamesHeld> get(struct super_block &sb)
 	{
 		TRY(check(aufs_hold_renames(&sb)));
 		return RenamesHeld(sb);
 	}
-	/* -EAGAIN while somebody is renaming, from before the VFS calls until after that. */
+	/* -EAGAIN while a task is renaming, from before the VFS calls us until after that. */
 	static Result<RenamesHeld> try_to_get(struct super_block &sb)
 	{
 		if (!aufs_try_to_hold_renames(&sb))
@@ -231,8 +232,8 @@ private:
 };
 
 /*
- * The VFS calls with the s_umount of @sb, a union's, held for writing: nobody else remounts or unmounts it. Made
- * where it calls, and handed on to what needs that.
+ * A proof that the VFS has called with the s_umount of @sb, a union's, locked for writing: no other task remounts or
+ * unmounts the union. Made where the VFS calls, and handed on to functions that need it.
  */
 class UmountHeld final
 {
@@ -255,10 +256,10 @@ private:
 /* A filesystem is not frozen in this scope. Sleeps while it is. */
 using FreezeProtection = Held<struct super_block, aufs_sb_start_write, aufs_sb_end_write>;
 
-/* The same for what a regular file lies on; nothing for another file. */
+/* The same for the filesystem of a regular file; nothing for another file. */
 using FileFreezeProtection = Held<struct file, aufs_file_start_write, aufs_file_end_write>;
 
-/* The caller is in such a scope, or in one of the VFS's; where lockdep knows, that is checked. */
+/* The caller is in such a scope, or in one of the VFS's: lockdep checks that. */
 inline void assert_freeze_protected(const struct super_block &sb)
 {
 	aufs_assert_sb_write(&sb);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Options on their way from a mount to the methods of its context. All sleep. */
+/* Options on their way from a mount to the methods of its context. All functions sleep. */
 #pragma once
 
 #include "kernel/handles.hh"
@@ -7,13 +7,13 @@
 namespace aufs
 {
 
-/* Takes those that are the security modules' out of @options. */
+/* Takes the security modules' options out of @options. */
 inline Result<void> eat_options(struct fs_context &fc, char *options)
 {
 	return check(aufs_eat_security_options(&fc, options));
 }
 
-/* Gives @key and the @size bytes of @value, null for none, to the VFS as one option. */
+/* Gives @key and the @size bytes of @value (null for none) to the VFS as one option. */
 inline Result<void> parse_string(struct fs_context &fc, const char *key, const char *value,
 				 size_t size)
 {

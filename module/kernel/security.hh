@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What security modules say. All sleep. */
+/* Questions to security modules. All functions sleep. */
 #pragma once
 
 #include "kernel/handles.hh"
@@ -7,7 +7,7 @@
 namespace aufs
 {
 
-/* With which credentials a copy of @dentry's object is made. -ENOMEM, or what the module says. */
+/* The credentials with which a copy of @dentry's object is made. -ENOMEM, or the module's errno. */
 inline Result<Ref<const struct cred>> creds_for_copy(struct dentry &dentry)
 {
 	struct cred *creds;
@@ -16,7 +16,7 @@ inline Result<Ref<const struct cred>> creds_for_copy(struct dentry &dentry)
 	return Ref<const struct cred>::adopt(creds);
 }
 
-/* Whether a copy of @dentry's object is to be without the attribute @name. */
+/* Whether a copy of @dentry's object is to be made without the attribute @name. */
 inline Result<bool> leaves_out(struct dentry &dentry, const char *name)
 {
 	int skip = aufs_copy_up_xattr(&dentry, name);
@@ -25,7 +25,7 @@ inline Result<bool> leaves_out(struct dentry &dentry, const char *name)
 	return skip != 0;
 }
 
-/* Makes @creds those with which the new object @dentry of @mode has the label that @caller's would have. */
+/* Makes @creds such that the new object @dentry of @mode gets the label that it would get if @caller made it. */
 inline Result<void> create_as(struct dentry &dentry, umode_t mode, const struct cred &caller,
 			      struct cred &creds)
 {

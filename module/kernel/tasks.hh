@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The current task: who it is, what it may, which signals it has. And other tasks. */
+/* The current task: its credentials, rights, signals. And other tasks. */
 #pragma once
 
 #include "kernel/handles.hh"
@@ -12,53 +12,52 @@ inline const struct cred &current_cred()
 	return *aufs_current_cred();
 }
 
-/* Its credentials without CAP_SYS_RESOURCE; null without memory. Sleeps. */
+/* The task's credentials without CAP_SYS_RESOURCE; null without memory. Sleeps. */
 inline Ref<const struct cred> limited_creds()
 {
 	return Ref<const struct cred>::adopt(aufs_limited_creds());
 }
 
-/* Whether it may go over quotas and into reserved blocks. Any context. */
+/* Whether the task may exceed quotas and use reserved blocks. Any context. */
 inline bool may_exceed_limits()
 {
 	return aufs_may_exceed_limits();
 }
 
-/* Whether it may mount this filesystem. Any context. */
+/* Whether the task may mount this filesystem. Any context. */
 inline bool may_mount()
 {
 	return aufs_may_mount();
 }
 
-/* It has a fatal signal. Any context. */
+/* Whether the task has a fatal signal. Any context. */
 inline bool is_being_killed()
 {
 	return aufs_signal_pending();
 }
 
-/* Lets others run, for a tick, or until a fatal signal. */
+/* Lets other tasks run, for a tick, or until a fatal signal. */
 inline void pause_shortly()
 {
 	aufs_pause();
 }
 
-/* Waits until nobody looks under RCU who has begun before. Sleeps. */
+/* Waits until all readers under RCU that have begun before are done. Sleeps. */
 inline void wait_for_rcu_readers()
 {
 	aufs_synchronize_rcu();
 }
 
-/* How large a file may become that the task writes to, in bytes: RLIMIT_FSIZE. */
+/* The size up to which the task may extend a file, in bytes: RLIMIT_FSIZE. */
 inline unsigned long file_size_limit()
 {
 	return aufs_fsize_limit();
 }
 
 /*
- * Signals are seen after this scope only: those that the task has handlers for
- * (handled), or all (around what is short: what has been
- * killed tidies up, takes back and notes as well, on filesystems that then stop reading a directory or answer
- * nothing any more).
+ * Signals are seen only after this scope: those for which the task has handlers (handled), or all. The latter is for
+ * short steps by which a task tidies up, takes back or notes what it has done, also when it was killed: for such a
+ * task some filesystems stop reading a directory or answer nothing any more.
  */
 class SignalsBlocked final
 {
@@ -81,8 +80,8 @@ public:
 			aufs_give_notice();
 	}
 	/*
-	 * Whether it was only told that it has work to do when it returns to user space (io_uring does that), which
-	 * looks as a signal does: until the end of the scope it is not.
+	 * Whether the task was only told that it has work to do when it returns to user space (io_uring does that),
+	 * which looks as a signal does. If so, it is not told until the end of the scope.
 	 */
 	bool set_notice_aside()
 	{
@@ -97,7 +96,7 @@ private:
 	bool has_notice_ = false;
 };
 
-/* A process that has what @search is for: as aufs_find_user(). */
+/* Finds a process that has what @search is for, as aufs_find_user(). */
 inline bool find_user(struct aufs_search &search, struct aufs_user &user)
 {
 	return aufs_find_user(&search, &user);

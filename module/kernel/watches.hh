@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Watches of directories of branches: who changes a name in one tells the union of it. */
+/* Watches of directories of branches: a change of a name in one is told to the union. */
 #pragma once
 
 #include "kernel/handles.hh"
@@ -7,11 +7,11 @@
 namespace aufs
 {
 
-/* Those of one union. */
+/* The watches of one union. */
 class Watches final
 {
 public:
-	/* Those of one directory, a list; null where it has none. */
+	/* The watches of one directory, a list; null if it has none. */
 	using List = struct aufs_watch *;
 
 	Watches() = default;
@@ -23,7 +23,7 @@ public:
 			aufs_watches_put(group_);
 	}
 
-	/* Before anything is watched; does nothing if it was called before. -ENOMEM. Sleeps. */
+	/* Called before anything is watched; does nothing the second time. -ENOMEM. Sleeps. */
 	Result<void> prepare()
 	{
 		if (group_)
@@ -37,31 +37,31 @@ public:
 		return {};
 	}
 	/*
-	 * How often something was told to have changed in what is watched for the directory @dir of the union: a number
-	 * that is another one afterwards, and never 0. Who reads it sees all that has happened until then. Any context.
+	 * A number for the directory @dir of the union: it is another one after each event in what is watched for
+	 * @dir, and never 0. A task that has read it sees the changes that it counts. Any context.
 	 */
 	unsigned long changes_of(const struct inode &dir) const
 	{
 		return aufs_changes_of(group_, &dir);
 	}
-	/* Watches the branch's directory @h_dir for @dir, and adds that to @list. -ENOMEM. Sleeps. */
+	/* Watches the branch's directory @h_dir for @dir, and adds the watch to @list. -ENOMEM. Sleeps. */
 	Result<void> add(struct inode &h_dir, const struct inode &dir, List &list) const
 	{
 		return check(aufs_watch(group_, &h_dir, &dir, &list));
 	}
-	/* Ends those of @list. Sleeps. */
+	/* Ends the watches of @list. Sleeps. */
 	static void end(List list)
 	{
 		aufs_unwatch(list);
 	}
-	/* As if something had been told of @dir. Any context. */
+	/* As if an event had been told for @dir. Any context. */
 	static void note_change(const struct inode &dir)
 	{
 		aufs_note_change(&dir);
 	}
 
 private:
-	/* It lives until the last of them has gone. */
+	/* It lives until the last watch has gone. */
 	struct fsnotify_group *group_ = nullptr;
 };
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * How branches are let go: the task that unmounts where the last user may not sleep. And whether
- * an overlayfs has one.
+ * Lets branches go: a work unmounts them where the last user may not sleep. And whether an
+ * overlayfs has one in use.
  */
 #include "kernel/linux.h"
 #include "kernel/generated/declared.h"
@@ -14,7 +14,7 @@ void aufs_release_now(struct llist_node *first)
 {
 	struct vfsmount *mnts[32];
 
-	/* An unmount waits for a grace period, and so for who looks at the branch under RCU. */
+	/* An unmount waits for a grace period, and so for readers of the branch under RCU. */
 	while (first) {
 		struct llist_node *node = first;
 		unsigned int count = 0;
@@ -38,13 +38,13 @@ static void release_branches(struct work_struct *work)
 
 static DECLARE_WORK(aufs_release_work, release_branches);
 
-/* Waits for all that aufs_release_later() was called for. */
+/* Waits for all branches for which aufs_release_later() was called. */
 void aufs_release_flush(void)
 {
 	flush_work(&aufs_release_work);
 }
 
-/* Unmounts and frees the branch of @node in a work: that sleeps, and the caller may not. */
+/* Unmounts and frees the branch of @node in a work: an unmount sleeps, and the caller may not. */
 void aufs_release_later(struct llist_node *node)
 {
 	llist_add(node, &aufs_released);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Helpers for the dcache: what it has, by which name, and that nothing in it moves. Those of the
+ * Helpers for the dcache: its dentries, their names, and that nothing in it moves. Helpers for the
  * whole dcache come last.
  */
 #include "kernel/linux.h"
@@ -33,7 +33,10 @@ struct dentry *aufs_d_alloc_parallel(struct dentry *parent, const char *name, un
 #endif
 	struct dentry *found;
 
-	/* Where the VFS would ask, that there was no such name is no answer: it was just read. */
+	/*
+	 * If the VFS would ask ->d_revalidate, a cached negative dentry is no answer: the name was
+	 * just read.
+	 */
 	if (!IS_ERR_OR_NULL(dentry) && d_is_negative(dentry) &&
 	    (dentry->d_flags & DCACHE_OP_REVALIDATE)) {
 		d_drop(dentry);
@@ -49,7 +52,9 @@ struct dentry *aufs_d_alloc_parallel(struct dentry *parent, const char *name, un
 #endif
 	if (IS_ERR(dentry) || !d_in_lookup(dentry))
 		return dentry;
-	/* Who waits for it sleeps on our stack: it ends before we return. */
+	/*
+	 * A task that waits for this lookup sleeps on our stack: the lookup ends before we return.
+	 */
 	found = d_inode(parent)->i_op->lookup(d_inode(parent), dentry, 0);
 	d_lookup_done(dentry);
 	if (found) {
@@ -96,7 +101,7 @@ static struct dentry *next_child(struct dentry *dir, struct dentry *child)
 #endif
 }
 
-/* All dentries have the operation from their beginning: somebody may just be about to call it. */
+/* All dentries have the operation from their beginning: a task may just be about to call it. */
 void aufs_d_set_asked(struct dentry *dentry, bool asked)
 {
 	spin_lock(&dentry->d_lock);
@@ -108,8 +113,8 @@ void aufs_d_set_asked(struct dentry *dentry, bool asked)
 }
 
 /*
- * Takes a name that nothing had out of the dcache, unless something has been made there
- * meanwhile. Whether it did.
+ * Takes the dentry of a name that nothing had out of the dcache, unless something has been made
+ * there meanwhile. Returns whether it did.
  */
 bool aufs_d_drop_negative(struct dentry *dentry)
 {
@@ -132,7 +137,7 @@ int aufs_hold_renames(struct super_block *sb)
 	return mutex_lock_killable(&sb->s_vfs_rename_mutex);
 }
 
-/* The same for who holds others: whether nobody is renaming just now. */
+/* The same for a caller that holds other locks, as a try: false while a task is renaming. */
 bool aufs_try_to_hold_renames(struct super_block *sb)
 {
 	return mutex_trylock(&sb->s_vfs_rename_mutex);

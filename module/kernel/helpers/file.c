@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Helpers for open files, for what is copied between the union's file and the branch's, and for
- * what a copy-up asks of its caller. Alphabetical.
+ * Helpers for open files, for sizes and flags that are copied between the union's file and the
+ * branch's, and for checks of a copy-up's caller. Alphabetical.
  */
 #include "kernel/linux.h"
 #include "kernel/generated/declared.h"
@@ -24,10 +24,10 @@ void aufs_assert_sb_write(const struct super_block *sb)
 #endif
 
 /*
- * Any context, any number of callers at once. Who has stored a size looks again, so that
- * the last of them has seen the last change. (Where a size is two words, i_size_write()
- * wants a lock against others, which cannot be taken here: an interrupt may come. So such
- * kernels are refused.)
+ * Any context, any number of callers at once. A task that has stored a size looks again, so that
+ * the last one has seen the last change. (On kernels where a size is two words, i_size_write()
+ * wants a lock against others, which cannot be taken here: an interrupt may come. So such kernels
+ * are refused.)
  */
 void aufs_copy_size(struct inode *to, const struct inode *from)
 {
@@ -62,9 +62,9 @@ void aufs_file_start_write(struct file *file)
 }
 
 /*
- * Puts @file for the ->release of another one, which runs where this one may be
- * dropped as well: it need not wait for the task to return to user space. Before
- * 6.5 that was only for kernel threads.
+ * Puts @file for the ->release of another file. That runs in a context where @file may be dropped
+ * as well: it need not wait for the task to return to user space. Before 6.5 only kernel threads
+ * could do that.
  */
 void aufs_fput_now(struct file *file)
 {
@@ -76,13 +76,13 @@ void aufs_fput_now(struct file *file)
 }
 
 /*
- * The same for a file that was opened to be written to: nobody writes to it any more, and so it
- * can be run, before the task returns to user space.
+ * The same for a file that was opened to be written to: it counts as a writer no more, and so the
+ * file can be run, before the task returns to user space.
  */
 void aufs_fput_writer_now(struct file *file)
 {
 #ifndef HAVE_BACKING_FILE_OPEN
-	/* What the last part of fput() does with such a file, which comes later here. */
+	/* The last part of fput() does this with such a file, but too late for us. */
 	if (file->f_mode & FMODE_WRITER) {
 		sb_start_write(file_inode(file)->i_sb);
 		put_write_access(file_inode(file));
@@ -109,10 +109,9 @@ void aufs_give_notice(void)
 }
 
 /*
- * Writes with @file's freeze protection held. Who completes a request that was
- * queued (-EIOCBQUEUED) gives it up with aufs_kiocb_end_write(). The VFS has asked
- * security modules and notified of what is done to the user's file: the branch's
- * own method is called, and that is not done again.
+ * Writes with @file's freeze protection held. The completion of a request that was queued
+ * (-EIOCBQUEUED) gives it up with aufs_kiocb_end_write(). For the user's file the VFS has asked
+ * security modules and notified already: so the branch's own method is called, which does neither.
  */
 ssize_t aufs_iocb_write(struct file *file, struct kiocb *iocb, struct iov_iter *iter)
 {
@@ -146,11 +145,11 @@ u32 aufs_sample_write_errors(const struct super_block *h_sb)
 
 /*
  * Gives @file those of @user's flags that are in @mask, and @more. Under @user's lock, as F_SETFL
- * changes them: so the last one who changes @user's finds @file with all that came before.
+ * changes them: after the last task that changes @user's flags, @file has all changes.
  */
 void aufs_set_file_flags(struct file *user, struct file *file, unsigned int mask, unsigned int more)
 {
-	/* Who calls has looked, and @user's may have changed since. */
+	/* The caller has looked, but @user's flags may have changed since. */
 	if (!(file->f_mode & FMODE_CAN_ODIRECT))
 		mask &= ~O_DIRECT;
 	spin_lock(&user->f_lock);
@@ -159,7 +158,7 @@ void aufs_set_file_flags(struct file *user, struct file *file, unsigned int mask
 	spin_unlock(&user->f_lock);
 }
 
-/* The pages of the branch's page cache, without a copy where it can. */
+/* Passes pages of the branch's page cache, without a copy if the branch can. */
 ssize_t aufs_splice_read(struct file *in, loff_t *ppos, struct pipe_inode_info *pipe, size_t len,
 			 unsigned int flags)
 {
@@ -174,20 +173,20 @@ ssize_t aufs_splice_read(struct file *in, loff_t *ppos, struct pipe_inode_info *
 
 void aufs_start_writeback(struct inode *inode)
 {
-	/* What it cannot write it tells who syncs. */
+	/* Errors of the writeback are reported to the next sync. */
 	(void)filemap_flush(inode->i_mapping);
 }
 
 /*
- * Whether the task has work to do when it returns to user space, as by a signal; then it has not,
- * until it gets it back.
+ * Whether the task was told, as by a signal, that it has work to do when it returns to user space.
+ * If so, it is not told any more, until aufs_give_notice().
  */
 bool aufs_take_notice(void)
 {
 	if (!test_thread_flag(TIF_NOTIFY_SIGNAL))
 		return false;
 	clear_thread_flag(TIF_NOTIFY_SIGNAL);
-	smp_mb__after_atomic(); /* what is waited for from here on is waited for without it */
+	smp_mb__after_atomic(); /* from here on waits are not interrupted by it */
 	return true;
 }
 

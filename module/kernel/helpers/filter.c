@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Helpers for filters of names: memory that readers under RCU may still
- * look at when it is freed. Alphabetical.
+ * Helpers for filters of names: memory at which readers under RCU may still look when it is freed.
+ * Alphabetical.
  */
 #include <linux/overflow.h>
 

@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/*
- * Helpers for what is done through a mount: the vfs_*() calls want its id mapping.
- * Alphabetical.
- */
+/* Helpers for operations through a mount: the vfs_*() calls want its id mapping. Alphabetical. */
 #include "kernel/linux.h"
 #include "kernel/generated/declared.h"
 #include "kernel/api.h"
@@ -15,8 +12,8 @@
 #endif
 
 /*
- * Some kernels delegate directories, as files, and have a parameter for what must be waited for.
- * Without it that is -EWOULDBLOCK.
+ * On some kernels directories can be delegated, as files can, and a parameter gets the inode to
+ * wait for. Without it the call is -EWOULDBLOCK instead.
  */
 #ifdef HAVE_DELEGATED_INODE
 #define change_dir(function, args...) function(args, NULL)
@@ -40,7 +37,7 @@ static void map_acl(struct vfsmount *mnt, const struct inode *inode, struct posi
 }
 
 #ifndef HAVE_VFS_SET_ACL
-/* The other way round; what has no id on the filesystem becomes invalid. */
+/* The other way round; an id that the filesystem does not have becomes invalid. */
 static void unmap_acl(struct vfsmount *mnt, const struct inode *inode, struct posix_acl *acl)
 {
 	struct user_namespace *fs = i_user_ns(inode);
@@ -65,7 +62,7 @@ int aufs_create(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry, 
 #endif
 }
 
-/* Counted, with the ids as seen through @mnt; null for none, or an ERR_PTR. */
+/* The ACL, counted, with the ids as seen through @mnt; null for none, or an ERR_PTR. */
 struct posix_acl *aufs_get_acl(struct vfsmount *mnt, struct inode *inode, int type)
 {
 	struct posix_acl *acl;
@@ -80,7 +77,7 @@ struct posix_acl *aufs_get_acl(struct vfsmount *mnt, struct inode *inode, int ty
 #endif
 	if (IS_ERR_OR_NULL(acl) || !is_idmapped_mnt(mnt))
 		return acl;
-	/* The filesystem has this one in its cache. */
+	/* This one is in the filesystem's cache. */
 	mapped = posix_acl_clone(acl, GFP_KERNEL);
 	posix_acl_release(acl);
 	if (!mapped)
@@ -131,10 +128,13 @@ int aufs_mkdir(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry, u
 #ifdef HAVE_MKDIR_RETURNS_DENTRY
 	struct dentry *made;
 
-	/* It puts @dentry, where it fails or makes another one. */
+	/* vfs_mkdir() puts @dentry if it fails or makes another one. */
 	made = change_dir(vfs_mkdir, idmap_of(mnt), dir, dget(dentry), mode);
 	if (IS_ERR(made)) {
-		/* Since there is end_dirop(), it unlocks then. Who calls does nothing more here. */
+		/*
+		 * Since there is end_dirop(), a failed vfs_mkdir() unlocks @dir. Our caller
+		 * unlocks it, too, and does nothing else in it before.
+		 */
 #ifdef HAVE_END_DIROP
 		inode_lock_nested(dir, I_MUTEX_PARENT);
 #endif
@@ -159,7 +159,7 @@ int aufs_notify_change(struct vfsmount *mnt, struct dentry *dentry, struct iattr
 	return notify_change(idmap_of(mnt), dentry, attr, NULL);
 }
 
-/* The owner of @inode as seen through @mnt; invalid where the mount has no id for it. */
+/* The owner of @inode as seen through @mnt; invalid if the mount has no id for it. */
 void aufs_owner_through(struct vfsmount *mnt, const struct inode *inode, kuid_t *uid, kgid_t *gid)
 {
 	*uid = vfsuid_into_kuid(i_uid_into_vfsuid(idmap_of(mnt), inode));
@@ -176,7 +176,7 @@ int aufs_rmdir(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry)
 	return change_dir(vfs_rmdir, idmap_of(mnt), dir, dentry);
 }
 
-/* With the ids that this kernel's function wants; @acl may be null: removes it. */
+/* Sets @acl, with the ids that this kernel's function wants; removes the ACL if it is null. */
 static int set_acl(struct vfsmount *mnt, struct dentry *dentry, int type, struct posix_acl *acl)
 {
 #ifdef HAVE_VFS_SET_ACL
@@ -196,7 +196,7 @@ static int set_acl(struct vfsmount *mnt, struct dentry *dentry, int type, struct
 #endif
 }
 
-/* @acl, as seen through @mnt, may be null: removes it. Takes the inode's lock. */
+/* Sets @acl, as seen through @mnt; removes the ACL if it is null. Takes the inode's lock. */
 int aufs_set_acl(struct vfsmount *mnt, struct dentry *dentry, int type, struct posix_acl *acl)
 {
 	struct posix_acl *mapped;
@@ -204,7 +204,7 @@ int aufs_set_acl(struct vfsmount *mnt, struct dentry *dentry, int type, struct p
 
 	if (!acl || !is_idmapped_mnt(mnt))
 		return set_acl(mnt, dentry, type, acl);
-	/* Where the kernel maps the ids, it does so in place, and others may have this ACL. */
+	/* The kernel, or we below, map the ids in place, and others may have this ACL. */
 	mapped = posix_acl_clone(acl, GFP_KERNEL);
 	if (!mapped)
 		return -ENOMEM;
@@ -232,7 +232,7 @@ int aufs_symlink(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry,
 	return change_dir(vfs_symlink, idmap_of(mnt), dir, dentry, target);
 }
 
-/* An unnamed file below @parent; linkat(2) may name it later. */
+/* Opens an unnamed file below @parent; linkat(2) may name it later. */
 struct file *aufs_tmpfile_open(const struct path *parent, umode_t mode, int flags,
 			       const struct cred *cred)
 {

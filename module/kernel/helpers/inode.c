@@ -29,7 +29,7 @@ void aufs_dont_cache_acls(struct inode *inode)
 	inode->i_default_acl = ACL_DONT_CACHE;
 }
 
-/* For who holds rcu_read_lock(): borrowed, with the filesystem's ids; null for none. */
+/* The cached ACL, with the filesystem's ids: borrowed under rcu_read_lock(); null for none. */
 struct posix_acl *aufs_get_cached_acl_rcu(struct inode *inode, int type)
 {
 	if (!IS_ENABLED(CONFIG_FS_POSIX_ACL) || !IS_POSIXACL(inode))

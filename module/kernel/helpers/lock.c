@@ -10,15 +10,15 @@ static const char *const aufs_mutex_names[AUFS_MUTEX_KINDS] = {
 	[AUFS_MUTEX_HOUSEKEEPING] = "aufs_housekeeping",
 };
 
-/* All files of ours are one class: a reader takes no lock. */
+/* All our sysfs files are of one class: their readers take no lock. */
 void aufs_bin_attr_init(struct bin_attribute *attr)
 {
 	sysfs_bin_attr_init(attr);
 }
 
 /*
- * Of a union whose branches are stacked @depth times. A class for each kind and
- * depth: all are initialised here, and a union locks before its branches do.
+ * For a union whose branches are stacked @depth times. There is a class for each kind and depth:
+ * all classes are initialised here, and a union locks before its branches do.
  */
 void aufs_mutex_init(struct mutex *mutex, enum aufs_mutex_kind kind, int depth)
 {
@@ -50,7 +50,7 @@ void aufs_mutex_unlock(struct mutex *mutex)
 	mutex_unlock(mutex);
 }
 
-/* Which branches are in use: claims.cc. */
+/* Guards the list of branches in use: claims.cc. */
 static DEFINE_MUTEX(aufs_claims);
 
 void aufs_claims_lock(void)
@@ -64,9 +64,10 @@ void aufs_claims_unlock(void)
 }
 
 /*
- * Who shares the list may have write access to a filesystem on which a union below
- * takes it as well, while it has its own list; and that one's users wait for write
- * access. So nobody waits for who is waiting to be alone: that one only tries.
+ * A task that shares the list may have write access to a filesystem. A union below may take write
+ * access to the same filesystem while its own list is locked, and users of that list wait for
+ * write access. So no task waits behind another that wants the list exclusively: that one only
+ * tries.
  */
 void aufs_list_lock_init(struct aufs_list_lock *lock, int depth)
 {
@@ -80,8 +81,8 @@ void aufs_list_lock_init(struct aufs_list_lock *lock, int depth)
 }
 
 /*
- * Who comes while somebody wants to be alone lets him go first, for a moment: else a few who
- * always come again would keep him out for ever.
+ * A task that comes while another wants the list exclusively lets that one go first, for a moment.
+ * Else a few tasks that always come again would keep it out for ever.
  */
 void aufs_list_lock_shared(struct aufs_list_lock *lock)
 {
@@ -92,8 +93,8 @@ void aufs_list_lock_shared(struct aufs_list_lock *lock)
 }
 
 /*
- * Who insists waits half a minute, as for a large file's copy-up, and others let him go first;
- * else some ticks. -EBUSY then, -EINTR on a fatal signal.
+ * A caller that insists waits half a minute, as for a large file's copy-up, and others let it go
+ * first. Another one waits some ticks. -EBUSY then, -EINTR on a fatal signal.
  */
 int aufs_list_lock_alone(struct aufs_list_lock *lock, bool insists)
 {
@@ -113,7 +114,7 @@ int aufs_list_lock_alone(struct aufs_list_lock *lock, bool insists)
 	}
 	if (insists)
 		WRITE_ONCE(lock->wanted, false);
-	/* With PREEMPT_RT even a try may have kept out who wanted to share. */
+	/* With PREEMPT_RT even a failed try may have kept out tasks that wanted to share. */
 	if (err)
 		wake_up_all(&lock->wait);
 	return err;

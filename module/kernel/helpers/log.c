@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Messages. They quote paths, options and names of files, which anybody may have chosen. What is
- * no printable ASCII is shown as \ooo: so nobody writes a line of their own into the kernel's
- * log, or to the terminal of whoever reads it.
+ * Messages. They quote paths, options and names of files, which anybody may have chosen. A byte
+ * that is no printable ASCII is shown as \ooo: so nobody writes a line of their own into the
+ * kernel's log, or to the terminal of its reader.
  */
 #undef pr_fmt
 #define pr_fmt(fmt) "aufs: " fmt
@@ -12,7 +12,7 @@
 #include "kernel/generated/declared.h"
 #include "kernel/api.h"
 
-/* What is said, printable; null without memory. Sleeps; the caller frees it. */
+/* The message, printable; null without memory. Sleeps; the caller frees it. */
 static char *printable(const char *format, va_list args)
 {
 	char *text = kvasprintf(GFP_KERNEL, format, args);
@@ -33,8 +33,8 @@ static const char *or_none(const char *text)
 }
 
 /*
- * To the context's log where somebody can read it, and to the kernel's if the
- * caller could mount. A flood of them is cut there.
+ * Says it in the context's log, if there is one, and in the kernel's if the caller could mount. A
+ * flood of messages is cut there.
  */
 static void say_printable(struct fs_context *fc, char level, const char *text)
 {
@@ -79,13 +79,13 @@ void aufs_errorf(struct fs_context *fc, const char *format, ...)
 	va_end(args);
 }
 
-/* As mount_capable(), which is asked only after the options have been read. */
+/* As mount_capable(), which the VFS asks only after the options have been read. */
 bool aufs_may_mount(void)
 {
 	return ns_capable_noaudit(&init_user_ns, CAP_SYS_ADMIN);
 }
 
-/* A line in the kernel's log; a flood of them is cut. */
+/* A line in the kernel's log; a flood of lines is cut. */
 void aufs_warn(const char *format, ...)
 {
 	static DEFINE_RATELIMIT_STATE(limit, DEFAULT_RATELIMIT_INTERVAL, DEFAULT_RATELIMIT_BURST);
@@ -101,7 +101,7 @@ void aufs_warn(const char *format, ...)
 	kfree(text);
 }
 
-/* What is no error, but the mounter should know. */
+/* A message that is no error, but that the mounter should know. */
 void aufs_warnf(struct fs_context *fc, const char *format, ...)
 {
 	va_list args;
@@ -111,7 +111,7 @@ void aufs_warnf(struct fs_context *fc, const char *format, ...)
 	va_end(args);
 }
 
-/* What is as it should be, and the mounter may want to know. */
+/* A message about something that is as it should be, and that the mounter may want to know. */
 void aufs_infof(struct fs_context *fc, const char *format, ...)
 {
 	va_list args;

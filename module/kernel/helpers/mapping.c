@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Helpers for what a mapping is served by and reports: how a branch file is opened
- * and mapped depends on what carries the prfile here.
+ * Helpers for the file that serves a mapping, and the file that the mapping reports: how a branch
+ * file is opened and mapped depends on the carrier of the prfile.
  */
 #include "kernel/linux.h"
 #include "kernel/generated/declared.h"
@@ -28,10 +28,10 @@ static int map(struct file *file, struct vm_area_struct *vma)
 #endif
 
 /*
- * Lets @branch serve @vma, which @user was asked to map. mmap_lock is held for
- * writing. -ENODEV where the branch has no ->mmap. The caller of ->mmap puts the
- * file that @vma has, whatever the result. Without an MMU it goes on with a copy of
- * @user's content on -ENOSYS, so there the mapping is @user's again on failure.
+ * Lets @branch serve @vma, which @user was asked to map. mmap_lock is held for writing. -ENODEV if
+ * the branch has no ->mmap. The caller of ->mmap puts the file that @vma has, whatever the result.
+ * Without an MMU the caller goes on with a copy of @user's content on -ENOSYS, so on failure the
+ * mapping is @user's again.
  */
 int aufs_branch_mmap(struct file *user, struct file *branch, struct vm_area_struct *vma,
 		     const struct cred *cred)
@@ -64,9 +64,9 @@ int aufs_branch_mmap(struct file *user, struct file *branch, struct vm_area_stru
 #if defined(HAVE_BACKING_FILE_OPEN) && !defined(HAVE___FMODE_NONOTIFY) &&                          \
 	!defined(HAVE_VM_PRFILE_REGISTER)
 /*
- * The branch's file is as silent as the user's, and no flag says that it shall be more so: it is
- * opened for a likeness of the user's file that nobody is notified of. The security modules look at
- * its blob, which is the same.
+ * The branch file is as silent as the user's, and no flag can say that it shall be more so. So it
+ * is opened for a likeness of the user's file, of which nobody is notified. The security modules
+ * look at the likeness's blob, which is the user's.
  */
 static struct file *open_unnoticed(const struct file *user, int flags, const struct path *path,
 				   const struct cred *cred)
@@ -82,14 +82,13 @@ static struct file *open_unnoticed(const struct file *user, int flags, const str
 #endif
 
 /*
- * Opens the branch file at @path to serve @user. Where no vma can carry a
- * prfile, the file does: a mapping of it reports @user. Takes references of its
- * own; an ERR_PTR on failure. The VFS notifies of what is done to @user: nobody
- * is notified of it once more.
+ * Opens the branch file at @path to serve @user. If no vma can carry a prfile, the file does: a
+ * mapping of it reports @user. Takes references of its own; an ERR_PTR on failure. The VFS
+ * notifies of what is done to @user: nobody is notified once more for the branch file.
  *
- * Where the file's own path is the branch's it is opened as the mounter: AppArmor
- * keeps with a file who opened it, and would judge the caller by that path each
- * time that it sees the file.
+ * If the file's own path is the branch's, it is opened as the mounter: AppArmor keeps with a file
+ * the label of the task that opened it, and would judge the caller by that path each time that it
+ * sees the file.
  */
 struct file *aufs_branch_open(const struct file *user, int flags, const struct path *path,
 			      struct inode *inode, const struct cred *cred)
@@ -105,7 +104,7 @@ struct file *aufs_branch_open(const struct file *user, int flags, const struct p
 #ifdef HAVE_VM_PRFILE_REGISTER
 	file = dentry_open(path, flags, cred);
 #elif defined(HAVE___FMODE_NONOTIFY)
-	/* It takes the user's path or, since some 6.12.y, the user's file. */
+	/* backing_file_open() takes the user's path or, since some 6.12.y, the user's file. */
 	file = backing_file_open(
 		_Generic(&backing_file_open,
 			struct file * (*)(const struct path *, int, const struct path *,
@@ -117,17 +116,17 @@ struct file *aufs_branch_open(const struct file *user, int flags, const struct p
 #endif
 	revert_creds(old);
 #else
-	/* It stands at the user's path. */
+	/* The branch file stands at the user's path. */
 	file = open_with_fake_path(&user->f_path, flags, inode, cred);
 #endif
 	return file;
 }
 
-/* The inode that the user of @file sees: another one where it is the inner file of a union. */
+/* The inode that the user of @file sees: another one if @file is the inner file of a union. */
 const struct inode *aufs_file_user_inode(const struct file *file)
 {
 #if defined(HAVE_FILE_USER_INODE) || defined(file_user_inode)
-	/* Older kernels want a file that they could write to, and do not. */
+	/* Older kernels want a file without const, and do not write to it. */
 	return file_user_inode((struct file *)file);
 #else
 	return d_inode(file->f_path.dentry);
@@ -145,8 +144,8 @@ const struct path *aufs_file_user_path(const struct file *file)
 }
 
 /*
- * Where @file, the branch's, wants to be mapped. With an MMU that is for huge
- * pages, and what is smaller than one goes anywhere.
+ * The address at which @file, the branch's, wants to be mapped. With an MMU that is for huge
+ * pages: a mapping that is smaller than one may lie anywhere.
  */
 unsigned long aufs_get_unmapped_area(struct file *file, unsigned long addr, unsigned long len,
 				     unsigned long pgoff, unsigned long flags)

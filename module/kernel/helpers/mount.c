@@ -4,7 +4,7 @@
 #include "kernel/generated/declared.h"
 #include "kernel/api.h"
 
-/* As aufs_annotate_inode(), for the mount's own locks, while ->fill_super holds s_umount. */
+/* As aufs_annotate_inode(), for the superblock's own locks, while ->fill_super holds s_umount. */
 void aufs_annotate_super(struct super_block *sb, int depth)
 {
 #ifdef CONFIG_LOCKDEP
@@ -39,8 +39,8 @@ bool aufs_mnt_is_readonly(struct vfsmount *mnt)
 }
 
 /*
- * A private mount. A remount of its filesystem sets and clears a flag beside ours, by which it
- * holds up writers: that must never come back.
+ * For a private mount. A remount of its filesystem sets and clears another flag of the mount, by
+ * which it holds up writers: that flag must not come back.
  */
 void aufs_mnt_set_readonly(struct vfsmount *mnt, bool readonly)
 {
@@ -53,7 +53,7 @@ void aufs_mnt_set_readonly(struct vfsmount *mnt, bool readonly)
 	} while (cmpxchg(&mnt->mnt_flags, old, new) != old);
 }
 
-/* The mapping that maps nothing: the union's own, which is never idmapped. */
+/* The mapping that maps no id: the union's own, which is never idmapped. */
 AUFS_IDMAP *aufs_nop_idmap(void)
 {
 #ifdef HAVE_MNT_IDMAP
@@ -63,7 +63,7 @@ AUFS_IDMAP *aufs_nop_idmap(void)
 #endif
 }
 
-/* @value, of @size bytes and a separator, may be null. */
+/* @value has @size bytes and a separator after them, or is null. */
 int aufs_parse_string(struct fs_context *fc, const char *key, const char *value, size_t size)
 {
 #ifdef HAVE_PARSE_FS_STRING_SIZE
@@ -90,7 +90,7 @@ void aufs_sb_start_write(struct super_block *sb)
 	sb_start_write(sb);
 }
 
-/* Writes a branch's superblock out; its s_umount is taken inside ours. */
+/* Writes a branch's superblock out; takes its s_umount inside ours. */
 int aufs_sync_super(struct super_block *sb)
 {
 	int err;

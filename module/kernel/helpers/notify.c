@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * udba=notify: directories of branches are watched for directories of the union, and each
- * of these knows by a number whether something has changed.
+ * udba=notify: directories of branches are watched for directories of the union, and each of the
+ * latter knows by a number whether something has changed.
  */
 #include "kernel/linux.h"
 #include "kernel/generated/declared.h"
@@ -18,14 +18,14 @@ struct aufs_watch {
 };
 
 /*
- * How often something has changed. These live as long as the module, so that who is told of
- * an event needs nothing that may have gone meanwhile. Two directories that share one are
- * looked at more often than need be.
+ * Counts of changes. They live as long as the module, so that a handler of an event needs nothing
+ * that may have gone meanwhile. Two directories that share a count are looked at more often than
+ * need be.
  */
 static atomic_long_t aufs_changes[1 << AUFS_SLOT_BITS];
 /*
- * Of all directories of a union: a mark within one changes what its own name stands for, in the one
- * above.
+ * Counts for all directories of a union together: an opaque mark in one directory changes what
+ * that directory's own name stands for, in the directory above.
  */
 static atomic_long_t aufs_opaque_changes[1 << AUFS_GROUP_BITS];
 
@@ -43,7 +43,7 @@ static atomic_long_t *opaque_changes_of(const struct fsnotify_group *group)
 
 unsigned long aufs_changes_of(const struct fsnotify_group *group, const struct inode *dir)
 {
-	/* Both only grow. */
+	/* Both counts only grow. */
 	unsigned long changes = atomic_long_read_acquire(opaque_changes_of(group)) +
 				atomic_long_read_acquire(&aufs_changes[slot_of(dir)]);
 
@@ -63,7 +63,7 @@ static int handle_event(struct fsnotify_mark *mark, u32 mask, struct inode *inod
 	if (name && name->len == sizeof(opaque_mark) - 1 &&
 	    !memcmp(name->name, opaque_mark, name->len))
 		(void)atomic_long_inc_return(opaque_changes_of(mark->group));
-	/* Ordered after what has happened. */
+	/* Ordered after the change itself. */
 	(void)atomic_long_inc_return(&aufs_changes[watch->slot]);
 	return 0;
 }
@@ -111,7 +111,7 @@ int aufs_watch(struct fsnotify_group *group, struct inode *inode, const struct i
 	return 0;
 }
 
-/* An inode goes, and its watches with it, also while memory is reclaimed. */
+/* NOFS: an inode may go, with its watches, while memory is reclaimed. */
 struct fsnotify_group *aufs_watches_create(void)
 {
 #ifdef FSNOTIFY_GROUP_NOFS
@@ -121,7 +121,7 @@ struct fsnotify_group *aufs_watches_create(void)
 #endif
 }
 
-/* All unions are gone; the memory of their watches may not be yet. */
+/* All unions are gone; the memory of their watches may still be there. */
 void aufs_watches_exit(void)
 {
 	fsnotify_wait_marks_destroyed();

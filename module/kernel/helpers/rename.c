@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Helpers as those of idmap.c, for renames: how names are locked differs between kernels. */
+/* Helpers as those of idmap.c, for renames. How names are locked differs between kernels. */
 #include "kernel/linux.h"
 #include "kernel/generated/declared.h"
 #include "kernel/api.h"
 
-/* What is moved as @names say, for this kernel's VFS. */
+/* The rename that @names describe, for this kernel's VFS. */
 static struct renamedata renamedata_of(struct vfsmount *mnt, const struct aufs_renaming *names,
 				       unsigned int flags)
 {
@@ -57,9 +57,9 @@ int aufs_rename_begin(struct vfsmount *mnt, struct aufs_renaming *names, const c
 	switch (err) {
 	case 0:
 		break;
-	case -EINVAL: /* it was moved, or is above the other */
+	case -EINVAL: /* it was moved, or is above the other name */
 	case -ENOENT:
-	case -ENOTEMPTY: /* the other is above it */
+	case -ENOTEMPTY: /* the other name is above it */
 	case -EXDEV:
 		return -ESTALE;
 	default:
@@ -80,8 +80,8 @@ void aufs_rename_end(const struct aufs_renaming *names)
 #else
 /*
  * Locks the two directories of @names, and looks the names up: counted, and one may be negative.
- * What is moved may be known already. -ESTALE where it cannot be a rename any more; then nothing is
- * locked.
+ * The dentry that is moved may be known already. -ESTALE if it cannot be a rename any more: then
+ * nothing is locked.
  */
 int aufs_rename_begin(struct vfsmount *mnt, struct aufs_renaming *names, const char *from,
 		      unsigned int from_len, const char *to, unsigned int to_len, bool exchange)
@@ -89,7 +89,7 @@ int aufs_rename_begin(struct vfsmount *mnt, struct aufs_renaming *names, const c
 	struct dentry *found;
 
 	names->trap = lock_rename(names->from_dir, names->to_dir);
-	/* They lie in different trees by now. */
+	/* The directories lie in different trees by now. */
 	if (IS_ERR(names->trap))
 		return -ESTALE;
 	found = names->from ? dget(names->from) :
@@ -107,7 +107,7 @@ put_from:
 	dput(names->from);
 unlock:
 	unlock_rename(names->from_dir, names->to_dir);
-	/* That is what a lookup in a removed directory gives. */
+	/* A lookup in a removed directory gives -ENOENT. */
 	return found == ERR_PTR(-ENOENT) ? -ESTALE : PTR_ERR(found);
 }
 

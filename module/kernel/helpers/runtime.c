@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Helpers for memory and chance, and what cxxrt/runtime.cc calls. */
+/* Helpers for memory and random numbers, and for cxxrt/runtime.cc. */
 #undef pr_fmt
 #define pr_fmt(fmt) "aufs: " fmt
 
@@ -28,7 +28,7 @@ void aufs_random_key(unsigned long key[2])
 
 void *cxxrt_alloc(size_t size, unsigned int gfp)
 {
-	/* The list of thousands of branches, and what goes through it. */
+	/* A list of thousands of branches, and arrays that go with it. */
 	if (size > PAGE_SIZE << PAGE_ALLOC_COSTLY_ORDER)
 		return kvmalloc(size, (__force gfp_t)gfp);
 	return kmalloc(size, (__force gfp_t)gfp);

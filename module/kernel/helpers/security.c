@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/*
- * Helpers for what new objects get: labels, ACLs, modes. Alphabetical.
- */
+/* Helpers for new objects: labels, ACLs, modes. Alphabetical. */
 #include "kernel/linux.h"
 #include "kernel/generated/declared.h"
 #include "kernel/api.h"
 
 /*
- * Makes of the default ACL *@acl, which is used up, the ACL of a new object that is
- * made with *@mode, and of that its mode. Positive: the ACL says more than the mode.
+ * Uses up the default ACL *@acl, and makes the ACL of a new object of it, which is made with
+ * *@mode; and of that ACL the mode. Positive if the ACL says more than the mode.
  */
 int aufs_acl_for_new(struct posix_acl **acl, umode_t *mode)
 {
@@ -45,7 +43,7 @@ int aufs_copy_up_creds(struct dentry *dentry, struct cred **creds)
  */
 int aufs_copy_up_xattr(struct dentry *dentry, const char *name)
 {
-	/* It takes the dentry since 6.9. */
+	/* security_inode_copy_up_xattr() takes the dentry since 6.9. */
 	int (*by_name)(const char *name) = (void *)security_inode_copy_up_xattr;
 	int (*by_dentry)(struct dentry *dentry, const char *name) =
 		(void *)security_inode_copy_up_xattr;
@@ -60,8 +58,8 @@ int aufs_copy_up_xattr(struct dentry *dentry, const char *name)
 }
 
 /*
- * Lets @new make @dentry, an object of @mode, with the label that security modules
- * give it when @caller makes it.
+ * Sets up @new to make @dentry, an object of @mode, with the label that security modules give it
+ * if @caller makes it.
  */
 int aufs_create_files_as(struct dentry *dentry, umode_t mode, const struct cred *caller,
 			 struct cred *new)
@@ -69,7 +67,7 @@ int aufs_create_files_as(struct dentry *dentry, umode_t mode, const struct cred 
 	return security_dentry_create_files_as(dentry, mode, &dentry->d_name, caller, new);
 }
 
-/* Takes the options that are the security modules' out of @options. */
+/* Takes the security modules' options out of @options. */
 int aufs_eat_security_options(struct fs_context *fc, char *options)
 {
 	return security_sb_eat_lsm_opts(options, &fc->security);

@@ -22,7 +22,10 @@ bool aufs_signal_pending(void)
 	return fatal_signal_pending(current);
 }
 
-/* Blocks every signal, SIGKILL too, which the kernel may; @old is what was blocked before. */
+/*
+ * Blocks every signal, SIGKILL too, which only the kernel may do; @old gets the set that was
+ * blocked before.
+ */
 void aufs_signals_block_all(sigset_t *old)
 {
 	sigset_t all;
@@ -32,12 +35,12 @@ void aufs_signals_block_all(sigset_t *old)
 }
 
 /*
- * Blocks the signals that the task has handlers for, and returns what was blocked before; what
- * would end or stop it comes through.
+ * Blocks the signals for which the task has handlers; @old gets the set that was blocked before.
+ * Signals that would end or stop the task come through.
  */
 void aufs_signals_block_handled(sigset_t *old)
 {
-	/* The task's own is there as long as the task runs. */
+	/* The task's sighand is there as long as the task runs. */
 	struct sighand_struct *sighand = unrcu_pointer(current->sighand);
 	sigset_t set;
 	int sig;

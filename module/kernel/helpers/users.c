@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Which process uses a file or a directory, for messages: of those that can be asked in half a
- * second, and have a pid for the caller. And whether a directory is a mount point.
+ * Which process uses a file or a directory, for messages. Only processes with a pid for the caller
+ * are asked, for half a second. And whether a directory is a mount point.
  */
 #include <linux/fdtable.h>
 #include <linux/pid_namespace.h>
@@ -19,7 +19,7 @@ static int is_sought(const void *data, struct file *file, unsigned int fd)
 	return search->is_file(search, file);
 }
 
-/* Under the task's alloc_lock, which keeps all this; so does what is called. */
+/* Under the task's alloc_lock, which keeps what is looked at here and in the functions below. */
 static bool is_place_of(struct task_struct *task, const struct dentry *dentry)
 {
 	struct fs_struct *fs = task->fs;
@@ -56,7 +56,7 @@ static bool is_mapped_by(struct task_struct *task, struct aufs_search *search)
 	struct mm_struct *mm = task->mm;
 	bool is;
 
-	/* Who changes his mappings just now may do so. */
+	/* A task that changes its mappings just now is not asked. */
 	if (!mm || (task->flags & PF_KTHREAD) || !mmap_read_trylock(mm))
 		return false;
 	is = has_mapping(mm, search);
@@ -75,7 +75,7 @@ static bool uses(struct task_struct *task, struct aufs_search *search)
 
 bool aufs_find_user(struct aufs_search *search, struct aufs_user *user)
 {
-	/* There may be many of them, with many files: then there is no name. */
+	/* There may be many processes, with many files: then none is named. */
 	unsigned long end = jiffies + HZ / 2;
 	struct task_struct *task;
 
@@ -83,7 +83,7 @@ bool aufs_find_user(struct aufs_search *search, struct aufs_user *user)
 	cond_resched();
 	rcu_read_lock();
 	for_each_process(task) {
-		/* 0 where it is none of the caller's namespace. What is found is found once. */
+		/* 0 if the task is not in the caller's namespace. Asked once: the task may end. */
 		pid_t pid = task_tgid_vnr(task);
 
 		if (time_after(jiffies, end))
