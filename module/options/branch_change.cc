@@ -11,7 +11,7 @@ using Kind = BranchChange::Kind;
 namespace
 {
 
-/* What a path is written to. */
+/* The buffer for paths. */
 struct Buffer {
 	char *data;
 	Size size;
@@ -21,8 +21,8 @@ struct Buffer {
 constexpr unsigned int most_place = 0x7fffffff;
 
 /*
- * Reads @text, the place in @value. The original takes more than decimal numbers, and means another
- * place by 010.
+ * Reads @text, the place in @value. The original takes other numbers than decimal ones, too: for it 010 is another
+ * place.
  */
 Result<unsigned int> parse_place(StringView text, StringView value, OptionError &error)
 {
@@ -47,7 +47,7 @@ Result<unsigned int> parse_place(StringView text, StringView value, OptionError 
 	return place;
 }
 
-/* A `:` behind the permission of @text would start another branch of a list. */
+/* Refuses a `:` behind the permission of @text: it would start another branch of a list. */
 Result<void> refuse_list(StringView text, OptionError &error)
 {
 	Size colon = find_unescaped(text, find_unescaped(text, 0, '='), ':');
@@ -124,7 +124,7 @@ Result<BranchChange> replace(StringView value, Buffer buffer, OptionError &error
 	TRY(refuse_list(text, error));
 
 	StringView path = TRY(take_path(value, buffer.data, buffer.size, error, end));
-	/* With its zero. */
+	/* The path and its zero. */
 	Size used = path.size() + 1;
 	BranchItem branch = TRY(
 		parse_branch(text, BranchPerm::ro, buffer.data + used, buffer.size - used, error));

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Changes of the branches of a union, as options ask for them. As options.hh: no kernel calls, no
+ * Changes of the branches of a union, as options ask for them. As in options.hh: no kernel calls, no
  * allocation, any context, tested on the host.
  *
  *	add, ins         place ":" branch
@@ -21,36 +21,33 @@
 namespace aufs
 {
 
-/*
- * One change. @branch.path is the branch that comes, where it is inserted or appended, and else the one
- * that it is about.
- */
+/* One change. @branch.path is the new branch, if one is inserted or appended, and else the branch that is changed. */
 struct BranchChange {
 	enum class Kind : unsigned char {
-		insert, /* it becomes number @place; those that had this number and more move down */
-		append, /* it becomes the last one */
-		remove, /* it goes unless it is in use */
-		detach, /* it goes, for all but those who use it */
-		modify, /* it gets the permission and the attributes of @branch */
+		insert, /* the branch becomes number @place; branches from there on move down */
+		append, /* the branch becomes the last one */
+		remove, /* the branch goes unless it is in use */
+		detach, /* the branch goes, but tasks that use it keep it */
+		modify, /* the branch gets the permission and the attributes of @branch */
 		/*
-		 * @new_path takes its place: with the permission and the attributes of @branch, or
-		 * where no permission is given with those that the old branch has.
+		 * @new_path takes the branch's place: with the permission and the attributes of @branch, or, if no
+		 * permission is given, with those of the old branch.
 		 */
 		replace,
 	};
 
 	Kind kind;
-	unsigned int place; /* of insert: 0 is the top; 0 for all others */
+	unsigned int place; /* for insert: 0 is the top; 0 for all others */
 	/*
-	 * What comes without a permission is ro, at place 0 as well; only the first branch of a mount
-	 * is rw, as in BranchList. The original has rr on a filesystem that is read-only by nature,
-	 * else rw by prepend and add:0 in a union that is not read-only, else ro.
+	 * A new branch without a permission is ro, at place 0 as well; only the first branch of a mount is rw, as in
+	 * BranchList. In the original it is rr on a filesystem that is read-only by nature, else rw by prepend and
+	 * add:0 in a union that is not read-only, else ro.
 	 */
 	BranchItem branch;
-	StringView new_path; /* of replace, else empty; in the caller's buffer, a zero follows it */
+	StringView new_path; /* for replace, else empty; in the caller's buffer, a zero follows it */
 };
 
-/* Whether the value of the option @key is for BranchChanges to read. */
+/* Whether BranchChanges reads the value of the option @key. */
 bool changes_branches(OptionKey key);
 
 /*
@@ -60,19 +57,18 @@ bool changes_branches(OptionKey key);
  *	while (changes.more())
  *		make(TRY(changes.next(buffer, BranchChanges::buffer_size, error)));
  *
- * `prepend:/a:/b` inserts /a at place 0 and /b at place 1. No value is empty: that is an error.
- * Whether there is such a place, such a branch, or room for one more is not looked at. After an error
- * the changes are at an end.
+ * `prepend:/a:/b` inserts /a at place 0 and /b at place 1. An empty value is an error. Nothing here asks whether the
+ * union has such a place, such a branch, or room for one more. An error ends the changes.
  */
 class BranchChanges final
 {
 public:
-	/* Enough for any change. All but replace have enough with path_size. */
+	/* Enough for any change. path_size is enough for all but replace. */
 	static constexpr StringView::Size buffer_size = 2 * path_size;
 
 	/*
-	 * Only where changes_branches(@key). @already: how many branches there are, of which only 0 is
-	 * special. @value must outlive this.
+	 * Only if changes_branches(@key). @already: the number of branches that there are; only 0 is special. @value
+	 * must outlive this.
 	 */
 	constexpr BranchChanges(OptionKey key, StringView value, unsigned int already)
 		: key_(key), value_(value), list_(value, already, ~0U),
@@ -86,9 +82,8 @@ public:
 	}
 
 	/*
-	 * Only where more(). The paths of the change are written to @buffer of @size bytes, over those
-	 * of the change before. -EINVAL: wrong syntax; -ENAMETOOLONG: a path does not fit. @error is
-	 * set with each.
+	 * Only if more(). The paths of the change are written to @buffer of @size bytes, over those of the change
+	 * before. -EINVAL: wrong syntax; -ENAMETOOLONG: a path does not fit. Both set @error.
 	 */
 	Result<BranchChange> next(char *buffer, StringView::Size size, OptionError &error);
 
@@ -100,7 +95,7 @@ private:
 
 	OptionKey key_;
 	StringView value_;
-	BranchList list_; /* where it is one */
+	BranchList list_; /* the value, if it is a list */
 	BranchPerm otherwise_;
 	unsigned int place_ = 0;
 	bool more_ = true;

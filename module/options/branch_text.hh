@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The parts of a branch's text: what the readers in this folder share, and nobody else needs. */
+/* The parts of a branch's text, for the readers in this folder alone. */
 #pragma once
 
 #include "options.hh"
@@ -7,17 +7,17 @@
 namespace aufs
 {
 
-/* Where the first unescaped @stop of @text is, from @at on; its size when there is none. */
+/* The place of the first unescaped @stop of @text, from @at on; the size of @text if there is none. */
 StringView::Size find_unescaped(StringView text, StringView::Size at, char stop);
 
 /*
- * Writes the path of @item to @buffer of @size bytes, with a terminating zero; @end is where it ends in
- * @item: at its first unescaped `=`, or with it. -EINVAL or -ENAMETOOLONG with @error set.
+ * Writes the path of @item to @buffer of @size bytes, with a terminating zero. @end becomes the place in @item where
+ * the path ends: the first unescaped `=`, or the end of @item. -EINVAL or -ENAMETOOLONG, and @error is set.
  */
 Result<StringView> take_path(StringView item, char *buffer, StringView::Size size,
 			     OptionError &error, StringView::Size &end);
 
-/* The branch that @text is; its permission is @otherwise where none is given. Else as take_path(). */
+/* Reads the branch @text; its permission is @otherwise if none is given. Else as take_path(). */
 Result<BranchItem> parse_branch(StringView text, BranchPerm otherwise, char *buffer,
 				StringView::Size size, OptionError &error);
 

@@ -10,37 +10,37 @@ using Size = StringView::Size;
 namespace
 {
 
-/* What this filesystem makes of an option. */
+/* How this filesystem takes an option. */
 enum class Effect : unsigned char {
 	works,
 	none, /* accepted without effect; the log has the reason */
 	silent, /* the same, and nobody misses anything */
-	opposite, /* would undo what is always done: for a remount that only turns read-only */
+	opposite, /* would undo what is always done: only in a remount to read-only */
 	adds_branches, /* in a first mount and in a remount */
 	changes_branches, /* in a remount */
 	refused,
 };
 
-/* What stands behind the `=`. */
+/* The kind of value behind the `=`. */
 enum class Value : unsigned char {
 	none,
 	list,
 	policy,
 	text,
 	number, /* or "def" */
-	maybe, /* text, or nothing at all */
-	words, /* one of those that the row has */
+	maybe, /* text, or no value at all */
+	words, /* one of the words of the row */
 };
 
 } // namespace
 
 struct OptionRow {
-	StringView names[3]; /* the first is the one that is shown; the others may be empty */
+	StringView names[3]; /* the first is shown; the others may be empty */
 	Value value;
 	Effect effect;
 	OptionKey key = OptionKey::nothing;
 	const char *reason = "";
-	/* With Value::words: these, with ", " between. */
+	/* For Value::words: the words, with ", " between them. */
 	const char *words = "";
 	Setting setting = {};
 };
@@ -76,7 +76,7 @@ constexpr OptionRow changes(const Names &names, Setting setting, Value value = V
 		setting};
 }
 
-/* One of @words, which are as OptionRow has them. */
+/* An option whose value is one of @words, which are as OptionRow has them. */
 constexpr OptionRow one_of(StringView name, const char *words, Setting setting,
 			   OptionKey key = OptionKey::setting)
 {
@@ -213,7 +213,7 @@ const OptionRow *find_row(StringView name)
 	return nullptr;
 }
 
-/* How many bytes must be changed, put in or taken out to make @b, which is short, of @a. */
+/* How many bytes must be changed, put in or taken out to turn @a into @b, which is short. */
 Size distance(StringView a, StringView b)
 {
 	constexpr Size longest = 31;
@@ -246,7 +246,7 @@ StringView nearest(StringView name)
 
 	for (const OptionRow &row : rows) {
 		for (StringView known : row.names) {
-			/* What is too long for any of them is too long after some bytes as well. */
+			/* A name of 40 bytes is too long for any of them already. */
 			Size steps = known.empty() ? least : distance(name.substr(0, 40), known);
 
 			if (steps >= least)
@@ -295,7 +295,7 @@ Result<void> check_value(const OptionRow &row, const RawOption &option, OptionEr
 	case Value::maybe:
 		return {};
 	case Value::list:
-		/* An empty one is BranchList's to refuse. */
+		/* BranchList refuses an empty list. */
 		if (!option.has_value)
 			return refuse(error, {.text = "no branches given with option",
 					      .word = option.key});
@@ -423,7 +423,7 @@ Size OptionSet::describe_notes(char *out, Size size) const
 	};
 	StringView separator = "options without effect: ";
 
-	/* The rows of one reason stand together. */
+	/* Rows with the same reason stand together in the table. */
 	for (Size i = 0; i < row_count; i++) {
 		if (!is_noted(i))
 			continue;

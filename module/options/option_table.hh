@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The mount options: those of this filesystem and all that the original has, in one table. As
- * options.hh: no kernel calls, no allocation, any context, tested on the host.
+ * The mount options of this filesystem, and all options of the original, in one table. As in options.hh: no kernel
+ * calls, no allocation, any context, tested on the host.
  */
 #pragma once
 
@@ -10,13 +10,13 @@
 namespace aufs
 {
 
-/* What an accepted option changes; nothing for all that is accepted without effect. */
+/* The kind of change that an accepted option makes; nothing for options that are accepted without effect. */
 enum class OptionKey : unsigned char {
 	nothing,
 	setting, /* Settings */
-	udba, /* the same, and what is cached is asked for anew, whatever its value is */
+	udba, /* the same, and all that is cached is looked at, whatever the value is */
 	branches, /* comes first */
-	append, /* adds to the end, as often as one likes: fsconfig(2) takes at most 255 bytes */
+	append, /* adds branches to the end; may be given again, as fsconfig(2) takes at most 255 bytes */
 	add, /* this and the next ones: branch_change.hh */
 	prepend,
 	del,
@@ -25,14 +25,14 @@ enum class OptionKey : unsigned char {
 	replace,
 };
 
-/* What is mounted: a new union, or the one that is there once more. */
+/* Whether a new union is mounted, or a union is remounted. */
 enum class MountKind : unsigned char { first, remount };
 
 struct OptionRow;
 
 /*
- * Which options one mount was given. Changes of branches are made in the order in which they are given; a
- * first mount has those that add, from no branches on.
+ * The options that one mount was given. Changes of branches are made in the order in which they are given. A first
+ * mount has only options that add branches, and begins without branches.
  */
 class OptionSet final
 {
@@ -42,24 +42,24 @@ public:
 	}
 
 	/*
-	 * Notes @option, and changes @settings if it does; a list changes nothing yet. -EINVAL with
-	 * @error set, and @settings is unchanged: unknown, without its value or with one that it does
-	 * not have, not possible here, `br` given twice or after what changes branches.
+	 * Notes @option, and changes @settings if it is one of them; a list changes nothing yet. On -EINVAL @error is
+	 * set, and @settings is unchanged: the option is unknown, lacks its value, has a value that it cannot have, or
+	 * is not possible here; or `br` is given twice or after an option that changes branches.
 	 */
 	Result<OptionKey> accept(const RawOption &option, Settings &settings, OptionError &error);
 
 	/*
-	 * When all options are known, and have set @settings. -EINVAL with @error set: what is
-	 * possible only where nothing is written any more, and the mount will not be @read_only.
+	 * Called when all options are known, and have set @settings. On -EINVAL @error is set: an option needs a
+	 * read-only mount, and the mount will not be @read_only.
 	 */
 	Result<void> finish(bool read_only, const Settings &settings, OptionError &error) const;
 
-	/* Whether there are options that have no effect, and somebody might think otherwise. */
+	/* Whether there are options without effect that somebody might expect to have one. */
 	bool has_notes() const
 	{
 		return noted_ != 0;
 	}
-	/* Writes which these are, and why, to @out, as OptionError::describe() does. */
+	/* Writes the names of these options, and why, to @out, as OptionError::describe() does. */
 	StringView::Size describe_notes(char *out, StringView::Size size) const;
 
 private:
@@ -68,14 +68,14 @@ private:
 
 	MountKind kind_;
 	bool branches_ = false;
-	OptionKey change_ = OptionKey::nothing; /* the first that was given, append too */
+	OptionKey change_ = OptionKey::nothing; /* the first change that was given, append too */
 	unsigned long long noted_ = 0; /* a bit for each row of the table */
-	const OptionRow *opposite_ = nullptr; /* what only a read-only mount may ask for */
+	const OptionRow *opposite_ = nullptr; /* for a read-only mount alone */
 };
 
 /*
- * Writes @settings as options to @out, each after a comma, without those that have their default, as
- * OptionError::describe() does.
+ * Writes @settings as options to @out, each after a comma, as OptionError::describe() does. Options at their default
+ * are left out.
  */
 StringView::Size describe_settings(const Settings &settings, char *out, StringView::Size size);
 

@@ -16,7 +16,7 @@ using Size = StringView::Size;
 namespace
 {
 
-/* What one place in an option's text says. */
+/* One byte of an option's text, as written: plain or escaped. */
 struct Lexeme {
 	enum class Kind : unsigned char {
 		plain, /* a byte that stands for itself; it may be a separator */
@@ -49,7 +49,7 @@ Lexeme lex(StringView text)
 	if (text[0] != '\\')
 		return {plain, text[0], 1};
 
-	/* A backslash comes plain or mangled; what it escapes then comes in the same shape. */
+	/* A backslash comes plain or mangled; a backslash that it escapes then comes in the same shape. */
 	StringView backslash = text.starts_with(mangled_backslash) ? mangled_backslash : "\\";
 	StringView rest = text.substr(backslash.size());
 
@@ -75,12 +75,12 @@ Error refuse(OptionError &error, const OptionError &reason, int code)
 /* The attributes of branches. */
 struct Attribute {
 	StringView name;
-	bool rw; /* goes with rw; */
-	bool ro; /* with ro and rr */
+	bool rw; /* whether it goes with rw */
+	bool ro; /* whether it goes with ro and rr */
 	CopyOnOpen copy_on_open = CopyOnOpen::nothing;
 	XattrClasses may_miss;
 	bool overlay_whiteouts = false;
-	StringView ignored; /* why it has no effect; empty where it does what it says */
+	StringView ignored; /* why it has no effect; empty if it has one */
 };
 
 constexpr Attribute icex(StringView name, unsigned char classes)
@@ -91,7 +91,7 @@ constexpr Attribute icex(StringView name, unsigned char classes)
 constexpr Attribute attributes[] = {
 	{"coo_reg", true, true, CopyOnOpen::regular},
 	{"coo_all", true, true, CopyOnOpen::all},
-	/* What is done without them, too. */
+	/* The union does what these say, also without them. */
 	{"wh", false, true},
 	{"nolwh", true, false},
 	{.name = "owh", .rw = false, .ro = true, .overlay_whiteouts = true},
@@ -106,7 +106,7 @@ constexpr Attribute attributes[] = {
 	{.name = "unpin", .rw = true, .ro = true, .ignored = "branches are always pinned"},
 };
 
-/* The attribute @name where it goes with @perm; null otherwise. */
+/* The attribute @name if it goes with @perm; else null. */
 const Attribute *find_attribute(StringView name, BranchPerm perm)
 {
 	for (const Attribute &attribute : attributes) {
@@ -179,7 +179,7 @@ Result<void> parse_perm(StringView text, StringView item, BranchItem &branch, Op
 			branch.may_miss = branch.may_miss | known->may_miss;
 		if (known && known->overlay_whiteouts)
 			branch.overlay_whiteouts = true;
-		/* As in the original, which says so and mounts. */
+		/* As in the original, which logs that and mounts. */
 		branch.ignores = branch.ignores || !known || !known->ignored.empty();
 	}
 	return {};
@@ -351,7 +351,7 @@ Result<BranchItem> BranchList::next(char *buffer, Size size, OptionError &error)
 	Size stop = find_unescaped(list_, start, ':');
 	StringView item = list_.substr(start, stop - start);
 	StringView rest = list_.substr(stop);
-	/* A list that a program made of its parts may end in what would come before another. */
+	/* A program that joins branches to a list may leave a separator at its end. */
 	bool last = rest.empty() || rest == ":" || rest == "::";
 
 	/* Until this branch is known to be right, an error ends the list. */
@@ -387,7 +387,7 @@ Result<RawOption> MonolithicOptions::next(OptionError &error)
 	Size stop = find_unescaped(data_, at_, ',');
 	StringView option = data_.substr(at_, stop - at_);
 
-	/* The caller may overwrite what ends an option. */
+	/* The caller may overwrite the byte that ends an option. */
 	at_ = stop < data_.size() ? stop + 1 : stop;
 
 	RawOption raw(option);

@@ -8,13 +8,13 @@
  *	list    = branch { ":" branch } [ ":" [ ":" ] ]
  *	branch  = path [ "=" permission { "+" attribute } ]
  *
- * Which names there are, and which of them have a list or another value, is in option_table.hh.
+ * The names, and the kind of value of each, are in option_table.hh.
  *
  * In a path `\,` `\:` `\=` and `\\` stand for the character itself, and `\ooo` for the byte with
  * that octal number. `\134` is what /proc/mounts makes of a backslash, so `\134\134`, `\134,` and
- * so on mean what `\\` and `\,` mean: what escape() wrote into /proc/mounts is read the same as it
- * stands there and after mount(8) or getmntent(3) decoded it. Any other backslash is refused,
- * because whoever wrote it meant either a backslash or nothing, and only they know which.
+ * so on mean what `\\` and `\,` mean. So the text that escape() wrote into /proc/mounts means the same as
+ * it stands there and after mount(8) or getmntent(3) decoded it. Any other backslash is refused: its author
+ * meant either a backslash or nothing, and nobody else knows which.
  */
 #pragma once
 
@@ -32,25 +32,22 @@ inline constexpr unsigned int max_branches = 4096;
 /* The kernel's PATH_MAX: bytes in a path with its terminating zero. */
 inline constexpr StringView::Size path_size = 4096;
 
-/*
- * What a branch is used for: rw is written to, ro is not, rr is a filesystem that is read-only by
- * nature.
- */
+/* The use of a branch: rw is written to, ro is not, rr is a filesystem that is read-only by nature. */
 enum class BranchPerm : unsigned char { rw, ro, rr };
 
-/* The permission as it is written in an option. */
+/* The permission as an option has it. */
 StringView branch_perm_name(BranchPerm perm);
 
 /*
- * What of a branch is copied up when it is opened, for reading too: nothing, regular files, or
- * directories as well. Whoever maps a file then has the one that later writers change.
+ * The objects of a branch that are copied up when they are opened to be read: none, regular files, or directories as
+ * well. A mapping of a file is then of the copy, which later writers change.
  */
 enum class CopyOnOpen : unsigned char { nothing, regular, all };
 
-/* The attribute as it is written after a permission, with its `+`; empty for nothing. */
+/* The attribute as it follows a permission, with its `+`; empty for nothing. */
 StringView copy_on_open_name(CopyOnOpen what);
 
-/* Of which extended attributes it does not matter that they cannot be copied from or to a branch. */
+/* The extended attributes that a copy from or to a branch may lack, if they cannot be copied. */
 class XattrClasses final
 {
 public:
@@ -62,11 +59,9 @@ public:
 	{
 	}
 
-	/* Whether the extended attribute @name is of one of them. */
+	/* Whether the extended attribute @name is of one of the classes. */
 	bool has(StringView name) const;
-	/*
-	 * Gives them to @write(StringView) as attributes of a branch are written, each with its `+`.
-	 */
+	/* Gives the classes to @write(StringView) as attributes of a branch, each with its `+`. */
 	template <class Write> void write(Write &&write) const
 	{
 		constexpr StringView names[] = {"+icexsec", "+icexsys", "+icextr", "+icexusr",
@@ -90,40 +85,40 @@ private:
 	unsigned char classes_ = 0;
 };
 
-/* Which rw branch takes a new object (policy.hh says how). */
+/* The rw branch that takes a new object (policy.hh says how). */
 enum class CreatePolicy : unsigned char { tdp, rr, mfs, mfsrr, pmfs, pmfsrr, tdmfs };
-/* Which rw branch takes a copy. */
+/* The rw branch that takes a copy. */
 enum class CopyPolicy : unsigned char { tdp, bup, bu };
 
-/* Which branches statfs adds up: the one that is written to counts alone, all, or the rw ones. */
+/* The branches whose space statfs adds up: only the one that is written to, all, or the rw ones. */
 enum class Sum : unsigned char { none, all, writable };
 
 /*
- * Whether changes that somebody makes directly on a branch are looked for: not at all; each time that a name is
- * used; or when the kernel has told of one.
+ * When the union looks for changes that somebody makes directly on a branch: never; each time that a name is used; or
+ * when the kernel has told of one.
  */
 enum class Udba : unsigned char { none, reval, notify };
 
-/* What can be changed while mounted. */
+/* Settings that a remount can change. */
 struct alignas(8) Settings {
 	static constexpr unsigned int default_seconds = 30;
 
 	unsigned long long watermark = 0; /* free bytes that a branch should have */
-	unsigned int mfs_seconds = default_seconds; /* how long mfs believes what it has asked */
+	unsigned int mfs_seconds = default_seconds; /* how long mfs keeps an answer */
 	CreatePolicy create = CreatePolicy::tdp;
 	CopyPolicy copy_up = CopyPolicy::tdp;
 	Sum sum = Sum::none;
 	bool share_rw = false; /* other unions may use the rw branches as well */
 	bool always_opaque = false; /* a new directory shows nothing of lower branches, ever */
-	bool show_whiteouts = false; /* as the files that they are */
+	bool show_whiteouts = false; /* users see whiteouts as the files that they are */
 	Udba udba = Udba::none;
 
 	friend bool operator==(const Settings &, const Settings &) = default;
 };
 
-/* As /proc/mounts shows them. */
+/* The name as /proc/mounts shows it. */
 StringView create_policy_name(CreatePolicy policy);
-/* Whether it has a watermark, and whether it asks for free space: then `:SECONDS` may follow. */
+/* Whether the policy has a watermark, and whether it asks for free space: then `:SECONDS` may follow. */
 bool has_watermark(CreatePolicy policy);
 bool has_seconds(CreatePolicy policy);
 StringView copy_policy_name(CopyPolicy policy);
@@ -133,10 +128,10 @@ StringView udba_name(Udba udba);
 struct OptionError {
 	const char *text = ""; /* what is wrong; static */
 	StringView word; /* the word that is wrong */
-	StringView item; /* the option or branch that it stands in */
-	const char *hint = ""; /* what would be right; static, may be empty */
+	StringView item; /* the option or branch that has the word */
+	const char *hint = ""; /* a correction; static, may be empty */
 	const char *known = ""; /* all words that would be right; static, may be empty */
-	StringView nearest; /* the known word that is most like it, or empty; static */
+	StringView nearest; /* the known word that is nearest to it, or empty; static */
 
 	/*
 	 * Writes "text 'word' in 'item' (hint)" to @out, with a terminating zero and within @size bytes
@@ -146,7 +141,7 @@ struct OptionError {
 	StringView::Size describe(char *out, StringView::Size size) const;
 };
 
-/* Sets @error, for who returns the errno that it returns. */
+/* Sets @error to @reason, and returns -EINVAL. */
 cxxrt::Error refuse(OptionError &error, const OptionError &reason);
 
 /* Appends to a buffer of at least one byte that it never overruns. */
@@ -162,9 +157,9 @@ public:
 		for (char c : text)
 			put(c);
 	}
-	/* @text in quotes, fit to be shown and cut to what a line of a log can hold. */
+	/* Puts @text in quotes, without bytes that a log cannot show, and cut to the length of a line of a log. */
 	void quote(StringView text);
-	/* Adds a zero; the bytes before it. */
+	/* Adds a zero. Returns the number of bytes before it. */
 	StringView::Size finish()
 	{
 		out_[used_] = '\0';
@@ -180,11 +175,11 @@ private:
 /* One branch of a list. */
 struct BranchItem {
 	StringView path; /* unescaped, in the caller's buffer, a zero follows it */
-	BranchPerm perm; /* where it is not given: rw for the mount's first branch, else ro */
+	BranchPerm perm; /* if none is given: rw for the mount's first branch, else ro */
 	bool perm_given;
 	CopyOnOpen copy_on_open;
 	XattrClasses may_miss;
-	bool overlay_whiteouts; /* those of overlayfs hide as well */
+	bool overlay_whiteouts; /* whiteouts of overlayfs hide as well */
 	bool ignores; /* some attributes have no effect here */
 	StringView attributes; /* as written: each with its `+` */
 
@@ -200,9 +195,7 @@ struct BranchItem {
 	}
 };
 
-/*
- * Writes which attributes of @item have no effect, and why, to @out, as OptionError::describe() does.
- */
+/* Writes the attributes of @item that have no effect, and why, to @out, as OptionError::describe() does. */
 StringView::Size describe_ignored(const BranchItem &item, char *out, StringView::Size size);
 
 /*
@@ -212,14 +205,14 @@ StringView::Size describe_ignored(const BranchItem &item, char *out, StringView:
  *	while (list.more())
  *		use(TRY(list.next(buffer, path_size, error)));
  *
- * An empty list has one branch, and that one is an error. After an error the list is at an end.
+ * An empty list has one branch, and that one is an error. An error ends the list.
  */
 class BranchList final
 {
 public:
 	/*
-	 * @already: how many branches earlier options gave; @most: how many there may be. @list must
-	 * outlive this.
+	 * @already: the number of branches that earlier options gave; @most: how many there may be. @list must outlive
+	 * this.
 	 */
 	explicit constexpr BranchList(StringView list, unsigned int already = 0,
 				      unsigned int most = max_branches)
@@ -233,9 +226,8 @@ public:
 	}
 
 	/*
-	 * Only where more(). The path is written to @buffer of @size bytes, of which path_size are
-	 * enough. -EINVAL: wrong syntax; -ENAMETOOLONG: the path does not fit; -E2BIG: too many. @error
-	 * is set with each.
+	 * Only if more(). The path is written to @buffer of @size bytes; path_size is always enough. -EINVAL: wrong
+	 * syntax; -ENAMETOOLONG: the path does not fit; -E2BIG: too many branches. Each sets @error.
 	 */
 	Result<BranchItem> next(char *buffer, StringView::Size size, OptionError &error);
 
@@ -247,7 +239,7 @@ private:
 	bool more_ = true;
 };
 
-/* One option: its name, and what stands after the first `=` or `:` that is not escaped. */
+/* One option: its name, and the text after the first `=` or `:` that is not escaped. */
 struct RawOption {
 	StringView key;
 	StringView value; /* as written, still escaped */
@@ -272,7 +264,7 @@ public:
 	/* Steps over empty options. */
 	bool more();
 
-	/* Only where more(). -EINVAL with @error set: a value without a name. */
+	/* Only if more(). -EINVAL, and @error is set: a value without a name. */
 	Result<RawOption> next(OptionError &error);
 
 private:
@@ -280,12 +272,12 @@ private:
 	StringView::Size at_ = 0;
 };
 
-/* What stands for @byte in an option, or empty where it stands for itself. */
+/* The text that stands for @byte in an option; empty if @byte stands for itself. */
 StringView escaped(char byte);
 
 /*
- * Gives @path to @write(StringView) piece by piece, escaped: as the text of an option and fit for
- * /proc/mounts without further mangling.
+ * Gives @path to @write(StringView) piece by piece, escaped: as the text of an option, and fit for /proc/mounts as it
+ * is.
  */
 template <class Write> void escape(StringView path, Write &&write)
 {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The options that are words: their names, and what they set. */
+/* The options whose values are words: the words, and the settings that they stand for. */
 #include "settings.hh"
 
 namespace aufs
@@ -17,7 +17,7 @@ struct PolicyName {
 	bool seconds;
 };
 
-/* Each in the order of its type. */
+/* Each table is in the order of its enumeration. */
 constexpr PolicyName create_names[] = {
 	{"tdp", "top-down-parent", false, false},
 	{"rr", "round-robin", false, false},
@@ -45,7 +45,7 @@ unsigned int index_of(StringView word, const PolicyName (&names)[count])
 	return i;
 }
 
-/* What stands before the next `:` of @text, which loses both. */
+/* Takes the field before the next `:` off @text, with the `:`. */
 StringView take_field(StringView &text)
 {
 	Size end = 0;
@@ -59,7 +59,7 @@ StringView take_field(StringView &text)
 	return field;
 }
 
-/* A number of up to @most digits and nothing else. */
+/* Reads a number of up to @most digits and nothing else. */
 template <class T> bool parse_number(StringView text, Size most, T &number)
 {
 	if (text.empty() || text.size() > most)
@@ -85,7 +85,7 @@ Result<void> set_create(Settings &settings, StringView value, OptionError &error
 	StringView rest = value;
 	unsigned int index = index_of(take_field(rest), create_names);
 	bool known = index < sizeof(create_names) / sizeof(create_names[0]);
-	/* An empty row where it is not known. */
+	/* The row is empty if the policy is not known. */
 	PolicyName policy = known ? create_names[index] : PolicyName();
 	unsigned long long watermark = 0;
 	unsigned int seconds = Settings::default_seconds;

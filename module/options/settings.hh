@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/*
- * What an option changes in Settings, and how /proc/mounts shows it: the members of a row of the
- * option table.
- */
+/* How an option changes Settings, and how /proc/mounts shows it: the members of a row of the option table. */
 #pragma once
 
 #include "options.hh"
@@ -11,9 +8,12 @@ namespace aufs
 {
 
 struct Setting {
-	/* -EINVAL with @error set; @settings is unchanged then. */
+	/* On -EINVAL @error is set, and @settings is unchanged. */
 	Result<void> (*set)(Settings &settings, StringView value, OptionError &error);
-	/* Writes the option @name, after a comma, if @settings is what it sets and that is no default. */
+	/*
+	 * Writes the option @name, after a comma, if @settings has the value that the option sets, and that is no
+	 * default.
+	 */
 	void (*show)(const Settings &settings, StringView name, TextWriter &out);
 };
 
@@ -21,7 +21,7 @@ Result<void> set_create(Settings &settings, StringView value, OptionError &error
 void show_create(const Settings &settings, StringView name, TextWriter &out);
 Result<void> set_copy_up(Settings &settings, StringView value, OptionError &error);
 void show_copy_up(const Settings &settings, StringView name, TextWriter &out);
-/* These two have one of the words that the table has. */
+/* The values of these two are words of the table. */
 Result<void> set_diropq(Settings &settings, StringView value, OptionError &error);
 void show_diropq(const Settings &settings, StringView name, TextWriter &out);
 Result<void> set_udba(Settings &settings, StringView value, OptionError &error);
@@ -43,7 +43,7 @@ void show_member(const Settings &settings, StringView name, TextWriter &out)
 	out.put(name);
 }
 
-/* Of an option that is a name alone, and gives @member the @value. */
+/* For an option that is a name alone, and gives @member the @value. */
 template <auto member, auto value>
 inline constexpr Setting sets = {set_member<member, value>, show_member<member, value>};
 
