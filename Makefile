@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# What a person types. `make help` tells; the kernel's build reads Kbuild instead.
+# The commands that a person types: `make help` lists them. The kernel's build reads Kbuild instead.
 
 export KDIR KVER LLVM C BASE
 

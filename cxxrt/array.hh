@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Array<T>: elements in a row, as many as come, of a type that can be moved. */
+/* Array<T>: a row of elements that grows, of a type that can be moved. */
 #pragma once
 
 #include "new.hh"
@@ -54,7 +54,7 @@ public:
 		return data_ + size_;
 	}
 
-	/* Puts @element at @place, before what is there and after. -ENOMEM. May sleep when @gfp may. */
+	/* Puts @element at @place; elements from there on move up. -ENOMEM. May sleep if @gfp may. */
 	Result<void> insert(Gfp gfp, Size place, T element)
 	{
 		if (size_ == room_ && !grow(gfp))
@@ -74,7 +74,7 @@ public:
 	{
 		return insert(gfp, size_, move(element));
 	}
-	/* Takes out what is at @place. */
+	/* Takes out the element at @place. */
 	T remove(Size place)
 	{
 		T removed = move(data_[place]);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What several processors read and write without a lock. The order of each access is in its name;
- * without one it says nothing of other memory (relaxed).
+ * Accesses of several processors to memory without a lock. The order of each access is in its name; without one it
+ * says nothing of other memory (relaxed).
  */
 #pragma once
 
@@ -27,7 +27,7 @@ public:
 		__atomic_load(&object_, &value, __ATOMIC_RELAXED);
 		return value;
 	}
-	/* What the storer of the value did before is seen after this. */
+	/* All that the task which stored the value did before that is seen after this. */
 	Value load_acquire() const
 	{
 		return __atomic_load_n(&object_, __ATOMIC_ACQUIRE);
@@ -36,7 +36,7 @@ public:
 	{
 		__atomic_store(&object_, &value, __ATOMIC_RELAXED);
 	}
-	/* Whoever loads the value with load_acquire() sees what was done before this. */
+	/* A task that loads the value with load_acquire() sees all that was done before this. */
 	void store_release(Value value) const
 	{
 		__atomic_store_n(&object_, value, __ATOMIC_RELEASE);
@@ -45,25 +45,28 @@ public:
 	{
 		return __atomic_exchange_n(&object_, value, __ATOMIC_RELAXED);
 	}
-	/* Stores @next if @expected is there; else @expected becomes what is. Whether it was stored. */
+	/*
+	 * Stores @next if the object has the value @expected; else @expected becomes its value. Returns whether @next
+	 * was stored.
+	 */
 	bool replace(Value &expected, Value next) const
 	{
 		return __atomic_compare_exchange(&object_, &expected, &next, false,
 						 __ATOMIC_RELAXED, __ATOMIC_RELAXED);
 	}
-	/* The same; each side sees what the other did before. */
+	/* The same; the task that stores and the task that finds the value see what the other did before. */
 	bool replace_acq_rel(Value &expected, Value next) const
 	{
 		return __atomic_compare_exchange_n(&object_, &expected, next, false,
 						   __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
 	}
-	/* The same, in one order with all that is sequentially consistent. */
+	/* The same, in one order with all other sequentially consistent accesses. */
 	bool replace_in_order(Value &expected, Value next) const
 	{
 		return __atomic_compare_exchange_n(&object_, &expected, next, false,
 						   __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
 	}
-	/* What was there before. */
+	/* Returns the value from before. */
 	Value fetch_add(Value number) const
 	{
 		return __atomic_fetch_add(&object_, number, __ATOMIC_RELAXED);
@@ -72,12 +75,12 @@ public:
 	{
 		return __atomic_fetch_or(&object_, bits, __ATOMIC_RELAXED);
 	}
-	/* One less: who then sees that sees what was done before. */
+	/* Subtracts one. A task that sees the new value by an acquire sees all that was done before this. */
 	void drop_release() const
 	{
 		__atomic_fetch_sub(&object_, 1, __ATOMIC_RELEASE);
 	}
-	/* One less; whether none is left. Who takes the last sees what the others did before. */
+	/* Subtracts one. Returns whether none is left: the task that takes the last sees what the others did before. */
 	bool take_last() const
 	{
 		return __atomic_sub_fetch(&object_, 1, __ATOMIC_ACQ_REL) == 0;

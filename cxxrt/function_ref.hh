@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* FunctionRef: a callable that somebody else keeps, for functions that are no templates. */
+/* FunctionRef: a borrowed callable, for functions that are no templates. */
 #pragma once
 
 #include "utility.hh"

@@ -23,8 +23,8 @@ struct Gfp {
 } // namespace cxxrt
 
 /*
- * Allocates @size bytes with @gfp; null when there is no memory. May sleep when @gfp may.
- * Both come from kmalloc, or what is large from kvmalloc, and go to kvfree.
+ * Allocates @size bytes with @gfp; null without memory. May sleep if @gfp may. The memory comes from kmalloc, or from
+ * kvmalloc if it is large, and goes to kvfree.
  */
 void *operator new(__SIZE_TYPE__ size, cxxrt::Gfp gfp) noexcept;
 void *operator new[](__SIZE_TYPE__ size, cxxrt::Gfp gfp) noexcept;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Own<T>: the one owner of an object that new (Gfp) made, or empty. OwnTraits<T> may say how an
- * object that comes from elsewhere is destroyed.
+ * Own<T>: the only owner of an object that new (Gfp) made, or empty. OwnTraits<T> may say how an object from elsewhere
+ * is destroyed.
  */
 #pragma once
 
@@ -56,7 +56,7 @@ public:
 			OwnTraits<T>::destroy(object_);
 	}
 
-	/* Takes @object, which may be null (the check for it is the caller's next line). */
+	/* Takes @object, which may be null: then the caller has to check the result. */
 	[[nodiscard]] static Own adopt(Element *object)
 	{
 		Own own;

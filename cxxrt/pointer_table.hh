@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* PointerTable<V>: a hash table from addresses to small values. It grows, and what is in it stays in it. */
+/* PointerTable<V>: a hash table from addresses to small values. It grows, and no entry is removed. */
 #pragma once
 
 #include "new.hh"
@@ -20,7 +20,7 @@ public:
 		clear();
 	}
 
-	/* The value of @key; null where it is not there. */
+	/* The value of @key; null if @key has none. */
 	const V *find(const void *key) const
 	{
 		if (!slots_)
@@ -30,7 +30,7 @@ public:
 
 		return slot.key ? &slot.value : nullptr;
 	}
-	/* Gives @key, which is not null, @value, if it has none yet. -ENOMEM. May sleep when @gfp may. */
+	/* Gives @key, which is not null, @value, if @key has none yet. -ENOMEM. May sleep if @gfp may. */
 	Result<void> add(Gfp gfp, const void *key, V value)
 	{
 		if (2 * count_ >= room() && !grow(gfp))
@@ -65,7 +65,7 @@ private:
 	{
 		return slots_ ? Size{1} << bits_ : 0;
 	}
-	/* That of @key, or the free one where it belongs. Some are free. */
+	/* The slot of @key, or the free slot where it belongs. There is always a free one. */
 	Slot &slot_of(const void *key) const
 	{
 		constexpr __UINT64_TYPE__ golden = 0x9e3779b97f4a7c15;

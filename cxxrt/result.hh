@@ -1,10 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/*
- * Result<T>: a value or a negative errno, which nobody can overlook ([[nodiscard]]).
- *
- * TRY(expr) is the value of a Result, or leaves the function with its error. It is a GNU statement
- * expression, so that destructors of the scopes that it leaves run as for any return.
- */
+/* Result<T>: a value or a negative errno. Nobody can overlook it ([[nodiscard]]). */
 #pragma once
 
 #include "new.hh"
@@ -14,8 +9,8 @@ namespace cxxrt
 {
 
 /*
- * A negative errno on its way out of a function. What is none would be taken for success, of a value
- * that is not there: it becomes -EIO.
+ * A negative errno on its way out of a function. Any other number would be taken for success, with a value that is not
+ * there: it becomes -EIO.
  */
 struct Error {
 	int code;
@@ -62,20 +57,20 @@ public:
 	{
 		return code_ == 0;
 	}
-	/* The negative errno; 0 where there is a value. */
+	/* The negative errno; 0 if there is a value. */
 	int error() const
 	{
-		/* As Error has seen to. */
+		/* The constructor of Error makes sure of that. */
 		if (code_ > 0)
 			__builtin_unreachable();
 		return code_;
 	}
-	/* Only where ok(). */
+	/* Only if ok(). */
 	T &value()
 	{
 		return *reinterpret_cast<T *>(storage_);
 	}
-	/* Hands the value over. Only where ok(). */
+	/* Hands the value over. Only if ok(). */
 	T release()
 	{
 		return move(value());
@@ -100,7 +95,7 @@ public:
 	}
 	int error() const
 	{
-		/* As Error has seen to. */
+		/* The constructor of Error makes sure of that. */
 		if (code_ > 0)
 			__builtin_unreachable();
 		return code_;

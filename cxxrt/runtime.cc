@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What the compiler may call on its own account. Everything that is not here is missing on purpose:
- * plain operator new, __cxa_atexit, __cxa_guard_* and the exception and RTTI runtime are left
- * undefined, so that modpost rejects a module that came to need them.
+ * Functions that the compiler may call on its own account. All others are missing on purpose: plain operator new,
+ * __cxa_atexit, __cxa_guard_* and the exception and RTTI runtime are left undefined, so that modpost rejects a module
+ * that came to need them.
  */
 #include "new.hh"
 
@@ -12,7 +12,7 @@ void *cxxrt_alloc(__SIZE_TYPE__ size, unsigned int gfp);
 void cxxrt_free(const void *memory);
 [[noreturn]] void cxxrt_bug(const char *what);
 
-/* A virtual call on an object whose constructor or destructor is running. */
+/* Called for a virtual call on an object whose constructor or destructor is running. */
 [[noreturn]] void __cxa_pure_virtual();
 void __cxa_pure_virtual()
 {
@@ -22,9 +22,8 @@ void __cxa_pure_virtual()
 
 #if __has_feature(thread_sanitizer)
 /*
- * What an object has in place of a pointer to its vtable is read by a call through a pointer to a
- * member, and set by a constructor. The compiler has calls of their own for these accesses; KCSAN
- * has none, and is to see them as any other.
+ * The pointer to the vtable in an object is read by a call through a pointer to a member, and set by a constructor.
+ * The compiler has special calls for these accesses. KCSAN has none, and is to see them as any other access.
  */
 extern "C" {
 void __tsan_read8(void *memory);

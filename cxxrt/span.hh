@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Span<T>: elements in a row that somebody else keeps. */
+/* Span<T>: a borrowed row of elements. */
 #pragma once
 
 namespace cxxrt

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* StringView: bytes that somebody else keeps; not terminated, no encoding. */
+/* StringView: borrowed bytes; not terminated, no encoding. */
 #pragma once
 
 namespace cxxrt
@@ -49,7 +49,7 @@ public:
 		return data_ + size_;
 	}
 
-	/* Most do not, and then no function is called: the first byte tells. */
+	/* Most strings differ in the first byte already: then no function is called. */
 	constexpr bool starts_with(StringView prefix) const
 	{
 		if (prefix.empty())
@@ -57,7 +57,7 @@ public:
 		return size_ >= prefix.size_ && data_[0] == prefix.data_[0] &&
 		       equal(data_, prefix.data_, prefix.size_);
 	}
-	/* From @start (at most size()), @count bytes or as many as there are. */
+	/* From @start (at most size()) on, @count bytes or as many as there are. */
 	constexpr StringView substr(Size start, Size count = static_cast<Size>(-1)) const
 	{
 		Size left = size_ - start;

@@ -35,7 +35,7 @@ template <class T> constexpr T &&forward(typename RemoveReference<T>::Type &valu
 	return static_cast<T &&>(value);
 }
 
-/* Stores @next in @place and returns what stood there. */
+/* Stores @next in @place and returns the old value. */
 template <class T, class U = T> constexpr T exchange(T &place, U &&next)
 {
 	T old = move(place);
@@ -57,7 +57,7 @@ template <class T> constexpr T min(T a, T b)
 	return b < a ? b : a;
 }
 
-/* Whether @is(element) of some element of @range. */
+/* Whether @is(element) for some element of @range. */
 template <class Range, class Predicate> constexpr bool any_of(Range &&range, Predicate &&is)
 {
 	for (auto &&element : range) { // NOLINT(readability-use-anyofallof): there is no other

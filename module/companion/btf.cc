@@ -4,7 +4,7 @@
 namespace observers
 {
 
-/* As in uapi/linux/btf.h; the host's tests have no kernel headers, and constants are not for C++. */
+/* As in uapi/linux/btf.h. The host's tests have no kernel headers, and C++ cannot use their constants. */
 struct Btf::Header {
 	unsigned short magic;
 	unsigned char version;
@@ -76,9 +76,9 @@ namespace
 {
 
 constexpr unsigned short btf_magic = 0xeb9f;
-/* More steps than these lead to nothing that we ask for: from a type to its name, ... */
+/* More steps than these, from a type to its name, lead to no type that we ask for ... */
 constexpr int most_steps = 16;
-/* ... and records without a name within a record. */
+/* ... nor do more records without a name within a record. */
 constexpr Btf::Size most_records = 64;
 
 constexpr int einval = 22;
@@ -194,13 +194,13 @@ Result<Btf::Size> Btf::types_in(Span<const Byte> data)
 	Size size = data.size();
 	Size count = 0;
 
-	/* Each of these has 32 bits, so that no sum of them overflows. */
+	/* Each of these numbers has 32 bits, so that no sum of them overflows. */
 	if (h.magic != btf_magic || h.version != 1 || h.hdr_len < sizeof(Header) ||
 	    (h.hdr_len | h.type_off) % alignof(Type) != 0 ||
 	    Size{h.hdr_len} + h.type_off + h.type_len > size ||
 	    Size{h.hdr_len} + h.str_off + h.str_len > size)
 		return Error{-einval};
-	/* So that each string ends. */
+	/* The last byte is 0, so that each string ends. */
 	if (h.str_len == 0 || data[Size{h.hdr_len} + h.str_off + h.str_len - 1] != 0)
 		return Error{-einval};
 	TRY(each(data, [&](const Type &, unsigned int) { count++; }));
@@ -259,7 +259,7 @@ Result<void> Btf::render(unsigned int id, Text &text) const
 	int stars = 0;
 	int steps = 0;
 
-	/* To what is pointed to. */
+	/* Goes through pointers and qualifiers to the type behind them. */
 	for (; t; t = type(t->size_or_type)) {
 		Kind kind = t->kind();
 
@@ -306,7 +306,7 @@ Result<void> Btf::prototype(StringView name, Text &text) const
 		if (!first)
 			text += ", ";
 		first = false;
-		/* Without a type: any more. */
+		/* A parameter without a type stands for any further ones. */
 		if (parameter.type == 0)
 			text += "...";
 		else
@@ -318,7 +318,7 @@ Result<void> Btf::prototype(StringView name, Text &text) const
 
 Result<Btf::Size> Btf::offset_of(StringView record, StringView member) const
 {
-	/* The record, and what has no name in it: the members of that are members. */
+	/* The record, and the records without a name in it: the members of those are members of the record. */
 	struct {
 		const Type *type;
 		Size bits;
@@ -328,7 +328,7 @@ Result<Btf::Size> Btf::offset_of(StringView record, StringView member) const
 	if (!records[0].type)
 		return Error{-enoent};
 	for (Size i = 0; i < count; i++) {
-		/* With bitfields among the members, the upper byte is the size of one. */
+		/* If there are bitfields among the members, the upper byte is the size of one. */
 		unsigned int mask = records[i].type->flag() ? 0xffffff : 0xffffffff;
 
 		for (const Member &m : records[i].type->following<Member>()) {

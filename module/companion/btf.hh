@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What a kernel says of its own types: the part of BTF (Documentation/bpf/btf.rst) that is needed to
- * ask for a function's prototype and for the place of a member.
+ * A kernel's description of its own types: the part of BTF (Documentation/bpf/btf.rst) that gives a function's
+ * prototype and the place of a member.
  */
 #pragma once
 
@@ -19,7 +19,7 @@ using cxxrt::StringView;
 
 using Byte = unsigned char;
 
-/* Text that is put together in a place of its own; what is too long is cut. */
+/* Text in a buffer of fixed size; a text that is too long is cut. */
 class Text final
 {
 public:
@@ -49,22 +49,22 @@ class Btf final
 public:
 	using Size = StringView::Size;
 
-	/* How many types there are in @data; -EINVAL if that is no BTF, or damaged. */
+	/* The number of types in @data; -EINVAL if @data is no BTF, or damaged. */
 	static Result<Size> types_in(Span<const Byte> data);
 
-	/* Borrows both. @data has been found good by types_in(), @index has room for its types. */
+	/* Borrows both. types_in() has found @data good, and @index has room for its types. */
 	Btf(Span<const Byte> data, Span<unsigned int> index);
 
 	/*
-	 * The prototype of the function @name, as in C: "int (struct inode *, char)". -ENOENT if the
-	 * kernel does not say, -EINVAL if what it says cannot be.
+	 * The prototype of the function @name, as in C: "int (struct inode *, char)". -ENOENT if the kernel does not
+	 * give it, -EINVAL if what it gives is impossible.
 	 */
 	Result<void> prototype(StringView name, Text &text) const;
 
-	/* Where @member is in struct @record, in bytes; errors as above. */
+	/* The offset of @member in struct @record, in bytes; errors as above. */
 	Result<Size> offset_of(StringView record, StringView member) const;
 
-	/* In bytes; errors as above. */
+	/* The size of struct @record in bytes; errors as above. */
 	Result<Size> size_of(StringView record) const;
 
 private:
@@ -75,19 +75,19 @@ private:
 	enum class Kind : unsigned char;
 
 	static bool is_record(Kind kind);
-	/* Const and what else changes nothing of a type's layout. */
+	/* Const, and other qualifiers that do not change a type's layout. */
 	static bool is_qualifier(Kind kind);
-	/* What stands before the name of @type in C. */
+	/* The word before the name of @type in C. */
 	static StringView prefix(const Type &type);
 	static const Header &header(Span<const Byte> data);
-	/* Bytes that follow @type; for a kind that nobody knows a negative number. */
+	/* The number of bytes that follow @type; negative for an unknown kind. */
 	static long extra(const Type &type);
-	/* Calls @visit(type, offset) for each type in turn, as long as it says so. */
+	/* Calls @visit(type, offset) for each type in turn. -EINVAL if a type is unknown or cut off. */
 	template <class Visit> static Result<void> each(Span<const Byte> data, Visit &&visit);
 
-	/* Null for void and for what is not there. */
+	/* Null for void, and if there is no such type. */
 	const Type *type(unsigned int id) const;
-	/* A qualifier itself where there are too many of them. */
+	/* The type behind qualifiers; a qualifier itself if there are too many of them. */
 	const Type *unqualified(unsigned int id) const;
 	const Type *find(Kind kind, StringView name) const;
 	StringView string(unsigned int offset) const;

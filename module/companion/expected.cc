@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What this module takes for granted of the kernel that it patches. That the headers it was compiled
- * with are those of the kernel that runs, the module loader asks only for what is exported; the
- * functions that are patched are not.
+ * The functions and members on which this module relies in the kernel that it patches. The module loader checks only
+ * for exported functions whether the running kernel is the one of the headers. The functions that are patched are not
+ * exported.
  */
 #include "kernel/kernel.hh"
 extern "C" {

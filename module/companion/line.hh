@@ -42,7 +42,7 @@ public:
 	}
 
 private:
-	/* Where the path begins, if there is room for what is before it. */
+	/* The column where the path begins, if there is room for the text before it. */
 	static constexpr unsigned long path_column = 73;
 
 	void add(char c)
@@ -50,7 +50,7 @@ private:
 		text_[size_++] = c;
 	}
 
-	/* With at least @width digits. */
+	/* Adds at least @width digits. */
 	void add_hex(unsigned long value, unsigned int width)
 	{
 		unsigned int digits =
@@ -76,7 +76,10 @@ private:
 			add(digits[--count]);
 	}
 
-	/* The longest: three numbers of 16 digits, 4 letters, 3 + 5 digits, 20, and what is between. */
+	/*
+	 * The longest line has three numbers of 16 digits, 4 letters, 3 + 5 digits, 20, and the characters between
+	 * them.
+	 */
 	char text_[112];
 	unsigned long size_ = 0;
 };

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * aufs-observers.ko, a companion of aufs.ko: a livepatch for those places of a stock kernel that
- * report the branch's file where the union's is meant. The filesystem does not need it.
+ * report the branch's file in place of the union's. The filesystem does not need it.
  *
- * Only mappings of a union are reported in another way. A function that is patched is called all
- * the same, at its body, for everything else.
+ * Only mappings of a union are reported in another way. For everything else, the kernel's own
+ * function is called, at its body.
  */
 #include "../kernel/linux.h"
 #include <linux/delay.h>
@@ -44,7 +44,7 @@ DEFINE_STATIC_CALL_RET0(original_file_path, char *(struct file *, char *, int));
 DEFINE_STATIC_CALL_NULL(original_print_vma_addr, void(char *, unsigned long));
 DEFINE_STATIC_CALL_RET0(original_replace_mm_exe_file, int(struct mm_struct *, struct file *));
 
-/* The union's path where @file serves a mapping of a union, else null; borrowed. */
+/* The union's path if @file serves a mapping of a union, else null; borrowed. */
 static const struct path *union_path(struct file *file)
 {
 	const struct path *path;
@@ -55,7 +55,7 @@ static const struct path *union_path(struct file *file)
 	return path->dentry->d_sb->s_magic == AUFS_SUPER_MAGIC ? path : NULL;
 }
 
-/* The names in the note NT_FILE of a core dump; others who ask mean the file itself. */
+/* For the names in the note NT_FILE of a core dump. All other callers mean the file itself. */
 static char *observers_file_path(struct file *file, char *buf, int buflen)
 {
 	const struct path *path = current->flags & PF_DUMPCORE ? union_path(file) : NULL;
@@ -65,14 +65,14 @@ static char *observers_file_path(struct file *file, char *buf, int buflen)
 	return static_call(original_file_path)(file, buf, buflen);
 }
 
-/* Where in which file @ip is, as a fault is logged. Any context. */
+/* Logs the file, and the place in it, of @ip, as for a fault. Any context. */
 static void observers_print_vma_addr(char *prefix, unsigned long ip)
 {
 	struct mm_struct *mm = current->mm;
 	const struct path *path = NULL;
 	struct vm_area_struct *vma;
 
-	/* As the original does: where somebody else changes the mappings nothing is said. */
+	/* As the original does: nothing is logged while another task changes the mappings. */
 	if (!mmap_read_trylock(mm))
 		return;
 	vma = vma_lookup(mm, ip);
@@ -152,8 +152,8 @@ DEFINE_STATIC_CALL_RET0(original_pid_smaps_open, int(struct inode *, struct file
 
 /*
  * The operations of a file of procfs that was opened while the patch was in force: those of the
- * kernel but for what shows a mapping. To patch that itself would cost each line of maps the call
- * of a patched function. The module stays as long as such a file is open.
+ * kernel, except for the one that shows a mapping. To patch that function itself would cost each
+ * line of maps the call of a patched function. The module stays as long as such a file is open.
  */
 struct corrected {
 	const struct file_operations *original_fops;
@@ -162,11 +162,11 @@ struct corrected {
 	struct seq_operations ops;
 };
 
-/* For what is written to them once. */
+/* Guards the two below, which are filled once. */
 static DEFINE_MUTEX(corrected_mutex);
 static struct corrected corrected_maps, corrected_smaps;
 
-/* Sees to it that the mappings which @file lists are shown by @show. */
+/* Has @show show the mappings that @file lists. */
 static void correct(struct file *file, struct corrected *corrected,
 		    int (*show)(struct seq_file *m, void *v),
 		    int (**original_show)(struct seq_file *m, void *v))
@@ -228,9 +228,9 @@ static void set_original(unsigned int i, void *body)
 #endif
 
 /*
- * Where the body of @function begins, 0 where that cannot be told. Who switches ftrace or a kprobe
- * on or off there changes the code in steps, and meanwhile it begins with a breakpoint: it is
- * looked at again.
+ * The offset of the body of @function; 0 if that cannot be told. A task that switches ftrace or a
+ * kprobe on or off there changes the code in steps, and meanwhile the function begins with a
+ * breakpoint: then it is looked at again.
  */
 static size_t body_offset(const void *function)
 {
@@ -245,8 +245,8 @@ static size_t body_offset(const void *function)
 }
 
 /*
- * Called when the addresses of the functions are known and nothing is patched yet; an error says
- * that nothing is to be. May sleep.
+ * Called when the addresses of the functions are known and nothing is patched yet. After an error
+ * nothing is patched. May sleep.
  */
 static int find_originals(struct klp_object *object)
 {
@@ -277,7 +277,10 @@ static struct klp_patch patch = {
 	.objs = objects,
 };
 
-/* All of @file, as kernel_read_file() does it for what security modules have rules about. */
+/*
+ * Reads all of @file. kernel_read_file() would do so, but for kinds of files for which security
+ * modules have rules.
+ */
 static ssize_t __init read_all(struct file *file, void **data)
 {
 	loff_t size = i_size_read(file_inode(file));
@@ -327,7 +330,7 @@ static int __init observers_init(void)
 	return err ?: klp_enable_patch(&patch);
 }
 
-/* Livepatches go when they have been disabled in sysfs, and not before. */
+/* A livepatch can be unloaded only after it was disabled in sysfs. */
 static void __exit observers_exit(void)
 {
 }

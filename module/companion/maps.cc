@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * /proc/PID/maps and smaps where a mapping is served by a file at the union's path (the fake path of
- * 6.1): the path is right, device and inode are the branch's. Others are shown as before.
+ * /proc/PID/maps and smaps for mappings that are served by a file at the union's path (the fake path of 6.1). The
+ * kernel shows the right path, but the branch's device and inode. Other mappings are shown as before.
  */
 #include "kernel/kernel.hh"
 extern "C" {
@@ -20,7 +20,7 @@ namespace
 /* s_magic of a union. */
 constexpr unsigned long aufs_magic = 0x61756673;
 
-/* The union's inode of what serves @vma; null where that is no file of a union. */
+/* The union's inode for the file that serves @vma; null if that is no file of a union. */
 const struct inode *union_inode(const struct vm_area_struct &vma)
 {
 	const struct file *file = vma.vm_file;
@@ -49,13 +49,13 @@ Line line_of(const struct vm_area_struct &vma, const struct inode &inode)
 	return line;
 }
 
-/* What has no room: seq_file comes again with more. */
+/* Says that there is no room: seq_file calls again with more. */
 void overflow(struct seq_file &m)
 {
 	m.count = m.size;
 }
 
-/* Puts @now in the place of @before, with which the text from @start on begins. */
+/* If the text from @start on begins with @before, puts @now in its place. */
 void replace(struct seq_file &m, size_t start, const Line &before, const Line &now)
 {
 	char *text = m.buf + start;
@@ -95,7 +95,7 @@ int observers_show_map(struct seq_file *m, void *v)
 	return 0;
 }
 
-/* The first of its lines is that of maps. */
+/* The first line of a mapping is that of maps. */
 int observers_show_smap(struct seq_file *m, void *v)
 {
 	const auto &vma = *static_cast<const struct vm_area_struct *>(v);
