@@ -30,7 +30,7 @@ struct posix_acl *get_acl(struct inode *vfs_inode, int type, bool rcu);
 Result<void> fileattr_get(struct dentry *dentry, AUFS_FILEATTR *attr);
 Result<void> fileattr_set(AUFS_IDMAP *idmap, struct dentry *dentry, AUFS_FILEATTR *attr);
 
-/* Kernels say in two ways whose ACL it is. */
+/* Kernels pass the object of an ACL in two ways. */
 struct SetAcl {
 	Result<void> operator()(AUFS_IDMAP *idmap, struct dentry *dentry, struct posix_acl *acl,
 				int type) const;
@@ -38,7 +38,7 @@ struct SetAcl {
 				int type) const;
 };
 
-/* And in three ways which times are meant. */
+/* Kernels pass the times that are meant in three ways. */
 struct UpdateTime {
 #ifdef HAVE_FS_UPD_ATIME
 	Result<void> operator()(struct inode *vfs_inode, enum fs_update_time which,

@@ -67,7 +67,7 @@ Result<bool> check_branches(struct dentry &dentry, unsigned int flags)
 
 	if (valid.ok() && valid.value())
 		AtomicRef(dentry.d_time).store(changes);
-	/* -EBUSY, -EAGAIN: it cannot be known now. The next walk asks again. */
+	/* -EBUSY, -EAGAIN: the answer cannot be known now. The next walk asks again. */
 	if (!valid.ok() && valid.error() != -EBUSY && valid.error() != -EAGAIN)
 		return valid;
 	if (!valid.ok() || valid.value())

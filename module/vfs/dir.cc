@@ -13,7 +13,7 @@ namespace aufs
 namespace
 {
 
-/* Opens the directory @part as the mounter. To read a branch that is not written to leaves its access times. */
+/* Opens the directory @part as the mounter. Reading leaves the access times of a branch that is not written to. */
 Result<Ref<struct file>> open_directory(const Super &super, const Part &part)
 {
 	struct path path = part.path();

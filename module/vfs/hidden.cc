@@ -163,7 +163,7 @@ void touch_top(const AsMounter &mounter, const Inode &dir, const Branch &branch)
 {
 	const Part &top = dir.top();
 
-	/* Nothing else of the operation needs that branch: it does not wait while that is frozen. */
+	/* Nothing else of the operation needs that branch. So nobody waits if it is frozen. */
 	if (top.branch == &branch || !top.branch->writable() || is_frozen(top.branch->sb()))
 		return;
 

@@ -63,7 +63,7 @@ struct RenameSide {
 	/* The branch on which the rename will happen: it is to be known before anything is changed. */
 	Result<const Branch *> branch_to_move() const
 	{
-		/* Once: a copy-up by somebody else changes it. */
+		/* Read once: a copy-up by another task changes it. */
 		const Stack &found = inode()->stack();
 		const Branch &top = *found.top.branch;
 		bool on_rw = top.writable();

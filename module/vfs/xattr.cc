@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Extended attributes are the branch object's. The first part of the name says whose rights are asked for:
+ * Extended attributes are the branch object's. The first part of the name says who judges the caller:
  *
  *	user.		the VFS asks for the right to read or write the union's file
  *	trusted.	the VFS asks for CAP_SYS_ADMIN; `trusted.aufs.` is nobody's
