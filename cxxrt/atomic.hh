@@ -54,7 +54,7 @@ public:
 		return __atomic_compare_exchange(&object_, &expected, &next, false,
 						 __ATOMIC_RELAXED, __ATOMIC_RELAXED);
 	}
-	/* The same; the task that stores and the task that finds the value see what the other did before. */
+	/* The same; each of two tasks sees what the other did before. */
 	bool replace_acq_rel(Value &expected, Value next) const
 	{
 		return __atomic_compare_exchange_n(&object_, &expected, next, false,

@@ -178,7 +178,7 @@ struct CopyPlace {
 
 /*
  * Whether the names of @inode, which are one file on a lower branch, would be one file in memory alone after a
- * copy-up. That was not known when @inode was looked up: else it would stand for one name.
+ * copy-up. That was not known when @inode was looked up: else @inode would stand for one name.
  */
 bool would_part_unseen(const Inode &inode)
 {

@@ -61,8 +61,8 @@ Result<void> copy_up_with_name(const ListLock &list, struct dentry &dentry);
 
 /*
  * For the regular file @file, which is being opened to be written to: copies it up, or, on a rw branch, checks its
- * presence. With O_DIRECT, @opens(writer, copy) says whether the copy can be opened so; if it fails, so does this, and
- * there is no copy.
+ * presence. With O_DIRECT, @opens(writer, copy) tries to open the copy in this way: if it fails, the copy-up fails,
+ * and there is no copy.
  */
 Result<void> copy_up_to_write(const struct file &file, FinishCopy opens);
 

@@ -21,7 +21,7 @@ Result<void> copy_up_to_write(const struct file &file, FinishCopy opens)
 	/* The copy-up waits while the union is frozen, since it changes a branch. */
 	FreezeProtection protection(*inode.vfs.i_sb);
 
-	/* Of the flags that are left only O_DIRECT is one that the branch of the copy may refuse. */
+	/* O_DIRECT is the only flag that the branch of the copy may refuse. */
 	if (!(file.f_flags & O_DIRECT))
 		return copy_up(*dentry);
 	TRY(copy_up_and(*dentry, whole_file, opens));

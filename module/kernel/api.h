@@ -297,7 +297,8 @@ int aufs_mknod(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry, u
 unsigned int aufs_dcache_children(struct dentry *dir, struct dentry **children, unsigned int size);
 /*
  * Looks for a process that has what @search is for. False if no process of the caller's pid
- * namespace has it, if it is just changing that, or if there are too many to ask. May sleep.
+ * namespace has it, if the process is just changing it, or if there are too many to ask. May
+ * sleep.
  */
 bool aufs_find_user(struct aufs_search *search, struct aufs_user *user);
 bool aufs_is_mount_point(const struct dentry *dentry);

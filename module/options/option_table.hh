@@ -42,7 +42,7 @@ public:
 	}
 
 	/*
-	 * Notes @option, and changes @settings if it is one of them; a list changes nothing yet. On -EINVAL @error is
+	 * Notes @option, and changes @settings if it is a setting; a list changes nothing yet. On -EINVAL @error is
 	 * set, and @settings is unchanged: the option is unknown, lacks its value, has a value that it cannot have, or
 	 * is not possible here; or `br` is given twice or after an option that changes branches.
 	 */

@@ -205,7 +205,7 @@ StringView::Size describe_ignored(const BranchItem &item, char *out, StringView:
  *	while (list.more())
  *		use(TRY(list.next(buffer, path_size, error)));
  *
- * An empty list has one branch, and that one is an error. An error ends the list.
+ * An empty list has one branch, which is an error. An error ends the list.
  */
 class BranchList final
 {
