@@ -67,7 +67,7 @@ def matches(name, patterns):
     return next((pattern for pattern in patterns if fnmatch.fnmatchcase(name, pattern)), None)
 
 
-# ---- who includes whom -----------------------------------------------------------------
+# ---- which file includes which -----------------------------------------------------------
 
 def includes(text):
     """(header, whether it stands in <>, on_host) for each #include. @on_host: True where only the host's compiler
@@ -169,7 +169,7 @@ PAIR = re.compile(r"(?<!\bPartRef\()const Branch &\w*,\s*(?:const )?struct dentr
 # A comment, and what it stands before, as far as that has a name and parameters.
 OF_A_FUNCTION = re.compile(r"/\*((?:[^*]|\*(?!/))*)\*/\s*([^;{}()]*?(\w+)\()")
 SAYS_HELD = re.compile(r"\b(?:is|are) held\b|\bcaller (?:holds|has to hold|must hold)\b", re.IGNORECASE)
-# Who says it all the same, and why no parameter does.
+# The functions whose comments say it all the same: who holds the lock, and why no parameter says so.
 HELD = {
     ("module/kernel/dcache.hh", "look_up_in_parallel"): "by the VFS, of the directory that somebody reads",
     ("module/kernel/files.hh", "map_for"): "by the VFS, around ->mmap, which takes no lock and asks for none",
@@ -387,3 +387,59 @@ def unlike_manual(table, manual):
         yield f"module/aufs.5: lacks the option {name}, which module/options/option_table.cc has"
     for name in sorted(own - known - NOT_OURS):
         yield f"module/aufs.5: has an option {name}, which module/options/option_table.cc lacks"
+
+
+# ---- plain English ---------------------------------------------------------------------
+
+# The texts of a file. C has comments; those of single lines are joined. Scripts have comments and docstrings. Pages
+# have paragraphs.
+OF_C = re.compile(r"(?://[^\n]*\n[ \t]*)*//[^\n]*|" + NOT_CODE.pattern, re.DOTALL)
+OF_SCRIPTS = re.compile(r'^[ \t]*"""[\s\S]*?"""|^[ \t]*#.*(?:\n[ \t]*#.*)*|(?<=\s)# .*', re.MULTILINE)
+OF_PAGES = re.compile(r"[^\n]+(?:\n[^\n]+)*")
+TEXTS = {(".c", ".h", ".cc", ".hh", ".cocci", ".lds"): OF_C, (".md", ".5", ".Debian"): OF_PAGES, ("",): OF_SCRIPTS}
+# Files without texts of ours.
+NO_TEXTS = ("LICENSE", ".json", ".svg")
+# The marks of a comment before the text of a line.
+MARK = re.compile(r'^[ \t]*(?://+|/\*+|\*+/?|#+|""")?[ \t]*', re.MULTILINE)
+# The end of a text before a new sentence, clause, paragraph, or cell of a map or a table.
+BEFORE_BEGIN = re.compile(r"(?:^|[.!?:;(|-]|\n[ \t]*\n)\s*$|\S[ \t]{2,}$")
+# Words that a "who" follows without a noun: conjunctions, prepositions, some verbs.
+JOIN = ("and", "or", "but", "nor", "not")
+NO_NOUN = {*"""after against as at because before between by except for from if in like of on over since so than that
+    there though to under unless until when where whether while with within without
+    are be been cost costs gives is let lets was were""".split()}
+# A verb that asks, for the rest of its sentence: "says what is held and who holds it".
+ASKS = re.compile(r"\b(?:asks?|decides?|finds?|found|knows?|known|says?|sees?|shows?|tells?|told)"
+                  r"\s+(?:who|whom|what|which|whether|how)\b", re.IGNORECASE)
+DEPENDS = re.compile(r"\bdepend(?:s|ed|ing)?\s+on\s+$")
+
+
+def prose(name, text):
+    """(number of its first line, text without the marks of a comment) for each text of the file @name."""
+    pattern = next(pattern for suffixes, pattern in TEXTS.items() if name.endswith(suffixes))
+    for found in pattern.finditer(text):
+        if pattern is not OF_C or found[0][0] == "/":
+            yield text.count("\n", 0, found.start()) + 1, MARK.sub("", found[0])
+
+
+def is_nobodys(before, who, after):
+    """Whether a @who between these two parts of a text belongs to no noun, and no verb asks for it."""
+    sentence = re.split(r"[.!?]\s", before)[-1]
+    if who == "Who" or BEFORE_BEGIN.search(before):
+        is_question = re.match(r"[^.!?]*\?", after)
+        return not is_question and not (who == "who" and ASKS.search(sentence))
+    word = re.search(r"(\w*)\s+$", before)
+    if word and word[1].lower() in JOIN:
+        return not ASKS.search(sentence) and not re.search(r"\bwho\b", sentence)
+    return bool(word) and word[1].lower() in NO_NOUN and not DEPENDS.search(before)
+
+
+def nouns_before_who(texts):
+    """Where a comment or a page has a "who" without a noun, which would be a task, a caller, a user."""
+    for name, text in sorted(texts.items()):
+        for number, said in prose(name, text):
+            for found in re.finditer(r"\b[Ww]ho\b", said):
+                before, after = said[:found.start()], said[found.end():]
+                if is_nobodys(before, found[0], after):
+                    words = " ".join([*before.split()[-2:], found[0], *after.split()[:2]])
+                    yield f"{name}:{number + before.count(chr(10))}: '{words}': a noun is missing before 'who'"

@@ -22,7 +22,7 @@ def wrong(name, text, excused=()):
 
 
 class Includes(unittest.TestCase):
-    """Who may include whom."""
+    """Which files a file may include."""
 
     def test_no_arrow_goes_up(self):
         below = '#include "inode.hh"\n#include "branch/branch.hh"\n#include "span.hh"'
@@ -82,7 +82,7 @@ class Includes(unittest.TestCase):
 
 
 class Helpers(unittest.TestCase):
-    """Who calls them."""
+    """Which files call them."""
 
     def test_calls(self):
         call = "\taufs_x(1);\n"
@@ -242,6 +242,52 @@ class Parameters(unittest.TestCase):
         self.assertEqual(list(house.said_to_be_held(silent)), [])
         self.assertEqual(len([line for line in house.only_said({"module/x.hh": says}) if "parameter" in line]), 2)
         self.assertEqual(len([line for line in house.only_said({}) if "HELD" in line]), len(house.HELD))
+
+
+class Texts(unittest.TestCase):
+    """A noun before "who"."""
+
+    def faults(self, text, name="module/union/a.hh"):
+        return list(house.nouns_before_who({name: text}))
+
+    def said(self, said):
+        """The faults of a comment that says @said."""
+        return self.faults(f"/* {said} */\nint f();\n")
+
+    def test_faults(self):
+        for said in ("Who waits is told.", "It ends. Who waits is told.", "who waits", "It ends: who waits is told.",
+                     "For who waits.", "It is of\n * who waits.", "It waits, and who comes goes.", "As who waits.",
+                     "It ends, so that who waits is told.", "It costs who waits.", "It is known by who waits.",
+                     "It says what is held, for who waits.", "A user who waits. It ends, or who waits is told.",
+                     "Does it wait? Who waits is told.", "Names; who waits", "(who waits)", "Names\n *\n * who waits"):
+            with self.subTest(said):
+                self.assertEqual(len(self.said(said)), 1)
+
+    def test_right_english(self):
+        for said in ("The user who waits is told.", "Those who wait, and who are killed, are told.", "Whoever waits.",
+                     "It says who waits.", "It asks what is held and who waits.", "Says which: who waits, who goes.",
+                     "It depends on who waits.", "Who waits? It is told.", "Who waits, and for what?", "To whom it is.",
+                     "The caller, who waits, is told.", "It is for the user\n * who waits."):
+            with self.subTest(said):
+                self.assertEqual(self.said(said), [])
+
+    def test_where_texts_are(self):
+        python = 'TEXT = "for who waits"\n\n\ndef f():\n    """It is %s who waits."""\n    g("#, for who")\n'
+        for name, text, count in (("a.cc", "// It is for\n// who waits\n", 1), ("a.hh", "/*\n * For\n * who\n */", 1),
+                                  ("a.cc", 'say("for who"); /* It is */ for_who();\n', 0), ("a.c", '"// Who"', 0),
+                                  ("a.cc", '// It is\n"for who waits"\n', 0),
+                                  ("a.cocci", "// For who waits\n", 1), ("a.py", "# It is for\n# who waits\n", 1),
+                                  ("a.py", python % "for", 1), ("a.py", python % "the user", 0),
+                                  ("a", "#!/bin/bash\n# It is for\n# who waits\n", 1), ("a", "\tf # for who\n", 1),
+                                  ("a", "echo for who waits\n", 0), ("a", "f $# for who waits\n", 0),
+                                  ("a.md", "It is for\nwho waits\n", 1), ("a.md", "    a.cc     who waits\n", 1),
+                                  ("a.md", "| who waits | yes |", 1), ("a.md", "ask `who` and go", 0),
+                                  ("a.5", ".B a\nfor who waits\n", 1)):
+            with self.subTest(text, name=name):
+                self.assertEqual(len(self.faults(text, name)), count)
+
+    def test_lines(self):
+        self.assertRegex(self.said("It is\n * of\n * who waits.")[0], "^module/union/a.hh:3: 'is of who waits.")
 
 
 if __name__ == "__main__":
