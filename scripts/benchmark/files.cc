@@ -115,7 +115,7 @@ public:
 	void end() override
 	{
 		for (const std::string &copy : copies_) {
-			// That they fit all.
+			// So that all copies fit.
 			if (size_ > 4 * page)
 				must(truncate(copy.c_str(), 0), copy.c_str());
 		}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the benchmarks share in the test machine: settings, branches, and how unions are mounted."""
+"""Shared by the benchmarks in the test machine: settings, branches, and mounts of unions."""
 import fnmatch
 import os
 import subprocess
@@ -9,11 +9,11 @@ import time
 UUID, UPPER_UUID = (f"a0f5c330-0000-4000-8000-00000000000{number}" for number in (1, 2))
 # Unions of the kernel, and their type for mount(2); "original" is the aufs that a peer's kernel has.
 KERNEL_TYPES = {"aufs": "aufs", "overlayfs": "overlay", "original": "aufs"}
-# This filesystem once more, and the options that it has then.
+# Other names of this filesystem, and the options that it has then.
 UDBA = {"aufs-reval": "udba=reval", "aufs-notify": "udba=notify"}
 SETTINGS = {
     "kernel/randomize_va_space": 0,
-    # Nothing is written back meanwhile, nor looked after.
+    # Meanwhile nothing is written back, and no watchdog looks.
     "vm/dirty_writeback_centisecs": 0,
     "vm/dirty_expire_centisecs": 360000,
     "vm/dirty_background_ratio": 80,
@@ -29,7 +29,7 @@ def say(text):
 
 
 def command(*words, **options):
-    """What it printed is of interest only when it failed."""
+    """Runs a command. Its output is of interest only if it fails."""
     done = subprocess.run(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, text=True, errors="replace", check=False, **options)
     if done.returncode != 0:
@@ -45,7 +45,7 @@ def begin():
     """The kernel's log is watched from here, and the kernel does nothing by itself."""
     write("/dev/kmsg", "aufs-vm: watching from here\n")
     for name, value in SETTINGS.items():
-        # Not each kernel has each of them.
+        # Some kernels lack some of these.
         if os.path.exists("/proc/sys/" + name):
             write("/proc/sys/" + name, value)
 
@@ -60,13 +60,14 @@ def matches(patterns, name):
 
 
 def fits(pattern, name, size=None):
-    """Whether NAME or NAME:SIZE, which are patterns, fits the operation; without @size: for any. measure asks so, too."""
+    """Whether the pattern, NAME or NAME:SIZE, fits the operation; without @size: one of any size. measure has the same
+    rule."""
     of_name, colon, of_size = pattern.partition(":")
     return fnmatch.fnmatchcase(name, of_name) and (size is None or not colon or fnmatch.fnmatchcase(str(size), of_size))
 
 
 def fill(path, size):
-    """A file with data all over."""
+    """Makes a file without holes."""
     block = bytes(range(256)) * 256
     with open(path, "wb") as file:
         for at in range(0, size, len(block)):
@@ -80,7 +81,7 @@ def many(path, count):
 
 
 def make_ext4(device, *options, uuid=UUID):
-    """Its directories lie the same way each time."""
+    """Makes an ext4 whose directories are laid out the same way each time."""
     command("mkfs.ext4", "-q", "-F", "-U", uuid, *options, "-E",
             f"lazy_itable_init=0,lazy_journal_init=0,hash_seed={UUID}", device)
 

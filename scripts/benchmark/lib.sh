@@ -21,8 +21,9 @@ measure_in_vm()
 	[ $status = 0 ] || die "measuring failed on $which: $(tail -n 5 "$out/lines-$which")"
 }
 
-# judge_log FILE: fails where the kernel's log has what must not be there. A union that cannot tell the filesystems of
-# two branches from each other does without inode numbers that last; no user's union does, so figures of it are wrong.
+# judge_log FILE: fails if the kernel's log has a line that must not be there. A union that cannot tell the
+# filesystems of two branches apart has no inode numbers that last. Unions of users have them, so the figures of
+# such a union are wrong.
 judge_log()
 {
 	local status=0
@@ -35,7 +36,7 @@ judge_log()
 	return $status
 }
 
-# patterns WORDS: as the programs that measure take them.
+# patterns WORDS: prints them as the measuring programs take them.
 patterns()
 {
 	local words
@@ -43,18 +44,18 @@ patterns()
 	(IFS=,; echo "${words[*]}")
 }
 
-# about MODULE KERNEL: the line of what was measured.
+# about MODULE KERNEL: prints the line that says what was measured.
 about()
 {
 	local compiler
 
-	# All of it is read: who stops early would end strings by a signal, and the script with it.
+	# awk reads all of it: if it stopped early, a signal would end strings, and the script with it.
 	compiler=$(strings -n 8 "$1" | awk '!found && /^(Debian )?clang version/ { found = 1; print }')
 	printf '{"release": "%s", "compiler": "%s", "date": "%s"}\n' \
 		"$("$top/scripts/kernel" "$2" release)" "$compiler" "$(date +%F)"
 }
 
-# show: what a machine prints, but for its figures: the lines of progress, and which operation is measured.
+# show: prints the output of a machine without its figures: the lines of progress, and which operation is measured.
 show()
 {
 	local line last='' now

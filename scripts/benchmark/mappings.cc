@@ -161,7 +161,8 @@ public:
 	SplitMerge() : OnFile("read/dir/1m", O_RDONLY)
 	{
 	}
-	// Mappings whose filesystem wants to know when they end (FUSE's) stay split: another operation.
+	// Mappings stay split if their filesystem (FUSE) is told of their end: that is another
+	// operation.
 	bool possible() override
 	{
 		begin(1);

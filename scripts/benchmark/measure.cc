@@ -10,10 +10,10 @@
 // Counts the instructions of operations on each of the places, in the test machine of
 // `scripts/vm --icount`, and prints a line of JSON for each operation, size and place:
 // "batches" are instructions per operation of each batch. The places take turns, batch by batch, so
-// that what the kernel does meanwhile meets all of them. A pattern is of names, or NAME:SIZE, both of
-// them patterns. With --repeat each is done for so many instructions, or where a batch has a fixed
-// number, as many batches as are measured. Nothing is printed then: for `perf record --control`, which
-// is told through CONTROL when to begin and to stop, and says in DONE that it has.
+// that other work of the kernel meets all of them. A pattern is NAME or NAME:SIZE. With --repeat each
+// operation is done for so many instructions. If its batches have a fixed number of operations, as many
+// batches are done as are measured. Nothing is printed then: `perf record --control` measures. It is
+// told through CONTROL when to begin and to stop, and answers in DONE.
 
 #include "measure.hh"
 
@@ -75,9 +75,9 @@ void drop_dentries()
 namespace
 {
 
-// The guest's timer ticks each 4 million instructions, and with it comes what has been put off, such as
-// RCU's callbacks. A batch begins soon after a tick, when nothing is left of that, and is to end before
-// the next one. What is longer has its share of them.
+// The guest's timer ticks each 4 million instructions. Then the kernel does deferred work, such as
+// RCU's callbacks. A batch begins soon after a tick, when no such work is left, and is to end before
+// the next tick. A longer batch has its share of that work.
 constexpr std::int64_t tick = 4'000'000, after_tick = 200'000, settled = 60'000'000;
 constexpr std::uint64_t batch_length = 2'500'000;
 constexpr unsigned batches = 15, batches_of_long = 7;
@@ -98,7 +98,7 @@ std::int64_t now()
 	return time.tv_sec * 1'000'000'000LL + time.tv_nsec;
 }
 
-// When the timer ticks, modulo its period: where this program was interrupted most often.
+// When the timer ticks, modulo its period: the median of the moments at which this program was interrupted.
 std::int64_t phase_of_ticks()
 {
 	std::vector<std::int64_t> phases;
@@ -114,8 +114,7 @@ std::int64_t phase_of_ticks()
 	return phases[phases.size() / 2];
 }
 
-// Sleeps, which takes no time outside of the guest, until nothing is left of what was put off, and a
-// tick has just been.
+// Sleeps until no deferred work is left and a tick has just been. Sleep takes no time outside of the guest.
 void settle()
 {
 	static const std::int64_t phase = phase_of_ticks();
@@ -134,7 +133,7 @@ struct Running {
 	std::vector<double> results;
 };
 
-// Samples what this process does, while it is on.
+// perf, which samples this process while it is enabled.
 class Profiler
 {
 public:
@@ -164,12 +163,12 @@ private:
 
 void enter(const Place &place)
 {
-	// A place without a descriptor is for what mounts it.
+	// A place without a descriptor is one that the operation mounts.
 	if (place.fd >= 0)
 		must(fchdir(place.fd), place.path.c_str());
 }
 
-// One batch; instructions of a single operation.
+// Runs one batch; the instructions of a single operation.
 double batch(const Kind &kind, Running &one, const Profiler *profiler = nullptr)
 {
 	enter(one.place);
@@ -259,7 +258,7 @@ double raw_clock()
 	return static_cast<double>(now.tv_sec) * 1e9 + static_cast<double>(now.tv_nsec);
 }
 
-// How many ticks known numbers of instructions take, and what the raw clock makes of them.
+// Prints how many ticks known numbers of instructions take, and how long by the raw clock.
 void calibrate()
 {
 	std::uint64_t least = ~0ULL;
@@ -289,7 +288,7 @@ void calibrate()
 	drain();
 }
 
-// Whether NAME or NAME:SIZE, which are patterns, fits. guest-run asks in the same way.
+// Whether the pattern, NAME or NAME:SIZE, fits. guest.py has the same rule.
 bool fits(const std::string &pattern, const char *name, long size)
 {
 	const size_t colon = pattern.find(':');
@@ -331,7 +330,7 @@ void list()
 	}
 }
 
-// What the command line asks for.
+// The options of the command line.
 struct Settings {
 	std::vector<Place> places;
 	std::string patterns = "*";
@@ -344,7 +343,7 @@ struct Settings {
 	std::unique_ptr<Profiler> profiler;
 };
 
-// As take_option() for what is no operation of a single process; 0: it is one.
+// As take_option(), for the options about memory and processors; 0 for all others.
 int take_other_option(Settings &settings, char **words, int left)
 {
 	const std::string option = words[0];
@@ -371,7 +370,7 @@ int take_other_option(Settings &settings, char **words, int left)
 	return 0;
 }
 
-// Takes the option at @words, of which there are @left more behind it; how many words that was.
+// Takes the option at @words, with @left more words behind it; how many words it has.
 int take_option(Settings &settings, char **words, int left)
 {
 	const std::string option = words[0];
@@ -408,7 +407,8 @@ int take_option(Settings &settings, char **words, int left)
 void measure_chosen(const Kind &kind, Settings &settings)
 {
 	for (const long size : kind.sizes) {
-		// What is about the places themselves is measured when they say how big they are.
+		// An operation of size -1 is about the places themselves: it takes their size, and runs with --size
+		// alone.
 		if ((size == -1) != (settings.size_of_places >= 0))
 			continue;
 		const long actual = size == -1 ? settings.size_of_places : size;

@@ -2,8 +2,8 @@
 #ifndef BENCHMARK_MEASURE_HH
 #define BENCHMARK_MEASURE_HH
 
-// What the operations share. A batch is begin(), run() and end(), with the working directory at the
-// place's root; run() alone is measured.
+// Shared by the operations. A batch is begin(), run() and end(), with the working directory at the place's root;
+// run() alone is measured.
 
 #include <cstdint>
 #include <memory>
@@ -46,9 +46,9 @@ void drop_dentries();
 // A mount to measure: the branch itself or a union over it.
 struct Place {
 	std::string filesystem, base, path;
-	// The directory whose files are on the rw branch. Both names are of the same length.
+	// The directory whose files are on the rw branch. Its names, "lower" and "upper", have the same length.
 	std::string writable;
-	// mount(2)'s type and options, for what mounts.
+	// mount(2)'s type and options, for an operation that mounts.
 	std::string type, options;
 	int fd = -1;
 
@@ -63,7 +63,7 @@ class Operation
 public:
 	virtual ~Operation() = default;
 
-	// Whether the place can do it at all; tried before anything is measured.
+	// Whether the place can do the operation; tried before anything is measured.
 	virtual bool possible()
 	{
 		return true;
@@ -72,14 +72,14 @@ public:
 	{
 		(void)count;
 	}
-	// Does it COUNT times; what that took.
+	// Does the operation COUNT times; the instructions that it took.
 	virtual std::uint64_t run(unsigned count) = 0;
 	virtual void end()
 	{
 	}
 };
 
-// Something that needs neither begin() nor end().
+// An operation that needs neither begin() nor end().
 template <typename Step> class Simple final : public Operation
 {
 public:
@@ -111,10 +111,10 @@ template <typename Step> std::unique_ptr<Operation> simple(Step step)
 
 struct Kind {
 	const char *name;
-	// {0} for what has no size.
+	// {0} for an operation without a size.
 	std::vector<long> sizes;
 	std::unique_ptr<Operation> (*make)(const Place &place, long size);
-	// How many a batch has, and how many batches count; 0: as the first tries suggest.
+	// How many operations a batch has, and how many batches count; 0: the first tries decide.
 	unsigned count = 0, batches = 0;
 	// How many results one step gives (pages, names).
 	unsigned divisor = 1;
@@ -128,7 +128,7 @@ const std::vector<Kind> &process_kinds();
 // Bytes of kernel memory per cached file, open file and mapping, as JSON lines.
 void measure_memory(Place &place);
 
-// Names PREFIX0, PREFIX1, ... of a place, of files or of no files, and what they are called in the result.
+// Names PREFIX0, PREFIX1, ... of a place, of files or of no files, and their title in the result.
 struct Names {
 	std::string what, prefix;
 	long count = 0;
@@ -143,18 +143,18 @@ struct Many {
 	long count = 0, in_directory = 0, branches = 0;
 };
 
-// What the caches take with all of them in, and what is left when the kernel was asked to empty them.
+// The bytes of the caches with all files in them, and after the kernel was asked to empty them.
 void measure_many(Place &place, const Many &many);
 
-// An operation that so many processes do so many times each, each on a processor of its own.
+// An operation, how many processes do it, each on a processor of its own, and how many times each.
 struct Processors {
 	std::string operation;
 	unsigned tasks = 0, count = 0;
-	// One after the other, so that each finds what another processor has left; or all at a time.
+	// One process after the other, so that each finds another processor's cache lines; or all at a time.
 	bool in_turn = false;
 };
 
-// Leaves what the kernel has counted of its locks in /proc/lock_stat.
+// Leaves the kernel's counts of its locks in /proc/lock_stat.
 void measure_processors(Place &place, const Processors &asked);
 
 } // namespace bench

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// What the kernel's slab caches have grown by: per file that is in the caches, open or mapped, and per name.
+// How much the kernel's slab caches grow: per file that is cached, open or mapped, and per name.
 
 #include "measure.hh"
 
@@ -69,7 +69,7 @@ double first_number(const char *path)
 	return number;
 }
 
-// The objects of the caches of names, and what all slabs take.
+// The objects in the caches of names, and the bytes of all slabs.
 struct Caches {
 	double bytes = slabs();
 	double dentries = first_number("/proc/sys/fs/dentry-state");
@@ -77,7 +77,7 @@ struct Caches {
 };
 
 // Name NUMBER of those that scripts/benchmark/many_names makes: half of the names of a directory lie on one branch,
-// and half on the next. What is named "branch" has all branches beside each other.
+// and half on the next. The place "branch" has all branches beside each other.
 std::string name_of_many(const Place &place, const Many &many, long number)
 {
 	const long directory = number / many.in_directory;

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""What memory-run has measured, as a table.
+"""Makes a table of what memory-run has measured.
 
     memory_report.py LINES [README]      prints it, and puts it between README's marks
 
-The exit status is 1 if names were not all cached, or if of this filesystem more is left than LEFT when the
+The exit status is 1 if not all names were cached, or if this filesystem keeps more than LEFT of the bytes after the
 kernel was asked to empty its caches.
 """
 import json
@@ -14,12 +14,12 @@ from tables import markdown, put_into
 
 BEGIN = "<!-- by scripts/benchmark/bench-memory -->\n"
 TITLES = {"branch": "the branches, each by itself", "aufs": "aufs-cxx", "overlayfs": "overlayfs"}
-# Of what was cached. The root is used, and what belongs to it stays.
+# The share of the cached bytes that may stay. The root is in use, and its objects stay.
 LEFT = 0.01
 
 
 def read(path):
-    """What the lines say of the run, and of each filesystem."""
+    """(what the lines say of the run, {filesystem: its line})."""
     about, many = {}, {}
     with open(path, encoding="utf-8") as file:
         for line in file:

@@ -30,7 +30,7 @@ std::unique_ptr<Operation> stat_hot(const Place &, long)
 	});
 }
 
-// Names that the dentry cache does not have, as it has been emptied. (What is on tmpfs stays there.)
+// Names that the dentry cache, which was emptied, does not have. (tmpfs keeps its dentries.)
 class StatCold final : public Operation
 {
 public:
@@ -109,8 +109,9 @@ std::unique_ptr<Operation> negative_new(const Place &, long)
 	return std::make_unique<NegativeNew>("read/dir/");
 }
 
-// The same in a directory in which nobody has asked for a name: each batch has one of its own. What a union has come to
-// know of a directory, to answer sooner, is not known there. SIZE is on how many branches the directory lies.
+// The same in a directory in which nobody has asked for a name: each batch has a directory of its own. So a union has
+// learned nothing of the directory that would help it to answer. SIZE is the number of branches that have the
+// directory.
 class NegativeOnce final : public NegativeNew
 {
 public:
@@ -136,7 +137,7 @@ std::unique_ptr<Operation> negative_once(const Place &, long size)
 	return std::make_unique<NegativeOnce>(size);
 }
 
-// getdents64 to the end; whether that were so many entries.
+// getdents64 to the end; whether there were at least @count entries.
 bool read_entries(int fd, long count)
 {
 	long left = 0;
@@ -197,7 +198,7 @@ std::unique_ptr<Operation> readdir_second(const Place &, long size)
 	return std::make_unique<SecondReader>(size);
 }
 
-// It waits for RCU, and so the clock of this thread counts.
+// A mount waits for RCU, so the clock of this thread is read.
 class Mount final : public Operation
 {
 public:

@@ -14,7 +14,7 @@ def text(x, y, words, anchor="start", colour="#222", weight="normal"):
 
 
 def dots(rows, names, title):
-    """rows: (label, {filesystem: ratio}); names: what each filesystem is called."""
+    """rows: (label, {filesystem: ratio}); names: {filesystem: its title}."""
     values = [ratio for _, ratios in rows for ratio in ratios.values()] or [1]
     low, high = min(0.9, *values), max(2, *values) * 1.1
 

@@ -16,7 +16,7 @@ namespace
 
 char text[65536];
 
-// While it is there, this process has SIZE mappings of a file which do not merge: all of its first page.
+// Between begin() and end() this process has SIZE mappings of a file that do not merge: each maps its first page.
 class Mapped : public Operation
 {
 public:
@@ -111,11 +111,11 @@ std::unique_ptr<Operation> exec(const Place &, long)
 	static char *const environment[] = {nullptr};
 
 	return simple([] {
-		// fork() would copy what this process has mapped, and posix_spawn() has no chroot().
+		// fork() would copy this process's mappings, and posix_spawn() has no chroot().
 		// NOLINTNEXTLINE(bugprone-unsafe-functions,clang-analyzer-security.insecureAPI.vfork)
 		const pid_t child = vfork();
 		if (child == 0) {
-			// Of this process alone: vfork() does not share the root.
+			// The root of the child alone: vfork() does not share the root.
 			// NOLINTNEXTLINE(clang-analyzer-unix.Vfork)
 			if (chroot(".") == 0)
 				execve("/bin/true", arguments, environment);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// Several processors that do the same to one place at a time, or in turn, each by a process of its own. While they do,
-// and only then, the kernel counts what happens to its locks (/proc/lock_stat).
+// Several processors do one operation on one place, at a time or in turn, each by a process of its own. Only
+// meanwhile the kernel counts what happens to its locks (/proc/lock_stat).
 
 #include "measure.hh"
 
@@ -29,14 +29,14 @@ namespace
 constexpr unsigned most_tasks = 64, rehearsals = 16;
 constexpr const char *file = "read/dir/4k";
 
-// What the processes share; each word has a cache line of its own.
+// A word that the processes share, with a cache line of its own.
 struct Word {
 	alignas(64) std::atomic<unsigned> value = 0;
 };
 
 struct Shared {
 	Word ready, go, done, stop;
-	// Whose turn it is.
+	// 1 for the process whose turn it is.
 	Word turns[most_tasks];
 };
 
@@ -63,7 +63,7 @@ void wait_for(Word &word)
 		futex(word, FUTEX_WAIT, 0);
 }
 
-// Work that is done again and again. Processes have numbers that no later one has again in this boot.
+// An operation that is repeated. No later process of this boot has the number of an earlier one.
 class Work
 {
 public:
@@ -102,7 +102,7 @@ public:
 	}
 };
 
-// What is done to a file that each process has opened by itself.
+// An operation on a file that each process has opened by itself.
 class OnFile : public Work
 {
 public:
@@ -237,12 +237,12 @@ void pin(unsigned processor)
 		}
 	}
 	add_one(shared.done);
-	// What the end of a process does is not to be counted.
+	// The locks at the end of a process are not to be counted.
 	wait_for(shared.stop);
 	_exit(0);
 }
 
-// Waits until all have come there. None of them may end before.
+// Waits until all processes have added one to @word. None of them may end before.
 void wait_for_all(Word &word, unsigned tasks)
 {
 	const timespec second = {1, 0};
@@ -280,7 +280,7 @@ void measure_processors(Place &place, const Processors &asked)
 			run(shared, asked, number);
 	}
 	wait_for_all(shared.ready, asked.tasks);
-	// What getting there has put off is done.
+	// The deferred work of the beginning ends meanwhile.
 	usleep(200000);
 	write_file("/proc/lock_stat", "0");
 	write_file("/proc/sys/kernel/lock_stat", "1");

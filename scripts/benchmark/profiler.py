@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Where the test machine is, as perf finds when it looks again and again; for guest-run and programs/run."""
+"""perf's samples of where the test machine is; for guest-run and programs/run."""
 import collections
 import os
 import re
@@ -14,22 +14,23 @@ LINE = re.compile(r" *(\d+) +(\S.*?) +\[(.)\] +(\S.*?) *")
 
 
 def begin():
-    """What there has to be before perf runs."""
-    # Else the kernel would look less often where looking takes long, as it does in a machine that is emulated.
+    """Prepares the machine for perf."""
+    # Else the kernel would sample less often where a sample takes long, as in an emulated machine.
     write("/proc/sys/kernel/perf_cpu_time_max_percent", 0)
     for path in CONTROL, DONE:
         os.mkfifo(path)
 
 
 def words(period, *options):
-    """perf, which looks each time that the clock has gone on by the period. It begins when it reads "enable" from CONTROL,
-    and says in DONE that it has. It does not read programs after their end: they may lie on what is measured."""
+    """The command of perf, which takes a sample after each period of the clock. perf begins when it reads "enable"
+    from CONTROL, and answers in DONE. It does not read programs after their end: they may lie on the measured
+    filesystem."""
     return ["perf", "record", "-q", "-B", "-N", "-c", str(period), "-D", "-1", "--control", f"fifo:{CONTROL},{DONE}",
             "-o", DATA, *options]
 
 
 def samples():
-    """{function of the kernel, or program outside of it: how often it was there} of what was recorded last."""
+    """{function of the kernel, or program outside of it: how many samples} of the last recording."""
     done = subprocess.run(["perf", "report", "-i", DATA, "--stdio", "-q", "-F", "sample,comm,symbol"], text=True,
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, errors="replace",
                           check=True)
@@ -42,13 +43,13 @@ def samples():
 
 
 class Recording:
-    """Of all that the machine does while this is entered, but for perf itself, and for doing nothing."""
+    """Samples of all that the machine does while this is entered, without perf itself and without idle time."""
 
     def __init__(self, period):
         self.period = period
 
     def __enter__(self):
-        # Both ways: so nobody waits here for a perf that could not start.
+        # Opened for reading and writing: open() must not wait for a perf that could not start.
         self.control, self.done = (os.open(path, os.O_RDWR) for path in (CONTROL, DONE))
         self.perf = subprocess.Popen(words(self.period, "-a", "-m", "1024", "-e", "cpu-clock:I"),
                                      stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT)

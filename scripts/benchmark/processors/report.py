@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""What scripts/benchmark/processors/run has counted, as tables.
+"""Makes tables of the counts of scripts/benchmark/processors/run.
 
     report.py LINES [README]      prints them, and puts them between README's marks
 
-Of each class that is taken off which doing nothing has: as often in turn, or for as long at once. What is left is the
+The count of doing nothing is taken off each class: as often in turn, or for as long at once. The rest is the
 operation's.
 """
 import json
@@ -20,7 +20,7 @@ OPERATIONS = {"stat": "stat", "open": "open + close, opened before", "read": "pr
               "new_name": "stat of no file, new name", "create": "create", "readdir": "readdir, 100 entries"}
 BASELINE = "nothing"
 CONTENDED, BOUNCED = 0, 1
-# How many classes are named for a cell, and how many of them in 1,000 operations are worth a name.
+# How many classes a cell names at most, and the least count in 1,000 operations for a name.
 NAMED, WORTH = 5, 0.5
 
 
@@ -36,7 +36,7 @@ class Run:
                     if "processors" not in record:
                         self.about.update(record)
                     elif record["processors"] == BASELINE:
-                        # Of one filesystem, for all.
+                        # Counted on one filesystem, used for all.
                         self.records[BASELINE, record["in_turn"], record["tasks"]] = record
                     else:
                         self.records[record["processors"], record["in_turn"], record["tasks"],

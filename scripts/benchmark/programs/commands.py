@@ -2,7 +2,7 @@
 """The programs: what is run, in which state of the caches, and how its result is judged.
 
 A command runs in the root of a place, the branch itself or a union. Cold: nothing of the branches is in the
-kernel's caches. Warm: it has run before. A check says what is wrong, or ""; it looks at what a program has
+kernel's caches. Warm: it has run before. A check says what is wrong, or "". It reads the files that a program has
 written in a new mount of the same branches.
 """
 import dataclasses
@@ -19,20 +19,20 @@ OUT, ARCHIVE_OUT = "/tmp/out", "/mnt/d/out.tar"
 
 @dataclasses.dataclass
 class Program:
-    """Known by name; what the table calls it; in which state, and why."""
+    """Its name; its title in the table; the state of the caches (rule), and why."""
     name: str
     title: str
     rule: str
     why: str
     command: str
-    # Below the root: what it uses.
+    # The directories below the root that it uses.
     uses: tuple
     check: Callable
-    # Its result counts when it is on the disk.
+    # It ends when its result is on the disk.
     writes: bool = False
-    # It runs in a root of its own, which has to have devices.
+    # The root that it runs in, which needs devices.
     root: str = ""
-    # What it makes, besides what a later program changes as well.
+    # The directories that it makes, which are removed after it.
     makes: tuple = ()
 
 
@@ -52,7 +52,7 @@ def printed():
 
 
 def counted(path, field):
-    """How many files a listing has, and their bytes in all, which this field of a line has."""
+    """The number of files in a listing, and the sum of their bytes, which are in this field of a line."""
     return output(["awk", f"$1 ~ /^-/ {{ n++; s += ${field} }} END {{ printf \"%d %d\", n, s }}", path])
 
 
@@ -147,7 +147,7 @@ PROGRAMS = [
     Program("ls", "ls -lR", WARM, "as du, and it asks for attributes of other kinds",
             "ls -lR tree/files", ("tree",), check_ls),
     Program("tar-out", "tar, making an archive", COLD, "a backup reads what nobody has read since the start",
-            # 1: a directory has another ctime than before, as on overlayfs. What is in the archive is judged.
+            # Status 1: a directory's ctime has changed, as on overlayfs. The archive itself is judged.
             f"tar -cf {ARCHIVE_OUT} tree/files || test $? = 1", ("tree",), check_tar_out),
     Program("tar-in", "tar, unpacking it", COLD, "what it makes is new",
             f"mkdir unpacked && tar -C unpacked -xf {data.ARCHIVE}", (), check_tar_in, writes=True,
@@ -168,6 +168,6 @@ PROGRAMS = [
     Program("rm", "rm -rf of a tree", COLD, "a tree is removed once", "rm -rfv remove", ("remove",), check_rm,
             writes=True),
 ]
-# What a filesystem cannot do by its nature.
+# Programs that a filesystem cannot run by its nature.
 IMPOSSIBLE = {("mergerfs", name): "it changes nothing of a ro branch, and copies nothing from there"
               for name in ("sqlite-write", "apt", "rm")}

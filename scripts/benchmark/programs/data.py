@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the programs work on: made in the test machine, the same each time, and spread over branches.
+"""The data of the programs: made in the test machine, the same each time, and spread over branches.
 
 Below ALL lies everything as one directory. PARTS has the same on BRANCHES branches. TOP has each twentieth file,
 as if the rw branch of a union had a copy of it.
@@ -8,7 +8,7 @@ as if the rw branch of a union had a copy of it.
     remove    a tenth as many, to be removed
     code      C files, and headers in many directories
     data      a database
-    debian    of the test machine's root what is not large, to be a root itself
+    debian    the test machine's root without large files, to be a root itself
 """
 import dataclasses
 import os
@@ -23,7 +23,7 @@ ARCHIVE = "/mnt/d/archive.tar"
 BRANCHES = 29
 # On how many branches the files of one directory lie, for four directories in turn.
 WIDTHS = [1, 2, 1, 4]
-# What also lies on the rw branch, and each how manieth file of it.
+# The directories of which the rw branch has copies: one of EACH files.
 COPIED, EACH = ("tree/files/", "remove/", "code/", "debian/"), 20
 # 2025-01-01: older than what git writes, or it would read the files again.
 TIME = 1735689600
@@ -50,7 +50,7 @@ ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:
 
 @dataclasses.dataclass
 class Facts:
-    """What is known of the data without asking a filesystem."""
+    """Facts about the data that no filesystem was asked for."""
     files: int = 0
     directories: int = 0
     bytes: int = 0
@@ -82,7 +82,7 @@ def content_of(number):
 
 
 def make_files(path, count):
-    """What is in there then."""
+    """Makes the files; the facts about them."""
     facts = Facts(directories=1)
     os.makedirs(path)
     made = set()
@@ -108,8 +108,8 @@ def git(*words, **options):
 
 
 def make_repository(count):
-    """One commit, in one pack. git compares size and time alone: what else a file has differs between unions, and it
-    would read all of them anew."""
+    """Makes one commit, in one pack. git compares size and time alone: a file's other attributes differ between
+    unions, and git would read all files anew."""
     git("init", "-q", "-b", "main")
     for name, value in (("core.checkStat", "minimal"), ("core.trustctime", "false"), ("gc.auto", "0"),
                         ("core.compression", "0"), ("fastimport.unpackLimit", "0")):
@@ -146,7 +146,7 @@ def include_options(path):
 
 
 def make_code(path):
-    """C files that include headers from many directories; what the program prints that they make."""
+    """Makes C files that include headers from many directories; the number that their program prints."""
     total = 0
     for number in range(INCLUDE_DIRECTORIES):
         os.makedirs(f"{path}/include/i{number:02d}")
@@ -177,7 +177,7 @@ def make_database(path):
 
 
 def chroot(root, *words):
-    """What a program prints that runs there, with the devices that it needs."""
+    """The output of a program that runs in this root, with the devices that it needs."""
     command("mount", "--bind", "/dev", root + "/dev")
     command("mount", "-t", "proc", "proc", root + "/proc")
     try:
@@ -192,7 +192,7 @@ def chroot(root, *words):
 
 
 def make_debian(path):
-    """A root with a repository of its own, which apt has read; what python3 prints in it."""
+    """Makes a root with a repository of its own, which apt has read; the output of python3 in it."""
     source, large = "/debian", "/tmp/large"
     command("mount", "-o", "ro", "/dev/aufs-vm/root", source)
     found = subprocess.run(["find", ".", "-xdev", "-type", "f", "(", "-size", f"+{LARGE}c", "-o", "-name", "*.a", ")"],
@@ -219,13 +219,13 @@ def make_debian(path):
     write_file(path + "/srv/debs/Packages", b"".join(index))
     write_file(path + "/etc/apt/sources.list", b"deb [trusted=yes] file:/srv/debs ./\n")
     chroot(path, "apt-get", "-qq", "-o", "APT::Sandbox::User=root", "update")
-    # Its second start: the first one has compiled what it imports.
+    # The second start counts: the first one has compiled the modules.
     chroot(path, *PYTHON)
     return chroot(path, *PYTHON)
 
 
 def make(files):
-    """All of it; what is known of it."""
+    """Makes all the data; the facts about it."""
     say(f"making a tree of {files} files, and a git repository of them")
     facts = make_files(f"{ALL}/tree/files", files)
     make_repository(files)
@@ -252,7 +252,7 @@ class Lists:
             self.paths[branch].setdefault("/".join(parts[:at]))
 
     def copy(self, branch, target):
-        """Copies what the list of a branch has."""
+        """Copies the files in the list of a branch."""
         os.makedirs(target)
         with open("/tmp/paths", "wb") as file:
             file.write(b"\0".join(os.fsencode(path) for path in self.paths[branch]) + b"\0")
@@ -261,7 +261,7 @@ class Lists:
 
 
 def spread():
-    """Copies of all that: on the branches, and what the rw branch has of it."""
+    """Copies the data to the branches, and a part of it to the rw branch."""
     lower, top = Lists(BRANCHES), Lists(1)
     files = 0
     for number, (at, directories, names) in enumerate(os.walk(ALL)):

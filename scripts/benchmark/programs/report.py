@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""What scripts/benchmark/programs/run has counted, or where perf has found it, as tables.
+"""Makes tables of the counts of scripts/benchmark/programs/run, or of perf's samples.
 
     report.py LINES [README]      prints them, and puts them between README's marks
 
-The exit status is 1 if a program failed on the branch or on this filesystem, or if nothing was counted. Where it failed
-on another union, the table says so.
+The exit status is 1 if a program failed on the branch or on this filesystem, or if nothing was counted. A failure on
+another union is in the table.
 """
 import json
 import os
@@ -48,7 +48,7 @@ class Run:
         return sorted(found, key=lambda column: (list(UNIONS).index(column[0]), column[1]))
 
     def branch(self, program, kernel):
-        """What the branch itself takes on that kernel, or None."""
+        """The record of the branch itself on that kernel, or {}."""
         return self.records.get((program, "", "branch", 1, kernel), {})
 
     def kernels(self):
@@ -59,7 +59,7 @@ class Run:
 
 
 def cell(record, text):
-    """What a table has of a run: @text of it, or why there is nothing."""
+    """A cell of a table: @text of the run, or why there is none."""
     if "failed" in record:
         return "fails"
     return text(record) if "instructions" in record else "-"
@@ -102,7 +102,7 @@ def millions(record):
 
 
 def profiles(run):
-    """Of each program: in which functions and programs the machine was, on which filesystem."""
+    """A table for each program: in which functions and programs the machine was, by filesystem."""
     text = []
     for program, rule in run.rules.items():
         for base in run.bases() or [""]:
@@ -117,7 +117,7 @@ def profiles(run):
 
 
 def notes(run):
-    """What one has to know of single cells, as lists."""
+    """Notes on single cells, as a list."""
     lines = [f"- {rule['title']}, {rule['state']}: {rule['why']}." for rule in run.rules.values()]
     reasons = {}
     for record in run.records.values():
