@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash
 #
-# What the scripts share. Sourced, never run: the caller has set -euo pipefail.
+# Shared by the scripts. Sourced, never run: the caller has set -euo pipefail.
 #
 # Everything that is downloaded, unpacked or built for another kernel lives in one cache directory
 # outside the checkout, and every entry of it is made under a temporary name and renamed when it is
-# whole: what is there under its final name can be used, after an interrupted run too.
+# whole: an entry with its final name can be used, after an interrupted run too.
 
 # shellcheck disable=SC2034
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -15,7 +15,7 @@ export AUFS_STARTED=${AUFS_STARTED:-$EPOCHSECONDS}
 export LC_ALL=C.UTF-8
 # mkfs, chroot and bpftool live there, which is not on every user's PATH.
 PATH=$PATH:/usr/sbin:/sbin
-# What goes into packages and images is for everybody.
+# Files of packages and images are for everybody.
 umask 022
 mkdir -p "$cache"
 
@@ -33,8 +33,8 @@ die()
 	exit 1
 }
 
-# work_dir NAME: prints a new directory for what is needed once and may be large, or is run: /tmp may be in memory,
-# or refuse that. The caller removes it; what a caller that was killed has left goes after two days.
+# work_dir NAME: prints a new directory for files that are needed once, and may be large or are run: /tmp may be in
+# memory, or noexec. The caller removes it. The directory of a caller that was killed goes after two days.
 work_dir()
 {
 	mkdir -p "$cache/tmp"
@@ -55,7 +55,7 @@ unlock()
 	exec 9>&-
 }
 
-# need COMMAND PURPOSE: the command is there, or it is said how to get it.
+# need COMMAND PURPOSE: dies if the command is not there, and says how to get it.
 need()
 {
 	command -v "$1" >/dev/null ||
@@ -112,7 +112,7 @@ apt_sources()
 	done
 }
 
-# mirrors: what apt_targets says; of a machine that has no lists yet, after getting them.
+# mirrors: prints the answer of apt_targets. A machine without lists gets them first.
 mirrors()
 {
 	local targets
@@ -146,7 +146,7 @@ is_older()
 	[ -n "$(find "${@:2}" -newer "$1" -print -quit 2>/dev/null)" ]
 }
 
-# Where the package lists are; and what says when they were brought up to date.
+# Where the package lists are; and the file whose time says when they were brought up to date.
 apt_lists=/var/lib/apt/lists
 apt_stamp()
 {
@@ -169,7 +169,7 @@ apt_update()
 	fi
 	say "apt-get update: bringing the package lists up to date"
 	if [ -n "${APT_CONFIG:-}" ]; then
-		# Where the user _apt may write, as below; whole, or not at all.
+		# Into a directory that the user _apt may write to; all lists, or none.
 		drop=$(apt_drop)
 		if apt-get -qq -o APT::Update::Error-Mode=any -o Dir::State::lists="$drop" update >&2; then
 			rm -rf "$apt_lists"

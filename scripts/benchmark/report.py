@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the lines of guest-run say.
+"""Makes tables and verdicts of the lines of guest-run.
 
     report.py tables LINES DIRECTORY     figures.json, table.md and plot.svg, from one run
     report.py readme LINES README SVG    the tables for users, between README's marks, and the plot
     report.py agreement FIGURES FIGURES  how far two runs differ, the worst first
     report.py check LINES RECORDED       ratios to the branch, against the recorded ones: exit 1 if one
-                                         is above by more than TOLERANCE, and the instructions, too. What
-                                         has no record yet is named, and compared with nothing
+                                         is above by more than TOLERANCE, and the instructions, too. An
+                                         operation without a record is named, and compared with nothing
     report.py record LINES RECORDED      put this run's ratios there
     report.py watched                    the operations that these two look at, as OPS of scripts/bench
     report.py companion LINES LINES      what /proc/self/maps costs with the companion, on two kernels:
@@ -31,7 +31,7 @@ TITLES = {"branch": "branch", "aufs": "aufs-cxx"}
 TOLERANCE = 0.005
 COMPANION_TOLERANCE = 0.02
 MEMBER_TOLERANCE = 0.002
-# What the sizes are of, and what each operation is called; in the order of the table.
+# The title of each operation, and the unit of its sizes; in the order of the table.
 OPERATIONS = {
     "mmap_munmap": ("mmap + munmap", ""),
     "fault_read_around": ("read fault, around, per page", ""),
@@ -64,11 +64,11 @@ OPERATIONS = {
     "depth_negative": ("stat of no file, new name, in", "branch"),
 }
 PLURALS = {"byte": "B", "entry": "entries", "mapping": "mappings", "branch": "branches", "part": "parts"}
-# Where the README shows fewer sizes, and which.
+# The sizes that the README shows, where these are fewer.
 SHOWN_SIZES = {"fork_exit": (512,), "maps": (512,), "smaps": (512,), "depth_stat": (1, 127), "mount": (1, 127),
                "depth_cold": (1, 127), "depth_negative": (1, 127), "readdir_merged": (10000,), "readdir_second": (10000,)}
 README_BEGIN = "<!-- by scripts/bench -->\n"
-# What `make bench-check` watches, on tmpfs.
+# The operations that `make bench-check` watches, on tmpfs.
 WATCHED = [("mmap_munmap", 0), ("fault_read", 0), ("open_close", 0), ("open_read_close", 0),
            ("stat_hot", 0), ("negative", 0), ("pread", 4096), ("pwrite", 4096), ("readdir", 10000),
            ("exec", 0), ("stat_cold", 0), ("depth_cold", 127), ("negative_new", 0), ("negative_once", 2),
@@ -165,7 +165,7 @@ def line_through(points):
 
 
 def growth(run, base):
-    """Rows: what one more of something costs on each filesystem."""
+    """Rows: the cost of one more byte, entry, mapping or branch on each filesystem."""
     rows = []
     filesystems = run.filesystems()
     for operation, (title, unit) in OPERATIONS.items():
@@ -226,7 +226,7 @@ def table(run):
 
 
 def udba_table(run):
-    """What looking for changes of the branches costs; "" if that was not measured."""
+    """The cost of looking for changes of the branches; "" if it was not measured."""
     rows = []
     for base in run.bases():
         for operation, size in ordered(run, base):
@@ -367,7 +367,7 @@ def check(lines, path):
             continue
         change = ratio / before[name][0] - 1
         verdict = "ok"
-        # Where the branch alone has become cheaper, nothing here has become worse.
+        # If only the branch has become cheaper, this filesystem is no worse.
         if change > TOLERANCE and instructions > before[name][1] * (1 + TOLERANCE):
             verdict = "WORSE"
             worse += 1

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Tables in Markdown, and where they stand in README.md; what the reports share."""
+"""Tables in Markdown, and their places in README.md; shared by the reports."""
 import os
 
 README_END = "<!-- to here -->\n"
@@ -18,8 +18,8 @@ def ratio_text(ratio):
 
 
 def functions(title, columns, base, shown=40):
-    """A table of columns {their title: {function: how much is in it}}: those functions first of which one of them has most
-    more than @base, which is such a column, too."""
+    """A table of @columns, {title: {function: how much is in it}}. First comes the function in which a column exceeds
+    the column @base by most."""
     def least(name):
         return min(base.get(name, 0) - column.get(name, 0) for column in columns.values()), name
 
@@ -35,7 +35,7 @@ def write(path, text):
 
 
 def put_into(path, begin, text):
-    """Replaces what stands in the file between the line @begin and the next README_END."""
+    """Replaces the text of the file between the line @begin and the next README_END."""
     with open(path, encoding="utf-8") as file:
         before, rest = file.read().split(begin)
     write(path, before + begin + text + rest[rest.index(README_END):])
