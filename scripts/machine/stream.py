@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a test program prints, on its way out of the test machine."""
+"""The output of a test program, on its way out of the test machine."""
 import re
 
 RESULT = re.compile(r"( *)(not ok|ok) (\d+)\b")
@@ -56,7 +56,7 @@ class Stream:
         say(text, 1)
 
     def complete(self, level):
-        """Results that the plan promised and the program did not give."""
+        """Adds failures for results that the plan promised and the program did not give."""
         indent, plan, results = level
         pad = " " * indent
         if plan is None:
@@ -82,7 +82,7 @@ class Stream:
             self.levels[-1][2] += 1
             say(" " * self.levels[-1][0] + f"not ok {self.levels[-1][2]} ended_within_a_subtest", 1)
         if self.levels[0][1] is None:
-            # A program without a plan: the plan of what it did give, and the case that we add.
+            # A program without a plan gets one, for the results that it gave and the case that is added.
             self.failed = True
             say(f"1..{self.levels[0][2] + 1}", 1)
             return self.levels[0][2]

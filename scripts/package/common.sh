@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=sh
 #
-# What the package's scripts share, as /usr/lib/aufs-cxx/common.sh: those of dpkg, of the kernel's packages, of
+# Shared by the package's scripts, as /usr/lib/aufs-cxx/common.sh: those of dpkg, of the kernel's packages, of
 # initramfs-tools, and of dracut, which is bash.
 
 say()
@@ -9,7 +9,8 @@ say()
 	echo "aufs-cxx-dkms: $*" >&2
 }
 
-# is_known KERNEL: DKMS is to build for it, by dkms.conf, and by what a person has put beside that.
+# is_known KERNEL: whether DKMS is to build for it, by dkms.conf, and by the file that a person may have put beside
+# that.
 is_known()
 {
 	# shellcheck disable=SC2016 # the inner shell's
@@ -19,8 +20,8 @@ is_known()
 		[[ $1 =~ $BUILD_EXCLUSIVE_KERNEL ]]' bash "$1"
 }
 
-# headers_of KERNEL: what apt is to install: its headers, and the package that brings those of the next kernel, where
-# a package brings the next kernel. apt takes nothing from backports by itself.
+# headers_of KERNEL: prints the packages that apt is to install: its headers, and, if a package brings the next
+# kernel, the package that brings the headers of that. apt takes nothing from backports by itself.
 headers_of()
 {
 	case $(dpkg-query -W -f '${Version}' "linux-image-$1" 2>/dev/null) in
@@ -50,7 +51,7 @@ why_none()
 	fi
 }
 
-# certificate: that of the key by which dkms signs.
+# certificate: prints the path of that of the key by which dkms signs.
 certificate()
 {
 	(
@@ -63,7 +64,7 @@ certificate()
 	)
 }
 
-# Where mokutil is installed: else it cannot be seen.
+# Whether Secure Boot is on. Without mokutil that cannot be seen.
 is_secure_boot()
 {
 	mokutil --sb-state 2>/dev/null | grep -q '^SecureBoot enabled'
@@ -74,7 +75,7 @@ is_enrolled()
 	mokutil --test-key "$(certificate)" 2>/dev/null | grep -q 'already enrolled'
 }
 
-# renew_initramfs KERNEL: where it has one.
+# renew_initramfs KERNEL: makes its initramfs anew, if it has one.
 renew_initramfs()
 {
 	if command -v update-initramfs >/dev/null; then

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash
 #
-# Roots of a Debian, made by mmdebstrap, for what has to work on a fresh machine. Sourced after lib.sh.
-# Nothing runs in them but by in_root, and what is mounted there for that goes with the last process.
+# Roots of a Debian, made by mmdebstrap, for tests on a fresh machine. Sourced after lib.sh. Programs run in
+# them by in_root alone. The mounts that it makes there go with the last process.
 # shellcheck disable=SC2154 # cache
 
-# root_of DEBIAN NAME PACKAGE...: prints the path of such a root, with these packages. It is made once, again after a
-# week, and for other packages: nothing is to be changed in it.
+# root_of DEBIAN NAME PACKAGE...: prints the path of such a root, with these packages. It is made once, again after
+# a week, and for other packages. It must not be changed.
 root_of()
 {
 	local debian=$1 name=$2 root tmp
@@ -37,7 +37,7 @@ root_of()
 	echo "$root"
 }
 
-# copy_root ROOT: a copy, to be changed; prints its path. Who calls removes it.
+# copy_root ROOT: makes a copy, which may be changed, and prints its path. The caller removes it.
 copy_root()
 {
 	local copy
@@ -47,7 +47,7 @@ copy_root()
 	echo "$copy"
 }
 
-# in_root ROOT COMMAND...: as if that were a machine's root. All that it starts ends with it.
+# in_root ROOT COMMAND...: runs it as if ROOT were a machine's root. All processes that it starts end with it.
 in_root()
 {
 	local root=$1
@@ -62,7 +62,7 @@ in_root()
 		PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin "$@" </dev/null
 }
 
-# lend_archives ROOT DEBIAN: gives its apt what earlier runs have downloaded.
+# lend_archives ROOT DEBIAN: gives its apt the packages that earlier runs have downloaded.
 lend_archives()
 {
 	mkdir -p "$cache/package/archives-$2"
@@ -70,7 +70,7 @@ lend_archives()
 	cp -lru "$cache/package/archives-$2/." "$1/var/cache/apt/archives"
 }
 
-# keep_archives ROOT DEBIAN: keeps what its apt has downloaded for later runs.
+# keep_archives ROOT DEBIAN: keeps the packages that its apt has downloaded, for later runs.
 keep_archives()
 {
 	find "$1/var/cache/apt/archives" -maxdepth 1 -name '*.deb' \

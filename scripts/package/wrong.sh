@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash
 #
-# What the package does and says where something is wrong. Sourced by test, whose root has the package then, and two
-# kernels with their headers: first and second.
+# Tests of the package where something is wrong. Sourced by test, whose root has the package then, and two kernels
+# with their headers: first and second.
 # shellcheck disable=SC2154 # root out debian deb first second flavour from
 
-# says TEXT COMMAND...: whatever comes of it, which is in status.
+# says TEXT COMMAND...: whether it prints TEXT, whatever its exit status, which is in status.
 says()
 {
 	local text=$1
@@ -22,7 +22,7 @@ configure()
 	in_root "$root" /var/lib/dpkg/info/aufs-cxx-dkms.postinst configure
 }
 
-# stand_in COMMAND: what is on stdin runs in its place, but not below apt, whose PATH has no /usr/local.
+# stand_in COMMAND: the script on stdin runs in its place, but not below apt, whose PATH has no /usr/local.
 stand_in()
 {
 	cat >"$root/usr/local/sbin/$1"
@@ -62,8 +62,8 @@ passes_over()
 	rm -r "$root/etc/dkms/aufs-cxx.conf" "$root/usr/lib/modules/$kernel"
 }
 
-# Where something lacks, it is said what, and what to do; and that is enough to go on. A kernel that fails then is
-# between the two, or before them.
+# If a program is missing, the package says which, and what to do; and that is enough to go on. The kernel that
+# fails then is between the two, or before them.
 tells_what_lacks()
 {
 	local kernel=6.12.0-broken
@@ -77,7 +77,7 @@ tells_what_lacks()
 	rm -r "$root/usr/lib/modules/$kernel"
 }
 
-# Nothing else is built, and no initramfs is made.
+# The newest kernel fails. No other kernel is built for, and no initramfs is made.
 newest_fails()
 {
 	local kernel=7.3.9999-broken
@@ -96,7 +96,7 @@ without_kernels()
 	mv "$root/usr/lib/modules.away" "$root/usr/lib/modules"
 }
 
-# For each kernel, also after one has failed.
+# The package says it for each kernel, also after one has failed.
 boot_is_full()
 {
 	stand_in update-initramfs <<<'#!/bin/false'
@@ -105,7 +105,7 @@ boot_is_full()
 	rm "$root/usr/local/sbin/update-initramfs"
 }
 
-# With a mokutil that says what it says on a machine with Secure Boot, where no key is known but a person's own.
+# With a mokutil that speaks as on a machine with Secure Boot, which knows a person's own key alone.
 tells_of_secure_boot()
 {
 	local conf=$root/etc/dkms/framework.conf.d/own.conf
@@ -130,7 +130,8 @@ tells_of_secure_boot()
 	rm "$root/usr/local/sbin/mokutil" "$root/usr/local/sbin/update-initramfs" "$root/etc/own.pub" "$conf"
 }
 
-# refusal TEXT STATUS REASON: what the initramfs' program says where modprobe says REASON, and with -n ends so.
+# refusal TEXT STATUS REASON: the initramfs' program says TEXT if modprobe says REASON, and modprobe -n ends with
+# STATUS.
 refusal()
 {
 	stand_in modprobe <<-END

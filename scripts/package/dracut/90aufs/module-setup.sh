@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck disable=SC2154 # dracut's kernel and moddir
 #
-# Puts aufs.ko into the initramfs, and what makes the root a union (aufs=tmpfs).
+# Puts aufs.ko into the initramfs, and the program that makes the root a union (aufs=tmpfs).
 
-# Always: without the module, the one that looks for aufs=tmpfs does not let the machine go on.
+# Always: without aufs.ko, the program that looks for aufs=tmpfs does not let the machine go on.
 check()
 {
 	if ! modinfo -k "$kernel" aufs >/dev/null 2>&1; then
