@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the parts of scripts/test share: where things are, and how progress is said."""
+"""Shared by the parts of scripts/test: where things are, and messages of progress."""
 import functools
 import os
 import pathlib
@@ -20,7 +20,7 @@ def say(text):
 
 
 class Trouble(Exception):
-    """What is wrong, where, and what to do about it."""
+    """An error: what is wrong, where, and what to do about it."""
 
 
 @functools.cache

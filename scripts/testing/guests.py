@@ -21,7 +21,7 @@ def user_tests(which):
     return CACHE / ("user-tests-arm64" if which.endswith("arm64") else "user-tests")
 
 
-# What does not decide how a program does in a machine.
+# Files that do not decide how a program does in a machine.
 WITHOUT = (*kept.SUITES, *kept.LINT, "kunit/host/*", "kunit/user/mut*", "scripts/testing/concerns",
            "scripts/testing/vma-test", "scripts/bench*", "scripts/kunit*", "scripts/demo", "scripts/machine/demo",
            "scripts/kernels", "scripts/live/*")
@@ -32,7 +32,7 @@ CHANGED = "# of sources that changed"
 
 
 def stamp(sources, block_name):
-    """The first line of a result: of which sources it is."""
+    """The first line of a result: the number of its sources."""
     program, dot, _ = block_name.partition(".")
     return f"# of sources {sources.number(WITHOUT, program if dot else 'none')}"
 
@@ -49,7 +49,7 @@ def results_of(directory, sources):
 
 
 def drop_changed(directory):
-    """Remove what is not kept."""
+    """Remove the results that are not kept."""
     for path in directory.glob("*/*.ktap"):
         if path.read_text(encoding="utf-8").startswith(CHANGED):
             path.unlink()
@@ -58,8 +58,8 @@ def drop_changed(directory):
 class Guest(Step):
     """One machine of the kernel @which that runs @todo, [(program, combination)].
 
-    @results: the directory in which each result is kept as soon as it is there. What is kept there, and
-    good, is not run again.
+    @results: the directory in which each result is kept as soon as it is there. A program with a good result
+    there is not run again.
     """
 
     def __init__(self, name, which, todo, results, sources, after, seconds, boot="", options=(), memory=2048):
@@ -96,7 +96,7 @@ class Guest(Step):
         super().start(out)
 
     def add_module(self, job):
-        """Puts it there, with its companion where the kernel can have that."""
+        """Puts the module there, with its companion if the kernel can have that."""
         made = subprocess.run([TOP / "scripts/building/build-module", self.which], stdout=subprocess.PIPE,
                               text=True, check=False)
         if made.returncode:
@@ -122,7 +122,7 @@ class Guest(Step):
                 self.failed += not block.well
                 if not block.well:
                     say(f"{self.name}: not ok: {block.name}")
-                # What lockdep and kmemleak say at the end is of this machine.
+                # The result of lockdep and kmemleak at the end is this machine's.
                 one_of = "" if "." in block.name else f"-{self.name}"
                 self.distrusted |= bool(one_of) and not block.well
                 of = stamp(self.sources, block.name)
@@ -136,7 +136,7 @@ class Guest(Step):
         return self.status == 0
 
     def forget(self):
-        """All that it ran is to be run again: something was wrong that belongs to none of the programs."""
+        """Forgets the results of all its programs: something was wrong that belongs to none of them."""
         for program, combo in self.todo:
             (self.results / f"{program}.{combo}.ktap").unlink(missing_ok=True)
 
@@ -145,12 +145,12 @@ class Guest(Step):
 
 
 def whole(which, todo, results, sources):
-    """The stream of a kernel: what is kept in @results of @todo, and what is missing there."""
+    """The blocks of a kernel: the results of @todo in @results, and failures for those that are missing there."""
     found = results_of(results, sources)
     parts = []
     for program, combo in todo:
         name = f"{program}.{combo}"
         parts.append(found.pop(name, None)
                      or ktap.Block.missing(name, f"no result: the machine ended before (see {which}'s log)"))
-    # Such as what lockdep says at the end.
+    # And results of no program, such as lockdep's at the end.
     return parts + [block for name, block in found.items() if "." not in name]

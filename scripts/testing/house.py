@@ -17,11 +17,11 @@ FOLDERS = {
     "companion": ("kernel",),
     "": ("kernel",),
 }
-# Compiled for the host as well. Of the kernel they include BORDER alone, behind `#if !__STDC_HOSTED__`, and of a
-# library what stands behind `#if __STDC_HOSTED__`.
+# Files that are compiled for the host as well. Of the kernel they include BORDER alone, behind
+# `#if !__STDC_HOSTED__`, and headers of a library behind `#if __STDC_HOSTED__` alone.
 HOSTED = ("cxxrt/*", "module/options/*", "module/companion/btf.*")
 BORDER = "module/kernel/kernel.hh"
-# All headers of the kernel that C of the module reads; C++ never.
+# It includes all headers of the kernel that the module's C reads. C++ never does.
 LINUX = "module/kernel/linux.h"
 # C outside module/kernel/ that includes headers of the kernel, and why.
 C_OF_THE_KERNEL = {
@@ -31,12 +31,12 @@ C_OF_THE_KERNEL = {
     "kunit/suites/suites.c": "macros of the kernel make its lists of cases",
     "kunit/support/*": "the shim: the kernel, as far as the suites need it and C++ cannot include it",
 }
-# Where helpers of module/kernel/ are called; others have what these folders' headers make of them.
+# The folders that call helpers of module/kernel/; others call the functions of these folders' headers.
 CALL_HELPERS = ("kernel", "branch")
 # Columns of a line of C or C++; a tab goes to the next multiple of TAB.
 WIDTH, TAB = 120, 8
 
-# Comments; these, strings and characters.
+# Comments; comments, strings and characters.
 COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
 NOT_CODE = re.compile(COMMENT.pattern + r'|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'', re.DOTALL)
 DIRECTIVE = re.compile(r'^#[ \t]*(if|ifdef|ifndef|elif|else|endif|include)\b[ \t]*([^\n]*)', re.MULTILINE)
@@ -112,7 +112,7 @@ def reached(names, texts):
 
 
 def wrong_include(name, header, path, on_host):
-    """What is wrong with it, or None. @path: what it was resolved to."""
+    """The fault of an include, or None. @path: the file that it was resolved to."""
     hosted = matches(name, HOSTED)
     if path is None or path == LINUX:
         if not is_cxx(name):
@@ -153,11 +153,11 @@ def wrong_includes(texts, files=()):
 
 
 def helper_calls(texts):
-    """The helpers that a file calls for which another one should."""
+    """The helpers that a file calls, where it should call another function."""
     for name, text in sorted(texts.items()):
         if not name.startswith("module/") or not is_cxx(name) or folder_of(name) in CALL_HELPERS:
             continue
-        # What stands at the beginning of a line is what the kernel's C calls here.
+        # A name at the beginning of a line is a function that the kernel's C calls here.
         for helper in sorted(set(re.findall(r"^[\t ].*?\b(aufs_\w+)\(", code_of(text), re.MULTILINE))):
             yield f"{name}: calls {helper}(): use a header of kernel/ or branch/ that has it, or give it to one"
 
@@ -166,10 +166,10 @@ def helper_calls(texts):
 
 # PartRef itself is made of the two.
 PAIR = re.compile(r"(?<!\bPartRef\()const Branch &\w*,\s*(?:const )?struct dentry &")
-# A comment, and what it stands before, as far as that has a name and parameters.
+# A comment, and the declaration after it, if that has a name and parameters.
 OF_A_FUNCTION = re.compile(r"/\*((?:[^*]|\*(?!/))*)\*/\s*([^;{}()]*?(\w+)\()")
 SAYS_HELD = re.compile(r"\b(?:is|are) held\b|\bcaller (?:holds|has to hold|must hold)\b", re.IGNORECASE)
-# The functions whose comments say it all the same: who holds the lock, and why no parameter says so.
+# The functions whose comments say it all the same; by which task it is held, and why no parameter says so.
 HELD = {
     ("module/kernel/dcache.hh", "look_up_in_parallel"): "by the VFS, of the directory that somebody reads",
     ("module/kernel/files.hh", "map_for"): "by the VFS, around ->mmap, which takes no lock and asks for none",
@@ -184,7 +184,7 @@ def cxx_of_module(texts):
 
 
 def pairs(texts):
-    """What takes a branch and a dentry of it as two parameters."""
+    """The functions that take a branch and a dentry of it as two parameters."""
     for name, text in cxx_of_module(texts):
         for found in PAIR.finditer(code_of(text)):
             what = re.sub(r"\s+", " ", found[0])
@@ -192,14 +192,15 @@ def pairs(texts):
 
 
 def said_to_be_held(text):
-    """The functions of whose comments one says that a lock is held."""
+    """The functions with a comment that says that a lock is held."""
     for comment, _, function in OF_A_FUNCTION.findall(text):
         if SAYS_HELD.search(re.sub(r"\s*\n\s*\*?\s*", " ", comment)):
             yield function
 
 
 def only_said(texts):
-    """What a comment says of a lock, and a parameter could say; and what HELD excuses and nobody says."""
+    """The comments that say of a lock what a parameter could say; and those that HELD excuses and that do not say
+    it."""
     found = {(name, function) for name, text in cxx_of_module(texts) for function in said_to_be_held(text)}
     for name, function in sorted(found - HELD.keys()):
         yield f"{name}: the comment of {function}() says that a lock is held: take it as a parameter"
@@ -215,7 +216,7 @@ OPTIONAL = "module/kernel/optional.txt"
 
 
 def names_of_api(text):
-    """What api.h declares: functions, variables, and our own structs and enumerations."""
+    """The names that api.h declares: functions, variables, and our own structs and enumerations."""
     code = re.sub(r"^#[^\n]*", "", code_of(text), flags=re.MULTILINE)
     return sorted({*re.findall(r"(\w+)\((?!\*)[^;{}]*\);", code),
                    *re.findall(r"^extern [\w\s*]*?\b(\w+)(?:\[\])?;", code, re.MULTILINE),
@@ -223,13 +224,14 @@ def names_of_api(text):
 
 
 def declares(name):
-    """A pattern of what declares or defines @name. The text before it begins a line, as no use of it does."""
+    """A pattern of a declaration or definition of @name. The text before the name begins a line, which that of a use
+    does not."""
     return re.compile(rf'^(?:[A-Za-z_][\w\s*&:"\[\]]*?\b{name}\s*(?:\((?!\*)|=|;|\[)'
                       rf'|(?:struct|enum) {name}\s*[{{;])', re.MULTILINE)
 
 
 def uses(name, codes):
-    """(files that ask for @name, files that define it) of {path: code}. What declares it asks for nothing."""
+    """(files that ask for @name, files that define it) of {path: code}. A declaration asks for nothing."""
     asking, defining = set(), set()
     for path, code in codes.items():
         found = len(re.findall(rf"\b{name}\b", code))
@@ -243,11 +245,11 @@ def uses(name, codes):
 
 
 def unasked_of_api(codes):
-    """The names of api.h for which only the file that has them asks."""
+    """The names of api.h that only the file that defines them asks for."""
     others = {path: code for path, code in codes.items() if path != API}
     for name in names_of_api(codes.get(API, "")):
         asking, defining = uses(name, others)
-        # What C has of the kernel needs no declaration here: C++ does.
+        # C has the kernel's functions from its headers, and needs no declaration here: C++ does.
         if not defining and not name.startswith("aufs_"):
             asking = set(filter(is_cxx, asking))
         if not asking - defining:
@@ -255,8 +257,8 @@ def unasked_of_api(codes):
 
 
 def unasked(texts, optional=""):
-    """The names of optional.txt (its text is @optional), constants.h and api.h that nobody asks for. The suites count:
-    they are C++ over the same border. So a constant or a function may be there for them alone."""
+    """The names of optional.txt (its text is @optional), constants.h and api.h that nothing asks for. The suites
+    count: they are C++ over the same border. So a constant or a function may be there for them alone."""
     codes = {name: code_of(text) for name, text in texts.items()}
     words = {name: set(re.findall(r"\w+", code)) for name, code in codes.items()}
     everybody = set().union(*words.values())
@@ -283,8 +285,8 @@ def too_wide(texts):
 
 
 def unlike_editorconfig(scripts, config):
-    """The scripts without a suffix, {path: first line}, of which .editorconfig (its text is @config) says that they are
-    indented by spaces though they are not of python, or the other way round."""
+    """The scripts without a suffix, {path: first line}, that are indented by spaces by .editorconfig (its text is
+    @config) though they are not of python, or the other way round."""
     listed = next((words.split(",") for words, rest in re.findall(r"^\[\{(.*)\}\]\n(.*)", config, re.MULTILINE)
                    if "**.py" in words and rest == "indent_style = space"), [])
     for name, first in sorted(scripts.items()):
@@ -294,14 +296,15 @@ def unlike_editorconfig(scripts, config):
 
 # ---- what pages say --------------------------------------------------------------------
 
-# What pages have in code marks and no file has: names of the kernel alone, a generated file, parts of names.
+# Names that pages have in code marks and no file has: names of the kernel alone, a generated file, parts of names.
 NO_NAMES = {"show_numa_map", "ima_file_mprotect", "seq_print_user_ip", "__mmap_region", "backing_file", "vm_ops",
             "execve", "F_SETFL", "remap_file_pages", "readdir", "seekdir", "msync", "O_TMPFILE",
             "layout", "PID", "h_", "AREA"}
 
 
 def mapped(page):
-    """(the first words of what is indented, of tables) of a page; several files may be one without their suffixes."""
+    """(the first words of the indented lines, those of the tables) of a page. Several files may be one word, without
+    their suffixes."""
     cells = [re.split(r" {2,}", line)[0] for line in re.findall(r"^ {4,8}(\S.*)", page, re.MULTILINE)]
     rows = re.findall(r"^\| (.*?) \|", page, re.MULTILINE)
     return ({word.strip(",/") for cell in cells for word in cell.split()},
@@ -314,8 +317,8 @@ def stem(name):
 
 
 def unlike_map(files, page, folder):
-    """Where the map of @folder, at the head of its @page, and the files below it are not the same. A folder within one
-    of its folders stands for all that it has."""
+    """The differences between the map of @folder, at the head of its @page, and the files below it. A folder within
+    one of its folders stands for all its files."""
     listed, rows = mapped(page)
     mine = [file for file in files if file.startswith(f"{folder}/") and not file.endswith("/README.md")]
     names = listed | rows | {stem(name) for name in listed | rows}
@@ -331,8 +334,8 @@ def unlike_map(files, page, folder):
 
 
 def stale_names(pages, texts):
-    """The names that @pages, {path: text}, have in code marks and that neither a file of @texts has, but in comments of
-    C, nor its path."""
+    """The names that @pages, {path: text}, have in code marks, and that stand neither in a file of @texts, but for
+    comments of C, nor in its path."""
     words = set(NO_NAMES)
     for path, text in texts.items():
         is_c = path.endswith((".c", ".h", ".cc", ".hh", ".cocci"))
@@ -347,7 +350,7 @@ def stale_names(pages, texts):
 
 # ---- the manual page of the options ----------------------------------------------------
 
-# Options of others that it has: the VFS's, and the security modules'.
+# Options of others that the page has: the VFS's, and the security modules'.
 NOT_OURS = {"ro", "rw", "nosuid", "nodev", "noexec", "noatime", "sync", "dirsync", "lazytime",
             "context", "fscontext", "defcontext", "rootcontext"}
 
@@ -366,11 +369,11 @@ def bold(line):
 
 
 def options_of_manual(text):
-    """(what it has as an option, all bold words where it speaks of options)."""
+    """(the words that it has as options, all bold words where it speaks of options)."""
     sections = dict(re.findall(r"^\.SH ([^\n]*)\n(.*?)(?=^\.SH |\Z)", text, re.MULTILINE | re.DOTALL))
     own, words = set(), set()
     for title in ("OPTIONS", "REMOUNT", "DIFFERENCES FROM THE ORIGINAL"):
-        # What is indented further are values.
+        # Lines that are indented further have values.
         lines = re.sub(r"^\.RS\n.*?^\.RE\n", "", sections.get(title, ""), flags=re.MULTILINE | re.DOTALL).split("\n")
         for before, line in zip([""] + lines, lines):
             words |= bold(line)
@@ -380,7 +383,7 @@ def options_of_manual(text):
 
 
 def unlike_manual(table, manual):
-    """Where the table of options and aufs.5 have not the same ones."""
+    """The differences between the table of options and aufs.5."""
     known = options_of_table(table)
     own, words = options_of_manual(manual)
     for name in sorted(known - words):
@@ -391,10 +394,10 @@ def unlike_manual(table, manual):
 
 # ---- plain English ---------------------------------------------------------------------
 
-# The texts of a file. C has comments; those of single lines are joined. Scripts have comments and docstrings. Pages
-# have paragraphs.
+# The texts of a file. C has comments; those of single lines are joined. Scripts have comments and docstrings; a "#"
+# before a quotation mark may stand in a string. Pages have paragraphs.
 OF_C = re.compile(r"(?://[^\n]*\n[ \t]*)*//[^\n]*|" + NOT_CODE.pattern, re.DOTALL)
-OF_SCRIPTS = re.compile(r'^[ \t]*"""[\s\S]*?"""|^[ \t]*#.*(?:\n[ \t]*#.*)*|(?<=\s)# .*', re.MULTILINE)
+OF_SCRIPTS = re.compile(r'^[ \t]*"""[\s\S]*?"""|^[ \t]*#.*(?:\n[ \t]*#.*)*|(?<=\s)# [^"\n]*$', re.MULTILINE)
 OF_PAGES = re.compile(r"[^\n]+(?:\n[^\n]+)*")
 TEXTS = {(".c", ".h", ".cc", ".hh", ".cocci", ".lds"): OF_C, (".md", ".5", ".Debian"): OF_PAGES, ("",): OF_SCRIPTS}
 # Files without texts of ours.

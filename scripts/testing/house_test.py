@@ -9,7 +9,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import house  # noqa: E402
 
-# What a checkout has for the includes below to lead to.
+# Files of a checkout that the includes below lead to.
 FILES = ("module/kernel/linux.h", "module/kernel/kernel.hh", "module/kernel/api.h", "module/kernel/inodes.hh",
          "module/options/options.hh", "module/branch/branch.hh", "module/union/inode.hh", "module/vfs/attr.hh",
          "module/companion/btf.hh", "module/companion/api.h", "cxxrt/span.hh", "kunit/support/fixture.hh")
@@ -147,7 +147,7 @@ class Names(unittest.TestCase):
 
 
 class Editors(unittest.TestCase):
-    """What .editorconfig and the rules say of lines."""
+    """The width of lines, and the scripts in .editorconfig."""
 
     def test_width(self):
         def wide(line):
@@ -167,7 +167,7 @@ class Editors(unittest.TestCase):
 
 
 class Pages(unittest.TestCase):
-    """What they say of files and names."""
+    """The files and names that they have."""
 
     FILES = ["module/main.c", "module/vfs/dir.cc", "module/vfs/dir.hh", "module/vfs/deep/a.txt", "module/README.md"]
 
@@ -220,7 +220,7 @@ class Manual(unittest.TestCase):
 
 
 class Parameters(unittest.TestCase):
-    """What a parameter says."""
+    """Parameters in place of pairs and of comments."""
 
     def test_pairs(self):
         for text in ("int f(const Branch &branch, struct dentry &dentry);",

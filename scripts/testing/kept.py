@@ -1,19 +1,19 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Of which sources a result is. It is kept, and not asked for again, as long as these are the same."""
+"""The sources of a result. It is kept, and not asked for again, as long as these are the same."""
 import fnmatch
 import hashlib
 
 import programs
 from common import TOP, sources
 
-# What people read decides no result, but of the steps that judge it: these are repeated.
+# Texts for people decide no result, but for those of the steps that judge them: these are repeated.
 TEXTS = ("*.md", "*.svg")
 SUITES = ("kunit/*", "!kunit/user/*", "!kunit/host/*")
 LINT = ("scripts/lint", "scripts/testing/check-house", "scripts/testing/house*", ".clang-*", ".pre-commit*", ".editorconfig", ".clangd")
 
 
 class Sources:
-    """What the files of the checkout have in them at this moment."""
+    """The contents of the files of the checkout at this moment."""
 
     def __init__(self):
         self.digests = {}

@@ -23,7 +23,7 @@ class Block:
 
     @classmethod
     def missing(cls, name, why):
-        """The result of what did not come to one."""
+        """The result of a program that did not come to one."""
         return cls(name, False, [f"# {name}: {why}", f"not ok 0 {name}"])
 
 
@@ -55,7 +55,7 @@ def stream(parts):
 
 
 def count(path):
-    """What kunit.py finds in the stream in the file @path; how it shows it goes beside it."""
+    """kunit.py's counts of the stream in the file @path. Its output goes into a file beside that."""
     tools = subprocess.run([TOP / "scripts/linux/kernel-tools"], stdout=subprocess.PIPE, text=True,
                            check=True).stdout.strip()
     report = path.with_suffix(".json")

@@ -9,14 +9,15 @@ from common import CACHE, TOP
 
 
 def listed(program):
-    """What the list of a mutate program has, line by line."""
+    """The lines of the list of a mutate program."""
     done = subprocess.run([TOP / program, "--list"], stdout=subprocess.PIPE, text=True, check=True)
     return done.stdout.splitlines()
 
 
 @functools.cache
 def of_programs():
-    """[(program, combination, file)]: what kunit/user/mutate breaks, and who is to notice it."""
+    """[(program, combination, file)]: the files that kunit/user/mutate breaks, and the programs that are to notice
+    it."""
     found = []
     for line in listed("kunit/user/mutate"):
         test, file, _ = line.split("|", 2)
@@ -31,8 +32,8 @@ def of_host():
 
 
 def of_suites():
-    """The files of Linux 6.12 out of which make kunit-mutants takes sites, each as often; none where no tree of it is
-    made yet."""
+    """The files of Linux 6.12 out of which make kunit-mutants takes sites, each as often as it does; none if no tree
+    of it was made yet."""
     mutated = {"get", "put", "region-put", "region-share", "snapshot", "copy", "merge-test", "merge-request", "show"}
     for path in sorted(CACHE.glob("trees/6.12_*/.vm_prfile/sites")):
         sites = [line.split("\t") for line in path.read_text(encoding="utf-8").splitlines()]
@@ -41,7 +42,7 @@ def of_suites():
 
 
 def counted(what, files):
-    """The lines that say of @files, each of which is there as often as it is broken, how often that is."""
+    """The lines that say how often each of @files is broken: as often as it is there."""
     each = collections.Counter(file.removeprefix("module/") for file in files)
     # A file and its count stay together.
     text = f"{what}, {len(files)}: " + ", ".join(f"{file}\1{count}" for file, count in sorted(each.items()))

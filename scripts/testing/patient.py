@@ -4,11 +4,11 @@
 
     scripts/testing/patient.py SECONDS [--of PROGRAM]... COMMAND...
 
-Ends the command, with all that it started, when it has not ended after SECONDS. Those in which it waited for a
-processor, as the host had other work, do not count. Its exit status; 124 if its time was up.
+Ends the command, with all that it started, if it has not ended after SECONDS. Seconds in which it waited for a
+processor, as the host had other work, do not count. The exit status is the command's; 124 if its time was up.
 
-With --of (a pattern; several may be given) only these programs are looked at and ended, wherever they are among what
-the command started: the command itself goes on, and says what it makes of that.
+With --of (a pattern; several may be given) only these programs are looked at and ended, wherever they are among the
+processes that the command started: the command itself goes on, and decides about the rest.
 """
 import fnmatch
 import os
@@ -18,19 +18,20 @@ import subprocess
 import sys
 import time
 
-# How often it is looked, and how long what is ended may take for that, in seconds.
+# The time between two looks, and the time that a process may take to end, in seconds.
 TICK, GRACE = 2, 10
 TIME_IS_UP = 124
 
 
 class Clock:
-    """Counts the seconds in which something had a processor, or did not want one."""
+    """Counts the seconds in which the processes had a processor, or did not want one."""
 
     def __init__(self, now, waits):
         self.last, self.waits, self.counted = now, waits, 0.0
 
     def tick(self, now, waits):
-        """@waits: {thread: seconds for which it has waited for a processor, all in all}. What has counted so far."""
+        """@waits: {thread: seconds for which it has waited for a processor, all in all}. The seconds that have
+        counted so far."""
         waited = max((wait - self.waits.get(thread, 0.0) for thread, wait in waits.items()), default=0.0)
         self.counted += max(0.0, now - self.last - max(0.0, waited))
         self.last, self.waits = now, waits
@@ -54,7 +55,7 @@ def below(root):
 
 
 def program_of(process):
-    """Its name, or nothing where it has ended."""
+    """The name of its program, or nothing if it has ended."""
     try:
         return pathlib.Path(os.readlink(f"/proc/{process}/exe")).name
     except OSError:
@@ -74,7 +75,7 @@ def waits_of(processes):
 
 
 def kill(processes, number):
-    """Sends them a signal, those that are still there."""
+    """Sends a signal to those of them that are still there."""
     for process in processes:
         try:
             os.kill(process, number)

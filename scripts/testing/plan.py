@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Which steps the commands have, and what comes before what."""
+"""The steps of the commands, and their order."""
 import re
 import subprocess
 
@@ -11,27 +11,28 @@ from guests import Guest, is_builtin, results_of, user_tests
 from runner import Step
 
 STOCK = ["6.12", "6.1"]
-# Of Debian 13, and the newest for it.
+# The kernels of Debian 13, and the newest for it.
 NEWER = ["trixie", "backports"]
-# Of the last, the source.
+# The source of the last one.
 NEWEST = "7.3"
 # scripts/linux/own-kernel makes these, of 6.12 or, with -7.3 after the name, of another series.
 OWN = ["debug", "kcsan", "kcsan_plain", "cfi", "vm_prfile", "builtin", "builtin-stock", "plain", "member", "lock_stat"]
-# Of those, where programs are slow, and a kernel says what is wrong with it.
+# Those of them that say what is wrong with them. Programs are slow there.
 COMPLAINING = ["debug", "kcsan", "kcsan_plain", "cfi"]
-# What does not decide whether a kernel and its module are built, and whether what runs in them does well.
+# Files that do not decide whether a kernel and its module are built, and whether the tests in them pass.
 NO_PROGRAMS = ("kunit/user/*", "kunit/host/*", "scripts/testing/concerns", "scripts/live/*", *kept.LINT)
 BUILDS = (*NO_PROGRAMS, *kept.SUITES, "scripts/test", "scripts/testing/*", "!scripts/testing/test-build",
           "scripts/machine/*", "!scripts/machine/rootfs")
-# What the tests that need no kernel compile or read, and the KUnit suites beside what these include.
+# Files that the tests without a kernel compile or read; and those of the KUnit suites, beside the files that they
+# include.
 HOST = ("cxxrt/*", "kunit/host/*", "module/options/*", "module/companion/*", "module/branch/handed_down.hh",
         "scripts/building/check-module", "scripts/testing/patient.py")
 MAPPINGS = ("cxxrt/*", "kunit/suites/*", "kunit/support/*", "kunit/configs/*", "module/mmap/*", "module/kernel/*",
             "scripts/vm_prfile/*", "scripts/linux/kernel-tree", "scripts/linux/link-in", "scripts/kunit",
             "scripts/building/gen-types", "scripts/testing/patient.py", "Kbuild", "Kconfig")
-# What a user-space program takes where nothing was measured yet, and a machine until it is up.
+# Seconds of a user-space program that was not measured yet, and of a machine until it is up.
 PROGRAM_SECONDS, BOOT_SECONDS = 5, 10
-# On these without other people's programs: they take hours there.
+# The programs on COMPLAINING kernels, without other people's: these take hours there.
 DEBUG_PATTERNS = ["*", "!apt", "!builds", "!lower_*", "!programs", "!observe*", "!stress", "!uprobe"]
 
 
@@ -41,7 +42,7 @@ def script(name):
 
 
 def own(which):
-    """What of OWN this kernel is, whatever its series; or nothing."""
+    """The name in OWN of this kernel, whatever its series; or nothing."""
     name = re.sub(r"-\d+\.\d+$", "", which)
     return name if name in OWN else ""
 
@@ -59,7 +60,7 @@ def steps_to_build(kernels):
 
 
 def steps_for_guests():
-    """What each machine needs beside its kernel and module."""
+    """The steps that each machine needs beside its kernel and module."""
     return [Step("root-image", [script("machine/rootfs")], seconds=60, counts=False, without=BUILDS)]
 
 
@@ -75,7 +76,7 @@ def is_arm64(which):
 
 
 def steps_for_arm64():
-    """What machines of another architecture need of their own."""
+    """The steps that machines for arm64 need of their own."""
     build = 'exec make -C kunit/user -j2 "OUT=$1" "SYSROOT=$(scripts/machine/arm64 sysroot)"'
     return [Step("root-image-arm64", [script("machine/arm64")], seconds=60, counts=False, without=BUILDS),
             Step("build-user-tests-arm64", ["bash", "-c", f'cd "$0" && {build}', TOP, user_tests("arm64")],
@@ -83,7 +84,7 @@ def steps_for_arm64():
 
 
 def needs(which):
-    """What a machine with this kernel comes after."""
+    """The steps that a machine with this kernel comes after."""
     of = "-arm64" if is_arm64(which) else ""
     return [f"{'kernel' if is_builtin(which) else 'build'}-{which}", f"root-image{of}", f"build-user-tests{of}"]
 
@@ -95,7 +96,7 @@ def lint(check, seconds, after=(), deep=False):
 
 
 def steps_to_judge_sources(deep):
-    """What needs no machine, but the KUnit suites. @deep: clang-tidy looks as far as it can."""
+    """The steps that judge the sources and the tools of the tests. @deep: clang-tidy looks as far as it can."""
     return [
         Step("kernel-tools", [script("linux/kernel-tools")], seconds=15, counts=False, without=BUILDS),
         Step("sparse", [script("testing/test-build"), "6.12", "C=2"], ["build-6.12"], 10, fills=True, without=BUILDS),
@@ -152,7 +153,7 @@ def concern_host(files):
 
 
 def concern_suites(files):
-    """The same of the KUnit suites."""
+    """Whether a change of @files may change how the KUnit suites end."""
     texts = {name: (TOP / name).read_text(encoding="utf-8") for name in sources()
              if name.endswith((".cc", ".hh", ".c", ".h", ".cases"))}
     included = house.reached([name for name in texts if name.startswith(("kunit/suites/", "kunit/support/"))], texts)
@@ -213,14 +214,15 @@ def machines(which, todo, out, sources, measured, shards=1, options=(), memory=2
 
 
 def todo(patterns, combos=None):
-    """[(program, combination)]: what these patterns choose, on what the programs ask for or on @combos."""
+    """[(program, combination)]: the programs that these patterns choose, on the combinations that they name or on
+    @combos."""
     return [(program.name, combo) for program in programs.programs().values()
             if programs.chosen(program.name, patterns) for combo in (combos or program.combos)]
 
 
 def todo_in_test(which):
-    """What of all that is for `make test`, on this kernel: each program on each, and each of its combinations
-    on one."""
+    """The same for `make test`, on this kernel: each program runs on both kernels, and each of its combinations on
+    one of them."""
     def combos(program):
         if program.once or len(program.combos) == 1:
             return program.combos
@@ -231,33 +233,33 @@ def todo_in_test(which):
 
 
 def todo_in_all():
-    """What of all that is for `make test-all`, on each stock kernel: what takes minutes, or does not depend
-    on the filesystem, only where it says that it needs to."""
+    """The same for `make test-all`, on each stock kernel: a program that takes long runs only on the combinations
+    that it names."""
     return [(program.name, combo) for program in programs.programs().values()
             for combo in (program.combos if program.late or program.once else programs.COMBOS)]
 
 
 def todo_in_newer():
-    """What of all that is for kernels of Debian 13: all that does not take minutes, and what observers say, where it
-    says that it needs to."""
+    """The same for kernels of Debian 13: the programs that do not take long, and observed_by_programs, on the
+    combinations that they name."""
     return [(program.name, combo) for program in programs.programs().values()
             if program.name == "observed_by_programs" or not (program.late or program.once)
             for combo in program.combos]
 
 
 def git(*words):
-    """How git ended that was run here, with what it printed."""
+    """Runs git here; how it ended, with its output."""
     return subprocess.run(["git", "-c", f"safe.directory={TOP}", *words], cwd=TOP, text=True,
                           stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False)
 
 
 def is_commit(name):
-    """Whether git knows it: a clone may lack what was before."""
+    """Whether git knows it: a clone may lack older commits."""
     return git("rev-parse", "--verify", "-q", name + "^{commit}").returncode == 0
 
 
 def changed_files(base):
-    """What differs from the commit @base, and what git does not know yet."""
+    """The files that differ from the commit @base, and those that git does not know yet."""
     if not is_commit(base):
         raise Trouble(f"git knows no commit '{base}' in {TOP}: give another one, BASE=COMMIT")
     names = git("diff", "--name-only", base).stdout + git("ls-files", "--others", "--exclude-standard").stdout

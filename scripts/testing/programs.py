@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The user-space programs of kunit/user, what each says of itself, and what concerns what.
+"""The user-space programs of kunit/user, the head of each, and the files that concern them.
 
 A program says near its head, in a comment, what it needs of the test machine:
 
     Combinations: tmpfs ext4+xfs    on which filesystems: of the rw branch, and of the ro ones if that is
                                     another. tmpfs, if it says nothing
     Boot: security=selinux          words for the kernel's command line
-    Runs: on 6.12 only              what takes long, and does not depend on the kernel
-    Runs: in `make test-all` only   what takes minutes: other people's programs
+    Runs: on 6.12 only              it takes long, and does not depend on the kernel
+    Runs: in `make test-all` only   it takes minutes: other people's programs
 
 `make test` runs a program on 6.1 on the last combination that it names, and on 6.12 on the others, or on that if it
 names one alone.
@@ -24,7 +24,7 @@ COMBOS = ["tmpfs", "ext4", "xfs", "ext4+xfs", "tmpfs+ext4"]
 RUNS = ["", "on 6.12 only", "in `make test-all` only"]
 LINE = re.compile(r"^(?://|#) (Combinations|Boot|Runs): (.*)$", re.MULTILINE)
 CONCERNS = TOP / "scripts/testing/concerns"
-# What becomes a part of a kernel: the KUnit suites judge it.
+# Files that become a part of a kernel: the KUnit suites judge them.
 IN_KERNELS = "module/mmap/vm_prfile/"
 
 
@@ -99,7 +99,7 @@ def concerned(files):
 
 
 def check_concerns():
-    """What is wrong with the table, and with the list of mutants."""
+    """The faults of the table, and of the list of mutants."""
     wrong = []
     known = programs()
     for pattern, names in concerns():

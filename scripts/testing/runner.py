@@ -13,8 +13,8 @@ from common import CACHE, Trouble, say
 DURATIONS = CACHE / "durations.json"
 # How often progress is said, in seconds.
 PROGRESS = 20
-# How a command is run that takes what others leave. Where each session has a share of the processors of its own,
-# that of this one is made the smallest as well.
+# Runs a command that takes the time that others leave. If each session has a share of the processors of its own, the
+# share of this one is made the smallest as well.
 LOWEST = ("sh", "-c", '{ echo 19 >/proc/self/autogroup; } 2>/dev/null; exec nice -n 19 "$@"', "sh")
 # The lines of a failed step's output that are shown.
 TAIL = 60
@@ -23,14 +23,14 @@ TAIL = 60
 class Step:
     """One thing that is done: a command whose exit status is the verdict.
 
-    @name: unique; of its log, too.
+    @name: unique; its log has this name, too.
     @after: the names of the steps that must have passed.
     @seconds: how long it takes, about, as long as nothing was measured.
-    @waits: whether it mostly waits: then it runs beside those that keep the processors busy.
-    @fills: whether it computes only, however long: then one of them runs beside those, at the lowest priority, and
-        takes what they leave while they wait.
-    @texts: whether it judges what people read: then it is done again although no source has changed.
-    @counts: whether it is a test of its own; what only fetches or prepares is not.
+    @waits: whether it mostly waits: then it runs beside the steps that keep the processors busy.
+    @fills: whether it computes only, however long: then one such step runs beside those, at the lowest priority, and
+        takes the time that they leave while they wait.
+    @texts: whether it judges texts for people: then it is done again although no source has changed.
+    @counts: whether it is a test of its own; a step that only fetches or prepares is not.
     @without: patterns of source files that do not decide how it ends (see kept.py).
     """
 
@@ -47,7 +47,7 @@ class Step:
         self.log = None
 
     def start(self, out):
-        """Start it; what it prints goes to its log."""
+        """Start it; its output goes to its log."""
         self.log = out / f"{self.name}.log"
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(
@@ -65,7 +65,7 @@ class Step:
         return self.status == 0
 
     def progress(self):
-        """What is to be said of it while it runs."""
+        """The text about it while it runs."""
         return self.name
 
     def kill(self):
@@ -80,7 +80,7 @@ class Step:
                 os.killpg(self.process.pid, signal.SIGKILL)
 
     def say_end(self, well):
-        """Say how it ended; what it printed, if that was not well."""
+        """Say how it ended, with its output if it failed."""
         if well:
             say(f"passed: {self.name} ({self.took:.0f} s)")
             return
@@ -122,8 +122,8 @@ class Runner:
         return self.lengths[step.name]
 
     def next_step(self):
-        """The one to start now: of those that can be, the one at the head of the longest chain. What fills comes
-        into a slot when nothing else can."""
+        """The step to start now: of those that can start, the one at the head of the longest chain. A step that fills
+        comes into a slot when no other can."""
         room = sum(not step.waits and not step.yields for step in self.running) < self.slots
         ready = [step for step in self.waiting if all(self.verdicts.get(name) for name in step.after)]
         first = [step for step in ready if step.waits or (room and not step.fills)]
@@ -137,7 +137,7 @@ class Runner:
         return filling
 
     def drop_hopeless(self):
-        """What waits for a step that failed has failed."""
+        """Steps that wait for a step that failed have failed."""
         for step in list(self.waiting):
             bad = [name for name in step.after if self.verdicts.get(name) is False]
             if bad:
@@ -161,7 +161,7 @@ class Runner:
             self.running.remove(step)
             self.verdicts[step.name] = well
             if well and not step.yields:
-                # What was kept this time takes its time the next.
+                # A step whose results were kept this time may take its full time the next.
                 before = self.measured.get(step.name, 0)
                 self.measured[step.name] = round(max(step.took, 0.7 * before), 1)
             step.say_end(well)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Tests of what runs the tests: python3 scripts/testing/self_test.py, or scripts/test --self-test."""
+"""Tests of the programs that run the tests: python3 scripts/testing/self_test.py, or scripts/test --self-test."""
 import importlib.machinery
 import importlib.util
 import os
@@ -45,7 +45,7 @@ def shell(name, script, after=(), **more):
 
 
 class Streams(unittest.TestCase):
-    """What is cut out of a stream, and put together again."""
+    """Streams are cut, and put together again."""
 
     def test_blocks(self):
         one, two = ktap.blocks(STREAM)
@@ -76,7 +76,7 @@ class Streams(unittest.TestCase):
 
 
 class Steps(unittest.TestCase):
-    """In which order steps run, and what becomes of them."""
+    """The order in which steps run, and their verdicts."""
 
     def run_steps(self, steps, slots=2):
         """Run them; how they ended, in the order in which they did."""
@@ -101,7 +101,8 @@ class Steps(unittest.TestCase):
         self.assertLess(time.monotonic() - began, 1.9)
 
     def test_what_fills(self):
-        """The two that have the slots wait for what fills; that runs one after the other, the longest first."""
+        """The two steps that have the slots wait for those that fill; these run one after the other, the longest
+        first."""
         with tempfile.TemporaryDirectory() as name:
             said = {step: pathlib.Path(name) / step for step in "abcd"}
             wait = ["sh", "-c", 'until [ -s "$1" ]; do sleep 0.05; done; nice > "$0"']
@@ -138,10 +139,10 @@ class Steps(unittest.TestCase):
 
 
 class Patience(unittest.TestCase):
-    """What a command that may hang is given."""
+    """The time that a command gets that may hang."""
 
     def run_patiently(self, seconds, *command, of=()):
-        """How it ends, looked at more often than else."""
+        """How it ends, with more looks than usual."""
         with mock.patch.object(sys, "stderr"), mock.patch.object(patient.signal, "signal"):
             return patient.run(seconds, of, command, 0.1)
 
@@ -176,11 +177,11 @@ class Patience(unittest.TestCase):
 
 
 class Kept(unittest.TestCase):
-    """What a change of a file makes worthless."""
+    """The results that a change of a file makes worthless."""
 
     @staticmethod
     def changed(file, *how):
-        """Whether a change of @file changes that number."""
+        """Whether a change of @file changes the number of the sources."""
         now, then = kept.Sources(), kept.Sources()
         then.digests[file] = "another"
         return now.number(*how) != then.number(*how)
@@ -222,7 +223,7 @@ class Kernels(unittest.TestCase):
             self.assertTrue(plan.own(which) or which.removesuffix("-amd64").removesuffix("-arm64") in stock, which)
 
     def test_telling(self):
-        """What a program that had nothing to do there says is no result."""
+        """The output of a program that had nothing to do there is no result."""
         telling = loaded("kernels").TELLING
         left = "left_nothing_behind"
         for text in (f"    1..1\n    ok 1 {left}\nok 7 x.tmpfs\n", f"    ok 1 a # SKIP b\n    ok 2 {left}\nok 7 x.tmpfs\n"):
@@ -267,7 +268,7 @@ class Kernels(unittest.TestCase):
 
 
 class Concerned(unittest.TestCase):
-    """What `make check` runs for a file beside programs."""
+    """The tests beside programs that `make check` runs for a file."""
 
     def test_suites(self):
         for file in ("module/mmap/branch_file.cc", "module/mmap/vm_prfile/vm_prfile.cocci", "module/kernel/helpers/mapping.c",
@@ -283,7 +284,7 @@ class Concerned(unittest.TestCase):
 
 
 class Programs(unittest.TestCase):
-    """What programs say of themselves."""
+    """The heads of programs."""
 
     def test_head(self):
         program = programs.Program("x", "// Combinations: tmpfs ext4+xfs\n// Boot: security=selinux\n")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What scripts/vm_prfile/vm_prfile-apply and scripts/vm_prfile/vm_prfile-check both need to know of a kernel tree."""
+"""Shared by scripts/vm_prfile/vm_prfile-apply and scripts/vm_prfile/vm_prfile-check: facts about a kernel tree."""
 import concurrent.futures
 import os
 import pathlib
@@ -11,7 +11,7 @@ import sys
 MACROS = pathlib.Path(__file__).resolve().parent / "macros.h"
 # A file without any of these words cannot have a site.
 WORDS = re.compile(rb"\b(vm_file|file_user_path|vma_merge|vma_merge_struct|core_vma_metadata)\b")
-# What is not compiled into a kernel; tools/testing/vma compiles mm/vma.c in user space.
+# Folders that are not compiled into a kernel; tools/testing/vma compiles mm/vma.c in user space.
 ELSEWHERE = ("Documentation/", "samples/", "scripts/", "tools/", ".vm_prfile/", "fs/aufs/")
 
 def fail(text):
@@ -70,7 +70,7 @@ def spatch(cocci, folder, names, *options):
 
 
 def function_at(lines, index):
-    """What the line is in: the last line before it that begins a definition."""
+    """The name of the definition that the line is in: the last one that begins before it."""
     in_macro = lines[min(index, len(lines) - 1)].endswith("\\\n")
     for line in reversed(lines[:index + 1]):
         if in_macro:

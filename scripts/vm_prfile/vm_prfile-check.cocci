@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// What vm_prfile.cocci must not have left: a file of a mapping that is taken or put by hand, or shown
-// without asking for the prfile, through a variable. scripts/vm_prfile/vm_prfile-check runs this, reports the
-// lines with a star, and judges by itself each place that names vm_file.
+// Finds sites that vm_prfile.cocci must not have left: a file of a mapping that is taken or put by hand, or
+// shown without asking for the prfile, through a variable. scripts/vm_prfile/vm_prfile-check runs this,
+// reports the lines with a star, and judges by itself each place that names vm_file.
 
 // ---- taken, put or copied by hand ------------------------------------------------------------
 
