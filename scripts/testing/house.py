@@ -427,7 +427,7 @@ def prose(name, text):
 
 def is_nobodys(before, who, after):
     """Whether a @who between these two parts of a text belongs to no noun, and no verb asks for it."""
-    sentence = re.split(r"[.!?]\s", before)[-1]
+    sentence = re.split(r"[.!?]\s|\|", before)[-1]
     if who == "Who" or BEFORE_BEGIN.search(before):
         is_question = re.match(r"[^.!?]*\?", after)
         return not is_question and not (who == "who" and ASKS.search(sentence))

@@ -281,7 +281,7 @@ class Texts(unittest.TestCase):
                                   ("a", "#!/bin/bash\n# It is for\n# who waits\n", 1), ("a", "\tf # for who\n", 1),
                                   ("a", "echo for who waits\n", 0), ("a", "f $# for who waits\n", 0),
                                   ("a.md", "It is for\nwho waits\n", 1), ("a.md", "    a.cc     who waits\n", 1),
-                                  ("a.md", "| who waits | yes |", 1), ("a.md", "ask `who` and go", 0),
+                                  ("a.md", "| says what | who waits |", 1), ("a.md", "ask `who` and go", 0),
                                   ("a.5", ".B a\nfor who waits\n", 1)):
             with self.subTest(text, name=name):
                 self.assertEqual(len(self.faults(text, name)), count)

@@ -335,7 +335,7 @@ MOUNTS = [
     ("`df` of all branches", sum_of_the_branches_in_df, True),
     ("a branch is added while mounted", branches.branch_is_added, True),
     ("a branch is removed while mounted", branches.branch_is_removed, True),
-    ("who keeps a branch that is to be removed is named, by pid", branches.who_keeps_a_branch_is_named, True),
+    ("the process that keeps a branch from its removal is named, by pid", branches.who_keeps_a_branch_is_named, True),
     ("a branch is removed although a file of it is mapped", branches.branch_is_removed_while_mapped, True),
     ("another branch takes its place, in one step", branches.branch_is_replaced, True),
     ("a remount of which a part fails changes nothing", branches.failed_remount_changes_nothing, True),
