@@ -102,16 +102,20 @@ struct RenameSide {
 
 		inode()->cancel_move(lock);
 	}
-	/* Makes a directory that comes to this name from @from opaque, if it would merge with one below. */
+	/*
+	 * Makes a directory that comes to this name from @from opaque, if it would merge with one below; with diropq=always
+	 * also if there is none now.
+	 */
 	Result<void> prepare_arrival(const Writer &writer, RenameSide &from) const
 	{
 		if (!from.directory())
 			return {};
+		if (!dir.super().settings().always_opaque) {
+			Stack found = TRY(below(writer.mounter(), writer.branch()));
 
-		Stack found = TRY(below(writer.mounter(), writer.branch()));
-
-		if (!found.exists() || !is_dir(found.top.inode().i_mode))
-			return {};
+			if (!found.exists() || !is_dir(found.top.inode().i_mode))
+				return {};
+		}
 
 		struct dentry &h_dentry = from.inode()->h_dentry();
 

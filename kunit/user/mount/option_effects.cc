@@ -58,6 +58,43 @@ CASE(diropq_always)
 	EXPECT_EQ(names_in(u.mnt), (Names{"fourth", "other"}));
 }
 
+/* A directory that moves is as one that is made. */
+CASE(diropq_always_by_rename)
+{
+	Union u;
+	u.mount();
+	for (const char *name : {"one", "two", "three", "four"})
+		make_dir(u.at(name));
+	OK(rename(u.at("one").c_str(), u.at("moved").c_str()));
+	EXPECT(!exists(u.top + "/moved/" + opaque));
+	remount(u, "diropq=always");
+	OK(rename(u.at("two").c_str(), u.at("always").c_str()));
+	EXPECT(exists(u.top + "/always/" + opaque));
+	/* What does not move is as it was. */
+	EXPECT(!exists(u.top + "/moved/" + opaque));
+	OK(renameat2(AT_FDCWD, u.at("three").c_str(), AT_FDCWD, u.at("four").c_str(),
+		     RENAME_EXCHANGE));
+	for (const char *name : {"three", "four"})
+		EXPECT(exists(u.top + "/" + name + "/" + opaque));
+	/* A file has no such mark, and one that cannot move does not get it. */
+	write_file(u.at("file"), "file");
+	OK(rename(u.at("file").c_str(), u.at("renamed").c_str()));
+	EXPECT_EQ(read_file(u.at("renamed")), "file");
+	write_file(u.at("four/file"), "");
+	EXPECT_ERR(rename(u.at("moved").c_str(), u.at("four").c_str()), ENOTEMPTY);
+	EXPECT(!exists(u.top + "/moved/" + opaque));
+	/* What comes to the lower branch is not seen. */
+	for (const char *name : {"moved", "always", "three"}) {
+		make_dir(u.low + "/" + name);
+		write_file(u.low + "/" + name + "/low", "low");
+	}
+	u.unmount();
+	u.mount();
+	EXPECT_EQ(names_in(u.at("moved")), Names{"low"});
+	EXPECT_EQ(names_in(u.at("always")), Names{});
+	EXPECT_EQ(names_in(u.at("three")), Names{});
+}
+
 struct Whiteouts : Union {
 	Whiteouts()
 	{
