@@ -118,6 +118,17 @@ constexpr OptionRow one_voice(const Names &names)
 	return row(names, Value::none, Effect::none, "messages are the same for all");
 }
 
+/* mount.aufs(8) makes several options of it; where that is not there, it comes as it is. */
+constexpr OptionRow drops(StringView name, Value value, const char *words = "")
+{
+	return {{name},
+		value,
+		Effect::none,
+		OptionKey::nothing,
+		"features stay, and udba and noatime are asked for by name",
+		words};
+}
+
 constexpr OptionRow obsolete(StringView name)
 {
 	return row(name, Value::text, Effect::none, "it means nothing any more");
@@ -161,6 +172,7 @@ constexpr OptionRow rows[] = {
 	no_table("noxino", Value::none),
 	no_table("trunc_xino", Value::maybe),
 	no_table("trunc_xino_v", Value::text),
+	no_table("trunc_xino_path", Value::text),
 	no_table("notrunc_xino", Value::none),
 	no_table("itrunc_xino", Value::number),
 	no_table("trunc_xib", Value::none),
@@ -180,6 +192,8 @@ constexpr OptionRow rows[] = {
 	one_voice({"verbose", "v"}),
 	one_voice("noverbose"),
 	one_voice({"quiet", "q", "silent"}),
+	drops("droplvl", Value::words, "1, 2, 3, -1, -2, -3"),
+	drops("ephemeral", Value::none),
 	obsolete("debug"),
 	obsolete("delete"),
 	obsolete("imap"),

@@ -242,6 +242,7 @@ struct Said {
 constexpr Said said[] = {{"xino", "xino=/dev/shm/.xino", "inode numbers need no table"},
 			 {"noxino", "noxino", "inode numbers need no table"},
 			 {"trunc_xino", "trunc_xino:/x=1", "inode numbers need no table"},
+			 {"trunc_xino_path", "trunc_xino_path=/x", "inode numbers need no table"},
 			 {"rdblk", "rdblk:512", "directories are read without such limits"},
 			 {"rdhash", "rdhash=def", "directories are read without such limits"},
 			 {"dio", "dio", "it is always so"},
@@ -250,6 +251,8 @@ constexpr Said said[] = {{"xino", "xino=/dev/shm/.xino", "inode numbers need no 
 			 {"nowarn_perm", "nowarn_perm", "there is no such warning"},
 			 {"verbose", "v", "messages are the same for all"},
 			 {"quiet", "silent", "messages are the same for all"},
+			 {"droplvl", "droplvl:-1",
+			  "features stay, and udba and noatime are asked for by name"},
 			 {"", "si=00ff", ""},
 			 {"", "relatime", ""}};
 

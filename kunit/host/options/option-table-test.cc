@@ -110,6 +110,8 @@ TEST(options_without_effect)
 				   "trunc_xino",
 				   "trunc_xino=/x",
 				   "trunc_xino_v=1:2",
+				   "trunc_xino_path=/x",
+				   "trunc_xino_path:/x",
 				   "notrunc_xino",
 				   "itrunc_xino=1",
 				   "trunc_xib",
@@ -134,6 +136,13 @@ TEST(options_without_effect)
 				   "quiet",
 				   "q",
 				   "silent",
+				   "droplvl=1",
+				   "droplvl=-1",
+				   "droplvl=2",
+				   "droplvl=-2",
+				   "droplvl=3",
+				   "droplvl=-3",
+				   "ephemeral",
 				   "debug=1",
 				   "delete=all",
 				   "delete=whiteout",
@@ -148,6 +157,16 @@ TEST(options_without_effect)
 	      "rdhash=-1", "rdcache=1k", "dirwh", "dio=1", "v=1", "udba", "udba=", "udba=x",
 	      "udba=none, reval", "udba=no", "si", "diropq=x"})
 		EXPECT_ERRNO(accept({option}), EINVAL);
+	for (const char *option :
+	     {"trunc_xino_path", "trunc_xino_path=", "droplvl", "droplvl=", "droplvl=0",
+	      "droplvl=4", "droplvl=-4", "droplvl=11", "ephemeral=1"})
+		EXPECT_ERRNO(accept({option}), EINVAL);
+	EXPECT_TEXT(
+		accept({"trunc_xino_path=/x", "ephemeral", "droplvl=3"}),
+		"- - -; options without effect: trunc_xino_path (inode numbers need no table), "
+		"droplvl, ephemeral (features stay, and udba and noatime are asked for by name)");
+	EXPECT_TEXT(accept({"droplvl=4"}),
+		    "-22 unknown value '4' in 'droplvl' (known are 1, 2, 3, -1, -2, -3)");
 	EXPECT_TEXT(accept({"udba=no"}), "-22 unknown value 'no' in 'udba' "
 					 "(known are none, reval, notify, fsnotify)");
 	EXPECT_TEXT(accept({"dirwh=many"}), "-22 no number 'many' in 'dirwh'");

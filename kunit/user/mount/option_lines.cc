@@ -89,13 +89,19 @@ static const Line lines[] = {
 	{"always_opaque", "diropq=always,br=R:A"},
 	{"many",
 	 "rdblk=def,rdhash:32,dirwh=3,trunc_xino_v=1:2,itrunc_xino=0,trunc_xib,notrunc_xib,"
-	 "notrunc_xino,clean_plink,list_plink,noverbose,q,nodlgt,nodirren,imap=x,delete=all,"
-	 "debug=1,br=R:A",
+	 "trunc_xino_path=A,notrunc_xino,clean_plink,list_plink,noverbose,q,nodlgt,nodirren,"
+	 "imap=x,delete=all,debug=1,br=R:A",
 	 0,
-	 "trunc_xino_v, notrunc_xino, itrunc_xino, trunc_xib, notrunc_xib (inode numbers need no "
-	 "table), rdblk, rdhash, dirwh (directories are read without such limits), clean_plink, "
-	 "list_plink (pseudo-links need no care), noverbose, quiet (messages are the same for "
-	 "all), debug, delete, imap (it means nothing any more)"},
+	 "trunc_xino_v, trunc_xino_path, notrunc_xino, itrunc_xino, trunc_xib, notrunc_xib (inode "
+	 "numbers need no table), rdblk, rdhash, dirwh (directories are read without such "
+	 "limits), clean_plink, list_plink (pseudo-links need no care), noverbose, quiet "
+	 "(messages are the same for all), debug, delete, imap (it means nothing any more)"},
+	/* What mount.aufs(8) of the original makes other options of */
+	{"droplvl", "br=R=rw:A=ro,droplvl=3", 0, "droplvl (features stay, and udba and noatime",
+	 "droplvl=-1", 0, "droplvl (features stay"},
+	{"droplvl_wrong", "br=R=rw:A=ro,droplvl=4", EINVAL,
+	 "unknown value '4' in 'droplvl' (known are 1, 2, 3, -1, -2, -3)"},
+	{"ephemeral", "ephemeral,br=R=rw:A=ro", 0, "ephemeral (features stay"},
 	/* Attributes */
 	{"moo", "br=R=rw+moo:A=ro", 0, "'moo'"},
 	{"fhsm_branches", "br=R=rw+fhsm:S=rw+fhsm", 0, "'fhsm' (there is no tiered storage)"},
