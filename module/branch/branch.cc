@@ -103,6 +103,7 @@ Result<Own<Branch>> Branch::create(struct fs_context *fc, const BranchItem &item
 	branch.copy_on_open_ = item.copy_on_open;
 	branch.may_miss_ = item.may_miss;
 	branch.overlay_whiteouts_ = item.overlay_whiteouts;
+	branch.own_whiteouts_ = item.own_whiteouts;
 	branch.name_ = TRY(absolute_name(branch.found_.path, item.path));
 	TRY(branch.check_filesystem(fc, item.perm_given));
 	branch.housekeeping_ = Housekeeping::create(branch.sb().s_stack_depth);
@@ -274,6 +275,7 @@ void Branch::use_as(const BranchItem &item)
 {
 	AtomicRef(perm_).store(item.perm);
 	AtomicRef(copy_on_open_).store(item.copy_on_open);
+	AtomicRef(own_whiteouts_).store(item.own_whiteouts);
 	may_miss_ = item.may_miss;
 	follow_permission();
 }

@@ -66,6 +66,7 @@ public:
 		use.copy_on_open = copy_on_open();
 		use.may_miss = may_miss_;
 		use.overlay_whiteouts = overlay_whiteouts_;
+		use.own_whiteouts = has_own_whiteouts();
 		return use;
 	}
 	/* Uses the branch as @item says from now on. Under ListChangeLock. */
@@ -169,7 +170,8 @@ public:
 	bool used_as(const BranchItem &item) const
 	{
 		return perm_ == item.perm && copy_on_open_ == item.copy_on_open &&
-		       may_miss_ == item.may_miss && overlay_whiteouts_ == item.overlay_whiteouts;
+		       may_miss_ == item.may_miss && overlay_whiteouts_ == item.overlay_whiteouts &&
+		       own_whiteouts_ == item.own_whiteouts;
 	}
 	/*
 	 * Whether overlayfs's whiteouts and marks hide what lies below (overlay.hh), beside the format's own. Does not
@@ -183,6 +185,11 @@ public:
 	void set_overlay_whiteouts(bool has)
 	{
 		overlay_whiteouts_ = has;
+	}
+	/* Whether each whiteout that is made there is a file of its own, and not a hard link. */
+	bool has_own_whiteouts() const
+	{
+		return AtomicRef(own_whiteouts_).load();
 	}
 	/* Extended attributes that copies from or to it may do without. */
 	XattrClasses may_miss() const
@@ -444,6 +451,7 @@ private:
 	bool claimed_rw_ = false;
 	mutable u32 write_errors_ = 0; /* of its filesystem, as far as they were passed on */
 	bool overlay_whiteouts_ = false;
+	bool own_whiteouts_ = false;
 };
 
 } // namespace aufs

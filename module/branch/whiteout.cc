@@ -28,9 +28,11 @@ Result<bool> make_reserved(const Writer &writer, struct dentry &h_dir, StringVie
 {
 	Ref<struct dentry> base;
 
-	/* A whiteout can do without the base. */
-	if (auto found = writer.branch().housekeeping().whiteout_base(writer); found.ok())
-		base = found.release();
+	if (!writer.branch().has_own_whiteouts()) {
+		/* A whiteout can do without the base. */
+		if (auto found = writer.branch().housekeeping().whiteout_base(writer); found.ok())
+			base = found.release();
+	}
 
 	bool full = false;
 	{

@@ -93,8 +93,10 @@ Result<BranchChange> remove(Kind kind, StringView value, Buffer buffer, OptionEr
 				      .hint = "a '=' in a path is written '\\='"});
 
 	StringView path = TRY(take_path(value, buffer.data, buffer.size, error, end));
-	BranchItem branch = {path, BranchPerm::ro, false, CopyOnOpen::nothing, {}, false, {}};
+	BranchItem branch = {};
 
+	branch.path = path;
+	branch.perm = BranchPerm::ro;
 	return BranchChange{kind, 0, branch, {}};
 }
 

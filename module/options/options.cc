@@ -80,6 +80,7 @@ struct Attribute {
 	CopyOnOpen copy_on_open = CopyOnOpen::nothing;
 	XattrClasses may_miss;
 	bool overlay_whiteouts = false;
+	bool own_whiteouts = false;
 	StringView ignored; /* why it has no effect; empty if it has one */
 };
 
@@ -91,9 +92,9 @@ constexpr Attribute icex(StringView name, unsigned char classes)
 constexpr Attribute attributes[] = {
 	{"coo_reg", true, true, CopyOnOpen::regular},
 	{"coo_all", true, true, CopyOnOpen::all},
-	/* The union does what these say, also without them. */
+	/* The union does what this says, also without it. */
 	{"wh", false, true},
-	{"nolwh", true, false},
+	{.name = "nolwh", .rw = true, .ro = false, .own_whiteouts = true},
 	{.name = "owh", .rw = false, .ro = true, .overlay_whiteouts = true},
 	icex("icex", XattrClasses::all),
 	icex("icexsec", XattrClasses::security),
@@ -179,6 +180,8 @@ Result<void> parse_perm(StringView text, StringView item, BranchItem &branch, Op
 			branch.may_miss = branch.may_miss | known->may_miss;
 		if (known && known->overlay_whiteouts)
 			branch.overlay_whiteouts = true;
+		if (known && known->own_whiteouts)
+			branch.own_whiteouts = true;
 		/* As in the original, which logs that and mounts. */
 		branch.ignores = branch.ignores || !known || !known->ignored.empty();
 	}
@@ -235,9 +238,11 @@ Result<BranchItem> parse_branch(StringView text, BranchPerm otherwise, char *buf
 {
 	Size path_end = 0;
 	StringView path = TRY(take_path(text, buffer, size, error, path_end));
-	BranchItem branch = {path,  otherwise, path_end < text.size(), CopyOnOpen::nothing, {},
-			     false, {}};
+	BranchItem branch = {};
 
+	branch.path = path;
+	branch.perm = otherwise;
+	branch.perm_given = path_end < text.size();
 	if (branch.perm_given)
 		TRY(parse_perm(text.substr(path_end + 1), text, branch, error));
 	return branch;

@@ -180,6 +180,7 @@ struct BranchItem {
 	CopyOnOpen copy_on_open;
 	XattrClasses may_miss;
 	bool overlay_whiteouts; /* whiteouts of overlayfs hide as well */
+	bool own_whiteouts; /* a whiteout there is a file of its own, no hard link */
 	bool ignores; /* some attributes have no effect here */
 	StringView attributes; /* as written: each with its `+` */
 
@@ -191,6 +192,8 @@ struct BranchItem {
 		write(copy_on_open_name(copy_on_open));
 		if (overlay_whiteouts)
 			write(StringView("+owh"));
+		if (own_whiteouts)
+			write(StringView("+nolwh"));
 		may_miss.write(write);
 	}
 };

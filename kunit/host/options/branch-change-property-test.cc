@@ -52,7 +52,8 @@ TEST(random_changes_agree_with_the_model)
 						"\\:",	    "\\=",  "=rw",   "=ro",   "=rr",
 						":",	    ":/",   "\\040", ",",     "=r",
 						"\\",	    "=/b",  "=/b=",  "+icex", "+coo_",
-						"+coo_reg", "+owh", "1",     "0",     "214748364"};
+						"+coo_reg", "+owh", "1",     "0",     "214748364",
+						"+nolwh"};
 	/* Usual beginnings of a change. */
 	static constexpr StringView starts[] = {
 		"",	   "",	    "1:",	    "0:/a=rw",

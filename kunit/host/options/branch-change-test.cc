@@ -122,7 +122,7 @@ TEST(add)
 {
 	EXPECT_TEXT(change("add:1:/a"), "insert 1 /a=ro*");
 	EXPECT_TEXT(change("add=1:/a"), "insert 1 /a=ro*");
-	EXPECT_TEXT(change("ins:0:/a=rw+nolwh"), "insert 0 /a=rw");
+	EXPECT_TEXT(change("ins:0:/a=rw+nolwh"), "insert 0 /a=rw+nolwh");
 	EXPECT_TEXT(change("ins=12:/a=rr+wh+coo_reg"), "insert 12 /a=rr+coo_reg");
 	EXPECT_TEXT(change("add:3:./a b"), "insert 3 ./a b=ro*");
 	EXPECT_TEXT(change("add:1:/a=ro+nothing"), "insert 1 /a=ro!");
@@ -212,7 +212,7 @@ TEST(modify)
 TEST(replace)
 {
 	EXPECT_TEXT(change("replace:/a=/b"), "replace /a /b=ro*");
-	EXPECT_TEXT(change("replace=/a=/b=rw+nolwh+coo_reg"), "replace /a /b=rw+coo_reg");
+	EXPECT_TEXT(change("replace=/a=/b=rw+nolwh+coo_reg"), "replace /a /b=rw+coo_reg+nolwh");
 	EXPECT_TEXT(change("replace:a=b=rr"), "replace a b=rr");
 	EXPECT_TEXT(change("replace:/a"), "-22 one path of two is missing in '/a' "
 					  "(as in replace:/old=/new)");

@@ -75,6 +75,7 @@ inline bool read_perm(StringView perm, Text &out)
 	bool all = false;
 	bool regular = false;
 	bool overlay = false;
+	bool own = false;
 	bool missed[5] = {};
 	int count = 0;
 	StringView rest = perm.substr(perm.size() < 2 ? perm.size() : 2);
@@ -93,6 +94,7 @@ inline bool read_perm(StringView perm, Text &out)
 		all |= rest.substr(1, end - 1) == "coo_all";
 		regular |= rest.substr(1, end - 1) == "coo_reg";
 		overlay |= rest.substr(1, end - 1) == "owh" && perm != "rw";
+		own |= rest.substr(1, end - 1) == "nolwh" && perm == "rw";
 		for (int i = 0; i < 5; i++)
 			missed[i] |= rest.substr(1, end - 1) == classes[i] ||
 				     rest.substr(1, end - 1) == "icex";
@@ -103,6 +105,8 @@ inline bool read_perm(StringView perm, Text &out)
 		out += all ? "+coo_all" : "+coo_reg";
 	if (overlay)
 		out += "+owh";
+	if (own)
+		out += "+nolwh";
 	for (bool one : missed)
 		count += one;
 	if (count == 5) {

@@ -221,7 +221,7 @@ constexpr Written slots[slot_count][most_written] = {
 		{"prepend:/x:/y=rr", "insert 0 /x=ro:insert 1 /y=rr"},
 		{"prepend=/x=rw:", "insert 0 /x=rw"},
 		{"add:0:/x", "insert 0 /x=ro"},
-		{"ins=0:/x=rw+nolwh", "insert 0 /x=rw"},
+		{"ins=0:/x=rw+nolwh", "insert 0 /x=rw+nolwh"},
 		{"del:/a", "remove 0 /a=ro", true},
 		{"del=/a\\,b", "remove 0 /a,b=ro", true},
 		{"detach:/a", "detach 0 /a=ro", true},

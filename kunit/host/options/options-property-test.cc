@@ -164,9 +164,9 @@ TEST(random_lists_agree_with_the_model)
 	static constexpr StringView pieces[] = {
 		"/a",  "b", "\\134", "\\\\",  "\\,", "\\:", "\\=", "=rw", "=ro",
 		"=rr", ":", ":/",    "\\040", "134", ",",   "=r",  "\\",  "\\054"};
-	static constexpr StringView attributes[] = {"+coo_reg", "+coo_all", "+owh",
-						    "+",	"coo_reg",  "+icex",
-						    "+icexsec", "+icextr",  "+moo"};
+	static constexpr StringView attributes[] = {"+coo_reg", "+coo_all", "+owh",	"+",
+						    "coo_reg",	"+icex",    "+icexsec", "+icextr",
+						    "+moo",	"+nolwh"};
 
 	for (int i = 0; i < 200000; i++) {
 		Text list;
@@ -174,7 +174,7 @@ TEST(random_lists_agree_with_the_model)
 
 		for (unsigned int left = random.below(12); left; left--) {
 			if (more && !random.below(5)) {
-				list += attributes[random.below(9)];
+				list += attributes[random.below(10)];
 				more--;
 				continue;
 			}

@@ -79,7 +79,8 @@ TEST(default_permissions)
 
 TEST(attributes)
 {
-	EXPECT_TEXT(parse("/a=rw+nolwh:/b=ro+wh:/c=rr+wh"), "/a=rw\n/b=ro\n/c=rr");
+	EXPECT_TEXT(parse("/a=rw+nolwh:/b=ro+wh:/c=rr+wh"), "/a=rw+nolwh\n/b=ro\n/c=rr");
+	EXPECT_TEXT(parse("/a=rw+nolwh+icex+nolwh"), "/a=rw+nolwh+icex");
 	EXPECT_TEXT(parse("/a=ro+wh+wh"), "/a=ro");
 	EXPECT_TEXT(parse("/a=ro+"), "-22 wrong attribute after a '+' in '/a=ro+'");
 	EXPECT_TEXT(parse("/a=rw+/b"), "-22 wrong attribute after a '+' '/b' in '/a=rw+/b'");
@@ -94,7 +95,7 @@ TEST(attributes_without_effect)
 	EXPECT_TEXT(parse("/a=rw+moo:/b=ro"), "/a=rw !'moo' (files come to each rw branch)\n/b=ro");
 	EXPECT_TEXT(
 		parse("/a=rw+fhsm+nolwh+unpin"),
-		"/a=rw !'fhsm' (there is no tiered storage), 'unpin' (branches are always pinned)");
+		"/a=rw+nolwh !'fhsm' (there is no tiered storage), 'unpin' (branches are always pinned)");
 	EXPECT_TEXT(parse("/a=ro+nothing+coo_reg"), "/a=ro+coo_reg !'nothing' (not known there)");
 	for (const char *attribute :
 	     {"rw+wh", "ro+nolwh", "rr+nolwh", "ro+moo", "ro+fhsm", "ro+coo", "ro+coo_re",
@@ -111,7 +112,7 @@ TEST(copy_on_open)
 {
 	EXPECT_TEXT(parse("/a=rw+coo_reg:/b=ro+coo_reg:/c=rr+wh+coo_all"),
 		    "/a=rw+coo_reg\n/b=ro+coo_reg\n/c=rr+coo_all");
-	EXPECT_TEXT(parse("/a=rw+coo_all+nolwh:/b"), "/a=rw+coo_all\n/b=ro*");
+	EXPECT_TEXT(parse("/a=rw+coo_all+nolwh:/b"), "/a=rw+coo_all+nolwh\n/b=ro*");
 	EXPECT_TEXT(parse("/a=ro+coo_reg+coo_all:/b=ro+coo_all+coo_reg"),
 		    "/a=ro+coo_all\n/b=ro+coo_all");
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// Two options of the original that change what the union does: diropq and shwh.
+// Options and an attribute of the original that change what the union does: diropq, shwh and +nolwh.
 
 #include "fixture.hh"
 
@@ -93,6 +93,46 @@ CASE(diropq_always_by_rename)
 	EXPECT_EQ(names_in(u.at("moved")), Names{"low"});
 	EXPECT_EQ(names_in(u.at("always")), Names{});
 	EXPECT_EQ(names_in(u.at("three")), Names{});
+}
+
+/* +nolwh: each whiteout and each mark is a file of its own. */
+CASE(whiteouts_that_are_no_links)
+{
+	Union u;
+	for (const char *name : {"one", "two", "three"})
+		write_file(u.low + "/" + name, "low");
+	make_dir(u.low + "/dir");
+	write_file(u.low + "/dir/hidden", "low");
+	u.mount("br=" + u.top + "=rw+nolwh:" + u.low + "=ro");
+	EXPECT_EQ(shown_branches(u.mnt), u.top + "=rw+nolwh:" + u.low + "=ro");
+	for (const char *name : {"one", "two", "dir/hidden"})
+		OK(unlink(u.at(name).c_str()));
+	OK(rmdir(u.at("dir").c_str()));
+	make_dir(u.at("dir"));
+	for (const char *name : {".wh.one", ".wh.two", "dir/.wh..wh..opq"}) {
+		struct stat is = lstat_of(u.top + "/" + name);
+		EXPECT_EQ(is.st_nlink, 1u);
+		EXPECT_EQ(is.st_mode, S_IFREG | 0444u);
+		EXPECT_EQ(is.st_size, 0);
+	}
+	EXPECT(!exists(u.top + "/.wh..wh.aufs"));
+	EXPECT_EQ(names_in(u.mnt), (Names{"dir", "three"}));
+	EXPECT_EQ(names_in(u.at("dir")), Names{});
+	write_file(u.at("one"), "again");
+	EXPECT(!exists(u.top + "/.wh.one"));
+	/* A remount changes what is made from then on. */
+	remount(u, "mod:" + u.top + "=rw");
+	OK(unlink(u.at("three").c_str()));
+	EXPECT_EQ(lstat_of(u.top + "/.wh.three").st_nlink, 2u);
+	EXPECT_EQ(lstat_of(u.top + "/.wh.three").st_ino, lstat_of(u.top + "/.wh..wh.aufs").st_ino);
+	EXPECT_EQ(lstat_of(u.top + "/.wh.two").st_nlink, 1u);
+	remount(u, "mod:" + u.top + "=rw+nolwh");
+	OK(unlink(u.at("one").c_str()));
+	EXPECT_EQ(lstat_of(u.top + "/.wh.one").st_nlink, 1u);
+	EXPECT_EQ(names_in(u.mnt), (Names{"dir"}));
+	/* A list that is repeated has it, too. */
+	EXPECT_HAS(refused(u, "br=" + u.top + "=rw:" + u.low + "=ro"), "not mounted in this place");
+	remount(u, "br=" + u.top + "=rw+nolwh:" + u.low + "=ro");
 }
 
 struct Whiteouts : Union {
