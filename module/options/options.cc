@@ -84,14 +84,26 @@ struct Attribute {
 	StringView ignored; /* why it has no effect; empty if it has one */
 };
 
+/* On a rw branch it is shown, and does nothing. */
+constexpr Attribute copies_nothing(StringView name, CopyOnOpen what)
+{
+	return {.name = name,
+		.rw = true,
+		.ro = false,
+		.copy_on_open = what,
+		.ignored = "what a rw branch has is not copied up"};
+}
+
 constexpr Attribute icex(StringView name, unsigned char classes)
 {
 	return {.name = name, .rw = true, .ro = true, .may_miss = XattrClasses(classes)};
 }
 
 constexpr Attribute attributes[] = {
-	{"coo_reg", true, true, CopyOnOpen::regular},
-	{"coo_all", true, true, CopyOnOpen::all},
+	{"coo_reg", false, true, CopyOnOpen::regular},
+	{"coo_all", false, true, CopyOnOpen::all},
+	copies_nothing("coo_reg", CopyOnOpen::regular),
+	copies_nothing("coo_all", CopyOnOpen::all),
 	/* The union does what this says, also without it. */
 	{"wh", false, true},
 	{.name = "nolwh", .rw = true, .ro = false, .own_whiteouts = true},
@@ -113,8 +125,8 @@ const Attribute *find_attribute(StringView name, BranchPerm perm)
 	for (const Attribute &attribute : attributes) {
 		bool goes = perm == BranchPerm::rw ? attribute.rw : attribute.ro;
 
-		if (attribute.name == name)
-			return goes ? &attribute : nullptr;
+		if (attribute.name == name && goes)
+			return &attribute;
 	}
 	return nullptr;
 }

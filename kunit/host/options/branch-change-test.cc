@@ -212,7 +212,7 @@ TEST(modify)
 TEST(replace)
 {
 	EXPECT_TEXT(change("replace:/a=/b"), "replace /a /b=ro*");
-	EXPECT_TEXT(change("replace=/a=/b=rw+nolwh+coo_reg"), "replace /a /b=rw+coo_reg+nolwh");
+	EXPECT_TEXT(change("replace=/a=/b=rw+nolwh+coo_reg"), "replace /a /b=rw+coo_reg+nolwh!");
 	EXPECT_TEXT(change("replace:a=b=rr"), "replace a b=rr");
 	EXPECT_TEXT(change("replace:/a"), "-22 one path of two is missing in '/a' "
 					  "(as in replace:/old=/new)");

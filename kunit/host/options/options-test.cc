@@ -110,9 +110,14 @@ TEST(attributes_without_effect)
 
 TEST(copy_on_open)
 {
-	EXPECT_TEXT(parse("/a=rw+coo_reg:/b=ro+coo_reg:/c=rr+wh+coo_all"),
-		    "/a=rw+coo_reg\n/b=ro+coo_reg\n/c=rr+coo_all");
-	EXPECT_TEXT(parse("/a=rw+coo_all+nolwh:/b"), "/a=rw+coo_all+nolwh\n/b=ro*");
+	EXPECT_TEXT(parse("/b=ro+coo_reg:/c=rr+wh+coo_all"), "/b=ro+coo_reg\n/c=rr+coo_all");
+	/* It is kept, for a list that is repeated. */
+	EXPECT_TEXT(
+		parse("/a=rw+coo_reg+nolwh:/b"),
+		"/a=rw+coo_reg+nolwh !'coo_reg' (what a rw branch has is not copied up)\n/b=ro*");
+	EXPECT_TEXT(parse("/a=rw+coo_reg+coo_all"),
+		    "/a=rw+coo_all !'coo_reg' (what a rw branch has is not copied up), "
+		    "'coo_all' (what a rw branch has is not copied up)");
 	EXPECT_TEXT(parse("/a=ro+coo_reg+coo_all:/b=ro+coo_all+coo_reg"),
 		    "/a=ro+coo_all\n/b=ro+coo_all");
 }
@@ -127,7 +132,7 @@ TEST(attributes_that_may_be_missed)
 {
 	EXPECT_TEXT(parse("/a=rw+icexsec+icextr:/b=ro+icexoth+wh+icexusr"),
 		    "/a=rw+icexsec+icextr\n/b=ro+icexusr+icexoth");
-	EXPECT_TEXT(parse("/a=rw+coo_reg+icex:/b=rr+icexsys"), "/a=rw+coo_reg+icex\n/b=rr+icexsys");
+	EXPECT_TEXT(parse("/a=ro+coo_reg+icex:/b=rr+icexsys"), "/a=ro+coo_reg+icex\n/b=rr+icexsys");
 	EXPECT_TEXT(parse("/a=rw+icexsec+icexsys+icextr+icexusr+icexoth"), "/a=rw+icex");
 
 	constexpr const char *names[] = {"security.x", "system.x", "trusted.x", "user.x",

@@ -108,6 +108,9 @@ static const Line lines[] = {
 	{"unpin", "br=R=rw+unpin:A=ro", 0, "'unpin' (branches are always pinned)"},
 	{"icex", "br=R=rw+icexsec+icextr:A=ro"},
 	{"coo", "br=R=rw:A=rr+coo_reg+wh"},
+	{"coo_rw", "br=R=rw:S=rw+coo_all:A", 0, "'coo_all' (what a rw branch has is not copied up)",
+	 "br=R=rw:S=rw+coo_all:A", 0, ""},
+	{"nolwh", "br=R=rw+nolwh:A=ro"},
 	{"unknown_attribute", "br=R=rw:A=ro+nothing", 0, "'nothing' (not known there)"},
 	/* Options that mount(8) gives back */
 	{"si_comes_back", "si=8a3b00c4d5e6f708,br=R=rw:A=ro", 0, "", "si=8a3b00c4d5e6f708,ro"},
