@@ -166,6 +166,8 @@ Result<void> parse_perm(StringView text, StringView item, BranchItem &branch, Op
 		perm = BranchPerm::ro;
 	else if (name == "rr")
 		perm = BranchPerm::rr;
+	else if (is_word(name))
+		branch.unknown_perm = name;
 	else if (find_unescaped(name, 0, '=') < name.size())
 		return refuse(error, {.text = "unknown permission",
 				      .word = name,
@@ -177,6 +179,10 @@ Result<void> parse_perm(StringView text, StringView item, BranchItem &branch, Op
 				      .item = item,
 				      .hint = "known are rw, ro, rr"});
 
+	/* As in the original, which says so and mounts. */
+	branch.ignores = !branch.unknown_perm.empty();
+	if (branch.ignores)
+		perm = BranchPerm::ro;
 	branch.attributes = text.substr(plus);
 	for (StringView rest = branch.attributes; !rest.empty();) {
 		StringView attribute = take_attribute(rest);
@@ -194,7 +200,6 @@ Result<void> parse_perm(StringView text, StringView item, BranchItem &branch, Op
 			branch.overlay_whiteouts = true;
 		if (known && known->own_whiteouts)
 			branch.own_whiteouts = true;
-		/* As in the original, which logs that and mounts. */
 		branch.ignores = branch.ignores || !known || !known->ignored.empty();
 	}
 	return {};
@@ -343,8 +348,13 @@ bool XattrClasses::has(StringView name) const
 Size describe_ignored(const BranchItem &item, char *out, Size size)
 {
 	TextWriter writer(out, size);
-	bool first = true;
+	bool first = item.unknown_perm.empty();
 
+	if (!first) {
+		writer.put("permission ");
+		writer.quote(item.unknown_perm);
+		writer.put(" (ro in its place; known are rw, ro, rr)");
+	}
 	for (StringView rest = item.attributes; !rest.empty();) {
 		StringView name = take_attribute(rest);
 		const Attribute *known = find_attribute(name, item.perm);

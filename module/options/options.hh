@@ -8,7 +8,8 @@
  *	list    = branch { ":" branch } [ ":" [ ":" ] ]
  *	branch  = path [ "=" permission { "+" attribute } ]
  *
- * The names, and the kind of value of each, are in option_table.hh.
+ * The names, and the kind of value of each, are in option_table.hh. As in the original, a word that is no permission
+ * counts as ro, and a word that is no attribute has no effect.
  *
  * In a path `\,` `\:` `\=` and `\\` stand for the character itself, and `\ooo` for the byte with
  * that octal number. `\134` is what /proc/mounts makes of a backslash, so `\134\134`, `\134,` and
@@ -181,7 +182,8 @@ struct BranchItem {
 	XattrClasses may_miss;
 	bool overlay_whiteouts; /* whiteouts of overlayfs hide as well */
 	bool own_whiteouts; /* a whiteout there is a file of its own, no hard link */
-	bool ignores; /* some attributes have no effect here */
+	bool ignores; /* the permission or some attributes have no effect here */
+	StringView unknown_perm; /* the word that is no permission, so that @perm is ro */
 	StringView attributes; /* as written: each with its `+` */
 
 	/* Gives permission and attributes to @write(StringView) as they are written, with the `=`. */
@@ -198,7 +200,7 @@ struct BranchItem {
 	}
 };
 
-/* Writes the attributes of @item that have no effect, and why, to @out, as OptionError::describe() does. */
+/* Writes the parts of @item that have no effect, and why, to @out, as OptionError::describe() does. */
 StringView::Size describe_ignored(const BranchItem &item, char *out, StringView::Size size);
 
 /*

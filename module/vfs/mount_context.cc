@@ -79,7 +79,7 @@ void note_ignored(struct fs_context *fc, const BranchItem &item)
 	char text[256];
 
 	describe_ignored(item, text, sizeof(text));
-	mount_warning(fc, "branch '%s': attributes without effect: %s", item.path.data(), text);
+	mount_warning(fc, "branch '%s': without effect: %s", item.path.data(), text);
 }
 
 } // namespace

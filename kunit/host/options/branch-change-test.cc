@@ -135,8 +135,9 @@ TEST(add)
 					"(as in add:1:/path; 0 is the top)");
 	EXPECT_TEXT(change("add:1:"), "-22 no path after the place in '1:'");
 	EXPECT_TEXT(change("add:1:=ro"), "-22 no path before the permission in '=ro'");
-	EXPECT_TEXT(change("add:1:/a=rx"),
-		    "-22 unknown permission 'rx' in '/a=rx' (known are rw, ro, rr)");
+	EXPECT_TEXT(change("add:0:/a=rx"), "insert 0 /a=ro!");
+	EXPECT_TEXT(change("add:1:/a=r-x"),
+		    "-22 unknown permission 'r-x' in '/a=r-x' (known are rw, ro, rr)");
 	EXPECT_TEXT(change("add"), "-22 no value given with option 'add'");
 	EXPECT_TEXT(change("add:"), "-22 no value given with option 'add'");
 }
@@ -166,8 +167,9 @@ TEST(lists)
 	EXPECT_TEXT(change("prepend:/a:/b=rw:/c::"),
 		    "insert 0 /a=ro*; insert 1 /b=rw; insert 2 /c=ro*");
 	EXPECT_TEXT(change("prepend=/a,prepend=/b"), "insert 0 /a=ro*; insert 0 /b=ro*");
-	EXPECT_TEXT(change("append:/a:/b=x"),
-		    "-22 unknown permission 'x' in '/b=x' (known are rw, ro, rr)");
+	EXPECT_TEXT(change("append:/a:/b=x"), "append /a=ro*; append /b=ro!");
+	EXPECT_TEXT(change("append:/a:/b=/x"),
+		    "-22 unknown permission '/x' in '/b=/x' (known are rw, ro, rr)");
 	EXPECT_TEXT(change("prepend"), "-22 no branches given with option 'prepend'");
 	EXPECT_TEXT(change("prepend:"), "-22 no branch given");
 	EXPECT_ERRNO(change("prepend:/a:::"), EINVAL);
@@ -203,6 +205,7 @@ TEST(modify)
 	EXPECT_TEXT(change("mod:/a=ro"), "modify /a=ro");
 	EXPECT_TEXT(change("mod=/a=rw+coo_all+moo"), "modify /a=rw+coo_all!");
 	EXPECT_TEXT(change("mod:/a"), "-22 no permission for branch '/a' (as in mod:/path=ro)");
+	EXPECT_TEXT(change("mod:/a=wr+coo_all"), "modify /a=ro+coo_all!");
 	EXPECT_TEXT(change("mod:/a="), "-22 unknown permission in '/a=' (known are rw, ro, rr)");
 	EXPECT_TEXT(change("mod:=ro"), "-22 no path before the permission in '=ro'");
 	EXPECT_ERRNO(change("mod:/a=b=ro"), EINVAL);
@@ -214,6 +217,7 @@ TEST(replace)
 	EXPECT_TEXT(change("replace:/a=/b"), "replace /a /b=ro*");
 	EXPECT_TEXT(change("replace=/a=/b=rw+nolwh+coo_reg"), "replace /a /b=rw+coo_reg+nolwh!");
 	EXPECT_TEXT(change("replace:a=b=rr"), "replace a b=rr");
+	EXPECT_TEXT(change("replace:a=b=c"), "replace a b=ro!");
 	EXPECT_TEXT(change("replace:/a"), "-22 one path of two is missing in '/a' "
 					  "(as in replace:/old=/new)");
 	EXPECT_TEXT(change("replace:/a="), "-22 one path of two is missing in '/a=' "

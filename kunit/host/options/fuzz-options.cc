@@ -131,6 +131,7 @@ void check_changes(OptionKey key, StringView text, Size buffer_size)
 		require(second.empty() || is_path(second, path.end() + 1, buffer + buffer_size),
 			"the new path follows the old one");
 		require(within(change.branch.attributes, text), "attributes are as written");
+		require(within(change.branch.unknown_perm, text), "permissions are as written");
 		count++;
 	}
 	free(buffer);

@@ -78,11 +78,15 @@ inline bool read_perm(StringView perm, Text &out)
 	bool own = false;
 	bool missed[5] = {};
 	int count = 0;
-	StringView rest = perm.substr(perm.size() < 2 ? perm.size() : 2);
+	StringView rest = perm;
 
+	while (!rest.empty() && (isalnum(static_cast<unsigned char>(rest[0])) || rest[0] == '_'))
+		rest = rest.substr(1);
 	perm = perm.substr(0, perm.size() - rest.size());
-	if (perm != "rw" && perm != "ro" && perm != "rr")
+	if (perm.empty())
 		return false;
+	if (perm != "rw" && perm != "rr")
+		perm = "ro";
 	while (!rest.empty()) {
 		Size end = 1;
 

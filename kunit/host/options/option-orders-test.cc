@@ -217,7 +217,7 @@ constexpr Written slots[slot_count][most_written] = {
 		{"dirs:/a=rw:/b\\,c=ro::", "/a=rw:/b\\,c=ro"},
 		{"br:/a\\=b=rr+coo_all", "/a\\=b=rr+coo_all"},
 		{"append=/a:/b=rw", "/a=rw:/b=rw"},
-		{"append:/x=ro+coo_reg+moo", "/x=ro+coo_reg"},
+		{"append:/x=r+coo_reg+moo", "/x=ro+coo_reg"},
 		{"prepend:/x:/y=rr", "insert 0 /x=ro:insert 1 /y=rr"},
 		{"prepend=/x=rw:", "insert 0 /x=rw"},
 		{"add:0:/x", "insert 0 /x=ro"},
@@ -260,7 +260,7 @@ constexpr Said said[] = {{"xino", "xino=/dev/shm/.xino", "inode numbers need no 
 constexpr StringView wrong[] = {"xyno=/x",     "sum=1",	      "noplink=1", "udba=sometimes",
 				"create=best", "fhsm_sec=1",  "add:/a",	   "del:/a=ro",
 				"dirren",      "itrunc_xino", "=x",	   "replace:/a=",
-				"detach:",     "idel:1",      "mod:/a",	   "prepend:/a=rx"};
+				"detach:",     "idel:1",      "mod:/a",	   "prepend:/a=/b"};
 
 /* Options that only a remount accepts which ends read-only. */
 constexpr StringView opposite[] = {"noplink", "nodio", "noacl", "nodirperm1"};

@@ -151,9 +151,23 @@ TEST(attributes_that_may_be_missed)
 TEST(unknown_permission)
 {
 	EXPECT_TEXT(parse("/a=rw:/lower=rx"),
-		    "-22 unknown permission 'rx' in '/lower=rx' (known are rw, ro, rr)");
-	for (const char *perm : {"", "r", "RW", "rwx", "ro ", " ro", "wh", "+wh", "r\\o"})
+		    "/a=rw\n/lower=ro !permission 'rx' (ro in its place; known are rw, ro, rr)");
+	for (const char *perm : {"r", "RW", "rwx", "wh", "w", "r_W9"})
+		EXPECT_TEXT(parse(Text("/a=") + perm),
+			    Text("/a=ro !permission '") + perm +
+				    "' (ro in its place; known are rw, ro, rr)");
+	/* It has the attributes of ro. */
+	EXPECT_TEXT(parse("/a=r+wh+coo_reg:/b=r"),
+		    "/a=ro+coo_reg !permission 'r' (ro in its place; known are rw, ro, rr)\n"
+		    "/b=ro !permission 'r' (ro in its place; known are rw, ro, rr)");
+	EXPECT_TEXT(parse("/a=r+nolwh"),
+		    "/a=ro !permission 'r' (ro in its place; known are rw, ro, rr), "
+		    "'nolwh' (not known there)");
+	/* What is no word is rather a part of a path. */
+	for (const char *perm : {"", "ro ", " ro", "+wh", "r\\o", "r/o", "/ro", "r-w"})
 		EXPECT_ERRNO(parse(Text("/a=") + perm), EINVAL);
+	EXPECT_TEXT(parse("/a=rw:/lower=/b"),
+		    "-22 unknown permission '/b' in '/lower=/b' (known are rw, ro, rr)");
 	EXPECT_TEXT(parse("/a=b=rw"), "-22 unknown permission 'b=rw' in '/a=b=rw' "
 				      "(a '=' in a path is written '\\=')");
 }

@@ -71,6 +71,22 @@ CASE(default_permissions)
 	EXPECT_NE(read_file(u.low + "/l"), "changed");
 }
 
+/* As in the original: it is ro, and the log says so. */
+PARAM_CASE(unknown_permission, "rx", "RW", "r", "rww")
+{
+	Setup u;
+	string perm = ktap::param();
+	KernelLog log;
+	u.mount("br=" + u.top + "=" + perm + ":" + u.low + "=ro:" + u.low2 + "=rw");
+	EXPECT_HAS(log.read(), "aufs: branch '" + u.top + "': without effect: permission '" + perm +
+				       "' (ro in its place; known are rw, ro, rr)");
+	u.expect_three();
+	EXPECT_EQ(shown_branches(u.mnt), u.top + "=ro:" + u.low + "=ro:" + u.low2 + "=rw");
+	write_file(u.at("new"), "new");
+	EXPECT_EQ(read_file(u.low2 + "/new"), "new");
+	EXPECT_ERR(open(u.at("t").c_str(), O_WRONLY), EROFS);
+}
+
 PARAM_CASE(first_branch_not_writable, "ro", "rr")
 {
 	Setup u;
