@@ -362,6 +362,23 @@ CASE(the_files_follow_the_branches)
 	EXPECT_EQ(read_file(dir + "/brid2"), again);
 }
 
+/* A branch that comes on top is rw in the original, if the union is not read-only. Here it is ro unless it says rw. */
+CASE(without_a_permission_on_top)
+{
+	Union u;
+	u.mount("br=" + u.top);
+	string dir = sysfs_of(u.mnt);
+	EXPECT_EQ(remount(u, "prepend:" + u.low), 0);
+	EXPECT_EQ(read_file(dir + "/br0"), u.low + "=ro\n");
+	EXPECT_EQ(remount(u, "add:0:" + u.low2), 0);
+	EXPECT_EQ(shown_branches(u.mnt), u.low2 + "=ro:" + u.low + "=ro:" + u.top + "=rw");
+	write_file(u.at("file"), "text");
+	EXPECT_EQ(read_file(u.top + "/file"), "text");
+	EXPECT_EQ(remount(u, "del:" + u.low2), 0);
+	EXPECT_EQ(remount(u, "prepend:" + u.low2 + "=rw"), 0);
+	EXPECT_EQ(read_file(dir + "/br0"), u.low2 + "=rw\n");
+}
+
 /* Tasks read all files while branches come and go: each line was right at some time. */
 CASE(read_while_branches_change)
 {
