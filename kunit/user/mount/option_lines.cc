@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
 // Option lines of real users of the original. mount(2), fsconfig(2) with options as mount(8) cuts them, and /bin/mount
-// have to answer the same.
+// have to answer the same. The lines of docker and of live systems are given by the mount(8) of other releases of
+// Debian, too.
 
-#include "fixture.hh"
+#include "other_mount.hh"
 
 #include <algorithm>
 
@@ -21,7 +22,8 @@ struct Line {
 	const char *remount_says = "";
 };
 
-static const Line lines[] = {
+/* Of docker and of live systems. */
+static const Line of_systems[] = {
 	/* docker's graph driver: the first mount, with as many layers as fit, and the next ones. */
 	{"docker", "br:R=rw:A=ro+wh:B=ro+wh,dio,xino=/dev/shm/aufs.xino,dirperm1", 0,
 	 "without effect: xino (inode numbers need no table), dio, dirperm1 (it is always so)",
@@ -51,6 +53,9 @@ static const Line lines[] = {
 	{"casper", "noatime,noxino,dirs=R=rw:A=rr+wh", 0, "noxino"},
 	{"casper_dirs", "noatime,dirs=R=rw:A=rr+wh"},
 	{"live_branches", "br=R:A"},
+};
+
+static const Line lines[] = {
 	{"diskless", "nowarn_perm,rdcache=10,udba=none,br:R:A", 0,
 	 "rdcache (directories are read without such limits), nowarn_perm (there is no such "
 	 "warning)"},
@@ -120,8 +125,6 @@ static const Line lines[] = {
 	{"branches_do_not_change", "br=R=rw:A=ro", 0, "", "br=R=rw:A=ro:B=ro", EINVAL,
 	 "is not mounted in this place"},
 };
-
-enum class Way { mount2, fsconfig, command };
 
 /* @options with the paths of @u in place of the capital letters of branches. */
 static string with_paths(const char *options, const Union &u)
@@ -193,19 +196,23 @@ static int by_fsconfig(const string &options, const string &at, unsigned long fl
 	return 0;
 }
 
-/* /bin/mount exits with 32 for each error. */
-static int by_command(const string &options, const string &at, unsigned long flags)
+/* mount(8) exits with 32 for each error. */
+static int by_command(const string &way, const string &options, const string &at,
+		      unsigned long flags)
 {
-	Output output = run({"/bin/mount", "-i", "-t", "aufs", "-o",
-			     (flags & MS_REMOUNT ? "remount," : "") + options, "none", at});
-	return output.status;
+	std::vector<string> command = mount_command(way);
+	command.insert(command.end(),
+		       {"-i", "-t", "aufs", "-o", (flags & MS_REMOUNT ? "remount," : "") + options,
+			"none", at});
+	return run(command).status;
 }
 
-static int give(Way way, const string &options, const string &at, unsigned long flags = 0)
+/* @way is the parameter of the case: a system call, or whose mount(8). */
+static int give(const string &way, const string &options, const string &at, unsigned long flags = 0)
 {
-	return way == Way::mount2   ? by_mount(options, at, flags) :
-	       way == Way::fsconfig ? by_fsconfig(options, at, flags) :
-				      by_command(options, at, flags);
+	return way == "mount2"	 ? by_mount(options, at, flags) :
+	       way == "fsconfig" ? by_fsconfig(options, at, flags) :
+				   by_command(way, options, at, flags);
 }
 
 /* The module's lines in the log have @says, or there are none. */
@@ -220,8 +227,9 @@ static void expect_said(KernelLog &log, const char *says)
 		EXPECT_EQ(text, "");
 }
 
-static void expect_line(const Line &line, Way way)
+static void expect_line(const Line &line, const string &way)
 {
+	ktap::say(line.name);
 	Union u;
 	for (const char *name : {"/R", "/S", "/A", "/B", "/C"}) {
 		make_dir(u.tmp + name);
@@ -229,8 +237,8 @@ static void expect_line(const Line &line, Way way)
 	}
 	OK(chdir(u.tmp.c_str()));
 	KernelLog log;
-	auto expected = [way](int error) {
-		return error && way == Way::command ? 32 : error;
+	auto expected = [&way](int error) {
+		return error && way != "mount2" && way != "fsconfig" ? 32 : error;
 	};
 	int got = give(way, with_paths(line.mount, u), u.mnt);
 	EXPECT_EQ(got, expected(line.error));
@@ -252,16 +260,22 @@ static void expect_line(const Line &line, Way way)
 	EXPECT_EQ(made ? ktap::errno_name(errno) : "0", read_only ? "EROFS" : "0");
 }
 
-PARAM_CASE(lines_of_users, "mount2", "fsconfig", "command")
+PARAM_CASE(lines_of_users, "mount2", "fsconfig", "util-linux")
 {
-	Way way = ktap::param() == string("mount2")   ? Way::mount2 :
-		  ktap::param() == string("fsconfig") ? Way::fsconfig :
-							Way::command;
 	/* The kernel's log takes a hundred lines of ours in five seconds, then drops them. */
-	if (way != Way::mount2)
+	if (ktap::param() != "mount2")
 		sleep(6);
-	for (const Line &line : lines) {
-		ktap::say(line.name);
-		expect_line(line, way);
-	}
+	for (const Line &line : of_systems)
+		expect_line(line, ktap::param());
+	for (const Line &line : lines)
+		expect_line(line, ktap::param());
+}
+
+/* By a mount(8) that calls fsconfig(2), and by an old one: what systems do by more than one command. */
+PARAM_CASE(lines_of_systems, "util-linux-2.36", "util-linux-2.41")
+{
+	need_mount(ktap::param());
+	for (const Line &line : of_systems)
+		if (line.remount)
+			expect_line(line, ktap::param());
 }

@@ -2,7 +2,7 @@
 //
 // The options of a union in /proc/mounts, and remounts with them, as each mount(8) makes them.
 
-#include "fixture.hh"
+#include "other_mount.hh"
 
 #include <mntent.h>
 
@@ -37,31 +37,6 @@ static void reconfigure(const string &point, const char *how)
 	OK(fsconfig(context, FSCONFIG_CMD_RECONFIGURE, nullptr, nullptr, 0));
 }
 
-/* The mount(8) of another Debian, if @way asks for one. Its libraries are below /opt, too. */
-static Names other_mount(const string &way)
-{
-	string root = way == "util-linux-2.36" ? "/opt/bullseye" :
-		      way == "util-linux-2.41" ? "/opt/trixie" :
-						 "";
-	if (root.empty())
-		return {};
-	string merged = root + "/usr", lib = "/lib/x86_64-linux-gnu";
-	string bin = exists(root + "/bin/mount") ? root : merged;
-	return {bin + "/lib64/ld-linux-x86-64.so.2", "--library-path",
-		root + lib + ":" + merged + lib, bin + "/bin/mount"};
-}
-
-static void need_way(const string &way)
-{
-	Names version = other_mount(way);
-	if (version.empty())
-		return;
-	if (!exists(version[0]))
-		SKIP("no mount(8) of %s in this guest", way.c_str());
-	version.push_back("--version");
-	EXPECT_HAS(run(version).text, "util-linux 2." + way.substr(way.size() - 2));
-}
-
 /* Remounts @point by @way, with @how and all options that /proc/mounts has. */
 static void remount(const string &way, const string &point, const string &how)
 {
@@ -73,11 +48,9 @@ static void remount(const string &way, const string &point, const string &how)
 			 data.c_str()));
 		return;
 	}
-	Names command = {"/bin/mount"};
+	Names command = mount_command(way);
 	if (way == "busybox")
 		command = {"/run/busybox", "mount"};
-	if (Names other = other_mount(way); !other.empty())
-		command = other;
 	for (const string &word : {string("-o"), "remount," + how, point})
 		command.push_back(word);
 	Output out = run(command);
@@ -89,7 +62,7 @@ static void remount(const string &way, const string &point, const string &how)
 PARAM_CASE(remount_of_500_branches, "mount2", "fsconfig", "util-linux", "util-linux-2.36",
 	   "util-linux-2.41", "busybox")
 {
-	need_way(ktap::param());
+	need_mount(ktap::param());
 	Union u;
 	string wanted;
 	Fd context(OK(fsopen("aufs", FSOPEN_CLOEXEC)));
