@@ -40,3 +40,36 @@ private:
 	string dir_;
 	Mounted mounted_;
 };
+
+/* Counts the calls of one function of the kernel, by all tasks, in its scope. */
+class CountedCalls
+{
+public:
+	/* @tracing has been asked for "kprobe_events". */
+	CountedCalls(const Tracing &tracing, const string &function)
+		: tracing_(tracing), function_(function)
+	{
+		tracing.append("kprobe_events", "p:aufs/" + function + " " + function);
+		write_control(tracing_.file("events/aufs/" + function_ + "/enable"), "1");
+	}
+	CountedCalls(const CountedCalls &) = delete;
+	~CountedCalls()
+	{
+		ktap::guarded([this] {
+			write_control(tracing_.file("events/aufs/" + function_ + "/enable"), "0");
+			tracing_.append("kprobe_events", "-:aufs/" + function_);
+		});
+	}
+	/* How many there were until now. */
+	unsigned long count() const
+	{
+		string profile = read_file(tracing_.file("kprobe_profile"));
+		size_t at = profile.find(" " + function_ + " ");
+		ASSERT_NE(at, string::npos);
+		return std::stoul(profile.substr(at + function_.size() + 2));
+	}
+
+private:
+	const Tracing &tracing_;
+	string function_;
+};
