@@ -94,8 +94,10 @@ Result<void> ListChange::check_fresh(const AsMounter &mounter, struct fs_context
 			    max_branches);
 		return Error{-E2BIG};
 	}
-	for (const PlannedBranch &entry : list_)
-		TRY(check_apart(fc, branch, branch.name().data(), *entry.branch));
+	if (placement_.is_near(branch)) {
+		for (const PlannedBranch &entry : list_)
+			TRY(check_apart(fc, branch, branch.name().data(), *entry.branch));
+	}
 	return refuse_locked(mounter, fc, branch);
 }
 
@@ -109,29 +111,23 @@ Result<void> ListChange::insert(struct fs_context *fc, const UmountHeld &held, u
 		return Error{-EINVAL};
 	}
 	number(fc, held, *step.fresh);
-	return list_.insert(kernel, place, PlannedBranch{step.fresh.get(), true, false, {}, {}});
+	TRY(placement_.add_mounted(*step.fresh));
+	return list_.insert(kernel, place, PlannedBranch{step.fresh.get(), &step, false, {}, {}});
 }
 
 /* Numbers @fresh, before anything on it is looked up. */
 void ListChange::number(struct fs_context *fc, const UmountHeld &held, Branch &fresh) const
 {
 	Super &super = Super::of(held.sb());
-	const Branch *beside = nullptr;
+	const Branch *beside = placement_.beside(fresh);
 
-	for (const Branch &branch : super.branches()) {
-		if (&branch.sb() == &fresh.sb())
-			beside = &branch;
-	}
-	/* A branch that comes in the same remount is not in the union's list yet. */
-	for (const PlannedBranch &entry : list_) {
-		if (&entry.branch->sb() == &fresh.sb())
-			beside = entry.branch;
-	}
 	super.number(held, fresh, beside);
 	if (beside) {
 		(void)tell_filesystems_apart(fc, fresh, *beside);
 		return;
 	}
+	if (!placement_.may_have_id_of(fresh))
+		return;
 	for (const Branch &branch : super.branches()) {
 		if (tell_filesystems_apart(fc, fresh, branch))
 			return;
@@ -187,7 +183,7 @@ Result<void> ListChange::plan_step(const AsMounter &mounter, struct fs_context *
 		}
 	}
 	/* A branch that comes and goes in one remount was never in the union. */
-	if (old.is_fresh)
+	if (old.is_fresh())
 		return {};
 	return leaving_.push(kernel, {old.branch, step.kind == Kind::detach});
 }
@@ -196,9 +192,13 @@ Result<void> ListChange::plan(struct fs_context *fc, const UmountHeld &held)
 {
 	Super &super = Super::of(held.sb());
 	AsMounter mounter = super.as_mounter();
+	bool grows = cxxrt::any_of(steps_, [](const Step &step) { return step.fresh.get(); });
 
-	for (Branch &branch : super.branches_to_change())
-		TRY(list_.push(kernel, PlannedBranch{&branch, false, false, {}, {}}));
+	for (Branch &branch : super.branches_to_change()) {
+		TRY(list_.push(kernel, PlannedBranch{&branch, nullptr, false, {}, {}}));
+		if (grows)
+			TRY(placement_.add_mounted(branch));
+	}
 	for (Step &step : steps_)
 		TRY(plan_step(mounter, fc, held, step));
 	if (list_.size() == 0) {
@@ -320,7 +320,7 @@ void ListChange::sync_read_only(struct fs_context *fc) const
 Result<void> ListChange::claims(Array<Super::Claim> &claims) const
 {
 	for (const PlannedBranch &entry : list_) {
-		if (entry.is_fresh || (entry.is_modified && entry.perm() == BranchPerm::rw))
+		if (entry.is_fresh() || (entry.is_modified && entry.perm() == BranchPerm::rw))
 			TRY(claims.push(kernel, {entry.branch, entry.perm() == BranchPerm::rw}));
 	}
 	return {};
@@ -336,13 +336,9 @@ void ListChange::take_list()
 			entry.branch->use_as(entry.use);
 		entry.is_taken = false;
 		*next++ = Own<Branch>::adopt(entry.branch);
-	}
-	/* The list owns the new branches from now on. */
-	for (Step &step : steps_) {
-		if (cxxrt::any_of(list_, [&step](const PlannedBranch &entry) {
-			    return entry.branch == step.fresh.get();
-		    }))
-			(void)step.fresh.leak();
+		/* The list owns a new branch from now on. */
+		if (entry.is_fresh())
+			(void)entry.comes_by->fresh.leak();
 	}
 }
 
@@ -352,7 +348,7 @@ void ListChange::clean(const AsMounter &mounter, const struct super_block &sb) c
 	if (is_read_only(sb) || Super::of(sb).settings().share_rw)
 		return;
 	for (const PlannedBranch &entry : list_) {
-		if ((entry.is_fresh || entry.is_modified) && entry.branch->writable())
+		if ((entry.is_fresh() || entry.is_modified) && entry.branch->writable())
 			entry.branch->housekeeping().clean(mounter, *entry.branch);
 	}
 }
@@ -424,7 +420,7 @@ Result<void> ListChange::exchange(struct fs_context *fc, const UmountHeld &held,
 		(void)old.leak();
 	/* Another union may have written to a new branch since the option was given. From now on none does. */
 	for (const PlannedBranch &entry : list_) {
-		if (entry.is_fresh)
+		if (entry.is_fresh())
 			entry.branch->housekeeping().find_again(mounter, *entry.branch);
 	}
 	clean(mounter, sb);

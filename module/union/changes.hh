@@ -90,7 +90,8 @@ private:
 	/* A branch of the planned list. */
 	struct PlannedBranch {
 		Branch *branch = nullptr;
-		bool is_fresh = false;
+		/* It owns the branch until the list is exchanged. Null for a branch that was in the list before. */
+		Step *comes_by = nullptr;
 		bool is_modified = false;
 		BranchItem use = {};
 		/*
@@ -100,6 +101,10 @@ private:
 		BranchItem before = {};
 		bool is_taken = false;
 
+		bool is_fresh() const
+		{
+			return comes_by;
+		}
 		BranchPerm perm() const
 		{
 			return is_modified ? use.perm : branch->perm();
@@ -137,6 +142,8 @@ private:
 
 	Array<Step> steps_;
 	Array<PlannedBranch> list_;
+	/* All that have been in the list, if something comes to it. */
+	Placement placement_;
 	Array<Leaving> leaving_;
 	/* Room for the list, made before anything changes. */
 	Array<Own<Branch>> next_;

@@ -16,6 +16,16 @@ bool are_siblings(const struct dentry &a, const struct dentry &b)
 
 } // namespace
 
+const void *slot_of_id(const unsigned char *id)
+{
+	u64 halves[2];
+
+	static_assert(sizeof(halves) == UUID_SIZE);
+	__builtin_memcpy(halves, id, sizeof(halves));
+	/* No null. */
+	return reinterpret_cast<const void *>((halves[0] ^ halves[1]) | 1);
+}
+
 Result<void> check_apart(struct fs_context *fc, const Branch &branch, const char *path,
 			 const Branch &other)
 {
@@ -81,6 +91,41 @@ Result<void> Placement::add(const Branch &branch)
 
 	TRY(roots_.add(kernel, &branch.root(), &branch));
 	return filesystems_.add(kernel, &branch.sb(), &branch);
+}
+
+Result<void> Placement::add_mounted(const Branch &branch)
+{
+	constexpr Gfp kernel{GFP_KERNEL};
+
+	TRY(add(branch));
+	if (const unsigned char *id = branch.filesystem_id())
+		TRY(ids_.add(kernel, slot_of_id(id), &branch));
+
+	auto at = Ref<struct dentry>::retain(&branch.root());
+
+	for (;;) {
+		auto up = parent_of(*at);
+
+		/* What lies above a known directory is known. */
+		if (up.get() == at.get() || above_.find(up.get()))
+			return {};
+		TRY(above_.add(kernel, up.get(), &branch));
+		at = move(up);
+	}
+}
+
+bool Placement::is_near(const Branch &branch) const
+{
+	const struct dentry *root = &branch.root();
+
+	return roots_.find(root) || above_.find(root) || around(branch);
+}
+
+bool Placement::may_have_id_of(const Branch &branch) const
+{
+	const unsigned char *id = branch.filesystem_id();
+
+	return id && ids_.find(slot_of_id(id));
 }
 
 const Branch *Placement::beside(const Branch &branch) const

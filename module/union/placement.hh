@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Where the branches of a new union lie. A branch that is added need not be compared with all others, so the time that
- * a mount of thousands takes grows with their number only.
+ * Where the branches of a union lie. A branch that is added need not be compared with all others, so the time that a
+ * mount or a remount takes grows with the number of branches only.
  */
 #pragma once
 
@@ -10,6 +10,9 @@
 
 namespace aufs
 {
+
+/* A key for tables of filesystem ids, never null. Filesystems with another id may have the same key. Any context. */
+const void *slot_of_id(const unsigned char *id);
 
 /* -EINVAL, explained in @fc's log, if @branch, given as @path, is @other, or one lies within the other. */
 Result<void> check_apart(struct fs_context *fc, const Branch &branch, const char *path,
@@ -25,6 +28,15 @@ public:
 	Result<void> check_within(struct fs_context *fc, const Branch &branch) const;
 	/* Adds @branch. -ENOMEM. */
 	Result<void> add(const Branch &branch);
+	/* The same for is_near() and may_have_id_of() as well. The filesystem has its number. -ENOMEM. */
+	Result<void> add_mounted(const Branch &branch);
+	/*
+	 * Whether @branch may be one of the branches in it, lie within one, or have one within it: check_apart() then
+	 * knows. False if it is certain that none does.
+	 */
+	bool is_near(const Branch &branch) const;
+	/* Whether the filesystem of a branch in it may have the id of @branch's. */
+	bool may_have_id_of(const Branch &branch) const;
 	/* The first branch in it on the same filesystem, or null. */
 	const Branch *beside(const Branch &branch) const;
 	void clear();
@@ -35,6 +47,9 @@ private:
 
 	cxxrt::PointerTable<const Branch *> roots_; /* by dentry */
 	cxxrt::PointerTable<const Branch *> filesystems_; /* by superblock; the first one on each */
+	/* Of add_mounted(): by each directory above a branch, and by slot_of_id(). */
+	cxxrt::PointerTable<const Branch *> above_;
+	cxxrt::PointerTable<const Branch *> ids_;
 };
 
 } // namespace aufs

@@ -216,22 +216,6 @@ bool Super::names_stay(const Branch &branch) const
 	       copies_keep_identity(branch, S_IFREG) && copies_keep_identity(branch, S_IFLNK);
 }
 
-namespace
-{
-
-/* The key by which a table has the filesystems with @id. Filesystems with another id may have the same. */
-const void *slot_of_id(const unsigned char *id)
-{
-	u64 halves[2];
-
-	static_assert(sizeof(halves) == UUID_SIZE);
-	__builtin_memcpy(halves, id, sizeof(halves));
-	/* Never null. */
-	return reinterpret_cast<const void *>((halves[0] ^ halves[1]) | 1);
-}
-
-} // namespace
-
 /*
  * Compares each branch with the first one on its filesystem, or else with the first one whose filesystem has the same
  * id.

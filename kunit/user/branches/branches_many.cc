@@ -1,20 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// What many branches cost. It is counted, not timed: the grace periods that are waited for.
+// What many branches cost. It is counted, not timed: grace periods, and comparisons of branches with each other.
 //
 // Combinations: tmpfs
 
 #include "modules.hh"
 #include "tracing.hh"
 
-/* Makes the directories @name0, @name1, ...: @count branches, as a list. */
-static string make_list(const string &name, unsigned count)
+/* Makes the directories @name0, @name1, ..., and @below in each: @count branches, as a list. */
+static string make_list(const string &name, const string &below, unsigned count)
 {
 	string list;
 	for (unsigned i = 0; i < count; i++) {
 		string branch = name + std::to_string(i);
 		make_dir(branch);
-		list += (i ? ":" : "") + branch;
+		if (!below.empty())
+			make_dir(branch + below);
+		list += (i ? ":" : "") + branch + below;
 	}
 	return list;
 }
@@ -26,7 +28,7 @@ PARAM_CASE(grace_periods, "umount", "del", "detach")
 	Tracing tracing("kprobe_events");
 	Union u;
 	OK(chdir(u.tmp.c_str()));
-	u.mount("br=" + u.top + "=rw:" + make_list("b", count));
+	u.mount("br=" + u.top + "=rw:" + make_list("b", "", count));
 	std::vector<string> all_go;
 	for (unsigned i = 0; i < count; i++)
 		all_go.push_back(ktap::param() + ":b" + std::to_string(i));
@@ -41,5 +43,31 @@ PARAM_CASE(grace_periods, "umount", "del", "detach")
 	ktap::say(ktap::format("%lu grace periods", waits));
 	EXPECT_GT(waits, 0u);
 	EXPECT_LT(waits, count / 5);
+	OK(chdir("/"));
+}
+
+/*
+ * Of many branches that come in one remount, each is compared with few of those that are there. All of them lie on one
+ * filesystem, each in a directory of its own. A branch around another one, or within one, is found all the same.
+ */
+CASE(comparisons)
+{
+	constexpr unsigned count = 200, more = 100;
+	Tracing tracing("kprobe_events");
+	Union u;
+	OK(chdir(u.tmp.c_str()));
+	u.mount("br=" + u.top + "=rw:" + make_list("old", "/d", count));
+	CountedCalls comparisons(tracing, "is_subdir");
+	unsigned long before = comparisons.count();
+	EXPECT_EQ(remount(u, "append:" + make_list("new", "/d", more)), 0);
+	unsigned long calls = comparisons.count() - before;
+	ktap::say(ktap::format("%lu comparisons", calls));
+	EXPECT_LT(calls, 10 * more);
+	make_dir("new7/d/within");
+	for (const char *near : {"old7", "new7", "new7/d/within"}) {
+		before = comparisons.count();
+		EXPECT_EQ(remount(u, string("append:") + near), EINVAL);
+		EXPECT_GT(comparisons.count(), before);
+	}
 	OK(chdir("/"));
 }
