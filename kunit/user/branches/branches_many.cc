@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// What many branches cost. It is counted, not timed: grace periods, and comparisons of branches with each other.
+// What many branches cost. It is counted, not timed: grace periods, comparisons of branches with each other, and the
+// memory of a cached directory.
 //
 // Combinations: tmpfs
 
@@ -69,5 +70,58 @@ CASE(comparisons)
 		EXPECT_EQ(remount(u, string("append:") + near), EINVAL);
 		EXPECT_GT(comparisons.count(), before);
 	}
+	OK(chdir("/"));
+}
+
+/* How many bytes the objects in the kernel's slab caches have. */
+static double slab_bytes()
+{
+	double sum = 0;
+	string text = read_file("/proc/slabinfo");
+	for (size_t from = 0; from < text.size(); from = text.find('\n', from) + 1) {
+		char name[64];
+		unsigned long in_use, all, size;
+		if (sscanf(&text[from], "%63s %lu %lu %lu", name, &in_use, &all, &size) == 4)
+			sum += double(in_use) * double(size);
+	}
+	return sum;
+}
+
+/*
+ * A directory that one branch has takes as much memory in a union of 500 branches as in one of two: there is no table
+ * with a place for each branch, which would have some 4,000 bytes more.
+ */
+CASE(memory_of_a_directory)
+{
+	constexpr unsigned few = 2, many = 500, directories = 1000;
+	if (!exists("/proc/slabinfo"))
+		SKIP("this kernel has no /proc/slabinfo");
+	if (read_file("/proc/kallsyms").find(" kasan_quarantine_put\n") != string::npos)
+		SKIP("with KASAN what was freed counts as in use for a while");
+	Union u;
+	OK(chdir(u.tmp.c_str()));
+	make_dir(u.low + "/box");
+	for (unsigned i = 0; i < directories; i++)
+		make_dir(u.low + "/box/" + std::to_string(i));
+	auto bytes_of_one = [&u](unsigned branches) {
+		string between = branches > 2 ? ":" + make_list("b", "", branches - 2) : "";
+		u.mount("br=" + u.top + "=rw" + between + ":" + u.low + "=ro");
+		for (int i = 0; i < 3; i++) {
+			write_control("/proc/sys/vm/drop_caches", "2");
+			usleep(100000);
+		}
+		EXPECT(exists(u.at("box")));
+		double before = slab_bytes();
+		for (unsigned i = 0; i < directories; i++)
+			EXPECT(exists(u.at("box/" + std::to_string(i))));
+		double bytes = (slab_bytes() - before) / directories;
+		u.unmount();
+		ktap::say(ktap::format("%u branches: %.0f bytes", branches, bytes));
+		return bytes;
+	};
+	double of_few = bytes_of_one(few), of_many = bytes_of_one(many);
+	/* A dentry and an inode at least. */
+	EXPECT_GT(of_few, 500.0);
+	EXPECT_LT(of_many - of_few, 500.0);
 	OK(chdir("/"));
 }
