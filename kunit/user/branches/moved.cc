@@ -20,9 +20,9 @@ struct Within : Union {
 		make_dir(branch);
 		make_dir(elsewhere);
 	}
-	void mount_it()
+	void mount_it(const string &more = "")
 	{
-		mount("br=" + branch + "=rw:" + low + "=ro");
+		mount("br=" + branch + "=rw:" + low + "=ro" + more);
 	}
 };
 
@@ -161,6 +161,40 @@ PARAM_CASE(a_directory_that_went, "out of the branch", "for good")
 	write_control("/proc/sys/vm/drop_caches", "2");
 	EXPECT_OK(append(at("dir/low"), "+"));
 	EXPECT_EQ(read_file(u.branch + "/dir/low"), "low+");
+}
+
+/* The same where the union looks for it: it has what is left, and what is made lies on the branch. */
+PARAM_CASE(a_directory_that_went_is_noticed, "out of the branch/reval", "for good/reval",
+	   "out of the branch/notify", "for good/notify")
+{
+	Within u;
+	const string &how = ktap::param();
+	make_dir(u.branch + "/dir");
+	make_dir(u.branch + "/dir/sub");
+	make_dir(u.low + "/dir");
+	for (const string &path : {u.branch + "/dir/file", u.branch + "/mine", u.low + "/dir/low"})
+		write_file(path, "text");
+	u.mount_it(",udba=" + how.substr(how.find('/') + 1));
+	for (const char *name : {"dir/file", "dir/sub", "dir/low", "mine"})
+		EXPECT(exists(u.at(name)));
+	Fd open_before = open_file(u.at("dir/file"), O_RDONLY);
+	if (how.starts_with("out"))
+		OK(move_to(u.branch + "/dir", u.elsewhere + "/dir"));
+	else
+		remove_tree(u.branch + "/dir");
+	string before = snapshot(u.elsewhere);
+	EXPECT_EQ(names_in(u.at("dir")), Names{"low"});
+	EXPECT_ERR(append(u.at("dir/file"), "+"), ENOENT);
+	EXPECT_ERR(unlink(u.at("dir/file").c_str()), ENOENT);
+	EXPECT_ERR(rmdir(u.at("dir/sub").c_str()), ENOENT);
+	EXPECT_ERR(fchmod(open_before, 0600), ESTALE);
+	EXPECT_OK(make_file(u.at("dir/new")));
+	EXPECT_OK(append(u.at("dir/low"), "+"));
+	EXPECT_OK(move_to(u.at("mine"), u.at("dir/mine")));
+	EXPECT_EQ(names_in(u.branch + "/dir"), (Names{"low", "mine", "new"}));
+	EXPECT_EQ(read_file(u.branch + "/dir/low"), "text+");
+	EXPECT_EQ(snapshot(u.elsewhere), before);
+	expect_no_debris(u.branch);
 }
 
 CASE(the_branch_itself)
