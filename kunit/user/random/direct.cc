@@ -3,7 +3,7 @@
 // The branches are changed directly, at random, also by a user that owns the rw branches, beside random operations on
 // the union. Results may be old, and errors are allowed. But there is no oops and no hang, no change leaves the
 // branches, and the union can be unmounted. A write that the union accepted is there, unless somebody took its file
-// away directly. AUFS_SEED and AUFS_STEPS (of each process) choose another run.
+// away directly. This holds with each udba. AUFS_SEED and AUFS_STEPS (of each process) choose another run.
 
 #include "intruder.hh"
 #include "layers.hh"
@@ -138,13 +138,21 @@ void check_kept(const Union &u, const string &report)
 
 } // namespace
 
-PARAM_CASE(changes, "one rw branch", "two rw branches", "of the user")
+PARAM_CASE(changes, "one rw branch", "two rw branches", "of the user", "two rw branches/reval",
+	   "two rw branches/notify", "of the user/reval", "of the user/notify")
 {
 	constexpr unsigned workers = 2, intruders = 2;
 	Union u;
 	uint64_t seed = chosen_seed();
 	unsigned long steps = chosen_steps(1500);
-	bool two = ktap::param() == "two rw branches", user = ktap::param() == "of the user";
+	string udba;
+	if (size_t cut = ktap::param().find('/'); cut != string::npos) {
+		udba = ",udba=" + ktap::param().substr(cut + 1);
+		/* Each name costs more. */
+		steps /= 4;
+	}
+	bool two = ktap::param().starts_with("two rw branches");
+	bool user = ktap::param().starts_with("of the user");
 	Random random(seed);
 	std::vector<string> roots;
 	string outside = u.top + "/outside", report = u.tmp + "/report";
@@ -169,7 +177,7 @@ PARAM_CASE(changes, "one rw branch", "two rw branches", "of the user")
 	if (user)
 		OK(run({"chown", "-R", "1000:1000", roots[0]}).status);
 	u.mount("br=" + roots[0] + "=rw:" + roots[2] + (two ? "=rw:" : "=ro:") + roots[1] + "=ro" +
-		(two ? ",create=rr" : ""));
+		(two ? ",create=rr" : "") + udba);
 	std::vector<pid_t> pids;
 	for (unsigned i = 0; i < workers; i++)
 		pids.push_back(spawn([&, i] {
