@@ -7,6 +7,7 @@
 // Combinations: tmpfs
 
 #include "disk.hh"
+#include "passthrough.hh"
 
 #include <map>
 #include <memory>
@@ -30,6 +31,8 @@ static const std::vector<Filesystem> filesystems = {
 	{"ext3", "ext3", {"/sbin/mkfs.ext3", "-q", "-F", "DEVICE"}, false, true},
 	{"ext4", "ext4", {"/sbin/mkfs.ext4", "-q", "-F", "DEVICE"}, false, true},
 	{"f2fs", "f2fs", {"/sbin/mkfs.f2fs", "-q", "-f", "DEVICE"}, false, true},
+	/* A process serves the directory. */
+	{"fuse", "fuse", {}, true, false},
 	{"iso9660",
 	 "iso9660",
 	 {"/usr/bin/genisoimage", "-quiet", "-R", "-o", "IMAGE", "SOURCE"},
@@ -83,13 +86,19 @@ public:
 	Mounting(const Union &u, const Filesystem &kind) : path(u.tmp + "/branch")
 	{
 		string image = u.tmp + "/image", source = u.tmp + "/source";
+		if (kind.from_directory) {
+			make_dir(source);
+			fill(source);
+		}
+		if (string(kind.type) == "fuse") {
+			server_ = std::make_unique<Passthrough>(path, source, 1);
+			return;
+		}
 		if (read_file("/proc/filesystems").find(string("\t") + kind.type + "\n") ==
 		    string::npos)
 			SKIP("this kernel has no %s", kind.type);
 		make_dir(path);
 		if (kind.from_directory) {
-			make_dir(source);
-			fill(source);
 			must_run(kind.make, "", image, source);
 			Output out =
 				run({"/bin/mount", "-o", "ro,loop", "-t", kind.type, image, path});
@@ -114,6 +123,7 @@ public:
 private:
 	std::unique_ptr<Disk> disk_;
 	Mounted mounted_;
+	std::unique_ptr<Passthrough> server_;
 };
 
 static const Filesystem &kind_of(const string &name)
@@ -238,9 +248,11 @@ PARAM_CASE(names_without_case, "vfat", "joliet")
 }
 
 /* A branch comes to a union in use, is used, and goes. Its filesystem can be unmounted at once then. */
-PARAM_CASE(as_a_module, FILESYSTEMS)
+PARAM_CASE(as_a_module, FILESYSTEMS, "fuse")
 {
 	Union u;
+	make_dir(u.low + "/sub");
+	write_file(u.low + "/sub/file3", "the next version");
 	u.mount("br=" + u.top + "=rw");
 	auto remount = [&u](const string &options) {
 		int error = mount("none", u.mnt.c_str(), "aufs", MS_REMOUNT, options.c_str());
@@ -262,6 +274,19 @@ PARAM_CASE(as_a_module, FILESYSTEMS)
 			EXPECT_EQ(map.text(9), "some text");
 			EXPECT_EQ(remount("del:" + branch.path), "EBUSY");
 			EXPECT_EQ(map.text(9), "some text");
+		}
+		/* It is used in another way, its next version comes, and it comes back. */
+		EXPECT_EQ(remount("mod:" + branch.path + "=rr"), "done");
+		EXPECT_EQ(shown_branches(u.mnt), u.top + "=rw:" + branch.path + "=rr");
+		EXPECT_EQ(remount("replace:" + branch.path + "=" + u.low), "done");
+		EXPECT_EQ(shown_branches(u.mnt), u.top + "=rw:" + u.low + "=rr");
+		EXPECT_EQ(read_file(u.at("sub/file3")), "the next version");
+		EXPECT_EQ(names_in(inside), std::vector<string>{"file3"});
+		EXPECT_EQ(remount("replace:" + u.low + "=" + branch.path), "done");
+		for (const char *udba : {"udba=reval", "udba=none"}) {
+			EXPECT_EQ(remount(udba), "done");
+			EXPECT_EQ(read_file(u.at("sub/file3")), "some text");
+			EXPECT_EQ(names_in(inside).size(), 13u);
 		}
 		EXPECT_EQ(remount("del:" + branch.path), "done");
 		EXPECT_EQ(names_in(inside).size(), 0u);
