@@ -272,11 +272,12 @@ CASE(mount)
 }
 
 /* A remount changes the list of branches, or nothing, also for open files (reconfigure). */
-PARAM_CASE(branches, "append", "prepend", "del", "replace", "mod", "udba")
+PARAM_CASE(branches, "append", "prepend", "del", "detach", "replace", "mod", "udba")
 {
 	need_fault_injection();
 	Union u;
 	string p = ktap::param(), low = u.low, low2 = u.low2;
+	bool goes = p == "del" || p == "detach";
 	for (const string &branch : {low, low2}) {
 		make_dir(branch + "/dir");
 		write_file(branch + "/dir/file", branch);
@@ -290,11 +291,11 @@ PARAM_CASE(branches, "append", "prepend", "del", "replace", "mod", "udba")
 	Fd file = open_file(u.at("dir/own"), O_RDONLY);
 	string there = p == "append"  ? "append:" + more.path() :
 		       p == "prepend" ? "prepend:" + more.path() + "=rw" :
-		       p == "del"     ? "del:" + low2 :
+		       goes	      ? p + ":" + low2 :
 		       p == "replace" ? "replace:" + low2 + "=" + more.path() :
 		       p == "mod"     ? "prepend:" + more.path() + "=rw,mod:" + u.top + "=ro" :
 					"udba=notify";
-	string back = p == "del"     ? "add:1:" + low2 + "=ro" :
+	string back = goes	     ? "add:1:" + low2 + "=ro" :
 		      p == "replace" ? "replace:" + more.path() + "=" + low2 :
 		      p == "mod"     ? "mod:" + u.top + "=rw,del:" + more.path() :
 		      p == "udba"    ? "udba=none" :
@@ -309,11 +310,11 @@ PARAM_CASE(branches, "append", "prepend", "del", "replace", "mod", "udba")
 		bool changes = !error && p != "udba";
 		EXPECT_EQ(shown_branches(u.mnt) != before, changes);
 		EXPECT_EQ(read_file(u.at("dir/file")),
-			  !error && (p == "del" || p == "replace") ? low : low2);
+			  !error && (goes || p == "replace") ? low : low2);
 		EXPECT_EQ(names_in("/proc/self/fd/" + std::to_string(dir)),
 			  (std::vector<string>{"file", "own"}));
 		EXPECT_EQ(link_target("/proc/self/fd/" + std::to_string(file)), u.at("dir/own"));
-		EXPECT_EQ(exists(u.at("file")), changes && p != "del");
+		EXPECT_EQ(exists(u.at("file")), changes && !goes);
 		write_file(u.at("written"), "");
 		OK(unlink(u.at("written").c_str()));
 		if (!error)
