@@ -215,6 +215,48 @@ CASE(a_mapping_of_a_detached_branch)
 	EXPECT(!mentions("maps", path));
 }
 
+/*
+ * A branch that comes has another file by the name of a mapped one. The name leads to the new file. The older mapping
+ * goes on and is shown as deleted, as if the file were replaced on any filesystem. Its inode number stays.
+ */
+CASE(a_mapping_of_a_hidden_file)
+{
+	Modules u;
+	size_t size = 2 * page_size();
+	string path = u.at("big"), a = u.module("a") + "/big", b = u.module("b") + "/big";
+	write_file(a, pattern(size, 1));
+	write_file(b, pattern(size, 2));
+	EXPECT_EQ(remount(u, "append:" + u.module("a")), 0);
+	Fd file = open_file(path, O_RDONLY);
+	struct stat before = fstat_of(file);
+	Map map(size, PROT_READ, MAP_SHARED, file);
+	expect_reported(map.at(), path, before, stat_of(a));
+	EXPECT_EQ(remount(u, "add:1:" + u.module("b")), 0);
+	auto expect_deleted = [&] {
+		Vma vma = vma_at(map.at());
+		EXPECT_EQ(vma.path, path + " (deleted)");
+		EXPECT_EQ(link_target(map_files_name(vma)), path + " (deleted)");
+		EXPECT_EQ(vma.inode, reports_union_inode() ? before.st_ino : stat_of(a).st_ino);
+		EXPECT_EQ(link_target("/proc/self/fd/" + std::to_string(file)),
+			  path + " (deleted)");
+		EXPECT_EQ(fstat_of(file).st_ino, before.st_ino);
+		EXPECT(map.text(size) == pattern(size, 1));
+	};
+	expect_deleted();
+	EXPECT_EQ(in_child(expect_deleted), 0);
+	{
+		Map next(size, PROT_READ, MAP_SHARED, open_file(path, O_RDONLY));
+		expect_reported(next.at(), path, stat_of(path), stat_of(b));
+		EXPECT(next.text(size) == pattern(size, 2));
+		expect_deleted();
+	}
+	/* The name leads to the old file again. */
+	EXPECT_EQ(remount(u, "del:" + u.module("b")), 0);
+	EXPECT(read_file(path) == pattern(size, 1));
+	EXPECT_EQ(stat_of(path).st_ino, before.st_ino);
+	EXPECT(map.text(size) == pattern(size, 1));
+}
+
 /* The kernel shows open files and a cwd of a detached branch as deleted. */
 CASE(what_is_said_of_a_detached_branch)
 {
