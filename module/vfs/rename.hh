@@ -103,8 +103,8 @@ struct RenameSide {
 		inode()->cancel_move(lock);
 	}
 	/*
-	 * Makes a directory that comes to this name from @from opaque, if it would merge with one below; with diropq=always
-	 * also if there is none now.
+	 * Makes a directory that comes to this name from @from opaque, if it would merge with one below; with
+	 * diropq=always in any case.
 	 */
 	Result<void> prepare_arrival(const Writer &writer, RenameSide &from) const
 	{

@@ -169,6 +169,30 @@ CASE(a_mapping_older_than_a_copy)
 	EXPECT_EQ(remount(u, "del:" + u.module("a")), 0);
 }
 
+/*
+ * A file that was copied up while it was in use keeps the branch of its original, although only the copy is open or
+ * mapped. A later open, after the inode was forgotten, keeps the copy alone.
+ */
+CASE(an_open_copy)
+{
+	Modules u;
+	string a = u.module("a");
+	EXPECT_EQ(remount(u, "append:" + a), 0);
+	Fd file = open_file(u.at("common"), O_WRONLY);
+	OK(write(file, "new", 3));
+	EXPECT_EQ(read_file(u.top + "/common"), "new");
+	expect_refused(u, "del:" + a, EBUSY, "branch '" + a + "' is in use: /common" + me());
+	OK(write(file, "er", 2));
+	file.reset();
+	/* The inode is forgotten, and found as the file of the rw branch. */
+	EXPECT_EQ(remount(u, "udba=none"), 0);
+	file = open_file(u.at("common"), O_WRONLY | O_APPEND);
+	EXPECT_EQ(remount(u, "del:" + a), 0);
+	OK(write(file, "!", 1));
+	EXPECT_EQ(read_file(u.at("common")), "newer!");
+	EXPECT(u.is_free());
+}
+
 /* lsof and fuser name processes that use a branch. lsof still does when it was detached. */
 CASE(seen_by_lsof_and_fuser)
 {
