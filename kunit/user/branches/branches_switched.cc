@@ -171,5 +171,7 @@ CASE(open_files_do_not_wait_for_a_server)
 	EXPECT_EQ(wait_for(changer), 0);
 	EXPECT_EQ(wait_for(looker), 0);
 	EXPECT_EQ(read_file(u.at("common")), "b");
+	slow.reset();
+	quick.reset();
 	u.unmount();
 }
