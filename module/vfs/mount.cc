@@ -39,6 +39,48 @@ void clean(const Super &super)
 	}
 }
 
+/* The members of @sb that the VFS looks at, but for the root. */
+void set_up(struct super_block &sb, Super &super)
+{
+	const struct super_block &main = super.main_branch().sb();
+
+	sb.s_fs_info = &super;
+	sb.s_stack_depth = super.branch_depth() + 1;
+	annotate(sb, super.branch_depth());
+	sb.s_magic = Super::magic;
+	sb.s_maxbytes = MAX_LFS_FILESIZE;
+	sb.s_time_gran = 1;
+	/* For FIGETBSZ. */
+	sb.s_blocksize = main.s_blocksize;
+	sb.s_blocksize_bits = main.s_blocksize_bits;
+	sb.s_flags |= SB_POSIXACL;
+	/* sync(2) comes to the branches by itself. */
+	sb.s_iflags |= SB_I_SKIP_SYNC;
+	if (!super.top_rw())
+		sb.s_flags |= SB_RDONLY;
+	sb.s_op = &super_operations;
+	set_dentry_operations(sb, dentry_operations);
+	sb.s_xattr = const_cast<decltype(sb.s_xattr)>(xattr_handlers);
+}
+
+Result<void> make_root(struct super_block &sb, const Super &super, struct fs_context *fc)
+{
+	AsMounter mounter = super.as_mounter();
+	Array<const Branch *> branches;
+
+	for (const Branch &branch : super.branches())
+		TRY(branches.push(Gfp{GFP_KERNEL}, &branch));
+
+	Stack found = TRY(find_root(mounter, fc, branches, nullptr));
+	auto root = TRY(Inode::get(mounter, sb, move(found)));
+
+	sb.s_root = d_make_root(root.leak());
+	if (!sb.s_root)
+		return Error{-ENOMEM};
+	Inode::of(*sb.s_root->d_inode).set_asked(*sb.s_root);
+	return {};
+}
+
 } // namespace
 
 Result<void> MountContext::fill(struct fs_context *fc, const UmountHeld &held)
@@ -64,49 +106,16 @@ Result<void> MountContext::fill(struct fs_context *fc, const UmountHeld &held)
 			TRY(super_->prepare_watches(held));
 	}
 
-	const Super &super = *super_;
-	const struct super_block &main = super.main_branch().sb();
-
 	/* With share_rw, what another union has not finished yet looks the same. */
-	if (!(sb.s_flags & SB_RDONLY) && !super.settings().share_rw)
-		clean(super);
+	if (!(sb.s_flags & SB_RDONLY) && !super_->settings().share_rw)
+		clean(*super_);
 	TRY(super_->publish());
+
 	/* From here on ->kill_sb frees it. */
-	sb.s_fs_info = super_.leak();
-	sb.s_stack_depth = super.branch_depth() + 1;
-	annotate(sb, super.branch_depth());
-	sb.s_magic = Super::magic;
-	sb.s_maxbytes = MAX_LFS_FILESIZE;
-	sb.s_time_gran = 1;
-	/* For FIGETBSZ. */
-	sb.s_blocksize = main.s_blocksize;
-	sb.s_blocksize_bits = main.s_blocksize_bits;
-	sb.s_flags |= SB_POSIXACL;
-	/* sync(2) comes to the branches by itself. */
-	sb.s_iflags |= SB_I_SKIP_SYNC;
-	if (!super.top_rw())
-		sb.s_flags |= SB_RDONLY;
-	sb.s_op = &super_operations;
-	set_dentry_operations(sb, dentry_operations);
-	sb.s_xattr = const_cast<decltype(sb.s_xattr)>(xattr_handlers);
+	Super &super = *super_.leak();
 
-	Ref<struct inode> root;
-	{
-		AsMounter mounter = super.as_mounter();
-		Array<const Branch *> branches;
-
-		for (const Branch &branch : super.branches())
-			TRY(branches.push(Gfp{GFP_KERNEL}, &branch));
-
-		Stack found = TRY(find_root(mounter, fc, branches, nullptr));
-
-		root = TRY(Inode::get(mounter, sb, move(found)));
-	}
-
-	sb.s_root = d_make_root(root.leak());
-	if (!sb.s_root)
-		return Error{-ENOMEM};
-	Inode::of(*sb.s_root->d_inode).set_asked(*sb.s_root);
+	set_up(sb, super);
+	TRY(make_root(sb, super, fc));
 	note_options(fc);
 	return {};
 }

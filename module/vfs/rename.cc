@@ -162,12 +162,16 @@ Result<void> move_name(const AsMounter &mounter, const Branch &branch, RenameSid
 	return {};
 }
 
-Result<void> rename_checked(const ListLock &list, RenameSide from, RenameSide to,
-			    unsigned int flags)
-{
-	AsMounter mounter = from.dir.super().as_mounter();
-	bool exchange = flags & RENAME_EXCHANGE;
+/* The branch on which the names move, and whether the new one is hidden above it. */
+struct MovePlan {
+	const Branch *branch;
+	Obstacle obstacle;
+};
 
+/* Checks the move, and copies up both objects and their directories as far as they have to be on the branch. */
+Result<MovePlan> plan_move(const ListLock &list, const AsMounter &mounter, RenameSide &from,
+			   RenameSide &to, bool exchange)
+{
 	/*
 	 * The list has changed since the VFS looked the names up, and a free name may not be so any more. The VFS
 	 * looks again.
@@ -194,62 +198,94 @@ Result<void> rename_checked(const ListLock &list, RenameSide from, RenameSide to
 
 	TRY(check_seen(list, mounter, *from.dentry.d_parent, branch));
 	TRY(check_seen(list, mounter, *to.dentry.d_parent, branch));
+	return MovePlan{&branch, obstacle};
+}
 
-	ScopeExit let_go([&] {
-		from.release();
-		to.release();
-	});
-	auto touch = [&] {
-		touch_top(mounter, from.dir, branch);
-		if (&to.dir != &from.dir)
-			touch_top(mounter, to.dir, branch);
-	};
-
-	TRY(from.hold(branch));
-	if (exchange)
-		TRY(to.hold(branch));
-
-	if (exchange) {
-		TRY(exchange_names(mounter, branch, from, to));
-		let_go.dismiss();
-		touch();
-		note_moved(from, to);
-		to.inode()->copy_attributes();
-		return {};
+/* The inodes that are held count as moving until the VFS has moved them, too. If nothing moved, they stop here. */
+class MovingSides final
+{
+public:
+	MovingSides(RenameSide &from, RenameSide &to) : from_(from), to_(to)
+	{
+	}
+	MovingSides(const MovingSides &) = delete;
+	~MovingSides()
+	{
+		if (moved_)
+			return;
+		from_.release();
+		to_.release();
+	}
+	/* Both directories were changed on @branch. */
+	void have_moved(const AsMounter &mounter, const Branch &branch)
+	{
+		moved_ = true;
+		touch_top(mounter, from_.dir, branch);
+		if (&to_.dir != &from_.dir)
+			touch_top(mounter, to_.dir, branch);
 	}
 
-	/* @lock is that of the replaced inode, or null. */
-	auto run = [&](const CopyLock *lock) -> Result<void> {
-		ShadowedTarget shadowed = TRY(ShadowedTarget::find(mounter, to));
+private:
+	RenameSide &from_, &to_;
+	bool moved_ = false;
+};
 
-		RemovalMark going(to.dentry);
+Result<void> exchange_sides(const AsMounter &mounter, const Branch &branch, RenameSide &from,
+			    RenameSide &to, MovingSides &moving)
+{
+	TRY(exchange_names(mounter, branch, from, to));
+	moving.have_moved(mounter, branch);
+	note_moved(from, to);
+	to.inode()->copy_attributes();
+	return {};
+}
 
-		TRY(move_name(mounter, branch, from, to, flags, obstacle == Obstacle::removable));
-		going.keep();
-		if (shadowed.is_below(branch))
-			shadowed.remove(mounter, branch, from, to);
-		/* The inode counts as moving until the VFS has moved it, too. */
-		let_go.dismiss();
-		touch();
-		if (lock)
-			note_replaced(*lock, mounter, branch, *to.inode(), shadowed.exists());
-		note_moved(from, to);
-		return {};
-	};
+/* @lock is that of the replaced inode, or null. */
+Result<void> move_side(const AsMounter &mounter, const MovePlan &plan, RenameSide &from,
+		       RenameSide &to, unsigned int flags, MovingSides &moving,
+		       const CopyLock *lock)
+{
+	const Branch &branch = *plan.branch;
+	ShadowedTarget shadowed = TRY(ShadowedTarget::find(mounter, to));
+	RemovalMark going(to.dentry);
 
-	/*
-	 * The names of the replaced inode are counted under this lock, by a copy-up as well. A replaced directory gets
-	 * no part meanwhile.
-	 */
-	auto run_locked = [&]() -> Result<void> {
+	TRY(move_name(mounter, branch, from, to, flags, plan.obstacle == Obstacle::removable));
+	going.keep();
+	if (shadowed.is_below(branch))
+		shadowed.remove(mounter, branch, from, to);
+	moving.have_moved(mounter, branch);
+	if (lock)
+		note_replaced(*lock, mounter, branch, *to.inode(), shadowed.exists());
+	note_moved(from, to);
+	return {};
+}
+
+Result<void> rename_checked(const ListLock &list, RenameSide from, RenameSide to,
+			    unsigned int flags)
+{
+	AsMounter mounter = from.dir.super().as_mounter();
+	bool exchange = flags & RENAME_EXCHANGE;
+	MovePlan plan = TRY(plan_move(list, mounter, from, to, exchange));
+	MovingSides moving(from, to);
+
+	TRY(from.hold(*plan.branch));
+	if (exchange) {
+		TRY(to.hold(*plan.branch));
+		return exchange_sides(mounter, *plan.branch, from, to, moving);
+	}
+	if (to.inode()) {
+		/*
+		 * The names of the replaced inode are counted under this lock, by a copy-up as well. A replaced
+		 * directory gets no part meanwhile.
+		 */
 		auto lock = TRY(CopyLock::get(*to.inode()));
 
-		return run(&lock);
-	};
-
-	TRY(to.inode() ? run_locked() : run(nullptr));
+		TRY(move_side(mounter, plan, from, to, flags, moving, &lock));
+	} else {
+		TRY(move_side(mounter, plan, from, to, flags, moving, nullptr));
+	}
 	/* The file had both names for a while. If another of its names was removed then, both were counted. */
-	if (obstacle == Obstacle::removable && !from.directory()) {
+	if (plan.obstacle == Obstacle::removable && !from.directory()) {
 		CopyLock lock(*from.inode());
 
 		from.inode()->copy_links();
