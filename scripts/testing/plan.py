@@ -236,7 +236,7 @@ def todo_in_all():
     """The same for `make test-all`, on each stock kernel: a program that takes long runs only on the combinations
     that it names."""
     return [(program.name, combo) for program in programs.programs().values()
-            for combo in (program.combos if program.late or program.once else programs.COMBOS)]
+            for combo in (program.combos + program.more if program.late or program.once else programs.COMBOS)]
 
 
 def todo_in_newer():

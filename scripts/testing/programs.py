@@ -5,13 +5,15 @@ A program says near its head, in a comment, what it needs of the test machine:
 
     Combinations: tmpfs ext4+xfs    on which filesystems: of the rw branch, and of the ro ones if that is
                                     another. tmpfs, if it says nothing
+    More: ext4 xfs                  on which `make test-all` runs it, too; for those with "Runs:"
     Boot: security=selinux          words for the kernel's command line
     Runs: on 6.12 only              it takes long, and does not depend on the kernel
     Runs: in `make test-all` only   it takes minutes: other people's programs
 
 `make test` runs a program on 6.1 on the last combination that it names, and on 6.12 on the others, or on that if it
 names one alone.
-`make test-all` runs all programs on both, and those without "Runs:" on all combinations.
+`make test-all` runs all programs on both, and those without "Runs:" on all combinations. What a program does on some
+combinations only, it does in a run of that (asked_for).
 """
 import fnmatch
 import re
@@ -22,7 +24,9 @@ from common import TOP, Trouble, sources
 USER = "kunit/user/"
 COMBOS = ["tmpfs", "ext4", "xfs", "ext4+xfs", "tmpfs+ext4"]
 RUNS = ["", "on 6.12 only", "in `make test-all` only"]
-LINE = re.compile(r"^(?://|#) (Combinations|Boot|Runs): (.*)$", re.MULTILINE)
+LINE = re.compile(r"^(?://|#) (Combinations|More|Boot|Runs): (.*)$", re.MULTILINE)
+# What bash does by the combination.
+CASE = re.compile(r"^([\t ]*)case \$\{AUFS_COMBO[^}]*\} in\n(.*?)^\1esac$", re.MULTILINE | re.DOTALL)
 CONCERNS = TOP / "scripts/testing/concerns"
 # Files that become a part of a kernel: the KUnit suites judge them.
 IN_KERNELS = "module/mmap/vm_prfile/"
@@ -35,16 +39,43 @@ class Program:
         said = dict(LINE.findall("\n".join(text.split("\n")[:40])))
         self.name, self.file = name, file
         self.combos = said.get("Combinations", "tmpfs").split()
+        self.more = said.get("More", "").split()
         self.boot = said.get("Boot", "")
         runs = said.get("Runs", "")
         if runs not in RUNS:
             raise Trouble(f"{USER}{name}: 'Runs: {runs}': use one of {', '.join(RUNS[1:])}")
         self.once = runs == RUNS[1]
         self.late = runs == RUNS[2]
-        unknown = [combo for combo in self.combos if combo not in COMBOS]
+        if self.more and (not runs or set(self.more) & set(self.combos)):
+            raise Trouble(f"{USER}{name}: 'More: {said['More']}': without 'Runs:' it runs on all of them, and what"
+                          " 'Combinations:' has is not named again")
+        unknown = [combo for combo in self.combos + self.more if combo not in COMBOS]
         if unknown:
             raise Trouble(f"{USER}{name}: unknown combination '{unknown[0]}' (known are"
                           f" {', '.join(COMBOS)})")
+
+
+def asked_for(text):
+    """What the program with this @text does on some combinations only: a set of combinations for each such place, of
+    which one leads there."""
+    asked = []
+    for indent, body in CASE.findall(text):
+        left = set(COMBOS)
+        for arm in re.findall(rf"^{indent}(\S[^)\n]*)\)", body, re.MULTILINE):
+            for pattern in arm.split("|"):
+                asked.append({combo for combo in left if fnmatch.fnmatchcase(combo, pattern.strip())})
+                left -= asked[-1]
+    for words in re.findall(r"\bonly_on ([\w+ ]+)", text):
+        asked += [{combo} for combo in words.split()]
+    for name, low in re.findall(r'\bon\("(\w+)"(, true)?\)', text):
+        asked.append({combo for combo in COMBOS if combo.split("+")[-1 if low else 0] == name})
+    # What is compared with; and a table, as Python has them, by filesystem of the rw branch.
+    if "AUFS_COMBO" in text:
+        compared = " ".join(re.findall(r".*AUFS_COMBO.*", text)).replace(":-tmpfs", "")
+        asked += [{combo} for combo in re.findall(r"[\w+]+", compared) if combo in COMBOS]
+        asked += [{combo for combo in COMBOS if combo.split("+")[0] == name}
+                  for name in re.findall(r'"(\w+)": ', text) if name in COMBOS]
+    return asked
 
 
 def stem_of(file):

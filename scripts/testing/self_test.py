@@ -291,8 +291,41 @@ class Programs(unittest.TestCase):
         self.assertEqual((program.combos, program.boot, program.once),
                          (["tmpfs", "ext4+xfs"], "security=selinux", False))
         self.assertEqual(programs.Program("x", "").combos, ["tmpfs"])
-        with self.assertRaises(Trouble):
-            programs.Program("x", "# Combinations: ntfs\n")
+        more = programs.Program("x", "# More: xfs\n# Runs: on 6.12 only\n")
+        self.assertEqual((more.combos, more.more, more.once), (["tmpfs"], ["xfs"], True))
+        for head in ("# Combinations: ntfs\n", "# More: ntfs\n# Runs: on 6.12 only\n", "# More: xfs\n",
+                     "# More: tmpfs\n# Runs: on 6.12 only\n"):
+            with self.subTest(head), self.assertRaises(Trouble):
+                programs.Program("x", head)
+
+    def test_asked_for(self):
+        case = ("case ${AUFS_COMBO:-tmpfs} in\ntmpfs | ext4) run_cases a ;;\nxfs*)\n\trun_cases b (c)\n\t;;\n"
+                "*) run_cases d ;;\nesac\n")
+        mixed = {"ext4+xfs", "tmpfs+ext4"}
+        for text, asked in ((case, [{"tmpfs"}, {"ext4"}, {"xfs"}, mixed]),
+                            (case.replace("xfs*", "xfs | ext4"), [{"tmpfs"}, {"ext4"}, {"xfs"}, set(), mixed]),
+                            ("a()\n{\n\tonly_on tmpfs ext4+xfs\n}\n", [{"tmpfs"}, {"ext4+xfs"}]),
+                            ('\tif (on("ext4") || on("xfs", true))\n', [{"ext4", "ext4+xfs"}, {"xfs", "ext4+xfs"}]),
+                            ('if os.environ["AUFS_COMBO"] != "tmpfs":\nrun("ext4")\n', [{"tmpfs"}]),
+                            ('[ "$AUFS_COMBO" = ext4+xfs ] || skip\n', [{"ext4+xfs"}]),
+                            ('KIND = os.environ["AUFS_COMBO"]\nDISK = {"xfs": 1, "none": 0}\n', [{"xfs"}]),
+                            ('{"xfs": 1}\nrun("ext4")\n', [])):
+            with self.subTest(text):
+                self.assertEqual(programs.asked_for(text), asked)
+
+    def test_nothing_is_dead(self):
+        """What a program does on some combinations only is done by `make test-all`."""
+        planned = plan.todo_in_all()
+        self.assertEqual(len(planned), len(set(planned)))
+        for program in programs.programs().values():
+            mine = {combo for name, combo in planned if name == program.name}
+            for asked in programs.asked_for((plan.TOP / program.file).read_text(encoding="utf-8")):
+                self.assertTrue(asked & mine, f"{program.file} does more on one of {asked or 'none'}, and runs on {mine}")
+
+    def test_test_all_has_all(self):
+        """Of what `make test` runs, nothing is left out there."""
+        for which in plan.STOCK:
+            self.assertLessEqual(set(plan.todo_in_test(which)), set(plan.todo_in_all()))
 
     def test_patterns(self):
         self.assertTrue(programs.chosen("mmap_race", ["mmap*", "!*_errors"]))

@@ -5,6 +5,7 @@
 # the first write copies it up.
 # shellcheck disable=SC2317 # cases are called by their names
 #
+# More: ext4 xfs ext4+xfs tmpfs+ext4
 # Runs: on 6.12 only
 set -euo pipefail
 # shellcheck source=kunit/user/lib/ktap.inc

@@ -5,6 +5,7 @@
 # git's own check of all objects and of the index judges the result.
 # shellcheck disable=SC2317 # cases are called by their names
 #
+# More: ext4
 # Runs: in `make test-all` only
 set -euo pipefail
 # shellcheck source=kunit/user/lib/ktap.inc

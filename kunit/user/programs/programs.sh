@@ -6,6 +6,7 @@
 # shellcheck disable=SC2016 # what is in single quotes is for the shell inside the union
 # shellcheck disable=SC2317 # cases are called by their names
 #
+# More: ext4 xfs ext4+xfs tmpfs+ext4
 # Runs: on 6.12 only
 set -euo pipefail
 # shellcheck source=kunit/user/lib/ktap.inc

@@ -4,6 +4,7 @@
 # Test programs of others: fio and stress-ng in a union. The work is bounded, not the time.
 # shellcheck disable=SC2317 # cases are called by their names
 #
+# More: ext4 xfs ext4+xfs tmpfs+ext4
 # Runs: in `make test-all` only
 set -euo pipefail
 # shellcheck source=kunit/user/lib/ktap.inc

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # Combinations: tmpfs ext4+xfs
+# More: xfs
 # Runs: in `make test-all` only
 """trinity, a fuzzer of others: system calls with random arguments, here those for files and mappings, by a user without
 rights, in a union over two branches. Nothing hangs, and no errno tells of damage. Afterwards nothing holds the union,
