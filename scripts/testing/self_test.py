@@ -18,6 +18,7 @@ import guests  # noqa: E402
 import house_test  # noqa: E402
 import kept  # noqa: E402
 import ktap  # noqa: E402
+import mutants  # noqa: E402
 import patient  # noqa: E402
 import plan  # noqa: E402
 import programs  # noqa: E402
@@ -265,6 +266,45 @@ class Kernels(unittest.TestCase):
             self.assertIn("another filesystem", link_in(tree).stderr)
             self.assertTrue((tree / "fs/aufs/Makefile").exists())
             self.assertIn("no source tree", link_in(tree / "fs").stderr)
+
+
+class Mutants(unittest.TestCase):
+    """Which command is to notice which."""
+
+    def test_where_sites_are_built(self):
+        for file, function, kernel in (("mm/vma.c", "remove_vma", "um"), ("security/selinux/hooks.c", "a", "um"),
+                                       ("fs/proc/task_mmu.c", "show_map_vma", "um"),
+                                       ("fs/proc/task_mmu.c", "show_numa_map", "x86_64"),
+                                       ("kernel/bpf/task_iter.c", "a", "x86_64"), ("security/ipe/hooks.c", "a", "x86_64"),
+                                       ("mm/nommu.c", "do_mmap", "riscv-nommu"), ("arch/arc/kernel/a.c", "a", None)):
+            with self.subTest(file):
+                self.assertEqual(mutants.built_on(file, function), kernel)
+
+    def test_the_configurations_have_what_sites_need(self):
+        has = set().union(*map(mutants.configuration, mutants.KERNELS))
+        for pattern, needed in mutants.NEEDS.items():
+            self.assertEqual(needed in has, not pattern.startswith("arch/"), f"{pattern}: {needed}")
+        with mock.patch.object(mutants, "configuration", lambda kernel: set()):
+            self.assertIsNone(mutants.built_on("kernel/bpf/task_iter.c", "a"))
+
+    def test_sites(self):
+        with tempfile.TemporaryDirectory() as name:
+            path = pathlib.Path(name) / "trees/6.12_1/.vm_prfile/sites"
+            path.parent.mkdir(parents=True)
+            path.write_text("1\tinclude\tmm/vma.c\t8\t-\n2\tput\tmm/vma.c\t9\ta\n3\tput\tmm/nommu.c\t9\ta\n")
+            with mock.patch.object(mutants, "CACHE", pathlib.Path(name)):
+                self.assertEqual(mutants.of_suites(), {"um": ["mm/vma.c"], "riscv-nommu": ["mm/nommu.c"]})
+                said = "\n".join(mutants.report(set()))
+            with mock.patch.object(mutants, "CACHE", pathlib.Path(name) / "none"):
+                self.assertIn(mutants.NO_TREE[0], mutants.report(set()))
+        early, _, late = said.partition("make test-all")
+        self.assertIn("1: mm/vma.c 1", early)
+        self.assertIn("1: mm/nommu.c 1", late)
+
+    def test_a_command_runs_what_is_to_notice_them(self):
+        planned = plan.todo_in_all()
+        for program, combo, file in mutants.of_programs():
+            self.assertIn((program, combo), planned, file)
 
 
 class Concerned(unittest.TestCase):
