@@ -36,6 +36,9 @@ CALL_HELPERS = ("kernel", "branch")
 # Columns of a line of C or C++; a tab goes to the next multiple of TAB.
 WIDTH, TAB = 120, 8
 
+# Where the headers are that programs have in common, by what includes them.
+LIBRARIES = {"kunit/user/": "kunit/user/lib", "kunit/host/": "kunit/host/lib"}
+
 # Comments; comments, strings and characters.
 COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
 NOT_CODE = re.compile(COMMENT.pattern + r'|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'', re.DOTALL)
@@ -91,11 +94,18 @@ def resolve(name, header, files):
     """The file that @header is in the file @name, as the compiler finds it; None if it is none of @files."""
     if header.startswith("generated/"):
         return f"module/kernel/{header}"
-    for folder in (posixpath.dirname(name), "module", "cxxrt", "kunit"):
+    for folder in (posixpath.dirname(name), *(lib for of, lib in LIBRARIES.items() if name.startswith(of)),
+                   "module", "cxxrt", "kunit"):
         path = posixpath.normpath(posixpath.join(folder, header))
         if path in files or "/generated/" in path:
             return path
     return None
+
+
+def included(name, texts):
+    """The files of @texts that the file @name of them includes."""
+    paths = (resolve(name, header, texts) for header, angled, _ in includes(texts[name]) if not angled)
+    return [path for path in paths if path in texts]
 
 
 def reached(names, texts):
@@ -106,9 +116,34 @@ def reached(names, texts):
         name = ahead.pop()
         if name not in found:
             found.add(name)
-            paths = [resolve(name, header, texts) for header, angled, _ in includes(texts[name]) if not angled]
-            ahead += [path for path in paths if path in texts]
+            ahead += included(name, texts)
     return found
+
+
+def includers(texts):
+    """{file of @texts: those that include it}."""
+    found = {}
+    for name in sorted(texts):
+        for path in set(included(name, texts)):
+            found.setdefault(path, []).append(name)
+    return found
+
+
+def readers(names, texts):
+    """Of @names the .cc files of @texts; and for each header among them that none of these includes, however far, one
+    file that does: of the nearest the one that has its name, or else the shortest."""
+    found = [name for name in names if name.endswith(".cc") and name in texts]
+    read = reached(found, texts)
+    by = includers(texts)
+    for header in (name for name in names if name.endswith(".hh") and name in texts):
+        seen, level = {header}, [header]
+        while level and header not in read:
+            if near := [name for name in level if name.endswith(".cc")]:
+                found.append(min(near, key=lambda name: (name[:-3] != header[:-3], len(texts[name]), name)))
+                read |= reached(found[-1:], texts)
+            level = sorted({name for one in level for name in by.get(one, ())} - seen)
+            seen.update(level)
+    return sorted(found)
 
 
 def wrong_include(name, header, path, on_host):

@@ -81,6 +81,34 @@ class Includes(unittest.TestCase):
         self.assertEqual(wrong("cxxrt/a.hh", '#include "options/options.hh"\n#include "kernel/kernel.hh"'), 2)
 
 
+class Readers(unittest.TestCase):
+    """Which file includes which, and by which one a header is read."""
+
+    TEXTS = {"module/union/a.hh": "", "module/union/b.hh": '#include "a.hh"', "module/union/c.hh": "",
+             "module/union/d.hh": "", "module/union/a.cc": '#include "a.hh"\n' * 9,
+             "module/vfs/x.cc": '#include "union/a.hh"\n#include "union/c.hh"',
+             "module/vfs/y.cc": '#include "union/b.hh"',
+             "kunit/user/lib/e.hh": "", "kunit/user/io/z.cc": '#include "e.hh"'}
+
+    def test_includers(self):
+        by = house.includers(self.TEXTS)
+        self.assertEqual(by["module/union/a.hh"], ["module/union/a.cc", "module/union/b.hh", "module/vfs/x.cc"])
+        self.assertEqual(by["kunit/user/lib/e.hh"], ["kunit/user/io/z.cc"])
+        self.assertIsNone(house.resolve("module/vfs/x.cc", "e.hh", self.TEXTS))
+
+    def test_readers(self):
+        for names, read in ((["union/a.hh"], ["union/a.cc"]), (["union/b.hh"], ["vfs/y.cc"]),
+                            (["union/c.hh"], ["vfs/x.cc"]), (["union/a.hh", "vfs/y.cc"], ["vfs/y.cc"]),
+                            (["union/b.hh", "union/c.hh"], ["vfs/x.cc", "vfs/y.cc"]),
+                            (["union/d.hh", "gone.hh", "union/c.h"], [])):
+            with self.subTest(names):
+                self.assertEqual(house.readers([f"module/{name}" for name in names], self.TEXTS),
+                                 [f"module/{name}" for name in read])
+        far = {"module/a.hh": "", "module/b.hh": '#include "a.hh"', "module/c.cc": '#include "b.hh"\n' * 2,
+               "module/d.cc": '#include "b.hh"'}
+        self.assertEqual(house.readers(["module/a.hh"], far), ["module/d.cc"])
+
+
 class Helpers(unittest.TestCase):
     """Which files call them."""
 

@@ -70,6 +70,13 @@ def build_user_tests():
                 seconds=90)
 
 
+def steps_for_programs(files, chosen):
+    """What `make check` does for the user-space programs, beside the machines that run those that are @chosen: all are
+    compiled where one of the changed @files is a part of some."""
+    compiled = chosen or any(file.startswith(programs.USER) for file in files)
+    return [build_user_tests()] * bool(compiled) + steps_for_guests() * bool(chosen)
+
+
 def is_arm64(which):
     """Whether this kernel is for machines of that architecture."""
     return which.endswith("arm64")

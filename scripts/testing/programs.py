@@ -15,9 +15,12 @@ names one alone.
 `make test-all` runs all programs on both, and those without "Runs:" on all combinations. What a program does on some
 combinations only, it does in a run of that (asked_for).
 """
+import collections
 import fnmatch
+import functools
 import re
 
+import house
 import mutants
 from common import TOP, Trouble, sources
 
@@ -28,8 +31,13 @@ LINE = re.compile(r"^(?://|#) (Combinations|More|Boot|Runs): (.*)$", re.MULTILIN
 # What bash does by the combination.
 CASE = re.compile(r"^([\t ]*)case \$\{AUFS_COMBO[^}]*\} in\n(.*?)^\1esac$", re.MULTILINE | re.DOTALL)
 CONCERNS = TOP / "scripts/testing/concerns"
-# Files that become a part of a kernel: the KUnit suites judge them.
-IN_KERNELS = "module/mmap/vm_prfile/"
+# What has to concern some program, and of that what does not: it becomes a part of a kernel, which the KUnit suites
+# judge, or says itself whether it is right (kunit/user/mutate --check).
+ASKED = ("module/*.cc", "module/*.hh", "module/*.c", "module/*.h", "cxxrt/*", "Kbuild", "kunit/user/*",
+         "scripts/machine/run-tests")
+EXCUSED = ("module/mmap/vm_prfile/*", "kunit/user/mut*")
+# How many programs a header concerns at most that no line names: `make check` is to take three minutes.
+FEW = 8
 
 
 class Program:
@@ -83,6 +91,7 @@ def stem_of(file):
     return file.rsplit("/", 1)[1].rsplit(".", 1)[0]
 
 
+@functools.cache
 def programs():
     """All of them, by name."""
     found = {}
@@ -106,27 +115,53 @@ def chosen(name, patterns):
             and not any(fnmatch.fnmatchcase(name, pattern) for pattern in out))
 
 
+@functools.cache
 def concerns():
     """The table of which programs a source file concerns: [(pattern of files, programs)]."""
     table = []
     for line in CONCERNS.read_text(encoding="utf-8").split("\n"):
-        line = line.split("#")[0].strip()
-        if line:
-            pattern, *names = line.split()
-            table.append((pattern.rstrip(":"), names))
+        patterns, _, names = line.split("#")[0].partition(":")
+        table += [(pattern, names.split()) for pattern in patterns.split()]
     return table
 
 
-def concerned(files):
-    """The programs that the changed @files concern: by the table, or since they notice a mutant."""
-    found = {program for program, _, file in mutants.of_programs() if file in files}
-    for file in files:
-        if file.startswith(USER):
-            found.add(stem_of(file))
-        for pattern, names in concerns():
-            if fnmatch.fnmatchcase(file, pattern):
-                found.update(names)
+@functools.cache
+def includers():
+    """{file: those that include it}, of the module and of the programs."""
+    return house.includers({name: (TOP / name).read_text(encoding="utf-8") for name in sources()
+                            if re.match(rf"(module|cxxrt|{USER[:-1]})/.*\.(cc|hh|c|h)$", name)})
+
+
+@functools.cache
+def named_for(file):
+    """The programs that a line names for @file: of the table, or of the list of mutants; and the program that it is."""
+    found = {program for program, _, broken in mutants.of_programs() if broken == file}
+    for pattern, names in concerns():
+        if fnmatch.fnmatchcase(file, pattern):
+            found.update(names)
+    if file.startswith(USER):
+        found.add(stem_of(file))
     return found & programs().keys()
+
+
+def concerned_by(file, within=()):
+    """The programs that one changed file concerns: those that a line names; of a header without such a line, and of
+    what defines what it declares for programs, those that concern most of the files that include it."""
+    found = named_for(file)
+    header = re.sub(r"\.cc$", ".hh", file) if file.startswith(USER) else file
+    if found or file in within or not header.endswith((".hh", ".h")):
+        return found
+    theirs = collections.Counter()
+    for includer in includers().get(header, ()):
+        if includer != file:
+            theirs.update(sorted(concerned_by(includer, (*within, file))))
+    early = [name for name, _ in theirs.most_common() if not programs()[name].late]
+    return set(early[:FEW])
+
+
+def concerned(files):
+    """The programs that the changed @files concern."""
+    return set().union(*map(concerned_by, files))
 
 
 def check_concerns():
@@ -139,8 +174,7 @@ def check_concerns():
         if not any(fnmatch.fnmatchcase(file, pattern) for file in sources()):
             wrong.append(f"{CONCERNS}: no file is called {pattern}")
     for file in sources():
-        if file.startswith("module/") and file.endswith((".cc", ".c")) and not concerned([file]) \
-                and not file.startswith(IN_KERNELS):
+        if house.matches(file, ASKED) and not house.matches(file, EXCUSED) and not concerned([file]):
             wrong.append(f"{CONCERNS}: no program for {file}")
     named = {name for _, names in concerns() for name in names}
     named |= {program for program, _, _ in mutants.of_programs()}

@@ -375,6 +375,43 @@ class Programs(unittest.TestCase):
     def test_concerned(self):
         self.assertIn("rw_rename", programs.concerned(["module/vfs/rename.cc"]))
         self.assertEqual(programs.concerned(["kunit/user/names/rw.cc"]), {"rw"})
+        self.assertEqual(programs.concerned(["README.md", "kunit/user/mutate"]), set())
+
+    def test_headers_and_what_all_are_made_of(self):
+        """A header concerns what those concern that include it, as far as they can wait for that."""
+        for file, some in (("module/union/find.hh", "lookup"), ("module/branch/keep_times.hh", "dir_times"),
+                           ("module/union/names_now.hh", "udba"), ("module/vfs/io.hh", "io"),
+                           ("kunit/user/lib/history.hh", "power_cut_writes"),
+                           ("kunit/user/lib/history.cc", "power_cut_writes"),
+                           ("kunit/user/lib/call_kinds.cc", "fuzz_calls"),
+                           ("kunit/user/random/fuzz_calls.corpus", "fuzz_calls"),
+                           ("cxxrt/ref.hh", "rw"), ("Kbuild", "rw"), ("scripts/machine/run-tests", "rw")):
+            with self.subTest(file):
+                found = programs.concerned([file])
+                self.assertIn(some, found)
+                self.assertLessEqual(len(found), programs.FEW)
+                self.assertFalse([name for name in found if programs.programs()[name].late])
+
+    def test_nothing_is_forgotten(self):
+        self.assertEqual(programs.check_concerns(), [])
+        with mock.patch.object(programs, "includers", lambda: {}):
+            wrong = programs.check_concerns()
+        alone = [file for file in plan.sources()
+                 if file.startswith(("module/", programs.USER)) and file.endswith(".hh") and not programs.named_for(file)]
+        self.assertTrue(alone)
+        for file in (*alone, "kunit/user/lib/served.cc"):
+            self.assertIn(f"{programs.CONCERNS}: no program for {file}", wrong)
+
+    def test_what_is_compiled(self):
+        for files, chosen, names in ((["module/vfs/io.cc"], {"io"}, ["build-user-tests", "root-image"]),
+                                     (["kunit/user/lib/disk.hh"], set(), ["build-user-tests"]),
+                                     (["README.md"], set(), [])):
+            self.assertEqual([step.name for step in plan.steps_for_programs(files, chosen)], names)
+
+    def test_a_header_is_read(self):
+        done = subprocess.run([plan.script("testing/readers"), "module/*"], stdout=subprocess.PIPE, text=True, check=True,
+                              input="module/union/find.hh\nkunit/host/lib/text.hh\n")
+        self.assertEqual(done.stdout, "module/union/find.cc\n")
 
 
 def passed():
