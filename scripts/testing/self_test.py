@@ -2,6 +2,7 @@
 """Tests of the programs that run the tests: python3 scripts/testing/self_test.py, or scripts/test --self-test."""
 import importlib.machinery
 import importlib.util
+import json
 import os
 import pathlib
 import re
@@ -321,6 +322,61 @@ class Concerned(unittest.TestCase):
         for file in ("module/branch/handed_down.hh", "module/options/options.cc", "kunit/host/handed-down"):
             self.assertTrue(plan.concern_host([file]), file)
         self.assertFalse(plan.concern_host(["module/branch/branch.hh", "kunit/user/names/rw.cc"]))
+
+
+class Lint(unittest.TestCase):
+    """When clang-tidy reads a file again that it found nothing in."""
+
+    FUNCTIONS = "tidy tidy_one kept keep"
+    # Instead of clang-tidy one that says what it reads.
+    STUB = ('#!/bin/sh\n[ "$1" != --version ] || { echo 1; exit; }\n'
+            'for word; do case $word in *.cc) echo "$word" ;; esac; done\n')
+
+    def setUp(self):
+        self.work = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+        for name in ("bin", "cache/lint", "work"):
+            (self.work / name).mkdir(parents=True)
+        (self.work / "bin/clang-tidy-19").write_text(self.STUB)
+        (self.work / "bin/clang-tidy-19").chmod(0o755)
+        (self.work / "generated.h").write_text("")
+        self.make("one")
+
+    def make(self, name, text="int a;\n", flags="-O2"):
+        """A checkout with two files, of which the database has one."""
+        self.top = self.work / name
+        entry = {"directory": f"{self.top}", "file": f"{self.top}/a.cc", "command": f"c++ {flags} -I{self.top}/x"}
+        files = {"a.cc": text, "b.cc": "", ".clang-tidy": "", "kunit/.clang-tidy": "", "a.hh": "",
+                 "module/kernel/generated/types.hh": name, "build/compile_commands.json": json.dumps([entry])}
+        for file, content in files.items():
+            (self.top / file).parent.mkdir(parents=True, exist_ok=True)
+            (self.top / file).write_text(content)
+
+    def read(self):
+        """The files that it reads."""
+        script = (f'source <(for name in {self.FUNCTIONS}; do sed -n "/^$name()/,/^}}/p" "$1"/lint; done)\n'
+                  'need() { :; }\ncache=$2/cache work=$2/work jobs=1 depth= top=$3\n'
+                  'mkdir -p "$3/scripts"; ln -sfn "$1/testing" "$3/scripts"\n'
+                  'printf "%s\\n" a.cc b.cc | tidy "$3" "a.hh module $2/generated.h" -p build')
+        done = subprocess.run(["bash", "-euo", "pipefail", "-c", script, "bash", plan.script(""), self.work, self.top],
+                              env=dict(os.environ, PATH=f"{self.work}/bin:{os.environ['PATH']}"), text=True, check=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        return done.stdout.split()
+
+    def test_kept(self):
+        self.assertEqual(self.read(), ["a.cc", "b.cc"])
+        self.assertEqual(self.read(), [])
+        # Another checkout with the same content, and what make has generated there.
+        self.make("two")
+        self.assertEqual(self.read(), [])
+        self.make("two", text="int b;\n")
+        self.assertEqual(self.read(), ["a.cc"])
+        for change in (lambda: self.make("two", text="int b;\n", flags="-O3"),
+                       lambda: (self.work / "generated.h").write_text("int c;\n"),
+                       lambda: (self.top / "a.hh").write_text("int d;\n"),
+                       lambda: (self.top / "kunit/.clang-tidy").write_text("---\n")):
+            change()
+            self.assertEqual(self.read(), ["a.cc", "b.cc"])
+            self.assertEqual(self.read(), [])
 
 
 class Programs(unittest.TestCase):
