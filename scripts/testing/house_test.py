@@ -194,6 +194,17 @@ class Editors(unittest.TestCase):
         self.assertEqual(len(list(house.unlike_editorconfig(other, config))), 2)
 
 
+class Judged(unittest.TestCase):
+    """Which headers clang-tidy judges."""
+
+    def test_headers(self):
+        config = "Checks: a\nHeaderFilterRegex: '(^|/)module/[a-z_]+/[^/]*\\.hh$'\n...\n"
+        files = ["module/vfs/io.hh", "module/vfs/io.cc", "module/kernel/api.h", "kunit/support/show.hh"]
+        self.assertEqual([line.split(":")[0] for line in house.unjudged(files, config)], ["kunit/support/show.hh"])
+        self.assertEqual(list(house.unjudged(files[:3], config)), [])
+        self.assertEqual(len(list(house.unjudged(files[:3], config.replace("[a-z_]+", ".*")))), 1)
+
+
 class Pages(unittest.TestCase):
     """The files and names that they have."""
 
