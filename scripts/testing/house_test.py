@@ -8,6 +8,7 @@ from unittest import mock
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import house  # noqa: E402
+import includes  # noqa: E402
 
 # Files of a checkout that the includes below lead to.
 FILES = ("module/kernel/linux.h", "module/kernel/kernel.hh", "module/kernel/api.h", "module/kernel/inodes.hh",
@@ -91,10 +92,10 @@ class Readers(unittest.TestCase):
              "kunit/user/lib/e.hh": "", "kunit/user/io/z.cc": '#include "e.hh"'}
 
     def test_includers(self):
-        by = house.includers(self.TEXTS)
+        by = includes.includers(self.TEXTS)
         self.assertEqual(by["module/union/a.hh"], ["module/union/a.cc", "module/union/b.hh", "module/vfs/x.cc"])
         self.assertEqual(by["kunit/user/lib/e.hh"], ["kunit/user/io/z.cc"])
-        self.assertIsNone(house.resolve("module/vfs/x.cc", "e.hh", self.TEXTS))
+        self.assertIsNone(includes.resolve("module/vfs/x.cc", "e.hh", self.TEXTS))
 
     def test_readers(self):
         for names, read in ((["union/a.hh"], ["union/a.cc"]), (["union/b.hh"], ["vfs/y.cc"]),
@@ -102,11 +103,11 @@ class Readers(unittest.TestCase):
                             (["union/b.hh", "union/c.hh"], ["vfs/x.cc", "vfs/y.cc"]),
                             (["union/d.hh", "gone.hh", "union/c.h"], [])):
             with self.subTest(names):
-                self.assertEqual(house.readers([f"module/{name}" for name in names], self.TEXTS),
+                self.assertEqual(includes.readers([f"module/{name}" for name in names], self.TEXTS),
                                  [f"module/{name}" for name in read])
         far = {"module/a.hh": "", "module/b.hh": '#include "a.hh"', "module/c.cc": '#include "b.hh"\n' * 2,
                "module/d.cc": '#include "b.hh"'}
-        self.assertEqual(house.readers(["module/a.hh"], far), ["module/d.cc"])
+        self.assertEqual(includes.readers(["module/a.hh"], far), ["module/d.cc"])
 
 
 class Helpers(unittest.TestCase):

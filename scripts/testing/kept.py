@@ -9,8 +9,8 @@ from common import TOP, sources
 # Texts for people decide no result, but for those of the steps that judge them: these are repeated.
 TEXTS = ("*.md", "*.svg")
 SUITES = ("kunit/*", "!kunit/user/*", "!kunit/host/*")
-LINT = ("scripts/lint", "scripts/testing/check-house", "scripts/testing/house*", "scripts/testing/flags",
-        "scripts/testing/readers", ".clang-*", ".pre-commit*", ".editorconfig", ".clangd")
+LINT = ("scripts/lint", "scripts/testing/check-house", "scripts/testing/house*", "scripts/testing/includes.py",
+        "scripts/testing/readers", "scripts/testing/flags", ".clang-*", ".pre-commit*", ".editorconfig", ".clangd")
 
 
 class Sources:

@@ -4,6 +4,7 @@ import re
 import subprocess
 
 import house
+import includes
 import kept
 import programs
 from common import TOP, Trouble, sources
@@ -163,7 +164,7 @@ def concern_suites(files):
     """Whether a change of @files may change how the KUnit suites end."""
     texts = {name: (TOP / name).read_text(encoding="utf-8") for name in sources()
              if name.endswith((".cc", ".hh", ".c", ".h", ".cases"))}
-    included = house.reached([name for name in texts if name.startswith(("kunit/suites/", "kunit/support/"))], texts)
+    included = includes.reached([name for name in texts if name.startswith(("kunit/suites/", "kunit/support/"))], texts)
     return any(file in included or house.matches(file, MAPPINGS) for file in files)
 
 

@@ -21,6 +21,7 @@ import functools
 import re
 
 import house
+import includes
 import mutants
 from common import TOP, Trouble, sources
 
@@ -128,7 +129,7 @@ def concerns():
 @functools.cache
 def includers():
     """{file: those that include it}, of the module and of the programs."""
-    return house.includers({name: (TOP / name).read_text(encoding="utf-8") for name in sources()
+    return includes.includers({name: (TOP / name).read_text(encoding="utf-8") for name in sources()
                             if re.match(rf"(module|cxxrt|{USER[:-1]})/.*\.(cc|hh|c|h)$", name)})
 
 
