@@ -124,10 +124,28 @@ def helper_calls(texts):
 # PartRef itself is made of the two.
 PAIR = re.compile(r"(?<!\bPartRef\()const Branch &\w*,\s*(?:const )?struct dentry &")
 # A comment, and the declaration after it, if that has a name and parameters.
-OF_A_FUNCTION = re.compile(r"/\*((?:[^*]|\*(?!/))*)\*/\s*([^;{}()]*?(\w+)\()")
-SAYS_HELD = re.compile(r"\b(?:is|are) held\b|\bcaller (?:holds|has to hold|must hold)\b", re.IGNORECASE)
+OF_A_FUNCTION = re.compile(r"/\*((?:[^*]|\*(?!/))*)\*/\s*[^;{}()]*?(\w+)\(([^;{}]*)")
+# That a lock is held: "is held", "is locked" (not: by this function, meanwhile), "the caller holds it", "under a
+# CopyLock", "under @dir's i_lock" (not: under whatever lock, or not under it), "has the directory locked".
+SAYS_HELD = re.compile(r"\b(?:is|are|has to be|have to be|must be) (?:held|locked)\b(?! meanwhile)"
+                       r"|\b(?:caller|task|reader|caller (?:who|that)) (?:holds|has to hold|must hold)\b"
+                       r"|(?<!not )\bunder (?!whatever)(?:[\w@']+ ){0,3}?(?:\w*lock|\w+_rwsem|\w+Held)\b"
+                       r"|\b(?:with|has) (?:[\w@']+ ){1,5}(?:held|locked)\b", re.IGNORECASE)
+# A parameter that says it.
+TAKES_HELD = re.compile(r"\bconst \w*(?:Lock|Held|RcuReader) &")
 # The functions whose comments say it all the same; by which task it is held, and why no parameter says so.
 HELD = {
+    ("module/branch/branch.hh", "use_as"): "by the task that changes the list of branches; that lock's type is union/'s",
+    ("module/branch/dir_lock.hh", "is_entry_of"): "asked without it, too: the comment says how long the answer is true",
+    ("module/branch/dir_lock.hh", "is_live_directory"): "the same",
+    ("module/branch/new_object.hh", "make"): "by DirLock, whose make() alone calls it",
+    ("module/kernel/inodes.hh", "cached_acl"): "by the VFS, which walks a path under RCU",
+    ("module/union/inode.hh", "copy_links"): "or nobody else knows the inode yet",
+    ("module/union/inode.hh", "drop_filters"): "the same",
+    ("module/union/inode.hh", "unhash"): "or a lookup calls it that has no use for the inode",
+    ("module/union/listing.cc", "shared"): "by both functions that call it, in the scope of an InodeSpinLock",
+    ("module/union/names_now.cc", "look_twice"): "by itself: the comment says when it takes the lock",
+    ("module/union/super.hh", "note_volatility"): "or nobody else has the union yet",
     ("module/kernel/dcache.hh", "look_up_in_parallel"): "by the VFS, of the directory that somebody reads",
     ("module/kernel/files.hh", "map_for"): "by the VFS, around ->mmap, which takes no lock and asks for none",
     ("module/mmap/prfile.hh", "map"): "the same",
@@ -149,9 +167,11 @@ def pairs(texts):
 
 
 def said_to_be_held(text):
-    """The functions with a comment that says that a lock is held."""
-    for comment, _, function in OF_A_FUNCTION.findall(text):
-        if SAYS_HELD.search(re.sub(r"\s*\n\s*\*?\s*", " ", comment)):
+    """The functions with a comment that says that a lock is held, and without a parameter that says so."""
+    for comment, function, parameters in OF_A_FUNCTION.findall(text):
+        says = SAYS_HELD.search(re.sub(r"\s*\n\s*\*?\s*", " ", comment))
+        # In the midst of a function, what follows may be TRY().
+        if says and function != "TRY" and not TAKES_HELD.search(parameters):
             yield function
 
 

@@ -280,6 +280,18 @@ class Parameters(unittest.TestCase):
         silent = ("/* While one is held. */\n#include \"x.hh\"\n/* It is held. */\nclass X {\n};\n"
                   "/* Takes it. */\nint f(int a);\n")
         self.assertEqual(list(house.said_to_be_held(silent)), [])
+        for text in ("Makes it in @dir, which is locked.", "The lock has to be held.",
+                     "For a caller that holds the list.",
+                     "For a caller who has the list of branches locked.",
+                     "It is used so. Under ListChangeLock.", "The one of @dir, under @dir's i_lock.",
+                     "Under a CopyLock, or\n * nobody knows it.", "of a file under the\n * lock of its inode",
+                     "With the branch directory locked."):
+            self.assertEqual(list(house.said_to_be_held(f"/* {text} */\nint f(int a);\n")), ["f"], text)
+            self.assertEqual(list(house.said_to_be_held(f"/* {text} */\nint f(int a, const CopyLock &);\n")), [], text)
+        for text in ("May sleep; not under mmap_lock.", "Takes the list's lock, under whatever lock of the VFS.",
+                     "The directory is locked meanwhile.", "What lies under this name.", "May be called under RCU."):
+            self.assertEqual(list(house.said_to_be_held(f"/* {text} */\nint f(int a);\n")), [], text)
+        self.assertEqual(list(house.said_to_be_held("/* Counted under this lock. */\nlock = TRY(get(inode));\n")), [])
         self.assertEqual(len([line for line in house.only_said({"module/x.hh": says}) if "parameter" in line]), 2)
         self.assertEqual(len([line for line in house.only_said({}) if "HELD" in line]), len(house.HELD))
 
