@@ -42,15 +42,17 @@ public:
 		return object;
 	}
 
-	/* Makes the object as @dentry in @dir, which is locked; for DirLock. */
-	Result<void> make(struct vfsmount *mnt, struct inode &dir, struct dentry &dentry) const;
-
 private:
+	friend class DirLock;
+
 	enum class Kind : unsigned char { file, directory, symlink, special, link };
 
 	NewObject(Kind kind, umode_t mode) : kind_(kind), mode_(mode)
 	{
 	}
+
+	/* Makes the object as @dentry in @dir, which is locked. */
+	Result<void> make(struct vfsmount *mnt, struct inode &dir, struct dentry &dentry) const;
 
 	Kind kind_;
 	umode_t mode_;

@@ -12,8 +12,8 @@ namespace aufs
 namespace
 {
 
-/* The listing that readers of @dir may share, or null; not counted. Under @dir's i_lock. */
-Listing *shared(const Inode &dir)
+/* The listing that readers of @dir may share, or null; not counted. The lock is @dir's. */
+Listing *shared(const InodeSpinLock &, const Inode &dir)
 {
 	return static_cast<Listing *>(dir.vfs.i_private);
 }
@@ -186,7 +186,7 @@ Result<Listing *> Listing::get(const AsMounter &mounter, Inode &dir)
 	{
 		InodeSpinLock lock(dir.vfs);
 
-		listing = shared(dir);
+		listing = shared(lock, dir);
 		if (listing)
 			listing->users_++;
 	}
@@ -220,7 +220,7 @@ void Listing::put(Inode &dir, Listing *listing)
 
 		if (--listing->users_)
 			return;
-		if (shared(dir) == listing)
+		if (shared(lock, dir) == listing)
 			dir.vfs.i_private = nullptr;
 	}
 	delete listing;

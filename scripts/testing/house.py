@@ -143,7 +143,6 @@ HELD = {
     ("module/union/inode.hh", "copy_links"): "or nobody else knows the inode yet",
     ("module/union/inode.hh", "drop_filters"): "the same",
     ("module/union/inode.hh", "unhash"): "or a lookup calls it that has no use for the inode",
-    ("module/union/listing.cc", "shared"): "by both functions that call it, in the scope of an InodeSpinLock",
     ("module/union/names_now.cc", "look_twice"): "by itself: the comment says when it takes the lock",
     ("module/union/super.hh", "note_volatility"): "or nobody else has the union yet",
     ("module/kernel/dcache.hh", "look_up_in_parallel"): "by the VFS, of the directory that somebody reads",
