@@ -75,13 +75,27 @@ is_enrolled()
 	mokutil --test-key "$(certificate)" 2>/dev/null | grep -q 'already enrolled'
 }
 
-# renew_initramfs KERNEL: makes its initramfs anew, if it has one.
+# renew_by_dracut KERNEL: where dracut fails, it removes the file that it was to write. So that is a new one, which then
+# takes the place of the old one, as update-initramfs does it. The boot loader's hooks are told of that place.
+renew_by_dracut()
+{
+	image=/boot/initrd.img-$1
+	if ! NO_POST_UPDATE_HOOKS=y dracut --force "$image.new" "$1" || ! mv -f "$image.new" "$image"; then
+		rm -f "$image.new"
+		return 1
+	fi
+	sync -f "$image"
+	[ ! -d /etc/initramfs/post-update.d ] || run-parts "--arg=$1" "--arg=$image" /etc/initramfs/post-update.d
+}
+
+# renew_initramfs KERNEL: where it has one.
 renew_initramfs()
 {
+	[ -e "/boot/initrd.img-$1" ] || return 0
 	if command -v update-initramfs >/dev/null; then
-		[ ! -e "/boot/initrd.img-$1" ] || update-initramfs -u -k "$1" && return
+		update-initramfs -u -k "$1" && return
 	elif command -v dracut >/dev/null; then
-		dracut --force --kver "$1" && return
+		renew_by_dracut "$1" && return
 	else
 		return 0
 	fi

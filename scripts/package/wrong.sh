@@ -105,7 +105,25 @@ boot_is_full()
 	rm "$root/usr/local/sbin/update-initramfs"
 }
 
-# With a mokutil that speaks as on a machine with Secure Boot, which knows a person's own key alone.
+# dracut removes what it has no room for. That is not the initramfs of before, when the package is configured as when it
+# is removed. For that few of dracut's modules are enough.
+boot_is_full_for_dracut()
+{
+	local conf=$root/etc/dracut.conf.d/few.conf
+
+	echo 'dracutmodules=" base "' >"$conf"
+	# shellcheck disable=SC2016 # the root's
+	says "df -h /boot" in_root "$root" sh -c '
+		image=/boot/initrd.img-$1
+		mount -t tmpfs -o size=1M tmpfs /boot && head -c 1000000 /dev/urandom >"$image" && cp "$image" /tmp &&
+		. /usr/lib/aufs-cxx/common.sh || exit
+		! renew_initramfs "$1" && cmp "$image" "/tmp/${image##*/}" || exit
+		/var/lib/dpkg/info/aufs-cxx-dkms.postrm remove && cmp "$image" "/tmp/${image##*/}" &&
+			[ "$(ls /boot)" = "${image##*/}" ]' sh "$first" && [ $status = 0 ] || return
+	rm "$conf"
+}
+
+# With a mokutil that says what it says on a machine with Secure Boot, where no key is known but a person's own.
 tells_of_secure_boot()
 {
 	local conf=$root/etc/dkms/framework.conf.d/own.conf
