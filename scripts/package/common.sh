@@ -51,17 +51,22 @@ why_none()
 	fi
 }
 
-# certificate: prints the path of that of the key by which dkms signs.
+# setting NAME DEFAULT: what dkms's configuration says. That is bash, may speak of the kernel, and a line of it may fail.
+setting()
+{
+	# shellcheck disable=SC2016 # the inner shell's
+	value=$(kernelver=$(uname -r) bash -c '
+		for conf in /etc/dkms/framework.conf /etc/dkms/framework.conf.d/*.conf; do
+			[[ ! -r $conf ]] || . "$conf" >/dev/null 2>&1
+		done
+		echo "${!1:-}"' bash "$1") || value=''
+	echo "${value:-$2}"
+}
+
+# certificate: that of the key by which dkms signs.
 certificate()
 {
-	(
-		mok_certificate=
-		for conf in /etc/dkms/framework.conf /etc/dkms/framework.conf.d/*.conf; do
-			# shellcheck source=/dev/null
-			[ ! -r "$conf" ] || . "$conf" >/dev/null 2>&1
-		done
-		echo "${mok_certificate:-/var/lib/dkms/mok.pub}"
-	)
+	setting mok_certificate /var/lib/dkms/mok.pub
 }
 
 # Whether Secure Boot is on. Without mokutil that cannot be seen.

@@ -123,7 +123,8 @@ boot_is_full_for_dracut()
 	rm "$conf"
 }
 
-# With a mokutil that says what it says on a machine with Secure Boot, where no key is known but a person's own.
+# With a mokutil that says what it says on a machine with Secure Boot, where no key is known but a person's own. dkms is
+# told of that by lines that only bash reads, and of which one fails.
 tells_of_secure_boot()
 {
 	local conf=$root/etc/dkms/framework.conf.d/own.conf
@@ -141,7 +142,11 @@ tells_of_secure_boot()
 	says "mokutil --import /var/lib/dkms/mok.pub" configure || return
 	says "dpkg-reconfigure aufs-cxx-dkms" "${hook[@]}" || return
 	mkdir -p "${conf%/*}"
-	echo mok_certificate=/etc/own.pub >"$conf"
+	cat >"$conf" <<-'END'
+		mok_certificate=/etc/own.pub
+		compressors=(xz gzip)
+		[[ -n $unknown ]]
+	END
 	touch "$root/etc/own.pub"
 	! says "mokutil --import" configure && [ $status = 0 ] || return
 	! says "Secure Boot" "${hook[@]}" && [ $status = 0 ] || return
