@@ -75,9 +75,10 @@ is_secure_boot()
 	mokutil --sb-state 2>/dev/null | grep -q '^SecureBoot enabled'
 }
 
+# That of a person may be one that the firmware has, or the kernel itself.
 is_enrolled()
 {
-	mokutil --test-key "$(certificate)" 2>/dev/null | grep -q 'already enrolled'
+	mokutil --test-key "$(certificate)" 2>/dev/null | grep -qE 'already (enrolled|in db|in the built-in)'
 }
 
 # renew_by_dracut KERNEL: where dracut fails, it removes the file that it was to write. So that is a new one, which then

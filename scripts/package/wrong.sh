@@ -136,6 +136,8 @@ tells_of_secure_boot()
 		case $1,$2 in
 		--sb-state,*) echo "SecureBoot enabled" ;;
 		--test-key,/etc/own.pub) echo "$2 is already enrolled" ;;
+		--test-key,/etc/db.pub) echo "$2 is already in db" ;;
+		--test-key,/etc/new.pub) echo "$2 is already in the enrollment request" ;;
 		--test-key,*) echo "$2 is not enrolled" ;;
 		esac
 	END
@@ -150,6 +152,10 @@ tells_of_secure_boot()
 	touch "$root/etc/own.pub"
 	! says "mokutil --import" configure && [ $status = 0 ] || return
 	! says "Secure Boot" "${hook[@]}" && [ $status = 0 ] || return
+	echo mok_certificate=/etc/db.pub >"$conf"
+	! says "Secure Boot" "${hook[@]}" && [ $status = 0 ] || return
+	echo mok_certificate=/etc/new.pub >"$conf"
+	says "dpkg-reconfigure aufs-cxx-dkms" "${hook[@]}" || return
 	rm "$root/usr/local/sbin/mokutil" "$root/usr/local/sbin/update-initramfs" "$root/etc/own.pub" "$conf"
 }
 
