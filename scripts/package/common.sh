@@ -51,7 +51,7 @@ why_none()
 	fi
 }
 
-# setting NAME DEFAULT: what dkms's configuration says. That is bash, may speak of the kernel, and a line of it may fail.
+# setting NAME DEFAULT: what dkms's configuration says. It is bash, may name the kernel, and a line of it may fail.
 setting()
 {
 	# shellcheck disable=SC2016 # the inner shell's
@@ -61,6 +61,28 @@ setting()
 		done
 		echo "${!1:-}"' bash "$1") || value=''
 	echo "${value:-$2}"
+}
+
+# is_installed KERNEL: DKMS has installed its modules, and they are whole. Where room lacks, dkms 3.0.10 copies a part of
+# a file, and returns 0. modinfo does not read such a part.
+is_installed()
+{
+	dkms status -m aufs-cxx -v @VERSION@ -k "$1" 2>/dev/null | grep ': installed' >/dev/null || return
+	for built in "$(setting dkms_tree /var/lib/dkms)/aufs-cxx/@VERSION@/$1"/*/module/*.ko*; do
+		modinfo "$built" "/lib/modules/$1/updates/dkms/${built##*/}" >/dev/null 2>&1 || return
+	done
+}
+
+# forget KERNEL: takes away what there is of its modules. dkms 3.0.10 neither goes on with nor removes what it had begun
+# when it was interrupted, and does not write over a module that is there. One that another package has by DKMS stays.
+forget()
+{
+	tree=$(setting dkms_tree /var/lib/dkms)
+	rm -rf "$tree/aufs-cxx/@VERSION@/$1" "$tree/aufs-cxx/kernel-$1-$(uname -m)"
+	for other in "$tree"/*/"kernel-$1-$(uname -m)/module/aufs.ko"*; do
+		[ ! -e "$other" ] || return 0
+	done
+	rm -f "/lib/modules/$1/updates/dkms/aufs.ko"* "/lib/modules/$1/updates/dkms/aufs-observers.ko"*
 }
 
 # certificate: that of the key by which dkms signs.

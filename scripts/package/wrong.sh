@@ -29,6 +29,46 @@ stand_in()
 	chmod 755 "$root/usr/local/sbin/$1"
 }
 
+# stand_in_make: dkms builds at once what it has built before, and no initramfs is made.
+stand_in_make()
+{
+	local version kernel arch dir name
+
+	rm -rf "$root/root/built"
+	while IFS=/ read -r version kernel arch dir name; do
+		mkdir -p "$root/root/built/$kernel"
+		xz -dcf "$root/var/lib/dkms/aufs-cxx/$version/$kernel/$arch/$dir/$name" \
+			>"$root/root/built/$kernel/${name%.xz}"
+	done < <(find "$root/var/lib/dkms/aufs-cxx" -path '*/module/*.ko*' -printf '%P\n')
+	stand_in make <<-'END'
+		#!/bin/sh
+		for word; do
+			case $word in
+			KERNELRELEASE=*) kernel=${word#*=} ;;
+			module) cp "/root/built/$kernel/"*.ko . || exit ;;
+			esac
+		done
+	END
+	stand_in update-initramfs <<<'#!/bin/true'
+}
+
+no_stand_ins()
+{
+	rm -r "$root/usr/local/sbin/"*
+}
+
+# interrupted KERNEL: as if dkms had been, while it installed the module for it.
+interrupted()
+{
+	local added
+
+	added=$(find "$root/var/lib/dkms/aufs-cxx" -mindepth 2 -maxdepth 2 -name source)
+	added=${added%/source}
+	rm -rf "$added/$1/"*/module "$added/../kernel-$1-$(uname -m)"
+	mkdir -p "$added/$1/$(uname -m)/log"
+	echo half >"$root/usr/lib/modules/$1/updates/dkms/aufs.ko"
+}
+
 # The names of the packages are those by which apt finds these headers, and no older ones.
 tells_of_headers()
 {
@@ -96,7 +136,36 @@ without_kernels()
 	mv "$root/usr/lib/modules.away" "$root/usr/lib/modules"
 }
 
-# The package says it for each kernel, also after one has failed.
+# What an interruption has left stops neither the package nor, when a kernel's package is next configured, dkms. Nor does an
+# older version that an older package has left in DKMS.
+goes_on()
+{
+	local other=$root/var/lib/dkms/aufs-cxx/0.0
+
+	stand_in_make
+	interrupted "$first"
+	mkdir "$other"
+	ln -s /usr/src/aufs-cxx-0.0 "$other/source"
+	configure && built "$first" && [ ! -e "$other" ] || return
+	interrupted "$first"
+	in_root "$root" run-parts --exit-on-error "--arg=$first" /etc/kernel/header_postinst.d && built "$first" || return
+	no_stand_ins
+}
+
+# dkms of Debian 12 takes the part that there is room for, and says nothing.
+modules_are_full()
+{
+	stand_in_make
+	# shellcheck disable=SC2016 # the root's
+	says "df -h /lib/modules" in_root "$root" sh -c '
+		mount -t tmpfs -o size=64k tmpfs "/lib/modules/$1/updates" &&
+		/var/lib/dpkg/info/aufs-cxx-dkms.postinst configure &&
+		[ -z "$(find "/lib/modules/$1/updates" -name "aufs.ko*")" ]' sh "$first" && [ $status = 0 ] || return
+	configure && built "$first" || return
+	no_stand_ins
+}
+
+# For each kernel, also after one has failed.
 boot_is_full()
 {
 	stand_in update-initramfs <<<'#!/bin/false'
@@ -181,7 +250,8 @@ tells_refused_from_missing()
 	rm "$root/usr/local/sbin/modprobe"
 }
 
-# The kernel's command line is found in single quotes as well, but not in a comment.
+# The kernel's command line is found in single quotes as well, but not in a comment. What an interruption has left goes as
+# well (nothing_built).
 tells_of_command_line()
 {
 	local dir=$root/etc/default/grub.d
@@ -189,6 +259,7 @@ tells_of_command_line()
 	mkdir -p "$dir"
 	echo '# GRUB_CMDLINE_LINUX="aufs=tmpfs"' >"$dir/comment.cfg"
 	echo "GRUB_CMDLINE_LINUX='aufs=tmpfs'" >"$dir/union.cfg"
+	interrupted "$first"
 	says "by /etc/default/grub.d/union.cfg: from now on" apt_in "$root" "$debian" remove aufs-cxx-dkms &&
 		[ $status = 0 ] || return
 	rm "$dir/comment.cfg" "$dir/union.cfg"
