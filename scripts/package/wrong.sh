@@ -165,6 +165,29 @@ modules_are_full()
 	no_stand_ins
 }
 
+# Where the build fails, an initramfs that has aufs stays. One without it, as a removal has left it, is made.
+initramfs_of_before()
+{
+	local initramfs=$root/boot/initrd.img-$first
+	local upgrade=(in_root "$root" /var/lib/dpkg/info/aufs-cxx-dkms.postinst configure 0.1)
+
+	stand_in_make
+	stand_in update-initramfs <<-'END'
+		#!/bin/sh
+		echo "made: $3"
+	END
+	interrupted "$first"
+	mv "$root/root/built/$first" "$root/root/built/none"
+	says "made: $second" "${upgrade[@]}" && [ $status = 0 ] && ! grep "made: $first" "$out/said" || return
+	mv "$initramfs" "$initramfs.away"
+	touch "$initramfs"
+	says "made: $first" "${upgrade[@]}" && [ $status = 0 ] || return
+	mv "$initramfs.away" "$initramfs"
+	mv "$root/root/built/none" "$root/root/built/$first"
+	configure && built "$first" || return
+	no_stand_ins
+}
+
 # For each kernel, also after one has failed.
 boot_is_full()
 {
