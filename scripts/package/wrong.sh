@@ -34,7 +34,6 @@ stand_in_make()
 {
 	local version kernel arch dir name
 
-	rm -rf "$root/root/built"
 	while IFS=/ read -r version kernel arch dir name; do
 		mkdir -p "$root/root/built/$kernel"
 		xz -dcf "$root/var/lib/dkms/aufs-cxx/$version/$kernel/$arch/$dir/$name" \
@@ -54,7 +53,7 @@ stand_in_make()
 
 no_stand_ins()
 {
-	rm -r "$root/usr/local/sbin/"*
+	rm -r "$root/usr/local/sbin/"* "$root/root/built"
 }
 
 # interrupted KERNEL: as if dkms had been, while it installed the module for it.
@@ -162,6 +161,17 @@ modules_are_full()
 		/var/lib/dpkg/info/aufs-cxx-dkms.postinst configure &&
 		[ -z "$(find "/lib/modules/$1/updates" -name "aufs.ko*")" ]' sh "$first" && [ $status = 0 ] || return
 	configure && built "$first" || return
+	no_stand_ins
+}
+
+# An upgrade that stops halfway, as the file is damaged, or a disk is full: the modules of the version that stays are there.
+upgrade_fails()
+{
+	stand_in_make
+	head -c -1000 "$deb" >"$root/root/damaged.deb"
+	! in_root "$root" dpkg -i /root/damaged.deb || return
+	in_root "$root" dpkg -s aufs-cxx-dkms | grep '^Status: install ok installed' && both_built || return
+	rm "$root/root/damaged.deb"
 	no_stand_ins
 }
 
