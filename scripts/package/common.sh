@@ -20,19 +20,56 @@ is_known()
 		[[ $1 =~ $BUILD_EXCLUSIVE_KERNEL ]]' bash "$1"
 }
 
-# headers_of KERNEL: prints the packages that apt is to install: its headers, and, if a package brings the next
-# kernel, the package that brings the headers of that. apt takes nothing from backports by itself.
-headers_of()
+# release_of PACKAGE: what apt is to be told to have it as it is here: it takes nothing from backports by itself.
+release_of()
 {
-	case $(dpkg-query -W -f '${Version}' "linux-image-$1" 2>/dev/null) in
-	*~bpo*)	printf -- '-t %s-backports ' "$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)" ;;
+	case $(dpkg-query -W -f '${Version}' "$1" 2>/dev/null) in
+	*~bpo*)	printf -- '-t %s-backports' "$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)" ;;
 	esac
-	echo "linux-headers-$1$(dpkg-query -W -f '${db:Status-Abbrev} ${Package} ${Depends}\n' 'linux-image-*' 2>/dev/null |
+}
+
+# in_archive PACKAGE: apt can get it. Where there is no apt, nobody knows.
+in_archive()
+{
+	! command -v apt-cache >/dev/null || apt-cache show "$1" 2>/dev/null | grep '^Filename: ' >/dev/null
+}
+
+# bringers KERNEL: the installed packages that have brought this kernel, and bring the next ones, by what stands after
+# linux-image- in their names. For '' all that bring kernels.
+bringers()
+{
+	dpkg-query -W -f '${db:Status-Abbrev} ${Package} ${Depends}\n' 'linux-image-*' 2>/dev/null |
 		awk -v "image=linux-image-$1" '$1 ~ /^.[HUFWti]/ {
 			for (i = 3; i <= NF; i++)
-				if ($i == image || $i == image ",")
-					printf " linux-headers-%s", substr($2, length("linux-image-") + 1)
-		}')"
+				if ($i == image || $i == image "," || image == "linux-image-" && index($i, image) == 1)
+					print substr($2, length("linux-image-") + 1)
+		}'
+}
+
+# headers_of KERNEL: what apt is to install: its headers, and the package that brings those of the next kernel, where
+# a package brings the next kernel.
+headers_of()
+{
+	from=$(release_of "linux-image-$1")
+	echo "${from:+$from }linux-headers-$1$(bringers "$1" | sed 's/^/ linux-headers-/' | tr -d '\n')"
+}
+
+# newer_than KERNEL: what apt is to install where it does not have its headers: newer kernels with theirs, by the
+# packages that are here, or of this one's kind (amd64 for 6.1.0-18-amd64).
+newer_than()
+{
+	names=$(bringers '') from='' newer=''
+	if [ -z "$names" ]; then
+		names=${1#*-}
+		names=${names#[0-9]*-}
+	fi
+	for name in $names; do
+		if in_archive "linux-headers-$name"; then
+			newer="$newer linux-image-$name linux-headers-$name"
+			from=${from:-$(release_of "linux-image-$name")}
+		fi
+	done
+	echo "${newer:+${from:+$from }${newer# }}"
 }
 
 # why_none KERNEL: why it has no aufs, and what to do.
@@ -41,8 +78,17 @@ why_none()
 	if ! is_known "$1"; then
 		echo "kernel $1 has no aufs, as it is of none of the series @SERIES@:" \
 			"/usr/share/doc/aufs-cxx-dkms/README.Debian says how to build it all the same"
-	elif [ ! -e "/lib/modules/$1/build/include" ]; then
+	elif [ ! -e "/lib/modules/$1/build/include" ] && in_archive "linux-headers-$1"; then
 		echo "kernel $1 has no aufs, as its headers are not here: apt install $(headers_of "$1")"
+	elif [ ! -e "/lib/modules/$1/build/include" ]; then
+		newer=$(newer_than "$1")
+		if [ -n "$newer" ]; then
+			echo "kernel $1 has no aufs, as its headers are not here, and apt no longer has them. A newer kernel" \
+				"comes with its own: apt update, then apt install $newer, then restart"
+		else
+			echo "kernel $1 has no aufs, as its headers are not here, and apt does not know them: they are where" \
+				"this kernel is from, or apt update is due"
+		fi
 	elif [ -e /etc/dkms/no-autoinstall ]; then
 		echo "kernel $1 has no aufs, as /etc/dkms/no-autoinstall is there:" \
 			"dkms install -m aufs-cxx -v @VERSION@ -k $1"
@@ -63,8 +109,8 @@ setting()
 	echo "${value:-$2}"
 }
 
-# is_installed KERNEL: DKMS has installed its modules, and they are whole. Where room lacks, dkms 3.0.10 copies a part of
-# a file, and returns 0. modinfo does not read such a part.
+# is_installed KERNEL: DKMS has installed its modules, and they are whole. Where room lacks, dkms 3.0.10 copies a part
+# of a file, and returns 0. modinfo reads no such part.
 is_installed()
 {
 	dkms status -m aufs-cxx -v @VERSION@ -k "$1" 2>/dev/null | grep ': installed' >/dev/null || return

@@ -68,16 +68,18 @@ interrupted()
 	echo half >"$root/usr/lib/modules/$1/updates/dkms/aufs.ko"
 }
 
-# The names of the packages are those by which apt finds these headers, and no older ones.
+# The names of the packages are those by which apt finds these headers, and no older ones. Those of a kernel that the
+# archive no longer has are not asked for.
 tells_of_headers()
 {
-	local modules=$root/usr/lib/modules/$second
+	local modules=$root/usr/lib/modules/$second apt="apt install ${from[*]:+${from[*]} }"
+	# shellcheck disable=SC2016 # the root's
+	local why_none=(in_root "$root" sh -ec '. /usr/lib/aufs-cxx/common.sh; why_none "$1"' sh)
 
 	mv "$modules/build" "$modules/build.away"
-	# shellcheck disable=SC2016 # the root's
-	says "apt install ${from[*]:+${from[*]} }linux-headers-$second linux-headers-$flavour" \
-		in_root "$root" sh -c '. /usr/lib/aufs-cxx/common.sh; why_none "$1"' sh "$second" || return
+	says "${apt}linux-headers-$second linux-headers-$flavour" "${why_none[@]}" "$second" || return
 	mv "$modules/build.away" "$modules/build"
+	says "${apt}linux-image-$flavour linux-headers-$flavour" "${why_none[@]}" 6.1.0-1-cloud-amd64
 }
 
 # fake_kernel KERNEL: it is installed, with headers by which nothing can be built.
