@@ -7,6 +7,8 @@
 # outside the checkout, and every entry of it is made under a temporary name and renamed when it is
 # whole: an entry with its final name can be used, after an interrupted run too.
 
+# What a person has in their environment must not lead elsewhere, here or in what is called.
+unset CDPATH
 # shellcheck disable=SC2034
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cache=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/aufs-cxx

@@ -259,6 +259,19 @@ class Manual(unittest.TestCase):
         self.assertEqual(self.unlike(page=self.PAGE.replace("xino\\fR", "xino\\fR, \\fBextra\\fR")), ["extra"])
 
 
+class Scripts(unittest.TestCase):
+    """Where scripts go."""
+
+    def test_cdpath(self):
+        for text, count in (('top=$(cd "$(dirname "$0")/.." && pwd)\n', 1), ('cd "$(dirname "$0")/.."\n', 1),
+                            ('cd -P "$(dirname "$0")"\nunset CDPATH\n', 1),
+                            ('# unset CDPATH\ncd "$(dirname "$0")"\n', 1),
+                            ('unset CDPATH\ncd "$(dirname "$0")/.."\n', 0), ('cd "$top"\n', 0),
+                            ('cd /\nfile=$(dirname "$0")/x\n', 0)):
+            with self.subTest(text):
+                self.assertEqual(len(list(house.astray({"scripts/a": text}))), count)
+
+
 class Parameters(unittest.TestCase):
     """Parameters in place of pairs and of comments."""
 
