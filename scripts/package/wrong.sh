@@ -137,8 +137,8 @@ without_kernels()
 	mv "$root/usr/lib/modules.away" "$root/usr/lib/modules"
 }
 
-# What an interruption has left stops neither the package nor, when a kernel's package is next configured, dkms. Nor does an
-# older version that an older package has left in DKMS.
+# What an interruption has left stops neither the package nor, when a kernel's package is next configured, dkms. Nor
+# does an older version that an older package has left in DKMS.
 goes_on()
 {
 	local other=$root/var/lib/dkms/aufs-cxx/0.0
@@ -166,7 +166,8 @@ modules_are_full()
 	no_stand_ins
 }
 
-# An upgrade that stops halfway, as the file is damaged, or a disk is full: the modules of the version that stays are there.
+# An upgrade that stops halfway, as the file is damaged, or a disk is full: the modules of the version that stays are
+# there.
 upgrade_fails()
 {
 	stand_in_make
@@ -210,12 +211,13 @@ boot_is_full()
 }
 
 # dracut removes what it has no room for. That is not the initramfs of before, when the package is configured as when it
-# is removed. For that few of dracut's modules are enough.
+# is removed. For that few of dracut's modules are enough. Without systemd's, what mounts a /usr of its own is there as
+# well: before the union is made.
 boot_is_full_for_dracut()
 {
 	local conf=$root/etc/dracut.conf.d/few.conf
 
-	echo 'dracutmodules=" base "' >"$conf"
+	echo 'dracutmodules=" base fs-lib usrmount aufs "' >"$conf"
 	# shellcheck disable=SC2016 # the root's
 	says "df -h /boot" in_root "$root" sh -c '
 		image=/boot/initrd.img-$1
@@ -223,7 +225,10 @@ boot_is_full_for_dracut()
 		. /usr/lib/aufs-cxx/common.sh || exit
 		! renew_initramfs "$1" && cmp "$image" "/tmp/${image##*/}" || exit
 		/var/lib/dpkg/info/aufs-cxx-dkms.postrm remove && cmp "$image" "/tmp/${image##*/}" &&
-			[ "$(ls /boot)" = "${image##*/}" ]' sh "$first" && [ $status = 0 ] || return
+			[ "$(ls /boot)" = "${image##*/}" ] || exit
+		mount -o remount,size=50% /boot && renew_initramfs "$1" || exit
+		set -- $(lsinitrd "$image" | sed -n "s,.*hooks/pre-pivot/,,p" | sort)
+		echo "$*" && [ $# = 2 ] && [ "${1#*-},${2#*-}" = mount-usr.sh,aufs-root.sh ]' sh "$first" && [ $status = 0 ] || return
 	rm "$conf"
 }
 
@@ -285,8 +290,8 @@ tells_refused_from_missing()
 	rm "$root/usr/local/sbin/modprobe"
 }
 
-# The kernel's command line is found in single quotes as well, but not in a comment. What an interruption has left goes as
-# well (nothing_built).
+# The kernel's command line is found in single quotes as well, but not in a comment. What an interruption has left goes
+# with the rest (nothing_built).
 tells_of_command_line()
 {
 	local dir=$root/etc/default/grub.d

@@ -29,5 +29,7 @@ install()
 {
 	inst_multiple cat mkdir modprobe mount
 	inst_simple /usr/lib/aufs-cxx/root
-	inst_hook pre-pivot 10 "$moddir/aufs-root.sh"
+	# Without systemd, dracut mounts a /usr of its own in the hook of 50, by the fstab that is changed in this one.
+	# systemd has mounted it before any of these hooks: initrd.target waits for initrd-fs.target.
+	inst_hook pre-pivot 60 "$moddir/aufs-root.sh"
 }
