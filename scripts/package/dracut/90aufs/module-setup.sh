@@ -27,7 +27,7 @@ installkernel()
 
 install()
 {
-	inst_multiple cat mkdir modprobe mount
+	inst_multiple cat mkdir modprobe mount sleep
 	inst_simple /usr/lib/aufs-cxx/root
 	# Without systemd, dracut mounts a /usr of its own in the hook of 50, by the fstab that is changed in this one.
 	# systemd has mounted it before any of these hooks: initrd.target waits for initrd-fs.target.
