@@ -270,6 +270,17 @@ def unlike_editorconfig(scripts, config):
             yield f"{name}: .editorconfig has it {'' if name in listed else 'not '}among the scripts of python"
 
 
+def unjudged(files, config):
+    """The headers of C++ about which clang-tidy says nothing, by its @config: all but those that are generated are to
+    be judged, by whatever file they are read."""
+    judged = re.compile(re.search(r"^HeaderFilterRegex: '(.*)'$", config, re.MULTILINE)[1])
+    for name in files:
+        if name.endswith(".hh") and not judged.search(f"/{name}"):
+            yield f"{name}: HeaderFilterRegex in .clang-tidy leaves it out"
+    if judged.search("/module/kernel/generated/types.hh"):
+        yield ".clang-tidy: its HeaderFilterRegex has the generated headers"
+
+
 # Where a script goes to its own directory.
 HOME = re.compile(r"\bcd [^;&|\n]*\$\(dirname ")
 
