@@ -7,7 +7,7 @@
 # outside the checkout, and every entry of it is made under a temporary name and renamed when it is
 # whole: an entry with its final name can be used, after an interrupted run too.
 
-# What a person has in their environment must not lead elsewhere, here or in what is called.
+# A CDPATH in a person's environment must not lead `cd` elsewhere, here or in the programs that are called.
 unset CDPATH
 # shellcheck disable=SC2034
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)

@@ -2,15 +2,15 @@
 # shellcheck shell=sh
 #
 # Shared by the package's scripts, as /usr/lib/aufs-cxx/common.sh: those of dpkg, of the kernel's packages, of
-# initramfs-tools, and of dracut, which is bash.
+# initramfs-tools, and of dracut, whose shell is bash.
 
 say()
 {
 	echo "aufs-cxx-dkms: $*" >&2
 }
 
-# is_known KERNEL: whether DKMS is to build for it, by dkms.conf, and by the file that a person may have put beside
-# that.
+# is_known KERNEL: whether DKMS is to build for it, by dkms.conf, and by the file in /etc/dkms that a person may have
+# made.
 is_known()
 {
 	# shellcheck disable=SC2016 # the inner shell's
@@ -20,7 +20,8 @@ is_known()
 		[[ $1 =~ $BUILD_EXCLUSIVE_KERNEL ]]' bash "$1"
 }
 
-# release_of PACKAGE: what apt is to be told to have it as it is here: it takes nothing from backports by itself.
+# release_of PACKAGE: prints the option of apt for packages of the same release, if the installed one is from backports.
+# apt takes nothing from backports by itself.
 release_of()
 {
 	case $(dpkg-query -W -f '${Version}' "$1" 2>/dev/null) in
@@ -28,14 +29,14 @@ release_of()
 	esac
 }
 
-# in_archive PACKAGE: apt can get it. Where there is no apt, nobody knows.
+# in_archive PACKAGE: whether apt can get it. Without apt nobody knows, and it counts as there.
 in_archive()
 {
 	! command -v apt-cache >/dev/null || apt-cache show "$1" 2>/dev/null | grep '^Filename: ' >/dev/null
 }
 
-# bringers KERNEL: the installed packages that have brought this kernel, and bring the next ones, by what stands after
-# linux-image- in their names. For '' all that bring kernels.
+# bringers KERNEL: finds the installed packages that have brought this kernel, and bring the next ones. Prints the part
+# of their names after linux-image- (amd64). For '' it finds all packages that bring kernels.
 bringers()
 {
 	dpkg-query -W -f '${db:Status-Abbrev} ${Package} ${Depends}\n' 'linux-image-*' 2>/dev/null |
@@ -46,16 +47,17 @@ bringers()
 		}'
 }
 
-# headers_of KERNEL: what apt is to install: its headers, and the package that brings those of the next kernel, where
-# a package brings the next kernel.
+# headers_of KERNEL: prints the packages that apt is to install, after the option for their release: its headers, and,
+# if a package brings the next kernel, the package that brings the headers of that.
 headers_of()
 {
 	from=$(release_of "linux-image-$1")
 	echo "${from:+$from }linux-headers-$1$(bringers "$1" | sed 's/^/ linux-headers-/' | tr -d '\n')"
 }
 
-# newer_than KERNEL: what apt is to install where it does not have its headers: newer kernels with theirs, by the
-# packages that are here, or of this one's kind (amd64 for 6.1.0-18-amd64).
+# newer_than KERNEL: prints the packages that apt is to install if the archive no longer has the headers of this kernel:
+# newer kernels with their headers. The installed packages that bring kernels say which. If there are none, the
+# kernel's own name does (amd64 for 6.1.0-18-amd64).
 newer_than()
 {
 	names=$(bringers '') from='' newer=''
@@ -72,7 +74,7 @@ newer_than()
 	echo "${newer:+${from:+$from }${newer# }}"
 }
 
-# why_none KERNEL: why it has no aufs, and what to do.
+# why_none KERNEL: prints why it has no aufs, and what to do.
 why_none()
 {
 	if ! is_known "$1"; then
@@ -97,7 +99,8 @@ why_none()
 	fi
 }
 
-# setting NAME DEFAULT: what dkms's configuration says. It is bash, may name the kernel, and a line of it may fail.
+# setting NAME DEFAULT: prints the value of NAME in dkms's configuration, or else DEFAULT. The configuration is bash. It
+# may use $kernelver, and a line of it may fail.
 setting()
 {
 	# shellcheck disable=SC2016 # the inner shell's
@@ -109,8 +112,8 @@ setting()
 	echo "${value:-$2}"
 }
 
-# is_installed KERNEL: DKMS has installed its modules, and they are whole. Where room lacks, dkms 3.0.10 copies a part
-# of a file, and returns 0. modinfo reads no such part.
+# is_installed KERNEL: whether DKMS has installed its modules, and they are whole. If there is too little room, dkms
+# 3.0.10 copies a part of a file, and returns 0. modinfo fails for such a part.
 is_installed()
 {
 	dkms status -m aufs-cxx -v @VERSION@ -k "$1" 2>/dev/null | grep ': installed' >/dev/null || return
@@ -119,8 +122,9 @@ is_installed()
 	done
 }
 
-# forget KERNEL: takes away what there is of its modules. dkms 3.0.10 neither goes on with nor removes what it had begun
-# when it was interrupted, and does not write over a module that is there. One that another package has by DKMS stays.
+# forget KERNEL: removes all files of its modules. After an interruption, dkms 3.0.10 neither continues nor removes the
+# build that it had begun, and does not overwrite a module that is there. If another package has installed an aufs.ko by
+# DKMS, the installed modules stay.
 forget()
 {
 	tree=$(setting dkms_tree /var/lib/dkms)
@@ -131,7 +135,7 @@ forget()
 	rm -f "/lib/modules/$1/updates/dkms/aufs.ko"* "/lib/modules/$1/updates/dkms/aufs-observers.ko"*
 }
 
-# certificate: that of the key by which dkms signs.
+# certificate: prints the path of the certificate of the key by which dkms signs.
 certificate()
 {
 	setting mok_certificate /var/lib/dkms/mok.pub
@@ -143,14 +147,16 @@ is_secure_boot()
 	mokutil --sb-state 2>/dev/null | grep -q '^SecureBoot enabled'
 }
 
-# That of a person may be one that the firmware has, or the kernel itself.
+# Whether the machine knows the certificate of dkms's key. A person's own certificate may be in the firmware, or in the
+# kernel itself.
 is_enrolled()
 {
 	mokutil --test-key "$(certificate)" 2>/dev/null | grep -qE 'already (enrolled|in db|in the built-in)'
 }
 
-# renew_by_dracut KERNEL: where dracut fails, it removes the file that it was to write. So that is a new one, which then
-# takes the place of the old one, as update-initramfs does it. The boot loader's hooks are told of that place.
+# renew_by_dracut KERNEL: makes its initramfs anew. If dracut fails, it removes the file that it was to write. So dracut
+# writes a new file, which then replaces the old one, as update-initramfs does it. The boot loader's hooks run after
+# that, and get the final name.
 renew_by_dracut()
 {
 	image=/boot/initrd.img-$1
@@ -162,7 +168,7 @@ renew_by_dracut()
 	[ ! -d /etc/initramfs/post-update.d ] || run-parts "--arg=$1" "--arg=$image" /etc/initramfs/post-update.d
 }
 
-# renew_initramfs KERNEL: where it has one.
+# renew_initramfs KERNEL: makes its initramfs anew, if it has one.
 renew_initramfs()
 {
 	[ -e "/boot/initrd.img-$1" ] || return 0

@@ -77,7 +77,7 @@ keep_archives()
 		-exec cp -lu -t "$cache/package/archives-$2" {} +
 }
 
-# apt_in ROOT DEBIAN COMMAND...: apt there.
+# apt_in ROOT DEBIAN COMMAND...: runs apt in ROOT.
 apt_in()
 {
 	local root=$1 debian=$2 status=0

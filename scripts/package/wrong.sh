@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash
 #
-# Tests of the package where something is wrong. Sourced by test, whose root has the package then, and two kernels
+# Tests of the package when something is wrong. Sourced by test, whose root has the package then, and two kernels
 # with their headers: first and second.
 # shellcheck disable=SC2154 # root out debian deb first second flavour from
 
-# says TEXT COMMAND...: whether it prints TEXT, whatever its exit status, which is in status.
+# says TEXT COMMAND...: runs it, and returns whether it prints TEXT, whatever its exit status, which is in status.
 says()
 {
 	local text=$1
@@ -29,7 +29,7 @@ stand_in()
 	chmod 755 "$root/usr/local/sbin/$1"
 }
 
-# stand_in_make: dkms builds at once what it has built before, and no initramfs is made.
+# stand_in_make: a make that copies the modules that dkms has built before, and an update-initramfs that makes nothing.
 stand_in_make()
 {
 	local version kernel arch dir name
@@ -56,7 +56,7 @@ no_stand_ins()
 	rm -r "$root/usr/local/sbin/"* "$root/root/built"
 }
 
-# interrupted KERNEL: as if dkms had been, while it installed the module for it.
+# interrupted KERNEL: leaves the files that an interruption leaves while dkms installs the modules for KERNEL.
 interrupted()
 {
 	local added
@@ -68,8 +68,8 @@ interrupted()
 	echo half >"$root/usr/lib/modules/$1/updates/dkms/aufs.ko"
 }
 
-# The names of the packages are those by which apt finds these headers, and no older ones. Those of a kernel that the
-# archive no longer has are not asked for.
+# The package tells by which names apt finds these headers, and no older ones. If the archive no longer has a kernel's
+# headers, it tells of a newer kernel instead.
 tells_of_headers()
 {
 	local modules=$root/usr/lib/modules/$second apt="apt install ${from[*]:+${from[*]} }"
@@ -82,14 +82,14 @@ tells_of_headers()
 	says "${apt}linux-image-$flavour linux-headers-$flavour" "${why_none[@]}" 6.1.0-1-cloud-amd64
 }
 
-# fake_kernel KERNEL: it is installed, with headers by which nothing can be built.
+# fake_kernel KERNEL: makes an installed kernel, with headers by which nothing can be built.
 fake_kernel()
 {
 	mkdir -p "$root/usr/lib/modules/$1/kernel" "$root/usr/lib/modules/$1/build/include"
 	touch "$root/usr/lib/modules/$1/modules.order" "$root/usr/lib/modules/$1/modules.builtin"
 }
 
-# A kernel of an unknown series is installed as ever. Where a person wants a module, it is tried to build it.
+# A kernel of an unknown series is installed as usual. If a person wants a module for it, dkms tries to build one.
 passes_over()
 {
 	local kernel=6.999.0-unknown
@@ -104,7 +104,7 @@ passes_over()
 }
 
 # If a program is missing, the package says which, and what to do; and that is enough to go on. The kernel that
-# fails then is between the two, or before them.
+# fails then is between first and second, or before them.
 tells_what_lacks()
 {
 	local kernel=6.12.0-broken
@@ -118,7 +118,7 @@ tells_what_lacks()
 	rm -r "$root/usr/lib/modules/$kernel"
 }
 
-# The newest kernel fails. No other kernel is built for, and no initramfs is made.
+# The build for the newest kernel fails. No other kernel is built for, and no initramfs is made.
 newest_fails()
 {
 	local kernel=7.3.9999-broken
@@ -129,7 +129,7 @@ newest_fails()
 	rm -r "$root/usr/lib/modules/$kernel" "$root/usr/local/sbin/update-initramfs"
 }
 
-# As in a container, or a chroot of which an image is made.
+# There is no kernel, as in a container, or in a chroot of which an image is made.
 without_kernels()
 {
 	mv "$root/usr/lib/modules" "$root/usr/lib/modules.away"
@@ -137,8 +137,8 @@ without_kernels()
 	mv "$root/usr/lib/modules.away" "$root/usr/lib/modules"
 }
 
-# What an interruption has left stops neither the package nor, when a kernel's package is next configured, dkms. Nor
-# does an older version that an older package has left in DKMS.
+# The leftovers of an interruption do not stop the package. They do not stop dkms either, when a kernel's package is
+# configured next. An older version that an older package has left in DKMS is removed.
 goes_on()
 {
 	local other=$root/var/lib/dkms/aufs-cxx/0.0
@@ -153,7 +153,7 @@ goes_on()
 	no_stand_ins
 }
 
-# dkms of Debian 12 takes the part that there is room for, and says nothing.
+# dkms of Debian 12 copies the part of a module that there is room for, and reports no failure.
 modules_are_full()
 {
 	stand_in_make
@@ -166,8 +166,7 @@ modules_are_full()
 	no_stand_ins
 }
 
-# An upgrade that stops halfway, as the file is damaged, or a disk is full: the modules of the version that stays are
-# there.
+# If an upgrade stops halfway, as the file is damaged, or a disk is full, the old version stays, with its modules.
 upgrade_fails()
 {
 	stand_in_make
@@ -178,7 +177,7 @@ upgrade_fails()
 	no_stand_ins
 }
 
-# Where the build fails, an initramfs that has aufs stays. One without it, as a removal has left it, is made.
+# If the build fails, an initramfs that has aufs stays. An initramfs without aufs, as a removal leaves it, is made anew.
 initramfs_of_before()
 {
 	local initramfs=$root/boot/initrd.img-$first
@@ -201,7 +200,7 @@ initramfs_of_before()
 	no_stand_ins
 }
 
-# For each kernel, also after one has failed.
+# The package says it for each kernel, also after one has failed.
 boot_is_full()
 {
 	stand_in update-initramfs <<<'#!/bin/false'
@@ -210,9 +209,9 @@ boot_is_full()
 	rm "$root/usr/local/sbin/update-initramfs"
 }
 
-# dracut removes what it has no room for. That is not the initramfs of before, when the package is configured as when it
-# is removed. For that few of dracut's modules are enough. Without systemd's, what mounts a /usr of its own is there as
-# well: before the union is made.
+# dracut removes a file that it has no room for. This is not the old initramfs, neither when the package is configured,
+# nor when it is removed. A few of dracut's modules are enough for this test. Without the one for systemd, the hook that
+# mounts a /usr of its own is there as well, before the hook that makes the union.
 boot_is_full_for_dracut()
 {
 	local conf=$root/etc/dracut.conf.d/few.conf
@@ -232,8 +231,8 @@ boot_is_full_for_dracut()
 	rm "$conf"
 }
 
-# With a mokutil that says what it says on a machine with Secure Boot, where no key is known but a person's own. dkms is
-# told of that by lines that only bash reads, and of which one fails.
+# With a mokutil that speaks as on a machine with Secure Boot, which knows a person's own keys alone. dkms's
+# configuration names such a key. It has lines that only bash can read, and a line that fails.
 tells_of_secure_boot()
 {
 	local conf=$root/etc/dkms/framework.conf.d/own.conf
@@ -290,8 +289,8 @@ tells_refused_from_missing()
 	rm "$root/usr/local/sbin/modprobe"
 }
 
-# The kernel's command line is found in single quotes as well, but not in a comment. What an interruption has left goes
-# with the rest (nothing_built).
+# The package finds aufs=tmpfs in single quotes as well, but not in a comment. The leftovers of an interruption go with
+# the rest (nothing_built).
 tells_of_command_line()
 {
 	local dir=$root/etc/default/grub.d

@@ -281,12 +281,12 @@ def unjudged(files, config):
         yield ".clang-tidy: its HeaderFilterRegex has the generated headers"
 
 
-# Where a script goes to its own directory.
+# The command by which a script goes to its own directory.
 HOME = re.compile(r"\bcd [^;&|\n]*\$\(dirname ")
 
 
 def astray(scripts):
-    """The scripts of a shell, {path: text}, that go to their own directory while CDPATH may lead to another one."""
+    """The shell scripts, {path: text}, that go to their own directory while CDPATH may lead to another directory."""
     for name, text in sorted(scripts.items()):
         if (found := HOME.search(text)) and not re.search(r"^unset CDPATH$", text[:found.start()], re.MULTILINE):
             yield f"{name}: `cd` goes where CDPATH leads, and says so on stdout: `unset CDPATH` before it"

@@ -260,7 +260,7 @@ class Manual(unittest.TestCase):
 
 
 class Scripts(unittest.TestCase):
-    """Where scripts go."""
+    """How scripts go to their own directory."""
 
     def test_cdpath(self):
         for text, count in (('top=$(cd "$(dirname "$0")/.." && pwd)\n', 1), ('cd "$(dirname "$0")/.."\n', 1),

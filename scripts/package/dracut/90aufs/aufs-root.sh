@@ -1,16 +1,16 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Sourced by dracut before it leaves the initramfs. aufs=tmpfs on the kernel's command line: the root
+# Sourced by dracut before it leaves the initramfs. With aufs=tmpfs on the kernel's command line, the root
 # becomes a union.
 
 # shellcheck source=/dev/null
 command -v getarg >/dev/null || . /lib/dracut-lib.sh
 
 if aufs_wanted=$(getarg aufs=) && [ -n "$aufs_wanted" ]; then
-	# Where this ends without a union, dracut starts with a root that can be written to: that is not what was asked
-	# for. Its shell is for the cure (die() gives none). It may come back at once, where root is locked in the
-	# initramfs, and may end the shell that calls it, where rd.shell=0 does not halt the machine.
+	# The machine must not go on with a root that can be written to: dracut's shell is for the cure (die() gives
+	# none). emergency_shell may return at once, if root is locked in the initramfs. With rd.shell=0 it halts the
+	# machine. If that fails, it ends the shell that calls it, so that is a subshell.
 	until /usr/lib/aufs-cxx/root "$NEWROOT" "$aufs_wanted"; do
 		(
 			emergency_shell -n aufs "aufs=$aufs_wanted: the root is no union (see above). Mend it and leave" \

@@ -4,7 +4,7 @@
 #
 # Puts aufs.ko into the initramfs, and the program that makes the root a union (aufs=tmpfs).
 
-# Always: without aufs.ko, the program that looks for aufs=tmpfs does not let the machine go on.
+# Always succeeds: without aufs.ko, the program that looks for aufs=tmpfs does not let the machine go on.
 check()
 {
 	if ! modinfo -k "$kernel" aufs >/dev/null 2>&1; then
@@ -29,7 +29,8 @@ install()
 {
 	inst_multiple cat mkdir modprobe mount sleep
 	inst_simple /usr/lib/aufs-cxx/root
-	# Without systemd, dracut mounts a /usr of its own in the hook of 50, by the fstab that is changed in this one.
-	# systemd has mounted it before any of these hooks: initrd.target waits for initrd-fs.target.
+	# Without systemd, dracut mounts a /usr of its own in its hook 50. That hook reads the fstab that this one
+	# changes, so this one comes after it. systemd has mounted /usr before any of these hooks: initrd.target waits
+	# for initrd-fs.target.
 	inst_hook pre-pivot 60 "$moddir/aufs-root.sh"
 }
