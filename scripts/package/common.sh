@@ -132,7 +132,12 @@ forget()
 	for other in "$tree"/*/"kernel-$1-$(uname -m)/module/aufs.ko"*; do
 		[ ! -e "$other" ] || return 0
 	done
-	rm -f "/lib/modules/$1/updates/dkms/aufs.ko"* "/lib/modules/$1/updates/dkms/aufs-observers.ko"*
+	for file in "/lib/modules/$1/updates/dkms/aufs.ko"* "/lib/modules/$1/updates/dkms/aufs-observers.ko"*; do
+		[ -e "$file" ] || continue
+		rm -f "$file"
+		# The list of modules must not name a file that is not there: dracut fails then.
+		depmod "$1" || :
+	done
 }
 
 # certificate: prints the path of the certificate of the key by which dkms signs.
