@@ -239,7 +239,7 @@ CASE(looked_up_meanwhile)
 	stop[0] = 1;
 	for (pid_t looker : lookers)
 		EXPECT_EQ(wait_for(looker), 0);
-	EXPECT(u.is_free());
+	EXPECT(u.becomes_free());
 }
 
 /* A part that is bound elsewhere is of no process. The remount waits, as a user may go in a moment. */
