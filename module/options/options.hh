@@ -110,8 +110,7 @@ struct alignas(8) Settings {
 	CopyPolicy copy_up = CopyPolicy::tdp;
 	Sum sum = Sum::none;
 	bool share_rw = false; /* other unions may use the rw branches as well */
-	bool always_opaque =
-		false; /* a new or renamed directory shows nothing of lower branches, ever */
+	bool always_opaque = false; /* a new or moved directory never shows lower ones */
 	bool show_whiteouts = false; /* users see whiteouts as the files that they are */
 	Udba udba = Udba::none;
 

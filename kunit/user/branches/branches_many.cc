@@ -33,8 +33,8 @@ PARAM_CASE(grace_periods, "umount", "del", "detach")
 	std::vector<string> all_go;
 	for (unsigned i = 0; i < count; i++)
 		all_go.push_back(ktap::param() + ":b" + std::to_string(i));
-	CountedCalls normal(tracing, "synchronize_rcu");
-	CountedCalls expedited(tracing, "synchronize_rcu_expedited");
+	CountedEvent normal(tracing, "kprobe", "normal", "synchronize_rcu");
+	CountedEvent expedited(tracing, "kprobe", "expedited", "synchronize_rcu_expedited");
 	unsigned long before = normal.count() + expedited.count();
 	if (ktap::param() == "umount")
 		u.unmount();
@@ -58,7 +58,7 @@ CASE(comparisons)
 	Union u;
 	OK(chdir(u.tmp.c_str()));
 	u.mount("br=" + u.top + "=rw:" + make_list("old", "/d", count));
-	CountedCalls comparisons(tracing, "is_subdir");
+	CountedEvent comparisons(tracing, "kprobe", "comparisons", "is_subdir");
 	unsigned long before = comparisons.count();
 	EXPECT_EQ(remount(u, "append:" + make_list("new", "/d", more)), 0);
 	unsigned long calls = comparisons.count() - before;

@@ -41,35 +41,39 @@ private:
 	Mounted mounted_;
 };
 
-/* Counts the calls of one function of the kernel, by all tasks, in its scope. */
-class CountedCalls
+/* An event of a probe, which counts in its scope. */
+class CountedEvent
 {
 public:
-	/* @tracing has been asked for "kprobe_events". */
-	CountedCalls(const Tracing &tracing, const string &function)
-		: tracing_(tracing), function_(function)
+	/*
+	 * @kind is "kprobe" or "uprobe", and @tracing was asked for its file of events. @place is a function of the
+	 * kernel, or PATH:OFFSET.
+	 */
+	CountedEvent(const Tracing &tracing, const string &kind, const string &name,
+		     const string &place)
+		: tracing_(tracing), kind_(kind), name_(name)
 	{
-		tracing.append("kprobe_events", "p:aufs/" + function + " " + function);
-		write_control(tracing_.file("events/aufs/" + function_ + "/enable"), "1");
+		tracing_.append(kind_ + "_events", "p:aufs/" + name_ + " " + place);
+		write_control(tracing_.file("events/aufs/" + name_ + "/enable"), "1");
 	}
-	CountedCalls(const CountedCalls &) = delete;
-	~CountedCalls()
+	CountedEvent(const CountedEvent &) = delete;
+	~CountedEvent()
 	{
 		ktap::guarded([this] {
-			write_control(tracing_.file("events/aufs/" + function_ + "/enable"), "0");
-			tracing_.append("kprobe_events", "-:aufs/" + function_);
+			write_control(tracing_.file("events/aufs/" + name_ + "/enable"), "0");
+			tracing_.append(kind_ + "_events", "-:aufs/" + name_);
 		});
 	}
-	/* How many there were until now. */
+	/* The number of hits until now, by all tasks. */
 	unsigned long count() const
 	{
-		string profile = read_file(tracing_.file("kprobe_profile"));
-		size_t at = profile.find(" " + function_ + " ");
+		string profile = read_file(tracing_.file(kind_ + "_profile"));
+		size_t at = profile.find(" " + name_ + " ");
 		ASSERT_NE(at, string::npos);
-		return std::stoul(profile.substr(at + function_.size() + 2));
+		return std::stoul(profile.substr(at + name_.size() + 2));
 	}
 
 private:
 	const Tracing &tracing_;
-	string function_;
+	string kind_, name_;
 };

@@ -30,42 +30,13 @@ static unsigned long file_offset()
 	return reinterpret_cast<unsigned long>(address) - vma.start + vma.offset;
 }
 
-class Probe
-{
-public:
+/* A probe of the helpers' function in the program @path. */
+struct Probe : CountedEvent {
 	Probe(const Tracing &tracing, const string &event, const string &path)
-		: tracing_(tracing), event_(event)
+		: CountedEvent(tracing, "uprobe", event,
+			       ktap::format("%s:0x%lx", path.c_str(), file_offset()))
 	{
-		tracing.append("uprobe_events", ktap::format("p:aufs/%s %s:0x%lx", event.c_str(),
-							     path.c_str(), file_offset()));
-		write_control(tracing_.file("events/aufs/" + event + "/enable"), "1");
 	}
-	~Probe()
-	{
-		ktap::guarded([this] {
-			write_control(tracing_.file("events/aufs/" + event_ + "/enable"), "0");
-			tracing_.append("uprobe_events", "-:aufs/" + event_);
-		});
-	}
-	/* The number of hits that uprobe_profile shows. */
-	unsigned long hits() const
-	{
-		string profile = read_file(tracing_.file("uprobe_profile"));
-		size_t at = 0;
-		while (at < profile.size()) {
-			size_t end = profile.find('\n', at);
-			string line = profile.substr(at, end - at);
-			at = end + 1;
-			size_t name = line.find(" " + event_ + " ");
-			if (name != string::npos)
-				return std::stoul(line.substr(name + event_.size() + 2));
-		}
-		return -1UL;
-	}
-
-private:
-	const Tracing &tracing_;
-	string event_;
 };
 
 PARAM_CASE(set_on_the_union, "low", "top")
@@ -77,12 +48,12 @@ PARAM_CASE(set_on_the_union, "low", "top")
 	u.mount();
 	{
 		Probe probe(tracing, "on_union", u.at("prog"));
-		EXPECT_EQ(probe.hits(), 0u);
+		EXPECT_EQ(probe.count(), 0u);
 		EXPECT_EQ(run_helper(u.at("prog"), "call_it", {"5"}).text, "5\n");
-		EXPECT_EQ(probe.hits(), 5u);
+		EXPECT_EQ(probe.count(), 5u);
 		/* The branch's program is the same file. */
 		EXPECT_EQ(run_helper(branch + "/prog", "call_it", {"3"}).text, "3\n");
-		EXPECT_EQ(probe.hits(), 8u);
+		EXPECT_EQ(probe.count(), 8u);
 	}
 	/* The probe has gone, with its change in memory. */
 	EXPECT_EQ(run_helper(u.at("prog"), "call_it", {"2"}).text, "2\n");
@@ -98,7 +69,7 @@ CASE(set_on_the_branch)
 	{
 		Probe probe(tracing, "on_branch", u.low + "/prog");
 		EXPECT_EQ(run_helper(u.at("prog"), "call_it", {"4"}).text, "4\n");
-		EXPECT_EQ(probe.hits(), 4u);
+		EXPECT_EQ(probe.count(), 4u);
 	}
 }
 
@@ -126,7 +97,7 @@ CASE(set_while_the_program_runs)
 			send_byte(in.write);
 			ASSERT(wait_byte(out.read));
 		}
-		EXPECT_EQ(probe.hits(), 3u);
+		EXPECT_EQ(probe.count(), 3u);
 		/* The process still maps the union's file. */
 		EXPECT_GE(vmas_of(u.at("prog"), pid).size(), 3u);
 	}
@@ -159,9 +130,9 @@ CASE(set_on_a_nested_union)
 	{
 		Probe probe(tracing, "nested", u.at("prog"));
 		EXPECT_EQ(run_helper(u.at("prog"), "call_it", {"2"}).text, "2\n");
-		EXPECT_EQ(probe.hits(), 2u);
+		EXPECT_EQ(probe.count(), 2u);
 		EXPECT_EQ(run_helper(u.tmp + "/prog", "call_it", {"1"}).text, "1\n");
-		EXPECT_EQ(probe.hits(), 3u);
+		EXPECT_EQ(probe.count(), 3u);
 	}
 	u.unmount();
 }
