@@ -132,12 +132,13 @@ forget()
 	for other in "$tree"/*/"kernel-$1-$(uname -m)/module/aufs.ko"*; do
 		[ ! -e "$other" ] || return 0
 	done
+	removed=''
 	for file in "/lib/modules/$1/updates/dkms/aufs.ko"* "/lib/modules/$1/updates/dkms/aufs-observers.ko"*; do
-		[ -e "$file" ] || continue
+		[ ! -e "$file" ] || removed=y
 		rm -f "$file"
-		# The list of modules must not name a file that is not there: dracut fails then.
-		depmod "$1" || :
 	done
+	# The list of modules must not name a file that is not there: dracut fails then.
+	[ -z "$removed" ] || depmod "$1" || :
 }
 
 # certificate: prints the path of the certificate of the key by which dkms signs.
