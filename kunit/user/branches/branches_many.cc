@@ -94,6 +94,8 @@ static double slab_bytes()
 CASE(memory_of_a_directory)
 {
 	constexpr unsigned few = 2, many = 500, directories = 1000;
+	/* Between that of the branch's own inode, which may be in memory already, and that of such a table. */
+	constexpr double most = 2000;
 	if (!exists("/proc/slabinfo"))
 		SKIP("this kernel has no /proc/slabinfo");
 	if (read_file("/proc/kallsyms").find(" kasan_quarantine_put\n") != string::npos)
@@ -106,6 +108,8 @@ CASE(memory_of_a_directory)
 	auto bytes_of_one = [&u](unsigned branches) {
 		string between = branches > 2 ? ":" + make_list("b", "", branches - 2) : "";
 		u.mount("br=" + u.top + "=rw" + between + ":" + u.low + "=ro");
+		/* What is not on the disk yet stays in memory. */
+		sync();
 		for (int i = 0; i < 3; i++) {
 			write_control("/proc/sys/vm/drop_caches", "2");
 			usleep(100000);
@@ -122,6 +126,6 @@ CASE(memory_of_a_directory)
 	double of_few = bytes_of_one(few), of_many = bytes_of_one(many);
 	/* A dentry and an inode at least. */
 	EXPECT_GT(of_few, 500.0);
-	EXPECT_LT(of_many - of_few, 500.0);
+	EXPECT_LT(of_many - of_few, most);
 	OK(chdir("/"));
 }
