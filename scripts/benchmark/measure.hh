@@ -83,7 +83,7 @@ public:
 template <typename Step> class Simple final : public Operation
 {
 public:
-	explicit Simple(Step step) : step_(step)
+	explicit Simple(const Step &step) : step_(step)
 	{
 	}
 	bool possible() override
@@ -104,7 +104,7 @@ private:
 	Step step_;
 };
 
-template <typename Step> std::unique_ptr<Operation> simple(Step step)
+template <typename Step> std::unique_ptr<Operation> simple(const Step &step)
 {
 	return std::make_unique<Simple<Step>>(step);
 }
