@@ -89,7 +89,7 @@ Ref<struct file> Union::open(const char *path, int flags)
 	return Ref<struct file>::adopt(file);
 }
 
-Ref<struct file> Union::make(const char *path, unsigned int pages)
+Ref<struct file> Union::make(const char *path, unsigned int pages, unsigned long first)
 {
 	Ref<struct file> file = open(path, O_RDWR | O_CREAT);
 
@@ -100,9 +100,10 @@ Ref<struct file> Union::make(const char *path, unsigned int pages)
 			  0);
 	for (unsigned long page = 0; file && page < pages; ++page) {
 		loff_t at = static_cast<loff_t>(page) * static_cast<loff_t>(PAGE_SIZE);
+		unsigned long word = first + page;
 		char last = 0;
 
-		EXPECT_EQ(test_, kernel_write(file.get(), &page, sizeof(page), &at), sizeof(page));
+		EXPECT_EQ(test_, kernel_write(file.get(), &word, sizeof(word), &at), sizeof(word));
 		at = static_cast<loff_t>((page + 1) * PAGE_SIZE - 1);
 		EXPECT_EQ(test_, kernel_write(file.get(), &last, 1, &at), 1);
 	}
@@ -138,9 +139,9 @@ unsigned int uses_of(struct mm_struct *mm, const struct file &file)
 }
 
 bool expect_counts(struct kunit *test, const struct file &file, long mappings, const char *source,
-		   int line)
+		   int line, long regions)
 {
-	bool users = expect_equal(test, aufs_test_file_count(&file), 1 + mappings,
+	bool users = expect_equal(test, aufs_test_file_count(&file), 1 + mappings + regions,
 				  "references of the union's file", source, line);
 	bool branchs = expect_equal(test, aufs_test_file_count(&h_file_of(file)), 1 + mappings,
 				    "references of the branch file", source, line);

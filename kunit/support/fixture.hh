@@ -29,10 +29,11 @@ public:
 	}
 
 	/*
-	 * Makes a file with @pages pages, the first word of each its number, on the writable branch, open for reading
-	 * and writing. Null if that failed, which is reported to the test.
+	 * Makes a file with @pages pages, open for reading and writing. The first word of each page is @first plus its
+	 * number. Null if that failed, which is reported to the test.
 	 */
-	[[nodiscard]] Ref<struct file> make(const char *name, unsigned int pages = 8);
+	[[nodiscard]] Ref<struct file> make(const char *path, unsigned int pages = 8,
+					    unsigned long first = 0);
 	/* Opens such a file once more, or one of the read-only branch. */
 	[[nodiscard]] Ref<struct file> open(const char *path, int flags);
 
@@ -87,12 +88,12 @@ unsigned int uses_of(struct mm_struct *mm, const struct file &file);
 
 /*
  * @file, which the case has open once, and its branch file each have one reference for that and one
- * for each of @mappings.
+ * for each of @mappings. expect_counts() may be told of @regions that have @file, too.
  */
 #define EXPECT_COUNTS(kunit, file, mappings)                                                       \
 	::aufs::test::expect_counts((kunit), (file), (mappings), __FILE__, __LINE__)
 bool expect_counts(struct kunit *test, const struct file &file, long mappings, const char *source,
-		   int line);
+		   int line, long regions = 0);
 
 inline bool is_address(long result)
 {

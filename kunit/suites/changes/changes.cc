@@ -16,28 +16,16 @@ namespace
 
 constexpr unsigned int pages = 4;
 
+/* Without an MMU the region of each mapping has the file as well (region/region.hh). */
+#define EXPECT_COUNTS_HERE(kunit, file, mappings)                                                  \
+	expect_counts((kunit), (file), (mappings), __FILE__, __LINE__,                             \
+		      aufs_test_has_mmu() ? 0 : (mappings))
+
 /* Makes a file on a branch of its own. The first word of each page is @first plus the page's number. */
 bool make_module(struct kunit *test, Union &mount, const char *dir, const char *path,
 		 unsigned long first)
 {
-	if (!EXPECT_EQ(test, aufs_test_mkdir(dir), 0))
-		return false;
-
-	auto file = mount.open(path, O_RDWR | O_CREAT);
-
-	for (unsigned long page = 0; file && page < pages; page++) {
-		unsigned long word = first + page;
-		auto at = static_cast<loff_t>(page) * static_cast<loff_t>(PAGE_SIZE);
-
-		EXPECT_EQ(test, kernel_write(file.get(), &word, sizeof(word), &at), sizeof(word));
-	}
-	if (file) {
-		unsigned long end = 0;
-		loff_t at = pages * PAGE_SIZE - sizeof(end);
-
-		EXPECT_EQ(test, kernel_write(file.get(), &end, sizeof(end), &at), sizeof(end));
-	}
-	return static_cast<bool>(file);
+	return EXPECT_EQ(test, aufs_test_mkdir(dir), 0) && mount.make(path, pages, first);
 }
 
 /* A union with one module more, which has an open file. */
@@ -85,9 +73,9 @@ CASE_BODY(changes_refused)
 	unsigned long addr = map_file(test, *setup.file);
 	struct file *file = setup.file.get();
 
-	EXPECT_COUNTS(test, *file, 1);
+	EXPECT_COUNTS_HERE(test, *file, 1);
 	EXPECT_EQ(test, aufs_test_change(Union::at, "del:/branches/old"), -EBUSY);
-	EXPECT_COUNTS(test, *file, 1);
+	EXPECT_COUNTS_HERE(test, *file, 1);
 	expect_word(test, addr, 1, 11);
 	/* Only the mapping is left. */
 	setup.file = {};
@@ -111,27 +99,27 @@ CASE_BODY(changes_detached)
 
 	EXPECT_EQ(test, aufs_test_change(Union::at, "detach:/branches/old"), 0);
 	EXPECT(test, !aufs_test_exists("/union/module"));
-	EXPECT_COUNTS(test, file, 1);
+	EXPECT_COUNTS_HERE(test, file, 1);
 	EXPECT_EQ(test, mappings_of(setup.space.mm(), file), 1);
 	expect_word(test, addr, 2, 12);
 #ifdef CONFIG_MMU
 	/* Mappings that are made of this one later have both files, too. */
 	EXPECT_EQ(test, aufs_test_mprotect(addr + PAGE_SIZE, PAGE_SIZE, PROT_NONE), 0);
-	EXPECT_COUNTS(test, file, 3);
+	EXPECT_COUNTS_HERE(test, file, 3);
 
 	struct mm_struct *copy = aufs_test_fork_mm();
 
 	if (EXPECT(test, !is_error(copy))) {
 		EXPECT_EQ(test, mappings_of(copy, file), 3);
-		EXPECT_COUNTS(test, file, 6);
+		EXPECT_COUNTS_HERE(test, file, 6);
 		aufs_test_put_mm(copy);
 	}
-	EXPECT_COUNTS(test, file, 3);
+	EXPECT_COUNTS_HERE(test, file, 3);
 	EXPECT_EQ(test, aufs_test_mprotect(addr + PAGE_SIZE, PAGE_SIZE, PROT_READ), 0);
-	EXPECT_COUNTS(test, file, 1);
+	EXPECT_COUNTS_HERE(test, file, 1);
 #endif
 	setup.space.end();
-	EXPECT_COUNTS(test, file, 0);
+	EXPECT_COUNTS_HERE(test, file, 0);
 }
 
 /* A new branch has a file by that name. A mapping of the old file goes on reporting the old one. */
@@ -157,8 +145,8 @@ CASE_BODY(changes_hidden)
 
 	expect_word(test, addr, 1, 11);
 	expect_word(test, other, 1, 21);
-	EXPECT_COUNTS(test, *setup.file, 1);
-	EXPECT_COUNTS(test, *file, 1);
+	EXPECT_COUNTS_HERE(test, *setup.file, 1);
+	EXPECT_COUNTS_HERE(test, *file, 1);
 	EXPECT_EQ(test, aufs_test_change(Union::at, "del:/branches/new"), -EBUSY);
 	EXPECT_EQ(test, aufs_test_change(Union::at, "del:/branches/old"), -EBUSY);
 	EXPECT_EQ(test, mappings_of(setup.space.mm(), *setup.file), 1);
@@ -171,7 +159,7 @@ CASE_BODY(changes_hidden)
 	if (file)
 		EXPECT_EQ(test, file->f_inode, setup.file->f_inode);
 	file = {};
-	EXPECT_COUNTS(test, *setup.file, 1);
+	EXPECT_COUNTS_HERE(test, *setup.file, 1);
 }
 
 /* A program keeps its module in use. When the module is detached, the program is still shown by its path. */
@@ -229,7 +217,7 @@ CASE_BODY(changes_many)
 					   i % 3 ? "del:/branches/new" : "detach:/branches/new"),
 			  0);
 	}
-	EXPECT_COUNTS(test, *setup.file, 1);
+	EXPECT_COUNTS_HERE(test, *setup.file, 1);
 	EXPECT_EQ(test, mappings_of(setup.space.mm(), *setup.file), 1);
 	expect_word(test, addr, 1, 11);
 }
