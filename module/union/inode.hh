@@ -111,6 +111,13 @@ public:
 
 		return on_rw();
 	}
+	/* Whether it shows a branch that changes by itself. Also without the list's lock, as it was a moment ago. */
+	bool changes_by_itself() const
+	{
+		RcuReader reader;
+
+		return branch().changes_by_itself();
+	}
 	bool merged() const
 	{
 		return stack().lower_count > 0;

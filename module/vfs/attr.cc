@@ -70,11 +70,11 @@ namespace
 /* Asks the branch of @inode if it changes by itself: the union shows what such a branch has. */
 int ask(Inode &inode)
 {
-	DirListLock list(inode);
-
-	if (!inode.branch().changes_by_itself())
+	/* As a rule it does not: then the list's lock is not needed, which a task may just have alone. */
+	if (!inode.changes_by_itself())
 		return 0;
 
+	DirListLock list(inode);
 	struct path h_path = inode.h_path();
 	struct kstat stat;
 	AsMounter mounter = inode.super().as_mounter();
