@@ -81,40 +81,83 @@ void aufs_list_lock_init(struct aufs_list_lock *lock, int depth)
 }
 
 /*
+ * Moments in which tasks that come let another one go first, which wants the list exclusively: how
+ * long the first one is, when the second one begins, and how long any is at most.
+ */
+#define AUFS_LIST_MOMENT (HZ / 20)
+#define AUFS_LIST_SECOND (HZ / 2)
+#define AUFS_LIST_LONGEST (2 * HZ)
+
+/*
  * A task that comes while another wants the list exclusively lets that one go first, for a moment.
  * Else a few tasks that always come again would keep it out for ever.
  */
 void aufs_list_lock_shared(struct aufs_list_lock *lock)
 {
 	if (unlikely(READ_ONCE(lock->wanted)))
-		wait_event_timeout(lock->wait, !READ_ONCE(lock->wanted), HZ / 20);
+		wait_event_timeout(lock->wait, !READ_ONCE(lock->wanted), AUFS_LIST_LONGEST);
 	if (!down_read_trylock(&lock->sem))
 		wait_event(lock->wait, down_read_trylock(&lock->sem));
 }
 
+/* A task that waits for the list exclusively sets whether others let it go first. */
+static void aufs_list_set_wanted(struct aufs_list_lock *lock, bool wanted)
+{
+	if (READ_ONCE(lock->wanted) == wanted)
+		return;
+	WRITE_ONCE(lock->wanted, wanted);
+	if (!wanted)
+		wake_up_all(&lock->wait);
+}
+
 /*
- * A caller that insists waits half a minute, as for a large file's copy-up, and others let it go
- * first. Another one waits some ticks. -EBUSY then, -EINTR on a fatal signal.
+ * Whether such a moment is now, @waited ticks after the start. They begin after half a second, one
+ * second, two, four, and so on. Each is as long as an eighth of the time until then: so tasks that
+ * have the list for some time each are all gone in one of them.
+ */
+static bool aufs_list_is_moment(unsigned long waited)
+{
+	unsigned long from = AUFS_LIST_SECOND;
+
+	if (waited <= AUFS_LIST_MOMENT)
+		return true;
+	while (2 * from <= waited)
+		from *= 2;
+	return waited >= from &&
+	       waited - from <= clamp_t(unsigned long, from / 8, AUFS_LIST_MOMENT,
+					AUFS_LIST_LONGEST);
+}
+
+/*
+ * A caller that insists waits half a minute, as for a large file's copy-up. Others let it go first
+ * now and then. In the rest of the time they do not: if one task keeps the list for long, nobody
+ * else has to wait for it. A caller that does not insist waits for a moment. -EBUSY then, -EINTR on
+ * a fatal signal.
  */
 int aufs_list_lock_alone(struct aufs_list_lock *lock, bool insists)
 {
-	unsigned long end = jiffies + (insists ? 30 * HZ : HZ / 20);
+	unsigned long begin = jiffies;
+	unsigned long most = insists ? 30 * HZ : AUFS_LIST_MOMENT;
 	int err = 0;
 
 	while (!down_write_trylock(&lock->sem)) {
+		unsigned long waited = jiffies - begin;
+
 		if (insists)
-			WRITE_ONCE(lock->wanted, true);
+			aufs_list_set_wanted(lock, aufs_list_is_moment(waited));
 		if (fatal_signal_pending(current))
 			err = -EINTR;
-		else if (time_after(jiffies, end))
+		else if (waited > most)
 			err = -EBUSY;
 		if (err)
 			break;
+		/* With PREEMPT_RT a failed try may have kept out tasks that wanted to share. */
+		if (IS_ENABLED(CONFIG_PREEMPT_RT))
+			wake_up_all(&lock->wait);
 		schedule_timeout_killable(1);
 	}
 	if (insists)
 		WRITE_ONCE(lock->wanted, false);
-	/* With PREEMPT_RT even a failed try may have kept out tasks that wanted to share. */
 	if (err)
 		wake_up_all(&lock->wait);
 	return err;
