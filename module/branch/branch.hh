@@ -276,6 +276,19 @@ public:
 	{
 		return AtomicRef(changes_by_itself_).load();
 	}
+	void set_changes_by_itself(bool changes)
+	{
+		AtomicRef(changes_by_itself_).store(changes);
+	}
+	/* Whether the answers for it come from a server or a daemon, which may be late. */
+	bool is_served() const
+	{
+		return is_served_;
+	}
+	void set_served(bool served)
+	{
+		is_served_ = served;
+	}
 	/* Whether other unions have to know that it is written to (claims.cc). */
 	bool is_claimed_rw(const ClaimsLock &) const
 	{
@@ -284,10 +297,6 @@ public:
 	void set_claimed_rw(const ClaimsLock &, bool rw)
 	{
 		claimed_rw_ = rw;
-	}
-	void set_changes_by_itself(bool changes)
-	{
-		AtomicRef(changes_by_itself_).store(changes);
 	}
 
 	/* A number that no other branch of this union has or had. */
@@ -448,6 +457,7 @@ private:
 	bool mount_is_readonly_ = false;
 	bool idmapped_ = false;
 	bool changes_by_itself_ = false;
+	bool is_served_ = false;
 	bool claimed_rw_ = false;
 	mutable u32 write_errors_ = 0; /* of its filesystem, as far as they were passed on */
 	bool overlay_whiteouts_ = false;

@@ -15,6 +15,8 @@ constexpr StringView base_name{".wh..wh.aufs"};
 constexpr StringView plinks_name{".wh..wh.plnk"};
 constexpr StringView orphans_name{".wh..wh.orph"};
 
+constexpr HousekeepingDir all_dirs[] = {HousekeepingDir::plinks, HousekeepingDir::orphans};
+
 StringView name_of(HousekeepingDir which)
 {
 	return which == HousekeepingDir::plinks ? plinks_name : orphans_name;
@@ -91,11 +93,15 @@ Own<Housekeeping> Housekeeping::create(int depth)
 	return Own<Housekeeping>::adopt(new (Gfp{GFP_KERNEL}) Housekeeping(depth));
 }
 
+void Housekeeping::look_up_dirs(const AsMounter &mounter, const Branch &branch)
+{
+	for (HousekeepingDir which : all_dirs)
+		(void)lookup_in(mounter, PartRef::root_of(branch), name_of(which)).ok();
+}
+
 Result<void> Housekeeping::find(const AsMounter &mounter, const Branch &branch)
 {
-	constexpr HousekeepingDir all[] = {HousekeepingDir::plinks, HousekeepingDir::orphans};
-
-	for (HousekeepingDir which : all) {
+	for (HousekeepingDir which : all_dirs) {
 		auto dentry = TRY(lookup_in(mounter, PartRef::root_of(branch), name_of(which)));
 
 		if (!dentry || !is_dir(dentry->d_inode->i_mode))

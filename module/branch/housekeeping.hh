@@ -57,6 +57,8 @@ public:
 	{
 		return old_plinks_;
 	}
+	/* Looks for the directories on @branch, for a find() that has to be fast. */
+	static void look_up_dirs(const AsMounter &mounter, const Branch &branch);
 	/* Looks for the directories, and reads the names of pseudo-links. */
 	Result<void> find(const AsMounter &mounter, const Branch &branch);
 	/* The same for a caller who cannot go back: names that cannot be read may be there. */

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "lookup.hh"
+#include "answers.hh"
 #include "overlay.hh"
 #include "whiteout.hh"
 
@@ -29,17 +30,19 @@ namespace
 {
 
 /* The object @name in @dir, which may be a whiteout of overlayfs, or empty. */
-Result<Ref<struct dentry>> lookup_any(PartRef dir, StringView name)
+Result<Ref<struct dentry>> lookup_any(const AsMounter &mounter, PartRef dir, StringView name)
 {
-	struct dentry *found = aufs_lookup_unlocked(dir.branch.mnt(), name.data(), &dir.dentry,
-						    static_cast<int>(name.size()));
+	auto found = mounter.answers() && dir.branch.is_served() ?
+			     mounter.answers()->look_up(dir, name) :
+			     adopt_or_error(aufs_lookup_unlocked(dir.branch.mnt(), name.data(),
+								 &dir.dentry,
+								 static_cast<int>(name.size())));
 
 	/* A filesystem whose names are shorter does not have this one. */
-	if (found == error_pointer<struct dentry>(-ENOENT) ||
-	    found == error_pointer<struct dentry>(-ENAMETOOLONG))
+	if (found.error() == -ENOENT || found.error() == -ENAMETOOLONG)
 		return Ref<struct dentry>();
 
-	auto dentry = TRY(adopt_or_error(found));
+	auto dentry = TRY(move(found));
 
 	if (is_odd(*dentry))
 		return Error{-EREMOTE};
@@ -53,7 +56,7 @@ Result<Ref<struct dentry>> lookup_any(PartRef dir, StringView name)
 
 Result<Ref<struct dentry>> lookup_in(const AsMounter &mounter, PartRef dir, StringView name)
 {
-	auto dentry = TRY(lookup_any(dir, name));
+	auto dentry = TRY(lookup_any(mounter, dir, name));
 
 	if (!dentry || !dir.branch.has_overlay_whiteouts())
 		return dentry;
@@ -78,7 +81,7 @@ Result<Ref<struct dentry>> lookup_locked(const RenameLock &lock, StringView name
 Result<Ref<struct dentry>> find_overlay_whiteout(const AsMounter &mounter, PartRef dir,
 						 StringView name)
 {
-	auto dentry = TRY(lookup_any(dir, name));
+	auto dentry = TRY(lookup_any(mounter, dir, name));
 
 	if (!dentry || !TRY(is_overlay_whiteout(mounter, dir, *dentry)))
 		return Ref<struct dentry>();

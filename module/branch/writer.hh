@@ -10,6 +10,8 @@
 namespace aufs
 {
 
+class Answers;
+
 /*
  * Runs the scope with the credentials of the union's mounter: Super::as_mounter(). Parts of it may take others for a
  * while, for a security module or the owner of a new object.
@@ -25,15 +27,21 @@ public:
 	{
 		return creds_.caller();
 	}
+	/* Where questions to servers are answered from; null as a rule: servers are asked. */
+	Answers *answers() const
+	{
+		return answers_;
+	}
 
 private:
 	friend class Super;
 
-	explicit AsMounter(const struct cred &mounter) : creds_(mounter)
+	AsMounter(const struct cred &mounter, Answers *answers) : creds_(mounter), answers_(answers)
 	{
 	}
 
 	ScopedCreds creds_;
+	Answers *answers_;
 };
 
 /*

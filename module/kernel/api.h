@@ -234,6 +234,9 @@ bool aufs_d_drop_negative(struct dentry *dentry);
 /* Sets whether the VFS asks ->d_revalidate before it believes @dentry. */
 void aufs_d_set_asked(struct dentry *dentry, bool asked);
 struct dentry *aufs_d_alloc_parallel(struct dentry *parent, const char *name, unsigned int len);
+bool aufs_d_is_positive(const struct dentry *dentry);
+struct dentry *aufs_d_lookup(struct dentry *dir, const char *name, unsigned int len);
+unsigned int aufs_name_hash(const struct dentry *dir, const char *name, unsigned int len);
 void aufs_copy_size(struct inode *to, const struct inode *from);
 int aufs_copy_up_creds(struct dentry *dentry, struct cred **creds);
 int aufs_copy_up_xattr(struct dentry *dentry, const char *name);
@@ -285,6 +288,8 @@ struct dentry *aufs_lookup_locked(struct vfsmount *mnt, const char *name, struct
 				  int len);
 struct dentry *aufs_lookup_unlocked(struct vfsmount *mnt, const char *name, struct dentry *base,
 				    int len);
+struct dentry *aufs_lookup_negative_too(struct vfsmount *mnt, const char *name, struct dentry *base,
+					int len);
 bool aufs_may_exceed_limits(void);
 bool aufs_may_mount(void);
 int aufs_mkdir(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry, umode_t mode);
@@ -308,7 +313,7 @@ unsigned int aufs_dentry_users(const struct dentry *dentry);
 bool aufs_is_written_to(const struct inode *inode);
 /*
  * Puts counted references to inodes of @sb that no dentry leads to into @inodes, at most @size;
- * returns how many there are. Such inodes are watched (fsnotify), or are being made or evicted.
+ * returns how many there are. Such inodes are watched (fsnotify), or about to get a dentry.
  */
 unsigned int aufs_lone_inodes(struct super_block *sb, struct inode **inodes, unsigned int size);
 /*

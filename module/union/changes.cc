@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "changes.hh"
 #include "new_branch.hh"
+#include "branch/answers.hh"
 #include "kernel/inodes.hh"
 
 namespace aufs
@@ -55,6 +56,7 @@ Result<void> ListChange::add(struct fs_context *fc, const BranchChange &change)
 		item.path = comes;
 		step.fresh = TRY(Branch::create(fc, item));
 		TRY(step.fresh->attach(fc));
+		step.fresh->set_served(volatility_of(*step.fresh) == Volatility::anywhere);
 		/* The task that remounts may have other credentials than the mounter. */
 		TRY(explained(fc, *step.fresh, "its housekeeping directories cannot be looked up",
 			      step.fresh->housekeeping().find(
@@ -236,26 +238,6 @@ Volatility ListChange::volatility() const
 	return volatility;
 }
 
-Result<Own<Stack>> ListChange::find_root(const AsMounter &mounter, struct fs_context *fc,
-					 const struct super_block &sb) const
-{
-	Array<const Branch *> branches;
-
-	for (const PlannedBranch &entry : list_)
-		TRY(branches.push(kernel, entry.branch));
-
-	Stack root = TRY(aufs::find_root(mounter, fc, branches, &Inode::of(*sb.s_root->d_inode)));
-
-	return Stack::create(root);
-}
-
-bool ListChange::goes(const Branch &branch) const
-{
-	return cxxrt::any_of(leaving_, [&branch](const Leaving &leaving) {
-		return leaving.branch == &branch;
-	});
-}
-
 Result<void> ListChange::check_unused(const ListChangeLock &list, const Refresh &refresh,
 				      Busy &busy) const
 {
@@ -353,23 +335,9 @@ void ListChange::clean(const AsMounter &mounter, const struct super_block &sb) c
 	}
 }
 
-/*
- * Looks up once, while other tasks go on, what exchange() will look up while they wait. Then the branches have it in
- * memory, and the wait is short.
- */
-void ListChange::warm_up(struct super_block &sb, Refresh::Goes goes) const
-{
-	Refresh refresh(sb);
-	ListLock lock(Super::of(sb));
-	AsMounter mounter = Super::of(sb).as_mounter();
-	auto root = find_root(mounter, nullptr, sb);
-
-	if (root.ok())
-		(void)refresh.prepare(mounter, *sb.s_root, root.release(), goes).ok();
-}
-
 Result<void> ListChange::exchange(struct fs_context *fc, const UmountHeld &held,
-				  const Settings &settings, bool last, Refresh &refresh, Busy &busy)
+				  const Settings &settings, bool last, Refresh &refresh,
+				  Answers &answers, Busy &busy)
 {
 	struct super_block &sb = held.sb();
 	Super &super = Super::of(sb);
@@ -379,26 +347,11 @@ Result<void> ListChange::exchange(struct fs_context *fc, const UmountHeld &held,
 	};
 
 	TRY(claims(claimed));
-	shrink_dcache_sb(&sb);
-	warm_up(sb, Refresh::Goes(goes));
 
-	auto lock = ListAndRenames::get(sb, super);
+	auto lock = TRY(lock_list(fc, sb, refresh, answers));
+	const ListChangeLock &list = lock.list;
+	AsMounter mounter = super.as_mounter(&answers);
 
-	if (lock.error() == -EBUSY) {
-		mount_error(
-			fc,
-			"what has begun on the branches does not end: is one frozen, or its server gone?");
-		return Error{-ETIMEDOUT};
-	}
-	TRY(check(lock.error()));
-
-	const ListChangeLock &list = lock.value().list;
-	AsMounter mounter = super.as_mounter();
-
-	/* Only a few names have come since the first time. */
-	shrink_dcache_sb(&sb);
-	TRY(refresh.prepare(mounter, *sb.s_root, TRY(find_root(mounter, fc, sb)),
-			    Refresh::Goes(goes)));
 	TRY(check_unused(list, refresh, busy));
 
 	ScopeExit give_back([this] { give_write_access_back(); });
@@ -423,18 +376,19 @@ Result<void> ListChange::exchange(struct fs_context *fc, const UmountHeld &held,
 		if (entry.is_fresh())
 			entry.branch->housekeeping().find_again(mounter, *entry.branch);
 	}
-	clean(mounter, sb);
+	/* Without the answers: an object that is removed must not be pinned. */
+	clean(super.as_mounter(), sb);
 	refresh.commit(mounter, list, Refresh::Goes(goes));
 	return {};
 }
 
 Result<void> ListChange::try_to_apply(struct fs_context *fc, const UmountHeld &held,
-				      const Settings &settings, Try which)
+				      const Settings &settings, Answers &answers, Try which)
 {
 	Refresh refresh(held.sb());
 	Busy busy;
 	bool last = which == Try::last;
-	auto exchanged = exchange(fc, held, settings, last, refresh, busy);
+	auto exchanged = exchange(fc, held, settings, last, refresh, answers, busy);
 
 	/* Without the list's lock: no task waits for the messages. */
 	if (!exchanged.ok())
@@ -457,9 +411,10 @@ Result<void> ListChange::apply(struct fs_context *fc, const UmountHeld &held,
 	TRY(super.set_places(cxxrt::max(before, after)));
 	sync_read_only(fc);
 
+	Answers answers;
 	s64 end = ktime_get_seconds() + most_seconds;
 	Try which = Try::one_of_many;
-	auto applied = try_to_apply(fc, held, settings, which);
+	auto applied = try_to_apply(fc, held, settings, answers, which);
 
 	for (int tries = 1; which != Try::last && is_passing(applied.error()); tries++) {
 		if (tries == most_tries)
@@ -468,7 +423,7 @@ Result<void> ListChange::apply(struct fs_context *fc, const UmountHeld &held,
 			which = tries > most_tries && ktime_get_seconds() >= end ? Try::last :
 										   Try::one_of_many;
 		pause_shortly();
-		applied = try_to_apply(fc, held, settings, which);
+		applied = try_to_apply(fc, held, settings, answers, which);
 	}
 	if (applied.ok()) {
 		sync_read_only(fc);

@@ -123,20 +123,25 @@ private:
 	enum class Try : unsigned char { one_of_many, asks_for_process, last };
 
 	Result<void> try_to_apply(struct fs_context *fc, const UmountHeld &held,
-				  const Settings &settings, Try which);
+				  const Settings &settings, Answers &answers, Try which);
 	Result<void> exchange(struct fs_context *fc, const UmountHeld &held,
-			      const Settings &settings, bool last, Refresh &refresh, Busy &busy);
+			      const Settings &settings, bool last, Refresh &refresh,
+			      Answers &answers, Busy &busy);
 	bool goes(const Branch &branch) const;
-	Result<void> check_unused(const ListChangeLock &list, const Refresh &refresh,
-				  Busy &busy) const;
 	Result<Own<Stack>> find_root(const AsMounter &mounter, struct fs_context *fc,
 				     const struct super_block &sb) const;
+	Result<void> prepare(const AsMounter &mounter, struct fs_context *fc,
+			     struct super_block &sb, Refresh &refresh) const;
+	Result<void> warm_up(struct super_block &sb, Answers &answers) const;
+	Result<ListAndRenames> lock_list(struct fs_context *fc, struct super_block &sb,
+					 Refresh &refresh, Answers &answers) const;
+	Result<void> check_unused(const ListChangeLock &list, const Refresh &refresh,
+				  Busy &busy) const;
 	Result<void> claims(Array<Super::Claim> &claims) const;
 	Result<void> take_write_access(const ListChangeLock &list, struct fs_context *fc, bool last,
 				       const Refresh &refresh, Busy &busy);
 	void give_write_access_back();
 	void sync_read_only(struct fs_context *fc) const;
-	void warm_up(struct super_block &sb, Refresh::Goes goes) const;
 	void take_list();
 	void clean(const AsMounter &mounter, const struct super_block &sb) const;
 

@@ -200,6 +200,11 @@ public:
 	/* Sets whether the VFS asks before it believes @entry, which was looked up in this directory. */
 	void set_asked(struct dentry &entry) const;
 	/*
+	 * The part by which a lone inode is looked up again: the first one whose branch does not go. Null if there is
+	 * none; borrowed.
+	 */
+	const Part *part_that_stays(FunctionRef<bool(const Branch &)> goes) const;
+	/*
 	 * For an inode without a dentry, which somebody watches, when the list changes. It lets all its parts go, and
 	 * gets new ones when its name is looked up again. A part whose branch @goes() is not looked up any more.
 	 */

@@ -93,18 +93,22 @@ unsigned int Inode::parts_on(const Branch &branch) const
 	return count;
 }
 
+const Part *Inode::part_that_stays(FunctionRef<bool(const Branch &)> goes) const
+{
+	for (const Part &part : stack()) {
+		if (part && !goes(*part.branch))
+			return &part;
+	}
+	return nullptr;
+}
+
 void Inode::become_lone(const AsMounter &mounter, const ListChangeLock &list,
 			FunctionRef<bool(const Branch &)> goes)
 {
 	Super &super = this->super();
 
-	/* Rehashes it by the part by which it will be looked up. */
-	for (const Part &part : stack()) {
-		if (part && !goes(*part.branch)) {
-			rehash(CopyLock(list), identity_of(mounter, super, part).key);
-			break;
-		}
-	}
+	if (const Part *part = part_that_stays(goes))
+		rehash(CopyLock(list), identity_of(mounter, super, *part).key);
 	/* Another object may get the address, or the number of an object that the union has removed. */
 	if (key_.filesystem == IdentityKey::pointer || vfs.i_nlink == 0)
 		unhash();

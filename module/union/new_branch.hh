@@ -21,13 +21,16 @@ Result<void> refuse_locked(const AsMounter &mounter, struct fs_context *fc, cons
  */
 bool tell_filesystems_apart(struct fs_context *fc, Branch &fresh, const Branch &other);
 
-/* @result. If it is an error of @branch itself, @fc's log says @what is wrong, unless @fc is null. */
+/*
+ * @result. If it is an error of @branch itself, @fc's log says @what is wrong, unless @fc is null. -EAGAIN is none: the
+ * branch is asked again.
+ */
 template <class T>
 Result<T> explained(struct fs_context *fc, const Branch &branch, const char *what, Result<T> result)
 {
 	int error = result.error();
 
-	if (fc && error && error != -ENOMEM && error != -EINTR)
+	if (fc && error && error != -ENOMEM && error != -EINTR && error != -EAGAIN)
 		mount_error(fc, "branch '%s': %s (errno %d)", branch.name().data(), what, -error);
 	return result;
 }

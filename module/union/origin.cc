@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "inode.hh"
+#include "branch/answers.hh"
 #include "branch/dir_lock.hh"
 #include "branch/attributes.hh"
 
@@ -29,7 +30,7 @@ struct Origin {
 		return format == current ? generation : Identity::unknown;
 	}
 };
-static_assert(sizeof(Origin) == 40 &&
+static_assert(sizeof(Origin) == 40 && sizeof(Origin) <= Answers::most_bytes &&
 	      __builtin_offsetof(struct Origin, generation) == Origin::old_size);
 
 /*
@@ -53,12 +54,14 @@ bool is_none(int error)
 }
 
 /* False if there is no origin, or one of an unknown format. */
-Result<bool> read_origin(const AsMounter &, PartRef part, Origin &origin)
+Result<bool> read_origin(const AsMounter &mounter, PartRef part, Origin &origin)
 {
 	if (!part.branch.has_origins())
 		return false;
 
-	auto size = read_xattr(part, origin_name, &origin, sizeof(origin));
+	auto size = mounter.answers() && part.branch.is_served() ?
+			    mounter.answers()->read_origin(part, &origin, sizeof(origin)) :
+			    read_xattr(part, origin_name, &origin, sizeof(origin));
 
 	if (is_none(size.error()))
 		return false;

@@ -3,6 +3,7 @@
 #include "find.hh"
 #include "presence.hh"
 #include "refresh.hh"
+#include "branch/answers.hh"
 #include "kernel/dcache.hh"
 #include "kernel/inodes.hh"
 
@@ -128,19 +129,20 @@ Result<void> Refresh::look_at(const AsMounter &mounter, Item &item, const struct
 
 	Inode &inode = Inode::of(*dentry.d_inode);
 
-	if (inode.is_moving(dentry))
-		return Error{-EAGAIN};
-
+	/* It is asked before the name is read: if it is not moving, the name is the one that it has on the branch. */
+	bool moves = inode.is_moving(dentry);
 	NameSnapshot name(dentry);
 
-	/* The dentry was renamed to another directory meanwhile. */
-	if (AtomicRef(dentry.d_parent).load() != &dir)
-		return Error{-EAGAIN};
+	/* The dentry is being renamed, or was renamed to another directory meanwhile. */
+	if (moves || AtomicRef(dentry.d_parent).load() != &dir) {
+		item.is_left = errors_ == Errors::look_on;
+		return item.is_left ? Result<void>() : Result<void>(Error{-EAGAIN});
+	}
 
 	auto looked = find(mounter, parent, name.view());
 
-	item.is_left = errors_ == Errors::leave && looked.error() < 0 &&
-		       looked.error() != -ENOMEM && looked.error() != -EINTR;
+	item.is_left = errors_ != Errors::end && looked.error() < 0 && looked.error() != -ENOMEM &&
+		       looked.error() != -EINTR;
 	if (item.is_left)
 		return {};
 
@@ -168,6 +170,18 @@ Result<void> Refresh::look_at(const AsMounter &mounter, Item &item, const struct
 	return {};
 }
 
+namespace
+{
+
+/* commit() needs the identity of @part, which depends on the list. What a server knows of it is asked for here. */
+void ask_for_identity(const AsMounter &mounter, PartRef part)
+{
+	if (part.branch.is_served())
+		(void)has_origin(mounter, part);
+}
+
+} // namespace
+
 /* Adds an item for @dentry, an entry of @dir, which will have the parts of @parent; null if @dir gets none. */
 Result<void> Refresh::add(const AsMounter &mounter, const struct dentry &dir,
 			  Ref<struct dentry> dentry, const Stack *parent, Goes goes)
@@ -193,6 +207,8 @@ Result<void> Refresh::add_children(const AsMounter &mounter, Array<Item>::Size i
 			return dcache_children(dir, array, size);
 		}));
 
+	if (items_[index].next)
+		ask_for_identity(mounter, items_[index].next->top);
 	items_[index].has_users_of_its_own = references_to(dir) >
 					     1 + static_cast<unsigned int>(children.size());
 	for (Ref<struct dentry> &child : children) {
@@ -204,11 +220,17 @@ Result<void> Refresh::add_children(const AsMounter &mounter, Array<Item>::Size i
 	return {};
 }
 
-Result<void> Refresh::find_lone()
+Result<void> Refresh::find_lone(const AsMounter &mounter, Goes goes)
 {
 	lone_ = TRY(collect<struct inode>([this](struct inode **array, unsigned int size) {
 		return lone_inodes(sb_, array, size);
 	}));
+	for (const Ref<struct inode> &vfs_inode : lone_) {
+		if (is_being_killed())
+			return Error{-EINTR};
+		if (const Part *part = Inode::of(*vfs_inode).part_that_stays(goes))
+			ask_for_identity(mounter, *part);
+	}
 	return {};
 }
 
@@ -231,7 +253,7 @@ Result<void> Refresh::prepare(const AsMounter &mounter, struct dentry &dir, Own<
 		if (dentry.d_inode && is_dir(dentry.d_inode->i_mode))
 			TRY(add_children(mounter, i, goes));
 	}
-	return &dir == sb_.s_root ? find_lone() : Result<void>();
+	return &dir == sb_.s_root ? find_lone(mounter, goes) : Result<void>();
 }
 
 unsigned int Refresh::users_of(const ListChangeLock &, const Branch &branch, BranchUse use,
@@ -345,6 +367,8 @@ Result<Stack> find_now(const AsMounter &mounter, struct dentry &dentry)
 
 Result<bool> refresh_directory(struct dentry &dentry)
 {
+	using Asks = Answers::Asks;
+
 	const Super &super = Super::of(*dentry.d_sb);
 	const Inode &inode = Inode::of(*dentry.d_inode);
 	auto goes = [](const Branch &) {
@@ -352,10 +376,11 @@ Result<bool> refresh_directory(struct dentry &dentry)
 	};
 	/*
 	 * All other tasks wait while one has the list alone. So names that nobody uses are dropped before, and the
-	 * others are looked up once.
+	 * others are looked up once. A server is not asked again for them.
 	 */
+	Answers answers;
 	auto prepare = [&](Refresh &refresh) -> Result<bool> {
-		AsMounter mounter = super.as_mounter();
+		AsMounter mounter = super.as_mounter(&answers);
 		Stack found = TRY(find_now(mounter, dentry));
 
 		if (!is_same_directory(mounter, inode, found))
@@ -368,21 +393,33 @@ Result<bool> refresh_directory(struct dentry &dentry)
 		return true;
 	};
 
-	shrink_dcache_parent(&dentry);
-	{
-		Refresh warm(*dentry.d_sb, Refresh::Errors::leave);
-		ListLock lock(super);
+	for (int round = 1;; round++) {
+		answers.choose(Asks::all);
+		shrink_dcache_parent(&dentry);
+		{
+			Refresh warm(*dentry.d_sb, Refresh::Errors::look_on);
+			ListLock lock(super);
 
-		(void)prepare(warm).ok();
+			(void)prepare(warm).ok();
+		}
+
+		Refresh refresh(*dentry.d_sb, Refresh::Errors::leave);
+		auto lock = TRY(ListChangeLock::get_soon(super));
+
+		answers.choose(round < Answers::most_rounds ? Asks::nothing : Asks::missing);
+
+		auto prepared = prepare(refresh);
+
+		if (answers.lacks_some())
+			continue;
+		answers.choose(Asks::missing);
+
+		bool is = TRY(move(prepared));
+
+		if (is)
+			refresh.commit(super.as_mounter(&answers), lock, Refresh::Goes(goes));
+		return is;
 	}
-
-	Refresh refresh(*dentry.d_sb, Refresh::Errors::leave);
-	auto lock = TRY(ListChangeLock::get_soon(super));
-	bool is = TRY(prepare(refresh));
-
-	if (is)
-		refresh.commit(super.as_mounter(), lock, Refresh::Goes(goes));
-	return is;
 }
 
 } // namespace aufs

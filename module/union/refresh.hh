@@ -5,7 +5,8 @@
  * has come or gone, is looked up again by the next task that asks.
  *
  * All that can fail comes first: prepare() looks everything up on the branches that there will be, and commit() only
- * exchanges pointers. From the one to the other the caller has the list alone.
+ * exchanges pointers. From the one to the other the caller has the list alone. Another prepare() comes before, beside
+ * other tasks: so servers of branches have answered by then (branch/answers.hh).
  */
 #pragma once
 
@@ -31,8 +32,11 @@ enum class BranchUse : unsigned char { any, writing };
 class Refresh final
 {
 public:
-	/* If a branch has an error for a name in use: prepare() ends with it, or leaves the name as it is. */
-	enum class Errors : unsigned char { end, leave };
+	/*
+	 * If a branch has an error for a name in use: prepare() ends with it, or leaves the name as it is. With
+	 * look_on, for a caller that does not commit, it leaves what is being renamed, too.
+	 */
+	enum class Errors : unsigned char { end, leave, look_on };
 	explicit Refresh(struct super_block &sb, Errors errors = Errors::end)
 		: sb_(sb), errors_(errors)
 	{
@@ -51,6 +55,13 @@ public:
 	 */
 	Result<void> prepare(const AsMounter &mounter, struct dentry &dir, Own<Stack> next,
 			     Goes goes);
+	/* Lets go of all that prepare() has found. */
+	void forget()
+	{
+		items_.clear();
+		lone_.clear();
+		failed_ = {};
+	}
 	/* The name that prepare() could not look up, or null; borrowed. */
 	struct dentry *failed() const
 	{
@@ -89,7 +100,7 @@ private:
 	Result<void> add_children(const AsMounter &mounter, Array<Item>::Size index, Goes goes);
 	void commit_parts(const AsMounter &mounter, const ListChangeLock &list, Item &item,
 			  Inode &inode);
-	Result<void> find_lone();
+	Result<void> find_lone(const AsMounter &mounter, Goes goes);
 
 	struct super_block &sb_;
 	Errors errors_;

@@ -106,8 +106,11 @@ void Super::note_volatility()
 	Volatility most = Volatility::never;
 
 	for (Own<Branch> &branch : branches_) {
-		Volatility volatility = all ? Volatility::anywhere : volatility_of(*branch);
+		Volatility volatility = volatility_of(*branch);
 
+		branch->set_served(volatility == Volatility::anywhere);
+		if (all)
+			volatility = Volatility::anywhere;
 		branch->set_changes_by_itself(volatility == Volatility::anywhere);
 		most = cxxrt::max(most, volatility);
 	}

@@ -210,10 +210,13 @@ public:
 	{
 		return may_exceed_limits() ? *mounter_ : *limited_;
 	}
-	/* Runs a scope with the mounter's credentials. Any context. */
-	AsMounter as_mounter() const
+	/*
+	 * Runs a scope with the mounter's credentials. With @answers, servers are asked only for what is not there. Any
+	 * context.
+	 */
+	AsMounter as_mounter(Answers *answers = nullptr) const
 	{
-		return AsMounter(mounter());
+		return AsMounter(mounter(), answers);
 	}
 
 	/* number_for() of one branch, for a caller that asks often. */

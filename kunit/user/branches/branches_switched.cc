@@ -1,15 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// What tasks see of a change of the branches while it happens: the old list or the new one, never a part of each. And
-// what goes on while the change waits for a server.
+// What tasks see of a change of the branches while it happens: the old list or the new one, never a part of each.
 //
 // Combinations: tmpfs
 
 #include "modules.hh"
-#include "passthrough.hh"
 
 #include <atomic>
-#include <ctime>
 #include <functional>
 #include <new>
 
@@ -20,13 +17,6 @@ struct Progress {
 	std::atomic<unsigned> change;
 	std::atomic<unsigned> readings[3];
 };
-
-static double seconds_now()
-{
-	timespec time;
-	OK(clock_gettime(CLOCK_MONOTONIC, &time));
-	return double(time.tv_sec) + double(time.tv_nsec) / 1e9;
-}
 
 static string checked(const string &what, const string &version)
 {
@@ -120,58 +110,4 @@ PARAM_CASE(the_old_list_or_the_new_one, "replace", "detach")
 	ktap::say(ktap::format("%u changes, %u times busy; %u, %u and %u readings", changes, busy,
 			       progress.readings[0].load(), progress.readings[1].load(),
 			       progress.readings[2].load()));
-}
-
-/* Whether @pid ends within some seconds. */
-static bool ends_soon(pid_t pid)
-{
-	siginfo_t ended = {};
-	for (unsigned i = 0; i < 1000 * ktap::patience() && !ended.si_pid; i++) {
-		usleep(10000);
-		OK(waitid(P_PID, pid, &ended, WEXITED | WNOHANG | WNOWAIT));
-	}
-	return ended.si_pid;
-}
-
-/*
- * A remount asks for each name in use twice: first beside all others, and then while it has the list alone. If a server
- * is late with the second answer, all tasks that walk a path wait (aufs.5, LIMITS). Those that use open files do not.
- */
-CASE(open_files_do_not_wait_for_a_server)
-{
-	Modules u;
-	make_dir(u.tmp + "/behind");
-	write_file(u.tmp + "/behind/slow", "slow");
-	Passthrough server(u.tmp + "/served", u.tmp + "/behind", 0);
-	EXPECT_EQ(remount(u, "append:" + u.tmp + "/served"), 0);
-	write_file(u.at("quick"), "quick");
-	Fd slow = open_file(u.at("slow"), O_RDONLY), quick = open_file(u.at("quick"), O_RDWR);
-	server.hold({FUSE_LOOKUP, 2, "slow"});
-	pid_t changer = spawn([&] { return remount(u, "append:" + u.module("b")); });
-	siginfo_t ended = {};
-	while (!server.is_held() && !ended.si_pid) {
-		usleep(1000);
-		OK(waitid(P_PID, changer, &ended, WEXITED | WNOHANG | WNOWAIT));
-	}
-	pid_t user = spawn([&] {
-		EXPECT_EQ(fstat_of(quick).st_size, 5);
-		OK(pwrite(quick, "Q", 1, 0));
-		Map map(page_size(), PROT_READ | PROT_WRITE, MAP_SHARED, quick);
-		EXPECT_EQ(map.text(5), "Quick");
-		EXPECT_EQ(fstat_of(slow).st_size, 4);
-		EXPECT_EQ(pread_text(slow, 4, 0), "slow");
-	});
-	/* Only the new list has this name. */
-	pid_t looker = spawn([&] { return exists(u.at("common")) ? 0 : 1; });
-	EXPECT(ends_soon(user));
-	EXPECT(server.is_held());
-	server.release(0);
-	EXPECT(server.end());
-	EXPECT_EQ(wait_for(user), 0);
-	EXPECT_EQ(wait_for(changer), 0);
-	EXPECT_EQ(wait_for(looker), 0);
-	EXPECT_EQ(read_file(u.at("common")), "b");
-	slow.reset();
-	quick.reset();
-	u.unmount();
 }

@@ -3,6 +3,7 @@
 #include "fixture.hh"
 
 #include <algorithm>
+#include <ctime>
 
 #include <dirent.h>
 #include <grp.h>
@@ -123,6 +124,13 @@ struct stat fstat_of(int fd)
 	struct stat st = {};
 	OK(fstat(fd, &st));
 	return st;
+}
+
+double seconds_now()
+{
+	timespec time;
+	OK(clock_gettime(CLOCK_MONOTONIC, &time));
+	return double(time.tv_sec) + double(time.tv_nsec) / 1e9;
 }
 
 bool exists(const string &path)

@@ -42,6 +42,12 @@ Passthrough::~Passthrough()
 	munmap(shared_, sizeof(Shared));
 }
 
+void Passthrough::delay(uint32_t opcode, unsigned milliseconds)
+{
+	shared_->slow_opcode = opcode;
+	shared_->milliseconds = milliseconds;
+}
+
 /* Returns when the server has obeyed. */
 void Passthrough::tell(Command command)
 {

@@ -41,6 +41,8 @@ public:
 	bool is_held() const;
 	/* Answers the held request: with @error, or if that is 0, by doing it now. */
 	void release(int error);
+	/* Answers each request of @opcode after so many @milliseconds from now on. */
+	void delay(uint32_t opcode, unsigned milliseconds);
 	/* Lets no more requests go wrong. Returns whether one did. */
 	bool end();
 
@@ -52,7 +54,7 @@ private:
 
 	enum class Command : char { count, stop_counting, fail, hold, release, end };
 	static constexpr uint32_t opcodes = 64;
-	/* Shared with the server, which reads it with a command. The last two are valid at any time. */
+	/* Shared with the server, which reads it with a command. From slow_opcode on they are valid at any time. */
 	struct Shared {
 		uint32_t opcode;
 		unsigned nth;
@@ -61,6 +63,8 @@ private:
 		bool was_hit;
 		unsigned counts[opcodes];
 
+		std::atomic<uint32_t> slow_opcode;
+		std::atomic<unsigned> milliseconds;
 		std::atomic<bool> is_held;
 		std::atomic<int> handles;
 	};

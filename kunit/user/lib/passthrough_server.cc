@@ -128,6 +128,8 @@ void PassthroughServer::receive(const fuse_in_header &in)
 	Incoming asked = read_name(in);
 	if (is_counting_ && in.opcode < Passthrough::opcodes)
 		shared_.counts[in.opcode]++;
+	if (in.opcode == shared_.slow_opcode)
+		usleep(shared_.milliseconds * 1000);
 	if (!is_chosen(asked)) {
 		answer(asked);
 		return;

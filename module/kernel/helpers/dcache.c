@@ -64,6 +64,30 @@ struct dentry *aufs_d_alloc_parallel(struct dentry *parent, const char *name, un
 	return dentry;
 }
 
+/* Whether it is positive by now. Then it stays so for a caller who counts it. */
+bool aufs_d_is_positive(const struct dentry *dentry)
+{
+	return !d_flags_negative(smp_load_acquire(&dentry->d_flags));
+}
+
+/* The hash of @name in @dir, where the filesystem has no hash of its own. */
+unsigned int aufs_name_hash(const struct dentry *dir, const char *name, unsigned int len)
+{
+	return full_name_hash(dir, name, len);
+}
+
+/*
+ * The dentry @name that the dcache has in @dir, counted, or null. Its filesystem is not asked
+ * whether that is still valid. Names in @dir are hashed as the VFS does it.
+ */
+struct dentry *aufs_d_lookup(struct dentry *dir, const char *name, unsigned int len)
+{
+	struct qstr qname = QSTR_INIT(name, len);
+
+	qname.hash = aufs_name_hash(dir, name, len);
+	return d_lookup(dir, &qname);
+}
+
 /* A dentry of @inode, counted, or null. */
 struct dentry *aufs_d_find_any_alias(struct inode *inode)
 {

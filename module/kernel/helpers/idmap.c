@@ -123,6 +123,19 @@ struct dentry *aufs_lookup_unlocked(struct vfsmount *mnt, const char *name, stru
 #endif
 }
 
+/* The same, but it may be negative, and become positive at any moment. */
+struct dentry *aufs_lookup_negative_too(struct vfsmount *mnt, const char *name, struct dentry *base,
+					int len)
+{
+#ifdef HAVE_LOOKUP_ONE_QSTR
+	struct qstr qname = QSTR_INIT(name, len);
+
+	return lookup_one_unlocked(idmap_of(mnt), &qname, base);
+#else
+	return lookup_one_unlocked(idmap_of(mnt), name, base, len);
+#endif
+}
+
 int aufs_mkdir(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry, umode_t mode)
 {
 #ifdef HAVE_MKDIR_RETURNS_DENTRY

@@ -77,6 +77,21 @@ bool aufs_is_written_to(const struct inode *inode)
 	return inode_is_open_for_write(inode);
 }
 
+/* Whether the task that makes @inode has not finished it yet. */
+static bool is_unfinished(struct inode *inode)
+{
+	bool is;
+
+	spin_lock(&inode->i_lock);
+#ifdef HAVE_INODE_STATE_READ_ONCE
+	is = inode_state_read_once(inode) & I_NEW;
+#else
+	is = inode->i_state & I_NEW;
+#endif
+	spin_unlock(&inode->i_lock);
+	return is;
+}
+
 unsigned int aufs_lone_inodes(struct super_block *sb, struct inode **inodes, unsigned int size)
 {
 	struct inode *inode;
@@ -84,7 +99,7 @@ unsigned int aufs_lone_inodes(struct super_block *sb, struct inode **inodes, uns
 
 	spin_lock(&sb->s_inode_list_lock);
 	list_for_each_entry(inode, &sb->s_inodes, i_sb_list) {
-		if (!hlist_empty(&inode->i_dentry))
+		if (!hlist_empty(&inode->i_dentry) || is_unfinished(inode))
 			continue;
 		if (count < size) {
 			inodes[count] = igrab(inode);
