@@ -5,8 +5,8 @@
  *
  * The answer to a lookup is a dentry, negative if there is no such name. It is pinned. It counts as long as the dcache
  * has it by that name. If another dentry has taken its place there, the union has changed the name, or the filesystem
- * has heard of it from the server since: that dentry counts then. An error counts if the dcache has got no dentry since.
- * A direct change that nobody has noticed counts as if it came later.
+ * has heard of it from the server since: that dentry counts then. An error counts if the dcache has got no dentry
+ * since. A direct change that nobody has noticed counts as if it came later.
  */
 #pragma once
 

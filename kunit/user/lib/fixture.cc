@@ -3,7 +3,6 @@
 #include "fixture.hh"
 
 #include <algorithm>
-#include <ctime>
 
 #include <dirent.h>
 #include <grp.h>
@@ -124,13 +123,6 @@ struct stat fstat_of(int fd)
 	struct stat st = {};
 	OK(fstat(fd, &st));
 	return st;
-}
-
-double seconds_now()
-{
-	timespec time;
-	OK(clock_gettime(CLOCK_MONOTONIC, &time));
-	return double(time.tv_sec) + double(time.tv_nsec) / 1e9;
 }
 
 bool exists(const string &path)

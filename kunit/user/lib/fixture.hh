@@ -138,7 +138,6 @@ struct stat stat_of(const string &path);
 struct stat lstat_of(const string &path);
 struct stat fstat_of(int fd);
 bool exists(const string &path); /* does not follow a symlink */
-double seconds_now(); /* by a clock that only goes forward */
 Fd open_file(const string &path, int flags, mode_t mode = 0644);
 string link_target(const string &path); /* readlink */
 string pread_text(int fd, size_t length, off_t offset);

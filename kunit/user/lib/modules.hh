@@ -6,8 +6,17 @@
 
 #include <algorithm>
 #include <climits>
+#include <ctime>
 
 using Names = std::vector<string>;
+
+/* By a clock that only goes forward. */
+inline double seconds_now()
+{
+	timespec time;
+	OK(clock_gettime(CLOCK_MONOTONIC, &time));
+	return double(time.tv_sec) + double(time.tv_nsec) / 1e9;
+}
 
 inline int remount(const Union &u, const string &options)
 {

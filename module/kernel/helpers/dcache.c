@@ -67,6 +67,7 @@ struct dentry *aufs_d_alloc_parallel(struct dentry *parent, const char *name, un
 /* Whether it is positive by now. Then it stays so for a caller who counts it. */
 bool aufs_d_is_positive(const struct dentry *dentry)
 {
+	/* What made it positive has set d_inode first (__d_set_inode_and_type()). */
 	return !d_flags_negative(smp_load_acquire(&dentry->d_flags));
 }
 

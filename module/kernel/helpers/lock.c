@@ -84,8 +84,8 @@ void aufs_list_lock_init(struct aufs_list_lock *lock, int depth)
  * Moments in which tasks that come let another one go first, which wants the list exclusively: how
  * long the first one is, when the second one begins, and how long any is at most.
  */
-#define AUFS_LIST_MOMENT (HZ / 20)
-#define AUFS_LIST_SECOND (HZ / 2)
+#define AUFS_LIST_MOMENT  (HZ / 20)
+#define AUFS_LIST_SECOND  (HZ / 2)
 #define AUFS_LIST_LONGEST (2 * HZ)
 
 /*
@@ -123,9 +123,8 @@ static bool aufs_list_is_moment(unsigned long waited)
 		return true;
 	while (2 * from <= waited)
 		from *= 2;
-	return waited >= from &&
-	       waited - from <= clamp_t(unsigned long, from / 8, AUFS_LIST_MOMENT,
-					AUFS_LIST_LONGEST);
+	return waited >= from && waited - from <= clamp_t(unsigned long, from / 8, AUFS_LIST_MOMENT,
+							  AUFS_LIST_LONGEST);
 }
 
 /*
