@@ -29,12 +29,21 @@ Result<bool> is_opaque(const AsMounter &mounter, PartRef dir)
 namespace
 {
 
+/* What the server of @dir's branch has said of @name, or says now. An ERR_PTR; counted. */
+[[gnu::noinline]] struct dentry *look_in(Answers &answers, PartRef dir, StringView name)
+{
+	auto found = answers.look_up(dir, name);
+
+	return found.ok() ? found.value().leak() : error_pointer<struct dentry>(found.error());
+}
+
 /* The object @name in @dir, which may be a whiteout of overlayfs, or empty. */
 Result<Ref<struct dentry>> lookup_any(const AsMounter &mounter, PartRef dir, StringView name)
 {
-	auto found = mounter.answers() && dir.branch.is_served() ?
-			     mounter.answers()->look_up(dir, name) :
-			     adopt_or_error(aufs_lookup_unlocked(dir.branch.mnt(), name.data(),
+	Answers *answers = mounter.answers();
+	bool keeps = answers && dir.branch.is_served();
+	auto found = adopt_or_error(keeps ? look_in(*answers, dir, name) :
+					    aufs_lookup_unlocked(dir.branch.mnt(), name.data(),
 								 &dir.dentry,
 								 static_cast<int>(name.size())));
 
