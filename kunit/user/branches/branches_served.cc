@@ -34,6 +34,17 @@ static bool comes_to_hold(const Passthrough &server, pid_t pid)
 	return server.is_held();
 }
 
+/* @task ends while @server holds its request. Then the server answers, and @changer ends. */
+static void expect_not_to_wait(Passthrough &server, pid_t task, pid_t changer)
+{
+	EXPECT(ends_soon(task));
+	EXPECT(server.is_held());
+	server.release(0);
+	EXPECT(server.end());
+	EXPECT_EQ(wait_for(task), 0);
+	EXPECT_EQ(wait_for(changer), 0);
+}
+
 /* A question that a remount has for a server. */
 static Request question(const string &kind, unsigned nth)
 {
@@ -108,12 +119,7 @@ PARAM_CASE(walks_do_not_wait_for_a_server, "name", "opaque", "origin", "new_bran
 		EXPECT(!exists(u.at("new")));
 		write_file(u.at("made"), "made");
 	});
-	EXPECT(ends_soon(walker));
-	EXPECT(u.server.is_held());
-	u.server.release(0);
-	EXPECT(u.server.end());
-	EXPECT_EQ(wait_for(walker), 0);
-	EXPECT_EQ(wait_for(changer), 0);
+	expect_not_to_wait(u.server, walker, changer);
 	EXPECT_EQ(read_file(u.at("new")), "new");
 	EXPECT_EQ(read_file(u.at("made")), "made");
 }
@@ -143,12 +149,7 @@ CASE(a_name_that_comes_into_use_meanwhile)
 	u.server.release(0);
 	EXPECT(comes_to_hold(u.server, changer));
 	pid_t walker = spawn([&] { EXPECT_EQ(read_file(u.at("quick")), "quick"); });
-	EXPECT(ends_soon(walker));
-	EXPECT(u.server.is_held());
-	u.server.release(0);
-	EXPECT(u.server.end());
-	EXPECT_EQ(wait_for(walker), 0);
-	EXPECT_EQ(wait_for(changer), 0);
+	expect_not_to_wait(u.server, walker, changer);
 	EXPECT_EQ(read_file(u.at("new")), "new");
 }
 
@@ -253,12 +254,7 @@ PARAM_CASE(what_the_union_changes_meanwhile, "above", "below")
 		write_file(u.at("copied"), "copy");
 		write_file(u.at("tree/top"), "top");
 	});
-	EXPECT(ends_soon(user));
-	EXPECT(server.is_held());
-	server.release(0);
-	EXPECT(server.end());
-	EXPECT_EQ(wait_for(user), 0);
-	EXPECT_EQ(wait_for(changer), 0);
+	expect_not_to_wait(server, user, changer);
 	EXPECT_EQ(read_file(u.at("made")), "made");
 	Names after = {"of_after", "top"}, all = {"low", "low2", "top"};
 	EXPECT_EQ(names_in(u.at("after")), after);
