@@ -118,6 +118,17 @@ Result<void> check_named(const ListLock &list, const AsMounter &mounter, struct 
 	}
 }
 
+Result<void> check_name(const ListLock &list, const AsMounter &mounter, struct dentry &dentry)
+{
+	if (dentry.d_hash.pprev)
+		return {};
+
+	NameState now = TRY(look(list, mounter, dentry, Inode::of(*dentry.d_parent->d_inode)));
+
+	/* A directory that was dropped did not get the parts that it has on the branches now. */
+	return now == NameState::same ? Result<void>() : Error{-ESTALE};
+}
+
 Result<bool> is_as_on_branches(struct dentry &dentry, unsigned long &changes)
 {
 	switch (TRY(look_twice(dentry, changes))) {

@@ -24,4 +24,11 @@ Result<bool> is_as_on_branches(struct dentry &dentry, unsigned long &changes);
  */
 Result<void> check_named(const ListLock &list, const AsMounter &mounter, struct dentry &dentry);
 
+/*
+ * The same for the name of @dentry alone, which may be free, in a directory that the VFS has locked. A change of the
+ * list drops all free names, and most are free afterwards, too. The VFS walks once more after -ESTALE; after a second
+ * change the user would get it.
+ */
+Result<void> check_name(const ListLock &list, const AsMounter &mounter, struct dentry &dentry);
+
 } // namespace aufs

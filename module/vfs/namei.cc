@@ -4,6 +4,7 @@
 #include "branch/entry.hh"
 #include "branch/inherited.hh"
 #include "namei.hh"
+#include "union/names_now.hh"
 #include "union/plink.hh"
 #include "union/policy.hh"
 #include "union/presence.hh"
@@ -298,9 +299,8 @@ Result<void> make(struct inode &vfs_dir, struct dentry &dentry, struct inode *ex
 	Obstacle obstacle = Obstacle::no;
 	const Branch *branch = nullptr;
 
-	/* The list has changed since the VFS looked the name up, and a new branch may have it. The VFS looks again. */
-	if (!dentry.d_hash.pprev)
-		return Error{-ESTALE};
+	/* The list may have changed since the VFS looked the name up, and a new branch may have it. */
+	TRY(check_name(list, mounter, dentry));
 
 	if (existing) {
 		branch = &Inode::of(*existing).branch();

@@ -3,6 +3,7 @@
 #include "dir.hh"
 #include "branch/entry.hh"
 #include "namei.hh"
+#include "union/names_now.hh"
 #include "union/plink.hh"
 #include "union/policy.hh"
 #include "union/presence.hh"
@@ -147,9 +148,8 @@ Result<void> remove_name(struct inode &vfs_dir, struct dentry &dentry)
 	ListLock list(dir.super());
 	AsMounter mounter = dir.super().as_mounter();
 
-	/* The list has changed since the VFS looked the name up. The VFS looks again. */
-	if (!dentry.d_hash.pprev)
-		return Error{-ESTALE};
+	/* The list may have changed since the VFS looked the name up. */
+	TRY(check_name(list, mounter, dentry));
 	TRY(remove_object(mounter, list, dir, dentry, victim));
 	dir.copy_links();
 	return {};

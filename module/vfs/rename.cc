@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "rename.hh"
+#include "union/names_now.hh"
 #include "union/plink.hh"
 #include "union/presence.hh"
 #include "branch/workfile.hh"
@@ -172,12 +173,9 @@ struct MovePlan {
 Result<MovePlan> plan_move(const ListLock &list, const AsMounter &mounter, RenameSide &from,
 			   RenameSide &to, bool exchange)
 {
-	/*
-	 * The list has changed since the VFS looked the names up, and a free name may not be so any more. The VFS
-	 * looks again.
-	 */
-	if (!from.dentry.d_hash.pprev || !to.dentry.d_hash.pprev)
-		return Error{-ESTALE};
+	/* The list may have changed since the VFS looked the names up. */
+	TRY(check_name(list, mounter, from.dentry));
+	TRY(check_name(list, mounter, to.dentry));
 	if (!exchange && to.directory() && !TRY(is_logically_empty(mounter, *to.inode())))
 		return Error{-ENOTEMPTY};
 

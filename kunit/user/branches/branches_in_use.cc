@@ -356,36 +356,47 @@ static void wait_until_blocked(pid_t pid)
 		usleep(1000);
 }
 
-/* A name is free when a rename to it begins. A branch that has the name comes while the rename waits. */
-PARAM_CASE(free_until_a_branch_comes, "file", "directory")
+/*
+ * A name is free when a rename or link to it begins. A branch comes while that waits. If the branch has the name, the
+ * VFS looks again. If not, it need not: it would do so once, and the list may change more than once.
+ */
+PARAM_CASE(free_until_a_branch_comes, "file", "directory", "renamed", "linked")
 {
-	bool is_file = ktap::param() == "file";
-	string name = is_file ? "common" : "dir";
+	const string &what = ktap::param();
+	bool is_file = what == "file", stays_free = what == "renamed" || what == "linked";
+	string name = is_file ? "common" : stays_free ? "other" : "dir";
 	Modules u;
 	make_dir(u.tmp + "/below");
 	Passthrough server(u.tmp + "/served", u.tmp + "/below", 3600);
 	EXPECT_EQ(remount(u, "prepend:" + u.tmp + "/served=rw"), 0);
 	write_file(u.at("source"), "source");
 	EXPECT(!exists(u.at(name)));
-	/* chmod holds the source's inode lock, which the rename waits for. */
+	/* chmod holds the source's inode lock, which the others wait for. */
 	server.hold({FUSE_SETATTR, 1, ""});
 	pid_t changer = spawn([&] { return chmod(u.at("source").c_str(), 0600) ? errno : 0; });
 	while (!server.is_held())
 		usleep(1000);
-	pid_t renamer = spawn([&] {
-		return renameat2(AT_FDCWD, u.at("source").c_str(), AT_FDCWD, u.at(name).c_str(),
-				 is_file ? RENAME_NOREPLACE : 0) ?
-			       errno :
-			       0;
+	pid_t namer = spawn([&] {
+		string from = u.at("source"), to = u.at(name);
+		int failed = what == "linked" ?
+				     link(from.c_str(), to.c_str()) :
+				     renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(),
+					       is_file ? RENAME_NOREPLACE : 0);
+		return failed ? errno : 0;
 	});
-	wait_until_blocked(renamer);
+	wait_until_blocked(namer);
 	EXPECT_EQ(remount(u, "append:" + u.module("b")), 0);
+	/* A second walk asks the server, whatever the kernel has cached. */
+	if (stays_free)
+		server.fail({FUSE_LOOKUP, 1, "source"}, EIO);
 	server.release(0);
 	EXPECT_EQ(wait_for(changer), 0);
-	EXPECT_EQ(ktap::errno_name(wait_for(renamer)), is_file ? "EEXIST" : "EISDIR");
-	EXPECT(server.end());
+	string result = stays_free ? "0" : is_file ? "EEXIST" : "EISDIR";
+	EXPECT_EQ(ktap::errno_name(wait_for(namer)), result);
+	EXPECT_EQ(server.end(), !stays_free);
 	EXPECT_EQ(read_file(u.at(is_file ? "common" : "dir/b")), "b");
-	EXPECT_EQ(read_file(u.at("source")), "source");
+	EXPECT_EQ(read_file(u.at(stays_free ? name : "source")), "source");
+	EXPECT_EQ(exists(u.at("source")), what != "renamed");
 	u.unmount();
 }
 
