@@ -163,7 +163,7 @@ apt_stamp()
 # their archive no longer has. Without network the lists stay as they are, and that is said.
 apt_update()
 {
-	local stamp drop
+	local stamp
 
 	stamp=$(apt_stamp)
 	if [ -n "$(find "$stamp" -mmin -720 2>/dev/null)" ]; then
@@ -171,15 +171,17 @@ apt_update()
 	fi
 	say "apt-get update: bringing the package lists up to date"
 	if [ -n "${APT_CONFIG:-}" ]; then
-		# Into a directory that the user _apt may write to; all lists, or none.
-		drop=$(apt_drop)
-		if apt-get -qq -o APT::Update::Error-Mode=any -o Dir::State::lists="$drop" update >&2; then
+		# All lists, or none.
+		if (
+			drop=$(apt_drop) || exit
+			trap 'rm -rf "$drop"' EXIT
+			apt-get -qq -o APT::Update::Error-Mode=any -o Dir::State::lists="$drop" update >&2 || exit
 			rm -rf "$apt_lists"
 			mv "$drop" "$apt_lists"
+		); then
 			touch "$stamp"
 			return 0
 		fi
-		rm -rf "$drop"
 	elif [ "$(id -u)" != 0 ]; then
 		say "not root: the package lists stay as they are"
 		return 0
@@ -191,12 +193,12 @@ apt_update()
 }
 
 # apt_drop: makes a directory that apt can download into: it wants to drop its privileges for that,
-# to the user _apt.
+# to the user _apt. The caller removes it, also when it is interrupted.
 apt_drop()
 {
 	local drop
 
-	drop=$(mktemp -d "${TMPDIR:-/tmp}/aufs-cxx-apt.XXXXXX")
+	drop=$(mktemp -d "${TMPDIR:-/tmp}/aufs-cxx-apt.XXXXXX") || return
 	if [ "$(id -u)" = 0 ] && id _apt >/dev/null 2>&1; then
 		chown _apt "$drop"
 	fi
@@ -212,18 +214,15 @@ apt_candidate()
 
 # apt_fetch DIR PACKAGE...: download packages into DIR without installing them.
 apt_fetch()
-{
-	local dir=$1 drop
+(
+	dir=$1
 	shift
 
-	drop=$(apt_drop)
-	if ! (cd "$drop" && apt-get -qq download "$@" >&2); then
-		rm -rf "$drop"
-		return 1
-	fi
+	drop=$(apt_drop) || exit
+	trap 'rm -rf "$drop"' EXIT
+	(cd "$drop" && apt-get -qq download "$@" >&2) || exit
 	mv "$drop"/*.deb "$dir"
-	rm -rf "$drop"
-}
+)
 
 # field NAME: the value of NAME in the NAME=VALUE lines on stdin.
 field()

@@ -6,7 +6,7 @@
 # shellcheck disable=SC2154 # cache
 
 # root_of DEBIAN NAME PACKAGE...: prints the path of such a root, with these packages. It is made once, again after
-# a week, and for other packages. It must not be changed.
+# a week, and for other packages. It must not be changed. Called in a shell of its own, as $(...).
 root_of()
 {
 	local debian=$1 name=$2 root tmp
@@ -22,28 +22,32 @@ root_of()
 		say "making a root of $debian"
 		mkdir -p "$cache/package"
 		tmp=$(mktemp -d "$root.tmp.XXXXXX")
+		trap 'rm -rf "$tmp"' EXIT
 		apt_sources "$debian" >"$tmp/sources"
 		if ! mmdebstrap --variant=minbase --include="$(IFS=,; echo "$*")" --dpkgopt=force-unsafe-io \
 			"$debian" "$tmp/root" "$tmp/sources" >"$tmp/log" 2>&1 </dev/null; then
 			tail -n 20 "$tmp/log" >&2
-			rm -rf "$tmp"
 			die "mmdebstrap failed (see above): is there a network, and room in $cache?"
 		fi
 		mv "$tmp/root" "$root"
 		echo "$*" >"$root.made"
 		rm -rf "$tmp"
+		trap - EXIT
 	fi
 	unlock
 	echo "$root"
 }
 
-# copy_root ROOT: makes a copy, which may be changed, and prints its path. The caller removes it.
+# copy_root ROOT: makes a copy, which may be changed, and prints its path. The caller removes it. Called in a shell of
+# its own, as $(...): a part of a copy, as an interruption leaves it, goes at once.
 copy_root()
 {
 	local copy
 
 	copy=$(mktemp -d "$cache/package/copy.XXXXXX")
+	trap 'rm -rf "$copy"' EXIT
 	cp -a --reflink=auto "$1/." "$copy"
+	trap - EXIT
 	echo "$copy"
 }
 
