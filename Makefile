@@ -86,6 +86,9 @@ help:
 #: make check [BASE=COMMIT]
 #:                        between two edits: what concerns the files that differ from HEAD, or BASE
 #: make test              what has to pass before a change lands
+#: make test TESTS='PATTERN...' [KERNELS='NAME...'] [COMBOS=NAME,...] [SEED=NUMBER] [STEPS=NUMBER]
+#:                        these programs of kunit/user alone, on kernels of scripts/kernel (6.12 and 6.1), on
+#:                        tmpfs, ext4, xfs, ext4+xfs or tmpfs+ext4; random ones another way, and further
 #: make test-all          all there is; called again for the same tree, it goes on where it was
 #: make observers         what each observer reports, as a table: for this filesystem and overlayfs,
 #:                        without and with aufs-observers.ko
@@ -120,6 +123,6 @@ help:
 #:                        install, upgrade, boot, remove and purge it, in a root of each
 #: make test-hosts [DEBIAN='bookworm trixie']
 #:                        whether a fresh Debian 12 and 13 can build and try all this
-#: make lint              clang-format, clang-tidy, checkpatch
-#: make setup             install what all this needs
+#: make lint              clang-format, clang-tidy, checkpatch, shellcheck and others
+#: make setup             install what all this needs, except for the package, arm64 and riscv
 #: make clean             remove what `make` generated
