@@ -311,6 +311,23 @@ CASE(replaced_by_its_next_version)
 	EXPECT(u.is_free());
 }
 
+/* The branch that comes is used as the one that goes, unless the option has a permission. */
+CASE(replaced_in_its_use)
+{
+	Modules u;
+	EXPECT_EQ(remount(u, "append:" + u.module("a") + "=rw+nolwh"), 0);
+	EXPECT_EQ(remount(u, "replace:" + u.module("a") + "=" + u.module("b")), 0);
+	EXPECT_EQ(u.list(), "top=rw b=rw+nolwh ");
+	EXPECT_EQ(remount(u, "mod:" + u.top + "=ro"), 0);
+	write_file(u.at("dir/b"), "written");
+	EXPECT_EQ(read_file(u.module("b") + "/dir/b"), "written");
+	string options = "mod:" + u.top + "=rw,replace:" + u.module("b") + "=" + u.module("c");
+	EXPECT_EQ(remount(u, options + "=rr+coo_reg"), 0);
+	EXPECT_EQ(u.list(), "top=rw c=rr+coo_reg ");
+	EXPECT_EQ(remount(u, "replace:" + u.module("c") + "=" + u.module("a")), 0);
+	EXPECT_EQ(u.list(), "top=rw a=rr+coo_reg ");
+}
+
 /* Users of a detached branch continue to use it; all others see the remaining branches. */
 CASE(detached)
 {
