@@ -435,3 +435,34 @@ CASE(open_files_do_not_wait_for_a_server)
 	quick.reset();
 	u.unmount();
 }
+
+/*
+ * Somebody removes the directory of the pseudo-links of a branch that comes, after the union has found it and before
+ * the union reads it. Then there are none.
+ */
+PARAM_CASE(pseudo_links_that_are_removed_meanwhile, "mount", "remount")
+{
+	Union u;
+	string behind = u.tmp + "/behind", plinks = behind + "/.wh..wh.plnk",
+	       served = u.tmp + "/served", options = "br=" + u.top + "=rw:" + served + "=ro";
+	make_dir(behind);
+	make_dir(plinks, 0700);
+	write_file(behind + "/new", "new");
+	Passthrough server(served, behind, 0);
+	bool mounts = ktap::param() == "mount";
+	if (!mounts)
+		u.mount("br=" + u.top + "=rw");
+	server.hold({FUSE_OPENDIR, 1, ""});
+	pid_t changer = spawn([&] {
+		return mounts ? try_mount(u.mnt, options) : remount(u, "append:" + served);
+	});
+	EXPECT(comes_to_hold(server, changer));
+	OK(rmdir(plinks.c_str()));
+	server.release(0);
+	EXPECT(server.end());
+	EXPECT_EQ(ktap::errno_name(wait_for(changer)), "0");
+	if (mounts)
+		u.mount(options);
+	EXPECT_EQ(read_file(u.at("new")), "new");
+	u.unmount();
+}
