@@ -58,7 +58,7 @@ test-deb:
 	@scripts/package/test $(DEBIAN)
 
 test-hosts:
-	@scripts/test-hosts $(DEBIAN)
+	@WHOLE='$(WHOLE)' scripts/test-hosts $(DEBIAN)
 
 lint:
 	@scripts/lint
@@ -121,8 +121,9 @@ help:
 #: make deb               the package aufs-cxx-dkms, for DKMS on Debian 12 and 13
 #: make test-deb [DEBIAN='bookworm trixie']
 #:                        install, upgrade, boot, remove and purge it, in a root of each
-#: make test-hosts [DEBIAN='bookworm trixie']
-#:                        whether a fresh Debian 12 and 13 can build and try all this
+#: make test-hosts [DEBIAN='bookworm trixie'] [WHOLE=y]
+#:                        whether a fresh Debian 12 and 13 can build and try all this; with all of
+#:                        `make test`, or with a part of it
 #: make lint              clang-format, clang-tidy, checkpatch, shellcheck and others
 #: make setup             install what all this needs, except for the package, arm64 and riscv
 #: make clean             remove what `make` generated
