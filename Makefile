@@ -55,7 +55,7 @@ deb:
 	@scripts/package/build
 
 test-deb:
-	@scripts/package/test $(DEBIAN)
+	@FLAVOUR='$(FLAVOUR)' scripts/package/test $(DEBIAN)
 
 test-hosts:
 	@WHOLE='$(WHOLE)' scripts/test-hosts $(DEBIAN)
@@ -119,8 +119,9 @@ help:
 #:                        take vm_prfile's sites out of that kernel one by one, and see which test
 #:                        fails
 #: make deb               the package aufs-cxx-dkms, for DKMS on Debian 12 and 13
-#: make test-deb [DEBIAN='bookworm trixie']
-#:                        install, upgrade, boot, remove and purge it, in a root of each
+#: make test-deb [DEBIAN='bookworm trixie'] [FLAVOUR=amd64]
+#:                        install, upgrade, boot, remove and purge it, in a root of each, with the
+#:                        kernels of clouds, or those that Debian installs on a machine
 #: make test-hosts [DEBIAN='bookworm trixie'] [WHOLE=y]
 #:                        whether a fresh Debian 12 and 13 can build and try all this; with all of
 #:                        `make test`, or with a part of it
