@@ -17,9 +17,10 @@ NEWER = ["trixie", "backports"]
 # The source of the last one.
 NEWEST = "7.3"
 # scripts/linux/own-kernel makes these, of 6.12 or, with -7.3 after the name, of another series.
-OWN = ["debug", "kcsan", "kcsan_plain", "cfi", "vm_prfile", "builtin", "builtin-stock", "plain", "member", "lock_stat"]
+OWN = ["debug", "kcsan", "kcsan_plain", "cfi", "cfi-arm64", "vm_prfile", "builtin", "builtin-stock", "plain", "member",
+       "lock_stat"]
 # Those of them that say what is wrong with them. Programs are slow there.
-COMPLAINING = ["debug", "kcsan", "kcsan_plain", "cfi"]
+COMPLAINING = ["debug", "kcsan", "kcsan_plain", "cfi", "cfi-arm64"]
 # Files that do not decide whether a kernel and its module are built, and whether the tests in them pass.
 NO_PROGRAMS = ("kunit/user/*", "kunit/host/*", "scripts/testing/concerns", "scripts/live/*", *kept.LINT)
 BUILDS = (*NO_PROGRAMS, *kept.SUITES, "scripts/test", "scripts/testing/*", "!scripts/testing/test-build",

@@ -241,6 +241,7 @@ class Kernels(unittest.TestCase):
             self.assertIn(which, re.search(r"(?m)^own='(.*)'$", known)[1].split("|"))
         self.assertLessEqual(set(plan.COMPLAINING), set(plan.OWN))
         for which, of in (("kcsan", "kcsan"), ("kcsan-7.3", "kcsan"), ("builtin-stock-6.1", "builtin-stock"), ("6.1", ""),
+                          ("cfi-arm64", "cfi-arm64"),
                           ("6.12-rt", ""), ("kcsan-rt", ""), ("sid-7.3", "")):
             self.assertEqual(plan.own(which), of)
 
