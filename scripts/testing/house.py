@@ -390,6 +390,28 @@ def unlike_manual(table, manual):
         yield f"module/aufs.5: has an option {name}, which module/options/option_table.cc lacks"
 
 
+# ---- methods ---------------------------------------------------------------------------
+
+# A member of a table of methods becomes a function of ours.
+SET = re.compile(r"^\t+(?:ops|handler)?\.(\w+) = (?!nullptr\b|generic_)\w", re.MULTILINE)
+# What an attempt is for: its second string, or a member by name.
+IS_FOR = re.compile(r'\{\s*"\w+",\s*"([^"]*)"|\.methods = "([^"]*)"')
+NO_MEMORY = "kunit/user/faults/no_memory.cc"
+
+
+def uncalled(texts):
+    """The methods in the tables of module/vfs that no attempt is for, and of which no_memory.cc says nothing."""
+    said = COMMENT.findall(texts.get(NO_MEMORY, ""))
+    for name, text in texts.items():
+        if name.startswith("kunit/user/lib/attempts"):
+            said += [" ".join(found) for found in IS_FOR.findall(text)]
+    called = set(re.findall(r"\w+", " ".join(said)))
+    for name, text in sorted(texts.items()):
+        if name.startswith("module/vfs/"):
+            for method in sorted(set(SET.findall(text)) - called):
+                yield f"{name}: no attempt in kunit/user/lib is for {method}, and {NO_MEMORY} says nothing of it"
+
+
 # ---- plain English ---------------------------------------------------------------------
 
 # The texts of a file. C has comments; those of single lines are joined. Scripts have comments and docstrings; a "#"

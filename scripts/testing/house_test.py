@@ -259,6 +259,33 @@ class Manual(unittest.TestCase):
         self.assertEqual(self.unlike(page=self.PAGE.replace("xino\\fR", "xino\\fR, \\fBextra\\fR")), ["extra"])
 
 
+class Methods(unittest.TestCase):
+    """The methods of the tables, and the attempts that call them."""
+
+    TEXTS = {"module/vfs/x.cc": "\tops.open = vfs<open>;\n\t\tops.get_acl = nullptr;\n\tops.setlease = generic_setlease;\n"
+                                "\t.free = free_context,\n\thandler.set = vfs<set>;\n\tops.fsync = vfs<fsync>;\n",
+             "kunit/user/lib/attempts_x.cc": '\t\t{"read", "open read_iter", lower_file,\n\t\t{.name = "sync",\n'
+                                             '\t\t .methods = "fsync of a directory",\n\t\t{"free",\n\t\t "set", nothing,\n',
+             house.NO_MEMORY: '/* The rest goes with the context (get_tree, free). */\nCASE(mount) "in_text"\n'}
+
+    def test_all_are_called(self):
+        self.assertEqual(list(house.uncalled(self.TEXTS)), [])
+
+    def test_each_is_missed(self):
+        for name, file in (("open", "attempts_x.cc"), ("fsync", "attempts_x.cc"), ("set", "attempts_x.cc"),
+                           ("free", "no_memory.cc")):
+            with self.subTest(name):
+                texts = {path: text.replace(name, "another") if path.endswith(file) else text
+                         for path, text in self.TEXTS.items()}
+                found = list(house.uncalled(texts))
+                self.assertEqual(len(found), 1)
+                self.assertIn(f" is for {name}, ", found[0])
+
+    def test_code_is_no_comment(self):
+        texts = self.TEXTS | {"module/vfs/y.hh": "\tops.in_text = vfs<in_text>;\n"}
+        self.assertEqual(len(list(house.uncalled(texts))), 1)
+
+
 class Scripts(unittest.TestCase):
     """How scripts go to their own directory."""
 
