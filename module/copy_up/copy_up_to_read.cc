@@ -12,7 +12,7 @@ namespace aufs
 namespace
 {
 
-bool wants_copy_on_open(const Inode &inode, const struct file &file)
+bool wants_copy_on_open(const Inode &inode)
 {
 	DirListLock list(inode);
 	CopyOnOpen what = inode.branch().copy_on_open();
@@ -20,8 +20,7 @@ bool wants_copy_on_open(const Inode &inode, const struct file &file)
 	if (what == CopyOnOpen::nothing || is_read_only(*inode.vfs.i_sb) ||
 	    (is_dir(inode.vfs.i_mode) && what != CopyOnOpen::all))
 		return false;
-	/* With O_TRUNC, the truncation after the open copies up the rest of the file. */
-	if (inode.on_rw() || (file.f_flags & O_TRUNC))
+	if (inode.on_rw())
 		return false;
 	/* A task that only reads must not fail because it may not write a file of this size. */
 	if (is_reg(inode.vfs.i_mode) &&
@@ -35,7 +34,7 @@ bool wants_copy_on_open(const Inode &inode, const struct file &file)
 
 Result<void> copy_up_to_read(const struct file &file)
 {
-	if (!wants_copy_on_open(Inode::of(*file.f_inode), file))
+	if (!wants_copy_on_open(Inode::of(*file.f_inode)))
 		return {};
 
 	const Inode &inode = Inode::of(*file.f_inode);

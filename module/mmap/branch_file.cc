@@ -30,7 +30,7 @@ int branch_flags(const struct file &file)
 	return static_cast<int>(flags);
 }
 
-/* Gives @file, which is to be truncated and written to, the lower file until the VFS truncates it. */
+/* Gives @file, which is to be truncated, the lower file until the VFS truncates it. */
 Result<void> open_to_truncate(Inode &inode, struct file &file)
 {
 	constexpr unsigned int writers = O_ACCMODE | O_APPEND | O_DIRECT;
@@ -126,7 +126,8 @@ Result<void> open_branch_file(Inode &inode, struct file &file)
 {
 	bool writes = file.f_mode & FMODE_WRITE;
 
-	if (writes && (file.f_flags & O_TRUNC) && !inode.on_rw())
+	/* Also if it is only read afterwards: a mapping of it must not have the data that was cut. */
+	if ((file.f_flags & O_TRUNC) && !inode.on_rw())
 		return open_to_truncate(inode, file);
 	if (!writes)
 		TRY(copy_up_to_read(file));

@@ -14,10 +14,10 @@ namespace aufs
  *
  * A file that was opened for reading gets a ReopenedFile at the first read after a copy-up.
  *
- * A file that is opened for writing with O_TRUNC, and lies on a branch to which the union does not write, gets one
- * that waits for the truncation. The VFS truncates after the open, and lets security modules and others judge that
- * only then. A copy-up in the open would copy data that nobody needs, or, without the data, do something that is not
- * allowed yet. Until the truncation the branch file is the lower file, opened for reading.
+ * A file that is opened with O_TRUNC, and lies on a branch to which the union does not write, gets one that waits for
+ * the truncation. The VFS truncates after the open, and lets security modules and others judge that only then. A
+ * copy-up in the open would copy data that nobody needs, or, without the data, do something that is not allowed yet.
+ * Until the truncation the branch file is the lower file, opened for reading.
  */
 struct ReopenedFile {
 	Ref<struct file> now;
@@ -44,7 +44,7 @@ struct ReopenedFile {
 
 /*
  * Opens the branch file of @file, which is being opened, and leaves it in private_data. A file that is opened for
- * writing is copied up first, or, with O_TRUNC, when the VFS truncates it. Sleeps.
+ * writing is copied up first. With O_TRUNC, a file is copied up when the VFS truncates it. Sleeps.
  */
 Result<void> open_branch_file(Inode &inode, struct file &file);
 /* Drops the branch file when the last user of @file has gone; mappings keep their own references. May sleep. */

@@ -181,6 +181,21 @@ CASE(file_that_was_truncated_by_its_open)
 	EXPECT(read_file(u.low + "/below") == pattern(size));
 }
 
+/* A file that was opened to be read alone is the copy as well, for its mappings too. Nothing was read before. */
+PARAM_CASE(opened_to_read_and_truncated, "below", "above")
+{
+	Setup u;
+	string name = ktap::param(), fresh(page_size(), '!');
+	Fd file = open_file(u.at(name), O_RDONLY | O_TRUNC);
+	EXPECT_EQ(OK(write(open_file(u.at(name), O_WRONLY), fresh.data(), fresh.size())),
+		  ssize_t(fresh.size()));
+	Map map(page_size(), PROT_READ, MAP_SHARED, file);
+	EXPECT(map.text(page_size()) == fresh);
+	EXPECT(pread_text(file, size, 0) == fresh);
+	EXPECT(read_file(u.top + "/" + name) == fresh);
+	EXPECT(read_file(u.low + "/below") == pattern(size));
+}
+
 /* Several tasks open a file with O_TRUNC at once: it is one file, and keeps data written after the last open. */
 CASE(truncated_by_several_at_once)
 {
