@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # A union under SELinux: a copy keeps the label of its original, a new object gets the label that the
-# policy says, a caller that may not write before a copy-up may not after it, and context= and its like
-# work.
+# policy says, a caller that may not write before a copy-up may not after it, context= and its like work,
+# and mprotect(2) is judged by the descriptor that the caller has opened.
 #
 # Boot: security=selinux
 # Combinations: tmpfs ext4
@@ -13,12 +13,12 @@ set -euo pipefail
 . "$(dirname "$0")/ktap.inc"
 
 # A policy of a few lines. All runs as boot_t, which may do everything; caller_t may not write to objects
-# with the label sealed_t. Classes and permissions that the policy does not name are allowed.
+# with the label sealed_t; alone_t may not use descriptors that others have opened. Classes and permissions that the policy does not name are allowed.
 policy()
 {
 	local class sid
 
-	for class in process file dir lnk_file fifo_file filesystem; do
+	for class in process fd file dir lnk_file fifo_file filesystem; do
 		echo "class $class"
 	done
 	# In the order of the kernel's numbers.
@@ -28,6 +28,7 @@ policy()
 		echo "sid $sid"
 	done
 	echo "class process { transition dyntransition }"
+	echo "class fd { use }"
 	for class in file dir lnk_file fifo_file; do
 		echo "class $class { read write append create setattr relabelto }"
 	done
@@ -43,6 +44,7 @@ mlsconstrain filesystem { associate } ( l2 eq h2 );
 attribute label;
 type boot_t, label;
 type caller_t, label;
+type alone_t, label;
 type tree_t, label;
 type sealed_t, label;
 type made_by_boot_t, label;
@@ -54,7 +56,9 @@ role object_r;
 role system_r types label;
 role object_r types label;
 allow { boot_t caller_t } label:process { transition dyntransition };
-allow boot_t label:{ file dir lnk_file fifo_file } *;
+allow { boot_t caller_t } label:fd use;
+allow alone_t self:fd use;
+allow { boot_t alone_t } label:{ file dir lnk_file fifo_file } *;
 allow caller_t { label -sealed_t }:{ file dir lnk_file fifo_file } *;
 allow caller_t sealed_t:{ file dir lnk_file fifo_file } { read };
 allow label label:filesystem associate;
@@ -118,6 +122,15 @@ as_caller()
 	(
 		printf %s "$(context caller_t system_r)" >/proc/self/attr/current
 		"$@"
+	)
+}
+
+# as_alone COMMAND...: in the domain alone_t. It cannot print: its standard output is of others.
+as_alone()
+{
+	(
+		printf %s "$(context alone_t system_r)" >/proc/self/attr/current
+		exec "$@"
 	)
 }
 
@@ -204,6 +217,34 @@ who_may_not_write_may_not_after_a_copy_up()
 	as_caller sh -c "$try" sh "$mnt/file"
 	same "the content" "$(xargs <"$mnt/file")" "old more bad"
 	unmount_all
+}
+
+# A branch file was opened by the mounter. The kernel keeps with it who opened the union's file, through each union
+# that lies in between.
+mprotect_is_judged_by_the_callers_descriptor()
+{
+	local outer=$AUFS_TMP/outer file
+	newer_kernel 6 8 || skip "6.1 denies alone_t any program of an overlayfs, this guest's root"
+	start
+	lower_tree
+	head -c 8192 /dev/zero >"$low/mapped"
+	union
+	mkdir -p "$outer"
+	mount_at -t aufs -o "ro,br=$mnt=ro" none "$outer"
+	if as_alone sh -c 'cat >/dev/null' <"$low/mapped"; then fail "a descriptor of others can be used"; fi
+	for file in "$mnt/mapped" "$outer/mapped"; do
+		as_alone python3 -c '
+import ctypes, mmap, os, sys
+fd = os.open(sys.argv[1], os.O_RDONLY)
+area = mmap.mmap(fd, 4096, access=mmap.ACCESS_COPY)
+address = ctypes.addressof(ctypes.c_char.from_buffer(area))
+libc = ctypes.CDLL(None, use_errno=True)
+failed = libc.mprotect(ctypes.c_void_p(address), ctypes.c_size_t(4096), mmap.PROT_READ)
+os._exit(ctypes.get_errno() if failed else 0)' "$file" || fail "mprotect(2) of $file: errno $?"
+	done
+	unmount_all
+	mounted=()
+	rmdir "$outer"
 }
 
 # by_mount_2 OPTIONS: mount(2), which mount(8) does not always call
@@ -293,4 +334,5 @@ contexts_come_through()
 }
 
 run_cases copies_keep_their_labels new_objects_get_the_label_that_the_policy_says \
-	who_may_not_write_may_not_after_a_copy_up contexts_come_through
+	who_may_not_write_may_not_after_a_copy_up mprotect_is_judged_by_the_callers_descriptor \
+	contexts_come_through

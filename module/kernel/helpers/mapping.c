@@ -67,15 +67,25 @@ int aufs_branch_mmap(struct file *user, struct file *branch, struct vm_area_stru
  * The branch file is as silent as the user's, and no flag can say that it shall be more so. So it
  * is opened for a likeness of the user's file, of which nobody is notified. The security modules
  * look at the likeness's blob, which is the user's.
+ *
+ * Of a backing file they have a second blob, beside the file, where a likeness has nothing. It has
+ * the user at the top, and the filesystems in between, whose mounters have to be allowed a mapping,
+ * too. So a backing file is taken as it is. One that a union has opened is silent; an open for an
+ * overlayfs is told to those who watch the branch.
  */
 static struct file *open_unnoticed(const struct file *user, int flags, const struct path *path,
 				   const struct cred *cred)
 {
 	struct file likeness;
+	struct file *file;
 
+	if (user->f_mode & FMODE_BACKING) {
+		file = backing_file_open(user, flags, path, cred);
+		if (!IS_ERR(file))
+			file_set_fsnotify_mode(file, FMODE_NONOTIFY);
+		return file;
+	}
 	memcpy(&likeness, user, sizeof(likeness));
-	likeness.__f_path = *file_user_path(user);
-	likeness.f_mode &= ~FMODE_BACKING;
 	file_set_fsnotify_mode(&likeness, FMODE_NONOTIFY);
 	return backing_file_open(&likeness, flags, path, cred);
 }
