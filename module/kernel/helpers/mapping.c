@@ -61,8 +61,7 @@ int aufs_branch_mmap(struct file *user, struct file *branch, struct vm_area_stru
 #endif
 }
 
-#if defined(HAVE_BACKING_FILE_OPEN) && !defined(HAVE___FMODE_NONOTIFY) &&                          \
-	!defined(HAVE_VM_PRFILE_REGISTER)
+#ifndef HAVE___FMODE_NONOTIFY
 /*
  * The branch file is as silent as the user's, and no flag can say that it shall be more so. So it
  * is opened for a likeness of the user's file, of which nobody is notified. The security modules
@@ -111,9 +110,11 @@ struct file *aufs_branch_open(const struct file *user, int flags, const struct p
 #if defined(HAVE_VM_PRFILE_REGISTER) || defined(HAVE_BACKING_FILE_OPEN)
 	const struct cred *old = override_creds(cred);
 
-#ifdef HAVE_VM_PRFILE_REGISTER
+#ifndef HAVE___FMODE_NONOTIFY
+	file = open_unnoticed(user, flags, path, cred);
+#elif defined(HAVE_VM_PRFILE_REGISTER)
 	file = dentry_open(path, flags, cred);
-#elif defined(HAVE___FMODE_NONOTIFY)
+#else
 	/* backing_file_open() takes the user's path or, since some 6.12.y, the user's file. */
 	file = backing_file_open(
 		_Generic(&backing_file_open,
@@ -121,8 +122,6 @@ struct file *aufs_branch_open(const struct file *user, int flags, const struct p
 					  const struct cred *): file_user_path(user),
 			default: user),
 		flags, path, cred);
-#else
-	file = open_unnoticed(user, flags, path, cred);
 #endif
 	revert_creds(old);
 #else
