@@ -74,7 +74,8 @@ Result<Ref<struct file>> open(const struct file &user, const Super &super, const
 	 */
 	if (at_users_path && (!Inode::of(*user.f_inode).is_or_was(path.dentry->d_inode) ||
 			      !bears_any_path(*path.dentry->d_sb)))
-		return adopt_or_error(dentry_open(&path, flags, &super.mounter()));
+		return adopt_or_error(dentry_open(&path, flags | static_cast<int>(FMODE_NONOTIFY),
+						  &super.mounter()));
 	return open_for(user, flags, path, super.mounter());
 }
 

@@ -452,6 +452,27 @@ CASE(a_watch_of_the_branch_is_not_told)
 	EXPECT(read(watch, buffer, sizeof(buffer)) > 0);
 }
 
+/* The same for a file that on 6.1 stands at its own path, since its filesystem is one of the kernel's own. */
+CASE(a_watch_of_the_kernels_own_file_is_not_told)
+{
+	Union u;
+	string name = "devices/system/cpu/possible";
+	make_dir(u.tmp + "/branch");
+	Mounted branch("none", u.tmp + "/branch", "sysfs", 0, "");
+	u.mount("br=" + u.top + ":" + branch.path());
+	{
+		Fd watch(OK(inotify_init1(IN_CLOEXEC | IN_NONBLOCK)));
+		OK(inotify_add_watch(watch, (branch.path() + "/" + name).c_str(), IN_ALL_EVENTS));
+		string text = read_file(u.at(name));
+		char buffer[4096];
+		EXPECT_ERR(read(watch, buffer, sizeof(buffer)), EAGAIN);
+		EXPECT_EQ(read_file(branch.path() + "/" + name), text);
+		EXPECT(read(watch, buffer, sizeof(buffer)) > 0);
+	}
+	u.unmount();
+	branch.unmount();
+}
+
 CASE(readahead_and_fadvise)
 {
 	Union u;
