@@ -225,6 +225,8 @@ Result<unsigned int> give_name(const CopyLock &lock, const Writer &writer, Workf
 		return Error{-ENOENT};
 	if (!placed)
 		identified = TRY(identify(lock, writer, inode, *copy.dentry, false));
+	else if (is_reg(inode.vfs.i_mode))
+		inode.note_unsynced(lock, copy.inode());
 	undo.dismiss();
 	/* The inode counts its names from now on. A record of gone names that stays does no harm. */
 	(void)forget_gone_names(writer, super, inode.identity()).ok();

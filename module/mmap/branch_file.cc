@@ -69,8 +69,30 @@ Result<void> open_to_truncate(Inode &inode, struct file &file)
 
 } // namespace
 
+Result<void> sync_branch_file(Inode &inode, struct file &h_file, loff_t start, loff_t end,
+			      int datasync)
+{
+	const struct inode *copy = h_file.f_inode;
+	bool is_unsynced = inode.unsynced() == copy;
+	int error = vfs_fsync_range(&h_file, start, end, is_unsynced ? 0 : datasync);
+
+	if (is_unsynced && !error)
+		inode.note_synced(copy);
+	return check(error);
+}
+
 namespace
 {
+
+/*
+ * Whether data of @file, which is opened to be written to, may be synced past the union: a mapping's by msync(2), which
+ * needs the right to read as well, or that of each write by the branch itself.
+ */
+bool may_sync_past_union(const Inode &inode, const struct file &file)
+{
+	return (file.f_flags & O_ACCMODE) == O_RDWR || (file.f_flags & O_DSYNC) ||
+	       (inode.vfs.i_flags & S_SYNC);
+}
 
 /* Opens the branch file of @file, which is opened to be written to. */
 Result<Ref<struct file>> open_to_write(Inode &inode, struct file &file)
@@ -107,8 +129,11 @@ Result<Ref<struct file>> open_to_write(Inode &inode, struct file &file)
 		 */
 		cxxrt::full_fence();
 		/* The object may be on another branch by now. */
-		if (h_file && inode.on_rw() && h_file->f_inode == &inode.h_inode())
+		if (h_file && inode.on_rw() && h_file->f_inode == &inode.h_inode()) {
+			if (may_sync_past_union(inode, file))
+				TRY(sync_name(inode, *h_file));
 			return h_file;
+		}
 		/* Put at once: as long as it is there, the remount sees a writer. */
 		if (h_file)
 			put_now(move(h_file));

@@ -98,6 +98,28 @@ inline bool waits_for_truncation(const struct file &file)
 	return reopened && reopened->waits;
 }
 
+/*
+ * As vfs_fsync_range() on @h_file, the branch file of @inode. The first sync after a copy-up is a whole one: ext4 and
+ * f2fs sync the name of a file only then, and a file of the union had its name before. May sleep.
+ */
+Result<void> sync_branch_file(Inode &inode, struct file &h_file, loff_t start, loff_t end,
+			      int datasync);
+
+/*
+ * Syncs a copy whose name may not be on disk yet, for a task that may sync data of @h_file past the union. Errors are
+ * those of the branch. May sleep.
+ */
+inline Result<void> sync_name(Inode &inode, struct file &h_file)
+{
+	if (inode.unsynced() != h_file.f_inode)
+		return {};
+
+	int error = sync_branch_file(inode, h_file, 0, LLONG_MAX, 0).error();
+
+	/* A filesystem without fsync, as in copy_data(). */
+	return error == -EINVAL || error == -EOPNOTSUPP ? Result<void>() : check(error);
+}
+
 /* Opens @copy as the branch file that @file, which is being opened, is to have. */
 Result<Ref<struct file>> open_copy(const struct file &file, PartRef copy);
 /* Gives @h_file, from open_copy(), to @file, which is being opened: no other task knows @file yet. */

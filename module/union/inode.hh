@@ -283,6 +283,23 @@ public:
 	{
 		AtomicRef(impure_on_).store(branch);
 	}
+	/*
+	 * The copy of a regular file that has just got its name, until a sync has brought the name to disk as well:
+	 * null as a rule. It is only compared. An inode that is made anew does not know of it.
+	 */
+	const struct inode *unsynced() const
+	{
+		return AtomicRef(unsynced_).load();
+	}
+	/* Comes before publish(): whoever finds the copy knows of it. */
+	void note_unsynced(const CopyLock &, const struct inode &copy)
+	{
+		AtomicRef(unsynced_).store(&copy);
+	}
+	void note_synced(const struct inode *copy)
+	{
+		AtomicRef(unsynced_).replace(copy, nullptr);
+	}
 	/* Sets purity() to what the caller has read, unless it is known by now. Gives what it is then. */
 	Purity learn_purity(Purity purity)
 	{
@@ -378,7 +395,10 @@ private:
 	unsigned int links_;
 	unsigned int gone_; /* at first that of identity_; drop_link() adds to it */
 	Purity purity_;
-	const Branch *impure_on_;
+	union {
+		const Branch *impure_on_; /* of a directory */
+		const struct inode *unsynced_; /* of a regular file */
+	};
 	/* Watches of its parts, and what stack() was when they were made; under a CopyLock. */
 	Watches::List watches_;
 	const Stack *watched_;

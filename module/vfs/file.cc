@@ -52,7 +52,7 @@ Result<void> fsync(struct file *file, loff_t start, loff_t end, int datasync)
 {
 	struct file &h_file = *TRY(h_file_to_read(*file));
 
-	const Inode &inode = Inode::of(*file->f_inode);
+	Inode &inode = Inode::of(*file->f_inode);
 
 	/*
 	 * A read-only filesystem has nothing to write back. A ro branch may have: a remount may be about to make it rw
@@ -61,7 +61,7 @@ Result<void> fsync(struct file *file, loff_t start, loff_t end, int datasync)
 	if (!inode.on_rw() && is_read_only(*h_file.f_inode->i_sb))
 		return {};
 
-	int error = vfs_fsync_range(&h_file, start, end, datasync);
+	int error = sync_branch_file(inode, h_file, start, end, datasync).error();
 
 	/* The union does not write there, and the filesystem has no fsync for such a file. */
 	if (!inode.on_rw() &&

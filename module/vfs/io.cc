@@ -157,6 +157,13 @@ ssize_t write_iter(struct kiocb *iocb, struct iov_iter *iter)
 
 	struct file &h_file = *to_write.value();
 
+	/* RWF_DSYNC: the branch syncs the data, and not the name. */
+	if (iocb->ki_flags & IOCB_DSYNC) [[unlikely]] {
+		auto synced = sync_name(Inode::of(*iocb->ki_filp->f_inode), h_file);
+
+		if (!synced.ok())
+			return synced.error();
+	}
 	if (is_sync(*iocb)) {
 		struct kiocb h_iocb = for_branch(*iocb, h_file);
 		ssize_t result = write_branch(h_file, h_iocb, *iter);

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// The power is cut as soon as a call has synced something. One process changes the union, and the filesystem of the rw
+// branch writes nothing by itself meanwhile: what is on disk, a call has brought there. What was synced is there,
+// whichever call it was.
+//
+// Combinations: tmpfs
+
+#include "recorded_disk.hh"
+
+#include <functional>
+
+#include <sys/uio.h>
+
+using Names = std::vector<string>;
+using Mark = std::function<void(const string &name)>;
+
+/* A union that is unmounted before its branch's filesystem. */
+class Shown
+{
+public:
+	Shown(Union &u, const string &branch) : u_(u)
+	{
+		u_.mount("br=" + branch + "=rw:" + u_.low + "=ro");
+	}
+	~Shown()
+	{
+		ktap::guarded([this] { u_.unmount(); });
+	}
+
+private:
+	Union &u_;
+};
+
+/* A filesystem on a disk of its own, for the rw branch. */
+class Filesystem
+{
+public:
+	explicit Filesystem(const string &name) : name_(name)
+	{
+		if (!on("tmpfs") || !on("tmpfs", true))
+			SKIP("once; the disk is this test's own");
+		if (read_file("/proc/filesystems").find("\t" + name + "\n") == string::npos)
+			SKIP("this kernel has no %s", name.c_str());
+	}
+	off_t size() const
+	{
+		/* Those of other types cannot be smaller. */
+		return off_t(name_ == "ext4" ? 48 : 300) << 20;
+	}
+	void make(const string &device) const
+	{
+		if (name_ == "ext4")
+			return make_ext4(device);
+		if (name_ == "xfs")
+			return make_xfs(device);
+		ASSERT_EQ(run({"/sbin/mkfs." + name_, "-q", "-f", device}).status, 0);
+	}
+	/* Seconds after which it writes by itself are more than a case takes. */
+	Mounted mount(const string &device, const string &path) const
+	{
+		/* btrfs knows its disks by their ids, and takes no older state of one that it knows. */
+		if (name_ == "btrfs")
+			ASSERT_EQ(run({"/bin/btrfs", "device", "scan", "--forget"}).status, 0);
+		return Mounted(device, path, name_, 0,
+			       name_ == "ext4" || name_ == "btrfs" ? "commit=300" : "");
+	}
+
+private:
+	string name_;
+};
+
+/*
+ * Prepares the rw branch by @prepare(path), runs @work(mark) on the union, and cuts the power at each mark: what the
+ * disk has then is mounted, and @check(mark) looks at the union.
+ */
+static void cut_at_marks(Union &u, const Filesystem &fs,
+			 const std::function<void(const string &branch)> &prepare,
+			 const std::function<void(const Mark &)> &work,
+			 const std::function<void(const string &name)> &check)
+{
+	string branch = u.tmp + "/branch";
+	make_dir(branch);
+	Disk disk(u.tmp + "/disk", fs.size());
+	fs.make(disk.name);
+	{
+		Mounted mounted = fs.mount(disk.name, branch);
+		prepare(branch);
+	}
+	Setting xfs("/proc/sys/fs/xfs/xfssyncd_centisecs", "720000");
+	Replay replay(u.tmp + "/disk", u.tmp);
+	{
+		RecordedDisk recorded(disk, fs.size(), u.tmp + "/log");
+		Mounted mounted = fs.mount(recorded.name, branch);
+		Shown shown(u, branch);
+		work([&](const string &name) { recorded.mark(name); });
+	}
+	Recording recording(u.tmp + "/log");
+	const auto &entries = recording.entries();
+	/* The last mark is the recorder's own. */
+	for (size_t i = 0; i + 1 < entries.size(); i++) {
+		if (entries[i].mark.empty())
+			continue;
+		ktap::say("cut: " + entries[i].mark);
+		CutDisk cut(replay, recording, i);
+		Mounted mounted = fs.mount(cut.name, branch);
+		Shown shown(u, branch);
+		check(entries[i].mark);
+		expect_no_debris(branch);
+	}
+}
+
+/* Writes to the file @path, which a lower branch has, in place, and has that synced by @how. */
+static void write_synced(const string &how, const string &path)
+{
+	if (how == "msync") {
+		Map map(page_size(), PROT_READ | PROT_WRITE, MAP_SHARED, open_file(path, O_RDWR));
+		memcpy(map.at(), "new", 3);
+		OK(msync(map.at(), page_size(), MS_SYNC));
+		return;
+	}
+	if (how == "chmod")
+		OK(chmod(path.c_str(), 0600));
+	Fd file = open_file(path, how == "O_DSYNC" ? O_WRONLY | O_DSYNC : O_WRONLY);
+	char text[] = "new";
+	iovec data = {text, 3};
+	EXPECT_EQ(pwritev2(file, &data, 1, 0, how == "RWF_DSYNC" ? RWF_DSYNC : 0), 3);
+	if (how == "fsync")
+		OK(fsync(file));
+	else if (how == "fdatasync" || how == "chmod")
+		OK(fdatasync(file));
+}
+
+/*
+ * A file keeps its name and its blocks for users while it is copied up. So a sync of data alone is enough for them: on
+ * ext4 and f2fs it leaves out the name that the copy has just got.
+ */
+PARAM_CASE(data, "ext4", "xfs", "f2fs", "btrfs")
+{
+	Union u;
+	Filesystem fs(ktap::param());
+	Names ways = {"fsync", "fdatasync", "chmod", "msync", "O_DSYNC", "RWF_DSYNC"};
+	string rest = pattern(5 * page_size()).substr(3);
+	for (const string &how : ways)
+		write_file(u.low + "/" + how, "old" + rest);
+	size_t cuts = 0;
+	cut_at_marks(
+		u, fs, [](const string &) {},
+		[&](const Mark &mark) {
+			for (const string &how : ways) {
+				write_synced(how, u.at(how));
+				mark(how);
+			}
+		},
+		[&](const string &how) {
+			cuts++;
+			EXPECT_EQ(read_file(u.at(how)).substr(0, 3), "new");
+			EXPECT(read_file(u.at(how)).substr(3) == rest);
+		});
+	EXPECT_EQ(cuts, ways.size());
+}
