@@ -268,6 +268,15 @@ public:
 	}
 
 	/*
+	 * Whether its names change on disk in the order in which they were changed. On btrfs, a sync of any file takes
+	 * along what was removed from a directory that was synced shortly before, but not what was made there since.
+	 */
+	bool keeps_order() const
+	{
+		return sb().s_magic != BTRFS_SUPER_MAGIC;
+	}
+
+	/*
 	 * Whether it changes although nobody writes to it, as a server's or a daemon's does. Then the union's inodes
 	 * copy its attributes again each time the branch has been asked for them. With udba=reval every branch counts
 	 * as such.

@@ -69,6 +69,27 @@ Result<void> sync_made(const AsMounter &, PartRef h_dir, struct dentry *object)
 	return sync(h_dir);
 }
 
+bool keep_order(const Branch &first, const Branch &second)
+{
+	return &first.sb() == &second.sb() && first.keeps_order();
+}
+
+Result<void> settle_names(const Writer &writer, struct dentry &h_dir)
+{
+	if (writer.branch().keeps_order())
+		return {};
+	return sync_made(writer.mounter(), {writer.branch(), h_dir}, nullptr);
+}
+
+Result<void> remove_spent_whiteout(const Writer &writer, struct dentry &h_dir, StringView name)
+{
+	PartRef dir(writer.branch(), h_dir);
+
+	if (!dir.branch.keeps_order() && TRY(find_whiteout(writer.mounter(), dir, name)))
+		TRY(settle_names(writer, h_dir));
+	return remove_whiteout(writer, h_dir, name);
+}
+
 Result<Uncovering> Uncovering::begin(const AsMounter &mounter, const Inode &dir, StringView name,
 				     const Part &made_in, struct dentry *made, const Inode *shown)
 {
@@ -85,10 +106,10 @@ Result<Uncovering> Uncovering::begin(const AsMounter &mounter, const Inode &dir,
 			return Error{-ESTALE};
 		if (!cover.has_whiteout && !cover.object)
 			continue;
-		self.is_elsewhere_ |= &part.branch->sb() != &target.sb();
+		self.syncs_ |= !keep_order(target, *part.branch);
 		TRY(self.covers_.push(Gfp{GFP_KERNEL}, move(cover)));
 	}
-	if (self.is_elsewhere_)
+	if (self.syncs_)
 		TRY(sync_made(mounter, made_in, made));
 	/* The uppermost cover, which users see, goes last. */
 	for (auto i = self.covers_.size(); i > 0; i--)
@@ -134,7 +155,7 @@ void Uncovering::put_back(Cover &cover) const
 Result<void> Uncovering::sync() const
 {
 	for (const Cover &cover : covers_) {
-		if (&cover.part->branch->sb() != &target_.sb())
+		if (!keep_order(*cover.part->branch, target_))
 			TRY(sync_made(mounter_, *cover.part, nullptr));
 	}
 	return {};

@@ -246,7 +246,7 @@ Result<Ref<struct inode>> make_at(const AsMounter &mounter, Inode &dir, const Cr
 	undo.dismiss();
 	/* A lookup finds the name before its whiteout, which does no harm now. */
 	if (whiteout) {
-		if (auto removed = remove_whiteout(writer, h_dir, name); !removed.ok())
+		if (auto removed = remove_spent_whiteout(writer, h_dir, name); !removed.ok())
 			log_warning("branch '%s': a spent whiteout stays in inode %llu (errno %d)",
 				    branch.name().data(), number_of(*h_dir.d_inode),
 				    -removed.error());

@@ -50,6 +50,18 @@ Result<Obstacle> obstacle_above(const AsMounter &mounter, const Inode &dir, Stri
 /* Syncs @object, if it is a regular file, and then the directory @h_dir, which has it. @object may be null. Sleeps. */
 Result<void> sync_made(const AsMounter &mounter, PartRef h_dir, struct dentry *object);
 
+/* Whether a change of names on @first comes to disk before a later one on @second. */
+bool keep_order(const Branch &first, const Branch &second);
+
+/*
+ * What was made in the directory @h_dir comes to disk before names that are changed later on its branch. Sleeps, takes
+ * locks of the branch.
+ */
+Result<void> settle_names(const Writer &writer, struct dentry &h_dir);
+
+/* Removes the whiteout of @name in @h_dir, where that name was just made: the name comes to disk first. */
+Result<void> remove_spent_whiteout(const Writer &writer, struct dentry &h_dir, StringView name);
+
 /*
  * Takes away, for a scope, all that hides a name on the branches above: whiteouts, and replaced objects. The end of
  * the scope puts it back, unless end() was called.
@@ -59,10 +71,9 @@ class Uncovering final
 public:
 	/*
 	 * @name is, or is to be, in @made_in, a part of @dir. @shown is the inode that the union shows there, or null;
-	 * if it is a directory, it is empty for users. If something goes that is on another filesystem, @made is
-	 * synced first, with its name; it is null if the name is made later. -ESTALE if there is an object that the
-	 * union does not show. -ENOTEMPTY if a directory has what another part hides. Takes write access to each
-	 * branch in turn.
+	 * if it is a directory, it is empty for users. If a removal might come to disk before @made, that is synced
+	 * first, with its name; it is null if the name is made later. -ESTALE if there is an object that the union does
+	 * not show. -ENOTEMPTY if a directory has what another part hides. Takes write access to each branch in turn.
 	 */
 	static Result<Uncovering> begin(const AsMounter &mounter, const Inode &dir, StringView name,
 					const Part &made_in, struct dentry *made,
@@ -71,7 +82,7 @@ public:
 	Uncovering &operator=(Uncovering &&) = delete;
 	~Uncovering();
 
-	/* Syncs the removal on other filesystems than the name's. Sleeps. */
+	/* Syncs the removal where a change of the name might come to disk before it. Sleeps. */
 	Result<void> sync() const;
 	/* Whiteouts and objects that were taken away are gone for good. */
 	void end();
@@ -97,7 +108,7 @@ private:
 	const Branch &target_;
 	StringView name_;
 	Array<Cover> covers_;
-	bool is_elsewhere_ = false;
+	bool syncs_ = false;
 };
 
 /*

@@ -79,6 +79,8 @@ Result<bool> remove_at(const ListLock &list, const AsMounter &mounter, const Ino
 
 	bool removed = site.on_rw;
 
+	if (below && removed)
+		TRY(settle_names(writer, h_dir));
 	if (!site.on_rw) {
 		/* Somebody has made that object directly, too. */
 		if (TRY(lookup_in(mounter, {branch, h_dir}, name)))

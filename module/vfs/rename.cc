@@ -76,7 +76,7 @@ public:
 		    const RenameSide &to) const
 	{
 		/* The new file has to be on its disk first. */
-		if (&branch.sb() != &branch_->sb() &&
+		if (!keep_order(branch, *branch_) &&
 		    !sync_made(mounter, {branch, *to.h_dir}, &from.inode()->h_dentry()).ok())
 			return;
 
@@ -154,7 +154,7 @@ Result<void> move_name(const AsMounter &mounter, const Branch &branch, RenameSid
 	 * rename that has replaced a file cannot be undone.
 	 */
 	auto removed = on_branch([&](const Writer &writer) {
-		return remove_whiteout(writer, *to.h_dir, to.name());
+		return remove_spent_whiteout(writer, *to.h_dir, to.name());
 	});
 
 	if (!removed.ok())

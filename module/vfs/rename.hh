@@ -120,13 +120,15 @@ struct RenameSide {
 		struct dentry &h_dentry = from.inode()->h_dentry();
 
 		from.opaque_made = TRY(make_opaque(writer, h_dentry));
-		return {};
+		return settle_names(writer, h_dentry);
 	}
 	/* Makes a whiteout, if something below would come to light when this name goes. */
 	Result<void> cover(const Writer &writer)
 	{
-		if (TRY(below(writer.mounter(), writer.branch())).exists())
+		if (TRY(below(writer.mounter(), writer.branch())).exists()) {
 			whiteout_made |= TRY(make_whiteout(writer, *h_dir, name()));
+			TRY(settle_names(writer, *h_dir));
+		}
 		return {};
 	}
 	void undo(const Writer &writer) const

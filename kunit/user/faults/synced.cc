@@ -159,3 +159,77 @@ PARAM_CASE(data, "ext4", "xfs", "f2fs", "btrfs")
 		});
 	EXPECT_EQ(cuts, ways.size());
 }
+
+/*
+ * Changes names that branches below have as well, in the way @how. btrfs knows at once in its log what goes from a
+ * directory that was synced.
+ */
+static void change_names(const string &how, const Union &u)
+{
+	string file = u.at("from/file"), dir = u.at("from/dir"), hidden = u.at("from/hidden");
+	if (how == "moved" || how == "removed")
+		write_synced("fsync", file);
+	if (how == "exchanged")
+		write_synced("fsync", hidden);
+	if (how == "removed" || how == "again")
+		OK(unlink(file.c_str()));
+	if (how == "directory" || how == "replaced")
+		OK(rmdir(dir.c_str()));
+	if (how != "moved" && how != "removed")
+		OK(fsync(open_file(u.at("from"), O_RDONLY)));
+
+	string other = u.at("to/dir");
+	if (how == "moved")
+		OK(rename(file.c_str(), u.at("to/file").c_str()));
+	else if (how == "again")
+		write_file(file, "");
+	else if (how == "directory")
+		make_dir(dir);
+	else if (how == "replaced")
+		OK(rename(other.c_str(), dir.c_str()));
+	else if (how == "exchanged")
+		OK(renameat2(AT_FDCWD, hidden.c_str(), AT_FDCWD, other.c_str(), RENAME_EXCHANGE));
+}
+
+/*
+ * The sync of one file brings to disk some changes of names, and not all that came before them. Whatever that leaves,
+ * nobody sees what a lower branch has by a name where something newer was synced.
+ */
+PARAM_CASE(names, "moved", "removed", "again", "directory", "replaced", "exchanged")
+{
+	Union u;
+	Filesystem fs("btrfs");
+	constexpr mode_t old_mode = 0700;
+	make_dirs(u.low + "/from/hidden");
+	make_dir(u.low + "/from/dir", old_mode);
+	write_file(u.low + "/from/file", "old");
+	write_file(u.low + "/from/hidden/file", "old");
+	bool looked = false;
+	cut_at_marks(
+		u, fs,
+		[](const string &branch) {
+			make_dir(branch + "/from");
+			make_dirs(branch + "/to/dir");
+			write_file(branch + "/from/hidden", "old");
+			write_file(branch + "/another", "old");
+		},
+		[&](const Mark &mark) {
+			change_names(ktap::param(), u);
+			/* Brings to disk what is in the log by now. */
+			write_synced("fsync", u.at("another"));
+			mark(ktap::param());
+		},
+		[&](const string &) {
+			looked = true;
+			EXPECT_EQ(read_file(u.at("another")), "new");
+			EXPECT(!exists(u.at("from/hidden/file")));
+			if (ktap::param() == "directory" || ktap::param() == "replaced") {
+				if (exists(u.at("from/dir")))
+					EXPECT_NE(stat_of(u.at("from/dir")).st_mode & 07777,
+						  old_mode);
+			} else if (ktap::param() != "exchanged" && exists(u.at("from/file"))) {
+				EXPECT_NE(read_file(u.at("from/file")), "old");
+			}
+		});
+	EXPECT(looked);
+}
