@@ -138,6 +138,14 @@ public:
 					    vfs.i_nlink == 0 && h_inode.i_nlink > 0;
 	}
 	/*
+	 * Whether its object, which was just looked up, has no name any more: somebody has removed it directly, or it
+	 * was a copy whose pseudo-link was found, and the copy-up has failed. The VFS looks again after -ESTALE.
+	 */
+	bool is_lost() const
+	{
+		return vfs.i_nlink == 0 && !is_dir(vfs.i_mode) && !h_dentry().d_hash.pprev;
+	}
+	/*
 	 * Whether users see @part as this inode, or as a part of it: now, before a copy-up, or as the original of a
 	 * copy. If not, somebody has put it there directly. May sleep.
 	 */

@@ -81,9 +81,10 @@ Result<Ref<struct inode>> inode_by_name(const ListLock &list, Inode &dir, String
 	Part named = found.named ? found.named.clone() : Part();
 	auto vfs_inode = TRY(Inode::get(mounter, *dir.vfs.i_sb, move(found)));
 
+	if (Inode::of(*vfs_inode).is_lost())
+		return Error{-ESTALE};
 	if (named)
 		note_further_name(mounter, Inode::of(*vfs_inode), named);
-
 	if (listed && vfs_inode->i_ino != listed)
 		dir.set_purity(Inode::Purity::impure);
 	return vfs_inode;

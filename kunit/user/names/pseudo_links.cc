@@ -5,7 +5,7 @@
 //
 // Combinations: tmpfs ext4 ext4+xfs
 
-#include "fixture.hh"
+#include "passthrough.hh"
 
 #include <sys/xattr.h>
 
@@ -275,4 +275,52 @@ PARAM_CASE(another_layer, "all", "one gone before", "one gone in between")
 	append(u.at("c"), "+3");
 	EXPECT_EQ(read_file(u.at("a")), "old+1+2+3");
 	EXPECT_EQ(stat_of(u.at("a")).st_nlink, left - 1);
+}
+
+/* The rw branch is served. The lower file has a name in each of two directories, and one of them has a part there. */
+struct LinkedBelowServer : Union {
+	LinkedBelowServer()
+	{
+		for (const char *dir : {"/one", "/two"})
+			make_dir(low + dir);
+		write_file(low + "/one/file", "old");
+		OK(link((low + "/one/file").c_str(), (low + "/two/file").c_str()));
+		mount("br=" + served + "=rw:" + low + "=ro");
+		OK(chmod(at("one").c_str(), 0700));
+	}
+	~LinkedBelowServer()
+	{
+		ktap::guarded([this] { unmount(); });
+	}
+	const string served = tmp + "/served";
+	Passthrough server{served, top, 0};
+};
+
+/* The copy-up by one name fails after a lookup of the other has found its pseudo-link: that finds the lower file. */
+CASE(of_a_copy_that_fails)
+{
+	if (!on("tmpfs") || !on("tmpfs", true))
+		SKIP("with tmpfs only; the branch is served");
+	LinkedBelowServer u;
+	/* Its directory is cached: the held request keeps back lookups in others. */
+	EXPECT_EQ(names_in(u.at("two")), Names{"file"});
+	write_control("/proc/sys/vm/drop_caches", "2");
+	EXPECT(exists(u.at("two")));
+	u.server.hold({FUSE_RENAME, 1, ""});
+	pid_t copier = spawn(
+		[&u] { EXPECT_ERR(open(u.at("one/file").c_str(), O_RDWR | O_CLOEXEC), EIO); });
+	for (unsigned i = 0; i < 10000 * ktap::patience() && !u.server.is_held(); i++)
+		usleep(1000);
+	ASSERT(u.server.is_held());
+	pid_t walker = spawn([&u] { EXPECT_EQ(stat_of(u.at("two/file")).st_nlink, 2u); });
+	/* Until it waits for the copy-up. */
+	usleep(200000 * ktap::patience());
+	u.server.release(EIO);
+	EXPECT(u.server.end());
+	EXPECT_EQ(wait_for(copier), 0);
+	EXPECT_EQ(wait_for(walker), 0);
+	write_file(u.at("two/file"), "new");
+	write_control("/proc/sys/vm/drop_caches", "2");
+	EXPECT_EQ(read_file(u.at("two/file")), "new");
+	EXPECT_EQ(read_file(u.at("one/file")), "new");
 }
