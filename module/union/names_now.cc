@@ -83,7 +83,7 @@ Result<NameState> look_twice(struct dentry &dentry, unsigned long &changes)
 	if (now != NameState::same) {
 		auto lock = TRY(CopyLock::get(inode));
 
-		if (inode.vfs.i_nlink == 0 || inode.is_moving(dentry) || RemovalMark::is(dentry))
+		if (inode.is_moving(dentry) || RemovalMark::is(dentry))
 			now = NameState::same;
 		else
 			now = TRY(look(list, mounter, dentry, dir));

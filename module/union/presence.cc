@@ -137,15 +137,14 @@ namespace
 {
 
 /*
- * Whether no second look is needed. As a rule it is in its place on the topmost branch. Or it has no name, or the union
- * has removed this one.
+ * Whether no second look is needed. As a rule it is in its place on the topmost branch. Or the union has removed this
+ * name, or it is that of a file that never had one. That the file has no name left does not say who removed this one.
  */
 bool is_undoubted(const struct dentry &dentry, const Inode &inode)
 {
 	const Part &top = inode.top();
 
-	return (top.branch->is_topmost() && is_in_place(dentry, top)) || inode.vfs.i_nlink == 0 ||
-	       RemovalMark::is(dentry);
+	return (top.branch->is_topmost() && is_in_place(dentry, top)) || RemovalMark::is(dentry);
 }
 
 } // namespace

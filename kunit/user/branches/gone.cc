@@ -184,6 +184,27 @@ PARAM_CASE(one_of_two_names, EACH_UDBA("removed"))
 	}
 }
 
+/* One of two names was removed directly, and then the union removes the other: no name is left. */
+PARAM_CASE(both_names, EACH_UDBA("removed"))
+{
+	Union u;
+	Way way;
+	way.mount(u);
+	write_file(u.at("a"), "text");
+	OK(link(u.at("a").c_str(), u.at("b").c_str()));
+	EXPECT_EQ(stat_of(u.at("a")).st_nlink, 2u);
+	OK(unlink((u.top + "/a").c_str()));
+	OK(unlink(u.at("b").c_str()));
+	int error = way.looks() ? ENOENT : ESTALE;
+	EXPECT_ERR(open_to(u.at("a"), O_WRONLY), error);
+	EXPECT_ERR(open_to(u.at("a"), O_RDWR | O_TRUNC), error);
+	EXPECT_ERR(truncate(u.at("a").c_str(), 1), error);
+	EXPECT_ERR(chmod(u.at("a").c_str(), 0600), error);
+	write_control("/proc/sys/vm/drop_caches", "2");
+	write_file(u.at("a"), "again");
+	EXPECT_EQ(read_file(u.top + "/a"), "again");
+}
+
 /* A file that the union removed can be used by its descriptors, as on any filesystem. */
 PARAM_CASE(removed_by_the_union, EACH_UDBA("unlink"), EACH_UDBA("rename"),
 	   EACH_UDBA("with its directory"), EACH_UDBA("lower"), EACH_UDBA("link"))
