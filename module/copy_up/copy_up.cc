@@ -225,9 +225,9 @@ Result<unsigned int> give_name(const CopyLock &lock, const Writer &writer, Workf
 		return Error{-ENOENT};
 	if (!placed)
 		identified = TRY(identify(lock, writer, inode, *copy.dentry, false));
-	else if (is_reg(inode.vfs.i_mode))
-		inode.note_unsynced(lock, copy.inode());
 	undo.dismiss();
+	if (is_reg(inode.vfs.i_mode))
+		inode.note_unsynced(lock, copy.inode());
 	/* The inode counts its names from now on. A record of gone names that stays does no harm. */
 	(void)forget_gone_names(writer, super, inode.identity()).ok();
 	return identified.links;
