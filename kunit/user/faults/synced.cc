@@ -199,7 +199,8 @@ PARAM_CASE(names, "moved", "removed", "again", "directory", "replaced", "exchang
 {
 	Union u;
 	Filesystem fs("btrfs");
-	constexpr mode_t old_mode = 0700;
+	/* No directory is made with it: a mode that is set afterwards may not be on disk yet. */
+	constexpr mode_t old_mode = 0711;
 	make_dirs(u.low + "/from/hidden");
 	make_dir(u.low + "/from/dir", old_mode);
 	write_file(u.low + "/from/file", "old");
