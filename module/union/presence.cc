@@ -12,11 +12,24 @@ namespace
 {
 
 /*
+ * The part of @dir on @branch, or null. A task without the list's lock, @list, is under RCU and finds it only if it is
+ * the uppermost part: a change of the list takes the lower parts out of a stack that others look at.
+ */
+const struct dentry *part_of(const Inode &dir, const Branch &branch, const ListLock *list)
+{
+	const Stack &found = dir.stack();
+
+	if (list)
+		return found.dentry_on(branch);
+	return found.top.branch == &branch ? found.top.dentry.get() : nullptr;
+}
+
+/*
  * Whether the branch has @top by the name of @dentry, in its part of the directory, as far as the dcache knows. Names
  * may change meanwhile: after a "no" the caller looks again. RCU keeps both names in memory, and a name always ends
  * with a zero.
  */
-bool has_same_name(const struct dentry &dentry, const Part &top)
+bool has_same_name(const struct dentry &dentry, const Part &top, const ListLock *list)
 {
 	RcuReader reader;
 	const struct dentry &parent = *AtomicRef(dentry.d_parent).load_acquire();
@@ -25,15 +38,16 @@ bool has_same_name(const struct dentry &dentry, const Part &top)
 	const auto *name = AtomicRef(dentry.d_name.name).load_acquire();
 	const auto *h_name = AtomicRef(top.dentry->d_name.name).load_acquire();
 
-	return dir && Inode::of(*dir).stack().dentry_on(*top.branch) == h_parent &&
+	return dir && part_of(Inode::of(*dir), *top.branch, list) == h_parent &&
 	       strcmp(reinterpret_cast<const char *>(name),
 		      reinterpret_cast<const char *>(h_name)) == 0;
 }
 
-bool is_in_place(const struct dentry &dentry, const Part &top)
+bool is_in_place(const struct dentry &dentry, const Part &top, const ListLock *list)
 {
 	return top.dentry.get() == top.branch->mnt()->mnt_root ||
-	       (top.dentry->d_hash.pprev && lies_on_branch(top) && has_same_name(dentry, top));
+	       (top.dentry->d_hash.pprev && lies_on_branch(top) &&
+		has_same_name(dentry, top, list));
 }
 
 /* Whether a lookup of the name of @dentry on the branch finds @top. */
@@ -100,11 +114,12 @@ Result<bool> is_hidden(const AsMounter &mounter, struct dentry &dentry, const Br
 }
 
 /* Whether a name of the branch leads to @top: that of @dentry, or a pseudo-link wherever the name is. */
-Result<bool> is_found(const AsMounter &mounter, struct dentry &dentry, const Part &top)
+Result<bool> is_found(const ListLock &list, const AsMounter &mounter, struct dentry &dentry,
+		      const Part &top)
 {
 	const Inode &inode = Inode::of(*dentry.d_inode);
 
-	if (is_in_place(dentry, top))
+	if (is_in_place(dentry, top, &list))
 		return true;
 	if (inode.links() > 0 && top.inode().i_nlink > 0 &&
 	    TRY(has_plink(mounter, inode.super(), top, inode.identity())))
@@ -113,7 +128,7 @@ Result<bool> is_found(const AsMounter &mounter, struct dentry &dentry, const Par
 	return is_found_by_name(mounter, dentry, top);
 }
 
-Result<bool> is_present(const ListLock &, struct dentry &dentry)
+Result<bool> is_present(const ListLock &list, struct dentry &dentry)
 {
 	Inode &inode = Inode::of(*dentry.d_inode);
 	AsMounter mounter = inode.super().as_mounter();
@@ -122,13 +137,13 @@ Result<bool> is_present(const ListLock &, struct dentry &dentry)
 		return false;
 	if (!inode.branch().is_topmost() && TRY(is_hidden(mounter, dentry, inode.branch())))
 		return false;
-	if (TRY(is_found(mounter, dentry, inode.top())))
+	if (TRY(is_found(list, mounter, dentry, inode.top())))
 		return true;
 
 	/* Between the rename on the branch and that in the VFS it has two names. */
 	auto lock = TRY(CopyLock::get(inode));
 
-	return inode.is_moving(dentry) || TRY(is_found(mounter, dentry, inode.top()));
+	return inode.is_moving(dentry) || TRY(is_found(list, mounter, dentry, inode.top()));
 }
 
 } // namespace
@@ -139,12 +154,14 @@ namespace
 /*
  * Whether no second look is needed. As a rule it is in its place on the topmost branch. Or the union has removed this
  * name, or it is that of a file that never had one. That the file has no name left does not say who removed this one.
+ * Needs no lock.
  */
 bool is_undoubted(const struct dentry &dentry, const Inode &inode)
 {
 	const Part &top = inode.top();
 
-	return (top.branch->is_topmost() && is_in_place(dentry, top)) || RemovalMark::is(dentry);
+	return (top.branch->is_topmost() && is_in_place(dentry, top, nullptr)) ||
+	       RemovalMark::is(dentry);
 }
 
 } // namespace
