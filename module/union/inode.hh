@@ -200,6 +200,11 @@ public:
 	/* Forgets, after that, what was known of a directory's old parts. */
 	void forget_parts();
 	/*
+	 * For an inode that is no directory, when the list changes. If lookups found it by its identity, they go on to
+	 * do so: the list decides which origins count. If the identity cannot be read, nothing changes.
+	 */
+	void follow_identity(const AsMounter &mounter, const ListChangeLock &);
+	/*
 	 * With udba=notify the kernel tells from now on when somebody changes a part of this directory. Gives what
 	 * Watches::changes_of() says of it then, else 0. Called before its names are looked up. -ENOMEM, -EINTR. Takes
 	 * a CopyLock.

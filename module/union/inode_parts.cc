@@ -81,6 +81,25 @@ void Inode::forget_parts()
 	set_impure_on(nullptr);
 }
 
+void Inode::follow_identity(const AsMounter &mounter, const ListChangeLock &list)
+{
+	/* Otherwise it has another key because it stands for one name, or because two objects have one number. */
+	if (!(key_ == identity_.key) || !branch().has_origins())
+		return;
+
+	auto found = find_identity(mounter, super(), top());
+
+	if (!found.ok() || found.value().key == key_)
+		return;
+
+	CopyLock lock(list);
+
+	identity_ = found.release();
+	rehash(lock, identity_.key);
+	set_links(lock, identity_.links);
+	copy_links();
+}
+
 unsigned int Inode::parts_on(const Branch &branch) const
 {
 	unsigned int count = 0;

@@ -195,6 +195,13 @@ Result<void> Refresh::add(const AsMounter &mounter, const struct dentry &dir,
 		failed_ = move(item.dentry);
 		return looked;
 	}
+	if (const struct inode *vfs_inode = item.dentry->d_inode;
+	    vfs_inode && !is_dir(vfs_inode->i_mode)) {
+		const Part &top = item.next ? item.next->top : Inode::of(*vfs_inode).top();
+
+		if (!goes(*top.branch) && !top.branch->has_left())
+			ask_for_identity(mounter, top);
+	}
 	return items_.push(Gfp{GFP_KERNEL_ACCOUNT}, move(item));
 }
 
@@ -339,6 +346,9 @@ void Refresh::commit(const AsMounter &mounter, const ListChangeLock &list, Goes 
 
 		if (item.next)
 			commit_parts(mounter, list, item, inode);
+		/* Other names of the file, which nobody uses, have to lead to this inode when they are looked up. */
+		if (!is_dir(inode.vfs.i_mode) && !inode.branch().has_left())
+			inode.follow_identity(mounter, list);
 		inode.choose_operations();
 		/* Whether set-user-ID bits count may have changed. */
 		inode.copy_attributes();

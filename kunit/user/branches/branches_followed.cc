@@ -130,6 +130,36 @@ CASE(names_of_one_file)
 	EXPECT_EQ(read_file(u.module("a") + "/y"), "old");
 }
 
+/*
+ * The copy of a module's file has two names, and is open by one of them. It is known by its original while the list has
+ * the module. So the names stay one file, with the same rights, when the module goes or comes.
+ */
+PARAM_CASE(names_of_an_open_copy, "goes", "comes")
+{
+	Modules u;
+	bool comes = ktap::param() == "comes";
+	string a = u.module("a"), x = u.at("x"), z = u.at("z");
+	write_file(a + "/x", "old");
+	OK(link((a + "/x").c_str(), (a + "/y").c_str()));
+	EXPECT_EQ(remount(u, "append:" + a), 0);
+	write_file(x, "new");
+	OK(link(x.c_str(), z.c_str()));
+	/* The inode is forgotten, and found as a file of the rw branch alone. */
+	EXPECT_EQ(remount(u, comes ? "del:" + a : "udba=none"), 0);
+	Fd file = open_file(x, O_RDONLY);
+	EXPECT_EQ(remount(u, (comes ? "append:" : "del:") + a), 0);
+	EXPECT_EQ(stat_of(z).st_ino, fstat_of(file).st_ino);
+	OK(chmod(z.c_str(), 0600));
+	as_user(alice, [&] { EXPECT_ERR(open(x.c_str(), O_RDONLY | O_CLOEXEC), EACCES); });
+	if (!comes)
+		return;
+	/* The name that only the module has counts, too. */
+	EXPECT_EQ(read_file(u.at("y")), "new");
+	for (const char *name : {"y", "x", "z"})
+		OK(unlink(u.at(name).c_str()));
+	EXPECT_EQ(names_in(u.top + "/.wh..wh.plnk"), Names{});
+}
+
 /* A saved rw branch comes back with its whiteouts, its opaque directory, and its files that have several names. */
 PARAM_CASE(a_rw_branch_that_comes_back, "del", "detach")
 {

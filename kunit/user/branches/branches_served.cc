@@ -56,10 +56,10 @@ static Request question(const string &kind, unsigned nth)
 				   "dir"};
 }
 
-/* How often a remount of Late asks it: about its directory, and before that about the root. */
+/* How often a remount of Late asks it: about the root, for an origin about the file, and then about the directory. */
 static unsigned times_asked(const string &kind)
 {
-	return kind == "opaque" || kind == "origin" ? 2 : 1;
+	return kind == "origin" ? 3 : kind == "opaque" ? 2 : 1;
 }
 
 /*
