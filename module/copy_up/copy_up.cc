@@ -214,6 +214,8 @@ Result<unsigned int> give_name(const CopyLock &lock, const Writer &writer, Workf
 			inode.rehash(lock, identity_of(writer.mounter(), super, copy).key);
 		else if (key.filesystem == IdentityKey::pointer)
 			inode.rehash(lock, IdentityKey::of_pointer(&copy.inode()));
+		else /* not the key if a part has come above the original since, with a branch */
+			inode.rehash(lock, inode.identity().key);
 	}
 	if (at.h_parent)
 		note_impure(writer, at.parent, *at.h_parent);

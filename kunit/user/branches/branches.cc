@@ -370,6 +370,30 @@ CASE(watched)
 	EXPECT(u.is_free());
 }
 
+/*
+ * The same when the part of a module has come above that of another, in a directory in use, and the directory is then
+ * copied up, and forgotten but for its watch.
+ */
+CASE(watched_and_copied)
+{
+	Modules u;
+	EXPECT_EQ(remount(u, "append:" + u.module("a")), 0);
+	Fd watch(OK(inotify_init1(IN_CLOEXEC | IN_NONBLOCK)));
+	OK(inotify_add_watch(watch, u.at("dir").c_str(), IN_CREATE));
+	char event[4096];
+	Fd dir = open_file(u.at("dir"), O_RDONLY | O_DIRECTORY);
+	EXPECT_EQ(remount(u, "add:1:" + u.module("b")), 0);
+	dir.reset();
+	write_file(u.at("dir/new"), "");
+	EXPECT(read(watch, event, sizeof(event)) > 0);
+	/* The first passes only note which entries were used. */
+	for (int i = 0; i < 4; i++)
+		write_control("/proc/sys/vm/drop_caches", "2");
+	write_file(u.at("dir/newer"), "");
+	EXPECT(read(watch, event, sizeof(event)) > 0);
+	EXPECT_EQ(names_in(u.at("dir")), (Names{"a", "b", "new", "newer"}));
+}
+
 /* The same for a watched file that nobody has open, also when its branch has gone for good. */
 CASE(watched_file)
 {
