@@ -213,8 +213,8 @@ public:
 	/* Sets whether the VFS asks before it believes @entry, which was looked up in this directory. */
 	void set_asked(struct dentry &entry) const;
 	/*
-	 * The part by which a lone inode is looked up again: the first one whose branch does not go. Null if there is
-	 * none; borrowed.
+	 * The part by which a lone inode is looked up again: the first one whose branch has not left the list, and does
+	 * not go. Null if there is none; borrowed.
 	 */
 	const Part *part_that_stays(FunctionRef<bool(const Branch &)> goes) const;
 	/*

@@ -115,7 +115,7 @@ unsigned int Inode::parts_on(const Branch &branch) const
 const Part *Inode::part_that_stays(FunctionRef<bool(const Branch &)> goes) const
 {
 	for (const Part &part : stack()) {
-		if (part && !goes(*part.branch))
+		if (part && !goes(*part.branch) && !part.branch->has_left())
 			return &part;
 	}
 	return nullptr;

@@ -400,6 +400,33 @@ PARAM_CASE(free_until_a_branch_comes, "file", "directory", "renamed", "linked")
 	u.unmount();
 }
 
+/* The server of a branch that was detached is not asked any more, not for a file that is only watched by now either. */
+CASE(a_detached_server_is_not_asked)
+{
+	Modules u;
+	/* Where a union has written, files may have origins. */
+	make_dirs(u.tmp + "/behind/.wh..wh.plnk");
+	Passthrough server(u.tmp + "/served", u.tmp + "/behind", 3600);
+	EXPECT_EQ(remount(u, "prepend:" + u.tmp + "/served=rw"), 0);
+	write_file(u.at("file"), "");
+	Fd file = open_file(u.at("file"), O_RDONLY), watch(OK(inotify_init1(IN_CLOEXEC)));
+	OK(inotify_add_watch(watch, u.at("file").c_str(), IN_OPEN));
+	EXPECT_EQ(remount(u, "detach:" + u.tmp + "/served"), 0);
+	file.reset();
+	server.hold({FUSE_GETXATTR, 1, ""});
+	pid_t changer = spawn([&] { return remount(u, "append:" + u.module("a")); });
+	siginfo_t ended = {};
+	while (!server.is_held() && !ended.si_pid) {
+		OK(waitid(P_PID, changer, &ended, WEXITED | WNOHANG | WNOWAIT));
+		usleep(1000);
+	}
+	EXPECT(!server.end());
+	EXPECT_EQ(wait_for(changer), 0);
+	EXPECT_EQ(read_file(u.at("common")), "a");
+	watch.reset();
+	u.unmount();
+}
+
 /* Users that always come back do not keep the list from changing. */
 CASE(busy_users_let_it_change)
 {
