@@ -112,31 +112,37 @@ Result<void> ListChange::insert(struct fs_context *fc, const UmountHeld &held, u
 			    static_cast<unsigned int>(list_.size()));
 		return Error{-EINVAL};
 	}
-	number(fc, held, *step.fresh);
+	number(held, step);
 	TRY(placement_.add_mounted(*step.fresh));
 	return list_.insert(kernel, place, PlannedBranch{step.fresh.get(), &step, false, {}, {}});
 }
 
-/* Numbers @fresh, before anything on it is looked up. */
-void ListChange::number(struct fs_context *fc, const UmountHeld &held, Branch &fresh) const
+/* Numbers the branch that comes by @step, before anything on it is looked up. */
+void ListChange::number(const UmountHeld &held, Step &step) const
 {
-	Super &super = Super::of(held.sb());
+	Branch &fresh = *step.fresh;
 	const Branch *beside = placement_.beside(fresh);
 
-	super.number(held, fresh, beside);
-	if (beside) {
-		(void)tell_filesystems_apart(fc, fresh, *beside);
-		return;
-	}
-	if (!placement_.may_have_id_of(fresh))
-		return;
-	for (const Branch &branch : super.branches()) {
-		if (tell_filesystems_apart(fc, fresh, branch))
-			return;
-	}
+	Super::of(held.sb()).number(held, fresh, beside);
+	step.may_share_id = beside || placement_.may_have_id_of(fresh);
+}
+
+/*
+ * Finds filesystems of branches that come and only say that they are another's (new_branch.hh). A branch that goes
+ * does not count: its image may be replaced by a copy of itself.
+ */
+void ListChange::tell_filesystems_apart(struct fs_context *fc) const
+{
 	for (const PlannedBranch &entry : list_) {
-		if (tell_filesystems_apart(fc, fresh, *entry.branch))
-			return;
+		if (!entry.is_fresh() || !entry.comes_by->may_share_id)
+			continue;
+		for (const PlannedBranch &other : list_) {
+			/* The uppermost of several that come is compared first. */
+			if (&other >= &entry && other.is_fresh() && other.comes_by->may_share_id)
+				continue;
+			if (aufs::tell_filesystems_apart(fc, *entry.branch, *other.branch))
+				break;
+		}
 	}
 }
 
@@ -203,6 +209,7 @@ Result<void> ListChange::plan(struct fs_context *fc, const UmountHeld &held)
 	}
 	for (Step &step : steps_)
 		TRY(plan_step(mounter, fc, held, step));
+	tell_filesystems_apart(fc);
 	if (list_.size() == 0) {
 		mount_error(fc, "the last branch cannot be removed: unmount the union");
 		return Error{-EINVAL};

@@ -81,6 +81,8 @@ private:
 		/* How the branch is used from now on; without its path. */
 		BranchItem use = {};
 		Own<Branch> fresh;
+		/* The filesystem of a branch that has been in the list is the fresh one's, or may have its id. */
+		bool may_share_id = false;
 	};
 	/* A branch that is in the list now, and not in the planned one. */
 	struct Leaving {
@@ -115,7 +117,8 @@ private:
 			       const UmountHeld &held, Step &step);
 	Result<void> insert(struct fs_context *fc, const UmountHeld &held, unsigned int place,
 			    Step &step);
-	void number(struct fs_context *fc, const UmountHeld &held, Branch &fresh) const;
+	void number(const UmountHeld &held, Step &step) const;
+	void tell_filesystems_apart(struct fs_context *fc) const;
 	Result<PlannedBranch *> entry_of(struct fs_context *fc, const Step &step);
 	Result<void> check_fresh(const AsMounter &mounter, struct fs_context *fc,
 				 const Branch &branch) const;

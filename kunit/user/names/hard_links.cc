@@ -396,6 +396,40 @@ CASE(one_name_of_two_filesystems)
 	u.unmount();
 }
 
+/* An image is replaced by a copy of itself, as a live system does to go on in memory. Names of one file stay one. */
+PARAM_CASE(names_in_a_copy_of_the_image, "replace", "first the old one goes",
+	   "first the new one comes")
+{
+	Union u;
+	Disk first(u.tmp + "/first", 16 << 20), second(u.tmp + "/second", 16 << 20);
+	string base = u.tmp + "/base", copy = u.tmp + "/copy", p = ktap::param();
+	make_ext4(first.name);
+	Mounted old = mount_ext4(first.name, base);
+	write_file(base + "/a", "old");
+	OK(link((base + "/a").c_str(), (base + "/b").c_str()));
+	old.unmount();
+	string image = read_file(first.name);
+	Fd device = open_file(second.name, O_WRONLY);
+	ASSERT_EQ(OK(write(device, image.data(), image.size())), ssize_t(image.size()));
+	device.reset();
+	old = Mounted(first.name, base, "ext4", 0, "");
+	Mounted next = mount_ext4(second.name, copy);
+	u.mount("br=" + u.top + "=rw:" + base + "=ro");
+	append(u.at("a"), "+new");
+	drop_caches();
+	Fd held = open_file(u.at("a"), O_RDONLY);
+	string change = p == "replace"		      ? "replace:" + base + "=" + copy :
+			p == "first the old one goes" ? "del:" + base + ",append:" + copy :
+							"append:" + copy + ",del:" + base;
+	KernelLog log;
+	OK(::mount("none", u.mnt.c_str(), "aufs", MS_REMOUNT, change.c_str()));
+	EXPECT_HAS_NOT(log.read(), "says it is that of branch");
+	EXPECT_EQ(read_file(u.at("b")), "old+new");
+	EXPECT_EQ(stat_of(u.at("b")).st_ino, fstat_of(held).st_ino);
+	held.reset();
+	u.unmount();
+}
+
 /* A copy-up that fails does not change the counts. */
 CASE(gone_names_and_a_failed_copy)
 {
