@@ -371,8 +371,8 @@ Result<void> ListChange::exchange(struct fs_context *fc, const UmountHeld &held,
 	};
 
 	/* Another union does not give up a branch in a moment. */
-	if (auto changed =
-		    super.change_branches(list, fc, claimed, next_, FunctionRef<void()>(take));
+	if (auto changed = super.change_branches(list, fc, settings, claimed, next_,
+						 FunctionRef<void()>(take));
 	    !changed.ok())
 		return Error{changed.error() == -EBUSY ? -ETIMEDOUT : changed.error()};
 	/* next_ is the old list by now. Its branches are in the new list as well, or go with their last pin. */

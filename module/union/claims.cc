@@ -34,13 +34,13 @@ bool overlap(const Branch &a, const Branch &b)
 }
 
 /*
- * Compares @mine, a branch that @super gets or will write to (@rw), with the branches of @other. -EBUSY if they must
- * not be shared.
+ * Compares @mine, a branch that a union with @settings gets or will write to (@rw), with the branches of @other. -EBUSY
+ * if they must not be shared.
  */
-Result<void> compare(const ClaimsLock &lock, struct fs_context *fc, const Super &super,
+Result<void> compare(const ClaimsLock &lock, struct fs_context *fc, const Settings &settings,
 		     const Branch &mine, bool rw, const Super &other, bool &warned)
 {
-	bool shared = super.settings().share_rw && other.settings().share_rw;
+	bool shared = settings.share_rw && other.settings().share_rw;
 
 	for (const Branch &theirs : other.branches()) {
 		if ((!rw && !theirs.is_claimed_rw(lock)) || !overlap(mine, theirs))
@@ -82,28 +82,29 @@ Result<void> refuse_overlays(struct fs_context *fc, const Branch &branch, bool r
 } // namespace
 
 Result<void> Super::compare_with_others(const ClaimsLock &lock, struct fs_context *fc,
-					const Branch &branch, bool rw, bool &warned) const
+					const Settings &settings, const Branch &branch, bool rw,
+					bool &warned) const
 {
 	for (const Super *other = claimed; other; other = other->next_claimed_) {
 		if (other != this)
-			TRY(compare(lock, fc, *this, branch, rw, *other, warned));
+			TRY(compare(lock, fc, settings, branch, rw, *other, warned));
 	}
 	return {};
 }
 
 Result<void> Super::change_branches(const ListChangeLock &list, struct fs_context *fc,
-				    const Array<Claim> &claims, Array<Own<Branch>> &next,
-				    FunctionRef<void()> modify)
+				    const Settings &settings, const Array<Claim> &claims,
+				    Array<Own<Branch>> &next, FunctionRef<void()> modify)
 {
 	bool warned = false;
 
 	for (const Claim &claim : claims)
-		TRY(refuse_overlays(fc, *claim.branch, claim.rw, settings().share_rw));
+		TRY(refuse_overlays(fc, *claim.branch, claim.rw, settings.share_rw));
 
 	ClaimsLock lock;
 
 	for (const Claim &claim : claims)
-		TRY(compare_with_others(lock, fc, *claim.branch, claim.rw, warned));
+		TRY(compare_with_others(lock, fc, settings, *claim.branch, claim.rw, warned));
 	modify();
 	exchange_branches(list, lock, next);
 	note_claims(lock);
@@ -126,7 +127,7 @@ Result<void> Super::claim(struct fs_context *fc)
 	ClaimsLock lock;
 
 	for (const Branch &branch : branches())
-		TRY(compare_with_others(lock, fc, branch, branch.writable(), warned));
+		TRY(compare_with_others(lock, fc, settings(), branch, branch.writable(), warned));
 	note_claims(lock);
 	next_claimed_ = exchange(claimed, this);
 	claims_ = true;

@@ -117,12 +117,12 @@ public:
 		bool rw;
 	};
 	/*
-	 * Claims @claims (claims.cc), calls @modify(), and then makes @next the list; @next becomes the old list. If it
-	 * is -EBUSY, nothing was done. May sleep.
+	 * Claims @claims (claims.cc) for a union that will have @settings, calls @modify(), and then makes @next the
+	 * list; @next becomes the old list. If it is -EBUSY, nothing was done. May sleep.
 	 */
 	Result<void> change_branches(const ListChangeLock &, struct fs_context *fc,
-				     const Array<Claim> &claims, Array<Own<Branch>> &next,
-				     FunctionRef<void()> modify);
+				     const Settings &settings, const Array<Claim> &claims,
+				     Array<Own<Branch>> &next, FunctionRef<void()> modify);
 	/*
 	 * Gives @branch, which is not in the list yet, its numbers. @beside is a branch on the same filesystem, or
 	 * null.
@@ -376,7 +376,8 @@ private:
 	void exchange_branches(const ListChangeLock &, const ClaimsLock &,
 			       Array<Own<Branch>> &next);
 	Result<void> compare_with_others(const ClaimsLock &lock, struct fs_context *fc,
-					 const Branch &branch, bool rw, bool &warned) const;
+					 const Settings &settings, const Branch &branch, bool rw,
+					 bool &warned) const;
 	Result<void> claim(struct fs_context *fc);
 	void note_claims(const ClaimsLock &lock);
 	void release_claim();

@@ -123,6 +123,24 @@ PARAM_CASE(shared, "both", "first", "second", "by_remount")
 	EXPECT_EQ(try_mount(u.third, u.rw), EBUSY);
 }
 
+/* One remount gives share_rw and the branch that needs it, in any order. */
+PARAM_CASE(shared_with_the_branch, "before", "behind")
+{
+	Setup u;
+	string append = "append:" + u.top + "/a=rw";
+	Mounted second("none", u.second, "aufs", 0, u.rw + ",share_rw");
+	u.mount("br=" + u.top + "/c=rw");
+	auto remount = [&u](const string &options) {
+		return mount("none", u.mnt.c_str(), "aufs", MS_REMOUNT, options.c_str()) ? errno :
+											   0;
+	};
+	EXPECT_EQ(remount(append), EBUSY);
+	EXPECT_EQ(remount(ktap::param() == "before" ? "share_rw," + append : append + ",share_rw"),
+		  0);
+	write_file(u.second + "/file", "text");
+	EXPECT_EQ(read_file(u.at("file")), "text");
+}
+
 /* A mount does not remove the workfiles of another union. */
 PARAM_CASE(workfiles, "alone", "shared")
 {
