@@ -275,6 +275,55 @@ PARAM_CASE(what_the_union_changes_meanwhile, "above", "below")
 	u.unmount();
 }
 
+/*
+ * A directory is just being renamed through the union, and the server of the two names is late. A remount that begins
+ * then leaves it out, and looks up all others, which another server has. The rename does not wait for that.
+ */
+CASE(the_first_looks_go_on_past_a_rename)
+{
+	Union u;
+	string served = u.tmp + "/served", other = u.tmp + "/other";
+	make_dirs(u.top + "/from/moving");
+	make_dir(u.top + "/to");
+	write_file(u.top + "/from/moving/inside", "");
+	/* It lies deeper than the directory that moves, and so is looked up later. */
+	make_dirs(u.low + "/deep/deeper");
+	write_file(u.low + "/deep/deeper/late", "");
+	make_dirs(u.low2 + "/from/moving");
+	write_file(u.low2 + "/from/moving/of_old", "");
+	make_dirs(u.low2 + "/to/moved");
+	write_file(u.low2 + "/to/moved/of_new", "");
+	Passthrough renaming(served, u.top, 0), looked(other, u.low, 0);
+	/* The lowest branch is asked for no mark in the two directories, which are locked there. */
+	u.mount("br=" + other + "=ro:" + served + "=rw");
+	Fd moving = open_file(u.at("from/moving"), O_RDONLY | O_DIRECTORY),
+	   late = open_file(u.at("deep/deeper/late"), O_RDONLY);
+	renaming.hold({FUSE_RENAME, 1, "moving"});
+	pid_t renamer = spawn([&] {
+		return rename(u.at("from/moving").c_str(), u.at("to/moved").c_str()) ? errno : 0;
+	});
+	EXPECT(comes_to_hold(renaming, renamer));
+	looked.hold({FUSE_LOOKUP, 1, "late"});
+	pid_t changer = spawn([&] { return remount(u, "prepend:" + u.low2); });
+	EXPECT(comes_to_hold(looked, changer));
+	EXPECT(renaming.is_held());
+	renaming.release(0);
+	EXPECT(ends_soon(renamer));
+	EXPECT(looked.is_held());
+	looked.release(0);
+	for (Passthrough *server : {&renaming, &looked})
+		EXPECT(server->end());
+	for (pid_t pid : {renamer, changer})
+		EXPECT_EQ(wait_for(pid), 0);
+	Names moved = {"inside", "of_new"};
+	EXPECT_EQ(names_in("/proc/self/fd/" + std::to_string(moving)), moved);
+	EXPECT_EQ(names_in(u.at("to/moved")), moved);
+	EXPECT_EQ(names_in(u.at("from/moving")), Names{"of_old"});
+	for (Fd *fd : {&moving, &late})
+		fd->reset();
+	u.unmount();
+}
+
 /* A directory was replaced directly before the remount. It is looked up anew, though the kernel knows it still. */
 CASE(a_remount_asks_a_server_again)
 {
