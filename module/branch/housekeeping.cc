@@ -169,15 +169,27 @@ void Housekeeping::clean(const AsMounter &mounter, const Branch &branch)
 
 	if (!orphans)
 		return;
-	/* Tasks that need the list of branches may wait for this one. They must not wait for a thaw. */
-	if (is_frozen(branch.sb())) {
-		log_warning("branch '%s' is frozen: what is in .wh..wh.orph stays for now",
-			    branch.name().data());
-		return;
-	}
 
 	auto run = [&]() -> Result<void> {
 		NameList names = TRY(NameList::read(mounter, {branch, *orphans}));
+		bool is_empty = true;
+
+		TRY(names.for_each([&is_empty](StringView name) -> Result<void> {
+			is_empty = is_empty && orphan_kind(name) == OrphanKind::other;
+			return {};
+		}));
+		if (is_empty)
+			return {};
+
+		/* Tasks that need the list of branches may wait for this one. They must not wait for a thaw. */
+		if (is_frozen(branch.sb())) {
+			log_warning("branch '%s' is frozen: what is in .wh..wh.orph stays for now",
+				    branch.name().data());
+			return {};
+		}
+
+		/* Once for all of them: a freeze that begins now waits until they are removed. */
+		auto writer = TRY(branch.write(mounter));
 
 		return names.for_each([&](StringView name) -> Result<void> {
 			OrphanKind kind = orphan_kind(name);
@@ -185,7 +197,6 @@ void Housekeeping::clean(const AsMounter &mounter, const Branch &branch)
 			if (kind == OrphanKind::other)
 				return {};
 
-			auto writer = TRY(branch.write(mounter));
 			auto dentry = TRY(lookup_in(mounter, {branch, *orphans}, name));
 
 			if (dentry && kind == OrphanKind::work)

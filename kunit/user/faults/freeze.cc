@@ -252,6 +252,38 @@ CASE(ro_branch_frozen)
 	freeze(u.low, false);
 }
 
+/* A frozen branch becomes rw. What a crash has left there stays for now: else all tasks would wait for the thaw. */
+CASE(a_frozen_branch_becomes_rw)
+{
+	Union u;
+	if (on("tmpfs"))
+		SKIP("tmpfs cannot be frozen");
+	string left = u.top + "/.wh..wh.orph/cpup.1";
+	make_dir(u.top + "/.wh..wh.orph", 0700);
+	write_file(left, "half a");
+	u.mount("br=" + u.low2 + "=rw:" + u.top + "=ro");
+	auto use_as = [&u](const string &perm) {
+		string change = "mod:" + u.top + "=" + perm;
+		return mount("none", u.mnt.c_str(), "aufs", MS_REMOUNT, change.c_str()) ? errno : 0;
+	};
+	freeze(u.top, true);
+	KernelLog log;
+	pid_t changer = spawn([&] { return use_as("rw"); });
+	siginfo_t ended = {};
+	for (unsigned i = 0; i < 5000 * ktap::patience() && !ended.si_pid; i++) {
+		OK(waitid(P_PID, changer, &ended, WEXITED | WNOHANG | WNOWAIT));
+		usleep(1000);
+	}
+	freeze(u.top, false);
+	EXPECT_EQ(ended.si_pid, changer);
+	EXPECT_EQ(wait_for(changer), 0);
+	EXPECT_HAS(log.read(), "is frozen: what is in .wh..wh.orph stays for now");
+	EXPECT(exists(left));
+	for (const char *perm : {"ro", "rw"})
+		EXPECT_EQ(use_as(perm), 0);
+	EXPECT(!exists(left));
+}
+
 /* A task that is killed while it waits ends with the thaw, and has changed nothing or all. */
 PARAM_CASE(killed_while_frozen, "open", "rename", "unlink", "truncate")
 {
