@@ -119,9 +119,6 @@ Result<void> Refresh::look_at(const AsMounter &mounter, Item &item, const struct
 {
 	struct dentry &dentry = *item.dentry;
 
-	/* No lookup finds an unhashed dentry. */
-	if (!dentry.d_hash.pprev)
-		return {};
 	if (!dentry.d_inode) {
 		item.stale = true;
 		return {};
@@ -129,8 +126,16 @@ Result<void> Refresh::look_at(const AsMounter &mounter, Item &item, const struct
 
 	Inode &inode = Inode::of(*dentry.d_inode);
 
-	/* It is asked before the name is read: if it is not moving, the name is the one that it has on the branch. */
+	/*
+	 * It is asked first: if it is not moving, the name is the one that it has on the branch, and the VFS is not
+	 * just taking it out of the dcache to put it in again.
+	 */
 	bool moves = inode.is_moving(dentry);
+
+	/* No lookup finds an unhashed dentry. */
+	if (!moves && !dentry.d_hash.pprev)
+		return {};
+
 	NameSnapshot name(dentry);
 
 	/* The dentry is being renamed, or was renamed to another directory meanwhile. */
