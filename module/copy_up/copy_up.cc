@@ -421,6 +421,10 @@ Result<bool> copy_up_by(const ListLock &list, struct dentry &dentry, CopyPlan pl
 		return Error{-ESTALE};
 
 	unsigned int flags = inode.h_inode().i_flags;
+	ScopeExit settle([&] { inode.set_late_flags(lock, 0); });
+
+	inode.set_late_flags(lock, flags);
+
 	auto copied =
 		would_part_unseen(inode) ?
 			Result<void>(Error{-ESTALE}) :

@@ -76,6 +76,7 @@ void Inode::alloc()
 	links_ = 0;
 	gone_ = 0;
 	purity_ = Purity::unknown;
+	late_flags_ = 0;
 	impure_on_ = nullptr;
 	identity_ = {};
 	name_gone_ = {};
@@ -198,6 +199,15 @@ void Inode::publish(const CopyLock &, Own<Stack> next)
 		Watches::note_change(vfs);
 }
 
+void Inode::set_late_flags(const CopyLock &, unsigned int flags)
+{
+	unsigned int before = late_flags_;
+
+	AtomicRef(late_flags_).store_release(flags & (S_APPEND | S_IMMUTABLE));
+	if (before)
+		copy_attributes();
+}
+
 void Inode::copy_attributes()
 {
 	const Part *from;
@@ -217,7 +227,12 @@ void Inode::copy_attributes_of(const Part &top)
 	follow_mode(branch, h);
 	follow(vfs.i_uid.val, [&] { return branch.shown_owner(h).uid.val; });
 	follow(vfs.i_gid.val, [&] { return branch.shown_owner(h).gid.val; });
-	follow_bits(vfs.i_flags, copied_flags, [&h] { return AtomicRef(h.i_flags).load(); });
+	follow_bits(vfs.i_flags, copied_flags, [&] {
+		/* In this order: when they are no longer late, the copy has them. */
+		unsigned int late = AtomicRef(late_flags_).load_acquire();
+
+		return late | AtomicRef(h.i_flags).load();
+	});
 	AtomicRef(vfs.i_blkbits).store(AtomicRef(h.i_blkbits).load());
 	copy_times(vfs, h);
 	copy_size(vfs, h);

@@ -346,6 +346,12 @@ public:
 		return has_one_name() || links <= gone ? 1 : links - gone;
 	}
 
+	/*
+	 * Users see @flags (S_APPEND, S_IMMUTABLE) although the copy does not have them yet: it gets them after its
+	 * name, as they would stop the rename. 0 ends that.
+	 */
+	void set_late_flags(const CopyLock &, unsigned int flags);
+
 	/* Copies all that the union shows without asking the branch, except for the links. Any context. */
 	void copy_attributes();
 	/* Copies what a write of data changes. Any context. */
@@ -408,6 +414,7 @@ private:
 	unsigned int links_;
 	unsigned int gone_; /* at first that of identity_; drop_link() adds to it */
 	Purity purity_;
+	unsigned int late_flags_; /* set_late_flags() */
 	union {
 		const Branch *impure_on_; /* of a directory */
 		const struct inode *unsynced_; /* of a regular file */

@@ -7,6 +7,8 @@
 
 #include "fixture.hh"
 
+#include <deque>
+
 #include <sys/ioctl.h>
 #include <sys/xattr.h>
 
@@ -148,6 +150,86 @@ CASE(copy_is_protected_at_once)
 	Fd file = open_file(u.at("file"), O_WRONLY | O_APPEND);
 	EXPECT_EQ(flags_of(u.top + "/file") & FS_APPEND_FL, unsigned(FS_APPEND_FL));
 	Flagged copy(u.top + "/file", FS_APPEND_FL);
+}
+
+namespace
+{
+
+/* Whether a workfile on the rw branch @top has an attribute by now: then it has its flags and its data already. */
+bool has_begun(const string &top)
+{
+	string orphans = top + "/.wh..wh.orph";
+	if (!exists(orphans))
+		return false;
+	for (const string &name : names_in(orphans))
+		if (llistxattr((orphans + "/" + name).c_str(), nullptr, 0) > 0)
+			return true;
+	return false;
+}
+
+/* The filesystem of @path is frozen in this scope. */
+class Frozen
+{
+public:
+	explicit Frozen(const string &path) : dir_(open_file(path, O_RDONLY | O_DIRECTORY))
+	{
+		OK(ioctl(dir_, FIFREEZE, 0));
+	}
+	~Frozen()
+	{
+		ktap::guarded([this] { OK(ioctl(dir_, FITHAW, 0)); });
+	}
+
+private:
+	Fd dir_;
+};
+
+} // namespace
+
+/*
+ * The copy gets its name before the flag, which would stop the rename. Users see the flag meanwhile. The branch is
+ * frozen while the copy gets its many attributes: then the task that copies waits right after the rename.
+ */
+CASE(copy_is_protected_meanwhile)
+{
+	constexpr int files = 30, attributes = 80;
+	Union u;
+	std::deque<Flagged> flagged;
+	make_dir(u.low + "/dir");
+	for (int i = 0; i < files; i++) {
+		string path = ktap::format("%s/dir/%d", u.low.c_str(), i);
+		write_file(path, "");
+		OK(chown(path.c_str(), alice.uid, alice.gid));
+		for (int j = 0; j < attributes; j++)
+			OK(setxattr(path.c_str(), ktap::format("user.%d", j).c_str(), "x", 1, 0));
+		flagged.emplace_back(path, FS_APPEND_FL);
+	}
+	u.mount();
+	bool caught = false;
+	for (int i = 0; i < files && !caught; i++) {
+		string name = ktap::format("dir/%d", i), copy = u.top + "/" + name;
+		pid_t writer = spawn([&] {
+			become(alice);
+			open_file(u.at(name), O_WRONLY | O_APPEND);
+		});
+		while (!exists(copy) && !has_begun(u.top))
+			;
+		auto expect_protected = [&] {
+			as_user(alice,
+				[&] { EXPECT_ERR(open(u.at(name).c_str(), O_WRONLY), EPERM); });
+		};
+		{
+			Frozen frozen(u.top);
+			caught = exists(copy) && !(flags_of(copy) & FS_APPEND_FL);
+			if (caught)
+				expect_protected();
+		}
+		EXPECT_EQ(wait_for(writer), 0);
+		expect_protected();
+		flagged.emplace_back(copy, FS_APPEND_FL);
+	}
+	/* Else the case has shown nothing. */
+	EXPECT(caught);
 }
 
 PARAM_CASE(immutable_directory, "top", "low")
