@@ -236,7 +236,7 @@ PARAM_CASE(user_quota, "write", "create", "mkdir", "symlink", "copy_up", "mappin
 	string p = ktap::param();
 	bool inodes = p != "write" && p != "copy_up" && p != "mapping";
 	/* The directory has one inode already. */
-	set_quota(u.disk.name, false, alice.uid, 256, inodes ? 1 : 0);
+	set_quota(u.disk.name, QuotaOf::user, alice.uid, 256, inodes ? 1 : 0);
 	as_user(alice, [&] {
 		string block(1 << 20, 'x'), name = u.at("alice/new");
 		if (p == "write") {
@@ -287,7 +287,7 @@ PARAM_CASE(user_quota, "write", "create", "mkdir", "symlink", "copy_up", "mappin
 	}
 	expect_no_debris(u.rw);
 	/* Without alice's limits the copy-up works. */
-	set_quota(u.disk.name, false, alice.uid, 0, 0);
+	set_quota(u.disk.name, QuotaOf::user, alice.uid, 0, 0);
 	as_user(alice, [&] { EXPECT_OK(chmod(u.at("alice/file").c_str(), 0600)); });
 	EXPECT_EQ(stat_of(u.rw + "/alice/file").st_uid, alice.uid);
 }
@@ -295,7 +295,7 @@ PARAM_CASE(user_quota, "write", "create", "mkdir", "symlink", "copy_up", "mappin
 PARAM_CASE(project_quota, "write", "copy_up")
 {
 	QuotaSetup u(true);
-	set_quota(u.disk.name, true, 7, 256, 0);
+	set_quota(u.disk.name, QuotaOf::project, 7, 256, 0);
 	as_user(alice, [&] {
 		if (ktap::param() == "write") {
 			string block(1 << 20, 'x');

@@ -113,14 +113,13 @@ Mounted mount_ext4(const string &device, const string &path, const string &data)
 	return Mounted(device, path, "ext4", 0, data);
 }
 
-void set_quota(const string &device, bool project, unsigned id, uint64_t blocks_1k, uint64_t inodes)
+void set_quota(const string &device, QuotaOf what, unsigned id, uint64_t blocks_1k, uint64_t inodes)
 {
-	constexpr int project_quota = 2; /* PRJQUOTA */
 	dqblk limits = {};
 	limits.dqb_bhardlimit = blocks_1k;
 	limits.dqb_ihardlimit = inodes;
 	limits.dqb_valid = QIF_LIMITS;
-	OK(quotactl(QCMD(Q_SETQUOTA, project ? project_quota : USRQUOTA), device.c_str(), id,
+	OK(quotactl(QCMD(Q_SETQUOTA, static_cast<int>(what)), device.c_str(), id,
 		    reinterpret_cast<char *>(&limits)));
 }
 

@@ -65,8 +65,10 @@ void make_xfs(const string &device);
 /* Mounts the ext4 on @device at the new directory @path. */
 Mounted mount_ext4(const string &device, const string &path, const string &data = "");
 
-/* Sets the hard limits of user (@project: project) @id on the mounted @device; 0 for none. */
-void set_quota(const string &device, bool project, unsigned id, uint64_t blocks_1k,
+/* What a quota is for, by the kernel's numbers. */
+enum class QuotaOf : int { user, group, project };
+/* Sets the hard limits of @id on the mounted @device; 0 for none. */
+void set_quota(const string &device, QuotaOf what, unsigned id, uint64_t blocks_1k,
 	       uint64_t inodes);
 /* Gives @path, and objects that will be made below it if it is a directory, to project @id. */
 void set_project(const string &path, unsigned id);

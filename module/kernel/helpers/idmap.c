@@ -53,6 +53,41 @@ static void unmap_acl(struct vfsmount *mnt, const struct inode *inode, struct po
 }
 #endif
 
+struct as_owner {
+	struct cred *cred; /* null: the current credentials do */
+	const struct cred *old;
+};
+
+/*
+ * XFS lets a task that has CAP_FOWNER exceed quotas when an object gets another owner, group or
+ * project. If the current task may exceed none, it does that without this right, as the owner of
+ * @inode, who needs no right for it.
+ */
+static int begin_as_owner(struct vfsmount *mnt, const struct inode *inode, struct as_owner *as)
+{
+	kuid_t owner;
+
+	if (inode->i_sb->s_magic != XFS_SUPER_MAGIC || aufs_may_exceed_limits())
+		return 0;
+	as->cred = prepare_creds();
+	if (!as->cred)
+		return -ENOMEM;
+	owner = vfsuid_into_kuid(i_uid_into_vfsuid(idmap_of(mnt), inode));
+	if (uid_valid(owner))
+		as->cred->fsuid = owner;
+	cap_lower(as->cred->cap_effective, CAP_FOWNER);
+	as->old = override_creds(as->cred);
+	return 0;
+}
+
+static void end_as_owner(const struct as_owner *as)
+{
+	if (!as->cred)
+		return;
+	revert_creds(as->old);
+	put_cred(as->cred);
+}
+
 int aufs_create(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry, umode_t mode)
 {
 #ifdef HAVE_DELEGATED_INODE
@@ -169,7 +204,15 @@ int aufs_mknod(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry, u
 /* @dentry's inode is locked. */
 int aufs_notify_change(struct vfsmount *mnt, struct dentry *dentry, struct iattr *attr)
 {
-	return notify_change(idmap_of(mnt), dentry, attr, NULL);
+	struct as_owner as = {};
+	int err = 0;
+
+	if (attr->ia_valid & (ATTR_UID | ATTR_GID))
+		err = begin_as_owner(mnt, d_inode(dentry), &as);
+	if (!err)
+		err = notify_change(idmap_of(mnt), dentry, attr, NULL);
+	end_as_owner(&as);
+	return err;
 }
 
 /* The owner of @inode as seen through @mnt; invalid if the mount has no id for it. */
@@ -231,7 +274,15 @@ int aufs_set_acl(struct vfsmount *mnt, struct dentry *dentry, int type, struct p
 
 int aufs_set_fileattr(struct vfsmount *mnt, struct dentry *dentry, AUFS_FILEATTR *attr)
 {
-	return vfs_fileattr_set(idmap_of(mnt), dentry, attr);
+	struct as_owner as = {};
+	int err = 0;
+
+	if (attr->fsx_valid)
+		err = begin_as_owner(mnt, d_inode(dentry), &as);
+	if (!err)
+		err = vfs_fileattr_set(idmap_of(mnt), dentry, attr);
+	end_as_owner(&as);
+	return err;
 }
 
 int aufs_setxattr(struct vfsmount *mnt, struct dentry *dentry, const char *name, const void *value,
