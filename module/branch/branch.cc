@@ -242,6 +242,7 @@ Result<void> Branch::attach(struct fs_context *fc)
 	}
 	mount_is_readonly_ = mnt->mnt_flags & MNT_READONLY;
 	mount_grants_rights_ = aufs_mnt_grants_rights(mnt);
+	mount_grants_devices_ = aufs_mnt_grants_devices(mnt);
 	idmapped_ = aufs_is_idmapped(mnt);
 	mnt_ = mnt;
 	found_ = {};
@@ -258,6 +259,7 @@ void Branch::follow_permission()
 	/* A branch that is not rw keeps its access times. */
 	aufs_mnt_set_readonly(mnt_, mount_is_readonly_ || !writable());
 	AtomicRef(grants_rights_).store(writable() || mount_grants_rights_);
+	AtomicRef(grants_devices_).store(writable() || mount_grants_devices_);
 	/* Types that note_keeps_none() has noted stay so. */
 	if (writable() && !has_private_attributes_)
 		AtomicRef(keeps_none_).store(all_kinds);

@@ -218,6 +218,14 @@ public:
 	{
 		return AtomicRef(grants_rights_).load();
 	}
+	/*
+	 * Whether its devices can be opened, and copied up. They cannot if the branch is not rw and its mount is nodev,
+	 * or of another user namespace: the rw branch's mount is not, and the supplier would get a device there.
+	 */
+	bool grants_devices() const
+	{
+		return AtomicRef(grants_devices_).load();
+	}
 	/* @mode as users see it. */
 	umode_t shown_mode(umode_t mode) const
 	{
@@ -462,6 +470,8 @@ private:
 	bool tells_changes_ = false;
 	bool grants_rights_ = true;
 	bool mount_grants_rights_ = true;
+	bool grants_devices_ = true;
+	bool mount_grants_devices_ = true;
 	bool has_private_attributes_ = true;
 	bool mount_is_readonly_ = false;
 	bool idmapped_ = false;

@@ -389,6 +389,9 @@ Result<bool> copy_up_by(const ListLock &list, struct dentry &dentry, CopyPlan pl
 		TRY(check_presence(list, dentry));
 		return false;
 	}
+	/* On the rw branch it could be opened. */
+	if (is_device(inode.vfs.i_mode) && !inode.grants_devices())
+		return Error{-EPERM};
 	assert_freeze_protected(*inode.vfs.i_sb);
 
 	AsMounter mounter = inode.super().as_mounter();

@@ -180,6 +180,11 @@ inline bool is_lnk(umode_t mode)
 	return (mode & S_IFMT) == S_IFLNK;
 }
 
+inline bool is_device(umode_t mode)
+{
+	return (mode & S_IFMT) == S_IFCHR || (mode & S_IFMT) == S_IFBLK;
+}
+
 /* For %llu: how wide the member is differs between kernels. */
 inline unsigned long long number_of(const struct inode &inode)
 {

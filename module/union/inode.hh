@@ -118,6 +118,20 @@ public:
 
 		return branch().changes_by_itself();
 	}
+	/* Whether it can be opened and copied up, if it is a device (Branch::grants_devices()). */
+	bool grants_devices() const
+	{
+		/* A branch may be a union itself. */
+		for (const Inode *inode = this;;) {
+			const Part &top = inode->top();
+
+			if (!top.branch->grants_devices())
+				return false;
+			if (top.branch->sb().s_magic != Super::magic)
+				return true;
+			inode = &of(top.inode());
+		}
+	}
 	bool merged() const
 	{
 		return stack().lower_count > 0;
@@ -432,9 +446,9 @@ private:
 };
 
 /*
- * The tables of methods that the VFS calls, defined in vfs/: namei.cc, attr.cc, dir.cc, file.cc, dentry.cc, xattr.cc.
- * The second of two tables is for unions in which some branch changes by itself. So the methods of the first need not
- * ask whether a branch does.
+ * The tables of methods that the VFS calls, defined in vfs/: namei.cc, attr.cc, special.cc, dir.cc, file.cc, dentry.cc,
+ * xattr.cc. The second of two tables is for unions in which some branch changes by itself. So the methods of the first
+ * need not ask whether a branch does.
  */
 extern const struct ::inode_operations dir_inode_operations[2];
 extern const struct ::inode_operations file_inode_operations[2];

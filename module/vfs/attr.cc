@@ -492,7 +492,5 @@ constinit const struct ::inode_operations file_inode_operations[] = {
 	for_file(::inode_operations{}, false), for_file(::inode_operations{}, true)};
 constinit const struct ::inode_operations symlink_inode_operations[] = {
 	for_symlink(::inode_operations{}, false), for_symlink(::inode_operations{}, true)};
-constinit const struct ::inode_operations special_inode_operations[] = {
-	with_common(::inode_operations{}, false), with_common(::inode_operations{}, true)};
 
 } // namespace aufs

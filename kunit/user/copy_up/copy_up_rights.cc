@@ -147,6 +147,64 @@ PARAM_CASE(nosuid_branch, "rename", "link", "touch", "parts")
 	u.unmount();
 }
 
+/*
+ * The same for devices, and a branch on a nodev mount: a device cannot be opened through the union, and there is no
+ * copy of it on a branch whose mount grants devices. All the rest is as elsewhere.
+ */
+CASE(nodev_branch)
+{
+	Union u;
+	string low = u.tmp + "/low", outer = u.tmp + "/outer", rw = u.tmp + "/rw";
+	for (const string &dir : {low, outer, rw})
+		make_dir(dir);
+	Mounted mounted("none", low, "tmpfs", MS_NODEV, "mode=755");
+	make_dir(low + "/dir");
+	OK(chown((low + "/dir").c_str(), alice.uid, alice.gid));
+	for (const char *name : {"/dir/null", "/dir/block", "/dir/fifo", "/dir/other"}) {
+		string path = low + name;
+		mode_t type = path.ends_with("block") ? S_IFBLK :
+			      path.ends_with("fifo")  ? S_IFIFO :
+							S_IFCHR;
+		OK(mknod(path.c_str(), type | 0666, makedev(1, 3)));
+		OK(chmod(path.c_str(), 0666));
+		OK(chown(path.c_str(), alice.uid, alice.gid));
+	}
+	EXPECT_ERR(open((low + "/dir/null").c_str(), O_RDWR), EACCES);
+	u.mount("br=" + u.top + "=rw:" + low + "=ro");
+	/* A union of the union passes on no more. */
+	Mounted above("none", outer, "aufs", 0, "br=" + rw + "=rw:" + u.mnt + "=ro");
+	auto expect_none = [&](const string &root) {
+		for (const char *name : {"/dir/null", "/dir/block"}) {
+			string path = root + name;
+			EXPECT_EQ(stat_of(path).st_rdev, makedev(1, 3));
+			EXPECT_OK(access(path.c_str(), R_OK | W_OK));
+			EXPECT_ERR(open(path.c_str(), O_RDWR), EACCES);
+			EXPECT_ERR(chmod(path.c_str(), 0600), EPERM);
+			EXPECT_ERR(rename(path.c_str(), (path + ".new").c_str()), EPERM);
+			EXPECT_ERR(link(path.c_str(), (path + ".new").c_str()), EPERM);
+		}
+	};
+	for (const string &root : {u.mnt, outer}) {
+		as_user(alice, [&] { expect_none(root); });
+		expect_none(root);
+	}
+	for (const char *name : {"/dir/null", "/dir/block"}) {
+		EXPECT(!exists(u.top + name));
+		EXPECT(!exists(rw + name));
+	}
+	above.unmount();
+	as_user(alice, [&] {
+		OK(chmod(u.at("dir/fifo").c_str(), 0600));
+		OK(unlink(u.at("dir/null").c_str()));
+	});
+	EXPECT(exists(u.top + "/dir/fifo"));
+	/* The mounter trusts a rw branch. */
+	OK(mount("none", u.mnt.c_str(), "aufs", MS_REMOUNT, ("mod:" + low + "=rw").c_str()));
+	Fd device = open_file(u.at("dir/other"), O_RDWR);
+	device.reset();
+	u.unmount();
+}
+
 /* An object whose owner has no id here is not copied up, and its parents are not copied for it. */
 PARAM_CASE(unmapped_owner, "chown", "chown_setuid", "chown_dir", "create")
 {

@@ -27,6 +27,12 @@ bool aufs_is_idmapped(const struct vfsmount *mnt)
 	return is_idmapped_mnt(mnt);
 }
 
+/* As may_open_dev(). */
+bool aufs_mnt_grants_devices(const struct vfsmount *mnt)
+{
+	return !(mnt->mnt_flags & MNT_NODEV) && !(mnt->mnt_sb->s_iflags & SB_I_NODEV);
+}
+
 /* As mnt_may_suid(), for a mount that is in no namespace. */
 bool aufs_mnt_grants_rights(struct vfsmount *mnt)
 {
