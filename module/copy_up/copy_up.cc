@@ -63,24 +63,6 @@ Result<Workfile> make_alike(const AsMounter &mounter, struct dentry &dentry, str
 	}
 }
 
-/*
- * The credentials with which data is written. Filesystems keep blocks for root, and know root by CAP_SYS_RESOURCE
- * or by the fsuid. If the caller may not have these blocks, data is written as the user "nobody".
- */
-Result<Ref<const struct cred>> data_creds(const Super &super)
-{
-	constexpr uid_t nobody = 65534;
-	struct cred *creds;
-
-	if (may_exceed_limits())
-		return Ref<const struct cred>::retain(&super.mounter());
-	creds = prepare_creds();
-	if (!creds)
-		return Error{-ENOMEM};
-	creds->fsuid.val = nobody;
-	return Ref<const struct cred>::adopt(creds);
-}
-
 Result<void> copy_content(const Super &super, const struct path &from, const Workfile &work,
 			  loff_t size)
 {
@@ -95,8 +77,7 @@ Result<void> copy_content(const Super &super, const struct path &from, const Wor
 	auto out = TRY(
 		adopt_or_error(dentry_open(&to_path, O_WRONLY | O_LARGEFILE, &super.mounter())));
 
-	auto creds = TRY(data_creds(super));
-	ScopedCreds as_data_writer(*creds);
+	ScopedCreds as_data_writer(super.data_writer());
 
 	auto copied = copy_data(*in, to.branch, *out, size);
 

@@ -15,7 +15,16 @@ inline const struct cred &current_cred()
 /* The task's credentials without CAP_SYS_RESOURCE; null without memory. Sleeps. */
 inline Ref<const struct cred> limited_creds()
 {
-	return Ref<const struct cred>::adopt(aufs_limited_creds());
+	return Ref<const struct cred>::adopt(aufs_limited_creds(false));
+}
+
+/*
+ * The same with the fsuid of the user "nobody", for what takes blocks: filesystems keep blocks for root, and know root
+ * by CAP_SYS_RESOURCE or by the fsuid.
+ */
+inline Ref<const struct cred> limited_creds_of_nobody()
+{
+	return Ref<const struct cred>::adopt(aufs_limited_creds(true));
 }
 
 /* Whether the task may exceed quotas and use reserved blocks. Any context. */

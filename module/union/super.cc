@@ -261,7 +261,8 @@ Result<void> Super::attach(struct fs_context *fc)
 {
 	mounter_ = Ref<const struct cred>::retain(&current_cred());
 	limited_ = limited_creds();
-	if (!limited_)
+	nobody_ = limited_creds_of_nobody();
+	if (!limited_ || !nobody_)
 		return Error{-ENOMEM};
 	while (2 * filesystems_ > no_filesystem())
 		index_bits_++;

@@ -210,6 +210,25 @@ public:
 	{
 		return may_exceed_limits() ? *mounter_ : *limited_;
 	}
+	/* The same for writing data by an open file: root's blocks are not for a caller who may not have them. */
+	const struct cred &data_writer() const
+	{
+		return may_exceed_limits() ? *mounter_ : *nobody_;
+	}
+	/*
+	 * The same for storing attributes on @branch. A server may judge by the fsuid, and gets the mounter's. May be
+	 * asked as the mounter.
+	 */
+	const struct cred &attribute_writer(const Branch &branch) const
+	{
+		switch (branch.sb().s_magic) {
+		case EXT4_SUPER_MAGIC: /* ext2 and ext3 as well */
+		case F2FS_SUPER_MAGIC:
+			return data_writer();
+		default:
+			return mounter();
+		}
+	}
 	/*
 	 * Runs a scope with the mounter's credentials. With @answers, servers are asked only for what is not there. Any
 	 * context.
@@ -403,6 +422,7 @@ private:
 	u64 id_ = 0;
 	Ref<const struct cred> mounter_;
 	Ref<const struct cred> limited_;
+	Ref<const struct cred> nobody_;
 	Atomic<u64> fresh_;
 	static constexpr unsigned int setting_words = sizeof(Settings) / sizeof(u64);
 	Atomic<u64> settings_[setting_words];

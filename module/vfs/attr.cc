@@ -256,7 +256,7 @@ Result<void> set_acl_on(struct dentry &dentry, struct posix_acl *acl, int type)
 	if (!acl && !Inode::of(vfs_inode).is_on_rw() && has_no_acl(Inode::of(vfs_inode), type))
 		return {};
 
-	auto set = [acl, type, drops_sgid](PartRef part) -> Result<void> {
+	auto set = [acl, type, drops_sgid, &vfs_inode](PartRef part) -> Result<void> {
 		if (drops_sgid) {
 			struct iattr attr = {};
 			InodeLock lock(part.inode());
@@ -264,6 +264,10 @@ Result<void> set_acl_on(struct dentry &dentry, struct posix_acl *acl, int type)
 			attr.ia_valid = ATTR_KILL_SGID;
 			TRY(change_attributes(lock, part, attr));
 		}
+
+		/* It may take a block. */
+		ScopedCreds creds(Inode::of(vfs_inode).super().attribute_writer(part.branch));
+
 		return write_acl(part, type, acl);
 	};
 

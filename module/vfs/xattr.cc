@@ -136,7 +136,11 @@ Result<void> set(const struct xattr_handler *, AUFS_IDMAP *, struct dentry *dent
 		TRY(check_there(Inode::of(*vfs_inode), name, !value, flags));
 	}
 
-	auto set = [=](PartRef part) {
+	auto set = [=, &super](PartRef part) {
+		/* A value may take a block. */
+		ScopedCreds creds(is_judged_on_union(view) ? super.attribute_writer(part.branch) :
+							     current_cred());
+
 		if (!value)
 			return remove_xattr(part, name);
 		return write_xattr(part, name, value, size, flags);

@@ -3,9 +3,11 @@
 // How much of a disk a user may use: the mounter's rights give nobody more. fault_space has what is the same on all
 // filesystems; here are rights that one filesystem alone asks for.
 
+#include "acl.hh"
 #include "disk.hh"
 
 #include <sys/ioctl.h>
+#include <sys/xattr.h>
 
 #include <linux/fs.h>
 
@@ -123,4 +125,66 @@ CASE(xfs_owner)
 	OK(chown(u.at("alice/mine").c_str(), bob.uid, bob.gid));
 	EXPECT_EQ(stat_of(u.at("alice/mine")).st_uid, bob.uid);
 	EXPECT_EQ(stat_of(u.rw + "/alice/mine").st_gid, bob.gid);
+}
+
+namespace
+{
+
+/* Gives @path an attribute or an ACL that no other file has, and that has no room in the inode. */
+int give_attribute(const string &path, bool is_acl, unsigned number)
+{
+	string value;
+	if (!is_acl) {
+		value = string(1000, 'x') + std::to_string(number);
+		return setxattr(path.c_str(), "user.large", value.data(), value.size(), 0);
+	}
+	std::vector<AclEntry> entries = {{ACL_USER_OBJ, 6, no_id}};
+	for (unsigned i = 0; i < 40; i++)
+		entries.push_back({ACL_USER, 4, 10000 + 100 * number + i});
+	entries.push_back({ACL_GROUP_OBJ, 4, no_id});
+	entries.push_back({ACL_MASK, 4, no_id});
+	entries.push_back({ACL_OTHER, 0, no_id});
+	value = acl(entries);
+	return setxattr(path.c_str(), access_acl, value.data(), value.size(), 0);
+}
+
+} // namespace
+
+/* An attribute may need a block, too. Users do not get it from those that ext4 reserves for root. */
+PARAM_CASE(reserved_for_root, "attribute", "acl")
+{
+	constexpr int files = 150;
+	Union u;
+	bool is_acl = ktap::param() == "acl";
+	Disk disk(u.tmp + "/disk", 16 << 20);
+	make_ext4(disk.name, {"-m", "20", "-b", "4096"});
+	string rw = u.tmp + "/rw";
+	Mounted mounted = mount_ext4(disk.name, rw);
+	make_dir(rw + "/alice");
+	OK(chown((rw + "/alice").c_str(), alice.uid, alice.gid));
+	u.mount("br=" + rw + "=rw:" + u.low + "=ro");
+	auto file = [&](int number) {
+		return u.at(ktap::format("alice/%d", number));
+	};
+	as_user(alice, [&] {
+		for (int i = 0; i < files; i++)
+			write_file(file(i), "");
+		Fd filler = open_file(u.at("alice/filler"), O_WRONLY | O_CREAT);
+		string block(1 << 16, 'f');
+		for (size_t size = block.size(); size >= 512; size /= 2)
+			while (write(filler, block.data(), size) > 0)
+				;
+		EXPECT_EQ(errno, ENOSPC);
+		OK(syncfs(filler));
+		/* A few blocks may be left. */
+		int given = 0;
+		while (given < files && give_attribute(file(given), is_acl, given) == 0)
+			given++;
+		EXPECT_EQ(errno, ENOSPC);
+		EXPECT_LT(given, files / 2);
+	});
+	/* Root may have them all. */
+	for (int i = 0; i < files; i++)
+		EXPECT_OK(give_attribute(file(i), is_acl, i));
+	u.unmount();
 }

@@ -14,13 +14,19 @@ const struct cred *aufs_get_cred(const struct cred *cred)
 	return get_cred(cred);
 }
 
-/* The current credentials without CAP_SYS_RESOURCE, counted; null without memory. */
-const struct cred *aufs_limited_creds(void)
+/*
+ * The current credentials without CAP_SYS_RESOURCE, or also with the fsuid of "nobody", counted;
+ * null without memory.
+ */
+const struct cred *aufs_limited_creds(bool as_nobody)
 {
 	struct cred *cred = prepare_creds();
 
-	if (cred)
-		cap_lower(cred->cap_effective, CAP_SYS_RESOURCE);
+	if (!cred)
+		return NULL;
+	cap_lower(cred->cap_effective, CAP_SYS_RESOURCE);
+	if (as_nobody)
+		cred->fsuid = KUIDT_INIT(65534);
 	return cred;
 }
 
