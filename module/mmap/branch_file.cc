@@ -185,6 +185,18 @@ inline bool goes_on(const struct file &file, const struct file &opened, const In
 	       (file.f_flags & __FMODE_EXEC);
 }
 
+/*
+ * Opens the branch file of @file once more. A module of the kernel that judges the open (Landlock, where the branch
+ * file stands at the user's path) is to judge the task that opened @file: another task may use it by now, or the same
+ * one with fewer rights.
+ */
+Result<Ref<struct file>> open_again(const struct file &file, Inode &inode)
+{
+	ScopedCreds as_opener(*file.f_cred);
+
+	return prfile::open(file, inode.super(), inode.h_path(), branch_flags(file));
+}
+
 /* Opens the copy for @file, whose private_data is @data. Not inline: most reads have no need of it. */
 [[gnu::noinline]] Result<struct file *> reopen(struct file &file, void *data, Inode &inode)
 {
@@ -193,7 +205,7 @@ inline bool goes_on(const struct file &file, const struct file &opened, const In
 
 	if (!next)
 		return Error{-ENOMEM};
-	next->now = TRY(prfile::open(file, inode.super(), inode.h_path(), branch_flags(file)));
+	next->now = TRY(open_again(file, inode));
 	if (reopened)
 		next->older = Own<ReopenedFile>::adopt(reopened);
 	else
@@ -255,7 +267,7 @@ Result<struct file *> prepare_to_write(struct file &file)
 
 	if (!next)
 		return Error{-ENOMEM};
-	next->now = TRY(prfile::open(file, inode.super(), inode.h_path(), branch_flags(file)));
+	next->now = TRY(open_again(file, inode));
 	next->older = Own<ReopenedFile>::adopt(waiting);
 	if (AtomicRef(file.private_data).replace_acq_rel(data, next->tagged()))
 		return &*next.leak()->now;

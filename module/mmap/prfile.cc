@@ -73,9 +73,13 @@ Result<Ref<struct file>> open(const struct file &user, const Super &super, const
 	 * path d_real() would not find a copy that is not published yet.
 	 */
 	if (at_users_path && (!Inode::of(*user.f_inode).is_or_was(path.dentry->d_inode) ||
-			      !bears_any_path(*path.dentry->d_sb)))
+			      !bears_any_path(*path.dentry->d_sb))) {
+		/* By a path of the branch's, security modules judge the mounter (aufs_branch_open()). */
+		ScopedCreds as_mounter(super.mounter());
+
 		return adopt_or_error(dentry_open(&path, flags | static_cast<int>(FMODE_NONOTIFY),
-						  &super.mounter()));
+						  &current_cred()));
+	}
 	return open_for(user, flags, path, super.mounter());
 }
 
