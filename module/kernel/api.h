@@ -227,6 +227,7 @@ void aufs_claims_unlock(void);
 /* The earliest time, in ns, that the kernel would note for a change made now. */
 s64 aufs_coarse_time(void);
 int aufs_create(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry, umode_t mode);
+const struct cred *aufs_creds_labelled(const struct cred *labelled);
 const struct cred *aufs_current_cred(void);
 struct dentry *aufs_d_find_any_alias(struct inode *inode);
 /* Takes the negative @dentry out of the dcache. False if it is not negative any more. */

@@ -16,6 +16,19 @@ inline Result<Ref<const struct cred>> creds_for_copy(struct dentry &dentry)
 	return Ref<const struct cred>::adopt(creds);
 }
 
+/*
+ * Credentials with the rights of the current ones and the labels of @mounter's: for a call that asks security modules
+ * about a branch file. They have judged the caller by the user's file. -ENOMEM.
+ */
+inline Result<Ref<const struct cred>> creds_with_labels_of(const struct cred &mounter)
+{
+	const struct cred *creds = aufs_creds_labelled(&mounter);
+
+	if (!creds)
+		return Error{-ENOMEM};
+	return Ref<const struct cred>::adopt(creds);
+}
+
 /* Whether a copy of @dentry's object is to be made without the attribute @name. */
 inline Result<bool> leaves_out(struct dentry &dentry, const char *name)
 {

@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # A union under SELinux: a copy keeps the label of its original, a new object gets the label that the
-# policy says, a caller that may not write before a copy-up may not after it, context= and its like work,
-# and mprotect(2) is judged by the descriptor that the caller has opened.
+# policy says, a caller that may not write before a copy-up may not after it, the caller is judged by the
+# union's label alone, context= and its like work, and mprotect(2) is judged by the descriptor that the
+# caller has opened.
 #
 # Boot: security=selinux
 # Combinations: tmpfs ext4
@@ -13,7 +14,8 @@ set -euo pipefail
 . "$(dirname "$0")/ktap.inc"
 
 # A policy of a few lines. All runs as boot_t, which may do everything; caller_t may not write to objects
-# with the label sealed_t; alone_t may not use descriptors that others have opened. Classes and permissions that the policy does not name are allowed.
+# with the label sealed_t, and do nothing with those with closed_t; alone_t may not use descriptors that others
+# have opened. Classes and permissions that the policy does not name are allowed.
 policy()
 {
 	local class sid
@@ -47,6 +49,7 @@ type caller_t, label;
 type alone_t, label;
 type tree_t, label;
 type sealed_t, label;
+type closed_t, label;
 type made_by_boot_t, label;
 type made_by_caller_t, label;
 type asked_for_t, label;
@@ -59,7 +62,7 @@ allow { boot_t caller_t } label:process { transition dyntransition };
 allow { boot_t caller_t } label:fd use;
 allow alone_t self:fd use;
 allow { boot_t alone_t } label:{ file dir lnk_file fifo_file } *;
-allow caller_t { label -sealed_t }:{ file dir lnk_file fifo_file } *;
+allow caller_t { label -sealed_t -closed_t }:{ file dir lnk_file fifo_file } *;
 allow caller_t sealed_t:{ file dir lnk_file fifo_file } { read };
 allow label label:filesystem associate;
 type_transition boot_t tree_t:{ file dir lnk_file fifo_file } made_by_boot_t;
@@ -247,6 +250,35 @@ os._exit(ctypes.get_errno() if failed else 0)' "$file" || fail "mprotect(2) of $
 	rmdir "$outer"
 }
 
+# A caller of any call for an open file is judged by the union's label. The label of the branch's file is for
+# the mounter.
+who_may_use_a_file_is_not_judged_by_its_branch()
+{
+	start
+	lower_tree
+	for name in file copy; do
+		echo text >"$top/$name"
+		relabel closed_t "$top/$name"
+	done
+	if as_caller cat "$top/file"; then fail "the policy closes nothing"; fi
+	by_mount_2 "br=$top=rw:$low=ro,context=$(context mounted_t)"
+	as_caller python3 -c '
+import os, sys
+file = os.open(sys.argv[1] + "/file", os.O_RDWR)
+copy = os.open(sys.argv[1] + "/copy", os.O_RDWR)
+os.write(file, b"more text")
+assert os.pread(file, 9, 0) == b"more text"
+os.posix_fallocate(file, 0, 8192)
+assert os.sendfile(copy, file, 0, 9) == 9
+assert os.copy_file_range(file, copy, 4, 0, 100) == 4
+os.fsync(copy)
+assert os.pread(copy, 9, 0) == b"more text" and os.pread(copy, 4, 100) == b"more"' "$mnt"
+	same "the size of the file on the branch" "$(stat -c %s "$top/file")" 8192
+	unmount_all
+	mounted=()
+	rm "$top/file" "$top/copy"
+}
+
 # by_mount_2 OPTIONS: mount(2), which mount(8) does not always call
 by_mount_2()
 {
@@ -335,4 +367,5 @@ contexts_come_through()
 
 run_cases copies_keep_their_labels new_objects_get_the_label_that_the_policy_says \
 	who_may_not_write_may_not_after_a_copy_up mprotect_is_judged_by_the_callers_descriptor \
+	who_may_use_a_file_is_not_judged_by_its_branch \
 	contexts_come_through

@@ -4,6 +4,29 @@
 #include "kernel/generated/declared.h"
 #include "kernel/api.h"
 
+/*
+ * Credentials with the rights of the current ones, and with the labels that security modules have
+ * given to @labelled; counted, null without memory.
+ */
+const struct cred *aufs_creds_labelled(const struct cred *labelled)
+{
+	const struct cred *caller = current_cred();
+	const struct cred *old = override_creds(labelled);
+	struct cred *cred = prepare_creds();
+
+	revert_creds(old);
+	if (!cred)
+		return NULL;
+	cred->fsuid = caller->fsuid;
+	cred->fsgid = caller->fsgid;
+	cred->cap_effective = caller->cap_effective;
+	put_group_info(cred->group_info);
+	cred->group_info = get_group_info(caller->group_info);
+	put_user_ns(cred->user_ns);
+	cred->user_ns = get_user_ns(caller->user_ns);
+	return cred;
+}
+
 const struct cred *aufs_current_cred(void)
 {
 	return current_cred();

@@ -158,17 +158,21 @@ void aufs_set_file_flags(struct file *user, struct file *file, unsigned int mask
 	spin_unlock(&user->f_lock);
 }
 
-/* Passes pages of the branch's page cache, without a copy if the branch can. */
+/*
+ * Passes pages of the branch's page cache, without a copy if the branch can. As aufs_iocb_write(),
+ * this calls the branch's own method.
+ */
 ssize_t aufs_splice_read(struct file *in, loff_t *ppos, struct pipe_inode_info *pipe, size_t len,
 			 unsigned int flags)
 {
-#ifdef HAVE_VFS_SPLICE_READ
-	return vfs_splice_read(in, ppos, pipe, len, flags);
-#else
 	if (!in->f_op->splice_read)
 		return -EINVAL;
-	return in->f_op->splice_read(in, ppos, pipe, len, flags);
+#ifdef HAVE_COPY_SPLICE_READ
+	/* As vfs_splice_read(): then there are no pages to pass. */
+	if ((in->f_flags & O_DIRECT) || IS_DAX(in->f_mapping->host))
+		return copy_splice_read(in, ppos, pipe, len, flags);
 #endif
+	return in->f_op->splice_read(in, ppos, pipe, len, flags);
 }
 
 void aufs_start_writeback(struct inode *inode)
