@@ -39,6 +39,12 @@ inline bool may_mount()
 	return aufs_may_mount();
 }
 
+/* Whether the task is told that there are trusted attributes. If not, security modules log no refusal. Any context. */
+inline bool sees_trusted()
+{
+	return aufs_may_mount();
+}
+
 /* Whether the task has a fatal signal. Any context. */
 inline bool is_being_killed()
 {

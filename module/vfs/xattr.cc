@@ -179,14 +179,13 @@ Result<ssize_t> listxattr(struct dentry *dentry, char *list, size_t size)
 		return Error{-ERANGE};
 
 	/* The mounter may see trusted attributes, and the caller maybe not. Nobody sees the union's own. */
-	bool sees_trusted = capable(CAP_SYS_ADMIN);
+	bool sees = sees_trusted();
 	char *out = list;
 
 	for (XattrNames names(list, length); names.more();) {
 		StringView name = TRY(names.next());
 
-		if (!is_hidden(branch, name) &&
-		    (sees_trusted || !name.starts_with(trusted_prefix))) {
+		if (!is_hidden(branch, name) && (sees || !name.starts_with(trusted_prefix))) {
 			__builtin_memmove(out, name.data(), name.size() + 1);
 			out += name.size() + 1;
 		}
