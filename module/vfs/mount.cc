@@ -56,6 +56,10 @@ void set_up(struct super_block &sb, Super &super)
 	sb.s_flags |= SB_POSIXACL;
 	/* sync(2) comes to the branches by itself. */
 	sb.s_iflags |= SB_I_SKIP_SYNC;
+#ifdef HAVE_SB_I_EVM_HMAC_UNSUPPORTED
+	/* EVM would store its HMAC of the union's inode on the branch's file, in place of that of the file itself. */
+	sb.s_iflags |= SB_I_EVM_HMAC_UNSUPPORTED;
+#endif
 	if (!super.top_rw())
 		sb.s_flags |= SB_RDONLY;
 	sb.s_op = &super_operations;

@@ -299,4 +299,11 @@ PARAM_CASE(evm, "bound", "portable")
 	EXPECT_OK(int(file));
 	EXPECT_EQ(attribute_of(u.top + "/file", "security.evm"), portable ? value : "ENODATA");
 	EXPECT_EQ(attribute_of(u.low + "/file", "security.evm"), value);
+	/* Where EVM is at work, it refuses this kind. Of the others, it takes none for a stacked filesystem's inode. */
+	bool is_judged = setxattr((u.low + "/file").c_str(), "security.evm", "\1x", 2, 0) &&
+			 errno == EPERM;
+	if (is_judged && kernel().at_least(6, 10))
+		EXPECT_ERR(setxattr(u.at("file").c_str(), "security.evm", value.data(),
+				    value.size(), 0),
+			   EPERM);
 }
