@@ -27,6 +27,13 @@ struct ReopenedFile {
 	Own<ReopenedFile> older;
 	bool waits = false;
 
+	/* One after the other: a file that is open over many changes of the list of branches may have a long chain. */
+	~ReopenedFile()
+	{
+		while (older)
+			older = move(older->older);
+	}
+
 	/* The ReopenedFile in @private_data; null if that is a branch file. */
 	static ReopenedFile *in(void *private_data)
 	{
