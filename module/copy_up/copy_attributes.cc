@@ -226,6 +226,9 @@ Result<void> copy_xattrs(PartRef from, const Writer &writer, struct dentry &to)
 	TRY(names.read(source));
 	TRY(remove_inherited(source, names, writer, to));
 	return names.for_each([&](StringView name) -> Result<void> {
+		/* XFS keeps any number of attributes. */
+		if (is_being_killed())
+			return Error{-EINTR};
 		if (is_copied_otherwise(name) ||
 		    (name == capability_name && !branch.grants_rights()) ||
 		    (branch.has_overlay_whiteouts() && name.starts_with(overlay_prefix)) ||

@@ -15,9 +15,10 @@ unsigned int aufs_hash(const unsigned long key[2], const void *data, size_t size
 	return hsiphash(data, size, &secret);
 }
 
+/* Null also for a size of which kvmalloc() would warn: a server may list any number of names. */
 void *aufs_kvmalloc(size_t size, gfp_t gfp)
 {
-	return kvmalloc(size, gfp);
+	return size > INT_MAX ? NULL : kvmalloc(size, gfp);
 }
 
 void aufs_random_key(unsigned long key[2])
