@@ -47,6 +47,28 @@ PARAM_CASE(truncation_by_open, "write", "append", "create", "read")
 	EXPECT_EQ(u.faults->open_flags & O_TRUNC, 0u);
 }
 
+/*
+ * A server that clears setuid bits itself (virtiofs) is told when: whoever truncates may not keep them. The union asks
+ * with the mounter's rights, who may.
+ */
+CASE(truncation_clears_rights)
+{
+	Union u;
+	Server server(u.tmp + "/served", "", 0, Server::file_size, [](Faults &faults) {
+		faults.clears_rights = true;
+		faults.file_mode = 06777;
+	});
+	u.mount("br=" + u.tmp + "/served=rw");
+	OK(truncate(u.at("file").c_str(), 100));
+	EXPECT_EQ(server.faults->setattr_valid & FATTR_KILL_SUIDGID, 0u);
+	EXPECT_EQ(stat_of(u.at("file")).st_mode & 07777, 06777u);
+	as_user(alice, [&] { OK(truncate(u.at("file").c_str(), 10)); });
+	EXPECT(server.faults->setattr_valid & FATTR_KILL_SUIDGID);
+	EXPECT_EQ(server.faults->size, 10u);
+	EXPECT_EQ(stat_of(u.at("file")).st_mode & 07777, 0777u);
+	u.unmount();
+}
+
 struct Flag {
 	const char *name;
 	int flag;

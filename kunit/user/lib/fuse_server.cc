@@ -139,7 +139,8 @@ bool Server::serve()
 		out.minor = 31;
 		out.max_readahead = 65536;
 		out.max_write = 65536;
-		out.flags = faults->truncates_at_open ? FUSE_ATOMIC_O_TRUNC : 0;
+		out.flags = (faults->truncates_at_open ? FUSE_ATOMIC_O_TRUNC : 0) |
+			    (faults->clears_rights ? FUSE_HANDLE_KILLPRIV_V2 : 0);
 		reply(in->unique, 0, &out, sizeof(out));
 		break;
 	}
@@ -203,6 +204,8 @@ bool Server::serve()
 			faults->size = set->size;
 		if (set->valid & FATTR_MODE)
 			faults->file_mode = set->mode & 07777;
+		if (set->valid & FATTR_KILL_SUIDGID)
+			faults->file_mode &= 01777;
 		out.attr_valid = lifetime;
 		out.attr = attributes(in->nodeid);
 		reply(in->unique, 0, &out, sizeof(out));

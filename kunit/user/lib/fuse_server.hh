@@ -21,6 +21,7 @@ struct Faults {
 	unsigned long_name; /* length of the name of a third entry, 0 for none */
 	uint64_t size; /* the size of the file now */
 	bool truncates_at_open; /* FUSE_ATOMIC_O_TRUNC; set before it is mounted */
+	bool clears_rights; /* FUSE_HANDLE_KILLPRIV_V2; the same */
 	/* Of the last requests: the flags of the file's open and of a write, and all bits that setattr had. */
 	uint32_t open_flags, write_flags, setattr_valid;
 	/* No faults: the users that read and set an attribute last, and how often one was set. */

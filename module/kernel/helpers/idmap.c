@@ -53,34 +53,51 @@ static void unmap_acl(struct vfsmount *mnt, const struct inode *inode, struct po
 }
 #endif
 
-struct as_owner {
-	struct cred *cred; /* null: the current credentials do */
+/* Other credentials for one call of a filesystem that judges by them. */
+struct lowered {
+	struct cred *cred; /* null: the current ones do */
 	const struct cred *old;
 };
+
+/* Lowers @cap, and sets the fsuid if @fsuid is valid. */
+static int lower(int cap, kuid_t fsuid, struct lowered *as)
+{
+	as->cred = prepare_creds();
+	if (!as->cred)
+		return -ENOMEM;
+	cap_lower(as->cred->cap_effective, cap);
+	if (uid_valid(fsuid))
+		as->cred->fsuid = fsuid;
+	as->old = override_creds(as->cred);
+	return 0;
+}
 
 /*
  * XFS lets a task that has CAP_FOWNER exceed quotas when an object gets another owner, group or
  * project. If the current task may exceed none, it does that without this right, as the owner of
  * @inode, who needs no right for it.
  */
-static int begin_as_owner(struct vfsmount *mnt, const struct inode *inode, struct as_owner *as)
+static int lower_to_owner(struct vfsmount *mnt, const struct inode *inode, struct lowered *as)
 {
-	kuid_t owner;
-
 	if (inode->i_sb->s_magic != XFS_SUPER_MAGIC || aufs_may_exceed_limits())
 		return 0;
-	as->cred = prepare_creds();
-	if (!as->cred)
-		return -ENOMEM;
-	owner = vfsuid_into_kuid(i_uid_into_vfsuid(idmap_of(mnt), inode));
-	if (uid_valid(owner))
-		as->cred->fsuid = owner;
-	cap_lower(as->cred->cap_effective, CAP_FOWNER);
-	as->old = override_creds(as->cred);
-	return 0;
+	return lower(CAP_FOWNER, vfsuid_into_kuid(i_uid_into_vfsuid(idmap_of(mnt), inode)), as);
 }
 
-static void end_as_owner(const struct as_owner *as)
+/*
+ * FUSE leaves it to some servers to clear the bits of @attr when they truncate, and tells them to
+ * by CAP_FSETID. The VFS has found that the caller lacks it.
+ */
+static int lower_to_truncate(const struct inode *inode, const struct iattr *attr,
+			     struct lowered *as)
+{
+	if (inode->i_sb->s_magic != FUSE_SUPER_MAGIC ||
+	    !(attr->ia_valid & (ATTR_KILL_SUID | ATTR_KILL_SGID)))
+		return 0;
+	return lower(CAP_FSETID, INVALID_UID, as);
+}
+
+static void end_lowered(const struct lowered *as)
 {
 	if (!as->cred)
 		return;
@@ -204,14 +221,16 @@ int aufs_mknod(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry, u
 /* @dentry's inode is locked. */
 int aufs_notify_change(struct vfsmount *mnt, struct dentry *dentry, struct iattr *attr)
 {
-	struct as_owner as = {};
+	struct lowered as = {};
 	int err = 0;
 
 	if (attr->ia_valid & (ATTR_UID | ATTR_GID))
-		err = begin_as_owner(mnt, d_inode(dentry), &as);
+		err = lower_to_owner(mnt, d_inode(dentry), &as);
+	else if (attr->ia_valid & ATTR_SIZE)
+		err = lower_to_truncate(d_inode(dentry), attr, &as);
 	if (!err)
 		err = notify_change(idmap_of(mnt), dentry, attr, NULL);
-	end_as_owner(&as);
+	end_lowered(&as);
 	return err;
 }
 
@@ -274,14 +293,14 @@ int aufs_set_acl(struct vfsmount *mnt, struct dentry *dentry, int type, struct p
 
 int aufs_set_fileattr(struct vfsmount *mnt, struct dentry *dentry, AUFS_FILEATTR *attr)
 {
-	struct as_owner as = {};
+	struct lowered as = {};
 	int err = 0;
 
 	if (attr->fsx_valid)
-		err = begin_as_owner(mnt, d_inode(dentry), &as);
+		err = lower_to_owner(mnt, d_inode(dentry), &as);
 	if (!err)
 		err = vfs_fileattr_set(idmap_of(mnt), dentry, attr);
-	end_as_owner(&as);
+	end_lowered(&as);
 	return err;
 }
 
