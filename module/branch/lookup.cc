@@ -81,10 +81,13 @@ Result<Ref<struct dentry>> lookup_locked(const DirLock &lock, StringView name)
 						 static_cast<int>(name.size())));
 }
 
-Result<Ref<struct dentry>> lookup_locked(const RenameLock &lock, StringView name)
+Result<bool> has_name(const RenameLock &lock, StringView name)
 {
-	return adopt_or_error(aufs_lookup_locked(lock.mnt(), name.data(), &lock.to_dir(),
-						 static_cast<int>(name.size())));
+	int has = aufs_has_name(lock.mnt(), name.data(), &lock.to_dir(),
+				static_cast<int>(name.size()));
+
+	TRY(check(has));
+	return has != 0;
 }
 
 Result<Ref<struct dentry>> find_overlay_whiteout(const AsMounter &mounter, PartRef dir,

@@ -16,8 +16,8 @@ Result<Ref<struct dentry>> lookup_in(const AsMounter &mounter, PartRef dir, Stri
 
 /* The dentry @name in the directory of @lock; may be negative, never empty. */
 Result<Ref<struct dentry>> lookup_locked(const DirLock &lock, StringView name);
-/* The dentry @name in the directory to which the rename moves. */
-Result<Ref<struct dentry>> lookup_locked(const RenameLock &lock, StringView name);
+/* Whether the directory to which the rename moves has @name. */
+Result<bool> has_name(const RenameLock &lock, StringView name);
 
 /* The whiteout of @name in @dir, or empty. -EIO if another object has its name. */
 Result<Ref<struct dentry>> find_whiteout(const AsMounter &mounter, PartRef dir, StringView name);

@@ -119,7 +119,7 @@ Result<bool> place(const Writer &writer, Workfile &work, struct dentry &h_dir,
 	if (name.size() <= max_name) {
 		WhiteoutName whiteout(name);
 
-		if (is_positive(*TRY(lookup_locked(lock, whiteout.view()))))
+		if (TRY(has_name(lock, whiteout.view())))
 			return is_no_place(dentry);
 	}
 

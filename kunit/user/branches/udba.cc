@@ -268,6 +268,28 @@ PARAM_CASE(renames_beside_lookups, "reval", "notify")
 	mounted.unmount();
 }
 
+/* Names of a branch are exchanged all the time, in one directory and between two: each of them is always there. */
+PARAM_CASE(exchanged_all_the_time, "reval", "notify")
+{
+	Watched u;
+	write_file(u.low + "/dir/other", "other");
+	u.start();
+	pid_t exchanger = spawn([&] {
+		for (bool far = false;; far = !far) {
+			string with = u.low + (far ? "/alone/file" : "/dir/other");
+			OK(renameat2(AT_FDCWD, (u.low + "/dir/file").c_str(), AT_FDCWD,
+				     with.c_str(), RENAME_EXCHANGE));
+		}
+		return 0;
+	});
+	for (int i = 0; i < 1000; i++) {
+		for (const char *name : {"dir/file", "dir/other", "alone/file"})
+			EXPECT(access(u.at(name).c_str(), F_OK) == 0 || errno != ENOENT);
+	}
+	kill(exchanger, SIGKILL);
+	wait_for(exchanger);
+}
+
 /* A copy was removed directly. The name leads to the lower file then, although the copy is open. */
 PARAM_CASE(copies_that_go, "reval", "notify")
 {

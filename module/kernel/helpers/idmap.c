@@ -105,6 +105,42 @@ static void end_lowered(const struct lowered *as)
 	put_cred(as->cred);
 }
 
+/*
+ * Whether a name in @dir exists if and only if the dcache has it, as on tmpfs. Such a filesystem
+ * says of each name that the dcache does not have that it does not exist.
+ */
+static bool is_all_in_dcache(const struct dentry *dir)
+{
+	return d_inode(dir)->i_op->lookup == simple_lookup &&
+	       !(dir->d_flags & (DCACHE_OP_HASH | DCACHE_OP_COMPARE));
+}
+
+/*
+ * Looks @name up in such a directory, with or without the inode's lock: d_lookup() sees renames as
+ * one step. Never negative, an ERR_PTR instead. It makes no dentry, as the VFS would for a name
+ * that does not exist. Null if the VFS has to ask whether what is found is valid.
+ */
+static struct dentry *find_in_dcache(struct vfsmount *mnt, const char *name, struct dentry *dir,
+				     int len)
+{
+	int err = inode_permission(idmap_of(mnt), d_inode(dir), MAY_EXEC);
+	struct dentry *found;
+
+	if (err)
+		return ERR_PTR(err);
+	found = aufs_d_lookup(dir, name, len);
+	if (found && !aufs_d_is_positive(found)) {
+		dput(found);
+		found = NULL;
+	}
+	if (!found)
+		return ERR_PTR(-ENOENT);
+	if (!(found->d_flags & DCACHE_OP_REVALIDATE))
+		return found;
+	dput(found);
+	return NULL;
+}
+
 int aufs_create(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry, umode_t mode)
 {
 #ifdef HAVE_DELEGATED_INODE
@@ -144,6 +180,23 @@ ssize_t aufs_getxattr(struct vfsmount *mnt, struct dentry *dentry, const char *n
 	return vfs_getxattr(idmap_of(mnt), dentry, name, value, size);
 }
 
+/* Whether @base, whose inode is locked, has @name; or a negative errno. */
+int aufs_has_name(struct vfsmount *mnt, const char *name, struct dentry *base, int len)
+{
+	struct dentry *found = NULL;
+	bool has;
+
+	if (is_all_in_dcache(base))
+		found = find_in_dcache(mnt, name, base, len);
+	if (!found)
+		found = aufs_lookup_locked(mnt, name, base, len);
+	if (IS_ERR(found))
+		return found == ERR_PTR(-ENOENT) ? 0 : PTR_ERR(found);
+	has = d_is_positive(found);
+	dput(found);
+	return has;
+}
+
 int aufs_link(struct dentry *old, struct vfsmount *mnt, struct inode *dir, struct dentry *dentry)
 {
 	return vfs_link(old, idmap_of(mnt), dir, dentry, NULL);
@@ -168,7 +221,14 @@ struct dentry *aufs_lookup_unlocked(struct vfsmount *mnt, const char *name, stru
 {
 #ifdef HAVE_LOOKUP_ONE_QSTR
 	struct qstr qname = QSTR_INIT(name, len);
+#endif
+	struct dentry *found = NULL;
 
+	if (is_all_in_dcache(base))
+		found = find_in_dcache(mnt, name, base, len);
+	if (found)
+		return found;
+#ifdef HAVE_LOOKUP_ONE_QSTR
 	return lookup_one_positive_unlocked(idmap_of(mnt), &qname, base);
 #else
 	return lookup_one_positive_unlocked(idmap_of(mnt), name, base, len);
