@@ -19,22 +19,31 @@ struct BranchEntry {
 
 inline bool is_dot_or_dotdot(StringView name)
 {
-	return name == StringView(".") || name == StringView("..");
+	return !name.empty() && name[0] == '.' &&
+	       (name.size() == 1 || (name.size() == 2 && name[1] == '.'));
 }
 
-/* Passes each entry that iterate_dir() gives to a visitor; for read_entries(). */
-template <class Visit> struct EntryVisitor : dir_context {
-	Visit &visit;
-	int error = 0;
-	bool called = false;
+/* Takes each entry that iterate_dir() gives, for read_entries(). */
+struct EntryTaker : dir_context {
+	int error = 0; /* that of the last entry: it ends the reading */
+	bool called = false; /* there was an entry */
 
-	explicit EntryVisitor(Visit &v) : dir_context{}, visit(v)
+	explicit EntryTaker(filldir_t take) : dir_context{}
 	{
-		actor = act;
+		actor = take;
+	}
+};
+
+/* Passes each entry to a visitor. */
+template <class Visit> struct EntryVisitor : EntryTaker {
+	Visit &visit;
+
+	explicit EntryVisitor(Visit &v) : EntryTaker(take), visit(v)
+	{
 	}
 
-	static bool act(struct dir_context *ctx, const char *name, int size, loff_t offset,
-			u64 number, unsigned int type)
+	static bool take(struct dir_context *ctx, const char *name, int size, loff_t offset,
+			 u64 number, unsigned int type)
 	{
 		auto &self = static_cast<EntryVisitor &>(*ctx);
 		StringView view(name, static_cast<StringView::Size>(size));
@@ -57,27 +66,20 @@ inline constexpr unsigned int unseen = O_NOATIME;
 #endif
 
 /*
- * Calls @visit(BranchEntry) -> Result<void> for each entry of the directory @dir but `.` and `..`. Gives the position
- * at the end. The kernel locks the branch directory meanwhile. @flags are for its open. -EINTR on a fatal signal.
+ * Has @taker take each entry of the directory @dir. Gives the position at the end. The kernel locks the branch
+ * directory meanwhile. @flags are for its open. -EINTR on a fatal signal.
  */
+Result<loff_t> take_entries(const AsMounter &mounter, PartRef dir, unsigned int flags,
+			    EntryTaker &taker);
+
+/* The same by @visit(BranchEntry) -> Result<void>, without `.` and `..`. */
 template <class Visit>
-Result<loff_t> read_entries(const AsMounter &, PartRef dir, unsigned int flags, Visit &&visit)
+Result<loff_t> read_entries(const AsMounter &mounter, PartRef dir, unsigned int flags,
+			    Visit &&visit)
 {
-	struct path path = dir.path();
-	auto file = TRY(adopt_or_error(
-		dentry_open(&path, static_cast<int>(O_RDONLY | O_DIRECTORY | O_LARGEFILE | flags),
-			    aufs_current_cred())));
 	EntryVisitor<Visit> visitor(visit);
 
-	/* A filesystem may stop after any number of entries; at the end it gives none. */
-	do {
-		visitor.called = false;
-		TRY(check(iterate_dir(file.get(), &visitor)));
-		TRY(check(visitor.error));
-		if (aufs_signal_pending())
-			return Error{-EINTR};
-	} while (visitor.called);
-	return file->f_pos;
+	return take_entries(mounter, dir, flags, visitor);
 }
 
 /* The same without the position. */

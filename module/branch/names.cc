@@ -4,10 +4,26 @@
 namespace aufs
 {
 
+namespace
+{
+
+/* The room for entries that a table has at first, and at most, and at most because of expect(). */
+constexpr unsigned long least_room = 64;
+constexpr unsigned long most_room = 1UL << 27;
+constexpr unsigned long most_expected = 1UL << 14;
+
+/* The size of the first chunk. Each is twice as large as the one before, up to the largest. */
+constexpr unsigned long first_chunk = 2048;
+constexpr unsigned long largest_chunk = 32768;
+
+} // namespace
+
 NameTable::NameTable(NameTable &&other)
-	: chunks_(cxxrt::exchange(other.chunks_, nullptr)), entries_(move(other.entries_)),
-	  slots_(move(other.slots_)), count_(cxxrt::exchange(other.count_, 0)),
-	  room_(cxxrt::exchange(other.room_, 0)), key_{other.key_[0], other.key_[1]}
+	: entries_(move(other.entries_)), rows_(move(other.rows_)),
+	  count_(cxxrt::exchange(other.count_, 0)), room_(cxxrt::exchange(other.room_, 0)),
+	  shift_(other.shift_), expected_(other.expected_),
+	  chunks_(cxxrt::exchange(other.chunks_, nullptr)), at_(other.at_),
+	  free_(cxxrt::exchange(other.free_, 0)), chunk_size_(other.chunk_size_), key_(other.key_)
 {
 }
 
@@ -26,63 +42,25 @@ NameTable::~NameTable()
 		kvfree(cxxrt::exchange(chunks_, chunks_->next));
 }
 
-/* The slot that has @name, or the free one where it belongs. There is always a free one. */
-unsigned long *NameTable::slot_of(StringView name, unsigned int hash) const
+void NameTable::expect(unsigned long count)
 {
-	unsigned long mask = 2 * room_ - 1;
-	unsigned long at = hash & mask;
-
-	for (;; at = (at + 1) & mask) {
-		unsigned long &slot = slots_.data[at];
-
-		if (!slot)
-			return &slot;
-
-		const Entry &entry = *entries_.data[slot - 1];
-
-		if (entry.hash == hash && entry.view() == name)
-			return &slot;
-	}
+	expected_ = cxxrt::min(count, most_expected);
 }
 
-Result<void> NameTable::grow()
+template <NameTable::Length length> Result<NameTable::Found> NameTable::find_or_add(StringView name)
 {
-	unsigned long room = room_ ? 2 * room_ : 64;
-	auto entries = KvArray<Entry *>::allocate(room);
-	auto slots = KvArray<unsigned long>::allocate(2 * room);
+	auto wanted = look_for<length>(name);
 
-	if (!entries.data || !slots.data)
-		return Error{-ENOMEM};
-	if (!room_)
-		aufs_random_key(key_);
-	for (unsigned long i = 0; i < count_; i++)
-		entries.data[i] = entries_.data[i];
-	__builtin_memset(slots.data, 0, 2 * room * sizeof(slots.data[0]));
-	entries_ = move(entries);
-	slots_ = move(slots);
-	room_ = room;
-	for (unsigned long i = 0; i < count_; i++)
-		*slot_of(entries_.data[i]->view(), entries_.data[i]->hash) = i + 1;
-	return {};
-}
+	for (u32 number = rows_.data[wanted.row]; number;) {
+		Entry &entry = *entries_.data[number - 1];
 
-Result<NameTable::Entry *> NameTable::allocate(unsigned long size)
-{
-	size = (size + alignof(Entry) - 1) & ~(alignof(Entry) - 1);
-	if (!chunks_ || chunks_->used + size > chunk_size - sizeof(Chunk)) {
-		auto *chunk = static_cast<Chunk *>(aufs_kvmalloc(chunk_size, GFP_KERNEL_ACCOUNT));
-
-		if (!chunk)
-			return Error{-ENOMEM};
-		chunk->next = chunks_;
-		chunk->used = 0;
-		chunks_ = chunk;
+		if (entry.hash == wanted.hash && entry.view() == name)
+			return Found{&entry, false};
+		number = entry.next;
 	}
-
-	auto *entry = reinterpret_cast<Entry *>(chunks_->bytes + chunks_->used);
-
-	chunks_->used += size;
-	return entry;
+	if (entry_size(name) > free_)
+		TRY(add_chunk(entry_size(name)));
+	return Found{&put<length>(wanted), true};
 }
 
 Result<NameTable::Found> NameTable::find_or_add(StringView name)
@@ -91,22 +69,78 @@ Result<NameTable::Found> NameTable::find_or_add(StringView name)
 		return Error{-EIO};
 	if (count_ == room_)
 		TRY(grow());
+	return length_of(name) == Length::is_short ? find_or_add<Length::is_short>(name) :
+						     find_or_add<Length::is_long>(name);
+}
 
-	unsigned int hash = hash_of(name);
-	unsigned long *slot = slot_of(name, hash);
+Result<void> NameTable::grow()
+{
+	unsigned long room = room_ ? 2 * room_ : least_room;
 
-	if (*slot)
-		return Found{entries_.data[*slot - 1], false};
+	while (room < expected_)
+		room *= 2;
+	/* The kernel warns of an allocation that is much larger. */
+	if (room > most_room)
+		return Error{-ENOMEM};
 
-	Entry *entry = TRY(allocate(sizeof(Entry) + name.size()));
+	auto entries = KvArray<Entry *>::allocate(room);
+	auto rows = KvArray<u32>::allocate_zeroed(room);
 
-	__builtin_memset(static_cast<void *>(entry), 0, sizeof(*entry));
-	entry->hash = hash;
-	entry->size = static_cast<unsigned short>(name.size());
-	__builtin_memcpy(entry->name, name.data(), name.size());
-	entries_.data[count_] = entry;
-	*slot = ++count_;
-	return Found{entry, true};
+	if (!entries.data || !rows.data)
+		return Error{-ENOMEM};
+	if (!room_) {
+		unsigned long secrets[2];
+
+		aufs_random_key(secrets);
+		key_ = cxxrt::NameKey(secrets[0], secrets[1]);
+	}
+
+	auto shift = 32 - static_cast<unsigned int>(__builtin_ctzl(room));
+
+	for (unsigned long i = 0; i < count_; i++) {
+		Entry &entry = *entries_.data[i];
+		u32 &row = rows.data[entry.hash >> shift];
+
+		entries.data[i] = &entry;
+		entry.next = cxxrt::exchange(row, static_cast<u32>(i + 1));
+	}
+	entries_ = move(entries);
+	rows_ = move(rows);
+	room_ = room;
+	shift_ = shift;
+	return {};
+}
+
+void NameTable::complete()
+{
+	rows_ = {};
+	/* More names were expected than there are. */
+	if (room_ == least_room || count_ > room_ / 4)
+		return;
+
+	auto entries = KvArray<Entry *>::allocate(count_);
+
+	if (!entries.data)
+		return;
+	for (unsigned long i = 0; i < count_; i++)
+		entries.data[i] = entries_.data[i];
+	entries_ = move(entries);
+}
+
+/* Begins a chunk, with room for an entry of @size bytes. */
+Result<void> NameTable::add_chunk(unsigned long size)
+{
+	chunk_size_ = chunk_size_ ? cxxrt::min(2 * chunk_size_, largest_chunk) : first_chunk;
+
+	unsigned long bytes = cxxrt::max(chunk_size_, sizeof(Chunk) + size);
+	auto *chunk = static_cast<Chunk *>(aufs_kvmalloc(bytes, GFP_KERNEL_ACCOUNT));
+
+	if (!chunk)
+		return Error{-ENOMEM};
+	chunk->next = cxxrt::exchange(chunks_, chunk);
+	at_ = chunk->bytes;
+	free_ = bytes - sizeof(Chunk);
+	return {};
 }
 
 } // namespace aufs

@@ -7,6 +7,8 @@
 
 #include "kernel/handles.hh"
 
+#include "name_bytes.hh"
+
 namespace aufs
 {
 
@@ -15,12 +17,13 @@ class NameTable final
 public:
 	struct Entry {
 		u64 number; /* the union's inode number, or 0: ask the inode */
-		unsigned int hash;
+		u32 hash;
+		u32 next; /* the number of the next entry in its row */
 		unsigned short part; /* the part of the directory that it was read from */
+		unsigned short size; /* a server's name may be longer than NAME_MAX */
 		unsigned char type; /* DT_... */
 		bool visible; /* false for a whiteout, which hides the name in later parts */
-		unsigned short size; /* a server's name may be longer than NAME_MAX */
-		char name[];
+		alignas(u64) char name[]; /* if it is short, zeroes up to the eighth byte */
 
 		StringView view() const
 		{
@@ -46,43 +49,128 @@ public:
 
 	struct Found {
 		Entry *entry;
-		bool added; /* it is new: number, part, type and visible are 0 */
+		bool added; /* it is new: the caller sets number, part, type and visible */
 	};
 	/*
 	 * The entry @name, which is added if it does not exist. -ENOMEM; -EIO for PATH_MAX bytes or more, which the VFS
 	 * does not take.
 	 */
 	Result<Found> find_or_add(StringView name);
-	/* Frees what is needed to find and to add entries; neither is done any more. */
-	void complete()
+
+	/* Whether find_or_put() may be called. */
+	bool has_room_for(StringView name) const
 	{
-		slots_ = {};
+		return count_ != room_ && entry_size(name) <= free_;
 	}
+	/* Whether a name is short (name_bytes.hh), where that is known when the code is compiled. */
+	enum class Length : bool { is_short, is_long };
+	static Length length_of(StringView name)
+	{
+		return name.size() <= cxxrt::short_name ? Length::is_short : Length::is_long;
+	}
+	/*
+	 * As find_or_add() where there is room, and without a call. Nothing is done, and the entry is null, if a long
+	 * name may be there already.
+	 */
+	template <Length length> [[gnu::always_inline]] Found find_or_put(StringView name)
+	{
+		auto wanted = look_for<length>(name);
+
+		for (u32 number = rows_.data[wanted.row]; number;) {
+			Entry &entry = *entries_.data[number - 1];
+
+			if (entry.hash == wanted.hash) [[unlikely]] {
+				if (length == Length::is_long)
+					return {nullptr, false};
+				if (entry.size == name.size() &&
+				    cxxrt::load<u64>(entry.name) == wanted.word)
+					return {&entry, false};
+			}
+			number = entry.next;
+		}
+		return {&put<length>(wanted), true};
+	}
+
+	/*
+	 * About so many entries will come: room for them is made at once. For an empty table. A wrong number costs time
+	 * or memory, but no more.
+	 */
+	void expect(unsigned long count);
+	/* Frees what is needed to find and to add entries; neither is done any more. */
+	void complete();
 
 private:
 	/* Entries lie one after the other in chunks, so that a large directory costs few allocations. */
 	struct Chunk {
 		Chunk *next;
-		unsigned long used;
 		alignas(Entry) char bytes[];
 	};
-	static constexpr unsigned long chunk_size = 32768;
 
-	unsigned int hash_of(StringView name) const
+	/* A name that is looked for. */
+	struct Wanted {
+		StringView name;
+		u64 word; /* the number of a short name */
+		u32 hash;
+		u32 row;
+	};
+	template <Length length> [[gnu::always_inline]] Wanted look_for(StringView name) const
 	{
-		return aufs_hash(key_, name.data(), name.size());
-	}
-	unsigned long *slot_of(StringView name, unsigned int hash) const;
-	Result<void> grow();
-	Result<Entry *> allocate(unsigned long size);
+		u64 word = 0;
+		u32 hash;
 
-	Chunk *chunks_ = nullptr;
+		if constexpr (length == Length::is_short) {
+			word = cxxrt::short_name_number(name);
+			hash = key_.hash_short(word, name.size());
+		} else {
+			hash = key_.hash_long(name);
+		}
+		return {name, word, hash, hash >> shift_};
+	}
+	/* Adds an entry, for which there is room. */
+	template <Length length> [[gnu::always_inline]] Entry &put(const Wanted &wanted)
+	{
+		auto &entry = *reinterpret_cast<Entry *>(at_);
+		u32 &row = rows_.data[wanted.row];
+		unsigned long size = entry_size(wanted.name);
+
+		at_ += size;
+		free_ -= size;
+		entry.hash = wanted.hash;
+		entry.next = row;
+		entry.size = static_cast<unsigned short>(wanted.name.size());
+		if constexpr (length == Length::is_short)
+			cxxrt::store(entry.name, wanted.word);
+		else
+			cxxrt::copy_long_name(entry.name, wanted.name);
+		entries_.data[count_] = &entry;
+		row = static_cast<u32>(++count_);
+		return entry;
+	}
+	template <Length length> Result<Found> find_or_add(StringView name);
+	static unsigned long entry_size(StringView name)
+	{
+		return sizeof(Entry) +
+		       ((cxxrt::max(name.size(), sizeof(u64)) + alignof(Entry) - 1) &
+			~(alignof(Entry) - 1));
+	}
+	Result<void> grow();
+	Result<void> add_chunk(unsigned long size);
+
 	KvArray<Entry *> entries_;
-	KvArray<unsigned long>
-		slots_; /* indices plus 1; twice as many as there is room for entries */
+	/*
+	 * Entries whose hashes have the same highest bits are in a row. This is the number of the first one of each
+	 * row, counted from 1; there are as many rows as there is room for entries.
+	 */
+	KvArray<u32> rows_;
 	unsigned long count_ = 0;
-	unsigned long room_ = 0;
-	unsigned long key_[2] = {}; /* of the hash; made for the first entry */
+	unsigned long room_ = 0; /* a power of two, or 0 */
+	unsigned int shift_ = 0; /* the bits of a hash that do not count for its row */
+	unsigned long expected_ = 0;
+	Chunk *chunks_ = nullptr;
+	char *at_ = nullptr; /* in the newest chunk: the rest of it, of free_ bytes */
+	unsigned long free_ = 0;
+	unsigned long chunk_size_ = 0; /* of the newest chunk */
+	cxxrt::NameKey key_{0, 0}; /* made for the first entry */
 };
 
 } // namespace aufs

@@ -99,6 +99,12 @@ template <class T> struct KvArray {
 		return KvArray(
 			static_cast<T *>(aufs_kvmalloc(count * sizeof(T), GFP_KERNEL_ACCOUNT)));
 	}
+	/* The same, filled with zeroes. */
+	[[nodiscard]] static KvArray allocate_zeroed(__SIZE_TYPE__ count)
+	{
+		return KvArray(static_cast<T *>(
+			aufs_kvmalloc(count * sizeof(T), GFP_KERNEL_ACCOUNT | __GFP_ZERO)));
+	}
 };
 
 } // namespace cxxrt

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "listing.hh"
+#include "name_filters.hh"
 #include "branch/entries.hh"
 #include "branch/lookup.hh"
 #include "branch/overlay.hh"
@@ -67,12 +68,31 @@ struct Listing::Source {
 	Super::Numbering number_for;
 };
 
+/* Notes in @found what @source has by its name: an object, or if that is not @visible, a whiteout of it. */
+[[gnu::always_inline]] inline void Listing::note(const Source &source, NameTable::Found found,
+						 u64 number, unsigned int type, bool visible)
+{
+	NameTable::Entry &known = *found.entry;
+
+	/* A whiteout hides the name in later parts, not in its own. */
+	if (!found.added && (!visible || known.visible || known.part != source.part))
+		return;
+	known.part = source.part;
+	known.visible = visible;
+	known.type = static_cast<unsigned char>(type);
+	if (source.numbered || (source.directories_numbered && type == DT_DIR))
+		known.number = source.number_for(number);
+	else
+		known.number = 0;
+}
+
 /* Adds the name of a whiteout itself, as any other name. */
 Result<void> Listing::add_whiteout(const Source &source, const BranchEntry &entry)
 {
 	auto [known, added] = TRY(names_.find_or_add(entry.name));
 
 	if (added) {
+		known->number = 0;
 		known->part = source.part;
 		known->visible = true;
 		known->type = static_cast<unsigned char>(entry.type);
@@ -103,21 +123,76 @@ Result<void> Listing::add(const Super &super, const Source &source, const Branch
 		has_hidden_on_rw_ = has_hidden_on_rw_ || branch.writable();
 		return {};
 	}
-
-	auto [known, added] = TRY(names_.find_or_add(name));
-
-	/* A whiteout hides the name in later parts, not in its own. */
-	if (!added && (whiteout || known->visible || known->part != source.part))
-		return {};
-	known->part = source.part;
-	known->visible = !whiteout;
-	known->type = static_cast<unsigned char>(entry.type);
-	if (source.numbered || (source.directories_numbered && entry.type == DT_DIR))
-		known->number = source.number_for(entry.number);
-	else
-		known->number = 0;
+	note(source, TRY(names_.find_or_add(name)), entry.number, entry.type, !whiteout);
 	return {};
 }
+
+/*
+ * Takes the entries of one part. Most names are neither special nor need memory: for them no function is called, and
+ * their cost is a figure of the benchmarks (readdir, two branches).
+ */
+struct Listing::Reader : EntryTaker {
+	using Length = NameTable::Length;
+
+	Listing &listing;
+	const Super &super;
+	const Source &source;
+
+	Reader(Listing &l, const Super &of, const Source &s)
+		: EntryTaker(take), listing(l), super(of), source(s)
+	{
+	}
+
+	static bool take(struct dir_context *ctx, const char *name, int size, loff_t offset,
+			 u64 number, unsigned int type)
+	{
+		StringView view(name, static_cast<StringView::Size>(size));
+
+		if (NameTable::length_of(view) == Length::is_long)
+			return take_long(ctx, name, size, offset, number, type);
+		return take_plain<Length::is_short>(ctx, view, number, type);
+	}
+
+	/* A function of its own: take() then needs fewer registers, and saves fewer. */
+	[[gnu::noinline]] static bool take_long(struct dir_context *ctx, const char *name, int size,
+						loff_t, u64 number, unsigned int type)
+	{
+		StringView view(name, static_cast<StringView::Size>(size));
+
+		return take_plain<Length::is_long>(ctx, view, number, type);
+	}
+
+	template <Length length>
+	[[gnu::always_inline]] static bool take_plain(struct dir_context *ctx, StringView name,
+						      u64 number, unsigned int type)
+	{
+		auto &self = static_cast<Reader &>(*ctx);
+		NameTable &names = self.listing.names_;
+
+		if (name.empty() || name[0] == '.' || name.size() > max_name ||
+		    !names.has_room_for(name)) [[unlikely]]
+			return take_any(self, name, number, type);
+
+		auto found = names.find_or_put<length>(name);
+
+		if (length == Length::is_long && !found.entry) [[unlikely]]
+			return take_any(self, name, number, type);
+		self.called = true;
+		note(self.source, found, number, type, true);
+		return true;
+	}
+
+	[[gnu::noinline]] static bool take_any(Reader &self, StringView name, u64 number,
+					       unsigned int type)
+	{
+		self.called = true;
+		if (is_dot_or_dotdot(name))
+			return true;
+		self.error =
+			self.listing.add(self.super, self.source, {name, number, type, 0}).error();
+		return self.error == 0;
+	}
+};
 
 /*
  * Hides the whiteouts of overlayfs among the names from @first on, which @from gave. They are looked up, which is not
@@ -149,6 +224,7 @@ Result<void> Listing::read_parts(const AsMounter &mounter, Inode &dir)
 	impure_ = is_impure(mounter, dir);
 	stack_ = &found;
 	changed_ = change_times(found, now);
+	names_.expect(estimate_names(found));
 	for (const Part &from : found) {
 		/* Copies have the numbers of their originals. */
 		const Source source = {
@@ -160,9 +236,9 @@ Result<void> Listing::read_parts(const AsMounter &mounter, Inode &dir)
 		};
 		unsigned long first = names_.count();
 
-		TRY(for_each_entry(mounter, from, [&](const BranchEntry &entry) {
-			return add(super, source, entry);
-		}));
+		Reader reader(*this, super, source);
+
+		TRY(take_entries(mounter, from, 0, reader));
 		if (from.branch->has_overlay_whiteouts())
 			TRY(hide_overlay_whiteouts(mounter, from, first));
 	}

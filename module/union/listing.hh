@@ -48,6 +48,9 @@ private:
 
 	Result<void> read_parts(const AsMounter &mounter, Inode &dir);
 	struct Source;
+	struct Reader;
+	static void note(const Source &source, NameTable::Found found, u64 number,
+			 unsigned int type, bool visible);
 	Result<void> add(const Super &super, const Source &source, const BranchEntry &entry);
 	Result<void> hide_overlay_whiteouts(const AsMounter &mounter, const Part &from,
 					    unsigned long first);

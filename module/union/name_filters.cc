@@ -99,18 +99,23 @@ void Inode::drop_filters()
 	free_filters(old);
 }
 
-/* How often the parts are to be asked in vain before they are read for the first time. */
-unsigned int FilteredLookup::first_price() const
+unsigned int estimate_names(const Stack &parts)
 {
 	unsigned int names = 0;
 
-	for (const Part &part : parts_) {
+	for (const Part &part : parts) {
 		unsigned int more = estimate_names(part);
 
 		if (more != ~0U)
 			names += more;
 	}
-	return cxxrt::max(patience * parts_.parts(), names / entries_a_question);
+	return names;
+}
+
+/* How often the parts are to be asked in vain before they are read for the first time. */
+unsigned int FilteredLookup::first_price() const
+{
+	return cxxrt::max(patience * parts_.parts(), estimate_names(parts_) / entries_a_question);
 }
 
 FilteredLookup::~FilteredLookup()

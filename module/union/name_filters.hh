@@ -12,6 +12,9 @@
 namespace aufs
 {
 
+/* A very rough number of the names in all of @parts, as far as their filesystems let it be known. Any context. */
+unsigned int estimate_names(const Stack &parts);
+
 /* A lookup of one name in the parts of one directory. */
 class FilteredLookup final
 {
