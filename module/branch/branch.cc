@@ -13,12 +13,17 @@ namespace
  */
 Result<Own<char[]>> absolute_name(const struct path &path, StringView given)
 {
-	auto buffer = Own<char[]>::adopt(new (Gfp{GFP_KERNEL}) char[PATH_MAX]);
+	/* Most paths fit into the first one. The other is a page, which the kernel clears for each branch. */
+	char few[256];
+	Own<char[]> many;
+	const char *text = d_path(&path, few, sizeof(few));
 
-	if (!buffer)
-		return Error{-ENOMEM};
-
-	const char *text = d_path(&path, buffer.get(), PATH_MAX);
+	if (text == error_pointer<char>(-ENAMETOOLONG)) {
+		many = Own<char[]>::adopt(new (Gfp{GFP_KERNEL}) char[PATH_MAX]);
+		if (!many)
+			return Error{-ENOMEM};
+		text = d_path(&path, many.get(), PATH_MAX);
+	}
 	/* A path that has no name here ("(unreachable)", too long) is shown as it was given. */
 	StringView name = is_error(text) || text[0] != '/' ? given :
 							     StringView::from_c_string(text);
@@ -106,9 +111,7 @@ Result<Own<Branch>> Branch::create(struct fs_context *fc, const BranchItem &item
 	branch.own_whiteouts_ = item.own_whiteouts;
 	branch.name_ = TRY(absolute_name(branch.found_.path, item.path));
 	TRY(branch.check_filesystem(fc, item.perm_given));
-	branch.housekeeping_ = Housekeeping::create(branch.sb().s_stack_depth);
-	if (!branch.housekeeping_)
-		return Error{-ENOMEM};
+	branch.housekeeping_.init(branch.sb().s_stack_depth);
 	branch.numbers_by_inode_ = numbers_unknown(branch.sb());
 	branch.lists_numbers_ = !branch.numbers_by_inode_ && is_known_to_list_numbers(branch.sb());
 	branch.tells_changes_ = is_known_to_tell_changes(branch.sb());
@@ -248,7 +251,8 @@ Result<void> Branch::attach(struct fs_context *fc)
 	found_ = {};
 	write_errors_ = aufs_sample_write_errors(&sb());
 	identify_filesystem();
-	has_private_attributes_ = has_private_attributes(*this);
+	if (writable())
+		has_private_attributes_ = has_private_attributes(*this);
 	follow_permission();
 	return {};
 }
@@ -265,12 +269,18 @@ void Branch::follow_permission()
 		AtomicRef(keeps_none_).store(all_kinds);
 }
 
-Result<void> Branch::check_use(struct fs_context *fc, const BranchItem &item) const
+Result<void> Branch::prepare_use(struct fs_context *fc, const BranchItem &item)
 {
-	if (item.perm != BranchPerm::rw || (!aufs_sb_rdonly(&sb()) && !mount_is_readonly_))
+	if (item.perm != BranchPerm::rw)
 		return {};
-	mount_error(fc, "branch '%s' is mounted read-only: it cannot become rw", name_.get());
-	return Error{-EROFS};
+	if (aufs_sb_rdonly(&sb()) || mount_is_readonly_) {
+		mount_error(fc, "branch '%s' is mounted read-only: it cannot become rw",
+			    name_.get());
+		return Error{-EROFS};
+	}
+	if (!writable())
+		has_private_attributes_ = has_private_attributes(*this);
+	return {};
 }
 
 void Branch::use_as(const BranchItem &item)

@@ -48,15 +48,15 @@ public:
 	struct vfsmount *detach()
 	{
 		/* It has dentries of the mount. */
-		housekeeping_ = {};
+		housekeeping_.forget_dentries();
 		return cxxrt::exchange(mnt_, nullptr);
 	}
 
 	/*
-	 * -EROFS, explained in @fc's log, if @item asks for rw and the filesystem or the mount is read-only. @item's
-	 * path is ignored.
+	 * Comes before use_as(), and asks the filesystem what only a rw branch must be able to do. -EROFS, explained in
+	 * @fc's log, if @item says rw and the filesystem or the mount is read-only. @item's path is ignored. Sleeps.
 	 */
-	Result<void> check_use(struct fs_context *fc, const BranchItem &item) const;
+	Result<void> prepare_use(struct fs_context *fc, const BranchItem &item);
 	/* Its permission and attributes, without a path. */
 	BranchItem use() const
 	{
@@ -379,7 +379,7 @@ public:
 	/* Whether a union may have written to it: then objects may have origins. */
 	bool has_origins() const
 	{
-		return housekeeping_->used();
+		return housekeeping_.used();
 	}
 	/*
 	 * Whether a copy with the type of @mode can store its origin and get further names here, as far as is known
@@ -402,7 +402,7 @@ public:
 	/* The union's own files in the root of a rw branch (housekeeping.hh); made when they are needed. */
 	Housekeeping &housekeeping() const
 	{
-		return *housekeeping_;
+		return housekeeping_;
 	}
 
 private:
@@ -452,7 +452,7 @@ private:
 	HeldPath found_;
 	struct vfsmount *mnt_ = nullptr;
 	Own<char[]> name_;
-	Own<Housekeeping> housekeeping_;
+	mutable Housekeeping housekeeping_;
 	mutable u64 free_ = 0;
 	static constexpr s64 never = -1;
 	mutable s64 free_asked_ = never; /* when free_ was asked for, in seconds since boot */

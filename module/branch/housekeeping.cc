@@ -88,11 +88,6 @@ bool Housekeeping::Kept::is_there(const Branch &branch, StringView name) const
 	       h_inode.i_mode == mode && NameSnapshot(*dentry).view() == name;
 }
 
-Own<Housekeeping> Housekeeping::create(int depth)
-{
-	return Own<Housekeeping>::adopt(new (Gfp{GFP_KERNEL}) Housekeeping(depth));
-}
-
 void Housekeeping::look_up_dirs(const AsMounter &mounter, const Branch &branch)
 {
 	for (HousekeepingDir which : all_dirs)

@@ -32,8 +32,18 @@ enum class HousekeepingDir : unsigned char { plinks, orphans };
 class Housekeeping final
 {
 public:
-	/* For a branch whose filesystem is stacked @depth times. Null without memory. */
-	[[nodiscard]] static Own<Housekeeping> create(int depth);
+	/* For a branch whose filesystem is stacked @depth times. Comes before all else. */
+	void init(int depth)
+	{
+		aufs_mutex_init(&lock_, AUFS_MUTEX_HOUSEKEEPING, depth);
+	}
+	/* Lets what was found and made go. Nothing uses the branch any more. */
+	void forget_dentries()
+	{
+		base_ = {};
+		plinks_ = {};
+		orphans_ = {};
+	}
 
 	/*
 	 * Whether one of the two directories exists, or existed at some time of this mount, or could not be looked for.
@@ -81,11 +91,6 @@ public:
 
 private:
 	static void count_one_more(const Writer &writer, struct dentry &workfile);
-
-	explicit Housekeeping(int depth)
-	{
-		aufs_mutex_init(&lock_, AUFS_MUTEX_HOUSEKEEPING, depth);
-	}
 
 	/* An object that was found or made, with its owner and mode at that time. */
 	struct Kept {

@@ -284,7 +284,7 @@ bool aufs_is_idmapped(const struct vfsmount *mnt);
 void *aufs_kvmalloc(size_t size, gfp_t gfp);
 void aufs_kiocb_end_write(struct kiocb *iocb);
 /* Whether @dentry, or a directory above it, is the upper or the work directory of an overlayfs. */
-bool aufs_is_overlays(struct dentry *dentry);
+bool aufs_is_overlays(const struct dentry *dentry);
 int aufs_link(struct dentry *old, struct vfsmount *mnt, struct inode *dir, struct dentry *dentry);
 const struct cred *aufs_limited_creds(bool as_nobody);
 struct dentry *aufs_lookup_locked(struct vfsmount *mnt, const char *name, struct dentry *base,

@@ -67,7 +67,7 @@ inline bool asks_for_key(const struct dentry_operations &operations)
 }
 
 /* Whether @dentry, or a directory above it, is the upper or the work directory of an overlayfs. */
-inline bool is_overlays(struct dentry &dentry)
+inline bool is_overlays(const struct dentry &dentry)
 {
 	return aufs_is_overlays(&dentry);
 }

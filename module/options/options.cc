@@ -209,13 +209,9 @@ Result<void> parse_perm(StringView text, StringView item, BranchItem &branch, Op
 
 Size find_unescaped(StringView text, Size at, char stop)
 {
-	while (at < text.size()) {
-		Lexeme next = lex(text.substr(at));
-
-		if (next.kind == Lexeme::Kind::plain && next.byte == stop)
-			break;
-		at += next.length;
-	}
+	/* Only a backslash makes more than one byte a lexeme, or a byte something else than itself. */
+	while (at < text.size() && text[at] != stop)
+		at += text[at] == '\\' ? lex(text.substr(at)).length : 1;
 	return at;
 }
 

@@ -160,7 +160,7 @@ Result<void> ListChange::plan_step(const AsMounter &mounter, struct fs_context *
 	PlannedBranch &entry = *TRY(entry_of(fc, step));
 
 	if (step.kind == Kind::modify) {
-		TRY(entry.branch->check_use(fc, step.use));
+		TRY(entry.branch->prepare_use(fc, step.use));
 		if (entry.branch->has_overlay_whiteouts() != step.use.overlay_whiteouts) {
 			mount_error(
 				fc,
@@ -184,7 +184,7 @@ Result<void> ListChange::plan_step(const AsMounter &mounter, struct fs_context *
 		if (!step.use.perm_given) {
 			BranchItem use = old.is_modified ? old.use : old.branch->use();
 
-			TRY(step.fresh->check_use(fc, use));
+			TRY(step.fresh->prepare_use(fc, use));
 			step.fresh->set_overlay_whiteouts(use.overlay_whiteouts);
 			list_[place].is_modified = true;
 			list_[place].use = use;

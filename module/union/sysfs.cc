@@ -104,6 +104,26 @@ ssize_t read_nothing(struct file *, struct kobject *, Attribute *, char *, loff_
 
 constinit struct bin_attribute xi_path{};
 
+constexpr Size name_size = 16;
+
+/* Makes @name of @prefix and @number. A mount makes two of these for each branch, so this is not left to snprintf(). */
+void make_name(char (&name)[name_size], StringView prefix, unsigned int number)
+{
+	char digits[10];
+	char *digit = digits;
+	char *at = name;
+
+	do {
+		*digit++ = static_cast<char>('0' + number % 10);
+		number /= 10;
+	} while (number);
+	for (char c : prefix)
+		*at++ = c;
+	while (digit != digits)
+		*at++ = *--digit;
+	*at = '\0';
+}
+
 } // namespace
 
 /* The files of one place. */
@@ -113,8 +133,8 @@ struct SysfsFiles::PlaceFiles {
 	const Super &super;
 	unsigned int index;
 	PlaceFiles *before;
-	char branch_name[16];
-	char number_name[16];
+	char branch_name[name_size];
+	char number_name[name_size];
 	struct bin_attribute branch;
 	struct bin_attribute number;
 
@@ -157,8 +177,8 @@ Result<void> SysfsFiles::add()
 
 	if (!place)
 		return Error{-ENOMEM};
-	snprintf(place->branch_name, sizeof(place->branch_name), "br%u", count_);
-	snprintf(place->number_name, sizeof(place->number_name), "brid%u", count_);
+	make_name(place->branch_name, "br", count_);
+	make_name(place->number_name, "brid", count_);
 	describe(place->branch, place->branch_name, place.get(), PlaceFiles::read<show_branch>);
 	describe(place->number, place->number_name, place.get(), PlaceFiles::read<show_number>);
 	TRY(check(sysfs_create_bin_file(directory, &place->branch)));

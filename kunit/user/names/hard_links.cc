@@ -86,15 +86,28 @@ struct Parting : Union {
 			above = Mounted("none", tmp + "/ramfs", "ramfs", 0, "");
 			branches = "br=" + above.path() + "=rw:" + low + "=ro";
 		}
-		mount(branches);
+		if (p == "later_ramfs")
+			let_it_become_rw();
+		else
+			mount(branches);
 	}
 	~Parting()
 	{
 		unmount();
 	}
+
+private:
+	/* The branch above is not rw when the union is mounted. */
+	void let_it_become_rw()
+	{
+		string change = "mod:" + above.path() + "=rw,mod:" + top + "=ro";
+		mount("br=" + above.path() + "=ro:" + top + "=rw:" + low + "=ro");
+		OK(::mount("none", mnt.c_str(), "aufs", MS_REMOUNT, change.c_str()));
+		branches = "br=" + above.path() + "=rw:" + top + "=ro:" + low + "=ro";
+	}
 };
 
-PARAM_CASE(names_part_visibly, "overlay", "ramfs")
+PARAM_CASE(names_part_visibly, "overlay", "ramfs", "later_ramfs")
 {
 	Parting u;
 	string dir = u.at("dir");

@@ -62,22 +62,22 @@ static bool is_marked(struct inode *inode)
 }
 #endif
 
-bool aufs_is_overlays(struct dentry *dentry)
+bool aufs_is_overlays(const struct dentry *dentry)
 {
 	bool found = false;
 #ifdef HAVE_I_OVL_INUSE
-	bool is_root = false;
+	const struct dentry *child;
 
-	dget(dentry);
-	while (!is_root) {
-		struct dentry *parent = dget_parent(dentry);
+	/* RCU keeps directories in memory that are moved or removed meanwhile, and their inodes. */
+	rcu_read_lock();
+	do {
+		struct inode *inode = d_inode_rcu(dentry);
 
-		found |= is_marked(d_inode(dentry));
-		is_root = parent == dentry;
-		dput(dentry);
-		dentry = parent;
-	}
-	dput(dentry);
+		found = inode && is_marked(inode);
+		child = dentry;
+		dentry = READ_ONCE(child->d_parent);
+	} while (!found && dentry != child);
+	rcu_read_unlock();
 #endif
 	return found;
 }
