@@ -271,6 +271,7 @@ Result<void> copy_attributes(PartRef from, const Writer &writer, struct dentry &
 	struct path path = from.path();
 	struct kstat stat;
 	struct iattr owner = {};
+	struct iattr last = {};
 
 	TRY(check(vfs_getattr_nosec(&path, &stat, STATX_BASIC_STATS, 0)));
 	/* -EOVERFLOW if the owner has no id on that branch. */
@@ -281,23 +282,17 @@ Result<void> copy_attributes(PartRef from, const Writer &writer, struct dentry &
 	/* Attributes come after the owner: a change of owner removes capabilities. */
 	TRY(copy_xattrs(from, writer, to));
 	if (!is_lnk(stat.mode)) {
-		struct iattr mode = {};
-
 		/* The ACL comes before the mode, which would open the mask of an inherited ACL. */
 		TRY(copy_acl(from, writer, to, ACL_TYPE_ACCESS));
 		if (is_dir(stat.mode))
 			TRY(copy_acl(from, writer, to, ACL_TYPE_DEFAULT));
-		mode.ia_valid = ATTR_MODE;
-		mode.ia_mode = from.branch.shown_mode(stat.mode);
-		TRY(lock_and_change(writer, to, mode));
+		last.ia_valid = ATTR_MODE;
+		last.ia_mode = from.branch.shown_mode(stat.mode);
 	}
-
-	struct iattr times = {};
-
-	times.ia_valid = ATTR_ATIME | ATTR_ATIME_SET | ATTR_MTIME | ATTR_MTIME_SET;
-	times.ia_atime = stat.atime;
-	times.ia_mtime = stat.mtime;
-	return lock_and_change(writer, to, times);
+	last.ia_valid |= ATTR_ATIME | ATTR_ATIME_SET | ATTR_MTIME | ATTR_MTIME_SET;
+	last.ia_atime = stat.atime;
+	last.ia_mtime = stat.mtime;
+	return lock_and_change(writer, to, last);
 }
 
 } // namespace aufs

@@ -80,8 +80,15 @@ Result<void> copy_data(struct file &from, const Branch &branch, struct file &to,
 		if (size > 0 && vfs_clone_file_range(&from, 0, &to, 0, size, 0) == size)
 			end = size;
 	}
+
+	/*
+	 * With as many blocks as its length takes, a file has no holes, or blocks elsewhere in their place. On some
+	 * filesystems it takes a step for each page to find that there is no hole.
+	 */
+	bool looks = stat.blocks < (static_cast<u64>(length) + 511) / 512;
+
 	for (loff_t pos = end; pos < size;) {
-		loff_t data = vfs_llseek(&from, pos, SEEK_DATA);
+		loff_t data = looks ? vfs_llseek(&from, pos, SEEK_DATA) : pos;
 		loff_t hole = size;
 
 		if (data == -ENXIO)
@@ -89,7 +96,8 @@ Result<void> copy_data(struct file &from, const Branch &branch, struct file &to,
 		/* If the filesystem does not know, all is data. A server may say anything, and the copy has to end. */
 		if (data < pos)
 			data = pos;
-		else if (loff_t found = vfs_llseek(&from, data, SEEK_HOLE); found > data)
+		else if (loff_t found = looks ? vfs_llseek(&from, data, SEEK_HOLE) : size;
+			 found > data)
 			hole = cxxrt::min(found, size);
 		if (data >= size)
 			break;

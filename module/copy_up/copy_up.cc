@@ -31,7 +31,7 @@ Result<Workfile> make_alike(const AsMounter &mounter, struct dentry &dentry, str
 			    const Branch &branch, struct dentry *shop)
 {
 	auto creds = TRY(creds_for_copy(dentry));
-	ScopedCreds as_wanted(*creds);
+	ScopedCreds as_wanted(creds ? *creds : current_cred());
 	const struct inode &h_inode = *source.d_inode;
 	umode_t kind = h_inode.i_mode & S_IFMT;
 

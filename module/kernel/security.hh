@@ -7,7 +7,10 @@
 namespace aufs
 {
 
-/* The credentials with which a copy of @dentry's object is made. -ENOMEM, or the module's errno. */
+/*
+ * The credentials with which a copy of @dentry's object is made, or empty: then it is made with the current ones.
+ * -ENOMEM, or the module's errno.
+ */
 inline Result<Ref<const struct cred>> creds_for_copy(struct dentry &dentry)
 {
 	struct cred *creds;

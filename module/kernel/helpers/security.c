@@ -14,26 +14,19 @@ int aufs_acl_for_new(struct posix_acl **acl, umode_t *mode)
 }
 
 /*
- * The credentials to create a copy of @dentry with, as a security module wants them,
- * from the current ones; the caller puts *@creds.
+ * The credentials to create a copy of @dentry with, as a security module wants them, made from the
+ * current ones; the caller puts *@creds. Null if the current ones will do: most modules do not
+ * care, and those that do make credentials where they get none.
  */
 int aufs_copy_up_creds(struct dentry *dentry, struct cred **creds)
 {
-	struct cred *new = prepare_creds();
-	struct cred *made = new;
 	int err;
 
-	if (!new)
-		return -ENOMEM;
-	err = security_inode_copy_up(dentry, &made);
-	if (made != new)
-		put_cred(new);
-	if (err < 0) {
-		put_cred(made);
-		return err;
-	}
-	*creds = made;
-	return 0;
+	*creds = NULL;
+	err = security_inode_copy_up(dentry, creds);
+	if (err < 0 && *creds)
+		put_cred(*creds);
+	return err < 0 ? err : 0;
 }
 
 /*
