@@ -81,13 +81,28 @@ Result<Ref<struct dentry>> lookup_locked(const DirLock &lock, StringView name)
 						 static_cast<int>(name.size())));
 }
 
-Result<bool> has_name(const RenameLock &lock, StringView name)
+namespace
 {
-	int has = aufs_has_name(lock.mnt(), name.data(), &lock.to_dir(),
-				static_cast<int>(name.size()));
+
+/* Whether the locked directory @dir has @name. */
+Result<bool> has_name(struct vfsmount *mnt, struct dentry &dir, StringView name)
+{
+	int has = aufs_has_name(mnt, name.data(), &dir, static_cast<int>(name.size()));
 
 	TRY(check(has));
 	return has != 0;
+}
+
+} // namespace
+
+Result<bool> has_name(const DirLock &lock, StringView name)
+{
+	return has_name(lock.mnt(), lock.dir(), name);
+}
+
+Result<bool> has_name(const RenameLock &lock, StringView name)
+{
+	return has_name(lock.mnt(), lock.to_dir(), name);
 }
 
 Result<Ref<struct dentry>> find_overlay_whiteout(const AsMounter &mounter, PartRef dir,

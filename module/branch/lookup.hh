@@ -16,7 +16,8 @@ Result<Ref<struct dentry>> lookup_in(const AsMounter &mounter, PartRef dir, Stri
 
 /* The dentry @name in the directory of @lock; may be negative, never empty. */
 Result<Ref<struct dentry>> lookup_locked(const DirLock &lock, StringView name);
-/* Whether the directory to which the rename moves has @name. */
+/* Whether the directory of @lock has @name; with a RenameLock, the one to which the rename moves. */
+Result<bool> has_name(const DirLock &lock, StringView name);
 Result<bool> has_name(const RenameLock &lock, StringView name);
 
 /* The whiteout of @name in @dir, or empty. -EIO if another object has its name. */

@@ -2,6 +2,8 @@
 #include "entries.hh"
 #include "whiteout.hh"
 #include "workfile.hh"
+#include "kernel/dcache.hh"
+#include "kernel/files.hh"
 
 namespace aufs
 {
@@ -168,9 +170,49 @@ Result<Workfile> Workfile::create(const AsMounter &mounter, const Branch &branch
 	return Workfile(mounter, branch, move(dir), move(dentry));
 }
 
+namespace
+{
+
+/* Whether files without a name can be made there, and a link makes the dentry positive by which it was made. */
+bool has_unnamed_files(const struct super_block &sb)
+{
+	switch (sb.s_magic) {
+	case EXT4_SUPER_MAGIC: /* ext2 and ext3 as well */
+	case TMPFS_MAGIC:
+	case XFS_SUPER_MAGIC:
+		return true;
+	default:
+		return false;
+	}
+}
+
+} // namespace
+
+Result<Workfile> Workfile::create_unnamed(const AsMounter &mounter, const Branch &branch,
+					  const struct cred &opener)
+{
+	if (!has_unnamed_files(branch.sb()))
+		return Error{-EOPNOTSUPP};
+
+	auto writer = TRY(branch.write(mounter));
+	auto orphans = TRY(branch.housekeeping().directory(writer, HousekeepingDir::orphans));
+	PartRef dir(branch, *orphans);
+
+	if (!is_live_directory(dir))
+		return Error{-ESTALE};
+
+	auto file = TRY(open_unnamed(dir.path(), S_IFREG | S_IRUSR | S_IWUSR,
+				     O_WRONLY | O_LARGEFILE, opener));
+	auto dentry = Ref<struct dentry>::retain(&file_dentry(*file));
+
+	return Workfile(mounter, branch, {}, move(dentry), move(file));
+}
+
 Workfile::~Workfile()
 {
-	if (!dentry_)
+	if (file_)
+		put_writer_now(move(file_));
+	if (!dentry_ || is_unnamed())
 		return;
 
 	auto run = [this]() -> Result<void> {

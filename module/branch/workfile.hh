@@ -26,12 +26,19 @@ OrphanKind orphan_kind(StringView name);
 Result<Ref<struct dentry>> free_work_name(const DirLock &lock, bool nested = false);
 
 /*
- * An object in the orphan directory, without a name that users see. It gets one, or is removed with its scope. The
- * destructor takes write access by itself: at that point there may be no Writer.
+ * An object in the orphan directory, without a name that users see, or a file without any name. It gets one, or is
+ * removed with its scope. The destructor takes write access by itself: at that point there may be no Writer.
  */
 class Workfile final
 {
 public:
+	/*
+	 * Makes an empty regular file that has no name, and opens it to be written to, as @opener. It inherits what the
+	 * orphan directory hands down: nothing. Nobody else finds it, and no crash leaves it behind. -EOPNOTSUPP if the
+	 * filesystem is not known to make and to name such files. Takes write access, and lets it go.
+	 */
+	static Result<Workfile> create_unnamed(const AsMounter &mounter, const Branch &branch,
+					       const struct cred &opener);
 	/*
 	 * Makes @object as a workfile. If @shop is not null, it is made there: in the directory of another workfile,
 	 * which outlives it. Takes write access, and lets it go.
@@ -41,7 +48,7 @@ public:
 
 	Workfile(Workfile &&other)
 		: mounter_(other.mounter_), branch_(other.branch_), dir_(move(other.dir_)),
-		  dentry_(move(other.dentry_))
+		  dentry_(move(other.dentry_)), file_(move(other.file_))
 	{
 	}
 	Workfile &operator=(Workfile &&) = delete;
@@ -52,9 +59,19 @@ public:
 	{
 		return *dentry_;
 	}
+	/* Not if it is_unnamed(). */
 	struct dentry &dir() const
 	{
 		return *dir_;
+	}
+	bool is_unnamed() const
+	{
+		return !dir_;
+	}
+	/* The open file of create_unnamed(), which the caller has to put_writer_now(). Empty for other workfiles. */
+	Ref<struct file> take_file()
+	{
+		return move(file_);
 	}
 	PartRef part() const
 	{
@@ -68,15 +85,17 @@ public:
 
 private:
 	Workfile(const AsMounter &mounter, const Branch &branch, Ref<struct dentry> dir,
-		 Ref<struct dentry> dentry)
-		: mounter_(mounter), branch_(branch), dir_(move(dir)), dentry_(move(dentry))
+		 Ref<struct dentry> dentry, Ref<struct file> file = {})
+		: mounter_(mounter), branch_(branch), dir_(move(dir)), dentry_(move(dentry)),
+		  file_(move(file))
 	{
 	}
 
 	const AsMounter &mounter_;
 	const Branch &branch_;
-	Ref<struct dentry> dir_;
+	Ref<struct dentry> dir_; /* empty if it is_unnamed() */
 	Ref<struct dentry> dentry_;
+	Ref<struct file> file_;
 };
 
 /*

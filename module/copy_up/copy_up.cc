@@ -4,6 +4,7 @@
 #include "branch/whiteout.hh"
 #include "branch/workfile.hh"
 #include "copy_up.hh"
+#include "copy_place.hh"
 #include "union/copy_lock.hh"
 #include "union/gone_names.hh"
 #include "union/names_now.hh"
@@ -26,9 +27,12 @@ Ref<struct dentry> part_of(const Inode &dir, const Branch &branch)
 	return Ref<struct dentry>::retain(dir.stack().dentry_on(branch));
 }
 
+/* How a workfile is made: without a name if the branch can do that, or with one. */
+enum class Naming : unsigned char { late, at_once };
+
 /* Makes an empty workfile of the kind of @source, in @shop unless that is null. */
 Result<Workfile> make_alike(const AsMounter &mounter, struct dentry &dentry, struct dentry &source,
-			    const Branch &branch, struct dentry *shop)
+			    const Branch &branch, struct dentry *shop, Naming naming)
 {
 	auto creds = TRY(creds_for_copy(dentry));
 	ScopedCreds as_wanted(creds ? *creds : current_cred());
@@ -41,6 +45,13 @@ Result<Workfile> make_alike(const AsMounter &mounter, struct dentry &dentry, str
 
 	switch (kind) {
 	case S_IFREG:
+		if (naming == Naming::late) {
+			const struct cred &opener = Super::of(*dentry.d_sb).mounter();
+			auto unnamed = Workfile::create_unnamed(mounter, branch, opener);
+
+			if (unnamed.error() != -EOPNOTSUPP)
+				return unnamed;
+		}
 		return make(NewObject::file(S_IRUSR | S_IWUSR));
 	case S_IFDIR:
 		return make(NewObject::directory(S_IRWXU));
@@ -63,8 +74,7 @@ Result<Workfile> make_alike(const AsMounter &mounter, struct dentry &dentry, str
 	}
 }
 
-Result<void> copy_content(const Super &super, const struct path &from, const Workfile &work,
-			  loff_t size)
+Result<void> copy_content(const Super &super, const struct path &from, Workfile &work, loff_t size)
 {
 	PartRef to = work.part();
 	struct path to_path = to.path();
@@ -74,8 +84,11 @@ Result<void> copy_content(const Super &super, const struct path &from, const Wor
 
 	auto in = TRY(adopt_or_error(
 		dentry_open(&from, O_RDONLY | O_LARGEFILE | O_NOATIME, &super.mounter())));
-	auto out = TRY(
-		adopt_or_error(dentry_open(&to_path, O_WRONLY | O_LARGEFILE, &super.mounter())));
+	auto out = work.take_file();
+
+	if (!out)
+		out = TRY(adopt_or_error(
+			dentry_open(&to_path, O_WRONLY | O_LARGEFILE, &super.mounter())));
 
 	ScopedCreds as_data_writer(super.data_writer());
 
@@ -84,51 +97,6 @@ Result<void> copy_content(const Super &super, const struct path &from, const Wor
 	/* Closed at once: a task that runs the copy next must not get -ETXTBSY. */
 	put_writer_now(move(out));
 	return copied;
-}
-
-/*
- * For place(), where the copy of @dentry cannot get its name: false if the union itself has removed the name or its
- * directory. Else somebody has changed the branch directly: -ESTALE, as no name would lead to the copy.
- */
-Result<bool> is_no_place(const struct dentry &dentry)
-{
-	if (RemovalMark::is(dentry))
-		return false;
-	return Error{-ESTALE};
-}
-
-/*
- * Renames @work to the name of the union's @dentry, in @h_dir. False if the union has removed the name or its
- * directory meanwhile. -ESTALE if somebody else did, or has given the name to another object.
- */
-Result<bool> place(const Writer &writer, Workfile &work, struct dentry &h_dir,
-		   struct dentry &dentry)
-{
-	NameSnapshot snapshot(dentry);
-	StringView name = snapshot.view();
-	auto locked = RenameLock::get(writer, work.dir(), work.dentry(), h_dir, name);
-
-	if (locked.error() == -ESTALE)
-		return is_no_place(dentry);
-	if (!locked.ok())
-		return Error{locked.error()};
-
-	const RenameLock &lock = locked.value();
-	KeepTimes times(lock);
-
-	if (name.size() <= max_name) {
-		WhiteoutName whiteout(name);
-
-		if (TRY(has_name(lock, whiteout.view())))
-			return is_no_place(dentry);
-	}
-
-	/* Another object has the name by now. */
-	if (is_positive(lock.to()))
-		return is_no_place(dentry);
-	TRY(lock.rename());
-	work.keep();
-	return true;
 }
 
 /*
@@ -168,11 +136,11 @@ bool would_part_unseen(const Inode &inode)
 }
 
 /*
- * Stores the origin of @work, the finished copy of @dentry's object, and moves the copy to its name. Returns what
- * Inode::links() becomes.
+ * Stores the origin of @work, the finished copy of @dentry's object, and moves the copy to its name. @next is the stack
+ * that has the copy. Returns what Inode::links() becomes.
  */
 Result<unsigned int> give_name(const CopyLock &lock, const Writer &writer, Workfile &work,
-			       struct dentry &dentry, const CopyPlace &at)
+			       struct dentry &dentry, const CopyPlace &at, Stack &next)
 {
 	Inode &inode = Inode::of(*dentry.d_inode);
 	const Super &super = inode.super();
@@ -201,7 +169,7 @@ Result<unsigned int> give_name(const CopyLock &lock, const Writer &writer, Workf
 	if (at.h_parent)
 		note_impure(writer, at.parent, *at.h_parent);
 
-	bool placed = at.h_parent && TRY(place(writer, work, *at.h_parent, dentry));
+	bool placed = at.h_parent && TRY(place(writer, work, *at.h_parent, dentry, next));
 
 	/* Nothing can be changed in a directory that was removed. */
 	if (!placed && is_dir(inode.vfs.i_mode))
@@ -227,7 +195,13 @@ Result<void> make_copy(const CopyLock &lock, const AsMounter &mounter, struct de
 	Inode &inode = Inode::of(*dentry.d_inode);
 	const Part &source = inode.top();
 	struct path from = source.path();
-	Workfile work = TRY(make_alike(mounter, dentry, *source.dentry, branch, shop));
+	/*
+	 * Two kinds of copies have a name in the orphan directory from the beginning: those with a pseudo-link, since
+	 * Housekeeping::clean() counts their names after a crash, and those that @plan.finish may open, since such
+	 * a file reports the name of its dentry.
+	 */
+	Naming naming = plan.finish || has_further_names(inode) ? Naming::at_once : Naming::late;
+	Workfile work = TRY(make_alike(mounter, dentry, *source.dentry, branch, shop, naming));
 	unsigned int links = 0;
 
 	{
@@ -244,7 +218,7 @@ Result<void> make_copy(const CopyLock &lock, const AsMounter &mounter, struct de
 		TRY(copy_attributes(source, writer, work.dentry()));
 		if (plan.finish)
 			TRY((*plan.finish)(writer, work.dentry()));
-		links = TRY(give_name(lock, writer, work, dentry, at));
+		links = TRY(give_name(lock, writer, work, dentry, at, *next));
 	}
 	inode.set_links(lock, links);
 	inode.publish(lock, move(next));

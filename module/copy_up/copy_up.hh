@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Copy-up: an object of a branch that is not written to gets a copy on a rw branch above it, and the same inode of the
- * union stands for the copy from then on. The copy is made as a workfile and renamed to its name: after any failure,
- * and after a kill, the name leads to the old object or to the copy.
+ * union stands for the copy from then on. The copy is made as a workfile, and gets its name in one step when it is
+ * finished: after any failure, and after a kill, the name leads to the old object or to the copy.
  *
  * Where it is decided that an object is copied up:
  *	a file is opened to be written to	copy_up_to_write.cc

@@ -138,16 +138,31 @@ Result<bool> has_plink(const AsMounter &mounter, const Super &super, PartRef obj
 	return found;
 }
 
+namespace
+{
+
+/* Whether @inode stands for one name, whatever names its object has. */
+bool stands_for_one(const Inode &inode)
+{
+	return is_dir(inode.vfs.i_mode) || inode.has_one_name();
+}
+
+} // namespace
+
+bool has_further_names(const Inode &inode)
+{
+	return !stands_for_one(inode) && (inode.vfs.i_nlink > 1 || inode.h_inode().i_nlink > 1);
+}
+
 Result<Identified> identify(const CopyLock &, const Writer &writer, const Inode &inode,
 			    struct dentry &copy, bool named)
 {
 	const Super &super = inode.super();
-	bool one = is_dir(inode.vfs.i_mode) || inode.has_one_name();
+	bool one = stands_for_one(inode);
 	/* Not the branch's count, which has names that were removed. */
 	unsigned int names = one ? 1 : inode.vfs.i_nlink + (named ? 0 : 1);
 	Identity identity = inode.identity();
-	/* Hidden names count, too: somebody may take away what hides them, and then they must lead to the copy. */
-	bool several = !one && (names > 1 || inode.h_inode().i_nlink > 1);
+	bool several = has_further_names(inode) || names > 1;
 
 	identity.links = several ? names : 0;
 

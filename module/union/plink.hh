@@ -10,6 +10,12 @@
 namespace aufs
 {
 
+/*
+ * Whether @inode's object has names beside the one by which it is copied: then the copy gets a pseudo-link. Hidden
+ * names count, too: somebody may take away what hides them, and then they must lead to the copy.
+ */
+bool has_further_names(const Inode &inode);
+
 /* The result of identify(). */
 struct Identified {
 	unsigned int links = 0; /* what Inode::links() becomes */

@@ -226,8 +226,12 @@ PARAM_CASE(workfile_taken, "removed", "moved", "linked")
 {
 	Union u;
 	string orphans = u.top + "/.wh..wh.orph", p = ktap::param();
-	for (int i = 0; i < 16; i++)
-		write_file(u.low + ktap::format("/file%d", i), pattern(600000));
+	/* Copies of files with several names have names from the beginning, on each filesystem. */
+	for (int i = 0; i < 16; i++) {
+		string name = u.low + ktap::format("/file%d", i);
+		write_file(name, pattern(600000));
+		OK(link(name.c_str(), (name + ".link").c_str()));
+	}
 	u.mount();
 	write_file(u.at("first"), "");
 	OK(mkdir(orphans.c_str(), 0700));
