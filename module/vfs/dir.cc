@@ -250,12 +250,16 @@ Result<void> DirFile::emit_merged(Inode &dir, struct dentry &dentry, struct dir_
 /* Makes the listing that is to be given out, unless the directory is read through. */
 Result<void> DirFile::prepare(Inode &dir, const struct dir_context &ctx)
 {
+	/* As a rule it is not the first read: then all is there. */
+	if (current_ || (h_file_ && ctx.pos != 0))
+		return {};
+
 	ListLock list(dir.super());
 	AsMounter mounter = dir.super().as_mounter();
 
-	if (ctx.pos == 0 && !current_)
+	if (ctx.pos == 0)
 		TRY(choose(mounter, dir));
-	if (!h_file_ && !current_)
+	if (!h_file_)
 		TRY(read_anew(mounter, dir));
 	return {};
 }
