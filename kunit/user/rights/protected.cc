@@ -192,6 +192,8 @@ private:
  */
 CASE(copy_is_protected_meanwhile)
 {
+	if (on("tmpfs"))
+		SKIP("tmpfs cannot be frozen");
 	constexpr int files = 30, attributes = 80;
 	Union u;
 	std::deque<Flagged> flagged;
