@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "writer.hh"
+#include "kernel/inodes.hh"
 
 namespace aufs
 {
@@ -82,6 +83,24 @@ bool is_known_to_tell_changes(const struct super_block &sb)
 	       sb.s_magic == ISOFS_SUPER_MAGIC;
 }
 
+/*
+ * Whether this filesystem is known to make files without a name, and to name them by a link: the dentry of that name is
+ * positive then. An ext4 with fast commits cannot be mounted after a crash if a file was synced without a name: the
+ * kernel finds no inode without links when it replays such a commit.
+ */
+bool can_name_later(struct super_block &sb)
+{
+	switch (sb.s_magic) {
+	case EXT4_SUPER_MAGIC: /* ext2 and ext3 as well */
+		return !has_fast_commits(sb);
+	case TMPFS_MAGIC:
+	case XFS_SUPER_MAGIC:
+		return true;
+	default:
+		return false;
+	}
+}
+
 } // namespace
 
 Result<Own<Branch>> Branch::create(struct fs_context *fc, const BranchItem &item)
@@ -115,6 +134,7 @@ Result<Own<Branch>> Branch::create(struct fs_context *fc, const BranchItem &item
 	branch.numbers_by_inode_ = numbers_unknown(branch.sb());
 	branch.lists_numbers_ = !branch.numbers_by_inode_ && is_known_to_list_numbers(branch.sb());
 	branch.tells_changes_ = is_known_to_tell_changes(branch.sb());
+	branch.has_unnamed_files_ = can_name_later(branch.sb());
 	return created;
 }
 

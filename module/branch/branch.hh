@@ -274,6 +274,11 @@ public:
 	{
 		return tells_changes_;
 	}
+	/* Whether a regular file can be made and synced there without a name, and get one by a link. */
+	bool has_unnamed_files() const
+	{
+		return has_unnamed_files_;
+	}
 
 	/*
 	 * Whether its names change on disk in the order in which they were changed. On btrfs, a sync of any file takes
@@ -468,6 +473,7 @@ private:
 	bool numbers_by_inode_ = false;
 	bool lists_numbers_ = false;
 	bool tells_changes_ = false;
+	bool has_unnamed_files_ = false;
 	bool grants_rights_ = true;
 	bool mount_grants_rights_ = true;
 	bool grants_devices_ = true;

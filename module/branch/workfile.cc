@@ -170,28 +170,10 @@ Result<Workfile> Workfile::create(const AsMounter &mounter, const Branch &branch
 	return Workfile(mounter, branch, move(dir), move(dentry));
 }
 
-namespace
-{
-
-/* Whether files without a name can be made there, and a link makes the dentry positive by which it was made. */
-bool has_unnamed_files(const struct super_block &sb)
-{
-	switch (sb.s_magic) {
-	case EXT4_SUPER_MAGIC: /* ext2 and ext3 as well */
-	case TMPFS_MAGIC:
-	case XFS_SUPER_MAGIC:
-		return true;
-	default:
-		return false;
-	}
-}
-
-} // namespace
-
 Result<Workfile> Workfile::create_unnamed(const AsMounter &mounter, const Branch &branch,
 					  const struct cred &opener)
 {
-	if (!has_unnamed_files(branch.sb()))
+	if (!branch.has_unnamed_files())
 		return Error{-EOPNOTSUPP};
 
 	auto writer = TRY(branch.write(mounter));

@@ -34,8 +34,9 @@ class Workfile final
 public:
 	/*
 	 * Makes an empty regular file that has no name, and opens it to be written to, as @opener. It inherits what the
-	 * orphan directory hands down: nothing. Nobody else finds it, and no crash leaves it behind. -EOPNOTSUPP if the
-	 * filesystem is not known to make and to name such files. Takes write access, and lets it go.
+	 * orphan directory hands down: nothing. Nobody else finds it, and the filesystem removes it after a crash; fsck
+	 * does where there is no journal. -EOPNOTSUPP without Branch::has_unnamed_files(). Takes write access, and lets
+	 * it go.
 	 */
 	static Result<Workfile> create_unnamed(const AsMounter &mounter, const Branch &branch,
 					       const struct cred &opener);

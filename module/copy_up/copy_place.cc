@@ -76,7 +76,7 @@ Result<bool> link_to(const Writer &writer, Workfile &work, struct dentry &h_dir,
 		return is_no_place(dentry);
 	TRY(lock.link(work.dentry(), *found));
 	found = TRY(find_made(lock, move(found)));
-	/* That would be a fault of the filesystem: the ones that have unnamed workfiles keep the dentry. */
+	/* That would be a fault of the filesystem: Branch::has_unnamed_files() promises a dentry that is positive. */
 	if (found->d_inode != work.dentry().d_inode)
 		return Error{-EIO};
 	next.top = Part(writer.branch(), move(found));

@@ -263,6 +263,8 @@ int aufs_get_write_access(struct inode *inode);
 void aufs_give_notice(void);
 /* RLIMIT_FSIZE of the task, in bytes. */
 unsigned long aufs_fsize_limit(void);
+/* Whether the ext4 @sb has fast commits; also if that cannot be read. Sleeps. */
+bool aufs_has_fast_commits(struct super_block *sb);
 /* Whether @base, whose inode is locked, has @name; or a negative errno. Sleeps. */
 int aufs_has_name(struct vfsmount *mnt, const char *name, struct dentry *base, int len);
 /* Whether the encrypted @inode's key has been found. */

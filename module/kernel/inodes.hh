@@ -72,6 +72,12 @@ inline bool is_overlays(const struct dentry &dentry)
 	return aufs_is_overlays(&dentry);
 }
 
+/* Whether the ext4 @sb has fast commits; also if that cannot be read. Sleeps. */
+inline bool has_fast_commits(struct super_block &sb)
+{
+	return aufs_has_fast_commits(&sb);
+}
+
 /* Whether a task that writes to @sb has to wait. The answer may be old. Any context. */
 inline bool is_frozen(const struct super_block &sb)
 {

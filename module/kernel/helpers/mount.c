@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Helpers for mounts and superblocks. Alphabetical. */
+#include <linux/buffer_head.h>
+
 #include "kernel/linux.h"
 #include "kernel/generated/declared.h"
 #include "kernel/api.h"
@@ -20,6 +22,28 @@ void aufs_annotate_super(struct super_block *sb, int depth)
 	for (i = 0; i < SB_FREEZE_LEVELS; i++)
 		lockdep_set_class(&sb->s_writers.rw_sem[i], &writers_key[depth][i]);
 #endif
+}
+
+/*
+ * Whether @sb, an ext4, has fast commits. It keeps its superblock in memory, and nothing else says
+ * so outside of its own code.
+ */
+bool aufs_has_fast_commits(struct super_block *sb)
+{
+	bool has = false;
+#if IS_ENABLED(CONFIG_EXT4_FS)
+	/* In bytes; the first is that of the superblock, the second that of its s_feature_compat. */
+	const unsigned int start = 1024, features = 0x5c;
+	const u32 fast_commit = 0x400;
+	struct buffer_head *block = sb_bread(sb, start / sb->s_blocksize);
+
+	if (!block)
+		return true;
+	has = le32_to_cpup((__le32 *)(block->b_data + start % sb->s_blocksize + features)) &
+	      fast_commit;
+	brelse(block);
+#endif
+	return has;
 }
 
 bool aufs_is_idmapped(const struct vfsmount *mnt)
