@@ -69,6 +69,12 @@ Result<void> copy_data(struct file &from, const Branch &branch, struct file &to,
 	SignalsBlocked signals(SignalsBlocked::Which::handled);
 	struct kstat stat;
 	loff_t end = 0;
+	/*
+	 * XFS gives a file that grows more blocks than it needs. It takes them back when the file is closed, but not if
+	 * that has no name; and before 6.5 it is closed late. So the owner's quota would need room for them. A file
+	 * that has its size from the beginning gets none.
+	 */
+	bool grows = to.f_inode->i_sb->s_magic != XFS_SUPER_MAGIC;
 
 	/* A server is asked for the size that the file has by now: the cached one may be old. */
 	TRY(check(vfs_getattr_nosec(&from.f_path, &stat, STATX_BASIC_STATS, AT_STATX_FORCE_SYNC)));
@@ -80,6 +86,8 @@ Result<void> copy_data(struct file &from, const Branch &branch, struct file &to,
 		if (size > 0 && vfs_clone_file_range(&from, 0, &to, 0, size, 0) == size)
 			end = size;
 	}
+	if (end < size && !grows)
+		TRY(set_size(branch, to, size));
 
 	/*
 	 * With as many blocks as its length takes, a file has no holes, or blocks elsewhere in their place. On some
@@ -104,7 +112,7 @@ Result<void> copy_data(struct file &from, const Branch &branch, struct file &to,
 		TRY(copy_extent(from, to, data, hole, signals));
 		pos = end = hole;
 	}
-	if (end < size)
+	if (end < size && grows)
 		TRY(set_size(branch, to, size));
 	if (size == 0)
 		return {};

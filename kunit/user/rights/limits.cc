@@ -110,6 +110,19 @@ PARAM_CASE(xfs_quota, "chgrp", "project", "copy_up")
 		EXPECT_EQ(stat_of(u.rw + "/alice/lower").st_uid, alice.uid);
 }
 
+/* A quota needs room for the copy alone. For a while, XFS gives files that grow more blocks than they need. */
+CASE(xfs_quota_that_suffices)
+{
+	XfsQuota u;
+	/* In KiB: the file that is there, the copy, and half of a copy. */
+	set_quota(u.disk.name, QuotaOf::user, alice.uid, 1024 + 1024 + 512, 0);
+	as_user(alice, [&] { EXPECT_OK(chmod(u.at("alice/lower").c_str(), 0600)); });
+	struct stat copy = stat_of(u.rw + "/alice/lower");
+	EXPECT_EQ(copy.st_uid, alice.uid);
+	EXPECT_LT(copy.st_blocks, 2 * (1024 + 512));
+	EXPECT(read_file(u.at("alice/lower")) == pattern(1 << 20));
+}
+
 /* A change of owner on XFS asks for the same rights as elsewhere, and takes the same bits away. */
 CASE(xfs_owner)
 {
