@@ -90,10 +90,12 @@ Result<void> copy_data(struct file &from, const Branch &branch, struct file &to,
 		TRY(set_size(branch, to, size));
 
 	/*
-	 * With as many blocks as its length takes, a file has no holes, or blocks elsewhere in their place. On some
-	 * filesystems it takes a step for each page to find that there is no hole.
+	 * tmpfs takes a step for each page to find that there is no hole. With as many blocks as its length takes, a
+	 * file there has none, or blocks elsewhere in their place. On disks the search costs little, and a file may
+	 * have blocks that were never written to (fallocate): they are holes, too.
 	 */
-	bool looks = stat.blocks < (static_cast<u64>(length) + 511) / 512;
+	bool looks = from.f_inode->i_sb->s_magic != TMPFS_MAGIC ||
+		     stat.blocks < (static_cast<u64>(length) + 511) / 512;
 
 	for (loff_t pos = end; pos < size;) {
 		loff_t data = looks ? vfs_llseek(&from, pos, SEEK_DATA) : pos;

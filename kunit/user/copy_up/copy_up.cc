@@ -147,6 +147,27 @@ CASE(holes_stay_holes)
 	EXPECT_EQ(pread_text(file, 6, 64 << 20), "middle");
 }
 
+/* Space that is only reserved is not copied. */
+CASE(reserved_space_stays_empty)
+{
+	if (on("tmpfs", true))
+		SKIP("tmpfs is not asked for holes then");
+	Union u;
+	{
+		Fd file = open_file(u.low + "/reserved", O_RDWR | O_CREAT);
+		OK(fallocate(file, 0, 0, 16 << 20));
+		OK(pwrite(file, "begin", 5, 0));
+		OK(fsync(file));
+	}
+	EXPECT_GE(stat_of(u.low + "/reserved").st_blocks, 2 * 16 << 10);
+	u.mount();
+	open_file(u.at("reserved"), O_WRONLY);
+	struct stat copy = stat_of(u.top + "/reserved");
+	EXPECT_EQ(copy.st_size, 16 << 20);
+	EXPECT_LT(copy.st_blocks, 4096);
+	EXPECT_EQ(pread_text(open_file(u.at("reserved"), O_RDONLY), 5, 0), "begin");
+}
+
 /* A truncation copies only the data that stays. */
 CASE(truncated_while_copied)
 {
