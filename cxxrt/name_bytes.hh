@@ -72,7 +72,7 @@ inline constexpr StringView::Size short_name = 7;
  * A secret by which names are hashed: whoever chooses names and does not know it cannot make many of them collide.
  *
  * A name is a row of numbers of seven bytes. All but the last are the coefficients of a polynomial, whose value at a
- * secret point, modulo a prime, is added to the last. Two names have one sum if the point is a root of their
+ * secret point, modulo a prime, is added to the last. Two names have one sum only if the point is a root of their
  * difference, and that has fewer roots than they have numbers (Carter and Wegman, Universal Classes of Hash Functions,
  * 1979). The hash is the upper half of the sum's product with a secret odd number. Two sums share the highest B bits of
  * it with a probability of at most 2 in 2^B (Dietzfelbinger and others, A Reliable Randomized Algorithm for the

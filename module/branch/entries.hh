@@ -23,7 +23,7 @@ inline bool is_dot_or_dotdot(StringView name)
 	       (name.size() == 1 || (name.size() == 2 && name[1] == '.'));
 }
 
-/* Takes each entry that iterate_dir() gives, for read_entries(). */
+/* Takes each entry that iterate_dir() gives, for take_entries(). */
 struct EntryTaker : dir_context {
 	int error = 0; /* that of the last entry: it ends the reading */
 	bool called = false; /* there was an entry */

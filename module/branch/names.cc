@@ -7,9 +7,10 @@ namespace aufs
 namespace
 {
 
-/* The room for entries that a table has at first, and at most, and at most because of expect(). */
+/* The room for entries that a table has at first, and at most. */
 constexpr unsigned long least_room = 64;
 constexpr unsigned long most_room = 1UL << 27;
+/* No more room than this is made at first because of expect(). */
 constexpr unsigned long most_expected = 1UL << 14;
 
 /* The size of the first chunk. Each is twice as large as the one before, up to the largest. */
@@ -79,7 +80,7 @@ Result<void> NameTable::grow()
 
 	while (room < expected_)
 		room *= 2;
-	/* The kernel warns of an allocation that is much larger. */
+	/* aufs_kvmalloc() gives no array that is much larger. */
 	if (room > most_room)
 		return Error{-ENOMEM};
 
@@ -114,7 +115,7 @@ Result<void> NameTable::grow()
 void NameTable::complete()
 {
 	rows_ = {};
-	/* More names were expected than there are. */
+	/* If many more names were expected than there are, the array becomes smaller. */
 	if (room_ == least_room || count_ > room_ / 4)
 		return;
 

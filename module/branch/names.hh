@@ -62,15 +62,15 @@ public:
 	{
 		return count_ != room_ && entry_size(name) <= free_;
 	}
-	/* Whether a name is short (name_bytes.hh), where that is known when the code is compiled. */
+	/* Whether a name is short (name_bytes.hh). A function for one of them has no code for the other. */
 	enum class Length : bool { is_short, is_long };
 	static Length length_of(StringView name)
 	{
 		return name.size() <= cxxrt::short_name ? Length::is_short : Length::is_long;
 	}
 	/*
-	 * As find_or_add() where there is room, and without a call. Nothing is done, and the entry is null, if a long
-	 * name may be there already.
+	 * As find_or_add(), but without a call, and only if has_room_for(). If a long name has the hash of one that is
+	 * there, nothing is done and the entry is null: ask find_or_add().
 	 */
 	template <Length length> [[gnu::always_inline]] Found find_or_put(StringView name)
 	{

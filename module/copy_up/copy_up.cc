@@ -197,8 +197,8 @@ Result<void> make_copy(const CopyLock &lock, const AsMounter &mounter, struct de
 	struct path from = source.path();
 	/*
 	 * Two kinds of copies have a name in the orphan directory from the beginning: those with a pseudo-link, since
-	 * Housekeeping::clean() counts their names after a crash, and those that @plan.finish may open, since such
-	 * a file reports the name of its dentry.
+	 * Housekeeping::clean() counts their names after a crash, and those that @plan.finish may open, since the path
+	 * of that file would go on to have no name.
 	 */
 	Naming naming = plan.finish || has_further_names(inode) ? Naming::at_once : Naming::late;
 	Workfile work = TRY(make_alike(mounter, dentry, *source.dentry, branch, shop, naming));

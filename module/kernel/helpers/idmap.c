@@ -106,8 +106,8 @@ static void end_lowered(const struct lowered *as)
 }
 
 /*
- * Whether a name in @dir exists if and only if the dcache has it, as on tmpfs. Such a filesystem
- * says of each name that the dcache does not have that it does not exist.
+ * Whether a name in @dir exists if and only if the dcache has it, as on tmpfs. Asked for any other
+ * name, such a filesystem says that there is none.
  */
 static bool is_all_in_dcache(const struct dentry *dir)
 {
