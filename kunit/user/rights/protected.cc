@@ -204,6 +204,8 @@ CASE(copy_is_protected_meanwhile)
 		OK(chown(path.c_str(), alice.uid, alice.gid));
 		for (int j = 0; j < attributes; j++)
 			OK(setxattr(path.c_str(), ktap::format("user.%d", j).c_str(), "x", 1, 0));
+		/* The copy of a file with two names can be seen before it has its own. */
+		OK(link(path.c_str(), (path + ".link").c_str()));
 		flagged.emplace_back(path, FS_APPEND_FL);
 	}
 	u.mount();
