@@ -131,7 +131,7 @@ struct CopyPlace {
  */
 bool would_part_unseen(const Inode &inode)
 {
-	return !is_dir(inode.vfs.i_mode) && !inode.has_one_name() && inode.vfs.i_nlink > 1 &&
+	return has_further_names(inode) &&
 	       !inode.super().names_stay(inode.branch(), inode.vfs.i_mode, inode.identity());
 }
 

@@ -287,8 +287,8 @@ CASE(base_of_somebody_else)
 	EXPECT(S_ISREG(lstat_of(u.branch + "/.wh.name_gone").st_mode));
 }
 
-/* A directory of pseudo-links that another user made is not used. */
-CASE(plinks_of_somebody_else)
+/* A directory of pseudo-links that another user made is not used. The file may have lost a name through the union. */
+PARAM_CASE(plinks_of_somebody_else, "one of two names", "the last of two names")
 {
 	Within u;
 	u.mount_it();
@@ -297,6 +297,9 @@ CASE(plinks_of_somebody_else)
 	make_dir(u.branch + plinks, 0700);
 	OK(chown((u.branch + plinks).c_str(), alice.uid, alice.gid));
 	write_file(u.branch + plinks + "/hers", "content");
+	EXPECT_EQ(stat_of(u.at("a")).st_nlink, 2u);
+	if (ktap::param() == "the last of two names")
+		OK(unlink(u.at("b").c_str()));
 	EXPECT_OK(append(u.at("a"), "+"));
 	EXPECT_EQ(names_in(u.branch + plinks), Names{"hers"});
 	EXPECT_EQ(read_file(u.at("a")), "low+");
