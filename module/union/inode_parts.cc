@@ -86,6 +86,9 @@ void Inode::follow_identity(const AsMounter &mounter, const ListChangeLock &list
 	/* Otherwise it has another key because it stands for one name, or because two objects have one number. */
 	if (!(key_ == identity_.key) || !branch().has_origins())
 		return;
+	/* The union has removed all names: no lookup is to find it, and copy_links() would count one again. */
+	if (vfs.i_nlink == 0)
+		return;
 
 	auto found = find_identity(mounter, super(), top());
 

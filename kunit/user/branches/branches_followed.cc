@@ -160,6 +160,25 @@ PARAM_CASE(names_of_an_open_copy, "goes", "comes")
 	EXPECT_EQ(names_in(u.top + "/.wh..wh.plnk"), Names{});
 }
 
+/* A file that was removed, and is open, stays so when its original's module goes: its branch, ro now, has the file. */
+CASE(a_removed_copy_of_a_layer)
+{
+	Modules u;
+	string a = u.module("a"), file = u.at("common");
+	EXPECT_EQ(remount(u, "append:" + a), 0);
+	write_file(file, "new");
+	OK(unlink((u.module("c") + "/common").c_str()));
+	EXPECT_EQ(remount(u, "mod:" + u.top + "=ro,prepend:" + u.module("c") + "=rw"), 0);
+	/* The inode is forgotten, and found as a file of the former rw branch. */
+	EXPECT_EQ(remount(u, "udba=none"), 0);
+	Fd removed = open_file(file, O_RDONLY);
+	OK(unlink(file.c_str()));
+	EXPECT_EQ(fstat_of(removed).st_nlink, 0u);
+	EXPECT_EQ(remount(u, "del:" + a), 0);
+	EXPECT_EQ(fstat_of(removed).st_nlink, 0u);
+	EXPECT_EQ(pread_text(removed, 10, 0), "new");
+}
+
 /* A saved rw branch comes back with its whiteouts, its opaque directory, and its files that have several names. */
 PARAM_CASE(a_rw_branch_that_comes_back, "del", "detach")
 {
