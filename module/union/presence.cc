@@ -152,16 +152,25 @@ namespace
 {
 
 /*
- * Whether no second look is needed. As a rule it is in its place on the topmost branch. Or the union has removed this
- * name, or it is that of a file that never had one. That the file has no name left does not say who removed this one.
- * Needs no lock.
+ * Whether the union has removed the name of @dentry, or it is that of a file that never had one. That the file has no
+ * name left does not say who removed this one. But if no walk finds @dentry any more, only tasks that have the file
+ * open come here. They may go on: the last name may have gone by another dentry.
+ */
+bool is_gone_by_the_union(const struct dentry &dentry, const Inode &inode)
+{
+	return RemovalMark::is(dentry) || (inode.vfs.i_nlink == 0 && !dentry.d_hash.pprev);
+}
+
+/*
+ * Whether no second look is needed. As a rule it is in its place on the topmost branch. Or its name is gone through the
+ * union. Needs no lock.
  */
 bool is_undoubted(const struct dentry &dentry, const Inode &inode)
 {
 	const Part &top = inode.top();
 
 	return (top.branch->is_topmost() && is_in_place(dentry, top, nullptr)) ||
-	       RemovalMark::is(dentry);
+	       is_gone_by_the_union(dentry, inode);
 }
 
 } // namespace

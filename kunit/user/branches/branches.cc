@@ -442,6 +442,23 @@ CASE(names_lead_elsewhere)
 	EXPECT_EQ(names_in(u.at("dir")), Names{"a"});
 }
 
+/* A file is open. Its name leads to nothing for a while, and is removed later: the descriptor goes on. */
+CASE(removed_after_it_was_hidden)
+{
+	Modules u;
+	write_file(u.at("file"), "text");
+	write_file(u.module("b") + "/.wh.file", "", 0444);
+	Fd file = open_file(u.at("file"), O_RDWR);
+	EXPECT_EQ(remount(u, "prepend:" + u.module("b")), 0);
+	EXPECT(!exists(u.at("file")));
+	EXPECT_EQ(remount(u, "del:" + u.module("b")), 0);
+	EXPECT_EQ(read_file(u.at("file")), "text");
+	OK(unlink(u.at("file").c_str()));
+	EXPECT_OK(fchmod(file, 0600));
+	EXPECT_OK(ftruncate(file, 2));
+	EXPECT_EQ(pread_text(file, 10, 0), "te");
+}
+
 /* A directory that is being read: names that were there all the time come once. */
 CASE(directory_that_is_being_read)
 {
