@@ -135,6 +135,13 @@ bool would_part_unseen(const Inode &inode)
 	       !inode.super().names_stay(inode.branch(), inode.vfs.i_mode, inode.identity());
 }
 
+/* Whether @inode has its object's address for a key although that has a number: another inode has the number. */
+bool has_anothers_number(const AsMounter &mounter, const Inode &inode)
+{
+	return inode.key().filesystem == IdentityKey::pointer &&
+	       !(identity_of(mounter, inode.super(), inode.top()).key == inode.key());
+}
+
 /*
  * Stores the origin of @work, the finished copy of @dentry's object, and moves the copy to its name. @next is the stack
  * that has the copy. Returns what Inode::links() becomes.
@@ -161,7 +168,7 @@ Result<unsigned int> give_name(const CopyLock &lock, const Writer &writer, Workf
 		/* A lookup of the copy has to find this inode: by the stored origin, or by the copy's own identity. */
 		if (!identified.noted)
 			inode.rehash(lock, identity_of(writer.mounter(), super, copy).key);
-		else if (key.filesystem == IdentityKey::pointer)
+		else if (has_anothers_number(writer.mounter(), inode))
 			inode.rehash(lock, IdentityKey::of_pointer(&copy.inode()));
 		else /* not the key if a part has come above the original since, with a branch */
 			inode.rehash(lock, inode.identity().key);
