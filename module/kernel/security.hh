@@ -20,12 +20,12 @@ inline Result<Ref<const struct cred>> creds_for_copy(struct dentry &dentry)
 }
 
 /*
- * Credentials with the rights of the current ones and the labels of @mounter's: for a call that asks security modules
+ * Credentials with the rights of the current ones and the labels of @opener's: for a call that asks security modules
  * about a branch file. They have judged the caller by the user's file. -ENOMEM.
  */
-inline Result<Ref<const struct cred>> creds_with_labels_of(const struct cred &mounter)
+inline Result<Ref<const struct cred>> creds_with_labels_of(const struct cred &opener)
 {
-	const struct cred *creds = aufs_creds_labelled(&mounter);
+	const struct cred *creds = aufs_creds_labelled(&opener);
 
 	if (!creds)
 		return Error{-ENOMEM};

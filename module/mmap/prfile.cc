@@ -89,6 +89,16 @@ bool is_misplaced(const struct file &user, const struct file &branch)
 	       bears_any_path(*branch.f_inode->i_sb);
 }
 
+const struct cred &opener_of(const struct file &user, const struct file &branch)
+{
+	const struct super_block &sb = *user.f_inode->i_sb;
+
+	if (!at_users_path || branch.f_path.dentry != user.f_path.dentry)
+		return Super::of(sb).mounter();
+	/* @user may itself be the branch file of a union around this one, which has put the labels on. */
+	return user.f_path.dentry->d_sb == &sb ? *user.f_cred : current_cred();
+}
+
 Result<void> map(struct file &user, struct file &branch, struct vm_area_struct &vma)
 {
 	const Super &super = Super::of(*user.f_inode->i_sb);

@@ -38,6 +38,12 @@ Result<Ref<struct file>> open(const struct file &user, const Super &super, const
 bool is_misplaced(const struct file &user, const struct file &branch);
 
 /*
+ * The credentials of the task that security modules take for the opener of @branch, which open() gave for @user: the
+ * mounter, or, if @branch stands at the user's path, the task that opened @user. Borrowed.
+ */
+const struct cred &opener_of(const struct file &user, const struct file &branch);
+
+/*
  * Maps @branch, which open() gave for @user, into @vma, which reports @user from then on. The caller
  * of ->mmap puts the file that @vma has, whatever the result.
  * -ENODEV if the branch has no ->mmap. mmap_lock is held for writing; takes no lock.

@@ -3,11 +3,12 @@
  * Data goes between the caller and the branch file, with the caller's credentials. The rights were checked when the
  * file was opened. Quota, reserved blocks, and setuid bits that a write clears depend on the task that writes: that
  * has to be the caller, not the mounter. Security modules judge the caller by the user's file; for them the branch
- * file is the mounter's (open_for()). So the branch's own method is called, which does not ask them. For the rare calls
- * that are the VFS's, the caller's rights are joined with the mounter's labels.
+ * file is that of another task, as a rule the mounter. So the branch's own method is called, which does not ask them.
+ * For the rare calls that are the VFS's, the caller's rights are joined with the labels of that task.
  */
 #include "io.hh"
 #include "method.hh"
+#include "mmap/prfile.hh"
 #include "union/list_lock.hh"
 #include "kernel/files.hh"
 #include "kernel/security.hh"
@@ -23,10 +24,10 @@ void note_written(struct inode &vfs_inode)
 	Inode::of(vfs_inode).copy_written();
 }
 
-/* For a call of the VFS that asks security modules about the branch file of @file. */
-Result<Ref<const struct cred>> creds_for_vfs(const struct file &file)
+/* For a call of the VFS that asks security modules about @h_file, the branch file of @file. */
+Result<Ref<const struct cred>> creds_for_vfs(const struct file &file, const struct file &h_file)
 {
-	return creds_with_labels_of(Super::of(*file.f_inode->i_sb).mounter());
+	return creds_with_labels_of(prfile::opener_of(file, h_file));
 }
 
 struct kiocb for_branch(const struct kiocb &iocb, struct file &h_file)
@@ -223,7 +224,7 @@ Result<ssize_t> splice_write(struct pipe_inode_info *pipe, struct file *out, lof
 Result<void> fallocate(struct file *file, int mode, loff_t offset, loff_t len)
 {
 	struct file *h_file = TRY(h_file_to_write(*file));
-	auto creds = TRY(creds_for_vfs(*file));
+	auto creds = TRY(creds_for_vfs(*file, *h_file));
 	ScopedCreds scope(*creds);
 	int error = vfs_fallocate(h_file, mode, offset, len);
 
@@ -240,7 +241,7 @@ Result<ssize_t> copy_file_range(struct file *in, loff_t pos_in, struct file *out
 
 	struct file *h_in = TRY(h_file_to_read(*in));
 	struct file *h_out = TRY(h_file_to_write(*out));
-	auto creds = TRY(creds_for_vfs(*out));
+	auto creds = TRY(creds_for_vfs(*out, *h_out));
 	ScopedCreds scope(*creds);
 	ssize_t copied = vfs_copy_file_range(h_in, pos_in, h_out, pos_out, len, flags);
 
@@ -273,7 +274,7 @@ Result<loff_t> remap_file_range(struct file *in, loff_t pos_in, struct file *out
 	/* A destination that is only deduplicated may be open for reading, and from before a copy-up. */
 	struct file *h_out =
 		TRY(out->f_mode & FMODE_WRITE ? h_file_to_write(*out) : h_file_to_read(*out));
-	auto creds = TRY(creds_for_vfs(*out));
+	auto creds = TRY(creds_for_vfs(*out, *h_out));
 	ScopedCreds scope(*creds);
 	loff_t done = flags & REMAP_FILE_DEDUP ?
 			      vfs_dedupe_file_range_one(h_in, pos_in, h_out, pos_out, len, flags) :

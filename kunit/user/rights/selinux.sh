@@ -250,6 +250,22 @@ os._exit(ctypes.get_errno() if failed else 0)' "$file" || fail "mprotect(2) of $
 	rmdir "$outer"
 }
 
+# use_in_each_way DIRECTORY: the calls for an open file, on "file" and "copy" there
+use_in_each_way()
+{
+	python3 -c '
+import os, sys
+file = os.open(sys.argv[1] + "/file", os.O_RDWR)
+copy = os.open(sys.argv[1] + "/copy", os.O_RDWR)
+os.write(file, b"more text")
+assert os.pread(file, 9, 0) == b"more text"
+os.posix_fallocate(file, 0, 8192)
+assert os.sendfile(copy, file, 0, 9) == 9
+assert os.copy_file_range(file, copy, 4, 0, 100) == 4
+os.fsync(copy)
+assert os.pread(copy, 9, 0) == b"more text" and os.pread(copy, 4, 100) == b"more"' "$1"
+}
+
 # A caller of any call for an open file is judged by the union's label. The label of the branch's file is for
 # the mounter.
 who_may_use_a_file_is_not_judged_by_its_branch()
@@ -262,17 +278,33 @@ who_may_use_a_file_is_not_judged_by_its_branch()
 	done
 	if as_caller cat "$top/file"; then fail "the policy closes nothing"; fi
 	by_mount_2 "br=$top=rw:$low=ro,context=$(context mounted_t)"
-	as_caller python3 -c '
-import os, sys
-file = os.open(sys.argv[1] + "/file", os.O_RDWR)
-copy = os.open(sys.argv[1] + "/copy", os.O_RDWR)
-os.write(file, b"more text")
-assert os.pread(file, 9, 0) == b"more text"
-os.posix_fallocate(file, 0, 8192)
-assert os.sendfile(copy, file, 0, 9) == 9
-assert os.copy_file_range(file, copy, 4, 0, 100) == 4
-os.fsync(copy)
-assert os.pread(copy, 9, 0) == b"more text" and os.pread(copy, 4, 100) == b"more"' "$mnt"
+	as_caller use_in_each_way "$mnt"
+	same "the size of the file on the branch" "$(stat -c %s "$top/file")" 8192
+	unmount_all
+	mounted=()
+	rm "$top/file" "$top/copy"
+}
+
+# Nor is it judged by what the mounter may do with a descriptor of the caller's.
+who_may_use_a_file_is_not_judged_by_the_mounter()
+{
+	start
+	lower_tree
+	for name in file copy; do
+		echo text >"$top/$name"
+		relabel tree_t "$top/$name"
+	done
+	# It opens nothing in the domain: 6.1 denies alone_t the files of an overlayfs, this guest's root.
+	python3 -c '
+import ctypes, os, sys
+mount = ctypes.CDLL(None, use_errno=True).mount
+domain = os.open("/proc/self/attr/current", os.O_WRONLY)
+os.write(domain, sys.argv[3].encode())
+failed = mount(b"none", sys.argv[1].encode(), b"aufs", 0, sys.argv[2].encode())
+os._exit(ctypes.get_errno() if failed else 0)' "$mnt" "br=$top=rw:$low=ro" "$(context alone_t system_r)" ||
+		fail "mount(2) by alone_t: errno $?"
+	mounted+=("$mnt")
+	as_caller use_in_each_way "$mnt"
 	same "the size of the file on the branch" "$(stat -c %s "$top/file")" 8192
 	unmount_all
 	mounted=()
@@ -367,5 +399,5 @@ contexts_come_through()
 
 run_cases copies_keep_their_labels new_objects_get_the_label_that_the_policy_says \
 	who_may_not_write_may_not_after_a_copy_up mprotect_is_judged_by_the_callers_descriptor \
-	who_may_use_a_file_is_not_judged_by_its_branch \
+	who_may_use_a_file_is_not_judged_by_its_branch who_may_use_a_file_is_not_judged_by_the_mounter \
 	contexts_come_through
