@@ -203,8 +203,12 @@ Result<void> store_links(const CopyLock &lock, const AsMounter &mounter, Inode &
 	const Part &top = inode.top();
 	auto writer = TRY(top.branch->write(mounter));
 
-	/* All names are on the branch: nobody needs the pseudo-link. */
-	if (links == 1 && remove_plink(writer, super, inode.identity(), *top.dentry->d_inode).ok())
+	/*
+	 * All names are on the branch: nobody needs the pseudo-link. Where it might go from the disk before the last
+	 * name or its whiteout is there, it stays until the file goes.
+	 */
+	if (links == 1 && top.branch->keeps_order() &&
+	    remove_plink(writer, super, inode.identity(), *top.dentry->d_inode).ok())
 		links = 0;
 	inode.set_links(lock, links);
 

@@ -205,7 +205,8 @@ CASE(nothing_but_data)
 static void change_names(const string &how, const Union &u)
 {
 	string file = u.at("from/file"), dir = u.at("from/dir"), hidden = u.at("from/hidden");
-	if (how == "moved" || how == "removed")
+	bool syncs_file = how == "moved" || how == "removed" || how == "name removed";
+	if (syncs_file)
 		write_synced("fsync", file);
 	if (how == "exchanged")
 		write_synced("fsync", hidden);
@@ -213,12 +214,14 @@ static void change_names(const string &how, const Union &u)
 		OK(unlink(file.c_str()));
 	if (how == "directory" || how == "replaced")
 		OK(rmdir(dir.c_str()));
-	if (how != "moved" && how != "removed")
+	if (!syncs_file)
 		OK(fsync(open_file(u.at("from"), O_RDONLY)));
 
 	string other = u.at("to/dir");
 	if (how == "moved")
 		OK(rename(file.c_str(), u.at("to/file").c_str()));
+	else if (how == "name removed")
+		OK(unlink(u.at("from/further").c_str()));
 	else if (how == "again")
 		write_file(file, "");
 	else if (how == "directory")
@@ -233,7 +236,7 @@ static void change_names(const string &how, const Union &u)
  * The sync of one file brings to disk some changes of names, and not all that came before them. Whatever that leaves,
  * nobody sees what a lower branch has by a name where something newer was synced.
  */
-PARAM_CASE(names, "moved", "removed", "again", "directory", "replaced", "exchanged")
+PARAM_CASE(names, "moved", "removed", "name removed", "again", "directory", "replaced", "exchanged")
 {
 	Union u;
 	Filesystem fs("btrfs");
@@ -242,6 +245,8 @@ PARAM_CASE(names, "moved", "removed", "again", "directory", "replaced", "exchang
 	make_dirs(u.low + "/from/hidden");
 	make_dir(u.low + "/from/dir", old_mode);
 	write_file(u.low + "/from/file", "old");
+	if (ktap::param() == "name removed")
+		OK(link((u.low + "/from/file").c_str(), (u.low + "/from/further").c_str()));
 	write_file(u.low + "/from/hidden/file", "old");
 	bool looked = false;
 	cut_at_marks(
@@ -266,8 +271,11 @@ PARAM_CASE(names, "moved", "removed", "again", "directory", "replaced", "exchang
 				if (exists(u.at("from/dir")))
 					EXPECT_NE(stat_of(u.at("from/dir")).st_mode & 07777,
 						  old_mode);
-			} else if (ktap::param() != "exchanged" && exists(u.at("from/file"))) {
-				EXPECT_NE(read_file(u.at("from/file")), "old");
+			} else if (ktap::param() != "exchanged") {
+				for (const char *name : {"from/file", "from/further"}) {
+					if (exists(u.at(name)))
+						EXPECT_NE(read_file(u.at(name)), "old");
+				}
 			}
 		});
 	EXPECT(looked);
