@@ -219,8 +219,8 @@ public:
 		return AtomicRef(grants_rights_).load();
 	}
 	/*
-	 * Whether its devices can be opened, and copied up. They cannot if the branch is not rw and its mount is nodev,
-	 * or of another user namespace: the rw branch's mount is not, and the supplier would get a device there.
+	 * Whether its devices can be opened, and copied up. They cannot if the branch is not rw, and its mount is nodev
+	 * or of another user namespace. A copy could be opened on the rw branch: the supplier would have a device.
 	 */
 	bool grants_devices() const
 	{

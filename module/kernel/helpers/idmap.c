@@ -85,8 +85,8 @@ static int lower_to_owner(struct vfsmount *mnt, const struct inode *inode, struc
 }
 
 /*
- * FUSE leaves it to some servers to clear the bits of @attr when they truncate, and tells them to
- * by CAP_FSETID. The VFS has found that the caller lacks it.
+ * FUSE leaves it to some servers to clear the bits of @attr when they truncate. It tells them to,
+ * unless the task has CAP_FSETID. The VFS has found that the caller lacks it.
  */
 static int lower_to_truncate(const struct inode *inode, const struct iattr *attr,
 			     struct lowered *as)
