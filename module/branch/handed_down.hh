@@ -97,5 +97,11 @@ inline constexpr u32 file_xflags = FS_XFLAG_REALTIME | FS_XFLAG_IMMUTABLE | FS_X
 				   FS_XFLAG_RTINHERIT | FS_XFLAG_PROJINHERIT | FS_XFLAG_NOSYMLINKS |
 				   FS_XFLAG_EXTSIZE | FS_XFLAG_EXTSZINHERIT | FS_XFLAG_NODEFRAG |
 				   FS_XFLAG_FILESTREAM | FS_XFLAG_DAX | FS_XFLAG_COWEXTSIZE;
+/* What the VFS of 7.x takes out of a user's fsx_xflags. That they lack it does not ask for a change. */
+#ifdef HAVE_FS_XFLAG_RDONLY_MASK
+inline constexpr u32 filesystems_xflags = FS_XFLAG_RDONLY_MASK;
+#else
+inline constexpr u32 filesystems_xflags = 0;
+#endif
 
 } // namespace aufs::handed_down

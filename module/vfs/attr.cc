@@ -350,7 +350,7 @@ Result<void> fileattr_set(AUFS_IDMAP *, struct dentry *dentry, AUFS_FILEATTR *at
 	TRY(fileattr_get(dentry, &shown));
 
 	u32 flags = attr->flags ^ shown.flags;
-	u32 xflags = attr->fsx_xflags ^ shown.fsx_xflags;
+	u32 xflags = (attr->fsx_xflags ^ shown.fsx_xflags) & ~handed_down::filesystems_xflags;
 
 	if ((flags & ~handed_down::file_flags) ||
 	    (attr->fsx_valid && (xflags & ~handed_down::file_xflags)))

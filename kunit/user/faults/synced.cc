@@ -184,7 +184,7 @@ CASE(nothing_but_data)
 				OK(chmod(u.at(name).c_str(), 0600));
 				mark(name);
 				OK(fsync(open_file(u.at(name), O_RDONLY)));
-				mark(name + " synced");
+				mark(name + "_synced");
 			}
 		},
 		[&](const string &) {

@@ -65,8 +65,6 @@ int give_to_project(const string &path)
 	fsxattr attributes = {};
 	OK(ioctl(file, FS_IOC_FSGETXATTR, &attributes));
 	attributes.fsx_projid = project;
-	/* 7.x refuses the flags that only the filesystem sets. */
-	attributes.fsx_xflags = 0;
 	return ioctl(file, FS_IOC_FSSETXATTR, &attributes);
 }
 
