@@ -205,7 +205,7 @@ CASE(nothing_but_data)
 static void change_names(const string &how, const Union &u)
 {
 	string file = u.at("from/file"), dir = u.at("from/dir"), hidden = u.at("from/hidden");
-	bool syncs_file = how == "moved" || how == "removed" || how == "name removed";
+	bool syncs_file = how == "moved" || how == "removed" || how == "name_removed";
 	if (syncs_file)
 		write_synced("fsync", file);
 	if (how == "exchanged")
@@ -220,7 +220,7 @@ static void change_names(const string &how, const Union &u)
 	string other = u.at("to/dir");
 	if (how == "moved")
 		OK(rename(file.c_str(), u.at("to/file").c_str()));
-	else if (how == "name removed")
+	else if (how == "name_removed")
 		OK(unlink(u.at("from/further").c_str()));
 	else if (how == "again")
 		write_file(file, "");
@@ -236,7 +236,7 @@ static void change_names(const string &how, const Union &u)
  * The sync of one file brings to disk some changes of names, and not all that came before them. Whatever that leaves,
  * nobody sees what a lower branch has by a name where something newer was synced.
  */
-PARAM_CASE(names, "moved", "removed", "name removed", "again", "directory", "replaced", "exchanged")
+PARAM_CASE(names, "moved", "removed", "name_removed", "again", "directory", "replaced", "exchanged")
 {
 	Union u;
 	Filesystem fs("btrfs");
@@ -245,7 +245,7 @@ PARAM_CASE(names, "moved", "removed", "name removed", "again", "directory", "rep
 	make_dirs(u.low + "/from/hidden");
 	make_dir(u.low + "/from/dir", old_mode);
 	write_file(u.low + "/from/file", "old");
-	if (ktap::param() == "name removed")
+	if (ktap::param() == "name_removed")
 		OK(link((u.low + "/from/file").c_str(), (u.low + "/from/further").c_str()));
 	write_file(u.low + "/from/hidden/file", "old");
 	bool looked = false;

@@ -32,7 +32,7 @@ bool aufs_has_fast_commits(struct super_block *sb)
 {
 	bool has = false;
 #if IS_ENABLED(CONFIG_EXT4_FS)
-	/* In bytes; the first is that of the superblock, the second that of its s_feature_compat. */
+	/* In bytes: where the superblock begins, and where in it s_feature_compat is. */
 	const unsigned int start = 1024, features = 0x5c;
 	const u32 fast_commit = 0x400;
 	struct buffer_head *block = sb_bread(sb, start / sb->s_blocksize);
