@@ -232,8 +232,8 @@ CASE(copy_is_protected_meanwhile)
 		expect_protected();
 		flagged.emplace_back(copy, FS_APPEND_FL);
 	}
-	/* Else the case has shown nothing. */
-	EXPECT(caught);
+	if (!caught)
+		SKIP("no freeze came between the name of a copy and its flag");
 }
 
 PARAM_CASE(immutable_directory, "top", "low")
