@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "branch_text.hh"
 
+#include "find_byte.hh"
+
 #if __STDC_HOSTED__
 #include <errno.h>
 #else
@@ -209,10 +211,13 @@ Result<void> parse_perm(StringView text, StringView item, BranchItem &branch, Op
 
 Size find_unescaped(StringView text, Size at, char stop)
 {
-	/* Only a backslash makes more than one byte a lexeme, or a byte something else than itself. */
-	while (at < text.size() && text[at] != stop)
-		at += text[at] == '\\' ? lex(text.substr(at)).length : 1;
-	return at;
+	for (;;) {
+		/* Only a backslash makes more than one byte a lexeme, or a byte something else than itself. */
+		at = cxxrt::find_byte(text, at, stop, '\\');
+		if (at >= text.size() || text[at] == stop)
+			return at;
+		at += lex(text.substr(at)).length;
+	}
 }
 
 Result<StringView> take_path(StringView item, char *buffer, Size size, OptionError &error,
@@ -220,12 +225,27 @@ Result<StringView> take_path(StringView item, char *buffer, Size size, OptionErr
 {
 	Size limit = size < path_size ? size : path_size;
 	Size used = 0;
+	auto fits = [&](Size more) {
+		return !more || used + more < limit;
+	};
+	auto too_long = [&] {
+		return refuse(error, {.text = "path too long", .item = item}, ENAMETOOLONG);
+	};
 
-	for (end = 0; end < item.size();) {
+	for (end = 0;;) {
+		/* The bytes up to there stand for themselves. */
+		Size stop = cxxrt::find_byte(item, end, '=', '\\', '\0');
+
+		if (!fits(stop - end))
+			return too_long();
+		__builtin_memcpy(buffer + used, item.data() + end, stop - end);
+		used += stop - end;
+		end = stop;
+		if (end == item.size() || item[end] == '=')
+			break;
+
 		Lexeme next = lex(item.substr(end));
 
-		if (next.kind == Lexeme::Kind::plain && next.byte == '=')
-			break;
 		if (next.kind == Lexeme::Kind::bad)
 			return refuse(error, {.text = "lone backslash",
 					      .word = item.substr(end, next.length + 1),
@@ -235,8 +255,8 @@ Result<StringView> take_path(StringView item, char *buffer, Size size, OptionErr
 			return refuse(error, {.text = "zero byte",
 					      .word = item.substr(end, next.length),
 					      .item = item});
-		if (used + 1 >= limit)
-			return refuse(error, {.text = "path too long", .item = item}, ENAMETOOLONG);
+		if (!fits(1))
+			return too_long();
 		buffer[used++] = next.byte;
 		end += next.length;
 	}

@@ -221,8 +221,12 @@ Result<void> parse_param(struct fs_context *fc, struct fs_parameter *param)
 		mount_error(fc, "option '%s' is not text", param->key);
 		return Error{-EINVAL};
 	}
-	return MountContext::of(*fc).parse(
-		fc, key, param->type == fs_value_is_string ? param->string : nullptr);
+
+	MountContext &context = MountContext::of(*fc);
+
+	if (param->type == fs_value_is_flag)
+		return context.parse(fc, RawOption(key));
+	return context.parse(fc, RawOption(key), StringView(param->string, param->size));
 }
 
 Result<void> fill_super(struct super_block *sb, struct fs_context *fc)

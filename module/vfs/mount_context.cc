@@ -204,18 +204,10 @@ Result<void> MountContext::parse_option(struct fs_context *fc, const RawOption &
 }
 
 /*
- * Takes one option of fsconfig(2). mount(8) may have cut it at the first `=` although its name ends at a `:` before
- * that: `br:/a=rw:/b`.
+ * mount(8) may have cut the option at the first `=` although its name ends at a `:` before that: `br:/a=rw:/b`.
  */
-Result<void> MountContext::parse(struct fs_context *fc, StringView key, const char *value)
+Result<void> MountContext::parse(struct fs_context *fc, RawOption option, StringView tail)
 {
-	RawOption option(key);
-
-	if (!value)
-		return parse_option(fc, option);
-
-	StringView tail = StringView::from_c_string(value);
-
 	if (!option.has_value) {
 		option.has_value = true;
 		option.value = tail;

@@ -24,8 +24,13 @@ public:
 	/* -ENOMEM. */
 	static Result<Own<MountContext>> create(const struct fs_context &fc);
 
-	/* Takes one option; @value is null if it has none. Each error is explained in @fc's log. */
-	Result<void> parse(struct fs_context *fc, StringView key, const char *value);
+	/* Takes one option. Each error is explained in @fc's log. */
+	Result<void> parse(struct fs_context *fc, const RawOption &option)
+	{
+		return parse_option(fc, option);
+	}
+	/* The same if a `=` and @tail follow. */
+	Result<void> parse(struct fs_context *fc, RawOption option, StringView tail);
 	/* As ->get_tree's fill_super. Errors are explained. */
 	Result<void> fill(struct fs_context *fc, const UmountHeld &held);
 	/* As ->reconfigure. All or nothing is done, errors are explained. */

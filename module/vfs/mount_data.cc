@@ -3,6 +3,8 @@
 #include "kernel/messages.hh"
 #include "kernel/mount_options.hh"
 
+#include "find_byte.hh"
+
 namespace aufs
 {
 
@@ -17,15 +19,6 @@ Result<void> refuse(struct fs_context *fc, const OptionError &error, int code)
 
 namespace
 {
-
-bool has_byte(StringView text, char byte)
-{
-	StringView::Size i = 0;
-
-	while (i < text.size() && text.data()[i] != byte)
-		i++;
-	return i < text.size();
-}
 
 /*
  * Calls @visit(byte) for each escaped comma in @text, which ends no option. @comma is the byte that stands for a comma
@@ -43,14 +36,18 @@ template <class Visit> void for_each_escaped(char *text, char comma, Visit &&vis
 }
 
 /*
- * Lets security modules take their options out of @text: the values may have commas in quotes. The modules do not know
- * our escaped commas, so another byte stands for those meanwhile.
+ * Lets security modules take their options out of @text, which is @given: the values may have commas in quotes. The
+ * modules do not know our escaped commas, so another byte stands for those meanwhile.
  */
-Result<void> eat_security_options(struct fs_context *fc, char *text)
+Result<void> eat_security_options(struct fs_context *fc, char *text, StringView given)
 {
+	/* As a rule nothing is escaped. */
+	if (find_byte(given, 0, '\\') == given.size())
+		return eat_options(*fc, text);
+
 	char hidden = '\1';
 
-	for (StringView rest = StringView::from_c_string(text); has_byte(rest, hidden);)
+	while (find_byte(given, 0, hidden) < given.size())
 		hidden++;
 	if (!hidden)
 		return Error{-EINVAL};
@@ -70,16 +67,18 @@ Result<void> parse_monolithic(struct fs_context *fc, void *data)
 		return {};
 
 	char *text = static_cast<char *>(data);
+	StringView given = StringView::from_c_string(text);
 
 	/* mount(2) takes one page and ends it with a zero, whatever was there. */
-	if (StringView::from_c_string(text).size() >= PAGE_SIZE - 1) {
+	if (given.size() >= PAGE_SIZE - 1) {
 		mount_error(fc,
 			    "the options do not fit into one page and were cut: use fsconfig(2)");
 		return Error{-EINVAL};
 	}
-	TRY(eat_security_options(fc, text));
+	TRY(eat_security_options(fc, text, given));
 
-	MonolithicOptions options(StringView::from_c_string(text));
+	/* The modules make the text shorter, or leave it as it is. */
+	MonolithicOptions options(given.substr(0, find_byte(given, 0, '\0')));
 
 	while (options.more()) {
 		OptionError error;

@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* name_bytes.hh. The names are in memory of their own size, so that AddressSanitizer sees a byte more that is read. */
+/*
+ * name_bytes.hh and find_byte.hh. The names are in memory of their own size, so that AddressSanitizer sees a byte more
+ * that is read.
+ */
 #include <stdlib.h>
 
 #include "check.hh"
+#include "find_byte.hh"
 #include "name_bytes.hh"
 #include "random.hh"
 
@@ -190,4 +194,43 @@ TEST(hash_spreads)
 	}
 	/* At random it would be half of that. */
 	EXPECT(passed < static_cast<unsigned long>(tries) * count);
+}
+
+namespace
+{
+
+/* As find_byte(), byte by byte. */
+StringView::Size find_slowly(StringView text, StringView::Size at, StringView sought)
+{
+	for (; at < text.size(); at++) {
+		for (char byte : sought) {
+			if (text[at] == byte)
+				return at;
+		}
+	}
+	return at;
+}
+
+} // namespace
+
+/* Bytes that differ by one, by the highest bit, or by a carry are the ones that could be taken for each other. */
+TEST(bytes_are_found)
+{
+	static constexpr StringView bytes("\0\1\x7f\x80\x81\xfe\xff=>", 9);
+	Random random(5);
+
+	for (int tries = 0; tries < 20000; tries++) {
+		Name name(random.below(30), random);
+		StringView text = name.view();
+		char a = bytes[random.below(bytes.size())];
+		char b = bytes[random.below(bytes.size())];
+		char c = bytes[random.below(bytes.size())];
+		StringView::Size at = random.below(32);
+
+		for (StringView::Size i = 0; i < text.size(); i++)
+			name.bytes()[i] = bytes[random.below(bytes.size())];
+		EXPECT_EQ(cxxrt::find_byte(text, at, a), find_slowly(text, at, StringView(&a, 1)));
+		EXPECT_EQ(cxxrt::find_byte(text, at, a, b, c),
+			  find_slowly(text, at, StringView((const char[]){a, b, c}, 3)));
+	}
 }
