@@ -9,35 +9,6 @@ namespace
 {
 
 /*
- * The absolute path of @path as the caller sees it, so that a remount from elsewhere finds it
- * again.
- */
-Result<Own<char[]>> absolute_name(const struct path &path, StringView given)
-{
-	/* Most paths fit into the first one. The other is a page, which the kernel clears for each branch. */
-	char few[256];
-	Own<char[]> many;
-	const char *text = d_path(&path, few, sizeof(few));
-
-	if (text == error_pointer<char>(-ENAMETOOLONG)) {
-		many = Own<char[]>::adopt(new (Gfp{GFP_KERNEL}) char[PATH_MAX]);
-		if (!many)
-			return Error{-ENOMEM};
-		text = d_path(&path, many.get(), PATH_MAX);
-	}
-	/* A path that has no name here ("(unreachable)", too long) is shown as it was given. */
-	StringView name = is_error(text) || text[0] != '/' ? given :
-							     StringView::from_c_string(text);
-	auto copy = Own<char[]>::adopt(new (Gfp{GFP_KERNEL}) char[name.size() + 1]);
-
-	if (!copy)
-		return Error{-ENOMEM};
-	__builtin_memcpy(copy.get(), name.data(), name.size());
-	copy[name.size()] = '\0';
-	return copy;
-}
-
-/*
  * Whether readdir of this filesystem gives the i_ino of each object. A filesystem that is not here was not tested
  * (those that are: kunit/user/branches/filesystems.cc), or gives other numbers: iso9660 gives the place of a file's
  * entry in its directory.
@@ -70,11 +41,12 @@ bool numbers_unknown(const struct super_block &sb)
 
 	if (sb.s_stack_depth > 0)
 		return true;
-	for (StringView type : known) {
-		if (type == StringView::from_c_string(sb.s_type->name))
-			return false;
-	}
-	return !is_known_to_list_numbers(sb);
+	if (is_known_to_list_numbers(sb))
+		return false;
+
+	StringView type = StringView::from_c_string(sb.s_type->name);
+
+	return !cxxrt::any_of(known, [type](StringView other) { return other == type; });
 }
 
 bool is_known_to_tell_changes(const struct super_block &sb)
@@ -103,7 +75,8 @@ bool can_name_later(struct super_block &sb)
 
 } // namespace
 
-Result<Own<Branch>> Branch::create(struct fs_context *fc, const BranchItem &item)
+Result<Own<Branch>> Branch::create(struct fs_context *fc, const BranchItem &item,
+				   BranchFinder &finder)
 {
 	auto created = Own<Branch>::adopt(new (Gfp{GFP_KERNEL}) Branch);
 
@@ -111,14 +84,14 @@ Result<Own<Branch>> Branch::create(struct fs_context *fc, const BranchItem &item
 		return Error{-ENOMEM};
 
 	Branch &branch = *created;
-	int error = kern_path(item.path.data(), LOOKUP_FOLLOW, &branch.found_.path);
+	auto found = finder.find(item.path, branch.name_);
 
-	if (error) {
-		branch.found_.path = {};
+	if (!found.ok()) {
 		mount_error(fc, "branch '%s' cannot be opened (errno %d)", item.path.data(),
-			    -error);
-		return Error{error};
+			    -found.error());
+		return Error{found.error()};
 	}
+	branch.found_ = found.release();
 	if (!is_dir(branch.root().d_inode->i_mode)) {
 		mount_error(fc, "branch '%s' is not a directory", item.path.data());
 		return Error{-ENOTDIR};
@@ -128,7 +101,6 @@ Result<Own<Branch>> Branch::create(struct fs_context *fc, const BranchItem &item
 	branch.may_miss_ = item.may_miss;
 	branch.overlay_whiteouts_ = item.overlay_whiteouts;
 	branch.own_whiteouts_ = item.own_whiteouts;
-	branch.name_ = TRY(absolute_name(branch.found_.path, item.path));
 	TRY(branch.check_filesystem(fc, item.perm_given));
 	branch.housekeeping_.init(branch.sb().s_stack_depth);
 	branch.numbers_by_inode_ = numbers_unknown(branch.sb());
@@ -159,7 +131,7 @@ template <class Sb> bool can_fold(const Sb &sb)
 
 Result<void> Branch::check_filesystem(struct fs_context *fc, bool perm_given)
 {
-	const char *name = name_.get();
+	const char *name = name_.view().data();
 
 	if (root().d_flags & (DCACHE_OP_HASH | DCACHE_OP_COMPARE) || can_fold(sb())) {
 		mount_error(fc, "'%s' cannot be a branch: names are compared without case on %s",
@@ -257,10 +229,10 @@ Result<void> Branch::attach(struct fs_context *fc)
 			mount_error(
 				fc,
 				"branch '%s' is on a mount that is not the caller's, or has locked children",
-				name_.get());
+				name_.view().data());
 		else
-			mount_error(fc, "branch '%s' cannot be mounted (errno %d)", name_.get(),
-				    -error);
+			mount_error(fc, "branch '%s' cannot be mounted (errno %d)",
+				    name_.view().data(), -error);
 		return Error{error};
 	}
 	mount_is_readonly_ = mnt->mnt_flags & MNT_READONLY;
@@ -295,7 +267,7 @@ Result<void> Branch::prepare_use(struct fs_context *fc, const BranchItem &item)
 		return {};
 	if (aufs_sb_rdonly(&sb()) || mount_is_readonly_) {
 		mount_error(fc, "branch '%s' is mounted read-only: it cannot become rw",
-			    name_.get());
+			    name_.view().data());
 		return Error{-EROFS};
 	}
 	if (!writable())

@@ -4,6 +4,7 @@
 
 #include "kernel/handles.hh"
 #include "options/options.hh"
+#include "branch_finder.hh"
 #include "housekeeping.hh"
 #include "kernel/locks.hh"
 #include "kernel/messages.hh"
@@ -36,7 +37,8 @@ public:
 	 * attach() makes. -ENOENT, -ENOTDIR and other errors of a path walk; -EINVAL if the filesystem cannot be a
 	 * branch; -EROFS for rw on a read-only filesystem or mount. @fc's log explains each.
 	 */
-	static Result<Own<Branch>> create(struct fs_context *fc, const BranchItem &item);
+	static Result<Own<Branch>> create(struct fs_context *fc, const BranchItem &item,
+					  BranchFinder &finder);
 
 	/*
 	 * Makes the private mount, a clone of the mount on which the branch was found. Later mounts and umounts there
@@ -204,10 +206,10 @@ public:
 	{
 		return perm() == BranchPerm::rw;
 	}
-	/* Its absolute path. /proc/mounts shows it escaped, this is not. */
+	/* Its absolute path; a zero follows. /proc/mounts shows it escaped, this is not. */
 	StringView name() const
 	{
-		return StringView::from_c_string(name_.get());
+		return name_.view();
 	}
 	/*
 	 * Whether setuid and setgid bits and capabilities of its files count. They do not if the branch is not rw and
@@ -413,32 +415,6 @@ public:
 private:
 	Branch() = default;
 
-	/* A counted struct path that can be moved. */
-	struct HeldPath {
-		struct path path = {};
-
-		HeldPath() = default;
-		HeldPath(HeldPath &&other) : path(other.path)
-		{
-			other.path = {};
-		}
-		HeldPath &operator=(HeldPath &&other)
-		{
-			struct path old = path;
-
-			path = other.path;
-			other.path = {};
-			if (old.dentry)
-				path_put(&old);
-			return *this;
-		}
-		~HeldPath()
-		{
-			if (path.dentry)
-				path_put(&path);
-		}
-	};
-
 	static constexpr unsigned char all_kinds = 3;
 	/* Some filesystems keep attributes for files, and not for symlinks and devices. */
 	static unsigned char kind_bit(umode_t mode)
@@ -456,7 +432,7 @@ private:
 	static constexpr unsigned int no_place = ~0U;
 	HeldPath found_;
 	struct vfsmount *mnt_ = nullptr;
-	Own<char[]> name_;
+	BranchName name_;
 	mutable Housekeeping housekeeping_;
 	mutable u64 free_ = 0;
 	static constexpr s64 never = -1;

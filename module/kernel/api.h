@@ -416,6 +416,12 @@ ssize_t aufs_splice_read(struct file *in, loff_t *ppos, struct pipe_inode_info *
 			 unsigned int flags);
 /* Begins to write out the data of @inode. Sleeps. */
 void aufs_start_writeback(struct inode *inode);
+/*
+ * @found, counted, becomes what a path walk from @dir comes to by the entry @name, which is neither
+ * `.` nor `..`. -EAGAIN if the walk would go on from there, or the entry has another name: a walk
+ * of the whole path knows better. Sleeps.
+ */
+int aufs_step_down(const struct path *dir, const char *name, int len, struct path *found);
 int aufs_symlink(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry,
 		 const char *target);
 int aufs_sync_super(struct super_block *sb);

@@ -52,9 +52,10 @@ Result<void> ListChange::add(struct fs_context *fc, const BranchChange &change)
 	if (change.kind == Kind::insert || change.kind == Kind::append ||
 	    change.kind == Kind::replace) {
 		BranchItem item = change.branch;
+		BranchFinder finder;
 
 		item.path = comes;
-		step.fresh = TRY(Branch::create(fc, item));
+		step.fresh = TRY(Branch::create(fc, item, finder));
 		TRY(step.fresh->attach(fc));
 		step.fresh->set_served(volatility_of(*step.fresh) == Volatility::anywhere);
 		/* The task that remounts may have other credentials than the mounter. */

@@ -53,7 +53,8 @@ Super::~Super()
 	Branch::wait_for_released();
 }
 
-Result<void> Super::add(struct fs_context *fc, unsigned int place, const BranchItem &item)
+Result<void> Super::add(struct fs_context *fc, unsigned int place, const BranchItem &item,
+			BranchFinder &finder)
 {
 	if (count() == max_branches) {
 		mount_error(fc, "branch '%s': more than %u branches", item.path.data(),
@@ -61,7 +62,7 @@ Result<void> Super::add(struct fs_context *fc, unsigned int place, const BranchI
 		return Error{-E2BIG};
 	}
 
-	auto branch = TRY(Branch::create(fc, item));
+	auto branch = TRY(Branch::create(fc, item, finder));
 
 	TRY(placement_.check(fc, *branch, item.path.data()));
 	number(*branch, placement_.beside(*branch));

@@ -105,7 +105,8 @@ public:
 	 * Adds a branch at @place, which is at most count(). Explains errors in @fc's log. After an error nothing more
 	 * may be added. May sleep.
 	 */
-	Result<void> add(struct fs_context *fc, unsigned int place, const BranchItem &item);
+	Result<void> add(struct fs_context *fc, unsigned int place, const BranchItem &item,
+			 BranchFinder &finder);
 	/*
 	 * No more are added. -EINVAL, explained in @fc's log, if one lies within another. Before that, the branches
 	 * have no places, and top_rw() and main_branch() say nothing. May sleep.

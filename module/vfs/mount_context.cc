@@ -92,6 +92,7 @@ Result<void> MountContext::parse_list(struct fs_context *fc, StringView list)
 		return Error{-ENOMEM};
 
 	BranchList items(list, given_);
+	BranchFinder finder;
 
 	while (items.more()) {
 		OptionError error;
@@ -102,7 +103,7 @@ Result<void> MountContext::parse_list(struct fs_context *fc, StringView list)
 		if (mounted_)
 			TRY(same_branch(fc, item.value()));
 		else
-			TRY(super_->add(fc, super_->count(), item.value()));
+			TRY(super_->add(fc, super_->count(), item.value(), finder));
 		if (!mounted_ && item.value().ignores)
 			note_ignored(fc, item.value());
 		given_++;
@@ -120,6 +121,7 @@ Result<void> MountContext::parse_changes(struct fs_context *fc, OptionKey key, S
 
 	/* A mounted union has at least one branch. */
 	BranchChanges changes(key, value, mounted_ ? 1 : super_->count());
+	BranchFinder finder;
 
 	while (changes.more()) {
 		OptionError error;
@@ -132,13 +134,14 @@ Result<void> MountContext::parse_changes(struct fs_context *fc, OptionKey key, S
 		if (mounted_)
 			TRY(change_.add(fc, change.value()));
 		else
-			TRY(add_first(fc, change.value()));
+			TRY(add_first(fc, change.value(), finder));
 	}
 	return {};
 }
 
 /* The same for a first mount: only options that add branches come here. */
-Result<void> MountContext::add_first(struct fs_context *fc, const BranchChange &change)
+Result<void> MountContext::add_first(struct fs_context *fc, const BranchChange &change,
+				     BranchFinder &finder)
 {
 	bool appends = change.kind == BranchChange::Kind::append;
 	unsigned int place = appends ? super_->count() : change.place;
@@ -148,7 +151,7 @@ Result<void> MountContext::add_first(struct fs_context *fc, const BranchChange &
 			    change.branch.path.data(), place, super_->count());
 		return Error{-EINVAL};
 	}
-	TRY(super_->add(fc, place, change.branch));
+	TRY(super_->add(fc, place, change.branch, finder));
 	given_++;
 	return {};
 }

@@ -55,7 +55,8 @@ private:
 	Result<void> parse_list(struct fs_context *fc, StringView list);
 	Result<void> same_branch(struct fs_context *fc, const BranchItem &item);
 	Result<void> parse_changes(struct fs_context *fc, OptionKey key, StringView value);
-	Result<void> add_first(struct fs_context *fc, const BranchChange &change);
+	Result<void> add_first(struct fs_context *fc, const BranchChange &change,
+			       BranchFinder &finder);
 
 	Own<Super> super_; /* being filled; empty in a remount */
 	ListChange change_; /* in a remount: the changes of the branches */

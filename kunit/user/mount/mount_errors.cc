@@ -76,6 +76,26 @@ CASE(symlink_loop)
 	expect_refused(u, "br", u.low + "/loop", ELOOP, "loop");
 }
 
+/* The same beside directories that are branches. */
+CASE(wrong_beside_right_ones)
+{
+	Union u;
+	string right;
+	for (int i = 0; i < 3; i++) {
+		make_dir(u.low + "/b" + std::to_string(i));
+		right += u.low + "/b" + std::to_string(i) + ":";
+	}
+	write_file(u.low + "/file", "");
+	OK(symlink("loop", (u.low + "/loop").c_str()));
+	expect_refused(u, "br", right + u.low + "/missing", ENOENT, u.low + "/missing");
+	expect_refused(u, "br", right + u.low + "/file", ENOTDIR, u.low + "/file");
+	expect_refused(u, "br", right + u.low + "/loop", ELOOP, u.low + "/loop");
+	expect_refused(u, "br", right + u.low + "/b1", EINVAL, u.low + "/b1");
+	expect_refused(u, "br", right + u.low + "/.", EINVAL, u.low);
+	string longest = u.low + "/" + string(256, 'x');
+	expect_refused(u, "br", right + longest, ENAMETOOLONG, "xxx");
+}
+
 CASE(same_branch_twice)
 {
 	Union u;

@@ -172,6 +172,64 @@ PARAM_CASE(path_forms, "symlink", "dotdot", "trailing_slash", "relative")
 	OK(chdir("/"));
 }
 
+/*
+ * Many branches in one directory, and a last one behind them: beside them, a symlink there, a mount point, one with
+ * another filesystem on it again, or of the same name in another directory. Each is known by its own path.
+ */
+PARAM_CASE(side_by_side, "beside", "symlink", "mounted", "mounted_twice", "elsewhere", "above")
+{
+	Union u;
+	string p = ktap::param(), list, shown;
+	string box = u.tmp + "/box", last = box + "/last", real = last;
+	std::vector<Mounted> mounted;
+	make_dirs(box);
+	for (unsigned i = 0; i < 4; i++) {
+		string branch = box + "/b" + std::to_string(i);
+		make_dir(branch);
+		write_file(branch + "/own" + std::to_string(i), branch);
+		list += (i ? ":" : "") + branch;
+		shown += (i ? ":" : "") + branch + (i ? "=ro" : "=rw");
+	}
+	if (p == "symlink") {
+		real = u.low;
+		OK(symlink(real.c_str(), last.c_str()));
+	} else if (p == "elsewhere") {
+		make_dirs(u.tmp + "/other/b1");
+		real = last = u.tmp + "/other/b1";
+	} else if (p == "above") {
+		/* The way leads out of the box, and to a directory beside it. */
+		make_dirs(u.tmp + "/other");
+		real = u.tmp + "/other";
+		last = box + "/../other";
+	} else {
+		make_dir(last);
+		for (int i = 0; p.starts_with("mounted") && i < (p == "mounted" ? 1 : 2); i++)
+			mounted.emplace_back("none", last, "tmpfs", 0, "mode=755");
+	}
+	write_file(real + "/inside", p);
+	u.mount("br=" + list + ":" + last);
+	EXPECT_EQ(shown_branches(u.mnt), shown + ":" + real + "=ro");
+	EXPECT_EQ(names_in(u.mnt), (std::vector<string>{"inside", "own0", "own1", "own2", "own3"}));
+	EXPECT_EQ(read_file(u.at("inside")), p);
+	EXPECT_EQ(read_file(u.at("own3")), box + "/b3");
+	u.unmount();
+	while (!mounted.empty())
+		mounted.pop_back();
+}
+
+/* The directory that they lie in is itself reached through a symlink: that is no part of their paths. */
+CASE(side_by_side_behind_a_symlink)
+{
+	Union u;
+	make_dirs(u.tmp + "/box");
+	OK(symlink((u.tmp + "/box").c_str(), (u.tmp + "/link").c_str()));
+	for (const char *name : {"/a", "/b", "/c"})
+		make_dir(u.tmp + "/box" + name);
+	u.mount("br=" + u.tmp + "/link/a:" + u.tmp + "/link/b:" + u.tmp + "/link/c");
+	EXPECT_EQ(shown_branches(u.mnt),
+		  u.tmp + "/box/a=rw:" + u.tmp + "/box/b=ro:" + u.tmp + "/box/c=ro");
+}
+
 CASE(fsconfig_all_forms)
 {
 	Setup u;

@@ -370,6 +370,44 @@ int aufs_setxattr(struct vfsmount *mnt, struct dentry *dentry, const char *name,
 	return vfs_setxattr(idmap_of(mnt), dentry, name, value, size, flags);
 }
 
+/* Whether a walk that has come to @dentry does not simply end there. */
+static bool leads_on(const struct dentry *dentry)
+{
+	return d_is_symlink(dentry) ||
+	       (dentry->d_flags & (DCACHE_NEED_AUTOMOUNT | DCACHE_MANAGE_TRANSIT));
+}
+
+static bool is_named(struct dentry *dentry, const char *name, int len)
+{
+	bool is;
+
+	spin_lock(&dentry->d_lock);
+	is = dentry->d_name.len == len && !memcmp(dentry->d_name.name, name, len);
+	spin_unlock(&dentry->d_lock);
+	return is;
+}
+
+/* The object of the entry @name of @dir, or the root of what is mounted there. */
+int aufs_step_down(const struct path *dir, const char *name, int len, struct path *found)
+{
+	struct dentry *dentry = aufs_lookup_unlocked(dir->mnt, name, dir->dentry, len);
+
+	if (IS_ERR(dentry))
+		return PTR_ERR(dentry);
+	if (!is_named(dentry, name, len)) {
+		dput(dentry);
+		return -EAGAIN;
+	}
+	found->mnt = mntget(dir->mnt);
+	found->dentry = dentry;
+	while (!leads_on(found->dentry) && d_mountpoint(found->dentry) && follow_down_one(found))
+		;
+	if (!leads_on(found->dentry))
+		return 0;
+	path_put(found);
+	return -EAGAIN;
+}
+
 int aufs_symlink(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry, const char *target)
 {
 	return change_dir(vfs_symlink, idmap_of(mnt), dir, dentry, target);
