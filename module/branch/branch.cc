@@ -175,23 +175,31 @@ u64 fingerprint(u64 basis, const u64 *words, unsigned int count)
 
 } // namespace
 
-/*
- * The filesystem's id is its uuid. Squashfs has none, but its images are only made as a whole: there the id is made of
- * the size, the number of files, and the root's attributes with its time.
- */
+/* The filesystem's id is its uuid. */
 void Branch::identify_filesystem()
+{
+	u64 halves[2];
+
+	static_assert(sizeof(halves) == sizeof(id_) && sizeof(sb().s_uuid) == sizeof(id_));
+	__builtin_memcpy(halves, sb().s_uuid.b, sizeof(halves));
+	__builtin_memcpy(id_, halves, sizeof(id_));
+	has_id_ = halves[0] || halves[1];
+	if (!has_id_ && sb().s_magic == SQUASHFS_MAGIC)
+		identify_squashfs();
+}
+
+/*
+ * Squashfs has no uuid, but its images are only made as a whole: there the id is made of the size, the number of files,
+ * and the root's attributes with its time.
+ */
+void Branch::identify_squashfs()
 {
 	constexpr u64 bases[] = {0xcbf29ce484222325, 0x84222325cbf29ce4};
 	struct kstatfs fs = {};
 	struct kstat root = {};
 	struct path path = path_to(*sb().s_root);
 
-	static_assert(sizeof(bases) == sizeof(id_) && sizeof(sb().s_uuid) == sizeof(id_));
-	__builtin_memcpy(id_, sb().s_uuid.b, sizeof(id_));
-	for (unsigned char byte : id_)
-		has_id_ = has_id_ || byte;
-	if (has_id_ || sb().s_magic != SQUASHFS_MAGIC)
-		return;
+	static_assert(sizeof(bases) == sizeof(id_));
 	if (vfs_statfs(&path, &fs) != 0 ||
 	    vfs_getattr_nosec(&path, &root, STATX_BASIC_STATS, 0) != 0)
 		return;

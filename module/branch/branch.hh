@@ -424,6 +424,7 @@ private:
 
 	Result<void> check_filesystem(struct fs_context *fc, bool perm_given);
 	void identify_filesystem();
+	void identify_squashfs();
 	void follow_permission();
 
 	mutable struct llist_node released_ = {};

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "entries.hh"
 #include "inherited.hh"
+#include "lookup.hh"
 #include "whiteout.hh"
 #include "workfile.hh"
 #include "kernel/inodes.hh"
@@ -96,6 +97,13 @@ void Housekeeping::look_up_dirs(const AsMounter &mounter, const Branch &branch)
 
 Result<void> Housekeeping::find(const AsMounter &mounter, const Branch &branch)
 {
+	/* Most branches were never written to by a union. */
+	constexpr StringView sought[] = {plinks_name, orphans_name, opaque_name};
+
+	was_bare_ = has_none_of(mounter, PartRef::root_of(branch),
+				{sought, sizeof(sought) / sizeof(sought[0])});
+	if (was_bare_)
+		return {};
 	for (HousekeepingDir which : all_dirs) {
 		auto dentry = TRY(lookup_in(mounter, PartRef::root_of(branch), name_of(which)));
 

@@ -62,6 +62,11 @@ public:
 	{
 		has_gone_names_.store(true);
 	}
+	/* Whether find() is certain to have seen neither the directories nor an opaque mark in the branch's root. */
+	bool was_bare() const
+	{
+		return was_bare_;
+	}
 	/* The pseudo-links of older versions that find() has seen. Any context. */
 	const OldPlinks &old_plinks() const
 	{
@@ -123,6 +128,7 @@ private:
 	Kept plinks_;
 	Kept orphans_;
 	OldPlinks old_plinks_;
+	bool was_bare_ = false;
 	Atomic<bool> used_;
 	Atomic<bool> has_gone_names_;
 };

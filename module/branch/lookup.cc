@@ -75,6 +75,18 @@ Result<Ref<struct dentry>> lookup_in(const AsMounter &mounter, PartRef dir, Stri
 	return dentry;
 }
 
+bool has_none_of(const AsMounter &, PartRef dir, cxxrt::Span<const StringView> names)
+{
+	if (!aufs_may_search_dcache(dir.branch.mnt(), &dir.dentry))
+		return false;
+	return !cxxrt::any_of(names, [dir](StringView name) {
+		auto found = Ref<struct dentry>::adopt(aufs_d_lookup(
+			&dir.dentry, name.data(), static_cast<unsigned int>(name.size())));
+
+		return static_cast<bool>(found);
+	});
+}
+
 Result<Ref<struct dentry>> lookup_locked(const DirLock &lock, StringView name)
 {
 	return adopt_or_error(aufs_lookup_locked(lock.mnt(), name.data(), &lock.dir(),

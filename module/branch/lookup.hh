@@ -5,6 +5,8 @@
 #include "dir_lock.hh"
 #include "part.hh"
 
+#include "span.hh"
+
 namespace aufs
 {
 
@@ -13,6 +15,12 @@ namespace aufs
  * where these count. May take the i_rwsem of @dir. -EREMOTE and -EIO for objects that the union cannot show.
  */
 Result<Ref<struct dentry>> lookup_in(const AsMounter &mounter, PartRef dir, StringView name);
+
+/*
+ * Whether it is certain, without asking the filesystem, that @dir has none of @names. False if it is not known, also
+ * for want of the right to search @dir.
+ */
+bool has_none_of(const AsMounter &mounter, PartRef dir, cxxrt::Span<const StringView> names);
 
 /* The dentry @name in the directory of @lock; may be negative, never empty. */
 Result<Ref<struct dentry>> lookup_locked(const DirLock &lock, StringView name);

@@ -297,6 +297,8 @@ struct dentry *aufs_lookup_negative_too(struct vfsmount *mnt, const char *name, 
 					int len);
 bool aufs_may_exceed_limits(void);
 bool aufs_may_mount(void);
+/* Whether the dcache has all names of @dir, and the current task may search it. */
+bool aufs_may_search_dcache(struct vfsmount *mnt, struct dentry *dir);
 int aufs_mkdir(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry, umode_t mode);
 int aufs_mknod(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry, umode_t mode,
 	       dev_t rdev);

@@ -77,6 +77,10 @@ namespace
 /* Whether the root of @branch hides the roots below. If that cannot be read, it does what it did in @before. */
 Result<bool> is_opaque_root(const AsMounter &mounter, const Branch &branch, const Inode *before)
 {
+	/* In a first mount, the root has just been looked at. */
+	if (!before && branch.housekeeping().was_bare() && !branch.has_overlay_whiteouts())
+		return false;
+
 	auto opaque = is_opaque(mounter, PartRef::root_of(branch));
 
 	if (opaque.ok() || opaque.error() == -ENOMEM || !before ||

@@ -4,18 +4,6 @@
 namespace aufs
 {
 
-namespace
-{
-
-/* Whether two branches lie in one directory, as they usually do: then none lies within the other. */
-bool are_siblings(const struct dentry &a, const struct dentry &b)
-{
-	/* A root is its own parent. */
-	return a.d_parent == b.d_parent && a.d_parent != &a && b.d_parent != &b;
-}
-
-} // namespace
-
 const void *slot_of_id(const unsigned char *id)
 {
 	u64 halves[2];
@@ -24,6 +12,15 @@ const void *slot_of_id(const unsigned char *id)
 	__builtin_memcpy(halves, id, sizeof(halves));
 	/* No null. */
 	return reinterpret_cast<const void *>((halves[0] ^ halves[1]) | 1);
+}
+
+bool are_siblings(const Branch &branch, const Branch &other)
+{
+	const struct dentry &a = branch.root();
+	const struct dentry &b = other.root();
+
+	/* The root of a filesystem is its own parent. */
+	return a.d_parent == b.d_parent && a.d_parent != &a && b.d_parent != &b;
 }
 
 Result<void> check_apart(struct fs_context *fc, const Branch &branch, const char *path,
@@ -36,7 +33,7 @@ Result<void> check_apart(struct fs_context *fc, const Branch &branch, const char
 			    other.name().data());
 		return Error{-EINVAL};
 	}
-	if (are_siblings(branch.root(), other.root()))
+	if (are_siblings(branch, other))
 		return {};
 	if (is_subdir(&branch.root(), &other.root())) {
 		mount_error(fc, "branch '%s' lies within branch '%s'", branch.name().data(),
@@ -75,6 +72,9 @@ Result<void> Placement::check(struct fs_context *fc, const Branch &branch, const
 {
 	if (const Branch *const *same = roots_.find(&branch.root()))
 		return check_apart(fc, branch, path, **same);
+	/* The last one was not within any, and none has come since. */
+	if (last_ && are_siblings(*last_, branch))
+		return {};
 	return check_within(fc, branch);
 }
 
@@ -90,6 +90,7 @@ Result<void> Placement::add(const Branch &branch)
 	constexpr Gfp kernel{GFP_KERNEL};
 
 	TRY(roots_.add(kernel, &branch.root(), &branch));
+	last_ = &branch;
 	return filesystems_.add(kernel, &branch.sb(), &branch);
 }
 
@@ -137,6 +138,7 @@ const Branch *Placement::beside(const Branch &branch) const
 
 void Placement::clear()
 {
+	last_ = nullptr;
 	roots_.clear();
 	filesystems_.clear();
 }

@@ -72,8 +72,7 @@ Result<void> Super::add(struct fs_context *fc, unsigned int place, const BranchI
 
 Result<void> Super::end_adding(struct fs_context *fc)
 {
-	for (const Branch &branch : branches())
-		TRY(placement_.check_within(fc, branch));
+	TRY(placement_.check_all(fc, branches()));
 	placement_.clear();
 	number_places();
 	return {};
@@ -273,10 +272,13 @@ Result<void> Super::attach(struct fs_context *fc)
 	TRY(tell_filesystems_apart(fc));
 	number_places();
 	TRY(claim(fc));
+
 	/* The branches are claimed: from now on no other union makes anything there. */
+	AsMounter mounter = as_mounter();
+
 	for (Own<Branch> &branch : branches_)
 		TRY(explained(fc, *branch, "its housekeeping directories cannot be looked up",
-			      branch->housekeeping().find(as_mounter(), *branch)));
+			      branch->housekeeping().find(mounter, *branch)));
 	return {};
 }
 

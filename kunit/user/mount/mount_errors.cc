@@ -120,6 +120,13 @@ CASE(branch_within_a_branch)
 	make_dirs(u.low + "/a/b");
 	expect_refused(u, "br", u.low + ":" + u.low + "/a", EINVAL, u.low + "/a");
 	expect_refused(u, "br", u.low + "/a/b:" + u.low, EINVAL, u.low);
+	expect_refused(u, "br", u.top + ":" + u.low + "/a/b:" + u.low, EINVAL, u.low);
+	/* Also of many that lie side by side. */
+	make_dir(u.low + "/a/c");
+	expect_refused(u, "br", u.top + ":" + u.low + "/a/b:" + u.low + "/a/c:" + u.low, EINVAL,
+		       u.low);
+	expect_refused(u, "br", u.top + ":" + u.low + ":" + u.low + "/a/b:" + u.low + "/a/c",
+		       EINVAL, u.low);
 	/* Siblings may be branches, and a name that only begins like another is no parent. */
 	make_dir(u.low + "/aa");
 	EXPECT_EQ(try_mount(u.mnt, "br=" + u.low + "/a:" + u.low + "/aa"), 0);

@@ -248,6 +248,12 @@ struct dentry *aufs_lookup_negative_too(struct vfsmount *mnt, const char *name, 
 #endif
 }
 
+/* Whether the dcache has all names of @dir, and the current task may search it. */
+bool aufs_may_search_dcache(struct vfsmount *mnt, struct dentry *dir)
+{
+	return is_all_in_dcache(dir) && !inode_permission(idmap_of(mnt), d_inode(dir), MAY_EXEC);
+}
+
 int aufs_mkdir(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry, umode_t mode)
 {
 #ifdef HAVE_MKDIR_RETURNS_DENTRY
