@@ -85,10 +85,9 @@ void show_number(Window &window, const Branch &branch)
 
 using ReadFile = decltype(bin_attribute::read);
 
-/* Makes @file one that anybody may read. */
+/* Makes @file, which is filled with zeroes, one that anybody may read. */
 void describe(struct bin_attribute &file, const char *name, void *about, ReadFile read)
 {
-	file = {};
 	init_attribute(file);
 	file.attr.name = name;
 	file.attr.mode = 0444;
@@ -127,12 +126,11 @@ void make_name(char (&name)[name_size], StringView prefix, unsigned int number)
 } // namespace
 
 /* The files of one place. */
-struct SysfsFiles::PlaceFiles {
+struct SysfsFiles::Place {
 	using Show = void (*)(Window &window, const Branch &branch);
 
-	const Super &super;
+	const Super *super;
 	unsigned int index;
-	PlaceFiles *before;
 	char branch_name[name_size];
 	char number_name[name_size];
 	struct bin_attribute branch;
@@ -142,15 +140,22 @@ struct SysfsFiles::PlaceFiles {
 	static ssize_t read(struct file *, struct kobject *, Attribute *attribute, char *buffer,
 			    loff_t offset, size_t size)
 	{
-		const auto &place = *static_cast<const PlaceFiles *>(attribute->private_);
+		const auto &place = *static_cast<const Place *>(attribute->private_);
 		Window window(buffer, offset, size);
 
 		ClaimsLock lock;
 
-		if (const Branch *branch = place.super.branch_at(place.index))
+		if (const Branch *branch = place.super->branch_at(place.index))
 			show(window, *branch);
 		return window.used();
 	}
+};
+
+/* Room for the places from @first on, which came together. */
+struct SysfsFiles::Places {
+	Places *before;
+	unsigned int first;
+	KvArray<Place> places;
 };
 
 Result<void> SysfsFiles::create(const Super &super)
@@ -169,54 +174,76 @@ Result<void> SysfsFiles::create(const Super &super)
 	return {};
 }
 
+Result<void> SysfsFiles::make_room(unsigned int count)
+{
+	auto places = KvArray<Place>::allocate_zeroed(count);
+
+	if (!places.data)
+		return Error{-ENOMEM};
+
+	auto room = Own<Places>::adopt(new (Gfp{GFP_KERNEL}) Places{last_, count_, move(places)});
+
+	if (!room)
+		return Error{-ENOMEM};
+	last_ = room.leak();
+	return {};
+}
+
+void SysfsFiles::free_room()
+{
+	while (last_ && last_->first >= count_)
+		delete cxxrt::exchange(last_, last_->before);
+}
+
+/* Makes the files of one more place, for which there is room. */
 Result<void> SysfsFiles::add()
 {
 	struct kobject *directory = directory_.get();
-	auto place = Own<PlaceFiles>::adopt(
-		new (Gfp{GFP_KERNEL}) PlaceFiles{*super_, count_, last_, {}, {}, {}, {}});
+	Place &place = last_->places.data[count_ - last_->first];
 
-	if (!place)
-		return Error{-ENOMEM};
-	make_name(place->branch_name, "br", count_);
-	make_name(place->number_name, "brid", count_);
-	describe(place->branch, place->branch_name, place.get(), PlaceFiles::read<show_branch>);
-	describe(place->number, place->number_name, place.get(), PlaceFiles::read<show_number>);
-	TRY(check(sysfs_create_bin_file(directory, &place->branch)));
-	if (int error = sysfs_create_bin_file(directory, &place->number)) {
-		sysfs_remove_bin_file(directory, &place->branch);
+	place.super = super_;
+	place.index = count_;
+	make_name(place.branch_name, "br", count_);
+	make_name(place.number_name, "brid", count_);
+	describe(place.branch, place.branch_name, &place, Place::read<show_branch>);
+	describe(place.number, place.number_name, &place, Place::read<show_number>);
+	TRY(check(sysfs_create_bin_file(directory, &place.branch)));
+	if (int error = sysfs_create_bin_file(directory, &place.number)) {
+		sysfs_remove_bin_file(directory, &place.branch);
 		return Error{error};
 	}
-	last_ = place.leak();
 	count_++;
 	return {};
 }
 
-/* Removes the files of the last place, and waits for their readers. */
-void SysfsFiles::remove_last()
+/* Removes the files of all places but the first @count, and waits for their readers. */
+void SysfsFiles::shrink(unsigned int count)
 {
-	auto place = Own<PlaceFiles>::adopt(last_);
+	while (count_ > count) {
+		Place &place = last_->places.data[--count_ - last_->first];
 
-	sysfs_remove_bin_file(directory_.get(), &place->number);
-	sysfs_remove_bin_file(directory_.get(), &place->branch);
-	last_ = place->before;
-	count_--;
+		sysfs_remove_bin_file(directory_.get(), &place.number);
+		sysfs_remove_bin_file(directory_.get(), &place.branch);
+		free_room();
+	}
+	free_room();
 }
 
 Result<void> SysfsFiles::set_count(unsigned int count)
 {
 	unsigned int before = count_;
 
+	if (count > before)
+		TRY(make_room(count - before));
 	while (count_ < count) {
 		auto added = add();
 
 		if (added.ok())
 			continue;
-		while (count_ > before)
-			remove_last();
+		shrink(before);
 		return added;
 	}
-	while (count_ > count)
-		remove_last();
+	shrink(count);
 	return {};
 }
 
@@ -224,12 +251,8 @@ void SysfsFiles::remove()
 {
 	/* All files go with it, after their readers. */
 	directory_ = {};
-	while (last_) {
-		auto place = Own<PlaceFiles>::adopt(last_);
-
-		last_ = place->before;
-	}
 	count_ = 0;
+	free_room();
 }
 
 } // namespace aufs

@@ -54,14 +54,18 @@ public:
 	void remove();
 
 private:
-	struct PlaceFiles;
+	struct Place;
+	struct Places;
 
+	Result<void> make_room(unsigned int count);
+	void free_room();
 	Result<void> add();
-	void remove_last();
+	void shrink(unsigned int count);
 
 	Own<struct kobject> directory_;
 	const Super *super_ = nullptr;
-	struct PlaceFiles *last_ = nullptr; /* the others follow by `before` */
+	struct Places *last_ =
+		nullptr; /* those of the last places; the others follow by `before` */
 	unsigned int count_ = 0;
 };
 
