@@ -92,6 +92,8 @@ Result<Own<Branch>> Branch::create(struct fs_context *fc, const BranchItem &item
 		return Error{found.error()};
 	}
 	branch.found_ = found.release();
+	branch.found_on_ = branch.found_.path.mnt;
+	branch.root_ = Ref<struct dentry>::retain(branch.found_.path.dentry);
 	if (!is_dir(branch.root().d_inode->i_mode)) {
 		mount_error(fc, "branch '%s' is not a directory", item.path.data());
 		return Error{-ENOTDIR};
@@ -226,28 +228,46 @@ void Branch::tell_write_errors(struct super_block &union_sb) const
 			name().data(), -error);
 }
 
-Result<void> Branch::attach(struct fs_context *fc)
+/*
+ * Whether this one, which has no mount yet, can be used by one with @other, which may have one already. Both were found
+ * before either has let the mount go on which it was found: so these are one mount if their addresses are the same.
+ */
+bool Branch::may_share_mount(const Branch &other) const
 {
-	struct vfsmount *mnt = clone_private_mount(&found_.path);
+	return !writable() && !other.writable() && found_on_ == other.found_on_ &&
+	       !aufs_is_idmapped(found_.path.mnt);
+}
 
-	if (is_error(mnt)) {
-		int error = static_cast<int>(reinterpret_cast<long>(mnt));
-
-		if (error == -EINVAL)
-			mount_error(
-				fc,
-				"branch '%s' is on a mount that is not the caller's, or has locked children",
-				name_.view().data());
-		else
-			mount_error(fc, "branch '%s' cannot be mounted (errno %d)",
-				    name_.view().data(), -error);
-		return Error{error};
+Result<void> Branch::make_mount(struct fs_context *fc, const Branch *before, const Branch *next)
+{
+	if (before && before->mount_.is_shared() && may_share_mount(*before)) {
+		mount_.share(before->mount_);
+		return {};
 	}
-	mount_is_readonly_ = mnt->mnt_flags & MNT_READONLY;
-	mount_grants_rights_ = aufs_mnt_grants_rights(mnt);
-	mount_grants_devices_ = aufs_mnt_grants_devices(mnt);
-	idmapped_ = aufs_is_idmapped(mnt);
-	mnt_ = mnt;
+	if (next && may_share_mount(*next) && mount_.clone_whole(found_.path))
+		return {};
+
+	auto cloned = mount_.clone(found_.path);
+
+	if (cloned.error() == -EINVAL)
+		mount_error(
+			fc,
+			"branch '%s' is on a mount that is not the caller's, or has locked children",
+			name_.view().data());
+	else if (!cloned.ok())
+		mount_error(fc, "branch '%s' cannot be mounted (errno %d)", name_.view().data(),
+			    -cloned.error());
+	return cloned;
+}
+
+Result<void> Branch::attach(struct fs_context *fc, const Branch *before, const Branch *next)
+{
+	TRY(make_mount(fc, before, next));
+	/* The private mount's flag is the union's. */
+	mount_is_readonly_ = found_.path.mnt->mnt_flags & MNT_READONLY;
+	mount_grants_rights_ = aufs_mnt_grants_rights(mnt());
+	mount_grants_devices_ = aufs_mnt_grants_devices(mnt());
+	idmapped_ = aufs_is_idmapped(mnt());
 	found_ = {};
 	write_errors_ = aufs_sample_write_errors(&sb());
 	identify_filesystem();
@@ -261,7 +281,7 @@ Result<void> Branch::attach(struct fs_context *fc)
 void Branch::follow_permission()
 {
 	/* A branch that is not rw keeps its access times. */
-	aufs_mnt_set_readonly(mnt_, mount_is_readonly_ || !writable());
+	aufs_mnt_set_readonly(mnt(), mount_is_readonly_ || !writable());
 	AtomicRef(grants_rights_).store(writable() || mount_grants_rights_);
 	AtomicRef(grants_devices_).store(writable() || mount_grants_devices_);
 	/* Types that note_keeps_none() has noted stay so. */
@@ -278,13 +298,22 @@ Result<void> Branch::prepare_use(struct fs_context *fc, const BranchItem &item)
 			    name_.view().data());
 		return Error{-EROFS};
 	}
-	if (!writable())
-		has_private_attributes_ = has_private_attributes(*this);
+	if (writable())
+		return {};
+	if (auto own = mount_.prepare_own(root()); !own.ok()) {
+		mount_error(fc, "branch '%s' cannot be mounted (errno %d)", name_.view().data(),
+			    -own.error());
+		return own;
+	}
+	has_private_attributes_ = has_private_attributes(*this);
 	return {};
 }
 
 void Branch::use_as(const BranchItem &item)
 {
+	/* A task that looks just now may find the other mount still. That is read-only, as this one was. */
+	if (item.perm == BranchPerm::rw)
+		mount_.use_own();
 	AtomicRef(perm_).store(item.perm);
 	AtomicRef(copy_on_open_).store(item.copy_on_open);
 	AtomicRef(own_whiteouts_).store(item.own_whiteouts);

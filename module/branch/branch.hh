@@ -5,6 +5,7 @@
 #include "kernel/handles.hh"
 #include "options/options.hh"
 #include "branch_finder.hh"
+#include "branch_mount.hh"
 #include "housekeeping.hh"
 #include "kernel/locks.hh"
 #include "kernel/messages.hh"
@@ -28,30 +29,35 @@ public:
 	/* Sleeps, if its mount is still there. */
 	~Branch()
 	{
-		if (struct vfsmount *mnt = detach())
+		while (struct vfsmount *mnt = detach())
 			kern_unmount(mnt);
 	}
 
 	/*
-	 * Resolves @item's path for the caller of mount(2). The branch is used through a mount of its own, which
-	 * attach() makes. -ENOENT, -ENOTDIR and other errors of a path walk; -EINVAL if the filesystem cannot be a
+	 * Resolves @item's path for the caller of mount(2). The branch is used through a private mount, which attach()
+	 * makes. -ENOENT, -ENOTDIR and other errors of a path walk; -EINVAL if the filesystem cannot be a
 	 * branch; -EROFS for rw on a read-only filesystem or mount. @fc's log explains each.
 	 */
 	static Result<Own<Branch>> create(struct fs_context *fc, const BranchItem &item,
 					  BranchFinder &finder);
 
 	/*
-	 * Makes the private mount, a clone of the mount on which the branch was found. Later mounts and umounts there
-	 * do not matter.
+	 * Makes the private mount (branch_mount.hh). In a first mount, @before is the branch above, which has its mount
+	 * already, and @next the one below, which has none: one of them may share it. Both may be null.
 	 */
-	Result<void> attach(struct fs_context *fc);
+	Result<void> attach(struct fs_context *fc, const Branch *before = nullptr,
+			    const Branch *next = nullptr);
 
-	/* Hands the private mount to the caller, who unmounts it. Null if attach() has made none. */
+	/*
+	 * Hands a private mount to the caller, who unmounts it, and calls this again until it is null. Readers under
+	 * RCU do not look at the mount nor at the root.
+	 */
 	struct vfsmount *detach()
 	{
-		/* It has dentries of the mount. */
+		/* These are dentries of the mount. */
 		housekeeping_.forget_dentries();
-		return cxxrt::exchange(mnt_, nullptr);
+		root_ = {};
+		return mount_.detach();
 	}
 
 	/*
@@ -132,13 +138,15 @@ public:
 	/* The branch whose released_ is @released. */
 	static Branch &of(struct llist_node &released);
 
+	/* A task that goes on with a mount keeps the pointer: a branch that becomes rw may get another. */
 	struct vfsmount *mnt() const
 	{
-		return mnt_;
+		return mount_.get();
 	}
+	/* Its directory. The mount may have a larger part of the filesystem. */
 	struct dentry &root() const
 	{
-		return mnt_ ? *mnt_->mnt_root : *found_.path.dentry;
+		return *root_;
 	}
 	struct super_block &sb() const
 	{
@@ -147,12 +155,12 @@ public:
 	/* The path to @dentry on this branch; borrows. */
 	struct path path_to(struct dentry &dentry) const
 	{
-		return {.mnt = mnt_, .dentry = &dentry};
+		return {.mnt = mnt(), .dentry = &dentry};
 	}
 	/* Whether its mount or its filesystem is read-only just now. Any context. */
 	bool mount_is_read_only() const
 	{
-		return aufs_mnt_is_readonly(mnt_);
+		return aufs_mnt_is_readonly(mnt());
 	}
 	/*
 	 * If write-back on its filesystem has failed since the last call, the log says so, and the next sync of
@@ -254,7 +262,7 @@ public:
 		Owner owner = {h_inode.i_uid, h_inode.i_gid};
 
 		if (idmapped())
-			aufs_owner_through(mnt_, &h_inode, &owner.uid, &owner.gid);
+			aufs_owner_through(mnt(), &h_inode, &owner.uid, &owner.gid);
 		return owner;
 	}
 	/* Whether two inodes of this branch may have one number. Then the union's inodes get fresh numbers. */
@@ -423,6 +431,8 @@ private:
 	}
 
 	Result<void> check_filesystem(struct fs_context *fc, bool perm_given);
+	bool may_share_mount(const Branch &other) const;
+	Result<void> make_mount(struct fs_context *fc, const Branch *before, const Branch *next);
 	void identify_filesystem();
 	void identify_squashfs();
 	void follow_permission();
@@ -431,8 +441,10 @@ private:
 	mutable unsigned int pins_ = 1; /* one is the list's */
 	mutable unsigned int writers_ = 0;
 	static constexpr unsigned int no_place = ~0U;
-	HeldPath found_;
-	struct vfsmount *mnt_ = nullptr;
+	HeldPath found_; /* until attach() */
+	const struct vfsmount *found_on_ = nullptr; /* the mount of it; only compared */
+	Ref<struct dentry> root_;
+	BranchMount mount_;
 	BranchName name_;
 	mutable Housekeeping housekeeping_;
 	mutable u64 free_ = 0;

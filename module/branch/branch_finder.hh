@@ -54,7 +54,7 @@ public:
 	Result<void> set(StringView text, StringView end = {});
 
 private:
-	char short_[128]; /* unless there is long_ */
+	char short_[96]; /* unless there is long_ */
 	Own<char[]> long_;
 	StringView::Size size_ = 0;
 };

@@ -16,7 +16,7 @@ namespace aufs
 /* Whether @part is the root of its branch, or lies below it. Any context. */
 inline bool lies_on_branch(PartRef part)
 {
-	return is_subdir(&part.dentry, part.branch.mnt()->mnt_root);
+	return is_subdir(&part.dentry, &part.branch.root());
 }
 
 /*

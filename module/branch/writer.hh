@@ -61,12 +61,15 @@ public:
 			return Error{-EROFS};
 		if (branch.has_left())
 			return Error{-ESTALE};
-		TRY(check(mnt_want_write(branch.mnt())));
-		access.has_mnt_ = true;
+
+		struct vfsmount *mnt = branch.mnt();
+
+		TRY(check(mnt_want_write(mnt)));
+		access.mnt_ = mnt;
 		return access;
 	}
 	WriteAccess(WriteAccess &&other)
-		: branch_(cxxrt::exchange(other.branch_, nullptr)), has_mnt_(other.has_mnt_)
+		: branch_(cxxrt::exchange(other.branch_, nullptr)), mnt_(other.mnt_)
 	{
 	}
 	WriteAccess(const WriteAccess &) = delete;
@@ -76,8 +79,8 @@ public:
 	{
 		if (!branch_)
 			return;
-		if (has_mnt_)
-			mnt_drop_write(branch_->mnt());
+		if (mnt_)
+			mnt_drop_write(mnt_);
 		branch_->end_change();
 	}
 
@@ -93,7 +96,7 @@ private:
 	}
 
 	const Branch *branch_;
-	bool has_mnt_ = false;
+	struct vfsmount *mnt_ = nullptr; /* that is written to */
 };
 
 /*

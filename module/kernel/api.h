@@ -355,6 +355,7 @@ void aufs_mnt_set_readonly(struct vfsmount *mnt, bool readonly);
 bool aufs_mnt_grants_devices(const struct vfsmount *mnt);
 bool aufs_mnt_grants_rights(struct vfsmount *mnt);
 bool aufs_mnt_is_readonly(struct vfsmount *mnt);
+struct vfsmount *aufs_mount_like(struct vfsmount *mnt, struct dentry *root);
 void aufs_mutex_init(struct mutex *mutex, enum aufs_mutex_kind kind, int depth);
 void aufs_mutex_lock(struct mutex *mutex);
 /* Filled with zeroes; null without memory. Freeing null is allowed, in any context. */
@@ -468,6 +469,7 @@ void aufs_sysfs_exit(void);
 #ifdef HAVE_VM_PRFILE_REGISTER
 extern const struct vm_prfile_ops aufs_prfile_ops;
 #endif
+/* Called again until it is null, which it is at the third time at the latest. */
 struct vfsmount *aufs_branch_detach(struct llist_node *node);
 void aufs_branch_free(struct llist_node *node);
 void aufs_super_free(void *super);

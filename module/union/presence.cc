@@ -45,7 +45,7 @@ bool has_same_name(const struct dentry &dentry, const Part &top, const ListLock 
 
 bool is_in_place(const struct dentry &dentry, const Part &top, const ListLock *list)
 {
-	return top.dentry.get() == top.branch->mnt()->mnt_root ||
+	return top.dentry.get() == &top.branch->root() ||
 	       (top.dentry->d_hash.pprev && lies_on_branch(top) &&
 		has_same_name(dentry, top, list));
 }

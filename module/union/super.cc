@@ -42,12 +42,14 @@ Super::~Super()
 
 	/* An unmount waits for a grace period: all branches go in one. */
 	for (Own<Branch> &branch : branches_) {
-		if (struct vfsmount *mnt = branch->detach())
+		while (struct vfsmount *mnt = branch->detach()) {
 			mnts[held++] = mnt;
-		if (held == room)
-			kern_unmount_array(mnts, cxxrt::exchange(held, 0U));
+			if (held == room)
+				kern_unmount_array(mnts, cxxrt::exchange(held, 0U));
+		}
 	}
-	if (held)
+	/* Also if a branch that has left the list before has the last of the mounts. */
+	if (mounter_)
 		kern_unmount_array(mnts, held);
 	/* The filesystems of branches that have left the list before are free then as well. */
 	Branch::wait_for_released();
@@ -267,8 +269,11 @@ Result<void> Super::attach(struct fs_context *fc)
 	while (2 * filesystems_ > no_filesystem())
 		index_bits_++;
 	list_lock_.init(branch_depth());
-	for (Own<Branch> &branch : branches_)
-		TRY(branch->attach(fc));
+	for (unsigned int place = 0; place < count(); place++) {
+		const Branch *before = place ? branch_at(place - 1) : nullptr;
+
+		TRY(branches_[place]->attach(fc, before, branch_at(place + 1)));
+	}
 	TRY(tell_filesystems_apart(fc));
 	number_places();
 	TRY(claim(fc));

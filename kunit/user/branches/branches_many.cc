@@ -22,14 +22,18 @@ static string make_list(const string &name, const string &below, unsigned count)
 	return list;
 }
 
-/* When 200 branches go, not each of them waits for a grace period. The count has those of all tasks. */
+/*
+ * When 200 branches go, not each of them waits for a grace period. The count has those of all tasks. Each has a mount
+ * of its own, since all have come by a remount.
+ */
 PARAM_CASE(grace_periods, "umount", "del", "detach")
 {
 	constexpr unsigned count = 200;
 	Tracing tracing("kprobe_events");
 	Union u;
 	OK(chdir(u.tmp.c_str()));
-	u.mount("br=" + u.top + "=rw:" + make_list("b", "", count));
+	u.mount("br=" + u.top + "=rw");
+	EXPECT_EQ(remount(u, "append:" + make_list("b", "", count)), 0);
 	std::vector<string> all_go;
 	for (unsigned i = 0; i < count; i++)
 		all_go.push_back(ktap::param() + ":b" + std::to_string(i));

@@ -14,13 +14,20 @@ void aufs_release_now(struct llist_node *first)
 {
 	struct vfsmount *mnts[32];
 
-	/* An unmount waits for a grace period, and so for readers of the branch under RCU. */
+	/*
+	 * An unmount waits for a grace period, and so for readers of the branch under RCU; also one of
+	 * no mount at all. A branch has two mounts at most.
+	 */
 	while (first) {
 		struct llist_node *node = first;
 		unsigned int count = 0;
 
-		for (; node && count < ARRAY_SIZE(mnts); node = node->next)
-			mnts[count++] = aufs_branch_detach(node);
+		for (; node && count + 2 <= ARRAY_SIZE(mnts); node = node->next) {
+			struct vfsmount *mnt = aufs_branch_detach(node);
+
+			for (; mnt; mnt = aufs_branch_detach(node))
+				mnts[count++] = mnt;
+		}
 		kern_unmount_array(mnts, count);
 		while (first != node) {
 			struct llist_node *next = first->next;

@@ -83,6 +83,20 @@ void aufs_mnt_set_readonly(struct vfsmount *mnt, bool readonly)
 	} while (cmpxchg(&mnt->mnt_flags, old, new) != old);
 }
 
+/*
+ * A mount of @root, of the filesystem of @mnt, with the flags of @mnt, which is not idmapped. It
+ * is in no namespace, and is to be unmounted by kern_unmount(). Or an ERR_PTR.
+ */
+struct vfsmount *aufs_mount_like(struct vfsmount *mnt, struct dentry *root)
+{
+	struct fs_context fc = {.root = root};
+	struct vfsmount *made = vfs_create_mount(&fc);
+
+	if (!IS_ERR(made))
+		made->mnt_flags |= READ_ONCE(mnt->mnt_flags) & MNT_USER_SETTABLE_MASK;
+	return made;
+}
+
 /* The mapping that maps no id: the union's own, which is never idmapped. */
 AUFS_IDMAP *aufs_nop_idmap(void)
 {
