@@ -39,7 +39,7 @@ Result<void> copy_extent(struct file &from, struct file &to, loff_t pos, loff_t 
 		auto copied = copy_piece(from, to, pos, cxxrt::min(end - pos, piece_size));
 
 		if ((copied.error() == -ERESTARTSYS || copied.error() == -EINTR) &&
-		    signals.set_notice_aside())
+		    (signals.block_handled() || signals.set_notice_aside()))
 			continue;
 		pos += TRY(move(copied));
 	}
@@ -60,13 +60,17 @@ Result<void> set_size(const Branch &branch, struct file &to, loff_t size)
 
 } // namespace
 
-Result<void> copy_data(struct file &from, const Branch &branch, struct file &to, loff_t size)
+Result<void> copy_data(struct file &from, const Branch &source, struct file &to,
+		       const Branch &branch, loff_t size)
 {
 	/*
 	 * A signal that does not end the task must not end the copy: a task with a timer would never
-	 * get to the end of a large file. A splice stops for any pending signal.
+	 * get to the end of a large file. A splice stops for any pending signal, and goes on when that is blocked. A
+	 * server is told of a signal by each operation, and may then say no.
 	 */
-	SignalsBlocked signals(SignalsBlocked::Which::handled);
+	SignalsBlocked signals(source.is_served() || branch.is_served() ?
+				       SignalsBlocked::Which::handled :
+				       SignalsBlocked::Which::later);
 	struct kstat stat;
 	loff_t end = 0;
 	/*

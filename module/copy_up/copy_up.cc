@@ -74,16 +74,17 @@ Result<Workfile> make_alike(const AsMounter &mounter, struct dentry &dentry, str
 	}
 }
 
-Result<void> copy_content(const Super &super, const struct path &from, Workfile &work, loff_t size)
+Result<void> copy_content(const Super &super, PartRef source, Workfile &work, loff_t size)
 {
 	PartRef to = work.part();
+	struct path from_path = source.path();
 	struct path to_path = to.path();
 
-	if (!is_reg(from.dentry->d_inode->i_mode))
+	if (!is_reg(source.inode().i_mode))
 		return {};
 
 	auto in = TRY(adopt_or_error(
-		dentry_open(&from, O_RDONLY | O_LARGEFILE | O_NOATIME, &super.mounter())));
+		dentry_open(&from_path, O_RDONLY | O_LARGEFILE | O_NOATIME, &super.mounter())));
 	auto out = work.take_file();
 
 	if (!out)
@@ -92,7 +93,7 @@ Result<void> copy_content(const Super &super, const struct path &from, Workfile 
 
 	ScopedCreds as_data_writer(super.data_writer());
 
-	auto copied = copy_data(*in, to.branch, *out, size);
+	auto copied = copy_data(*in, source.branch, *out, to.branch, size);
 
 	/* Closed at once: a task that runs the copy next must not get -ETXTBSY. */
 	put_writer_now(move(out));
@@ -201,7 +202,6 @@ Result<void> make_copy(const CopyLock &lock, const AsMounter &mounter, struct de
 	const Branch &branch = at.branch;
 	Inode &inode = Inode::of(*dentry.d_inode);
 	const Part &source = inode.top();
-	struct path from = source.path();
 	/*
 	 * Two kinds of copies have a name in the orphan directory from the beginning: those with a pseudo-link, since
 	 * Housekeeping::clean() counts their names after a crash, and those that @plan.finish may open, since the path
@@ -216,7 +216,7 @@ Result<void> make_copy(const CopyLock &lock, const AsMounter &mounter, struct de
 
 		TRY(copy_flags(source, writer, work.dentry(), at.h_parent.get()));
 	}
-	TRY(copy_content(inode.super(), from, work, plan.size));
+	TRY(copy_content(inode.super(), source, work, plan.size));
 
 	auto next = TRY(inode.stack_with(Part::of({branch, work.dentry()})));
 	{

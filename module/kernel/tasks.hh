@@ -72,27 +72,39 @@ inline unsigned long file_size_limit()
 /*
  * Signals are seen only after this scope: those for which the task has handlers (handled), or all. The latter is for
  * short steps by which a task tidies up, takes back or notes what it has done, also when it was killed: for such a
- * task some filesystems stop reading a directory or answer nothing any more.
+ * task some filesystems stop reading a directory or answer nothing any more. `later` blocks none until
+ * block_handled(): whoever can try again need not look at 64 handlers before the first signal has come.
  */
 class SignalsBlocked final
 {
 public:
-	enum class Which : unsigned char { handled, all };
+	enum class Which : unsigned char { later, handled, all };
 
 	explicit SignalsBlocked(Which which)
 	{
 		if (which == Which::all)
 			aufs_signals_block_all(&old_);
-		else
+		else if (which == Which::handled)
 			aufs_signals_block_handled(&old_);
+		blocks_ = which != Which::later;
 	}
 	SignalsBlocked(const SignalsBlocked &) = delete;
 	SignalsBlocked &operator=(const SignalsBlocked &) = delete;
 	~SignalsBlocked()
 	{
-		aufs_signals_restore(&old_);
+		if (blocks_)
+			aufs_signals_restore(&old_);
 		if (has_notice_)
 			aufs_give_notice();
+	}
+	/* Blocks those with handlers, if none are blocked yet. Returns whether it did. */
+	bool block_handled()
+	{
+		if (blocks_)
+			return false;
+		aufs_signals_block_handled(&old_);
+		blocks_ = true;
+		return true;
 	}
 	/*
 	 * Whether the task was only told that it has work to do when it returns to user space (io_uring does that),
@@ -108,6 +120,7 @@ public:
 
 private:
 	sigset_t old_;
+	bool blocks_;
 	bool has_notice_ = false;
 };
 

@@ -133,25 +133,46 @@ CASE(others_meanwhile)
 	EXPECT(read_file(u.top + "/file") == u.content);
 }
 
+/* Opens @path to be written to while a signal comes each @interval us. Its handler lets no call be restarted. */
+static void open_under_signals(const string &path, int interval)
+{
+	static volatile int signals;
+	pid_t child = spawn([&] {
+		struct sigaction action = {};
+		action.sa_handler = [](int) {
+			signals = signals + 1;
+		};
+		OK(sigaction(SIGALRM, &action, nullptr));
+		itimerval timer = {{0, interval}, {0, interval}};
+		OK(setitimer(ITIMER_REAL, &timer, nullptr));
+		Fd file = open_file(path, O_RDWR);
+		timer = {};
+		OK(setitimer(ITIMER_REAL, &timer, nullptr));
+		EXPECT_GT(signals, 0);
+	});
+	EXPECT_EQ(wait_for(child), 0);
+}
+
 /* A signal with a handler does not disturb a copy-up. */
 CASE(signals_that_are_handled)
 {
 	Setup u;
 	drop_caches();
-	pid_t child = spawn([&] {
-		struct sigaction action = {};
-		action.sa_handler = [](int) {
-		};
-		OK(sigaction(SIGALRM, &action, nullptr));
-		itimerval timer = {{0, 2000}, {0, 2000}};
-		OK(setitimer(ITIMER_REAL, &timer, nullptr));
-		Fd file = open_file(u.at("file"), O_RDWR);
-		timer = {};
-		OK(setitimer(ITIMER_REAL, &timer, nullptr));
-	});
-	EXPECT_EQ(wait_for(child), 0);
+	open_under_signals(u.at("file"), 2000);
 	EXPECT(read_file(u.top + "/file") == u.content);
 	u.expect_old_or_new(0);
+}
+
+/* The same where no server has to be told of it. */
+CASE(signals_beside_local_files)
+{
+	Union u;
+	string content = pattern(16 << 20);
+	write_file(u.low + "/file", content);
+	u.mount();
+	open_under_signals(u.at("file"), 200);
+	EXPECT(read_file(u.top + "/file") == content);
+	expect_no_debris(u.top);
 }
 
 /* The lower branch fails in the middle of a copy-up. */
