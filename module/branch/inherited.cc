@@ -192,51 +192,88 @@ Result<void> hand_project_down(const Writer &writer, struct dentry &dir, struct 
 	return set_project(writer, dir, TRY(attributes_of(h_parent)).fsx_projid, true);
 }
 
-Result<void> copy_flags(PartRef source, const Writer &writer, struct dentry &to,
+namespace
+{
+
+/* The inherited_flags, the project and the storage that a copy is to have. */
+struct Wanted {
+	u32 flags;
+	u32 project = 0;
+	bool handed_down = false; /* the project goes on to what will be made in it */
+	bool given = false; /* the project is that of its directory */
+	Storage storage;
+
+	/* Whether an object with the attributes @have has them. */
+	bool are_those_of(const AUFS_FILEATTR &have) const
+	{
+		return !((have.flags ^ flags) & inherited_flags) && Storage(have) == storage &&
+		       have.fsx_projid == project &&
+		       static_cast<bool>(have.fsx_xflags & FS_XFLAG_PROJINHERIT) == handed_down;
+	}
+};
+
+/* What a copy of @source on the filesystem @sb is to have, if its directory will be @h_parent, which may be null. */
+Wanted wanted_for(PartRef source, const struct super_block &sb, struct dentry *h_parent)
+{
+	bool dir = is_dir(source.inode().i_mode);
+	bool alike = source.dentry.d_sb->s_magic == sb.s_magic;
+	auto told = attributes_of(source.dentry);
+	Wanted wanted = {.flags = flags_from(source.inode().i_flags)};
+
+	if (told.ok()) {
+		/* How a file is stored means nothing on a filesystem of another type. */
+		wanted.flags |= told.value().flags & (alike ? ~0U : common_flags);
+		/* The supplier of a branch that grants no rights must not fill another user's quota. */
+		if (source.branch.grants_rights()) {
+			wanted.project = told.value().fsx_projid;
+			wanted.handed_down = dir &&
+					     (told.value().fsx_xflags & FS_XFLAG_PROJINHERIT);
+			if (alike)
+				wanted.storage = Storage(told.value());
+		}
+	}
+	wanted.flags &= dir ? inherited_flags : inherited_flags & ~(FS_SYNC_FL | FS_NOATIME_FL);
+	if (auto parent = h_parent ? attributes_of(*h_parent) : Error{-ENOENT};
+	    parent.ok() && (parent.value().fsx_xflags & FS_XFLAG_PROJINHERIT)) {
+		wanted.given = true;
+		wanted.project = parent.value().fsx_projid;
+		wanted.handed_down = dir;
+	}
+	return wanted;
+}
+
+} // namespace
+
+Result<void> copy_flags(PartRef source, const AsMounter &mounter, PartRef to,
 			struct dentry *h_parent)
 {
-	auto have = attributes_of(to);
+	struct dentry &copy = to.dentry;
+	auto have = attributes_of(copy);
 
 	if (!have.ok())
 		return {};
 
-	bool dir = is_dir(source.inode().i_mode);
-	auto told = attributes_of(source.dentry);
-	u32 flags = flags_from(source.inode().i_flags);
-	u32 mask = dir ? inherited_flags : inherited_flags & ~(FS_SYNC_FL | FS_NOATIME_FL);
-	u32 project = 0;
-	bool handed_down = false;
-	Storage storage;
+	const Wanted wanted = wanted_for(source, *copy.d_sb, h_parent);
 
-	if (told.ok()) {
-		/* How a file is stored means nothing on a filesystem of another type. */
-		flags |= told.value().flags &
-			 (source.dentry.d_sb->s_magic == to.d_sb->s_magic ? ~0U : common_flags);
-		/* The supplier of a branch that grants no rights must not fill another user's quota. */
-		if (source.branch.grants_rights()) {
-			project = told.value().fsx_projid;
-			handed_down = dir && (told.value().fsx_xflags & FS_XFLAG_PROJINHERIT);
-			if (source.dentry.d_sb->s_magic == to.d_sb->s_magic)
-				storage = Storage(told.value());
-		}
-	}
+	/* As a rule an object has no flags: then nothing is written. */
+	if (wanted.are_those_of(have.value()))
+		return {};
+
+	auto writer = TRY(to.branch.write(mounter));
+
 	/* Flags that the directory has handed down are cleared in any case. */
-	TRY(change_flags(writer, to, have.value().flags, inherited_flags, flags & mask));
+	TRY(change_flags(writer, copy, have.value().flags, inherited_flags, wanted.flags));
 	/* Another disk may have no realtime device, or blocks of another size. */
-	auto stored = set_storage(writer, to, storage);
+	auto stored = set_storage(writer, copy, wanted.storage);
 
 	if (is_refusal(stored.error()))
-		stored = set_storage(writer, to, {});
+		stored = set_storage(writer, copy, {});
 	if (!is_refusal(stored.error()))
 		TRY(move(stored));
 
-	if (auto parent = h_parent ? attributes_of(*h_parent) : Error{-ENOENT};
-	    parent.ok() && (parent.value().fsx_xflags & FS_XFLAG_PROJINHERIT))
-		return set_project(writer, to, parent.value().fsx_projid, dir);
+	auto set = set_project(writer, copy, wanted.project, wanted.handed_down);
 
-	auto set = set_project(writer, to, project, handed_down);
-
-	return is_refusal(set.error()) ? Result<void>() : set;
+	return !wanted.given && is_refusal(set.error()) ? Result<void>() : set;
 }
 
 namespace

@@ -31,9 +31,9 @@ Result<void> hand_project_down(const Writer &writer, struct dentry &dir, struct 
 /*
  * Gives the new and empty @to the flags and the project of @source. If @h_parent, the directory where @to will be,
  * hands a project down, @to gets that one. With another project it could not be renamed there, and its data would count
- * for no project. Some flags of a regular file are left to protect().
+ * for no project. Some flags of a regular file are left to protect(). Takes write access, if it changes something.
  */
-Result<void> copy_flags(PartRef source, const Writer &writer, struct dentry &to,
+Result<void> copy_flags(PartRef source, const AsMounter &mounter, PartRef to,
 			struct dentry *h_parent);
 
 /*

@@ -19,6 +19,9 @@ Result<void> lock_and_change(const Writer &writer, struct dentry &to, struct iat
 	return change_attributes(lock, {writer.branch(), to}, attr);
 }
 
+/* What the kernel calls an invalid id. */
+constexpr uid_t no_id = ~uid_t{0};
+
 bool is_acl(StringView name)
 {
 	return name == StringView("system.posix_acl_access") ||
@@ -266,6 +269,20 @@ Result<void> copy_acl(PartRef from, const Writer &writer, struct dentry &to, int
 
 } // namespace
 
+namespace
+{
+
+/* Whether the new @to has the owner and the group in @stat, those of the original, and both are known ids. */
+bool has_owner(PartRef to, const struct kstat &stat)
+{
+	Branch::Owner owner = to.branch.shown_owner(to.inode());
+
+	return owner.uid.val == stat.uid.val && owner.gid.val == stat.gid.val &&
+	       stat.uid.val != no_id && stat.gid.val != no_id;
+}
+
+} // namespace
+
 Result<void> copy_attributes(PartRef from, const Writer &writer, struct dentry &to)
 {
 	struct path path = from.path();
@@ -274,11 +291,13 @@ Result<void> copy_attributes(PartRef from, const Writer &writer, struct dentry &
 	struct iattr last = {};
 
 	TRY(check(vfs_getattr_nosec(&path, &stat, STATX_BASIC_STATS, 0)));
-	/* -EOVERFLOW if the owner has no id on that branch. */
-	owner.ia_valid = ATTR_UID | ATTR_GID;
-	owner.ia_uid = stat.uid;
-	owner.ia_gid = stat.gid;
-	TRY(lock_and_change(writer, to, owner));
+	/* Root's files belong to root already. -EOVERFLOW if the owner has no id on that branch. */
+	if (!has_owner({writer.branch(), to}, stat)) {
+		owner.ia_valid = ATTR_UID | ATTR_GID;
+		owner.ia_uid = stat.uid;
+		owner.ia_gid = stat.gid;
+		TRY(lock_and_change(writer, to, owner));
+	}
 	/* Attributes come after the owner: a change of owner removes capabilities. */
 	TRY(copy_xattrs(from, writer, to));
 	if (!is_lnk(stat.mode)) {

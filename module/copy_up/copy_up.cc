@@ -211,11 +211,7 @@ Result<void> make_copy(const CopyLock &lock, const AsMounter &mounter, struct de
 	Workfile work = TRY(make_alike(mounter, dentry, *source.dentry, branch, shop, naming));
 	unsigned int links = 0;
 
-	{
-		auto writer = TRY(branch.write(mounter));
-
-		TRY(copy_flags(source, writer, work.dentry(), at.h_parent.get()));
-	}
+	TRY(copy_flags(source, mounter, work.part(), at.h_parent.get()));
 	TRY(copy_content(inode.super(), source, work, plan.size));
 
 	auto next = TRY(inode.stack_with(Part::of({branch, work.dentry()})));

@@ -100,9 +100,13 @@ Result<void> note_gone_name(const CopyLock &, const AsMounter &mounter, const Su
 Result<void> forget_gone_names(const Writer &writer, const Super &super, const Identity &id)
 {
 	const Branch &branch = writer.branch();
+
+	if (!branch.housekeeping().has_gone_names())
+		return {};
+
 	const unsigned char *filesystem = filesystem_of(super, id);
 
-	if (!filesystem || !branch.housekeeping().has_gone_names())
+	if (!filesystem)
 		return {};
 
 	auto plinks = branch.housekeeping().existing(branch, HousekeepingDir::plinks);
