@@ -75,16 +75,30 @@ Result<Ref<struct dentry>> lookup_in(const AsMounter &mounter, PartRef dir, Stri
 	return dentry;
 }
 
+namespace
+{
+
+/* Whether the dcache has @name in @dir. */
+bool is_in_dcache(PartRef dir, StringView name)
+{
+	return static_cast<bool>(Ref<struct dentry>::adopt(
+		aufs_d_lookup(&dir.dentry, name.data(), static_cast<unsigned int>(name.size()))));
+}
+
+} // namespace
+
 bool has_none_of(const AsMounter &, PartRef dir, cxxrt::Span<const StringView> names)
 {
-	if (!aufs_may_search_dcache(dir.branch.mnt(), &dir.dentry))
-		return false;
-	return !cxxrt::any_of(names, [dir](StringView name) {
-		auto found = Ref<struct dentry>::adopt(aufs_d_lookup(
-			&dir.dentry, name.data(), static_cast<unsigned int>(name.size())));
+	return aufs_is_all_in_dcache(&dir.dentry) &&
+	       aufs_may_search(dir.branch.mnt(), &dir.dentry) &&
+	       !cxxrt::any_of(names, [dir](StringView name) { return is_in_dcache(dir, name); });
+}
 
-		return static_cast<bool>(found);
-	});
+bool has_no_whiteout(PartRef dir, StringView name)
+{
+	if (!aufs_is_all_in_dcache(&dir.dentry) || dir.branch.has_overlay_whiteouts())
+		return false;
+	return name.size() > max_name || !is_in_dcache(dir, WhiteoutName(name).view());
 }
 
 Result<Ref<struct dentry>> lookup_locked(const DirLock &lock, StringView name)

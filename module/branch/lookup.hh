@@ -30,6 +30,11 @@ Result<bool> has_name(const RenameLock &lock, StringView name);
 
 /* The whiteout of @name in @dir, or empty. -EIO if another object has its name. */
 Result<Ref<struct dentry>> find_whiteout(const AsMounter &mounter, PartRef dir, StringView name);
+/*
+ * Whether it is certain that @dir has no whiteout of @name, for a caller that has just looked @name up there: the right
+ * to search is not asked again.
+ */
+bool has_no_whiteout(PartRef dir, StringView name);
 
 /* The whiteout of overlayfs that hides @name in @dir, or empty. Only for a branch where these count. */
 Result<Ref<struct dentry>> find_overlay_whiteout(const AsMounter &mounter, PartRef dir,

@@ -22,13 +22,16 @@ Result<bool> is_no_place(const struct dentry &dentry)
 	return Error{-ESTALE};
 }
 
-/* Whether the directory of @lock, where @found is the dentry @name, has an object or a whiteout of that name by now. */
+/*
+ * Whether @dir, the directory of @lock, where @name was just looked up as @found, has an object or a whiteout of that
+ * name by now.
+ */
 template <class Lock>
-Result<bool> is_taken(const Lock &lock, StringView name, const struct dentry &found)
+Result<bool> is_taken(const Lock &lock, PartRef dir, StringView name, const struct dentry &found)
 {
 	if (is_positive(found))
 		return true;
-	if (name.size() > max_name)
+	if (name.size() > max_name || has_no_whiteout(dir, name))
 		return false;
 
 	WhiteoutName whiteout(name);
@@ -50,7 +53,7 @@ Result<bool> rename_to(const Writer &writer, Workfile &work, struct dentry &h_di
 	const RenameLock &lock = locked.value();
 	KeepTimes times(lock);
 
-	if (TRY(is_taken(lock, name, lock.to())))
+	if (TRY(is_taken(lock, {writer.branch(), h_dir}, name, lock.to())))
 		return is_no_place(dentry);
 	TRY(lock.rename());
 	work.keep();
@@ -72,7 +75,7 @@ Result<bool> link_to(const Writer &writer, Workfile &work, struct dentry &h_dir,
 	KeepTimes times(lock);
 	auto found = TRY(lookup_locked(lock, name));
 
-	if (TRY(is_taken(lock, name, *found)))
+	if (TRY(is_taken(lock, {writer.branch(), h_dir}, name, *found)))
 		return is_no_place(dentry);
 	TRY(lock.link(work.dentry(), *found));
 	found = TRY(find_made(lock, move(found)));

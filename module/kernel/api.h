@@ -282,6 +282,8 @@ void aufs_inode_spin_lock(struct inode *inode);
 void aufs_inode_spin_unlock(struct inode *inode);
 void aufs_inode_unlock(struct inode *inode);
 ssize_t aufs_iocb_write(struct file *file, struct kiocb *iocb, struct iov_iter *iter);
+/* Whether a name in @dir exists if and only if the dcache has it. Any context. */
+bool aufs_is_all_in_dcache(const struct dentry *dir);
 bool aufs_is_idmapped(const struct vfsmount *mnt);
 void *aufs_kvmalloc(size_t size, gfp_t gfp);
 void aufs_kiocb_end_write(struct kiocb *iocb);
@@ -297,8 +299,8 @@ struct dentry *aufs_lookup_negative_too(struct vfsmount *mnt, const char *name, 
 					int len);
 bool aufs_may_exceed_limits(void);
 bool aufs_may_mount(void);
-/* Whether the dcache has all names of @dir, and the current task may search it. */
-bool aufs_may_search_dcache(struct vfsmount *mnt, struct dentry *dir);
+/* Whether the current task may search @dir. Sleeps. */
+bool aufs_may_search(struct vfsmount *mnt, const struct dentry *dir);
 int aufs_mkdir(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry, umode_t mode);
 int aufs_mknod(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry, umode_t mode,
 	       dev_t rdev);

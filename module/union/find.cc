@@ -69,7 +69,8 @@ Result<Stack> find_in(const AsMounter &mounter, const Stack &parts, StringView n
 			if (last || TRY(is_opaque(mounter, {branch, lower})))
 				break;
 		}
-		if (!last && TRY(find_whiteout(mounter, part, name)))
+		if (!last && !has_no_whiteout(part, name) &&
+		    TRY(find_whiteout(mounter, part, name)))
 			break;
 		if (lookup && !has_it)
 			lookup->note_vain();

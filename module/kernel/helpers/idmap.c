@@ -109,7 +109,7 @@ static void end_lowered(const struct lowered *as)
  * Whether a name in @dir exists if and only if the dcache has it, as on tmpfs. Asked for any other
  * name, such a filesystem says that there is none.
  */
-static bool is_all_in_dcache(const struct dentry *dir)
+bool aufs_is_all_in_dcache(const struct dentry *dir)
 {
 	return d_inode(dir)->i_op->lookup == simple_lookup &&
 	       !(dir->d_flags & (DCACHE_OP_HASH | DCACHE_OP_COMPARE));
@@ -186,7 +186,7 @@ int aufs_has_name(struct vfsmount *mnt, const char *name, struct dentry *base, i
 	struct dentry *found = NULL;
 	bool has;
 
-	if (is_all_in_dcache(base))
+	if (aufs_is_all_in_dcache(base))
 		found = find_in_dcache(mnt, name, base, len);
 	if (!found)
 		found = aufs_lookup_locked(mnt, name, base, len);
@@ -224,7 +224,7 @@ struct dentry *aufs_lookup_unlocked(struct vfsmount *mnt, const char *name, stru
 #endif
 	struct dentry *found = NULL;
 
-	if (is_all_in_dcache(base))
+	if (aufs_is_all_in_dcache(base))
 		found = find_in_dcache(mnt, name, base, len);
 	if (found)
 		return found;
@@ -248,10 +248,9 @@ struct dentry *aufs_lookup_negative_too(struct vfsmount *mnt, const char *name, 
 #endif
 }
 
-/* Whether the dcache has all names of @dir, and the current task may search it. */
-bool aufs_may_search_dcache(struct vfsmount *mnt, struct dentry *dir)
+bool aufs_may_search(struct vfsmount *mnt, const struct dentry *dir)
 {
-	return is_all_in_dcache(dir) && !inode_permission(idmap_of(mnt), d_inode(dir), MAY_EXEC);
+	return !inode_permission(idmap_of(mnt), d_inode(dir), MAY_EXEC);
 }
 
 int aufs_mkdir(struct vfsmount *mnt, struct inode *dir, struct dentry *dentry, umode_t mode)
