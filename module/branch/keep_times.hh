@@ -7,6 +7,27 @@
 namespace aufs
 {
 
+/* An inode's time of the last change of content. Some kernels have it in one struct, others in two numbers. */
+template <class I> struct timespec64 mtime_of(const I &inode)
+{
+	if constexpr (requires { inode.i_mtime_sec; })
+		return {.tv_sec = inode.i_mtime_sec,
+			.tv_nsec = static_cast<long>(inode.i_mtime_nsec)};
+	else
+		return inode.i_mtime;
+}
+
+template <class I> void set_mtime(I &inode, const struct timespec64 &time)
+{
+	if constexpr (requires { inode.i_mtime_sec; }) {
+		AtomicRef(inode.i_mtime_sec).store(time.tv_sec);
+		AtomicRef(inode.i_mtime_nsec)
+			.store(static_cast<decltype(inode.i_mtime_nsec)>(time.tv_nsec));
+	} else {
+		inode.i_mtime = time;
+	}
+}
+
 /*
  * The times of a branch directory stay what they are while it is changed in ways that users do not see. The scope lies
  * within that of the directory's lock: else it would also take back the times of what another task does there
@@ -31,30 +52,59 @@ public:
 	KeepTimes &operator=(const KeepTimes &) = delete;
 	~KeepTimes()
 	{
-		struct iattr attr = {};
-
 		if (!known_)
 			return;
-		attr.ia_valid = ATTR_ATIME | ATTR_ATIME_SET | ATTR_MTIME | ATTR_MTIME_SET;
-		attr.ia_atime = stat_.atime;
-		attr.ia_mtime = stat_.mtime;
-		aufs_notify_change(mnt_, dir_.get(), &attr);
+		if (in_memory())
+			set_mtime(*dir_->d_inode, mtime_);
+		else
+			restore();
 	}
 
 private:
 	KeepTimes(struct vfsmount *mnt, struct dentry &dir, Change change)
 		: mnt_(mnt), dir_(Ref<struct dentry>::retain(&dir))
 	{
-		struct path path = {.mnt = mnt, .dentry = &dir};
+		if (change == Change::seen)
+			return;
+		if (in_memory())
+			mtime_ = mtime_of(*dir.d_inode);
+		known_ = in_memory() || ask();
+	}
 
-		known_ = change == Change::unseen &&
-			 vfs_getattr_nosec(&path, &stat_, STATX_ATIME | STATX_MTIME, 0) == 0;
+	/*
+	 * Whether the filesystem keeps the times in the inode alone: then it is neither asked nor told. The time of
+	 * access does not change by what is done in the scope.
+	 */
+	bool in_memory() const
+	{
+		return dir_->d_sb->s_magic == TMPFS_MAGIC;
+	}
+	bool ask()
+	{
+		struct path path = {.mnt = mnt_, .dentry = dir_.get()};
+		struct kstat stat;
+
+		if (vfs_getattr_nosec(&path, &stat, STATX_ATIME | STATX_MTIME, 0) != 0)
+			return false;
+		atime_ = stat.atime;
+		mtime_ = stat.mtime;
+		return true;
+	}
+	void restore() const
+	{
+		struct iattr attr = {};
+
+		attr.ia_valid = ATTR_ATIME | ATTR_ATIME_SET | ATTR_MTIME | ATTR_MTIME_SET;
+		attr.ia_atime = atime_;
+		attr.ia_mtime = mtime_;
+		aufs_notify_change(mnt_, dir_.get(), &attr);
 	}
 
 	struct vfsmount *mnt_;
 	Ref<struct dentry> dir_;
-	struct kstat stat_;
-	bool known_;
+	struct timespec64 atime_;
+	struct timespec64 mtime_;
+	bool known_ = false;
 };
 
 } // namespace aufs
