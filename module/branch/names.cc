@@ -23,8 +23,10 @@ NameTable::NameTable(NameTable &&other)
 	: entries_(move(other.entries_)), rows_(move(other.rows_)),
 	  count_(cxxrt::exchange(other.count_, 0)), room_(cxxrt::exchange(other.room_, 0)),
 	  shift_(other.shift_), expected_(other.expected_),
-	  chunks_(cxxrt::exchange(other.chunks_, nullptr)), at_(other.at_),
-	  free_(cxxrt::exchange(other.free_, 0)), chunk_size_(other.chunk_size_), key_(other.key_)
+	  chunks_(cxxrt::exchange(other.chunks_, nullptr)),
+	  at_(cxxrt::exchange(other.at_, nullptr)), end_(cxxrt::exchange(other.end_, nullptr)),
+	  short_left_(cxxrt::exchange(other.short_left_, 0)), chunk_size_(other.chunk_size_),
+	  key_(other.key_)
 {
 }
 
@@ -59,8 +61,9 @@ template <NameTable::Length length> Result<NameTable::Found> NameTable::find_or_
 			return Found{&entry, false};
 		number = entry.next;
 	}
-	if (entry_size(name) > free_)
+	if (entry_size(name) > free())
 		TRY(add_chunk(entry_size(name)));
+	note_room();
 	return Found{&put<length>(wanted), true};
 }
 
@@ -140,7 +143,7 @@ Result<void> NameTable::add_chunk(unsigned long size)
 		return Error{-ENOMEM};
 	chunk->next = cxxrt::exchange(chunks_, chunk);
 	at_ = chunk->bytes;
-	free_ = bytes - sizeof(Chunk);
+	end_ = chunk->bytes + (bytes - sizeof(Chunk));
 	return {};
 }
 

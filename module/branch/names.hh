@@ -57,16 +57,19 @@ public:
 	 */
 	Result<Found> find_or_add(StringView name);
 
-	/* Whether find_or_put() may be called. */
-	bool has_room_for(StringView name) const
-	{
-		return count_ != room_ && entry_size(name) <= free_;
-	}
 	/* Whether a name is short (name_bytes.hh). A function for one of them has no code for the other. */
 	enum class Length : bool { is_short, is_long };
 	static Length length_of(StringView name)
 	{
 		return name.size() <= cxxrt::short_name ? Length::is_short : Length::is_long;
+	}
+	/* Whether find_or_put() may be called. False if that is not known at once. */
+	template <Length length> bool has_room_for(StringView name) const
+	{
+		if constexpr (length == Length::is_short)
+			return short_left_;
+		else
+			return count_ != room_ && entry_size(name) <= free();
 	}
 	/*
 	 * As find_or_add(), but without a call, and only if has_room_for(). If a long name has the hash of one that is
@@ -131,10 +134,9 @@ private:
 	{
 		auto &entry = *reinterpret_cast<Entry *>(at_);
 		u32 &row = rows_.data[wanted.row];
-		unsigned long size = entry_size(wanted.name);
+		unsigned long number = count_;
 
-		at_ += size;
-		free_ -= size;
+		at_ += entry_size<length>(wanted.name);
 		entry.hash = wanted.hash;
 		entry.next = row;
 		entry.size = static_cast<unsigned short>(wanted.name.size());
@@ -142,8 +144,13 @@ private:
 			cxxrt::store(entry.name, wanted.word);
 		else
 			cxxrt::copy_long_name(entry.name, wanted.name);
-		entries_.data[count_] = &entry;
-		row = static_cast<u32>(++count_);
+		entries_.data[number] = &entry;
+		row = static_cast<u32>(++number);
+		count_ = number;
+		if constexpr (length == Length::is_short)
+			short_left_--;
+		else
+			note_room();
 		return entry;
 	}
 	template <Length length> Result<Found> find_or_add(StringView name);
@@ -152,6 +159,19 @@ private:
 		return sizeof(Entry) +
 		       ((cxxrt::max(name.size(), sizeof(u64)) + alignof(Entry) - 1) &
 			~(alignof(Entry) - 1));
+	}
+	template <Length length> static unsigned long entry_size(StringView name)
+	{
+		return length == Length::is_short ? short_size : entry_size(name);
+	}
+	/* How many bytes of the newest chunk are free. */
+	unsigned long free() const
+	{
+		return static_cast<unsigned long>(end_ - at_);
+	}
+	void note_room()
+	{
+		short_left_ = cxxrt::min(room_ - count_, free() / short_size);
 	}
 	Result<void> grow();
 	Result<void> add_chunk(unsigned long size);
@@ -167,8 +187,11 @@ private:
 	unsigned int shift_ = 0; /* the bits of a hash that do not count for its row */
 	unsigned long expected_ = 0;
 	Chunk *chunks_ = nullptr;
-	char *at_ = nullptr; /* in the newest chunk: the rest of it, of free_ bytes */
-	unsigned long free_ = 0;
+	char *at_ = nullptr; /* in the newest chunk: the rest of it, up to end_ */
+	char *end_ = nullptr;
+	static constexpr unsigned long short_size = sizeof(Entry) + sizeof(u64);
+	unsigned long short_left_ =
+		0; /* so many more short names have room; 0 if that is not known */
 	unsigned long chunk_size_ = 0; /* of the newest chunk */
 	cxxrt::NameKey key_{0, 0}; /* made for the first entry */
 };

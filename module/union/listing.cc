@@ -170,7 +170,7 @@ struct Listing::Reader : EntryTaker {
 		NameTable &names = self.listing.names_;
 
 		if (name.empty() || name[0] == '.' || name.size() > max_name ||
-		    !names.has_room_for(name)) [[unlikely]]
+		    !names.has_room_for<length>(name)) [[unlikely]]
 			return take_any(self, name, number, type);
 
 		auto found = names.find_or_put<length>(name);
