@@ -6,6 +6,7 @@
 #include "union/listing.hh"
 #include "branch/whiteout.hh"
 #include "kernel/dcache.hh"
+#include "kernel/files.hh"
 
 namespace aufs
 {
@@ -41,6 +42,8 @@ public:
 	{
 		if (listing_)
 			Listing::put(dir_, listing_);
+		if (h_file_)
+			put_now(move(h_file_));
 	}
 
 	Result<void> iterate(struct file &file, struct dir_context &ctx);
@@ -131,12 +134,12 @@ struct PassThrough : dir_context {
 	const Super &super;
 	const Branch &branch;
 	const Super::Numbering number_for;
-	u64 self_number;
-	u64 parent_number;
+	const Inode &dir;
+	struct dentry &dentry;
 
-	PassThrough(struct dir_context &o, Inode &dir, struct dentry &dentry, const Branch &on)
-		: dir_context{}, outer(o), super(dir.super()), branch(on), number_for(super, on),
-		  self_number(dir.vfs.i_ino), parent_number(aufs::parent_number(dentry))
+	PassThrough(struct dir_context &o, const Inode &d, struct dentry &name, const Branch &on)
+		: dir_context{}, outer(o), super(d.super()), branch(on), number_for(super, on),
+		  dir(d), dentry(name)
 	{
 		actor = act;
 	}
@@ -173,9 +176,9 @@ struct PassThrough : dir_context {
 		if (is_reserved(view))
 			return true;
 		if (view == StringView("."))
-			number = self.self_number;
+			number = self.dir.vfs.i_ino;
 		else if (view == StringView(".."))
-			number = self.parent_number;
+			number = parent_number(self.dentry);
 		else
 			number = self.number_for(number);
 		return self.pass_on(name, size, offset, number, type);
