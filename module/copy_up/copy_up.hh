@@ -71,7 +71,16 @@ Result<void> copy_up_to_write(const struct file &file, FinishCopy opens);
  * (`+coo_reg`, `+coo_all`). If no branch takes the copy, for want of room or rights, the object is opened where it is:
  * a reader needs no copy.
  */
-Result<void> copy_up_to_read(const struct file &file);
+Result<void> copy_up_if_wanted(const struct file &file);
+inline Result<void> copy_up_to_read(const struct file &file)
+{
+	const Inode &inode = Inode::of(*file.f_inode);
+
+	/* Hardly a branch has it. That of a directory is known under the list's lock alone. */
+	if (!is_dir(inode.vfs.i_mode) && inode.branch().copy_on_open() == CopyOnOpen::nothing)
+		return {};
+	return copy_up_if_wanted(file);
+}
 
 /*
  * Gives the union directory @dir, and all directories above it, a part on the rw branch @branch. -EXDEV if users would

@@ -32,7 +32,7 @@ bool wants_copy_on_open(const Inode &inode)
 
 } // namespace
 
-Result<void> copy_up_to_read(const struct file &file)
+Result<void> copy_up_if_wanted(const struct file &file)
 {
 	if (!wants_copy_on_open(Inode::of(*file.f_inode)))
 		return {};

@@ -30,8 +30,8 @@ int branch_flags(const struct file &file)
 	return static_cast<int>(flags);
 }
 
-/* Gives @file, which is to be truncated, the lower file until the VFS truncates it. */
-Result<void> open_to_truncate(Inode &inode, struct file &file)
+/* Gives @file, which is to be truncated, the lower file until the VFS truncates it. Not inline: most only read. */
+[[gnu::noinline]] Result<void> open_to_truncate(Inode &inode, struct file &file)
 {
 	constexpr unsigned int writers = O_ACCMODE | O_APPEND | O_DIRECT;
 	auto waiting = Own<ReopenedFile>::adopt(new (Gfp{GFP_KERNEL_ACCOUNT}) ReopenedFile);
@@ -95,7 +95,7 @@ bool may_sync_past_union(const Inode &inode, const struct file &file)
 }
 
 /* Opens the branch file of @file, which is opened to be written to. */
-Result<Ref<struct file>> open_to_write(Inode &inode, struct file &file)
+[[gnu::noinline]] Result<Ref<struct file>> open_to_write(Inode &inode, struct file &file)
 {
 	constexpr int most = 3;
 	const struct cred &caller = current_cred();
