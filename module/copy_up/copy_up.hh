@@ -90,8 +90,8 @@ Result<Ref<struct dentry>> copy_up_directory(const ListLock &list, struct dentry
 					     const Branch &branch);
 
 /*
- * Copies the first @size bytes of @from, a file of @source, to @to, a file of @branch. Holes stay holes, as a rule: those
- * of a file of tmpfs do if it has fewer blocks than its length takes. Sleeps; -EINTR on a fatal signal.
+ * Copies the first @size bytes of @from, a file of @source, to @to, a file of @branch. Holes stay holes, as a rule:
+ * those of a file of tmpfs do if it has fewer blocks than its length takes. Sleeps; -EINTR on a fatal signal.
  */
 Result<void> copy_data(struct file &from, const Branch &source, struct file &to,
 		       const Branch &branch, loff_t size);
