@@ -15,8 +15,8 @@ void aufs_release_now(struct llist_node *first)
 	struct vfsmount *mnts[32];
 
 	/*
-	 * An unmount waits for a grace period, and so for readers of the branch under RCU; also one of
-	 * no mount at all. A branch has two mounts at most.
+	 * An unmount waits for a grace period, and so for readers of the branch under RCU; also one
+	 * of no mount at all. A branch has two mounts at most.
 	 */
 	while (first) {
 		struct llist_node *node = first;
