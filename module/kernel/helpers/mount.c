@@ -70,17 +70,23 @@ bool aufs_mnt_is_readonly(struct vfsmount *mnt)
 
 /*
  * For a private mount. A remount of its filesystem sets and clears another flag of the mount, by
- * which it holds up writers: that flag must not come back.
+ * which it holds up writers: that flag must not come back. The remount finds a mount as soon as
+ * that is made.
  */
-void aufs_mnt_set_readonly(struct vfsmount *mnt, bool readonly)
+static void change_mount_flags(struct vfsmount *mnt, int clear, int set)
 {
-	int flags = MNT_READONLY | MNT_NOATIME;
-	int old, new;
+	int old;
 
 	do {
 		old = READ_ONCE(mnt->mnt_flags);
-		new = readonly ? old | flags : old & ~flags;
-	} while (cmpxchg(&mnt->mnt_flags, old, new) != old);
+	} while (cmpxchg(&mnt->mnt_flags, old, (old & ~clear) | set) != old);
+}
+
+void aufs_mnt_set_readonly(struct vfsmount *mnt, bool readonly)
+{
+	int flags = MNT_READONLY | MNT_NOATIME;
+
+	change_mount_flags(mnt, flags, readonly ? flags : 0);
 }
 
 /*
@@ -93,7 +99,7 @@ struct vfsmount *aufs_mount_like(struct vfsmount *mnt, struct dentry *root)
 	struct vfsmount *made = vfs_create_mount(&fc);
 
 	if (!IS_ERR(made))
-		made->mnt_flags |= READ_ONCE(mnt->mnt_flags) & MNT_USER_SETTABLE_MASK;
+		change_mount_flags(made, 0, READ_ONCE(mnt->mnt_flags) & MNT_USER_SETTABLE_MASK);
 	return made;
 }
 
