@@ -289,7 +289,8 @@ void Branch::follow_permission()
 		AtomicRef(keeps_none_).store(all_kinds);
 }
 
-Result<void> Branch::prepare_use(struct fs_context *fc, const BranchItem &item)
+Result<void> Branch::prepare_use(struct fs_context *fc, const BranchItem &item,
+				 const struct path *visible)
 {
 	if (item.perm != BranchPerm::rw)
 		return {};
@@ -300,7 +301,7 @@ Result<void> Branch::prepare_use(struct fs_context *fc, const BranchItem &item)
 	}
 	if (writable())
 		return {};
-	if (auto own = mount_.prepare_own(root()); !own.ok()) {
+	if (auto own = mount_.prepare_own(root(), visible); !own.ok()) {
 		mount_error(fc, "branch '%s' cannot be mounted (errno %d)", name_.view().data(),
 			    -own.error());
 		return own;

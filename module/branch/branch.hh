@@ -62,9 +62,11 @@ public:
 
 	/*
 	 * Comes before use_as(), and asks the filesystem what only a rw branch must be able to do. -EROFS, explained in
-	 * @fc's log, if @item says rw and the filesystem or the mount is read-only. @item's path is ignored. Sleeps.
+	 * @fc's log, if @item says rw and the filesystem or the mount is read-only. @item's path is ignored. @visible
+	 * is a path that leads to the root now, or null. Sleeps.
 	 */
-	Result<void> prepare_use(struct fs_context *fc, const BranchItem &item);
+	Result<void> prepare_use(struct fs_context *fc, const BranchItem &item,
+				 const struct path *visible = nullptr);
 	/* Its permission and attributes, without a path. */
 	BranchItem use() const
 	{

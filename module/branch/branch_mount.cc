@@ -32,13 +32,20 @@ void BranchMount::share(const BranchMount &other)
 	mnt_ = shared_->mnt;
 }
 
-Result<void> BranchMount::prepare_own(struct dentry &root)
+Result<void> BranchMount::prepare_own(struct dentry &root, const struct path *visible)
 {
 	if (own_ || !shared_ || mnt_ != shared_->mnt)
 		return {};
 
-	struct vfsmount *mnt = aufs_mount_like(mnt_, &root);
+	struct vfsmount *mnt = error_pointer<struct vfsmount>(-ENOENT);
 
+	/* Whatever keeps it from being cloned: the mount of a branch that is used does not depend on it. */
+	if (visible && !aufs_is_idmapped(visible->mnt))
+		mnt = clone_private_mount(visible);
+	if (is_error(mnt))
+		mnt = aufs_mount_like(mnt_, &root);
+	else
+		aufs_mnt_copy_flags(mnt, mnt_);
 	if (is_error(mnt))
 		return error_of(mnt);
 	own_ = mnt;

@@ -40,10 +40,11 @@ public:
 	void share(const BranchMount &other);
 
 	/*
-	 * For a branch that is to become rw: makes a mount of its own with the @root, unless it has one. -ENOMEM.
-	 * Sleeps. use_own() takes it, and cannot fail. Tasks that use the shared one meanwhile go on.
+	 * For a branch that is to become rw: makes a mount of its own with the @root, unless it has one. @visible is a
+	 * path that leads to the @root now, or null: a clone of that mount is cheaper to use. -ENOMEM. Sleeps.
+	 * use_own() takes it, and cannot fail. Tasks that use the shared one meanwhile go on.
 	 */
-	Result<void> prepare_own(struct dentry &root);
+	Result<void> prepare_own(struct dentry &root, const struct path *visible);
 	void use_own()
 	{
 		if (own_)

@@ -354,6 +354,7 @@ void aufs_list_unlock(struct aufs_list_lock *lock);
 void aufs_list_unlock_shared(struct aufs_list_lock *lock);
 /* Sets whether a branch's mount is read-only, which then updates no access times, either. */
 void aufs_mnt_set_readonly(struct vfsmount *mnt, bool readonly);
+void aufs_mnt_copy_flags(struct vfsmount *mnt, const struct vfsmount *other);
 bool aufs_mnt_grants_devices(const struct vfsmount *mnt);
 bool aufs_mnt_grants_rights(struct vfsmount *mnt);
 bool aufs_mnt_is_readonly(struct vfsmount *mnt);

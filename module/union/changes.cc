@@ -161,7 +161,10 @@ Result<void> ListChange::plan_step(const AsMounter &mounter, struct fs_context *
 	PlannedBranch &entry = *TRY(entry_of(fc, step));
 
 	if (step.kind == Kind::modify) {
-		TRY(entry.branch->prepare_use(fc, step.use));
+		const struct path *visible =
+			step.target.leads_to(*entry.branch) ? &step.target.path : nullptr;
+
+		TRY(entry.branch->prepare_use(fc, step.use, visible));
 		if (entry.branch->has_overlay_whiteouts() != step.use.overlay_whiteouts) {
 			mount_error(
 				fc,

@@ -103,7 +103,7 @@ CASE(the_union_goes)
 }
 
 /* One becomes rw. The others stay as they are, and what is open of it goes on. */
-PARAM_CASE(becomes_rw, "once", "and ro again", "twice")
+PARAM_CASE(becomes_rw, "once", "hidden", "and ro again", "twice")
 {
 	OneMount u;
 	string rw = u.branch("b"), p = ktap::param();
@@ -111,7 +111,13 @@ PARAM_CASE(becomes_rw, "once", "and ro again", "twice")
 	Map mapped(page_size(), PROT_READ, MAP_SHARED, before);
 	string to_rw = "mod:" + rw + "=rw,mod:" + u.top + "=ro";
 	string to_ro = "mod:" + u.top + "=rw,mod:" + rw + "=ro";
-	EXPECT_EQ(remount(u, to_rw), 0);
+	if (p == "hidden") {
+		/* No path leads to it just then: it is known by its name alone. */
+		Mounted cover("none", u.visible.path(), "tmpfs", 0, "");
+		EXPECT_EQ(remount(u, to_rw), 0);
+	} else {
+		EXPECT_EQ(remount(u, to_rw), 0);
+	}
 	if (p == "twice") {
 		EXPECT_EQ(remount(u, to_ro), 0);
 		EXPECT_EQ(remount(u, to_rw), 0);

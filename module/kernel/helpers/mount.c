@@ -51,6 +51,27 @@ bool aufs_is_idmapped(const struct vfsmount *mnt)
 	return is_idmapped_mnt(mnt);
 }
 
+/*
+ * For a private mount. A remount of its filesystem sets and clears another flag of the mount, by
+ * which it holds up writers: that flag must not come back. The remount finds a mount as soon as
+ * that is made.
+ */
+static void change_mount_flags(struct vfsmount *mnt, int clear, int set)
+{
+	int old;
+
+	do {
+		old = READ_ONCE(mnt->mnt_flags);
+	} while (cmpxchg(&mnt->mnt_flags, old, (old & ~clear) | set) != old);
+}
+
+/* Gives @mnt, a private mount, the flags of @other that users can set. */
+void aufs_mnt_copy_flags(struct vfsmount *mnt, const struct vfsmount *other)
+{
+	change_mount_flags(mnt, MNT_USER_SETTABLE_MASK,
+			   READ_ONCE(other->mnt_flags) & MNT_USER_SETTABLE_MASK);
+}
+
 /* As may_open_dev(). */
 bool aufs_mnt_grants_devices(const struct vfsmount *mnt)
 {
@@ -68,20 +89,6 @@ bool aufs_mnt_is_readonly(struct vfsmount *mnt)
 	return __mnt_is_readonly(mnt);
 }
 
-/*
- * For a private mount. A remount of its filesystem sets and clears another flag of the mount, by
- * which it holds up writers: that flag must not come back. The remount finds a mount as soon as
- * that is made.
- */
-static void change_mount_flags(struct vfsmount *mnt, int clear, int set)
-{
-	int old;
-
-	do {
-		old = READ_ONCE(mnt->mnt_flags);
-	} while (cmpxchg(&mnt->mnt_flags, old, (old & ~clear) | set) != old);
-}
-
 void aufs_mnt_set_readonly(struct vfsmount *mnt, bool readonly)
 {
 	int flags = MNT_READONLY | MNT_NOATIME;
@@ -91,7 +98,8 @@ void aufs_mnt_set_readonly(struct vfsmount *mnt, bool readonly)
 
 /*
  * A mount of @root, of the filesystem of @mnt, with the flags of @mnt, which is not idmapped. It
- * is in no namespace, and is to be unmounted by kern_unmount(). Or an ERR_PTR.
+ * is in no namespace, and is to be unmounted by kern_unmount(). Or an ERR_PTR. Each mntput() of it
+ * takes the lock of all mounts, unlike that of a clone_private_mount().
  */
 struct vfsmount *aufs_mount_like(struct vfsmount *mnt, struct dentry *root)
 {
@@ -99,7 +107,7 @@ struct vfsmount *aufs_mount_like(struct vfsmount *mnt, struct dentry *root)
 	struct vfsmount *made = vfs_create_mount(&fc);
 
 	if (!IS_ERR(made))
-		change_mount_flags(made, 0, READ_ONCE(mnt->mnt_flags) & MNT_USER_SETTABLE_MASK);
+		aufs_mnt_copy_flags(made, mnt);
 	return made;
 }
 
