@@ -10,6 +10,9 @@
 
 #include <linux/fs.h>
 
+/* fsconfig(2) refuses a longer value before the filesystem sees it. */
+static constexpr size_t longest_for_fsconfig = 255;
+
 /*
  * Mounts by mount(2) and by fsconfig(2). Both have to fail with @error and to log a line that names @mention, so that
  * users find the mistake.
@@ -25,6 +28,8 @@ static void expect_refused(Union &u, const string &key, const string &value, int
 	EXPECT_HAS(lines, mention);
 	EXPECT_HAS_NOT(read_file("/proc/self/mounts"), " " + u.mnt + " ");
 	ktap::say("kernel log: " + lines.substr(0, lines.size() - !lines.empty()));
+	if (value.size() > longest_for_fsconfig)
+		return;
 
 	Fd context(OK(fsopen("aufs", FSOPEN_CLOEXEC)));
 	int result = value.empty() ?
@@ -80,7 +85,6 @@ CASE(symlink_loop)
 CASE(wrong_beside_right_ones)
 {
 	Union u;
-	/* No more than these: fsconfig(2) takes no value of more than 255 bytes. */
 	string right = u.low + "/b0:" + u.low + "/b1:";
 	make_dir(u.low + "/b0");
 	make_dir(u.low + "/b1");
@@ -92,9 +96,7 @@ CASE(wrong_beside_right_ones)
 	expect_refused(u, "br", right + u.low + "/b1", EINVAL, u.low + "/b1");
 	expect_refused(u, "br", right + u.low + "/.", EINVAL, u.low);
 	string too_long = u.low + "/" + string(256, 'x');
-	KernelLog log;
-	EXPECT_EQ(try_mount(u.mnt, "br=" + right + too_long), ENAMETOOLONG);
-	EXPECT_HAS(log.read(), too_long);
+	expect_refused(u, "br", right + too_long, ENAMETOOLONG, too_long);
 }
 
 CASE(same_branch_twice)
