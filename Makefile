@@ -87,10 +87,14 @@ help:
 #:                        between two edits: what concerns the files that differ from HEAD, or BASE
 #: make test              what has to pass before a change lands
 #: make test TESTS='PATTERN...' [KERNELS='NAME...'] [COMBOS=NAME,...] [SEED=NUMBER] [STEPS=NUMBER]
+#:           [STRESS=SECONDS] [LIMIT=SECONDS]
 #:                        these programs of kunit/user alone, on kernels of scripts/kernel (6.12 and 6.1), on
-#:                        tmpfs, ext4, xfs, ext4+xfs or tmpfs+ext4; random ones another way, and further
+#:                        tmpfs, ext4, xfs, ext4+xfs or tmpfs+ext4; random ones another way, and further.
+#:                        STRESS: how long each class of stress-ng or case of fuzz_calls takes; LIMIT: how
+#:                        long one program may take
 #: make test-all          all there is; called again for the same tree, it goes on where it was
-#: make observers         what each observer reports, as a table: for this filesystem and overlayfs,
+#: make observers [KERNELS='NAME...']
+#:                        what each observer reports, as a table: for this filesystem and overlayfs,
 #:                        without and with aufs-observers.ko
 #: make kernels [KERNELS='NAME...'] [RECORD=y]
 #:                        the kernels that this runs on, as a table: built, and tests run there; or put
@@ -108,7 +112,8 @@ help:
 #:                        which locks processors wait for that use one union, on a kernel of its own;
 #:                        or put the tables into scripts/benchmark/README.md
 #: make bench-programs [PROGRAMS='PATTERN...'] [FILESYSTEMS='PATTERN...'] [BRANCHES='2 30']
-#:                     [BASES='ext4 squashfs'] [FILES=NUMBER] [PEER=DIRECTORY] [RECORD=y] [PROFILE=y]
+#:                     [BASES='ext4 squashfs'] [FILES=NUMBER] [PEER=DIRECTORY [PEER_MODULE=FILE]]
+#:                     [RECORD=y] [PROFILE=y]
 #:                        what git, tar, a compiler, apt and others take on unions of 2 and of 30
 #:                        branches, in hours; or put the tables into scripts/benchmark/README.md;
 #:                        with PROFILE, in which functions of the kernel and programs
