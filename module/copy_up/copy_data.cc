@@ -66,10 +66,12 @@ Result<void> copy_data(struct file &from, const Branch &source, struct file &to,
 	/*
 	 * A signal that does not end the task must not end the copy: a task with a timer would never
 	 * get to the end of a large file. A splice stops for any pending signal, and goes on when that is blocked. A
-	 * server is told of a signal by each operation, and may then say no.
+	 * server is told of a signal by each operation, and may then say no; and some filesystems stop a sync. There is
+	 * nothing to wait for on tmpfs.
 	 */
-	SignalsBlocked signals(source.is_served() || branch.is_served() ?
-				       SignalsBlocked::Which::handled :
+	bool waits = source.is_served() || branch.is_served() ||
+		     to.f_inode->i_sb->s_magic != TMPFS_MAGIC;
+	SignalsBlocked signals(waits ? SignalsBlocked::Which::handled :
 				       SignalsBlocked::Which::later);
 	struct kstat stat;
 	loff_t end = 0;

@@ -175,6 +175,39 @@ CASE(signals_beside_local_files)
 	expect_no_debris(u.top);
 }
 
+/* Whether the task @pid does not get SIGALRM just now. */
+static bool blocks_alarm(pid_t pid)
+{
+	string status = read_file(ktap::format("/proc/%d/status", pid));
+	size_t at = status.find("SigBlk:");
+	return std::stoul(status.substr(at + 7), nullptr, 16) >> (SIGALRM - 1) & 1;
+}
+
+/* Some disk filesystems stop a sync for a signal. So the copy to a disk begins with the signals blocked. */
+CASE(signals_of_a_copy_to_a_disk)
+{
+	if (on("tmpfs", true))
+		SKIP("nothing waits on tmpfs");
+	Union u;
+	write_file(u.low + "/file", pattern(32 << 20));
+	u.mount();
+	pid_t child = spawn([&] {
+		struct sigaction action = {};
+		action.sa_handler = [](int) {
+		};
+		OK(sigaction(SIGALRM, &action, nullptr));
+		open_file(u.at("file"), O_RDWR);
+	});
+	siginfo_t ended = {};
+	bool blocked = false;
+	while (!ended.si_pid) {
+		blocked = blocked || blocks_alarm(child);
+		OK(waitid(P_PID, pid_t(child), &ended, WEXITED | WNOHANG | WNOWAIT));
+	}
+	EXPECT_EQ(wait_for(child), 0);
+	EXPECT(blocked);
+}
+
 /* The lower branch fails in the middle of a copy-up. */
 PARAM_CASE(fails_in_the_middle, "EIO", "dies")
 {
