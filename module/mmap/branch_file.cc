@@ -172,6 +172,17 @@ Result<void> open_branch_file(Inode &inode, struct file &file)
 	return {};
 }
 
+/*
+ * A module of the kernel that judges the open (Landlock, where the branch file stands at the user's path) is to judge
+ * the task that opened @file: another task may use it by now, or the same one with fewer rights.
+ */
+Result<Ref<struct file>> open_again(const struct file &file, Inode &inode)
+{
+	ScopedCreds as_opener(*file.f_cred);
+
+	return prfile::open(file, inode.super(), inode.h_path(), branch_flags(file));
+}
+
 namespace
 {
 
@@ -183,18 +194,6 @@ inline bool goes_on(const struct file &file, const struct file &opened, const In
 {
 	return opened.f_inode == &inode.h_inode() || (file.f_mode & FMODE_WRITE) ||
 	       (file.f_flags & __FMODE_EXEC);
-}
-
-/*
- * Opens the branch file of @file once more. A module of the kernel that judges the open (Landlock, where the branch
- * file stands at the user's path) is to judge the task that opened @file: another task may use it by now, or the same
- * one with fewer rights.
- */
-Result<Ref<struct file>> open_again(const struct file &file, Inode &inode)
-{
-	ScopedCreds as_opener(*file.f_cred);
-
-	return prfile::open(file, inode.super(), inode.h_path(), branch_flags(file));
 }
 
 /* Opens the copy for @file, whose private_data is @data. Not inline: most reads have no need of it. */

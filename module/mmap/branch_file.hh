@@ -73,6 +73,9 @@ inline struct file &h_file_of(const struct file &file)
  */
 Result<struct file *> h_file_to_read(struct file &file);
 
+/* Opens the branch file of @file, an open file of @inode, once more, as it is now. Errors of an open. Sleeps. */
+Result<Ref<struct file>> open_again(const struct file &file, Inode &inode);
+
 /* Whether fcntl(F_SETFL) has given @file other flags than @h_file has. Any context. */
 inline bool flags_differ(const struct file &file, const struct file &h_file)
 {

@@ -260,7 +260,7 @@ Result<loff_t> remap_file_range(struct file *in, loff_t pos_in, struct file *out
 	/*
 	 * Sharing changes nothing of the destination but the place of its data. Still, that is a write to its branch.
 	 */
-	const Inode &inode = Inode::of(*out->f_inode);
+	Inode &inode = Inode::of(*out->f_inode);
 
 	if (!inode.on_rw()) {
 		/* A remount that has made the branch read-only may be about to take that back. */
@@ -274,6 +274,14 @@ Result<loff_t> remap_file_range(struct file *in, loff_t pos_in, struct file *out
 	/* A destination that is only deduplicated may be open for reading, and from before a copy-up. */
 	struct file *h_out =
 		TRY(out->f_mode & FMODE_WRITE ? h_file_to_write(*out) : h_file_to_read(*out));
+	/* It may be as old as the time when the branch was not rw, and on the read-only mount that this had then. */
+	Ref<struct file> h_again;
+
+	if (!(out->f_mode & FMODE_WRITE) && aufs_mnt_is_readonly(h_out->f_path.mnt)) {
+		h_again = TRY(open_again(*out, inode));
+		h_out = h_again.get();
+	}
+
 	auto creds = TRY(creds_for_vfs(*out, *h_out));
 	ScopedCreds scope(*creds);
 	loff_t done = flags & REMAP_FILE_DEDUP ?

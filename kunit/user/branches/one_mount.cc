@@ -7,6 +7,10 @@
 
 #include "modules.hh"
 
+#include <sys/ioctl.h>
+
+#include <linux/fs.h>
+
 /* Three branches on a disk of their own, below a rw one. */
 struct OneMount : Union {
 	OneMount() : disk(tmp + "/disk", 16 << 20)
@@ -143,6 +147,37 @@ PARAM_CASE(becomes_rw, "once", "hidden", "and ro again", "twice")
 	mapped.unmap();
 	u.unmount();
 	EXPECT(u.is_free());
+}
+
+/* A descriptor from before may be open for reading alone, and get the blocks of a file that has the same data. */
+CASE(deduplicated_through_an_older_descriptor)
+{
+	constexpr size_t size = 65536;
+	Union u;
+	Disk disk(u.tmp + "/disk", 320 << 20);
+	make_xfs(disk.name);
+	make_dir(u.tmp + "/point");
+	Mounted visible(disk.name, u.tmp + "/point", "xfs", 0, "");
+	for (const char *name : {"/a", "/b"})
+		make_dir(visible.path() + name);
+	write_file(visible.path() + "/b/old", pattern(size));
+	u.mount("br=" + u.top + "=ro:" + visible.path() + "/a=ro:" + visible.path() + "/b=ro");
+	Fd before = open_file(u.at("old"), O_RDONLY);
+	EXPECT_EQ(remount(u, "mod:" + visible.path() + "/b=rw"), 0);
+	write_file(u.at("new"), pattern(size));
+	Fd source = open_file(u.at("new"), O_RDONLY);
+	alignas(file_dedupe_range) char
+		room[sizeof(file_dedupe_range) + sizeof(file_dedupe_range_info)] = {};
+	auto *range = reinterpret_cast<file_dedupe_range *>(room);
+	range->src_length = size;
+	range->dest_count = 1;
+	range->info[0].dest_fd = before;
+	OK(ioctl(source, FIDEDUPERANGE, range));
+	EXPECT_EQ(range->info[0].status, FILE_DEDUPE_RANGE_SAME);
+	EXPECT_EQ(range->info[0].bytes_deduped, size);
+	source.reset();
+	before.reset();
+	u.unmount();
 }
 
 /* Access times are kept where it is ro, and noted where it is rw. */
