@@ -49,8 +49,6 @@ template <class Visit> struct EntryVisitor : EntryTaker {
 		StringView view(name, static_cast<StringView::Size>(size));
 
 		self.called = true;
-		if (is_dot_or_dotdot(view))
-			return true;
 		self.error = self.visit(BranchEntry{view, number, type, offset}).error();
 		return self.error == 0;
 	}
@@ -72,7 +70,7 @@ inline constexpr unsigned int unseen = O_NOATIME;
 Result<loff_t> take_entries(const AsMounter &mounter, PartRef dir, unsigned int flags,
 			    EntryTaker &taker);
 
-/* The same by @visit(BranchEntry) -> Result<void>, without `.` and `..`. */
+/* The same by @visit(BranchEntry) -> Result<void>. */
 template <class Visit>
 Result<loff_t> read_entries(const AsMounter &mounter, PartRef dir, unsigned int flags,
 			    Visit &&visit)
@@ -82,11 +80,13 @@ Result<loff_t> read_entries(const AsMounter &mounter, PartRef dir, unsigned int 
 	return take_entries(mounter, dir, flags, visitor);
 }
 
-/* The same without the position. */
+/* The same without `.` and `..`, and without the position. */
 template <class Visit>
 Result<void> for_each_entry(const AsMounter &mounter, PartRef dir, Visit &&visit)
 {
-	TRY(read_entries(mounter, dir, 0, visit));
+	TRY(read_entries(mounter, dir, 0, [&visit](const BranchEntry &entry) -> Result<void> {
+		return is_dot_or_dotdot(entry.name) ? Result<void>() : visit(entry);
+	}));
 	return {};
 }
 

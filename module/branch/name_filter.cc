@@ -178,7 +178,10 @@ Result<struct aufs_name_filter *> make_name_filter(const AsMounter &mounter, con
 	auto add = [&hashes, &blocks](const BranchEntry &entry) -> Result<void> {
 		StringView name = entry.name;
 
+		/* `.` too: there may be no other in the first block. */
 		blocks.note(entry.offset);
+		if (is_dot_or_dotdot(name))
+			return {};
 		TRY(hashes.add(name));
 		if (!is_reserved(name))
 			return {};

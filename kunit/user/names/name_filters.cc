@@ -36,14 +36,42 @@ struct Filtered : Union {
 	{
 		return "br=" + top + "=rw:" + low + "=ro:" + low2 + "=ro" + more;
 	}
-	/* Looks up @count new names that nobody has, so that each directory gets its filter. */
-	void miss(int count = 64)
+	/* Looks up @count new names that nobody has, so that each part of @dir gets its filter. */
+	void miss(int count = 64, const string &dir = "dir")
 	{
 		for (int i = 0; i < count; i++)
-			EXPECT(!exists(at("dir/no" + std::to_string(asked++))));
+			EXPECT(!exists(at(dir + "/no" + std::to_string(asked++))));
 	}
 	int asked = 0;
 };
+
+/* How many dentries the kernel has. */
+static long dentries()
+{
+	return std::stol(read_file("/proc/sys/fs/dentry-state"));
+}
+
+/* A branch on a disk that is asked for a name has a dentry of it from then on, and one of its whiteout. */
+PARAM_CASE(no_branch_is_asked, "names", "empty")
+{
+	constexpr int count = 200;
+	Filtered u;
+	string dir = ktap::param() == string("names") ? "dir" : "empty";
+	for (const string &branch : {u.top, u.low, u.low2})
+		make_dirs(branch + "/empty");
+	u.mount(u.all());
+	let_time_pass();
+	long begun = dentries();
+	u.miss(100, dir);
+	long before = dentries();
+	u.miss(count, dir);
+	long more = dentries() - before;
+	ktap::say(ktap::format("%ld dentries for the first names, %ld for %d more", before - begun,
+			       more, count));
+	/* One for each is the union's. */
+	EXPECT_GE(more, count);
+	EXPECT_LT(more, 2 * count);
+}
 
 /* Somebody makes an object, or a whiteout, directly, by a name that was free. */
 PARAM_CASE(made_directly, "file", "directory", "symlink", "renamed", "linked", "moved_in",
