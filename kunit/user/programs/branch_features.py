@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The features of branches that come and go, for features.py. Each takes the filesystem's name."""
+import contextlib
 import mmap
 import os
 import re
 
 from feature_tools import CONTENT, LOW, LOW2, MNT, options_of, run, write
+
+NEXT = LOW2 + "/next"
+ADD, REMOVE = f"add:1:{NEXT}=ro", f"del:{LOW}"
 
 
 class Union:
@@ -18,8 +22,8 @@ class Union:
         done = run("mount", "-i", "-t", self.kind, "-o", self.options, "none", MNT)
         if done.returncode:
             raise RuntimeError(done.stdout)
-        os.mkdir(LOW2 + "/next")
-        write(LOW2 + "/next/new")
+        os.mkdir(NEXT)
+        write(NEXT + "/new")
         return self
 
     def __exit__(self, *_):
@@ -32,45 +36,50 @@ class Union:
         return run("mount", "-i", "-o", "remount," + change, MNT).returncode == 0
 
 
+@contextlib.contextmanager
+def mapped_file():
+    """A file of the branch LOW is open and mapped; its pages."""
+    with open(MNT + "/file", "rb") as file, mmap.mmap(file.fileno(), 4096, prot=mmap.PROT_READ) as pages:
+        yield pages
+
+
 def branch_is_added(kind):
     with Union(kind) as union:
-        return union.changed(f"add:1:{LOW2}/next=ro") and os.path.exists(MNT + "/new")
+        return union.changed(ADD) and os.path.exists(MNT + "/new")
 
 
 def branch_is_removed(kind):
     with Union(kind) as union:
-        return union.changed(f"del:{LOW}") and not os.path.exists(MNT + "/file")
+        return union.changed(REMOVE) and not os.path.exists(MNT + "/file")
 
 
 def who_keeps_a_branch_is_named(kind):
-    with Union(kind) as union, open(MNT + "/file", "rb"):
-        refused = not union.changed(f"del:{LOW}")
-        last = run("dmesg").stdout.splitlines()[-5:]
-        return refused and any(re.search(rf"\b{os.getpid()}\b", line) for line in last)
+    with Union(kind) as union, mapped_file():
+        refused = not union.changed(REMOVE)
+        told = run("dmesg", "--notime").stdout.splitlines()[-5:]
+        return refused and any(re.search(rf"\b{os.getpid()}\b", text) for text in told)
 
 
 def branch_is_removed_while_mapped(kind):
-    with Union(kind) as union, open(MNT + "/file", "rb") as file:
-        with mmap.mmap(file.fileno(), 4096, prot=mmap.PROT_READ) as pages:
-            return (union.changed(f"detach:{LOW}") and not os.path.exists(MNT + "/file")
-                    and pages[:5] == CONTENT[:5])
+    with Union(kind) as union, mapped_file() as pages:
+        return union.changed(f"detach:{LOW}") and not os.path.exists(MNT + "/file") and pages[:5] == CONTENT[:5]
 
 
 def branch_is_replaced(kind):
     with Union(kind) as union:
-        return union.changed(f"replace:{LOW}={LOW2}/next") and os.listdir(MNT) == ["new"]
+        return union.changed(f"replace:{LOW}={NEXT}") and os.listdir(MNT) == ["new"]
 
 
 def failed_remount_changes_nothing(kind):
+    """Where a branch is missing, and where one is in use."""
     with Union(kind) as union:
-        refused = not union.changed(f"add:1:{LOW2}/next=ro,add:1:{LOW2}/missing=ro")
-        return (refused and not os.path.exists(MNT + "/new") and os.path.exists(MNT + "/file")
-                and branch_is_understood(union))
-
-
-def branch_is_understood(union):
-    """Whether it was refused for the missing branch, and not because no branch can be added."""
-    return union.changed(f"add:1:{LOW2}/next=ro") and os.path.exists(MNT + "/new")
+        for what, users in ((f"add:1:{LOW2}/missing=ro", contextlib.nullcontext), (REMOVE, mapped_file)):
+            with users():
+                if (union.changed(f"{ADD},{what}") or os.path.exists(MNT + "/new")
+                        or not os.path.exists(MNT + "/file")):
+                    return False
+        # It was refused for that, and not because no branch can be added.
+        return union.changed(ADD) and os.path.exists(MNT + "/new")
 
 
 def direct_change_is_seen(kind):

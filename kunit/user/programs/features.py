@@ -24,8 +24,8 @@ import traceback
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 # pylint: disable=wrong-import-position
 import branch_features as branches  # noqa: E402
-from feature_tools import (CONTENT, LIBC, LOW, LOW2, MNT, TOP, append, call, options_of, read, run,  # noqa: E402
-                           write)
+from feature_tools import (CONTENT, LIBC, LOW, LOW2, MNT, TOP, append, call, options_of,  # noqa: E402
+                           read, run, write)
 
 OLD_KERNEL = os.environ["AUFS_KERNEL"].startswith("6.1.")
 DISK = not os.environ["AUFS_COMBO"].startswith("tmpfs")
@@ -262,15 +262,25 @@ def read_only_and_back(mnt):
 
 # Functions about the mount itself take the filesystem's name.
 
-def mounts(options, kind, *more):
-    done = run(*more, "mount", "-i", "-t", kind, "-o", options, "none", MNT)
-    if done.returncode == 0:
+def mounts(options, kind, *more, does=None):
+    """Whether it can be mounted, and @does what it should."""
+    if run(*more, "mount", "-i", "-t", kind, "-o", options, "none", MNT).returncode:
+        return False
+    try:
+        return does is None or does()
+    finally:
         run(*more, "umount", MNT)
-    return done.returncode == 0
+
+
+def second_branch_is_written():
+    """Whether a file there is changed where it is."""
+    append(MNT + "/there")
+    return read(LOW2 + "/there").endswith(b"more")
 
 
 def several_writable_branches(kind):
-    return kind == "aufs" and mounts(f"br={TOP}/upper=rw:{LOW2}=rw:{LOW}=ro", kind)
+    write(LOW2 + "/there")
+    return kind == "aufs" and mounts(f"br={TOP}/upper=rw:{LOW2}=rw:{LOW}=ro", kind, does=second_branch_is_written)
 
 
 def hundred_branches(kind):
@@ -286,14 +296,16 @@ def hundred_branches(kind):
     paths = [f"{short}/{number}" for number in range(100)]
     try:
         if kind == "aufs":
-            return mounts("br=" + ":".join(paths), kind)
+            return mounts(f"br={paths[0]}=rw:" + ":".join(paths[1:]), kind)
         return mounts("lowerdir=" + ":".join(paths), kind)
     finally:
         run("umount", short)
 
 
 def sum_of_the_branches_in_df(kind):
-    return kind == "aufs" and mounts(f"br={TOP}/upper=rw:{LOW}=ro,sum", kind)
+    # On tmpfs both branches are of one filesystem.
+    return kind == "aufs" and mounts(f"br={TOP}/upper=rw:{LOW}=ro,sum", kind, does=lambda: not DISK or (
+        os.statvfs(MNT).f_blocks > os.statvfs(TOP).f_blocks))
 
 
 def mounted_by_users(kind):
