@@ -4,11 +4,15 @@ import contextlib
 import mmap
 import os
 import re
+import shutil
 
-from feature_tools import CONTENT, LOW, LOW2, MNT, options_of, run, write
+from feature_tools import CONTENT, LOW, LOW2, MNT, PEER, options_of, run, write
 
 NEXT = LOW2 + "/next"
 ADD, REMOVE = f"add:1:{NEXT}=ro", f"del:{LOW}"
+# What others have in place of these two words of this filesystem.
+DETACH = REMOVE if PEER else f"detach:{LOW}"
+REPLACE = f"{ADD},{REMOVE}" if PEER else f"replace:{LOW}={NEXT}"
 
 
 class Union:
@@ -54,20 +58,23 @@ def branch_is_removed(kind):
 
 
 def who_keeps_a_branch_is_named(kind):
+    """By the kernel's log, or by aubusy, the program of aufs-util for that, where it is."""
     with Union(kind) as union, mapped_file():
-        refused = not union.changed(REMOVE)
+        refused = not union.changed(("verbose," if PEER else "") + REMOVE)
         told = run("dmesg", "--notime").stdout.splitlines()[-5:]
+        if shutil.which("aubusy"):
+            told.append(run("aubusy", MNT, LOW).stdout)
         return refused and any(re.search(rf"\b{os.getpid()}\b", text) for text in told)
 
 
 def branch_is_removed_while_mapped(kind):
     with Union(kind) as union, mapped_file() as pages:
-        return union.changed(f"detach:{LOW}") and not os.path.exists(MNT + "/file") and pages[:5] == CONTENT[:5]
+        return union.changed(DETACH) and not os.path.exists(MNT + "/file") and pages[:5] == CONTENT[:5]
 
 
 def branch_is_replaced(kind):
     with Union(kind) as union:
-        return union.changed(f"replace:{LOW}={NEXT}") and os.listdir(MNT) == ["new"]
+        return union.changed(REPLACE) and os.listdir(MNT) == ["new"]
 
 
 def failed_remount_changes_nothing(kind):

@@ -6,6 +6,8 @@ import subprocess
 
 TOP, LOW, LOW2 = os.environ["AUFS_TOP"], os.environ["AUFS_LOW"], os.environ["AUFS_LOW2"]
 MNT = os.environ["AUFS_MNT"]
+# The other filesystem of the type aufs that is tried, if it is not this one.
+PEER = os.environ.get("AUFS_PEER", "")
 LIBC = ctypes.CDLL(None, use_errno=True)
 CONTENT = b"what it was\n" * 1000
 
