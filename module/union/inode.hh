@@ -391,7 +391,7 @@ public:
 	/* Filters of the names that the parts of a directory do not have (name_filters.hh). */
 	friend class CopyLock;
 	friend class FilteredLookup;
-	void make_filters(const AsMounter &mounter, const Stack &parts) const;
+	void make_filters(const AsMounter &mounter, const Stack &parts, unsigned int most) const;
 
 private:
 	static int test(struct inode *vfs_inode, void *key);

@@ -12,6 +12,8 @@ namespace
 constexpr unsigned int patience = 8;
 /* Reading so many entries costs less than asking a branch for one name. */
 constexpr unsigned int entries_a_question = 4;
+/* So many names of a part are paid for by then. The first reading stops at more. */
+constexpr unsigned int few_names = patience * entries_a_question;
 /* If no filter could be made, the next try comes after so many questions more. */
 constexpr unsigned int pause = 1024;
 
@@ -55,7 +57,7 @@ struct aufs_name_filters *Inode::filters_of(const CopyLock &, const Stack &parts
 	return made;
 }
 
-void Inode::make_filters(const AsMounter &mounter, const Stack &parts) const
+void Inode::make_filters(const AsMounter &mounter, const Stack &parts, unsigned int most) const
 {
 	/* A task that looks a name up may have the lock of another inode, so it does not wait here. */
 	auto lock = CopyLock::try_to_get(*this);
@@ -67,6 +69,7 @@ void Inode::make_filters(const AsMounter &mounter, const Stack &parts) const
 	struct aufs_name_filters *filters = filters_of(lock.value(), parts);
 	unsigned int read = 0;
 	bool made = false;
+	bool large = false;
 
 	for (unsigned int i = 0; filters && i < parts.parts(); i++) {
 		struct aufs_name_filter *known = filters->filter[i];
@@ -75,9 +78,11 @@ void Inode::make_filters(const AsMounter &mounter, const Stack &parts) const
 		if (known && is_current(*known, parts.part(i)))
 			continue;
 
-		auto filter = make_name_filter(mounter, parts.part(i), super().name_key(), names);
+		auto filter =
+			make_name_filter(mounter, parts.part(i), super().name_key(), most, names);
 
 		read += names;
+		large |= names > most;
 		if (!filter.ok() || !filter.value())
 			continue;
 		AtomicRef(filters->filter[i]).store_release(filter.value());
@@ -86,7 +91,7 @@ void Inode::make_filters(const AsMounter &mounter, const Stack &parts) const
 	}
 	AtomicRef(most_vain_)
 		.store(cxxrt::max(patience * parts.parts(), read / entries_a_question) +
-		       (made ? 0 : pause));
+		       (made || large ? 0 : pause));
 }
 
 void Inode::drop_filters()
@@ -112,12 +117,6 @@ unsigned int estimate_names(const Stack &parts)
 	return names;
 }
 
-/* How often the parts are to be asked in vain before they are read for the first time. */
-unsigned int FilteredLookup::first_price() const
-{
-	return cxxrt::max(patience * parts_.parts(), estimate_names(parts_) / entries_a_question);
-}
-
 FilteredLookup::~FilteredLookup()
 {
 	if (!vain_)
@@ -126,16 +125,12 @@ FilteredLookup::~FilteredLookup()
 	unsigned int most = AtomicRef(dir_.most_vain_).load();
 	unsigned int asked = AtomicRef(dir_.vain_).fetch_add(vain_) + vain_;
 
-	if (!most && asked >= patience * parts_.parts()) {
-		most = first_price();
-		AtomicRef(dir_.most_vain_).store(most);
-	}
-	if (!most || asked < most)
+	if (asked < (most ? most : patience * parts_.parts()))
 		return;
 	/* If several tasks come here at once, one of them makes the filters. */
 	if (AtomicRef(dir_.vain_).exchange(0) < vain_)
 		return;
-	dir_.make_filters(mounter_, parts_);
+	dir_.make_filters(mounter_, parts_, most ? ~0U : few_names);
 }
 
 } // namespace aufs

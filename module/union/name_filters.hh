@@ -45,8 +45,6 @@ public:
 	}
 
 private:
-	unsigned int first_price() const;
-
 	const AsMounter &mounter_;
 	const Inode &dir_;
 	const Stack &parts_;
