@@ -48,7 +48,7 @@ public:
 	/* A zero follows. */
 	StringView view() const
 	{
-		return {long_.get() ? long_.get() : short_, size_};
+		return {long_ ? long_.get() : short_, size_};
 	}
 	/* Becomes @text and @end, one after the other. -ENOMEM. */
 	Result<void> set(StringView text, StringView end = {});

@@ -153,6 +153,10 @@ struct SysfsFiles::Place {
 
 /* Room for the places from @first on, which came together. */
 struct SysfsFiles::Places {
+	Places(Places *last, unsigned int count, KvArray<Place> room)
+		: before(last), first(count), places(move(room))
+	{
+	}
 	Places *before;
 	unsigned int first;
 	KvArray<Place> places;
@@ -181,7 +185,7 @@ Result<void> SysfsFiles::make_room(unsigned int count)
 	if (!places.data)
 		return Error{-ENOMEM};
 
-	auto room = Own<Places>::adopt(new (Gfp{GFP_KERNEL}) Places{last_, count_, move(places)});
+	auto room = Own<Places>::adopt(new (Gfp{GFP_KERNEL}) Places(last_, count_, move(places)));
 
 	if (!room)
 		return Error{-ENOMEM};
