@@ -100,12 +100,12 @@ template <class VfsInode> ChangeTime change_time_of(const VfsInode &dir)
 class Hashes final
 {
 public:
-	Hashes(const unsigned long key[2], unsigned int most) : key_(key), most_(most)
+	explicit Hashes(const unsigned long key[2]) : key_(key)
 	{
 	}
 	Result<void> add(StringView name)
 	{
-		if (hashes_.size() == most_)
+		if (hashes_.size() == most_names)
 			return Error{-E2BIG};
 		return hashes_.push(Gfp{GFP_KERNEL_ACCOUNT}, NameHash(key_, name));
 	}
@@ -116,7 +116,6 @@ public:
 
 private:
 	const unsigned long *key_;
-	const unsigned int most_;
 	Array<NameHash> hashes_;
 };
 
@@ -128,12 +127,6 @@ void set(struct aufs_name_filter &filter, unsigned int bit)
 bool has(const struct aufs_name_filter &filter, unsigned int bit)
 {
 	return filter.words[bit / bits_a_word] >> bit % bits_a_word & 1;
-}
-
-/* Whether nothing is known of the number of names: most directories on disks have one block, and few names in it. */
-bool has_one_block(const Part &part)
-{
-	return aufs_i_size_read(&part.inode()) == 1LL << part.branch->sb().s_blocksize_bits;
 }
 
 } // namespace
@@ -165,29 +158,30 @@ unsigned int estimate_names(const Part &part)
 	return static_cast<unsigned int>(estimate);
 }
 
+bool is_large(const Part &part, unsigned int most)
+{
+	unsigned int estimate = estimate_names(part);
+
+	return estimate != ~0U && estimate > most &&
+	       aufs_i_size_read(&part.inode()) != 1LL << part.branch->sb().s_blocksize_bits;
+}
+
 Result<struct aufs_name_filter *> make_name_filter(const AsMounter &mounter, const Part &part,
-						   const unsigned long key[2], unsigned int most,
-						   unsigned int &names)
+						   const unsigned long key[2], unsigned int &names)
 {
 	const Branch &branch = *part.branch;
 	ChangeTime changed = change_time_of(part.inode());
 	s64 earliest = aufs_coarse_time();
 
-	unsigned int estimate = estimate_names(part);
-
-	if (estimate == ~0U)
+	if (estimate_names(part) == ~0U)
 		return nullptr;
-	if (estimate > most && !has_one_block(part)) {
-		names = estimate;
-		return nullptr;
-	}
 	/* A change from now on might get the same time. */
 	if (changed.seconds < 0 || changed.seconds >= S64_MAX / NSEC_PER_SEC - 1 ||
 	    changed.seconds * NSEC_PER_SEC + changed.nanoseconds + branch.sb().s_time_gran >
 		    earliest)
 		return nullptr;
 
-	Hashes hashes(key, cxxrt::min(most, most_names));
+	Hashes hashes(key);
 	Blocks blocks(part.inode());
 	auto add = [&hashes, &blocks](const BranchEntry &entry) -> Result<void> {
 		StringView name = entry.name;
@@ -204,11 +198,8 @@ Result<struct aufs_name_filter *> make_name_filter(const AsMounter &mounter, con
 	auto end = read_entries(mounter, part, unseen, add);
 
 	names = static_cast<unsigned int>(hashes.all().size());
-	if (end.error() == -E2BIG) {
-		if (names == most)
-			names = cxxrt::max(estimate, most + 1);
+	if (end.error() == -E2BIG)
 		return nullptr;
-	}
 
 	loff_t position = TRY(move(end));
 	Complete complete = completeness_of(branch.sb());

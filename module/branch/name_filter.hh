@@ -68,12 +68,16 @@ bool is_current(const struct aufs_name_filter &filter, const Part &part);
 unsigned int estimate_names(const Part &part);
 
 /*
- * A new filter of the directory @part. Null if it can have none, or none just now, or has more names than @most. @names:
- * how many names were read for it; if it has more than @most, a very rough number of all. -ENOMEM; -EINTR on a fatal
- * signal; the branch's errors. Sleeps; takes the i_rwsem of the directory.
+ * Whether the directory @part may have more than @most names, and has more than one block: a single one holds few names
+ * in most directories, and costs about as much if it is full. Any context.
+ */
+bool is_large(const Part &part, unsigned int most);
+
+/*
+ * A new filter of the directory @part. Null if it can have none, or none just now. @names: how many names were read for
+ * it. -ENOMEM; -EINTR on a fatal signal; the branch's errors. Sleeps; takes the i_rwsem of the directory.
  */
 Result<struct aufs_name_filter *> make_name_filter(const AsMounter &mounter, const Part &part,
-						   const unsigned long key[2], unsigned int most,
-						   unsigned int &names);
+						   const unsigned long key[2], unsigned int &names);
 
 } // namespace aufs

@@ -77,6 +77,12 @@ inline Result<void> map_for(struct file &user, struct file &branch, struct vm_ar
 	return check(aufs_branch_mmap(&user, &branch, &vma, &cred));
 }
 
+/* Whether the mount by which @file was opened, or its filesystem, is read-only. Any context. */
+inline bool is_on_readonly_mount(const struct file &file)
+{
+	return aufs_mnt_is_readonly(file.f_path.mnt);
+}
+
 /* The path by which the user of the branch file @file knows it. Any context. */
 inline const struct path &user_path_of(const struct file &file)
 {

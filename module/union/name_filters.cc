@@ -12,7 +12,7 @@ namespace
 constexpr unsigned int patience = 8;
 /* Reading so many entries costs less than asking a branch for one name. */
 constexpr unsigned int entries_a_question = 4;
-/* So many names of a part are paid for by then. The first reading stops at more. */
+/* So many names of a part are paid for by then. The first reading leaves out parts that are larger. */
 constexpr unsigned int few_names = patience * entries_a_question;
 /* If no filter could be made, the next try comes after so many questions more. */
 constexpr unsigned int pause = 1024;
@@ -78,11 +78,15 @@ void Inode::make_filters(const AsMounter &mounter, const Stack &parts, unsigned 
 		if (known && is_current(*known, parts.part(i)))
 			continue;
 
-		auto filter =
-			make_name_filter(mounter, parts.part(i), super().name_key(), most, names);
+		if (is_large(parts.part(i), most)) {
+			read += estimate_names(parts.part(i));
+			large = true;
+			continue;
+		}
+
+		auto filter = make_name_filter(mounter, parts.part(i), super().name_key(), names);
 
 		read += names;
-		large |= names > most;
 		if (!filter.ok() || !filter.value())
 			continue;
 		AtomicRef(filters->filter[i]).store_release(filter.value());

@@ -277,7 +277,7 @@ Result<loff_t> remap_file_range(struct file *in, loff_t pos_in, struct file *out
 	/* It may be as old as the time when the branch was not rw, and on the read-only mount that this had then. */
 	Ref<struct file> h_again;
 
-	if (!(out->f_mode & FMODE_WRITE) && aufs_mnt_is_readonly(h_out->f_path.mnt)) {
+	if (!(out->f_mode & FMODE_WRITE) && is_on_readonly_mount(*h_out)) {
 		h_again = TRY(open_again(*out, inode));
 		h_out = h_again.get();
 	}

@@ -59,13 +59,13 @@ PARAM_CASE(no_branch_is_asked, "names", "many", "empty")
 	string p = ktap::param(), dir = p == "empty" ? p : "dir";
 	for (const string &branch : {u.top, u.low, u.low2})
 		make_dirs(branch + "/empty");
-	/* More than the first reading takes, in one block of a disk. */
-	for (int i = 0; p == "many" && i < 100; i++)
+	/* More than the first reading takes: several blocks of a disk. */
+	for (int i = 0; p == "many" && i < 600; i++)
 		write_file(u.low + "/dir/more" + std::to_string(i), "");
 	u.mount(u.all());
 	let_time_pass();
 	long begun = dentries();
-	u.miss(p == "many" ? 100 : 12, dir);
+	u.miss(p == "many" ? 500 : 12, dir);
 	long before = dentries();
 	u.miss(count, dir);
 	long more = dentries() - before;
